@@ -1,0 +1,2 @@
+//! See the workspace.
+fn main() {}
