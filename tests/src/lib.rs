@@ -1,1 +1,30 @@
-//! Support for the tests.
+//! What the tests against the real thing share.
+//!
+//! A scenario installs an [`App`] whose executable is a stamped copy of the `probe` fixture
+//! ([`stamp`]), disturbs it through the real command line ([`Manager`], [`command`]), and watches it
+//! from outside: by a client that never retries ([`Watcher`]) and by a load generator ([`Load`]).
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "test support: a panic is how a test fails"
+)]
+
+mod app;
+mod client;
+pub mod command;
+mod load;
+mod manager;
+mod measure;
+mod observation;
+mod publish;
+pub mod stamp;
+mod wait;
+
+pub use app::{App, AppBuilder};
+pub use client::{Answer, Outcome, request};
+pub use load::{Connections, Load, LoadReport, RunningLoad};
+pub use manager::Manager;
+pub use measure::Measurement;
+pub use observation::{Observation, Sample, Watcher};
+pub use publish::Publish;
+pub use stamp::{Behaviour, Mode};
+pub use wait::wait_until;

@@ -1,2 +1,30 @@
-//! See the workspace.
-fn main() {}
+//! The command `portkeep`.
+
+mod cli;
+mod command;
+mod control;
+mod dev;
+mod exit;
+mod families;
+mod holder;
+mod locate;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the async runtime")),
+    };
+    let result = runtime.block_on(cli.run());
+    // A task that still waits (a follower of the journal) must not hold up the end.
+    runtime.shutdown_background();
+    match result {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}

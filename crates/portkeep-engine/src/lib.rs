@@ -1,1 +1,33 @@
-//! See the workspace.
+//! Starts, switches and drains generations of an app.
+//!
+//! A *handover* replaces the current generation by a new one, overlapping:
+//!
+//! ```text
+//! lock ─ survey ─ take the release ─ start N+1 ─ READY? ─ switch `current` ─ drain all others ─ account
+//!                     │ refused              │ no: report why, abandon N+1
+//!                     └──────────────────────┴──▶ the current generation serves on
+//! ```
+//!
+//! [`handover::Handover`] is the pure machine that decides the steps; [`drive`](mod@drive) carries them out against a
+//! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
+//! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
+
+pub mod backend;
+pub mod crash;
+mod directories;
+pub mod drive;
+mod error;
+mod generation;
+pub mod handover;
+pub mod release;
+pub mod store;
+mod take;
+
+pub use backend::{Backend, BackendError, StartFailure};
+pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
+pub use drive::{Outcome, Request, hand_over};
+pub use error::EngineError;
+pub use generation::{Generation, Phase, Running};
+pub use release::{Digest, Release};
+pub use store::Store;
+pub use take::TakeError;

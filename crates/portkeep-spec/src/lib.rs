@@ -1,1 +1,66 @@
-//! See the workspace.
+//! What an app is, and which systemd units it becomes.
+//!
+//! ```text
+//! portkeep.json ──from_json──▶ Spec ──validate──▶ Spec ──render──▶ [UnitFile]
+//!                 (types)            (rules)            (escaping, templates)
+//! ```
+//!
+//! Everything here is pure: no clock, no D-Bus, no processes; the only file ever read is the one given to [`Spec::load`].
+//! The same spec gives the same text, byte for byte, wherever it is rendered: development and production differ by one
+//! drop-in ([`Manager`]).
+//!
+//! # Values cannot become directives
+//! A template is filled from a context that takes one type only, made by the functions that escape for one position
+//! (a path, a word of a command line, the identifier of a credential …). What a position cannot express, such as a
+//! newline in a path, is an error that names the field. Arguments and environment are not in the units at all: each
+//! release carries its own, in the file that [`environment_file`] writes, so the units stay the same from release to
+//! release.
+//!
+//! ```
+//! use portkeep_spec::{Address, AppName, Listen, Manager, RenderOptions, SocketName, Spec, render};
+//!
+//! let name: AppName = "hello".parse()?;
+//! let http = Listen::new(SocketName::http(), Address::stream("127.0.0.1:8080")?);
+//! let spec = Spec::new(name, vec!["/usr/bin/hello".into()], vec![http]);
+//! let units = render(
+//!     &spec,
+//!     &RenderOptions {
+//!         helper: "/usr/bin/portkeep".into(),
+//!         spec_path: "/etc/portkeep/hello.json".into(),
+//!         manager: Manager::System,
+//!     },
+//! )?;
+//! assert!(units.iter().any(|unit| unit.path.as_os_str() == "hello.socket"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod address;
+mod check;
+pub mod contract;
+pub mod environment_file;
+mod error;
+mod escape;
+mod json;
+mod listen;
+mod name;
+mod nearest;
+mod quantity;
+mod render;
+mod resolve;
+mod schema;
+mod span;
+mod spec;
+mod template;
+pub mod unit_names;
+mod validate;
+
+pub use address::{Address, AddressError};
+pub use check::Check;
+pub use error::{Problem, SpecError};
+pub use listen::{Listen, Protocol};
+pub use name::{AppName, NameError, SocketName};
+pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
+pub use render::{Manager, RenderOptions, UnitFile, render};
+pub use schema::json_schema;
+pub use span::{Span, SpanError};
+pub use spec::{Readiness, Resources, Restart, Sandbox, Spec};

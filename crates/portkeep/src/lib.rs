@@ -1,1 +1,80 @@
-//! See the workspace.
+//! Serves HTTP on sockets that systemd holds, and ends without losing a request.
+//!
+//! ```no_run
+//! #[tokio::main]
+//! async fn main() -> Result<(), portkeep::Error> {
+//!     let app = axum::Router::new().route("/", axum::routing::get(|| async { "Hello" }));
+//!     portkeep::serve(app).await
+//! }
+//! ```
+//!
+//! # The model
+//!
+//! The port does not belong to the program. systemd (or systemfd, watchexec, devenv) opens the
+//! listening socket, keeps it, and passes it to each *generation* of the program that it starts.
+//! To replace a running generation, the next one is started beside it:
+//!
+//! 1. The new generation takes the passed sockets, but does not accept yet: all generations share
+//!    one queue of connections, so whoever accepts is serving.
+//! 2. It gets itself ready; [`Server::ready_when`] adds the app's own checks. If one fails, or the
+//!    process does, nothing has happened: the old generation serves.
+//! 3. It says `READY=1` and begins to accept in the same moment.
+//! 4. The old generation gets SIGTERM and stops accepting. What is still in the queue is the new
+//!    one's.
+//! 5. It [drains](guide::draining): every connection that it has comes to a good end, until a
+//!    deadline cuts the rest.
+//! 6. [`serve`] returns `Ok`, and the process ends.
+//!
+//! At no moment is there nobody to accept, and no connection is closed without its client having
+//! been told in the answer before.
+//!
+//! Without systemd the same program binds an address of its own and drains just as well;
+//! everything that concerns the service manager then does nothing.
+//!
+//! # What is where
+//!
+//! - [`serve`] and [`Server`]: everything above, for an `axum::Router` or any tower service
+//!   ([`App`]).
+//! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
+//! - [`shutdown`] and [`ShutdownToken`]: how a handler with an endless answer learns that it has
+//!   to end.
+//! - [`ready`]: for servers that do not use [`serve`].
+//!
+//! # Environment
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`, `LISTEN_FDS_FIRST_FD` | passed sockets; see [`Sockets::from_env`] |
+//! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
+//! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
+//! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
+//!
+//! # Features
+//!
+//! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
+//!
+//! Logs are `tracing` events. TLS is left to what stands in front.
+
+#![forbid(unsafe_code)]
+
+mod accept;
+mod app;
+mod connection;
+mod drain;
+mod error;
+pub mod guide;
+mod listen;
+mod notify;
+mod serve;
+mod server;
+mod shutdown;
+mod signals;
+
+pub use app::App;
+pub use error::{BoxError, Error};
+pub use hyper::body::Incoming;
+pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
+pub use notify::ready;
+pub use serve::serve;
+pub use server::Server;
+pub use shutdown::{ShutdownToken, shutdown};

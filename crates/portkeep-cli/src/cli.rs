@@ -1,0 +1,60 @@
+//! The command line as a whole.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::command;
+
+/// systemd holds the port: zero-downtime reloads, in development and in production, with the same units.
+///
+/// In a cargo project, `portkeep dev` builds, serves and reloads at every change. On a server, `portkeep install`
+/// places the units, and `systemctl reload NAME` hands over to a new release without losing a request.
+#[derive(Debug, Parser)]
+#[command(name = "portkeep", version, max_term_width = 100, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  portkeep dev                               build, serve and reload the project in this directory
+  portkeep install --system --now            place the units of ./portkeep.json and open the port
+  portkeep reload hello                      hand over to what was built since
+  portkeep status                            what runs
+
+Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Dev(command::dev::Args),
+    Units(command::units::Args),
+    Install(command::install::Args),
+    Uninstall(command::uninstall::Args),
+    Reload(command::reload::Args),
+    Status(command::status::Args),
+    History(command::history::Args),
+    Schema(command::schema::Args),
+    Completions(command::completions::Args),
+    Man(command::man::Args),
+    Handle(command::handle::Args),
+}
+
+impl Cli {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Dev(args) => args.run().await,
+            Command::Units(args) => args.run(),
+            Command::Install(args) => args.run().await,
+            Command::Uninstall(args) => args.run().await,
+            Command::Reload(args) => args.run().await,
+            Command::Status(args) => args.run().await,
+            Command::History(args) => args.run(),
+            Command::Schema(args) => args.run(),
+            Command::Completions(args) => args.run(),
+            Command::Man(args) => args.run(),
+            Command::Handle(args) => args.run().await,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The verbs, one a file: the doc comment is the help.
+
+pub(crate) mod completions;
+pub(crate) mod dev;
+pub(crate) mod handle;
+pub(crate) mod history;
+pub(crate) mod install;
+pub(crate) mod man;
+pub(crate) mod reload;
+pub(crate) mod schema;
+pub(crate) mod status;
+pub(crate) mod uninstall;
+pub(crate) mod units;

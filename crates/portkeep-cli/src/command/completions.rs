@@ -1,0 +1,24 @@
+use std::io;
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::Cli;
+
+/// Print completions for a shell
+///
+///   portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The shell.
+    shell: Shell,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        clap_complete::generate(self.shell, &mut Cli::command(), "portkeep", &mut io::stdout());
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,43 @@
+use std::process::ExitCode;
+
+use portkeep_spec::AppName;
+
+use crate::exit::usage;
+use crate::locate::{ManagerArgs, existing_store, place};
+use crate::{control, output};
+
+/// Show the handovers of an app, oldest first
+///
+///   portkeep history hello
+///   portkeep history hello --json | jq '.[] | select(.result == "failed")'
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The app.
+    name: AppName,
+    #[command(flatten)]
+    manager: ManagerArgs,
+    /// As JSON: an array of handovers, durations in milliseconds.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let place = match self.manager.named() {
+            None if control::is_served(&self.name) => portkeep_engine::Place::Local,
+            _ => place(self.manager.which()),
+        };
+        let store = existing_store(&self.name, place)?
+            .ok_or_else(|| usage(format!("no app `{}` was ever started here; try --system or --user", self.name)))?;
+        let history = store.history()?;
+        if self.json {
+            output::json(&history)?;
+        } else {
+            for record in &history {
+                anstream::println!("{}", output::record_line(record));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,144 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, anyhow};
+use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
+use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+
+use crate::exit::usage;
+use crate::families::{Family, UnitDirectory, write_spec};
+use crate::locate::{self, ManagerArgs};
+use crate::{command::reload::start_failed, holder};
+
+/// Place the units of an app on a machine without Nix
+///
+/// The first connection activates the app, `systemctl reload NAME` hands over, a reboot brings the port back.
+/// The executable and this helper are copied, so that no build and no upgrade can pull them away.
+///
+///   sudo portkeep install --system --now --spec portkeep.json
+///   portkeep install --user
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The spec [default: ./portkeep.json].
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    #[command(flatten)]
+    manager: ManagerArgs,
+    /// Open the port at once.
+    #[arg(long)]
+    now: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let which = self.manager.which();
+        let spec = locate::load_spec(self.spec)?;
+        if which == Which::System && !rustix::process::geteuid().is_root() {
+            return Err(usage("placing units for the system manager needs root: run it with sudo, or use --user"));
+        }
+        let name = spec.name.clone();
+        let directory = UnitDirectory::installed(which)?;
+        let manager = Manager::connect(which).await?;
+        if let Some(other) = manager.defined_elsewhere(&unit_names::handle(&name), directory.path()).await? {
+            return Err(usage(format!("{other} defines {name} already; rename the app, or remove that unit first")));
+        }
+        let store = locate::store(&name, locate::place(which))?;
+        let helper = store.state_directory().join("portkeep");
+        let spec_path = directory.spec_path(&name);
+        let before = Spec::load(&spec_path).ok();
+        // All that can be refused is refused before anything is written.
+        let family = Family::render(&spec, &helper, &spec_path, which)?;
+        place_helper(&helper)?;
+        write_spec(&spec, &spec_path)?;
+        family.write(directory.path())?;
+        manager.daemon_reload().await?;
+        let sockets = unit_names::sockets(&spec);
+        let mut enabled: Vec<_> = sockets.iter().map(String::as_str).collect();
+        let path_unit = unit_names::path(&name);
+        if family.has(&path_unit) {
+            enabled.push(&path_unit);
+        }
+        manager.enable(&enabled, Until::Disabled).await?;
+        manager.daemon_reload().await?;
+        anstream::println!("{name}: {} units in {}", family.files().len(), directory.path().display());
+
+        let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
+        if before.is_some_and(|before| before.listen != spec.listen) {
+            anstream::println!(
+                "The addresses changed. A socket cannot be changed while it is open: `systemctl {}stop {}`, then \
+                 `systemctl {}start {}`.",
+                flag(which), unit_names::target(&name), flag(which), unit_names::socket(&name),
+            );
+        }
+        let handle = unit_names::handle(&name);
+        if systemd.manager().state(&handle).await?.is_active() {
+            let job = systemd.manager().reload_or_restart(&handle).await?;
+            if job != JobResult::Done {
+                return Err(start_failed(&systemd, &handle, &job));
+            }
+            anstream::println!("{name}: handed over to the new release");
+        }
+        if self.now {
+            open_ports(systemd.manager(), &spec, &enabled).await?;
+            for listen in &spec.listen {
+                anstream::println!("{name}: {} is open; the first connection starts the app", listen.address);
+            }
+        }
+        if which == Which::User && !lingers() {
+            anstream::println!(
+                "Your user manager ends with your last session: `loginctl enable-linger` keeps it, also over a reboot."
+            );
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The word between `systemctl` and its verb.
+fn flag(which: Which) -> &'static str {
+    match which {
+        Which::System => "",
+        Which::User => "--user ",
+    }
+}
+
+/// Starts the socket units; one that cannot listen is explained.
+pub(crate) async fn open_ports(manager: &Manager, spec: &Spec, units: &[&str]) -> anyhow::Result<()> {
+    let name: &AppName = &spec.name;
+    for unit in units {
+        let job = manager.start(unit).await?;
+        if job == JobResult::Done {
+            continue;
+        }
+        for listen in &spec.listen {
+            if let Some(holder) = holder::of(&listen.address) {
+                return Err(anyhow!("{} is held by {holder}; {}", listen.address, holder.remedy()));
+            }
+        }
+        return Err(anyhow!("{unit} did not start (`{job}`); see `journalctl {}-u {unit}`", flag(manager.which())))
+            .with_context(|| format!("the port of {name} is not open"));
+    }
+    Ok(())
+}
+
+/// Copies this executable to where the units call it.
+fn place_helper(helper: &Path) -> anyhow::Result<()> {
+    let fail = || format!("cannot copy the helper to {}", helper.display());
+    let own = std::env::current_exe().with_context(fail)?;
+    if fs::canonicalize(helper).is_ok_and(|there| there == own) {
+        return Ok(());
+    }
+    let staged = helper.with_extension("new");
+    fs::copy(&own, &staged).with_context(fail)?;
+    fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).with_context(fail)?;
+    // A rename, because the old one may be running.
+    fs::rename(&staged, helper).with_context(fail)
+}
+
+/// Whether the user manager outlives the last session. logind marks it by a file.
+fn lingers() -> bool {
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+    !user.is_empty() && Path::new("/var/lib/systemd/linger").join(user).exists()
+}

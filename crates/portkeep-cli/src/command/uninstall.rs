@@ -1,0 +1,68 @@
+use std::fs;
+use std::process::ExitCode;
+
+use portkeep_engine::backend::systemd::{Manager, Until};
+use portkeep_engine::{Directories, Place};
+use portkeep_spec::{AppName, Manager as Which, unit_names};
+
+use crate::exit::usage;
+use crate::families::{self, UnitDirectory};
+use crate::locate::{self, ManagerArgs};
+
+/// Undo `install`: stop the app, close its port, remove its units
+///
+/// Stops what runs (requests under way are finished first). Releases and history go too, unless --keep-state.
+///
+///   sudo portkeep uninstall --system hello
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The app.
+    name: AppName,
+    #[command(flatten)]
+    manager: ManagerArgs,
+    /// Keep releases and history.
+    #[arg(long)]
+    keep_state: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let (name, which) = (self.name, self.manager.which());
+        if which == Which::System && !rustix::process::geteuid().is_root() {
+            return Err(usage("removing units of the system manager needs root: run it with sudo, or use --user"));
+        }
+        let directory = UnitDirectory::installed(which)?;
+        let files = families::on_disk(&name, directory.path());
+        if files.is_empty() {
+            return Err(usage(format!("{} has no units of an app `{name}`", directory.path().display())));
+        }
+        let manager = Manager::connect(which).await?;
+        stop_family(&manager, &name).await?;
+        let enabled: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        let enabled: Vec<_> = enabled.into_iter().filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path")).collect();
+        manager.disable(&enabled, Until::Disabled).await?;
+        families::remove(&files)?;
+        let _ = fs::remove_file(directory.spec_path(&name));
+        manager.daemon_reload().await?;
+        let place: Place = locate::place(which);
+        let directories = Directories::of(place, &name)?;
+        let _ = fs::remove_dir_all(&directories.run);
+        if !self.keep_state {
+            let _ = fs::remove_dir_all(&directories.state);
+        }
+        anstream::println!("{name}: stopped, {} units removed", files.len());
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Stops an app as a whole and waits until its generations are gone.
+pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
+    manager.stop(&unit_names::target(name)).await?;
+    manager.stop(&unit_names::handle(name)).await?;
+    for (unit, _) in manager.list(&unit_names::generation_pattern(name)).await? {
+        manager.stop(&unit).await?;
+        manager.reset_failed(&unit).await?;
+    }
+    Ok(())
+}

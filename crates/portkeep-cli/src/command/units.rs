@@ -1,0 +1,66 @@
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use portkeep_spec::Manager as Which;
+
+use crate::families::{self, Family};
+use crate::locate;
+
+/// Render the units of an app, and nothing else
+///
+/// Writes OUT/lib/systemd/{system,user}/… and OUT/share/portkeep/NAME.json. Nothing is installed or started.
+///
+///   portkeep units --spec portkeep.json --out ./result
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The spec [default: ./portkeep.json].
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+    /// Where to write.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Only for this manager [default: both].
+    #[arg(long, value_name = "MANAGER")]
+    manager: Option<ManagerName>,
+    /// The helper that the units call [default: this executable].
+    #[arg(long, value_name = "FILE")]
+    helper: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum ManagerName {
+    System,
+    User,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let spec = locate::load_spec(self.spec)?;
+        let helper = match self.helper {
+            Some(helper) => helper,
+            None => std::env::current_exe().context("cannot tell where this executable is; use --helper FILE")?,
+        };
+        // Absolute, because the units name it; it need not exist yet.
+        let out = std::path::absolute(&self.out).with_context(|| format!("bad --out {}", self.out.display()))?;
+        let spec_path = out.join("share/portkeep").join(format!("{}.json", spec.name));
+        let managers = match self.manager {
+            None => vec![Which::System, Which::User],
+            Some(ManagerName::System) => vec![Which::System],
+            Some(ManagerName::User) => vec![Which::User],
+        };
+        // All are rendered before any is written: a bad spec changes nothing.
+        let rendered = managers
+            .into_iter()
+            .map(|which| Family::render(&spec, &helper, &spec_path, which).map(|family| (which, family)))
+            .collect::<Result<Vec<_>, _>>()?;
+        for (which, family) in rendered {
+            let directory = out.join("lib/systemd").join(which.to_string());
+            family.write(&directory)?;
+            anstream::println!("{} units in {}", family.files().len(), directory.display());
+        }
+        families::write_spec(&spec, &spec_path)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

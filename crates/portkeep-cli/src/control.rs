@@ -1,0 +1,140 @@
+//! How other commands speak to a `portkeep dev` that runs generations itself: one JSON line each way over a Unix socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream as StdStream;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use portkeep_engine::{Directories, Place, Running};
+use portkeep_spec::AppName;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+/// What is asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "camelCase")]
+pub(crate) enum Ask {
+    /// Hand over.
+    Reload {
+        /// Also when nothing changed.
+        force: bool,
+    },
+    /// What runs.
+    Status,
+}
+
+/// What is answered.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Answer {
+    /// It went well, and this is what to tell.
+    Done(String),
+    /// It did not.
+    Failed(String),
+    /// What runs.
+    Running(Vec<RunningLine>),
+}
+
+/// A [`Running`] on the wire.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct RunningLine {
+    pub(crate) generation: portkeep_engine::Generation,
+    pub(crate) phase: portkeep_engine::Phase,
+}
+
+impl From<Running> for RunningLine {
+    fn from(running: Running) -> Self {
+        Self { generation: running.generation, phase: running.phase }
+    }
+}
+
+impl From<RunningLine> for Running {
+    fn from(line: RunningLine) -> Self {
+        Self { generation: line.generation, phase: line.phase }
+    }
+}
+
+fn path(name: &AppName) -> anyhow::Result<PathBuf> {
+    Ok(Directories::of(Place::Local, name)?.run.join("control"))
+}
+
+/// True while a `portkeep dev` runs this app with the local backend.
+pub(crate) fn is_served(name: &AppName) -> bool {
+    path(name).is_ok_and(|path| StdStream::connect(path).is_ok())
+}
+
+/// Asks the `portkeep dev` of an app.
+pub(crate) fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
+    let path = path(name)?;
+    let mut stream = StdStream::connect(&path).with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
+    let mut line = serde_json::to_vec(ask)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer)?;
+    serde_json::from_str(&answer).context("`portkeep dev` ended before it answered")
+}
+
+/// The answering end.
+#[derive(Debug)]
+pub(crate) struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+/// One question, with the way to answer it.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) ask: Ask,
+    stream: UnixStream,
+}
+
+impl Control {
+    /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
+    pub(crate) fn listen(name: &AppName) -> anyhow::Result<Self> {
+        let path = path(name)?;
+        let _ = std::fs::remove_file(&path);
+        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        Ok(Self { listener, path })
+    }
+
+    /// The next question. One that cannot be read is passed over.
+    pub(crate) async fn next(&self) -> std::io::Result<Option<Question>> {
+        let (mut stream, _) = self.listener.accept().await?;
+        let mut line = String::new();
+        let mut reader = tokio::io::BufReader::new(&mut stream);
+        let read = reader.read_line(&mut line);
+        // Whoever connects and says nothing must not hold up the others.
+        if !matches!(tokio::time::timeout(std::time::Duration::from_secs(1), read).await, Ok(Ok(_))) {
+            return Ok(None);
+        }
+        Ok(serde_json::from_str(&line).ok().map(|ask| Question { ask, stream }))
+    }
+}
+
+impl Question {
+    /// Answers; whoever asked may have gone.
+    pub(crate) async fn answer(mut self, answer: &Answer) {
+        if let Ok(mut line) = serde_json::to_vec(answer) {
+            line.push(b'\n');
+            let _ = self.stream.write_all(&line).await;
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The apps that some `portkeep dev` of this user runs with the local backend.
+pub(crate) fn served_apps() -> Vec<AppName> {
+    let Ok(any) = "any".parse::<AppName>() else { return Vec::new() };
+    let Some(all) = path(&any).ok().and_then(|path| Some(path.parent()?.parent()?.to_owned())) else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(all) else { return Vec::new() };
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}

@@ -1,0 +1,157 @@
+//! Who holds the port and runs the app while it is developed.
+
+mod local;
+mod output;
+mod publish;
+mod units;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use portkeep_engine::{EngineError, Generation, Outcome};
+use portkeep_spec::{AppName, Spec};
+use tokio::sync::mpsc;
+
+use super::project::Project;
+use super::report::Report;
+use super::terminal::Signals;
+use crate::command::dev::{Args, BackendName};
+use crate::control::Question;
+use crate::exit::usage;
+
+/// What a session has to say or to do.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The app wrote a line.
+    Line(Generation, String),
+    /// Something worth a line.
+    Note(String),
+    /// The app is gone, and nothing serves.
+    Gone(Generation, String),
+    /// Another command asks something.
+    Asked(Question),
+    /// The watched output changed, by somebody else's doing.
+    Output,
+}
+
+impl Event {
+    /// True for what is only shown.
+    pub(crate) fn is_shown(&self) -> bool {
+        matches!(self, Self::Line(..) | Self::Note(_))
+    }
+}
+
+/// A handover under way; it does not borrow the session.
+pub(crate) type HandingOver = Pin<Box<dyn Future<Output = Result<Outcome, EngineError>> + Send>>;
+
+/// Either way of running.
+pub(crate) enum Session {
+    Local(local::LocalSession),
+    Units(units::UnitSession),
+}
+
+impl Session {
+    /// Opens the port. Nothing is left behind where that fails.
+    pub(crate) async fn open(
+        project: &Project,
+        args: &Args,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        use portkeep_engine::backend::systemd::Manager;
+        use portkeep_spec::Manager as Which;
+
+        if args.backend == BackendName::Local {
+            return Self::local(project, args, events, "--backend local".to_owned());
+        }
+        match Manager::connect(Which::User).await {
+            Ok(manager) => Ok(Self::Units(units::UnitSession::open(project, manager, events).await?)),
+            Err(error) if args.backend == BackendName::Systemd => Err(error.into()),
+            Err(_) => Self::local(project, args, events, "no systemd user manager is reachable".to_owned()),
+        }
+    }
+
+    fn local(
+        project: &Project,
+        args: &Args,
+        events: mpsc::UnboundedSender<Event>,
+        why: String,
+    ) -> anyhow::Result<Self> {
+        if args.detach {
+            return Err(usage(format!("--detach needs a systemd user manager that runs on without us ({why})")));
+        }
+        Ok(Self::Local(local::LocalSession::open(project, events, why)?))
+    }
+
+    pub(crate) fn name(&self) -> &AppName {
+        &self.spec().name
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        match self {
+            Self::Local(session) => session.spec(),
+            Self::Units(session) => session.spec(),
+        }
+    }
+
+    pub(crate) fn notices(&self) -> &[String] {
+        match self {
+            Self::Local(session) => session.notices(),
+            Self::Units(session) => session.notices(),
+        }
+    }
+
+    /// Who holds the port, for people.
+    pub(crate) fn who_holds(&self) -> String {
+        match self {
+            Self::Local(session) => session.who_holds(),
+            Self::Units(session) => session.who_holds(),
+        }
+    }
+
+    /// The generation that serves now.
+    pub(crate) fn serves(&self) -> Option<Generation> {
+        match self {
+            Self::Local(session) => session.serves(),
+            Self::Units(session) => session.serves(),
+        }
+    }
+
+    /// Publishes what was built (where the builder named it) and starts to hand over.
+    pub(crate) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
+        match self {
+            Self::Local(session) => session.hand_over(executable),
+            Self::Units(session) => session.hand_over(executable),
+        }
+    }
+
+    pub(crate) async fn on_event(&self, event: Event, report: &Report) {
+        report.session_event(&event);
+        if event.is_shown() {
+            return;
+        }
+        if let Self::Local(session) = self {
+            session.on_event(event, report).await;
+        }
+    }
+
+    /// Ends all that was started and removes all that was placed; a second signal ends what still drains.
+    pub(crate) async fn close(
+        self,
+        report: &Report,
+        signals: &mut Signals,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) -> anyhow::Result<()> {
+        match self {
+            Self::Local(session) => session.close(report, signals, events).await,
+            Self::Units(session) => session.close(signals).await,
+        }
+    }
+
+    /// Leaves everything as it is.
+    pub(crate) fn detach(self) {
+        if let Self::Units(session) = self {
+            session.detach();
+        }
+    }
+}

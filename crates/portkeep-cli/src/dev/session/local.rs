@@ -1,0 +1,194 @@
+//! `portkeep dev` holds the port and runs the generations itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
+use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::{Backend, Generation, Phase, Place, Request, Store, hand_over};
+use portkeep_spec::Spec;
+use tokio::sync::mpsc;
+
+use super::publish::Published;
+use super::{Event, HandingOver};
+use crate::control::{Answer, Ask, Control, Question};
+use crate::dev::environment;
+use crate::dev::lock::DevLock;
+use crate::dev::project::Project;
+use crate::dev::report::Report;
+use crate::dev::terminal::Signals;
+use crate::output::outcome_line;
+use crate::{holder, locate};
+
+pub(crate) struct LocalSession {
+    local: Local,
+    store: Store,
+    spec: Spec,
+    published: Published,
+    notices: Vec<String>,
+    why: String,
+    /// Sees builds in other terminals, where the spec watches its output.
+    _output_watcher: Option<RecommendedWatcher>,
+    control: tokio::task::JoinHandle<()>,
+    _lock: DevLock,
+}
+
+impl LocalSession {
+    pub(super) fn open(
+        project: &Project,
+        events: mpsc::UnboundedSender<Event>,
+        why: String,
+    ) -> anyhow::Result<Self> {
+        let mut spec = project.spec.clone();
+        let mut notices = project.notices.clone();
+        let store = locate::store(&spec.name, Place::Local)?;
+        let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        for orphan in Local::end_orphans(&store) {
+            notices.push(format!("ended generation {orphan}, which a killed `portkeep dev` had left running"));
+        }
+        store.clear_current()?;
+        let published = Published::prepare(project, &store, &mut spec)?;
+        let sockets = Sockets::bind(&spec.listen).map_err(|error| match holder::of(&error.address) {
+            Some(holder) => anyhow!("{} is held by {holder}; {}", error.address, holder.remedy()),
+            None => anyhow::Error::new(error),
+        })?;
+        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        let (sender, mut from_local) = mpsc::unbounded_channel();
+        let local = Local::new(store.clone(), spec.clone(), sockets, sender);
+        let forward = events.clone();
+        tokio::spawn(async move {
+            while let Some(event) = from_local.recv().await {
+                let _ = forward.send(translate(event));
+            }
+        });
+        let output_watcher = match (&published, &spec.watch) {
+            (Published::BySpec, Some(output)) => watch_output(output, events.clone()),
+            _ => None,
+        };
+        let control = Arc::new(Control::listen(&spec.name)?);
+        let control = tokio::spawn(async move {
+            while let Ok(question) = control.next().await {
+                let _ = question.map(|question| events.send(Event::Asked(question)));
+            }
+        });
+        Ok(Self { local, store, spec, published, notices, why, _output_watcher: output_watcher, control, _lock: lock })
+    }
+
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    pub(super) fn who_holds(&self) -> String {
+        format!("held by this process ({})", self.why)
+    }
+
+    pub(super) fn serves(&self) -> Option<Generation> {
+        self.store.current()
+    }
+
+    pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
+        let request = Request::now(Purpose::Reload);
+        self.published.publish(executable.as_deref())?;
+        Ok(self.start(request))
+    }
+
+    fn start(&self, request: Request) -> HandingOver {
+        let (local, store, spec) = (self.local.clone(), self.store.clone(), self.spec.clone());
+        Box::pin(async move { hand_over(&local, &store, &spec, request).await })
+    }
+
+    pub(super) async fn on_event(&self, event: Event, report: &Report) {
+        match event {
+            Event::Asked(question) => self.answer(question, report).await,
+            Event::Output => {
+                let result = self.start(Request::now(Purpose::Deploy)).await;
+                report.handed_over(result);
+            }
+            // As the next connection would under systemd: what was good before takes over.
+            Event::Gone(..) if self.store.last_good().is_some() => {
+                let result = self.start(Request::now(Purpose::Activate)).await;
+                report.handed_over(result);
+            }
+            Event::Gone(..) | Event::Line(..) | Event::Note(_) => {}
+        }
+    }
+
+    async fn answer(&self, question: Question, report: &Report) {
+        let answer = match question.ask {
+            Ask::Status => {
+                let running = self.local.running().await.unwrap_or_default();
+                Answer::Running(running.into_iter().map(Into::into).collect())
+            }
+            Ask::Reload { force } => {
+                let unchanged = if force { Unchanged::IsStarted } else { Unchanged::IsDone };
+                let request = Request { unchanged, ..Request::now(Purpose::Reload) };
+                let result = self.start(request).await;
+                let answer = match &result {
+                    Ok(outcome) => Answer::Done(outcome_line(&self.spec.name, outcome)),
+                    Err(error) => Answer::Failed(error.to_string()),
+                };
+                report.handed_over(result);
+                answer
+            }
+        };
+        question.answer(&answer).await;
+    }
+
+    pub(super) async fn close(
+        self,
+        report: &Report,
+        signals: &mut Signals,
+        events: &mut mpsc::UnboundedReceiver<Event>,
+    ) -> anyhow::Result<()> {
+        self.control.abort();
+        let local = self.local.clone();
+        let mut stopping = std::pin::pin!(local.stop_all());
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                Some(event) = events.recv() => report.session_event(&event),
+                () = signals.stop() => self.local.kill_all(),
+            }
+        }
+        while let Ok(event) = events.try_recv() {
+            report.session_event(&event);
+        }
+        debug_assert!(!self.local.running().await?.iter().any(|one| one.phase == Phase::Serving));
+        super::units::forget(&self.store)
+    }
+}
+
+fn translate(event: LocalEvent) -> Event {
+    match event {
+        LocalEvent::Line(generation, line) => Event::Line(generation, line),
+        LocalEvent::Restarted(generation, why) => {
+            Event::Note(format!("generation {generation} is started again: {why}"))
+        }
+        LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
+        LocalEvent::Drained(generation) => Event::Note(format!("generation {generation} finished and ended")),
+        LocalEvent::Cut(generation) => {
+            Event::Note(format!("generation {generation} did not finish in time and was ended"))
+        }
+        other => Event::Note(format!("{other:?}")),
+    }
+}
+
+/// Watches the directory of the output: builds replace files, they seldom write into them.
+fn watch_output(output: &std::path::Path, events: mpsc::UnboundedSender<Event>) -> Option<RecommendedWatcher> {
+    let directory = output.parent()?.to_owned();
+    std::fs::create_dir_all(&directory).ok()?;
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !matches!(event.kind, notify::EventKind::Access(notify::event::AccessKind::Open(_)))) {
+            let _ = events.send(Event::Output);
+        }
+    })
+    .ok()?;
+    watcher.watch(&directory, RecursiveMode::NonRecursive).ok()?;
+    Some(watcher)
+}

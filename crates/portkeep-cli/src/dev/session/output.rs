@@ -1,0 +1,61 @@
+//! The app's lines, from the journal.
+
+use std::process::Stdio;
+
+use portkeep_engine::Generation;
+use portkeep_spec::{AppName, unit_names};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::Event;
+
+/// An entry of `journalctl --output=json`.
+#[derive(Debug, Deserialize)]
+struct Entry {
+    #[serde(rename = "_SYSTEMD_USER_UNIT", default)]
+    unit: String,
+    /// Bytes that are not UTF-8 come as numbers, a long line as nothing.
+    #[serde(rename = "MESSAGE")]
+    message: serde_json::Value,
+}
+
+/// Follows what the generations of `name` write, from now on. The follower ends with the child.
+pub(super) fn follow(name: &AppName, events: mpsc::UnboundedSender<Event>) -> std::io::Result<Child> {
+    let mut child = Command::new("journalctl")
+        .args(["--follow", "--lines=0", "--output=json", "--quiet", "_TRANSPORT=stdout"])
+        .arg(format!("--user-unit={}", unit_names::generation_pattern(name)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        // Ctrl-C is for us; the app's last lines come after it.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take();
+    let name = name.clone();
+    tokio::spawn(async move {
+        let Some(stdout) = stdout else { return };
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let Ok(entry) = serde_json::from_str::<Entry>(&line) else { continue };
+            let Some(number) = unit_names::parse_generation(&name, &entry.unit) else { continue };
+            if events.send(Event::Line(Generation(number), text(&entry.message))).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(child)
+}
+
+fn text(message: &serde_json::Value) -> String {
+    match message {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(bytes) => {
+            let bytes: Vec<u8> = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        _ => String::new(),
+    }
+}

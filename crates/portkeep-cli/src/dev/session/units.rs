@@ -1,0 +1,184 @@
+//! systemd holds the port: the app's units in the user manager, until `portkeep dev` ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};
+use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::{EngineError, Generation, Outcome, Place, Request, Store, hand_over};
+use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+
+use super::publish::Published;
+use super::{Event, HandingOver, output};
+use crate::command::install::open_ports;
+use crate::command::reload::start_failed;
+use crate::command::uninstall::stop_family;
+use crate::dev::environment;
+use crate::dev::lock::DevLock;
+use crate::dev::project::Project;
+use crate::dev::terminal::Signals;
+use crate::families::{self, Family, UnitDirectory};
+use crate::locate;
+
+pub(crate) struct UnitSession {
+    systemd: Arc<Systemd>,
+    spec: Spec,
+    published: Published,
+    directory: UnitDirectory,
+    notices: Vec<String>,
+    journal: Option<Child>,
+    _lock: DevLock,
+}
+
+impl UnitSession {
+    pub(super) async fn open(
+        project: &Project,
+        manager: Manager,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let mut spec = project.spec.clone();
+        let mut notices = project.notices.clone();
+        let directory = UnitDirectory::runtime()?;
+        if let Some(other) = manager.defined_elsewhere(&unit_names::handle(&spec.name), directory.path()).await? {
+            let name: AppName = format!("{}-dev", spec.name).parse().context("no other name for this app")?;
+            notices.push(format!("{other} defines {} already: the units here are called {name}", spec.name));
+            spec.name = name;
+        }
+        let store = locate::store(&spec.name, Place::User)?;
+        let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        let published = Published::prepare(project, &store, &mut spec)?;
+        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        let journal = output::follow(&spec.name, events).ok();
+        let systemd = Arc::new(Systemd::new(manager, store));
+        let session = Self { systemd, spec, published, directory, notices, journal, _lock: lock };
+        if let Err(error) = session.place().await {
+            session.remove().await?;
+            return Err(error);
+        }
+        Ok(session)
+    }
+
+    /// Renders, links and starts.
+    async fn place(&self) -> anyhow::Result<()> {
+        let manager = self.systemd.manager();
+        let name = &self.spec.name;
+        // A `portkeep dev` that was killed may have left its family running, with other settings.
+        if !families::on_disk(name, self.directory.path()).is_empty() {
+            stop_family(manager, name).await?;
+            self.systemd.store().clear_current()?;
+        }
+        let helper = std::env::current_exe().context("cannot tell where this executable is")?;
+        let spec_path = self.directory.spec_path(name);
+        let family = Family::render(&self.spec, &helper, &spec_path, Which::User)?;
+        families::write_spec(&self.spec, &spec_path)?;
+        family.write(self.directory.path())?;
+        manager.daemon_reload().await?;
+        let sockets = unit_names::sockets(&self.spec);
+        let mut units: Vec<_> = sockets.iter().map(String::as_str).collect();
+        let path_unit = unit_names::path(name);
+        if family.has(&path_unit) {
+            manager.enable(&[&path_unit], Until::Reboot).await?;
+            manager.daemon_reload().await?;
+            units.push(&path_unit);
+        }
+        open_ports(manager, &self.spec, &units).await
+    }
+
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    pub(super) fn who_holds(&self) -> String {
+        format!("held by systemd ({}, user manager)", unit_names::socket(&self.spec.name))
+    }
+
+    pub(super) fn serves(&self) -> Option<Generation> {
+        self.systemd.store().current()
+    }
+
+    pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
+        // Asked before it is published: what the path unit starts meanwhile answers this request too.
+        let request = Request { unchanged: Unchanged::IsDone, ..Request::now(Purpose::Reload) };
+        let before = self.serves();
+        self.published.publish(executable.as_deref())?;
+        let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
+        Ok(Box::pin(async move {
+            let handle = unit_names::handle(&spec.name);
+            let is_active = systemd.manager().state(&handle).await.is_ok_and(|state| state.is_active());
+            if !is_active {
+                start(&systemd, &handle).await?;
+                return Ok(last_handover(&systemd));
+            }
+            let outcome = hand_over(&*systemd, systemd.store(), &spec, request).await?;
+            // The path unit was quicker: what it did is what was asked for.
+            let done_by_path_unit = matches!(outcome, Outcome::Unchanged(now) if before.is_some_and(|before| before != now));
+            Ok(if done_by_path_unit { last_handover(&systemd) } else { outcome })
+        }))
+    }
+
+    pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
+        tokio::select! {
+            removed = self.remove() => return removed,
+            () = signals.stop() => {}
+        }
+        // Told twice: what still drains is ended now.
+        let pattern = unit_names::generation_pattern(&self.spec.name);
+        for (unit, _) in self.systemd.manager().list(&pattern).await? {
+            self.systemd.manager().kill(&unit).await?;
+        }
+        self.remove().await
+    }
+
+    async fn remove(&self) -> anyhow::Result<()> {
+        let manager = self.systemd.manager();
+        let name = &self.spec.name;
+        stop_family(manager, name).await?;
+        let path_unit = unit_names::path(name);
+        manager.disable(&[&path_unit], Until::Reboot).await?;
+        families::remove(&families::on_disk(name, self.directory.path()))?;
+        let _ = std::fs::remove_file(self.directory.spec_path(name));
+        manager.daemon_reload().await?;
+        forget(self.systemd.store())
+    }
+
+    pub(super) fn detach(mut self) {
+        drop(self.journal.take());
+    }
+}
+
+async fn start(systemd: &Systemd, handle: &str) -> Result<(), EngineError> {
+    let job = systemd.manager().start(handle).await;
+    match job {
+        Ok(JobResult::Done) => Ok(()),
+        Ok(other) => Err(EngineError::Refused(start_failed(systemd, handle, &other).to_string())),
+        Err(error) => Err(EngineError::Refused(error.to_string())),
+    }
+}
+
+fn last_handover(systemd: &Systemd) -> Outcome {
+    let last = systemd.store().history().ok().and_then(|history| history.into_iter().next_back());
+    match last {
+        Some(record) => Outcome::HandedOver(record),
+        None => Outcome::Unchanged(systemd.store().current().unwrap_or(Generation(0))),
+    }
+}
+
+/// Removes what only a running `portkeep dev` needs. The history stays.
+pub(super) fn forget(store: &Store) -> anyhow::Result<()> {
+    for directory in [store.run_directory().to_owned(), store.state_directory().join("releases"), store.state_directory().join("build")] {
+        match std::fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Watches the sources: what git ignores, and what the build writes, does not count.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use ignore::WalkBuilder;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use super::project::Project;
+
+/// An editor writes a file in several steps; they come within this.
+const BURST: Duration = Duration::from_millis(10);
+
+/// The watched sources.
+pub(crate) struct Sources {
+    watcher: RecommendedWatcher,
+    events: mpsc::UnboundedReceiver<notify::Event>,
+    outputs: Vec<PathBuf>,
+    watched: HashSet<PathBuf>,
+    /// Files that count, so that the removal of one is noticed.
+    files: HashSet<PathBuf>,
+}
+
+impl Sources {
+    pub(crate) fn watch(project: &Project) -> anyhow::Result<Self> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Nobody listens any more: we are ending.
+            let _ = event.map(|event| sender.send(event));
+        })
+        .context("cannot watch files")?;
+        let outputs = project.outputs.clone();
+        let mut sources = Self { watcher, events, outputs, watched: HashSet::new(), files: HashSet::new() };
+        for directory in &project.sources {
+            sources.add(directory)?;
+        }
+        Ok(sources)
+    }
+
+    /// Waits for a change, and answers the first path that changed.
+    pub(crate) async fn changed(&mut self) -> String {
+        loop {
+            let Some(event) = self.events.recv().await else { return std::future::pending().await };
+            let Some(path) = self.relevant(&event) else { continue };
+            // The rest of the burst belongs to this change.
+            let deadline = tokio::time::Instant::now() + BURST;
+            while let Ok(Some(event)) = tokio::time::timeout_at(deadline, self.events.recv()).await {
+                self.relevant(&event);
+            }
+            return self.relative(&path);
+        }
+    }
+
+    fn relative(&self, path: &Path) -> String {
+        let here = std::env::current_dir().unwrap_or_default();
+        path.strip_prefix(&here).unwrap_or(path).display().to_string()
+    }
+
+    /// The path that makes an event count.
+    fn relevant(&mut self, event: &notify::Event) -> Option<PathBuf> {
+        if matches!(event.kind, EventKind::Access(_) | EventKind::Other) {
+            return None;
+        }
+        let mut found = None;
+        for path in &event.paths {
+            if self.counts(path) {
+                found = Some(path.clone());
+            }
+        }
+        found
+    }
+
+    fn counts(&mut self, path: &Path) -> bool {
+        if self.outputs.iter().any(|output| path.starts_with(output)) {
+            return false;
+        }
+        if path.is_dir() {
+            // A new directory may have come with files in it, before it was watched.
+            let before = self.files.len();
+            return self.watched.contains(path).then_some(false).unwrap_or_else(|| {
+                let _ = self.add(path);
+                self.files.len() > before
+            });
+        }
+        if !path.exists() {
+            return self.files.remove(path);
+        }
+        // The walker knows all the rules of ignoring; asked for the one directory, it is quick.
+        let listed = path.parent().is_some_and(|parent| {
+            walker(parent).max_depth(Some(1)).build().flatten().any(|entry| entry.path() == path)
+        });
+        if listed {
+            self.files.insert(path.to_owned());
+        }
+        listed
+    }
+
+    /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
+    fn add(&mut self, directory: &Path) -> anyhow::Result<()> {
+        let outputs = self.outputs.clone();
+        let walk = walker(directory).filter_entry(move |entry| !outputs.iter().any(|output| entry.path() == output)).build();
+        for entry in walk.flatten() {
+            if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                self.files.insert(entry.into_path());
+            } else if self.watched.insert(entry.path().to_owned()) {
+                self.watcher.watch(entry.path(), RecursiveMode::NonRecursive).with_context(|| {
+                    format!(
+                        "cannot watch {}; a limit may be reached: `sysctl fs.inotify.max_user_watches`",
+                        entry.path().display()
+                    )
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
+/// (`.cargo/config.toml`), git's own are not.
+fn walker(directory: &Path) -> WalkBuilder {
+    let mut walker = WalkBuilder::new(directory);
+    walker.hidden(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
+    walker
+}

@@ -1,0 +1,35 @@
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 rolled back; 4 needs a person.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What the user asked for cannot be: exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of usage, to be returned with `?`.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}
+
+/// A release failed, and the last good one was brought back: exit code 3.
+pub(crate) const FELL_BACK: u8 = 3;
+
+/// Prints an error with its causes, and answers the exit code.
+pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
+    let bold = anstyle::AnsiColor::Red.on_default().bold();
+    anstream::eprintln!("{bold}error:{bold:#} {error}");
+    for cause in error.chain().skip(1) {
+        anstream::eprintln!("  because: {cause}");
+    }
+    let is_usage = error.chain().any(|cause| cause.is::<Usage>() || cause.is::<portkeep_spec::SpecError>());
+    ExitCode::from(if is_usage { 2 } else { 1 })
+}

@@ -1,0 +1,92 @@
+//! Which app on which manager a command speaks of.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use portkeep_engine::backend::systemd::{Manager, Systemd};
+use portkeep_engine::{Directories, Place, Store};
+use portkeep_spec::{AppName, Manager as Which, Spec};
+
+use crate::exit::usage;
+
+/// `--system` or `--user`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct ManagerArgs {
+    /// Speak to the system manager (the default for root).
+    #[arg(long, conflicts_with = "user")]
+    system: bool,
+    /// Speak to your user manager (the default for everybody else).
+    #[arg(long)]
+    user: bool,
+}
+
+impl ManagerArgs {
+    /// The manager that was named, or the default.
+    pub(crate) fn which(self) -> Which {
+        self.named().unwrap_or_else(|| if rustix::process::geteuid().is_root() { Which::System } else { Which::User })
+    }
+
+    /// The manager that was named.
+    pub(crate) fn named(self) -> Option<Which> {
+        match (self.system, self.user) {
+            (true, _) => Some(Which::System),
+            (_, true) => Some(Which::User),
+            _ => None,
+        }
+    }
+}
+
+/// The directories' owner for a manager.
+pub(crate) fn place(which: Which) -> Place {
+    match which {
+        Which::System => Place::System,
+        Which::User => Place::User,
+    }
+}
+
+/// The manager that started this process as part of a unit: systemd sets `MANAGERPID` for user managers only.
+pub(crate) fn own_manager() -> Which {
+    if std::env::var_os("MANAGERPID").is_some() { Which::User } else { Which::System }
+}
+
+/// The store of an app, without making its directories.
+pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Option<Store>> {
+    let directories = Directories::of(place, name)?;
+    if !directories.run.exists() && !directories.state.exists() {
+        return Ok(None);
+    }
+    Store::open(name, &directories)
+        .map(Some)
+        .with_context(|| format!("cannot open {} and {}", directories.run.display(), directories.state.display()))
+}
+
+/// The store of an app, making its directories.
+pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
+    let directories = Directories::of(place, name)?;
+    Store::open(name, &directories)
+        .with_context(|| format!("cannot make {} and {}", directories.run.display(), directories.state.display()))
+}
+
+/// Connects to a manager and opens the app's store.
+pub(crate) async fn systemd(which: Which, name: &AppName) -> anyhow::Result<Systemd> {
+    let manager = Manager::connect(which).await?;
+    Ok(Systemd::new(manager, store(name, place(which))?))
+}
+
+/// Reads the spec that a `--spec` option names, or `portkeep.json` here.
+pub(crate) fn load_spec(path: Option<PathBuf>) -> anyhow::Result<Spec> {
+    let path = match path {
+        Some(path) => path,
+        None => {
+            let here = PathBuf::from(portkeep_spec::contract::SPEC_FILE);
+            if !here.exists() {
+                return Err(usage(
+                    "there is no portkeep.json in this directory; name one with --spec FILE \
+                     (`portkeep schema` shows what belongs in it)",
+                ));
+            }
+            here
+        }
+    };
+    Ok(Spec::load(&path)?)
+}

@@ -1,0 +1,62 @@
+//! Who runs generations.
+
+pub mod local;
+pub mod systemd;
+
+use std::future::Future;
+use std::time::Instant;
+
+use crate::generation::{Generation, Running};
+
+/// Why a generation did not become READY.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StartFailure {
+    /// One clause: `it exited with status 1`.
+    pub reason: String,
+    /// The last lines it wrote, oldest first.
+    pub log: Vec<String>,
+}
+
+/// The manager could not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+pub struct BackendError {
+    /// What was tried.
+    pub doing: String,
+    /// What went wrong.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl BackendError {
+    /// An error of something that was tried.
+    pub fn new(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self { doing: doing.into(), source: source.into() }
+    }
+}
+
+/// Runs generations from the directories that the store prepared.
+///
+/// The promises, which one suite of tests checks on every backend:
+/// - `start` answers only when the generation said READY, or is certain not to; it never answers later than the deadline.
+/// - `drain` sends SIGTERM and answers at once; after the spec's `drainTimeout` what is left is killed.
+/// - `abandon` leaves no process of the generation behind.
+/// - `running` tells the truth as it is now, whoever started them.
+/// - A generation that crashes after READY is started again, with the same number, after the spec's delay.
+pub trait Backend {
+    /// Starts `generation` and waits until it is READY.
+    fn start(
+        &self,
+        generation: Generation,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Result<(), StartFailure>, BackendError>> + Send;
+
+    /// Asks `generation` to finish what it has and to end.
+    fn drain(&self, generation: Generation) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Ends a `generation` that failed to start, and forgets it.
+    fn abandon(&self, generation: Generation) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// All generations that have processes or are about to.
+    fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
+}

@@ -1,0 +1,173 @@
+//! Generations as child processes, with the protocols that systemd speaks: `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`,
+//! `NOTIFY_SOCKET`, `WATCHDOG_USEC`.
+//!
+//! The process that holds a [`Local`] holds the sockets: they live as long as it does.
+
+mod launch;
+mod notify;
+mod orphan;
+mod sockets;
+mod supervise;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use portkeep_spec::Spec;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use sockets::{BindError, Sockets};
+
+use crate::backend::{Backend, BackendError, StartFailure};
+use crate::generation::{Generation, Phase, Running};
+use crate::store::Store;
+
+/// What a generation did, for whoever shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LocalEvent {
+    /// It wrote a line.
+    Line(Generation, String),
+    /// It ended by itself and is started again.
+    Restarted(Generation, String),
+    /// It was current, ended by itself, and is not started again.
+    Gone(Generation, String),
+    /// It finished draining.
+    Drained(Generation),
+    /// It had to be killed because it did not finish in time.
+    Cut(Generation),
+}
+
+/// What the supervisor of a generation is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Drain,
+    Abandon,
+    Kill,
+}
+
+#[derive(Debug)]
+struct Supervised {
+    orders: mpsc::UnboundedSender<Order>,
+    phase: watch::Receiver<Option<Phase>>,
+}
+
+/// Runs the generations of one app as children of this process.
+#[derive(Debug, Clone)]
+pub struct Local {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    /// Replaced when the spec is read again.
+    spec: Mutex<Spec>,
+    sockets: Sockets,
+    children: Mutex<BTreeMap<Generation, Supervised>>,
+    events: mpsc::UnboundedSender<LocalEvent>,
+}
+
+impl Local {
+    /// Holds `sockets` and runs generations from `store`. What happens to them is sent to `events`.
+    ///
+    /// Generations that a killed predecessor left behind are ended first.
+    #[must_use]
+    pub fn new(store: Store, spec: Spec, sockets: Sockets, events: mpsc::UnboundedSender<LocalEvent>) -> Self {
+        let children = Mutex::new(BTreeMap::new());
+        Self { shared: Arc::new(Shared { store, spec: Mutex::new(spec), sockets, children, events }) }
+    }
+
+    /// Ends what a predecessor that was killed left running, and answers which generations that were.
+    #[must_use]
+    pub fn end_orphans(store: &Store) -> Vec<Generation> {
+        store.generations().into_iter().filter(|generation| orphan::end(store, *generation)).collect()
+    }
+
+    /// Ends every generation: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when all are gone.
+    pub async fn stop_all(&self) {
+        let phases: Vec<_> = self.with_children(|children| {
+            for child in children.values() {
+                // A supervisor that is gone has no process to end.
+                let _ = child.orders.send(Order::Drain);
+            }
+            children.values().map(|child| child.phase.clone()).collect()
+        });
+        for mut phase in phases {
+            let _ = phase.wait_for(Option::is_none).await;
+        }
+    }
+
+    /// Ends at once what still drains.
+    pub fn kill_all(&self) {
+        self.with_children(|children| {
+            for child in children.values() {
+                let _ = child.orders.send(Order::Kill);
+            }
+        });
+    }
+
+    fn with_children<T>(&self, look: impl FnOnce(&mut BTreeMap<Generation, Supervised>) -> T) -> T {
+        look(&mut self.shared.children.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    async fn order(&self, generation: Generation, order: Order) -> Option<watch::Receiver<Option<Phase>>> {
+        self.with_children(|children| {
+            let child = children.get(&generation)?;
+            let _ = child.orders.send(order);
+            Some(child.phase.clone())
+        })
+    }
+}
+
+impl Shared {
+    fn spec(&self) -> Spec {
+        self.spec.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn tell(&self, event: LocalEvent) {
+        // Nobody listening is nobody to tell.
+        let _ = self.events.send(event);
+    }
+}
+
+impl Backend for Local {
+    async fn start(
+        &self,
+        generation: Generation,
+        _deadline: Instant,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        let (ready, answer) = oneshot::channel();
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let (phase_sender, phase) = watch::channel(Some(Phase::Starting));
+        self.with_children(|children| {
+            children.retain(|_, child| child.phase.borrow().is_some());
+            children.insert(generation, Supervised { orders, phase });
+        });
+        let supervisor = supervise::Supervisor::new(self.shared.clone(), generation, phase_sender, inbox, ready);
+        tokio::spawn(supervisor.run());
+        answer.await.map_err(|error| BackendError::new(format!("the supervisor of generation {generation} died"), error))
+    }
+
+    async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
+        self.order(generation, Order::Drain).await;
+        Ok(())
+    }
+
+    async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
+        if let Some(mut phase) = self.order(generation, Order::Abandon).await {
+            let _ = phase.wait_for(Option::is_none).await;
+        }
+        Ok(())
+    }
+
+    async fn running(&self) -> Result<Vec<Running>, BackendError> {
+        Ok(self.with_children(|children| {
+            let running = children.iter().filter_map(|(generation, child)| {
+                let phase = (*child.phase.borrow())?;
+                Some(Running { generation: *generation, phase })
+            });
+            running.collect()
+        }))
+    }
+}

@@ -1,0 +1,79 @@
+//! Starts the process of a generation.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
+use std::process::Stdio;
+
+use command_fds::CommandFdExt;
+use portkeep_spec::{Spec, contract};
+use tokio::process::{Child, Command};
+
+use super::Sockets;
+use crate::generation::Generation;
+use crate::store::Store;
+
+/// The first descriptor of the protocol, `SD_LISTEN_FDS_START`.
+const FIRST: i32 = 3;
+
+/// Variables of whoever started us that must not reach a generation: they speak of us, or of sockets that are not its.
+const NOT_INHERITED: [&str; 9] = [
+    "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "LISTEN_FDS_FIRST_FD", "NOTIFY_SOCKET", "WATCHDOG_USEC",
+    "WATCHDOG_PID", "MAINPID", "MANAGERPID",
+];
+
+/// `LISTEN_PID` must be the number of the very process that reads it, which nobody knows before it exists: the shell
+/// puts its own, and becomes the app.
+const BECOME: &str = r#"LISTEN_PID=$$ exec "$0" "$@""#;
+
+pub(super) fn launch(
+    store: &Store,
+    spec: &Spec,
+    sockets: &Sockets,
+    generation: Generation,
+    notify: &Path,
+) -> io::Result<Child> {
+    let release = store
+        .release_of(generation)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its release is gone"))?;
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(BECOME).arg(store.generation_executable(generation)).args(&release.arguments);
+    for name in NOT_INHERITED {
+        command.env_remove(name);
+    }
+    for file in &spec.environment_files {
+        let entries = dotenvy::from_path_iter(file).map_err(io::Error::other)?;
+        for entry in entries {
+            let (key, value) = entry.map_err(io::Error::other)?;
+            command.env(key, value);
+        }
+    }
+    command
+        .envs(store.environment_of(generation, &release))
+        .env(contract::LISTEN_FDS, sockets.descriptors().len().to_string())
+        .env(contract::LISTEN_FDNAMES, sockets.names())
+        .env(contract::NOTIFY_SOCKET, notify);
+    if let Some(watchdog) = &spec.watchdog {
+        command.env(contract::WATCHDOG_USEC, watchdog.0.as_micros().to_string());
+    }
+    if let Some(directory) = &spec.working_directory {
+        command.current_dir(directory);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A group of its own: Ctrl-C at our terminal is ours to handle, and a kill reaches its children too.
+    command.process_group(0);
+    pass(&mut command, sockets.descriptors())?;
+    command.spawn()
+}
+
+/// Maps the sockets to 3, 4, 5 …
+fn pass<'a>(command: &mut Command, descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
+    let mappings = descriptors
+        .zip(FIRST..)
+        .map(|(descriptor, child_fd)| {
+            Ok(command_fds::FdMapping { parent_fd: descriptor.try_clone_to_owned()?, child_fd })
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    command.as_std_mut().fd_mappings(mappings).map_err(io::Error::other)?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The receiving end of `NOTIFY_SOCKET`.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+
+/// What a generation says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Message {
+    Ready,
+    Status(String),
+    Watchdog,
+    ExtendTimeout(Duration),
+}
+
+/// The messages of one datagram; what is unknown is passed over, as systemd does.
+pub(super) fn parse(datagram: &str) -> Vec<Message> {
+    let parse_line = |line: &str| {
+        let (key, value) = line.split_once('=')?;
+        match (key, value) {
+            ("READY", "1") => Some(Message::Ready),
+            ("WATCHDOG", "1") => Some(Message::Watchdog),
+            ("STATUS", text) => Some(Message::Status(text.to_owned())),
+            ("EXTEND_TIMEOUT_USEC", value) => {
+                value.parse().ok().map(|microseconds| Message::ExtendTimeout(Duration::from_micros(microseconds)))
+            }
+            _ => None,
+        }
+    };
+    datagram.lines().filter_map(parse_line).collect()
+}
+
+/// A socket that one generation sends to. It lies in a directory of ours, so only our user can send.
+#[derive(Debug)]
+pub(super) struct NotifySocket {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl NotifySocket {
+    pub(super) fn bind(directory: &Path) -> io::Result<Self> {
+        let path = directory.join("notify");
+        let _ = fs::remove_file(&path);
+        Ok(Self { socket: UnixDatagram::bind(&path)?, path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) async fn receive(&self) -> io::Result<Vec<Message>> {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).await?;
+        Ok(parse(&String::from_utf8_lossy(&buffer[..length])))
+    }
+}
+
+impl Drop for NotifySocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_datagram_may_say_several_things() {
+        let said = parse("READY=1\nSTATUS=a=b\nMAINPID=7\nEXTEND_TIMEOUT_USEC=1500000\nREADY=0\nnonsense");
+        let expected =
+            [Message::Ready, Message::Status("a=b".to_owned()), Message::ExtendTimeout(Duration::from_millis(1500))];
+        assert_eq!(said, expected);
+    }
+}

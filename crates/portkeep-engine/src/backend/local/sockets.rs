@@ -1,0 +1,111 @@
+//! The listening sockets that `portkeep dev` holds.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::{Address, Listen};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// As the spec has it.
+    pub address: Address,
+    /// What the system said.
+    #[source]
+    pub source: io::Error,
+}
+
+/// The listening sockets of an app, in the order of its spec.
+#[derive(Debug)]
+pub struct Sockets {
+    sockets: Vec<(String, OwnedFd)>,
+    /// Files of Unix sockets that we made, and so remove.
+    files: Vec<PathBuf>,
+}
+
+impl Sockets {
+    /// Listens on every address, or on none.
+    ///
+    /// # Errors
+    /// The first address that is taken or not allowed.
+    pub fn bind(listen: &[Listen]) -> Result<Self, BindError> {
+        let mut bound = Self { sockets: Vec::new(), files: Vec::new() };
+        for one in listen {
+            let fail = |source| BindError { address: one.address.clone(), source };
+            let socket = bind(&one.address, one.backlog).map_err(fail)?;
+            bound.sockets.push((one.name.to_string(), OwnedFd::from(socket)));
+            if let Some(path) = unix_path(&one.address) {
+                bound.files.push(path.to_owned());
+            }
+        }
+        Ok(bound)
+    }
+
+    /// The value of `LISTEN_FDNAMES`.
+    pub(super) fn names(&self) -> String {
+        self.sockets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(":")
+    }
+
+    pub(super) fn descriptors(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(|(_, socket)| socket.as_fd())
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        for file in &self.files {
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+fn unix_path(address: &Address) -> Option<&Path> {
+    match address {
+        Address::UnixStream(path) | Address::UnixDatagram(path) | Address::UnixSeqpacket(path) => Some(path),
+        _ => None,
+    }
+}
+
+fn bind(address: &Address, backlog: u32) -> io::Result<Socket> {
+    let inet = |address: &std::net::SocketAddr, kind, protocol| {
+        let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
+        // As systemd does it: an address in TIME_WAIT can be listened on, and `[::]` means IPv6 and IPv4.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SockAddr::from(*address))?;
+        Ok::<_, io::Error>(socket)
+    };
+    let unix = |path: &Path, kind| {
+        remove_stale(path)?;
+        let socket = Socket::new(Domain::UNIX, kind, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        Ok::<_, io::Error>(socket)
+    };
+    let socket = match address {
+        Address::Tcp(address) => inet(address, Type::STREAM, Protocol::TCP)?,
+        Address::Udp(address) => return inet(address, Type::DGRAM, Protocol::UDP),
+        Address::UnixStream(path) => unix(path, Type::STREAM)?,
+        Address::UnixDatagram(path) => return unix(path, Type::DGRAM),
+        Address::UnixSeqpacket(path) => unix(path, Type::SEQPACKET)?,
+        other => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other} is not supported here"))),
+    };
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// Removes the file of a Unix socket that nobody listens on any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.file_type().is_socket() => match UnixStream::connect(path) {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+            _ => Err(io::ErrorKind::AddrInUse.into()),
+        },
+        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there")),
+        Err(_) => Ok(()),
+    }
+}

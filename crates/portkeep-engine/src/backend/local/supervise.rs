@@ -1,0 +1,301 @@
+//! Supervises one generation, as its unit in systemd would: start, READY, restarts, drain, deadlines.
+
+use std::collections::VecDeque;
+use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portkeep_spec::{Readiness, Spec};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::Child;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::launch::launch;
+use super::notify::{Message, NotifySocket};
+use super::{LocalEvent, Order, Shared, orphan};
+use crate::backend::StartFailure;
+use crate::crash::{self, Budget, Gate};
+use crate::generation::{Generation, Phase};
+use crate::store::End;
+
+/// Lines kept for the report of a failure.
+const LAST_LINES: usize = 8;
+/// A moment that never comes, for timers that are off.
+const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+type Answer = oneshot::Sender<Result<(), StartFailure>>;
+
+pub(super) struct Supervisor {
+    shared: Arc<Shared>,
+    generation: Generation,
+    phase: watch::Sender<Option<Phase>>,
+    inbox: mpsc::UnboundedReceiver<Order>,
+    /// Whoever waits for the first READY.
+    starter: Option<Answer>,
+    /// What was ordered; nothing is restarted after that.
+    order: Option<Order>,
+    last_lines: VecDeque<String>,
+}
+
+impl Supervisor {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        generation: Generation,
+        phase: watch::Sender<Option<Phase>>,
+        inbox: mpsc::UnboundedReceiver<Order>,
+        starter: Answer,
+    ) -> Self {
+        let (starter, last_lines) = (Some(starter), VecDeque::new());
+        Self { shared, generation, phase, inbox, starter, order: None, last_lines }
+    }
+
+    pub(super) async fn run(mut self) {
+        let spec = self.shared.spec();
+        let budget = Budget::of(&spec);
+        let mut first = true;
+        loop {
+            let ends = self.shared.store.ends(self.generation);
+            let was_ready = self.shared.store.was_ready(self.generation);
+            match crash::gate(budget, &ends, was_ready, Timestamp::now()) {
+                Gate::Open { after } => {
+                    let pause = if first { after } else { budget.delay + after };
+                    if !self.pause(pause).await {
+                        break;
+                    }
+                }
+                Gate::Spent => {
+                    self.give_up(&ends);
+                    break;
+                }
+                Gate::NeverReady => break,
+            }
+            first = false;
+            let end = self.run_once(&spec).await;
+            let _ = self.shared.store.note_end(self.generation, &end);
+            let reason = end.describe();
+            if let Some(starter) = self.starter.take() {
+                let log = self.last_lines.drain(..).collect();
+                let _ = starter.send(Err(StartFailure { reason: reason.clone(), log }));
+                break;
+            }
+            if self.order.is_some() {
+                break;
+            }
+            let is_current = self.shared.store.current() == Some(self.generation);
+            match crash::settle(&end, is_current) {
+                crash::Settle::DropHandle { .. } => {
+                    let _ = self.shared.store.clear_current();
+                    self.shared.tell(LocalEvent::Gone(self.generation, reason));
+                    break;
+                }
+                // A clean end is not a failure: nothing restarts it.
+                crash::Settle::Nothing if !end.is_crash() => break,
+                crash::Settle::Nothing => self.shared.tell(LocalEvent::Restarted(self.generation, reason)),
+            }
+            let _ = self.phase.send(Some(Phase::Starting));
+        }
+        orphan::forget(&self.shared.store, self.generation);
+        let _ = self.phase.send(None);
+    }
+
+    /// The release crashed too often.
+    fn give_up(&self, ends: &[End]) {
+        let store = &self.shared.store;
+        let reason = ends.last().map(End::describe).unwrap_or_default();
+        if let Some(release) = store.release_of(self.generation) {
+            let _ = store.mark_bad(&release.digest, &format!("it crashed too often; at last {reason}"));
+        }
+        if store.current() == Some(self.generation) {
+            let _ = store.clear_current();
+            self.shared.tell(LocalEvent::Gone(self.generation, format!("it crashed too often; at last {reason}")));
+        }
+    }
+
+    /// Waits, unless an order comes. False: do not start.
+    async fn pause(&mut self, pause: Duration) -> bool {
+        if pause.is_zero() {
+            return true;
+        }
+        tokio::select! {
+            () = sleep(pause) => true,
+            order = self.inbox.recv() => {
+                self.order = order;
+                false
+            }
+        }
+    }
+
+    async fn run_once(&mut self, spec: &Spec) -> End {
+        let directory = self.shared.store.generation_directory(self.generation);
+        let launched = NotifySocket::bind(&directory).and_then(|socket| {
+            let child = launch(&self.shared.store, spec, &self.shared.sockets, self.generation, socket.path())?;
+            Ok((socket, child))
+        });
+        match launched {
+            Ok((socket, child)) => self.watch(spec, socket, child).await,
+            Err(error) => {
+                self.last_lines.push_back(error.to_string());
+                end("resources", "", "")
+            }
+        }
+    }
+
+    /// Follows a process from its start to its end.
+    async fn watch(&mut self, spec: &Spec, socket: NotifySocket, mut child: Child) -> End {
+        let pid = child.id().unwrap_or(0);
+        let _ = orphan::note(&self.shared.store, self.generation, pid);
+        let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let (lines_sender, mut lines) = mpsc::unbounded_channel();
+        forward(child.stdout.take(), lines_sender.clone());
+        forward(child.stderr.take(), lines_sender);
+
+        let never = || Instant::now() + NEVER;
+        let mut deadline = pin!(sleep_until(Instant::now() + spec.start_timeout.0));
+        let mut watchdog = pin!(sleep_until(never()));
+        // Why we ended it, where we did.
+        let mut verdict: Option<&'static str> = None;
+        let mut ready = false;
+        if spec.readiness == Readiness::Started {
+            ready = true;
+            self.is_ready();
+            deadline.as_mut().reset(never());
+        }
+        let status = loop {
+            tokio::select! {
+                status = child.wait() => break status,
+                Some(line) = lines.recv() => self.line(line),
+                Ok(messages) = socket.receive() => for message in messages {
+                    match message {
+                        Message::Ready if !ready => {
+                            ready = true;
+                            self.is_ready();
+                            if self.order.is_none() {
+                                deadline.as_mut().reset(never());
+                            }
+                            watchdog.as_mut().reset(spec.watchdog.as_ref().map_or_else(never, |every| Instant::now() + every.0));
+                        }
+                        Message::Watchdog => {
+                            watchdog.as_mut().reset(spec.watchdog.as_ref().map_or_else(never, |every| Instant::now() + every.0));
+                        }
+                        Message::ExtendTimeout(by) if !ready || self.order.is_some() => {
+                            let at = deadline.deadline().max(Instant::now() + by);
+                            deadline.as_mut().reset(at);
+                        }
+                        Message::Ready | Message::ExtendTimeout(_) | Message::Status(_) => {}
+                    }
+                },
+                Some(order) = self.inbox.recv() => {
+                    if self.order.is_none() {
+                        let _ = self.phase.send(Some(Phase::Draining));
+                    }
+                    self.order = Some(order);
+                    if order == Order::Kill {
+                        kill_all(group);
+                        continue;
+                    }
+                    signal(group, Signal::TERM);
+                    deadline.as_mut().reset(Instant::now() + spec.drain_timeout.0);
+                }
+                () = &mut deadline => {
+                    verdict = Some("timeout");
+                    if self.order == Some(Order::Drain) {
+                        self.shared.tell(LocalEvent::Cut(self.generation));
+                    }
+                    kill_all(group);
+                    deadline.as_mut().reset(never());
+                }
+                () = &mut watchdog => {
+                    verdict = Some("watchdog");
+                    // A stopped process does get SIGKILL; SIGABRT would wait for it to go on.
+                    kill_all(group);
+                    watchdog.as_mut().reset(never());
+                }
+            }
+        };
+        // What it started must not outlive it: systemd ends the whole control group.
+        kill_all(group);
+        while let Ok(Some(line)) = tokio::time::timeout(Duration::from_millis(100), lines.recv()).await {
+            self.line(line);
+        }
+        if self.order == Some(Order::Drain) && verdict.is_none() {
+            self.shared.tell(LocalEvent::Drained(self.generation));
+        }
+        ended(status, verdict, ready)
+    }
+
+    fn is_ready(&mut self) {
+        if self.order.is_none() {
+            let _ = self.phase.send(Some(Phase::Serving));
+        }
+        if let Some(starter) = self.starter.take() {
+            let _ = starter.send(Ok(()));
+        }
+    }
+
+    fn line(&mut self, line: String) {
+        if self.last_lines.len() == LAST_LINES {
+            self.last_lines.pop_front();
+        }
+        self.last_lines.push_back(line.clone());
+        self.shared.tell(LocalEvent::Line(self.generation, line));
+    }
+}
+
+fn signal(process: Option<Pid>, signal: Signal) {
+    // It may have ended by itself in this moment.
+    let _ = process.map(|pid| kill_process(pid, signal));
+}
+
+fn kill_all(group: Option<Pid>) {
+    let _ = group.map(|pid| kill_process_group(pid, Signal::KILL));
+}
+
+fn end(result: &str, code: &str, status: &str) -> End {
+    End { at: Timestamp::now(), result: result.to_owned(), code: code.to_owned(), status: status.to_owned() }
+}
+
+/// An end in systemd's words.
+fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool) -> End {
+    let Ok(status) = status else { return end("resources", "", "") };
+    let (result, code, word) = match (status.code(), status.signal()) {
+        (Some(0), _) if !ready => ("protocol", "exited", "0".to_owned()),
+        (Some(0), _) => ("success", "exited", "0".to_owned()),
+        (Some(code), _) => ("exit-code", "exited", code.to_string()),
+        // A process that ends by the signal it was asked with has ended cleanly.
+        (_, Some(15)) => ("success", "killed", "TERM".to_owned()),
+        (_, Some(number)) => {
+            let code = if status.core_dumped() { "dumped" } else { "killed" };
+            ("signal", code, signal_name(number))
+        }
+        (None, None) => ("resources", "", String::new()),
+    };
+    end(verdict.unwrap_or(result), code, &word)
+}
+
+fn signal_name(number: i32) -> String {
+    let named = [(1, "HUP"), (2, "INT"), (3, "QUIT"), (4, "ILL"), (6, "ABRT"), (7, "BUS"), (8, "FPE"), (9, "KILL"),
+        (11, "SEGV"), (13, "PIPE"), (14, "ALRM")];
+    named.iter().find(|(one, _)| *one == number).map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+}
+
+/// Sends the lines of a stream to `lines` until it ends.
+fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::UnboundedSender<String>) {
+    let Some(stream) = stream else { return };
+    tokio::spawn(async move {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        // Lines as bytes: an app may write what is not UTF-8.
+        while reader.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line);
+            if lines.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
+                break;
+            }
+            line.clear();
+        }
+    });
+}

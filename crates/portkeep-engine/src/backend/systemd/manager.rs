@@ -1,0 +1,312 @@
+//! What we ask of a systemd manager.
+
+use std::path::Path;
+
+use portkeep_spec::Manager as Which;
+use zbus::OwnedVariant;
+use zbus::{Connection, OwnedObjectPath};
+
+use super::connect::connect;
+use super::job::{JobResult, ended};
+use super::proxy::{PropertiesProxy, SystemdProxy};
+use crate::directories::DirectoriesError;
+
+/// The oldest version whose units we know to work.
+const OLDEST: u32 = 249;
+
+/// Why a manager cannot be asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManagerError {
+    /// It does not answer.
+    #[error("no systemd {which} manager can be reached{}", hint(*.which))]
+    Unreachable {
+        /// Which one.
+        which: Which,
+        /// What the connection said.
+        #[source]
+        source: zbus::Error,
+    },
+    /// A user manager needs a runtime directory.
+    #[error("no systemd user manager can be reached")]
+    NoRuntimeDirectory(#[source] DirectoriesError),
+    /// It is too old.
+    #[error("systemd {version} is too old: version {OLDEST} or newer is needed")]
+    TooOld {
+        /// Its version.
+        version: String,
+    },
+    /// It went away while we waited for a job.
+    #[error("the connection to systemd was lost")]
+    ConnectionLost,
+    /// It refused a call.
+    #[error(transparent)]
+    Bus(#[from] zbus::Error),
+}
+
+fn hint(which: Which) -> &'static str {
+    match which {
+        Which::System => "; is this machine booted with systemd, and are you root?",
+        Which::User => "; log in through PAM, or run `loginctl enable-linger $USER`, and see that XDG_RUNTIME_DIR is set",
+    }
+}
+
+/// The state of a unit, in systemd's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `loaded`, `not-found`, `bad-setting` …
+    pub load: String,
+    /// `active`, `activating`, `inactive`, `failed` …
+    pub active: String,
+    /// `running`, `exited`, `auto-restart`, `listening` …
+    pub sub: String,
+    /// `success`, `exit-code`, `timeout` …; empty where the unit has none.
+    pub result: String,
+    /// The file it was loaded from.
+    pub fragment: String,
+    /// Whether a job waits for it.
+    pub has_job: bool,
+    /// When it became active, in microseconds since the epoch; 0 if it is not.
+    pub active_since_microseconds: u64,
+    /// Its main process; 0 if it has none.
+    pub main_pid: u32,
+    /// What it says of itself (`STATUS=`).
+    pub status_text: String,
+    /// Memory of its processes in bytes, where it is accounted.
+    pub memory_bytes: Option<u64>,
+    /// CPU time of its processes in nanoseconds, where it is accounted.
+    pub cpu_nanoseconds: Option<u64>,
+}
+
+impl UnitState {
+    /// True while it is up.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+}
+
+/// A connection to one manager.
+#[derive(Debug)]
+pub struct Manager {
+    which: Which,
+    connection: Connection,
+    systemd: SystemdProxy<'static>,
+}
+
+impl Manager {
+    /// Connects, and sees that the version will do.
+    ///
+    /// # Errors
+    /// When the manager cannot be reached or is too old; the message says what to do.
+    pub async fn connect(which: Which) -> Result<Self, ManagerError> {
+        let connection = connect(which).await?;
+        let systemd = SystemdProxy::builder(&connection)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?;
+        let version = systemd.version().await.map_err(|source| ManagerError::Unreachable { which, source })?;
+        if major(&version).is_some_and(|major| major < OLDEST) {
+            return Err(ManagerError::TooOld { version });
+        }
+        // Signals are sent only to connections that asked; on the private socket to all, where this does no harm.
+        systemd.subscribe().await?;
+        Ok(Self { which, connection, systemd })
+    }
+
+    /// Which manager it is.
+    #[must_use]
+    pub fn which(&self) -> Which {
+        self.which
+    }
+
+    /// Its version as it names itself: `257.13-1~deb13u1`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn version(&self) -> Result<String, ManagerError> {
+        Ok(self.systemd.version().await?)
+    }
+
+    /// Reads all unit files again.
+    ///
+    /// # Errors
+    /// When it refuses.
+    pub async fn daemon_reload(&self) -> Result<(), ManagerError> {
+        Ok(self.systemd.reload().await?)
+    }
+
+    /// Starts a unit and waits for the job.
+    ///
+    /// # Errors
+    /// When the manager refuses; a job that fails is not an error but its result.
+    pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
+        let removed = self.systemd.receive_job_removed().await?;
+        let job = self.systemd.start_unit(unit, "replace").await?;
+        ended(removed, job).await
+    }
+
+    /// Asks for a unit to be started.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn start_without_waiting(&self, unit: &str) -> Result<(), ManagerError> {
+        self.systemd.start_unit(unit, "replace").await?;
+        Ok(())
+    }
+
+    /// Stops a unit and waits for the job. One that is not loaded is stopped.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
+        let removed = self.systemd.receive_job_removed().await?;
+        match self.systemd.stop_unit(unit, "replace").await {
+            Ok(job) => ended(removed, job).await,
+            Err(error) if is_no_such_unit(&error) => Ok(JobResult::Done),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks for a unit to be stopped. One that is not loaded is stopped.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn stop_without_waiting(&self, unit: &str) -> Result<(), ManagerError> {
+        match self.systemd.stop_unit(unit, "replace").await {
+            Ok(_job) => Ok(()),
+            Err(error) if is_no_such_unit(&error) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Sends SIGKILL to all processes of a unit.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn kill(&self, unit: &str) -> Result<(), ManagerError> {
+        match self.systemd.kill_unit(unit, "all", rustix::process::Signal::KILL.as_raw()).await {
+            Err(error) if !is_no_such_unit(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reloads a unit, or starts it where it does not run, and waits for the job.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn reload_or_restart(&self, unit: &str) -> Result<JobResult, ManagerError> {
+        let removed = self.systemd.receive_job_removed().await?;
+        let job = self.systemd.reload_or_restart_unit(unit, "replace").await?;
+        ended(removed, job).await
+    }
+
+    /// Forgets that a unit failed.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn reset_failed(&self, unit: &str) -> Result<(), ManagerError> {
+        match self.systemd.reset_failed_unit(unit).await {
+            Err(error) if !is_no_such_unit(&error) => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The loaded units whose names match `pattern`.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn list(&self, pattern: &str) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.systemd.list_units_by_patterns(&[], &[pattern]).await?;
+        let state = |load, active, sub, job| UnitState { load, active, sub, has_job: job != 0, ..UnitState::default() };
+        Ok(units
+            .into_iter()
+            .map(|(unit, _, load, active, sub, _, _, job, _, _)| (unit, state(load, active, sub, job)))
+            .collect())
+    }
+
+    /// The state of a unit, loading it if needed.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn state(&self, unit: &str) -> Result<UnitState, ManagerError> {
+        let path = self.systemd.load_unit(unit).await?;
+        let proxy = PropertiesProxy::builder(&self.connection)
+            .path(path)
+            .cache_properties(zbus::proxy::CacheProperties::No)
+            .build()
+            .await?;
+        // The empty interface name asks for the properties of all, in one call.
+        let mut properties = proxy.get_all("").await?;
+        let mut text = |name: &str| -> String {
+            properties.remove(name).and_then(|value| String::try_from(value).ok()).unwrap_or_default()
+        };
+        let mut state = UnitState {
+            load: text("LoadState"),
+            active: text("ActiveState"),
+            sub: text("SubState"),
+            result: text("Result"),
+            fragment: text("FragmentPath"),
+            status_text: text("StatusText"),
+            ..UnitState::default()
+        };
+        let number = |value: Option<&OwnedVariant>| value.and_then(|value| u64::try_from(value).ok());
+        // The largest number stands for "not accounted".
+        let accounted = |value: Option<&OwnedVariant>| number(value).filter(|value| *value != u64::MAX);
+        state.active_since_microseconds = number(properties.get("ActiveEnterTimestamp")).unwrap_or(0);
+        state.memory_bytes = accounted(properties.get("MemoryCurrent"));
+        state.cpu_nanoseconds = accounted(properties.get("CPUUsageNSec"));
+        state.main_pid = properties.get("MainPID").and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
+        state.has_job = properties
+            .remove("Job")
+            .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
+            .is_some_and(|(id, _)| id != 0);
+        Ok(state)
+    }
+
+    /// Enables units, for good or until the next boot.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn enable(&self, files: &[&str], until: Until) -> Result<(), ManagerError> {
+        self.systemd.enable_unit_files(files, until == Until::Reboot, true).await?;
+        Ok(())
+    }
+
+    /// Disables units.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn disable(&self, files: &[&str], until: Until) -> Result<(), ManagerError> {
+        self.systemd.disable_unit_files(files, until == Until::Reboot).await?;
+        Ok(())
+    }
+
+    /// True where a unit file of that name exists in another place than `directory`.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn defined_elsewhere(&self, unit: &str, directory: &Path) -> Result<Option<String>, ManagerError> {
+        let state = self.state(unit).await?;
+        let elsewhere = state.load == "loaded" && !Path::new(&state.fragment).starts_with(directory);
+        Ok(elsewhere.then_some(state.fragment))
+    }
+}
+
+/// How long an enabled unit stays so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// Until it is disabled.
+    Disabled,
+    /// Until the next boot.
+    Reboot,
+}
+
+fn is_no_such_unit(error: &zbus::Error) -> bool {
+    matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
+}
+
+fn major(version: &str) -> Option<u32> {
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok()
+}

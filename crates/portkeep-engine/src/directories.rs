@@ -1,0 +1,95 @@
+//! Where an app's files live, for each kind of manager.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::AppName;
+
+/// Who runs the generations, and so whose directories are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The system manager (PID 1).
+    System,
+    /// A user's systemd manager.
+    User,
+    /// `portkeep dev` itself, with child processes.
+    Local,
+}
+
+/// The two directories of one app.
+///
+/// `XDG_STATE_HOME` is not looked at on purpose: a shell and a user manager often have different values of it, and both
+/// must find the same history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directories {
+    /// Lives as long as the boot: lock, generations, `current`.
+    pub run: PathBuf,
+    /// Lives on: releases and history.
+    pub state: PathBuf,
+}
+
+/// Why no directory could be named.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DirectoriesError {
+    /// `HOME` is not set.
+    #[error("HOME is not set: cannot tell where the state of {0} belongs; set HOME to your home directory")]
+    NoHome(String),
+    /// There is no per-user runtime directory.
+    #[error(
+        "no runtime directory: XDG_RUNTIME_DIR is not set and {0} does not exist; \
+         log in through PAM (ssh, not su) or run `loginctl enable-linger $USER`"
+    )]
+    NoRuntimeDirectory(PathBuf),
+}
+
+impl Directories {
+    /// The directories of `name` at `place`.
+    ///
+    /// # Errors
+    /// When `HOME` is missing or, for the user manager, there is no runtime directory.
+    pub fn of(place: Place, name: &AppName) -> Result<Self, DirectoriesError> {
+        let name = name.as_str();
+        Ok(match place {
+            Place::System => Self {
+                run: Path::new("/run/portkeep").join(name),
+                state: Path::new("/var/lib/portkeep").join(name),
+            },
+            Place::User => Self {
+                run: user_runtime_directory()?.join("portkeep").join(name),
+                state: home(name)?.join(".local/state/portkeep").join(name),
+            },
+            // A name of its own, so that an app under development never meets an installed one of the same name.
+            Place::Local => Self {
+                run: user_runtime_directory()
+                    .unwrap_or_else(|_| temporary_runtime_directory())
+                    .join("portkeep-local")
+                    .join(name),
+                state: home(name)?.join(".local/state/portkeep-local").join(name),
+            },
+        })
+    }
+}
+
+fn home(name: &str) -> Result<PathBuf, DirectoriesError> {
+    env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
+        .ok_or_else(|| DirectoriesError::NoHome(name.to_owned()))
+}
+
+/// `$XDG_RUNTIME_DIR`, or the place where logind puts it.
+///
+/// # Errors
+/// When neither exists.
+pub fn user_runtime_directory() -> Result<PathBuf, DirectoriesError> {
+    if let Some(directory) = env::var_os("XDG_RUNTIME_DIR").filter(|value| !value.is_empty()) {
+        return Ok(PathBuf::from(directory));
+    }
+    let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+    if usual.is_dir() { Ok(usual) } else { Err(DirectoriesError::NoRuntimeDirectory(usual)) }
+}
+
+fn temporary_runtime_directory() -> PathBuf {
+    env::temp_dir().join(format!("portkeep-{}", rustix::process::getuid().as_raw()))
+}

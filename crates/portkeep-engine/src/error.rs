@@ -1,0 +1,39 @@
+//! Why a handover did not happen, split by what the caller does next.
+
+use std::io;
+
+use crate::backend::BackendError;
+use crate::generation::Generation;
+use crate::handover::Misfit;
+
+/// A handover that did not happen. What served before serves on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// There was nothing to start: correct the spec or build the app.
+    #[error("nothing was started: {0}")]
+    Refused(String),
+    /// The new generation did not become READY: look at its log.
+    #[error("{}{reason}", .generation.map(|generation| format!("generation {generation} did not become READY: ")).unwrap_or_default())]
+    StartFailed {
+        /// Which one; none where another handover's failure is shared.
+        generation: Option<Generation>,
+        /// Why, with the last lines it wrote.
+        reason: String,
+    },
+    /// The manager could not be asked.
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    /// A file could not be read or written.
+    #[error("cannot {doing}")]
+    Store {
+        /// What was tried.
+        doing: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A fault in this program.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+}

@@ -1,0 +1,95 @@
+//! The files of one app: what must outlive a helper and cannot be asked from the manager.
+//!
+//! ```text
+//! RUN/lock                      flock: one handover at a time
+//! RUN/spec                      symbolic link to the spec that the units were rendered from
+//! RUN/environment               base environment of every release (0600; `portkeep dev` writes it)
+//! RUN/current -> generations/N  the generation that accepts connections; switched by rename
+//! RUN/generations/N/NAME        symbolic link to the release's executable
+//! RUN/generations/N/environment environment and arguments as systemd reads them (0600)
+//! RUN/generations/N/release     symbolic link to the release
+//! RUN/generations/N/ends.jsonl  how its processes ended, a line each
+//! RUN/attempt.json              the last handover that failed
+//! STATE/releases/DIGEST/        release.json, environment (0600), the copied executable, bad.json
+//! STATE/history.jsonl           one line a handover
+//! STATE/last-generation         the highest number given away
+//! ```
+
+mod attempt;
+mod ends;
+mod generations;
+mod history;
+mod lock;
+mod releases;
+mod write;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::AppName;
+
+pub use attempt::FailedAttempt;
+pub use ends::End;
+pub use history::{HandoverRecord, Steps};
+pub use lock::Lock;
+pub use write::{atomic_symlink, atomic_write};
+
+use crate::directories::Directories;
+
+/// The files of one app.
+#[derive(Debug, Clone)]
+pub struct Store {
+    name: AppName,
+    run: PathBuf,
+    state: PathBuf,
+}
+
+impl Store {
+    /// Opens the store, making its directories.
+    ///
+    /// # Errors
+    /// When a directory cannot be made, or belongs to somebody else.
+    pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
+        let store = Self { name: name.clone(), run: directories.run.clone(), state: directories.state.clone() };
+        for directory in [&store.generations_directory(), &store.releases_directory()] {
+            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+        }
+        for directory in [&store.run, &store.state] {
+            own(directory)?;
+        }
+        Ok(store)
+    }
+
+    /// The app.
+    #[must_use]
+    pub fn name(&self) -> &AppName {
+        &self.name
+    }
+
+    /// The directory that lives with the boot.
+    #[must_use]
+    pub fn run_directory(&self) -> &Path {
+        &self.run
+    }
+
+    /// The directory that lives on.
+    #[must_use]
+    pub fn state_directory(&self) -> &Path {
+        &self.state
+    }
+}
+
+/// A directory below /tmp could have been made by anybody; what we run from it must be ours.
+fn own(directory: &Path) -> io::Result<()> {
+    let owner = fs::metadata(directory)?.uid();
+    let me = rustix::process::geteuid().as_raw();
+    if owner == me || me == 0 {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::PermissionDenied,
+        format!("{} belongs to user {owner}, not to {me}", directory.display()),
+    ))
+}

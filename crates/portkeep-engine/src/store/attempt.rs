@@ -1,0 +1,31 @@
+//! The last failed handover: callers that waited for it share its result instead of trying the same again.
+
+use std::fs;
+use std::io;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, atomic_write};
+use crate::release::Digest;
+
+/// A handover that failed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// What was tried.
+    pub digest: Digest,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+}
+
+impl Store {
+    pub(crate) fn note_failed_attempt(&self, attempt: &FailedAttempt) -> io::Result<()> {
+        atomic_write(&self.run.join("attempt.json"), &serde_json::to_vec(attempt)?, 0o644)
+    }
+
+    pub(crate) fn failed_attempt(&self) -> Option<FailedAttempt> {
+        serde_json::from_slice(&fs::read(self.run.join("attempt.json")).ok()?).ok()
+    }
+}

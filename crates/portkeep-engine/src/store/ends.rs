@@ -1,0 +1,67 @@
+//! How the processes of a generation ended, as its manager told the settle step.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Store;
+use crate::generation::Generation;
+
+/// One end. The words are systemd's: `SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `watchdog`, `exec-condition` …
+    pub result: String,
+    /// `exited`, `killed` or `dumped`; empty where no process ran.
+    pub code: String,
+    /// The exit status, or the signal's name.
+    pub status: String,
+}
+
+impl End {
+    /// True for an end that the app did not choose.
+    #[must_use]
+    pub fn is_crash(&self) -> bool {
+        !matches!(self.result.as_str(), "success" | "exec-condition")
+    }
+
+    /// For people: `exit status 1`, `signal SEGV`, `not READY in time`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match (self.result.as_str(), self.code.as_str()) {
+            ("timeout", _) => "it was not READY in time".to_owned(),
+            ("watchdog", _) => "its watchdog was not fed".to_owned(),
+            ("oom-kill", _) => "it ran out of memory".to_owned(),
+            ("protocol", _) => "it ended without saying READY".to_owned(),
+            (_, "exited") if self.status == "203" => "it could not be executed (status 203)".to_owned(),
+            ("success", "exited") => "it exited with status 0".to_owned(),
+            (_, "exited") => format!("it exited with status {}", self.status),
+            (_, "killed" | "dumped") => format!("it was ended by signal {}", self.status),
+            (result, _) => format!("its unit ended with result `{result}`"),
+        }
+    }
+}
+
+impl Store {
+    /// Adds an end of `generation`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_end(&self, generation: Generation, end: &End) -> io::Result<()> {
+        let path = self.generation_directory(generation).join("ends.jsonl");
+        let mut line = serde_json::to_vec(end)?;
+        line.push(b'\n');
+        File::options().create(true).append(true).open(path)?.write_all(&line)
+    }
+
+    /// The ends of `generation`, oldest first.
+    #[must_use]
+    pub fn ends(&self, generation: Generation) -> Vec<End> {
+        let text = fs::read_to_string(self.generation_directory(generation).join("ends.jsonl")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+}

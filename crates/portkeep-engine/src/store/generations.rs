@@ -1,0 +1,181 @@
+//! The directories of generations, and which one is current.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::{contract, environment_file};
+
+use super::{Store, atomic_symlink, atomic_write};
+use crate::generation::Generation;
+use crate::release::{Digest, Release};
+
+impl Store {
+    pub(super) fn generations_directory(&self) -> PathBuf {
+        self.run.join("generations")
+    }
+
+    /// The directory of one generation.
+    #[must_use]
+    pub fn generation_directory(&self, generation: Generation) -> PathBuf {
+        self.generations_directory().join(generation.to_string())
+    }
+
+    /// The symbolic link that the generation's manager executes. It bears the app's name, because that is what
+    /// `ps` and the journal show.
+    #[must_use]
+    pub fn generation_executable(&self, generation: Generation) -> PathBuf {
+        self.generation_directory(generation).join(self.name.as_str())
+    }
+
+    /// Generations that have a directory, oldest first.
+    #[must_use]
+    pub fn generations(&self) -> Vec<Generation> {
+        let Ok(entries) = fs::read_dir(self.generations_directory()) else { return Vec::new() };
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Generation))
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
+    /// A number that no generation had.
+    pub(crate) fn next_generation(&self, running: impl Iterator<Item = Generation>) -> Generation {
+        let noted = fs::read_to_string(self.counter_path()).ok().and_then(|text| text.trim().parse().ok());
+        let known = noted.map(Generation).into_iter().chain(self.generations()).chain(running);
+        known.max().unwrap_or(Generation(0)).next()
+    }
+
+    fn counter_path(&self) -> PathBuf {
+        self.state.join("last-generation")
+    }
+
+    /// Writes what the manager needs to start `generation` with `release`.
+    pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
+        self.keep_release(release)?;
+        // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
+        atomic_write(&self.counter_path(), generation.to_string().as_bytes(), 0o644)?;
+        let directory = self.generation_directory(generation);
+        fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+        atomic_symlink(&release.executable, &self.generation_executable(generation))?;
+        let text = environment_file::render(&self.environment_of(generation, release), &release.arguments)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        atomic_write(&directory.join("environment"), text.as_bytes(), 0o600)?;
+        atomic_write(&directory.join("release"), release.digest.as_str().as_bytes(), 0o644)
+    }
+
+    /// What the generation's processes see: the release's environment, and who they are.
+    #[must_use]
+    pub fn environment_of(&self, generation: Generation, release: &Release) -> BTreeMap<String, String> {
+        let mut environment = release.environment.clone();
+        environment.insert(contract::PORTKEEP_NAME.to_owned(), self.name.to_string());
+        environment.insert(contract::PORTKEEP_GENERATION.to_owned(), generation.to_string());
+        environment
+    }
+
+    /// The release that `generation` runs.
+    #[must_use]
+    pub fn release_of(&self, generation: Generation) -> Option<Release> {
+        let digest = fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
+        self.release(&Digest(digest))
+    }
+
+    /// The generation that accepts connections, if one does.
+    #[must_use]
+    pub fn current(&self) -> Option<Generation> {
+        let target = fs::read_link(self.run.join("current")).ok()?;
+        target.file_name()?.to_str()?.parse().ok().map(Generation)
+    }
+
+    pub(crate) fn switch(&self, generation: Generation) -> io::Result<()> {
+        atomic_symlink(&Path::new("generations").join(generation.to_string()), &self.run.join("current"))
+    }
+
+    /// Notes that no generation is current any more.
+    ///
+    /// # Errors
+    /// When the link cannot be removed.
+    pub fn clear_current(&self) -> io::Result<()> {
+        match fs::remove_file(self.run.join("current")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The newest release that was READY once and has not failed since.
+    #[must_use]
+    pub fn last_good(&self) -> Option<Release> {
+        self.generations()
+            .into_iter()
+            .rev()
+            .filter(|generation| self.was_ready(*generation))
+            .filter_map(|generation| self.release_of(generation))
+            .find(|release| !self.is_bad(&release.digest) && release.executable.exists())
+    }
+
+    /// True once the generation became current.
+    #[must_use]
+    pub fn was_ready(&self, generation: Generation) -> bool {
+        self.generation_directory(generation).join("ready").exists()
+    }
+
+    pub(crate) fn mark_ready(&self, generation: Generation) -> io::Result<()> {
+        fs::write(self.generation_directory(generation).join("ready"), "")
+    }
+
+    /// Removes the directories of old generations: all but the newest `keep` that were READY, and those alive.
+    pub(crate) fn prune(&self, keep: usize, alive: &[Generation]) -> io::Result<()> {
+        let mut ready_seen = 0;
+        let mut kept_digests = Vec::new();
+        for generation in self.generations().into_iter().rev() {
+            let directory = self.generation_directory(generation);
+            let ready = self.was_ready(generation);
+            ready_seen += usize::from(ready);
+            if alive.contains(&generation) || (ready && ready_seen <= keep) {
+                kept_digests.extend(fs::read_to_string(directory.join("release")).ok().map(Digest));
+            } else {
+                fs::remove_dir_all(directory)?;
+            }
+        }
+        // What failed last stays known, or the path unit's re-check would try it for ever.
+        kept_digests.extend(self.failed_attempt().map(|attempt| attempt.digest));
+        self.prune_releases(&kept_digests)
+    }
+
+    /// The base environment that `portkeep dev` left for every release of this app.
+    #[must_use]
+    pub fn base_environment(&self) -> BTreeMap<String, String> {
+        fs::read(self.run.join("environment.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
+    }
+
+    /// Leaves a base environment for every release of this app, readable by its owner only.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn set_base_environment(&self, environment: &BTreeMap<String, String>) -> io::Result<()> {
+        atomic_write(&self.run.join("environment.json"), &serde_json::to_vec(environment)?, 0o600)
+    }
+
+    /// Notes where the spec is, for commands that are given only the app's name.
+    ///
+    /// # Errors
+    /// When the link cannot be made.
+    pub fn note_spec(&self, spec: &Path) -> io::Result<()> {
+        let link = self.run.join("spec");
+        if fs::read_link(&link).is_ok_and(|target| target == spec) {
+            return Ok(());
+        }
+        atomic_symlink(spec, &link)
+    }
+
+    /// Where the spec is, if the app was ever activated since the boot.
+    #[must_use]
+    pub fn spec_path(&self) -> Option<PathBuf> {
+        fs::read_link(self.run.join("spec")).ok()
+    }
+}

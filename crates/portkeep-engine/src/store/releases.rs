@@ -1,0 +1,97 @@
+//! The releases that are kept.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::{Store, atomic_write, write::beside};
+use crate::release::{Digest, Release};
+
+impl Store {
+    pub(super) fn releases_directory(&self) -> PathBuf {
+        self.state.join("releases")
+    }
+
+    fn release_directory(&self, digest: &Digest) -> PathBuf {
+        self.releases_directory().join(digest.as_str())
+    }
+
+    /// Copies an executable (sharing its blocks where the file system can) to a place of its own.
+    pub(crate) fn stage_executable(&self, source: &Path) -> io::Result<PathBuf> {
+        let staged = beside(&self.releases_directory().join("staged"));
+        let _ = fs::remove_file(&staged);
+        reflink_copy::reflink_or_copy(source, &staged)?;
+        fs::set_permissions(&staged, fs::Permissions::from_mode(0o755))?;
+        Ok(staged)
+    }
+
+    /// Moves a staged executable into its release's directory and answers where it is now.
+    pub(crate) fn keep_executable(&self, staged: &Path, digest: &Digest, name: &OsStr) -> io::Result<PathBuf> {
+        let directory = self.release_directory(digest);
+        fs::create_dir_all(&directory)?;
+        let kept = directory.join(name);
+        if kept.exists() {
+            // The same contents: leave the file that may be running.
+            fs::remove_file(staged)?;
+        } else {
+            fs::rename(staged, &kept)?;
+        }
+        Ok(kept)
+    }
+
+    pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
+        let directory = self.release_directory(&release.digest);
+        fs::create_dir_all(&directory)?;
+        atomic_write(&directory.join("environment.json"), &serde_json::to_vec(&release.environment)?, 0o600)?;
+        atomic_write(&directory.join("release.json"), &serde_json::to_vec_pretty(release)?, 0o644)
+    }
+
+    /// A kept release, with its environment.
+    #[must_use]
+    pub fn release(&self, digest: &Digest) -> Option<Release> {
+        let directory = self.release_directory(digest);
+        let mut release: Release = serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
+        release.environment = serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
+        Some(release)
+    }
+
+    /// Remembers that a release failed, and why, so that nothing starts it again by itself.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
+        fs::create_dir_all(self.release_directory(digest))?;
+        atomic_write(&self.release_directory(digest).join("bad"), reason.as_bytes(), 0o644)
+    }
+
+    pub(crate) fn mark_good(&self, digest: &Digest) -> io::Result<()> {
+        match fs::remove_file(self.release_directory(digest).join("bad")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// True once a release failed and has not been READY since.
+    #[must_use]
+    pub fn is_bad(&self, digest: &Digest) -> bool {
+        self.release_directory(digest).join("bad").exists()
+    }
+
+    /// Removes every release that `kept` does not name, and what a killed helper left half done.
+    pub(crate) fn prune_releases(&self, kept: &[Digest]) -> io::Result<()> {
+        for entry in fs::read_dir(self.releases_directory())? {
+            let entry = entry?;
+            if kept.iter().any(|digest| entry.file_name() == OsStr::new(digest.as_str())) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
+            } else {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}

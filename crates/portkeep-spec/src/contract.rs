@@ -1,0 +1,56 @@
+//! Names that the units, the helper, the backends and the server library share.
+
+/// How many sockets are passed (systemd's protocol).
+pub const LISTEN_FDS: &str = "LISTEN_FDS";
+/// The names of the passed sockets, separated by colons (systemd's protocol).
+pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+/// The process the sockets are meant for (systemd's protocol).
+pub const LISTEN_PID: &str = "LISTEN_PID";
+/// Where READY=1 and the like are sent (systemd's protocol).
+pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+/// The watchdog's period in microseconds (systemd's protocol).
+pub const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
+/// The process the watchdog watches (systemd's protocol).
+pub const WATCHDOG_PID: &str = "WATCHDOG_PID";
+
+/// The app's name, in the environment of a generation.
+pub const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
+/// The number of the generation, in its environment.
+pub const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+/// The arguments of a release, quoted for systemd's word splitting; see [`environment_file`](crate::environment_file).
+pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
+/// Where an app on the server library listens when no socket is passed to it.
+pub const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
+/// How long a generation may drain, as a duration with unit.
+pub const PORTKEEP_DRAIN_TIMEOUT: &str = "PORTKEEP_DRAIN_TIMEOUT";
+/// After how much idleness a generation exits, as a duration with unit.
+pub const PORTKEEP_IDLE_EXIT: &str = "PORTKEEP_IDLE_EXIT";
+
+/// Variables that systemd or portkeep sets itself: a spec may not.
+pub const RESERVED_VARIABLES: [&str; 9] = [
+    LISTEN_FDS,
+    LISTEN_FDNAMES,
+    LISTEN_PID,
+    NOTIFY_SOCKET,
+    WATCHDOG_USEC,
+    WATCHDOG_PID,
+    PORTKEEP_NAME,
+    PORTKEEP_GENERATION,
+    PORTKEEP_ARGS,
+];
+
+/// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.
+pub const MARK: &str = "X-Portkeep-App";
+
+/// Portkeep's directory below the runtime, state and cache directories; an app's is `portkeep/NAME` there.
+pub const DIRECTORY: &str = "portkeep";
+/// The file that callers of the helper lock, in the app's runtime directory.
+pub const LOCK: &str = "lock";
+/// The symlink to the current generation's directory, in the app's runtime directory.
+pub const CURRENT: &str = "current";
+/// The directory of the generations, one directory for each number, in the app's runtime directory.
+pub const GENERATIONS: &str = "generations";
+/// The environment file of a generation, in its directory. The executable beside it carries the app's name.
+pub const ENVIRONMENT: &str = "environment";
+/// The file of a spec in a project.
+pub const SPEC_FILE: &str = "portkeep.json";

@@ -1,0 +1,333 @@
+//! The environment file of a release: its variables, and its arguments in one of them.
+//!
+//! A unit's command line is `… $PORTKEEP_ARGS`, so that the unit text stays the same from release to release. Two levels
+//! of quoting lie between the arguments and the process:
+//!
+//! 1. systemd reads `EnvironmentFile=`: `NAME="…"`, where `\` escapes `"`, `\`, `$` and `` ` ``;
+//! 2. it splits an unbraced variable at white space: words may stand in double quotes, where `\` escapes any character.
+//!
+//! Neither level expands variables or specifiers in the text.
+
+use std::collections::BTreeMap;
+
+use crate::contract::PORTKEEP_ARGS;
+
+/// The kernel takes no longer `NAME=VALUE` (`MAX_ARG_STRLEN`, without the NUL).
+const LONGEST: usize = 131_071;
+
+/// Why no environment file can be written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenderError {
+    /// A name that systemd would ignore.
+    #[error(
+        "{0:?} is not the name of an environment variable; allowed are letters, digits and _, and no digit at the beginning"
+    )]
+    Name(String),
+    /// The variable that holds the arguments.
+    #[error("{PORTKEEP_ARGS} holds the arguments and cannot be set as a variable")]
+    Reserved,
+    /// A NUL character.
+    #[error("{0} contains a NUL character, which no variable and no argument can have")]
+    Nul(String),
+    /// Longer than the kernel takes.
+    #[error("{name} is {length} bytes long with its name; the kernel takes at most {LONGEST}")]
+    TooLong {
+        /// The variable; `PORTKEEP_ARGS` for the arguments together.
+        name: String,
+        /// Its length.
+        length: usize,
+    },
+}
+
+/// Why a text is not an environment file of the grammar that [`render`] writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct ParseError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub problem: &'static str,
+}
+
+/// Variables and arguments, as [`parse`] finds them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Parsed {
+    /// The variables, without `PORTKEEP_ARGS`.
+    pub environment: BTreeMap<String, String>,
+    /// The arguments.
+    pub args: Vec<String>,
+}
+
+/// Writes the text for `EnvironmentFile=`: the variables, and the arguments as `PORTKEEP_ARGS`.
+///
+/// # Errors
+/// When a name, value or argument cannot be passed to a process at all.
+pub fn render(
+    environment: &BTreeMap<String, String>,
+    args: &[String],
+) -> Result<String, RenderError> {
+    let mut text = String::new();
+    for (name, value) in environment {
+        if !is_variable_name(name) {
+            return Err(RenderError::Name(name.clone()));
+        }
+        if name == PORTKEEP_ARGS {
+            return Err(RenderError::Reserved);
+        }
+        push(&mut text, name, value)?;
+    }
+    push(&mut text, PORTKEEP_ARGS, &join(args))?;
+    Ok(text)
+}
+
+/// Reads what [`render`] wrote.
+///
+/// # Errors
+/// When the text is not of that form.
+pub fn parse(text: &str) -> Result<Parsed, ParseError> {
+    let mut parsed = Parsed::default();
+    let mut rest = Cursor { text, line: 1 };
+    while !rest.text.is_empty() {
+        let start = rest.line;
+        let name = rest.until('=')?;
+        if !is_variable_name(&name) {
+            return Err(ParseError {
+                line: start,
+                problem: "not the name of a variable",
+            });
+        }
+        let value = rest.quoted(|c| matches!(c, '"' | '\\' | '$' | '`'))?;
+        rest.expect('\n', "a line break must follow the closing quote")?;
+        if name == PORTKEEP_ARGS {
+            parsed.args = split(&value).map_err(|error| ParseError {
+                line: start,
+                ..error
+            })?;
+        } else {
+            parsed.environment.insert(name, value);
+        }
+    }
+    Ok(parsed)
+}
+
+/// Whether systemd takes it as the name of a variable.
+#[must_use]
+pub fn is_variable_name(name: &str) -> bool {
+    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && name
+            .as_bytes()
+            .first()
+            .is_some_and(|first| !first.is_ascii_digit())
+}
+
+fn push(text: &mut String, name: &str, value: &str) -> Result<(), RenderError> {
+    if value.contains('\0') {
+        return Err(RenderError::Nul(name.to_owned()));
+    }
+    let length = name.len() + 1 + value.len();
+    if length > LONGEST {
+        return Err(RenderError::TooLong {
+            name: name.to_owned(),
+            length,
+        });
+    }
+    text.push_str(name);
+    text.push_str("=\"");
+    escape_into(text, value, |c| matches!(c, '"' | '\\' | '$' | '`'));
+    text.push_str("\"\n");
+    Ok(())
+}
+
+fn join(args: &[String]) -> String {
+    let mut joined = String::new();
+    for (index, arg) in args.iter().enumerate() {
+        joined.push_str(if index == 0 { "\"" } else { " \"" });
+        escape_into(&mut joined, arg, |c| matches!(c, '"' | '\\'));
+        joined.push('"');
+    }
+    joined
+}
+
+fn split(joined: &str) -> Result<Vec<String>, ParseError> {
+    let mut args = Vec::new();
+    let mut rest = Cursor {
+        text: joined,
+        line: 1,
+    };
+    while !rest.text.is_empty() {
+        if !args.is_empty() {
+            rest.expect(' ', "a space must separate the arguments")?;
+        }
+        args.push(rest.quoted(|_| true)?);
+    }
+    Ok(args)
+}
+
+fn escape_into(text: &mut String, value: &str, needs_escape: impl Fn(char) -> bool) {
+    for c in value.chars() {
+        if needs_escape(c) {
+            text.push('\\');
+        }
+        text.push(c);
+    }
+}
+
+struct Cursor<'a> {
+    text: &'a str,
+    line: usize,
+}
+
+impl Cursor<'_> {
+    fn next(&mut self) -> Option<char> {
+        let c = self.text.chars().next()?;
+        self.text = &self.text[c.len_utf8()..];
+        self.line += usize::from(c == '\n');
+        Some(c)
+    }
+
+    fn error(&self, problem: &'static str) -> ParseError {
+        ParseError {
+            line: self.line,
+            problem,
+        }
+    }
+
+    fn expect(&mut self, wanted: char, problem: &'static str) -> Result<(), ParseError> {
+        let error = self.error(problem);
+        if self.next() == Some(wanted) {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    }
+
+    fn until(&mut self, end: char) -> Result<String, ParseError> {
+        let error = self.error("a line must be NAME=\"VALUE\"");
+        let mut found = String::new();
+        loop {
+            match self.next() {
+                Some(c) if c == end => return Ok(found),
+                Some('\n') | None => return Err(error),
+                Some(c) => found.push(c),
+            }
+        }
+    }
+
+    /// A text in double quotes, where a backslash escapes some characters and stands for itself before others.
+    fn quoted(&mut self, is_escapable: impl Fn(char) -> bool) -> Result<String, ParseError> {
+        self.expect('"', "a value must stand in double quotes")?;
+        let open = self.error("a double quote is never closed");
+        let mut value = String::new();
+        loop {
+            match self.next().ok_or_else(|| open.clone())? {
+                '"' => return Ok(value),
+                '\\' => {
+                    let c = self.next().ok_or_else(|| open.clone())?;
+                    if !is_escapable(c) {
+                        value.push('\\');
+                    }
+                    value.push(c);
+                }
+                c => value.push(c),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn rendered(variables: &[(&str, &str)], args: &[&str]) -> Result<String, RenderError> {
+        let environment = variables
+            .iter()
+            .map(|&(name, value)| (name.into(), value.into()))
+            .collect();
+        render(
+            &environment,
+            &args.iter().map(|&arg| arg.into()).collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn the_text() {
+        assert_eq!(
+            rendered(
+                &[("A", "1"), ("B", "a \"b\" \\ $c `d` 'e' %i\nf")],
+                &["-x", "a b", "", "\"\\"]
+            )
+            .unwrap(),
+            "A=\"1\"\n\
+             B=\"a \\\"b\\\" \\\\ \\$c \\`d\\` 'e' %i\nf\"\n\
+             PORTKEEP_ARGS=\"\\\"-x\\\" \\\"a b\\\" \\\"\\\" \\\"\\\\\\\"\\\\\\\\\\\"\"\n"
+        );
+        assert_eq!(rendered(&[], &[]).unwrap(), "PORTKEEP_ARGS=\"\"\n");
+    }
+
+    #[test]
+    fn what_no_process_can_be_given_is_refused() {
+        assert_eq!(
+            rendered(&[("A B", "")], &[]),
+            Err(RenderError::Name("A B".into()))
+        );
+        assert_eq!(
+            rendered(&[("", "")], &[]),
+            Err(RenderError::Name(String::new()))
+        );
+        assert_eq!(
+            rendered(&[("1A", "")], &[]),
+            Err(RenderError::Name("1A".into()))
+        );
+        assert_eq!(
+            rendered(&[("PORTKEEP_ARGS", "")], &[]),
+            Err(RenderError::Reserved)
+        );
+        assert_eq!(
+            rendered(&[("A", "\0")], &[]),
+            Err(RenderError::Nul("A".into()))
+        );
+        assert_eq!(
+            rendered(&[], &["\0"]),
+            Err(RenderError::Nul("PORTKEEP_ARGS".into()))
+        );
+        assert!(rendered(&[("A", &"x".repeat(LONGEST - 2))], &[]).is_ok());
+        let too_long = RenderError::TooLong {
+            name: "A".into(),
+            length: LONGEST + 1,
+        };
+        assert_eq!(
+            rendered(&[("A", &"x".repeat(LONGEST - 1))], &[]),
+            Err(too_long)
+        );
+    }
+
+    #[test]
+    fn other_texts_are_refused_with_their_line() {
+        for (text, line) in [
+            ("A", 1),
+            ("A=1\n", 1),
+            ("A=\"1", 1),
+            ("A=\"1\"", 1),
+            ("A=\"1\"x\n", 1),
+            ("A=\"1\"\n# comment\n", 2),
+            ("A=\"1\n2\"\n1=\"\"\n", 3),
+            ("PORTKEEP_ARGS=\"a\"\n", 1),
+        ] {
+            assert_eq!(parse(text).unwrap_err().line, line, "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(
+            environment in proptest::collection::btree_map("[A-Z_][A-Z0-9_]{0,5}", "[^\0]{0,20}", 0..5),
+            args in proptest::collection::vec("[^\0]{0,20}", 0..5),
+        ) {
+            let text = render(&environment, &args).unwrap();
+            prop_assert_eq!(parse(&text).unwrap(), Parsed { environment, args });
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What can be wrong with a spec.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a spec cannot be used. Every message names the field by its path, such as `listen[1].stream`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpecError {
+    /// The file cannot be read.
+    #[error("cannot read the spec {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The text is not JSON.
+    #[error("the spec is not JSON: {problem}")]
+    Syntax {
+        /// What is wrong, with line and column.
+        problem: String,
+    },
+    /// A field that does not exist.
+    #[error("{field}: there is no such field; {hint}")]
+    UnknownField {
+        /// Path of the field.
+        field: String,
+        /// The nearest known field, or all of them.
+        hint: String,
+    },
+    /// A value of the wrong type or form.
+    #[error("{field}: {problem}")]
+    Value {
+        /// Path of the field.
+        field: String,
+        /// What is wrong with it, and how to write it.
+        problem: String,
+    },
+    /// A value that breaks a rule.
+    #[error("{field}: {problem}")]
+    Invalid {
+        /// Path of the field.
+        field: String,
+        /// The rule.
+        problem: Problem,
+    },
+    /// A template of portkeep's own is wrong: a bug.
+    #[error("the unit template {template} cannot be rendered: this is a bug in portkeep")]
+    Template {
+        /// Name of the template.
+        template: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A rule that a value breaks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// Something must be written here.
+    #[error("is empty; {0}")]
+    Empty(&'static str),
+    /// A name is missing among several sockets.
+    #[error("is missing; with several sockets each needs a name, like \"http\" or \"admin\"")]
+    NameMissing,
+    /// Used twice.
+    #[error("{value} is used by {first} already; each socket needs its own")]
+    Duplicate {
+        /// What.
+        value: String,
+        /// Path of the first use.
+        first: String,
+    },
+    /// `http` where no stream is.
+    #[error("http needs a stream socket; write \"raw\" for datagrams and sequential packets")]
+    NotAStream,
+    /// An IPv6 address with a scope.
+    #[error("systemd does not take an IPv6 scope in an address; listen on [::] instead")]
+    Scope,
+    /// Not absolute, after the spec's own directory has been applied.
+    #[error("{0:?} is not an absolute path")]
+    NotAbsolute(String),
+    /// `..` in a path.
+    #[error("{0:?} contains \"..\", which systemd refuses; write the path without it")]
+    ParentDirectory(String),
+    /// Not UTF-8.
+    #[error("{0:?} is not UTF-8; unit files are")]
+    NotUtf8(PathBuf),
+    /// A character that this position of a unit file cannot express.
+    #[error("{text:?} contains {character:?}, which a unit file cannot express here; rename it")]
+    Inexpressible {
+        /// The whole value.
+        text: String,
+        /// The character.
+        character: char,
+    },
+    /// White space or a backslash at the end.
+    #[error(
+        "{0:?} ends with white space or a backslash, which a unit file cannot express; rename it"
+    )]
+    InexpressibleEnd(String),
+    /// Too long.
+    #[error("is {length} bytes long; at most {limit} are possible")]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A NUL character.
+    #[error("contains a NUL character, which no argument, variable or path can have")]
+    Nul,
+    /// Not the name of a variable.
+    #[error(
+        "is not the name of an environment variable; allowed are letters, digits and _, and no digit at the beginning"
+    )]
+    VariableName,
+    /// A variable that systemd or portkeep sets.
+    #[error("is set by systemd or portkeep itself; remove it from the spec")]
+    ReservedVariable,
+    /// Not an identifier of a credential.
+    #[error(
+        "is not the identifier of a credential; allowed are letters, digits, \".\", \"_\" and \"-\", at most 255"
+    )]
+    CredentialId,
+    /// A watched path without a directory.
+    #[error("{0:?} has no directory that could be watched; write the path of the build output")]
+    NothingToWatch(String),
+    /// Zero.
+    #[error("must be more than zero; {0}")]
+    Zero(&'static str),
+    /// A time that systemd cannot hold.
+    #[error("is longer than a year; write a shorter time")]
+    TooLongSpan,
+    /// A fraction of a microsecond.
+    #[error("has a fraction of a microsecond, but systemd counts in whole ones")]
+    TooPrecise,
+    /// The first pause is longer than the longest.
+    #[error("{delay} is longer than restart.maxDelay, {max_delay}")]
+    DelayAboveMaximum {
+        /// `restart.delay`.
+        delay: crate::Span,
+        /// `restart.maxDelay`.
+        max_delay: crate::Span,
+    },
+}
+
+impl Problem {
+    /// The error for this problem with a field.
+    pub(crate) fn at(self, field: impl Into<String>) -> SpecError {
+        SpecError::Invalid {
+            field: field.into(),
+            problem: self,
+        }
+    }
+}

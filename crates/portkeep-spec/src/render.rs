@@ -1,0 +1,317 @@
+//! Turns a spec into the text of its units.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::escape::Escaped;
+use crate::template::{Context, Template};
+use crate::{Address, Listen, Problem, Readiness, Sandbox, Spec, SpecError, contract, unit_names};
+
+mod templates;
+mod user_name;
+
+/// A start may wait for an earlier call that holds the lock, drain and account: the handle gets this much more time than
+/// the app's own start.
+const HANDLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// Which systemd manager runs the units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Manager {
+    /// The system's (PID 1).
+    System,
+    /// A user's.
+    User,
+}
+
+impl fmt::Display for Manager {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::System => "system",
+            Self::User => "user",
+        })
+    }
+}
+
+/// What the units say beyond the spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// The `portkeep` executable that the units call, as an absolute path.
+    pub helper: PathBuf,
+    /// Where the helper finds the spec, as an absolute path.
+    pub spec_path: PathBuf,
+    /// Which manager the units are for: decides the sandbox, and whether a build output is watched.
+    pub manager: Manager,
+}
+
+/// One file of the unit family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitFile {
+    /// Where it belongs below a unit directory: `hello.socket`, `hello@.service.d/50-sandbox.conf`.
+    pub path: PathBuf,
+    /// Its text.
+    pub text: String,
+}
+
+/// Renders the unit family of an app.
+///
+/// # Errors
+/// When the spec breaks a rule, or when a path is relative or cannot be expressed in a unit file; the field is named,
+/// with `helper` and `spec_path` for the options.
+pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, SpecError> {
+    spec.validate()?;
+    let context = context(spec, options)?;
+    let unit = |path: String, template: Template| -> Result<UnitFile, SpecError> {
+        Ok(UnitFile {
+            path: path.into(),
+            text: template.render(&context)?,
+        })
+    };
+
+    let name = &spec.name;
+    let mut units = vec![unit(unit_names::target(name), templates::TARGET)?];
+    for (index, listen) in spec.listen.iter().enumerate() {
+        let context = socket_context(&context, index, listen)?;
+        let path = unit_names::socket_of(name, index, listen).into();
+        units.push(UnitFile {
+            path,
+            text: templates::SOCKET.render(&context)?,
+        });
+    }
+    units.push(unit(unit_names::handle(name), templates::HANDLE)?);
+    let generation = unit_names::generation_template(name);
+    let sandbox = format!("{generation}.d/50-sandbox.conf");
+    units.push(unit(generation, templates::GENERATION)?);
+    match (spec.sandbox, options.manager) {
+        (Sandbox::Off, _) => {}
+        (Sandbox::Strict, Manager::System) => units.push(unit(sandbox, templates::SANDBOX_SYSTEM)?),
+        (Sandbox::Strict, Manager::User) => units.push(unit(sandbox, templates::SANDBOX_USER)?),
+    }
+    if watched(spec, options).is_some() {
+        units.push(unit(unit_names::path(name), templates::PATH)?);
+        units.push(unit(unit_names::deploy(name), templates::DEPLOY)?);
+        units.push(unit(unit_names::recheck(name), templates::RECHECK)?);
+    }
+    Ok(units)
+}
+
+/// The directory to watch, in development only: there a replaced symlink and a replaced file are both seen.
+fn watched<'a>(spec: &'a Spec, options: &RenderOptions) -> Option<&'a Path> {
+    spec.watch
+        .as_deref()
+        .filter(|_| options.manager == Manager::User)?
+        .parent()
+}
+
+fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
+    let token = |text: &str| Escaped::token(text).map_err(|problem| problem.at("name"));
+    let mut context = Context::default();
+    context.set("name", token(spec.name.as_str())?);
+    context.set("user", token(&user_name::of(&spec.name))?);
+    let sockets = unit_names::sockets(spec)
+        .iter()
+        .map(|unit| token(unit))
+        .collect::<Result<Vec<_>, _>>()?;
+    context.set("sockets", Escaped::list(&sockets));
+
+    let in_options = |field: &'static str| move |problem: Problem| problem.at(field);
+    context.set(
+        "helper",
+        Escaped::program(&options.helper).map_err(in_options("helper"))?,
+    );
+    let spec_path = options
+        .spec_path
+        .to_str()
+        .ok_or_else(|| Problem::NotUtf8(options.spec_path.clone()));
+    context.set(
+        "spec",
+        spec_path
+            .and_then(Escaped::word)
+            .map_err(in_options("spec_path"))?,
+    );
+
+    context.set(
+        "type",
+        Escaped::fixed(match spec.readiness {
+            Readiness::Notify => "notify",
+            Readiness::Started => "exec",
+        }),
+    );
+    context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
+    context.set("generations", Escaped::fixed(contract::GENERATIONS));
+    context.set("environment", Escaped::fixed(contract::ENVIRONMENT));
+    context.set("arguments", Escaped::fixed(contract::PORTKEEP_ARGS));
+    context.set("start_timeout", Escaped::span(spec.start_timeout));
+    context.set(
+        "handle_timeout",
+        Escaped::span((*spec.start_timeout + HANDLE_EXTRA).into()),
+    );
+    context.set("drain_timeout", Escaped::span(spec.drain_timeout));
+    context.set("restart_delay", Escaped::span(spec.restart.delay));
+    context.set_optional("watchdog", spec.watchdog.map(Escaped::span));
+    paths(spec, options, &mut context)?;
+    resources(spec, &mut context);
+    Ok(context)
+}
+
+fn paths(spec: &Spec, options: &RenderOptions, context: &mut Context) -> Result<(), SpecError> {
+    let files = spec
+        .environment_files
+        .iter()
+        .enumerate()
+        .map(|(index, path)| {
+            Escaped::glob_path(path)
+                .map_err(|problem| problem.at(format!("environmentFiles[{index}]")))
+        });
+    context.set_list("environment_files", files.collect::<Result<_, _>>()?);
+    let credentials = spec.credentials.iter().map(|(id, path)| {
+        Escaped::credential(id, path).map_err(|problem| problem.at(format!("credentials.{id}")))
+    });
+    context.set_list("credentials", credentials.collect::<Result<_, _>>()?);
+    let path = |path: Option<&Path>, field: &'static str| {
+        path.map(Escaped::path)
+            .transpose()
+            .map_err(|problem| problem.at(field))
+    };
+    context.set_optional(
+        "working_directory",
+        path(spec.working_directory.as_deref(), "workingDirectory")?,
+    );
+    context.set_optional("watched_directory", path(watched(spec, options), "watch")?);
+    Ok(())
+}
+
+fn resources(spec: &Spec, context: &mut Context) {
+    let resources = &spec.resources;
+    context.set_optional("memory_max", resources.memory_max.map(Escaped::memory));
+    context.set_optional("memory_high", resources.memory_high.map(Escaped::memory));
+    context.set_optional("cpu_quota", resources.cpu_quota.map(Escaped::cpu));
+    context.set_optional("tasks_max", resources.tasks_max.map(Escaped::tasks));
+}
+
+fn socket_context(common: &Context, index: usize, listen: &Listen) -> Result<Context, SpecError> {
+    let at = |field: &str| format!("listen[{index}].{field}");
+    let mut context = common.clone();
+    let name = Escaped::socket_name(&listen.name);
+    context.set("socket", name);
+    context.set(
+        "directive",
+        Escaped::fixed(match &listen.address {
+            Address::Tcp(_) | Address::UnixStream(_) => "ListenStream",
+            Address::Udp(_) | Address::UnixDatagram(_) => "ListenDatagram",
+            Address::UnixSeqpacket(_) => "ListenSequentialPacket",
+        }),
+    );
+    let address = match listen.address.path() {
+        Some(path) => Escaped::path(path),
+        None => Escaped::token(&listen.address.to_string()),
+    };
+    context.set(
+        "address",
+        address.map_err(|problem| problem.at(at(listen.address.field())))?,
+    );
+    let backlog = listen
+        .address
+        .is_connected()
+        .then(|| Escaped::number(listen.backlog));
+    context.set_optional("backlog", backlog);
+    let unix = listen.address.path().map(|_| Escaped::fixed("yes").into());
+    context.set_optional("unix", unix);
+    Ok(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::SocketName;
+
+    fn options(manager: Manager) -> RenderOptions {
+        RenderOptions {
+            helper: "/usr/bin/portkeep".into(),
+            spec_path: "/etc/portkeep/a.json".into(),
+            manager,
+        }
+    }
+
+    fn spec() -> Spec {
+        let http = Listen::new(SocketName::http(), Address::stream("127.0.0.1:80").unwrap());
+        Spec::new("a".parse().unwrap(), vec!["/bin/a".into()], vec![http])
+    }
+
+    #[test]
+    fn every_value_is_used_and_every_used_name_is_a_value() {
+        let spec = spec();
+        let common = context(&spec, &options(Manager::User)).unwrap();
+        let socket = socket_context(&common, 0, &spec.listen[0]).unwrap();
+        let values: HashSet<String> = socket.names().map(str::to_owned).collect();
+        let used: HashSet<String> = templates::ALL
+            .iter()
+            .flat_map(|template| template.uses())
+            .collect();
+        assert_eq!(values, used);
+    }
+
+    #[test]
+    fn what_cannot_be_expressed_names_its_field() {
+        let refused = |change: &dyn Fn(&mut Spec, &mut RenderOptions)| {
+            let (mut spec, mut options) = (spec(), options(Manager::User));
+            change(&mut spec, &mut options);
+            render(&spec, &options).unwrap_err().to_string()
+        };
+        for (field, message) in [
+            (
+                "helper:",
+                refused(&|_, options| options.helper = "/a'b".into()),
+            ),
+            (
+                "helper:",
+                refused(&|_, options| options.helper = "portkeep".into()),
+            ),
+            (
+                "spec_path:",
+                refused(&|_, options| options.spec_path = "/a\0b".into()),
+            ),
+            (
+                "environmentFiles[0]:",
+                refused(&|spec, _| spec.environment_files = vec!["/a\nb".into()]),
+            ),
+            (
+                "environmentFiles[0]:",
+                refused(&|spec, _| spec.environment_files = vec!["a".into()]),
+            ),
+            (
+                "credentials.x:",
+                refused(&|spec, _| spec.credentials = [("x".into(), "b".into())].into()),
+            ),
+            (
+                "workingDirectory:",
+                refused(&|spec, _| spec.working_directory = Some("/a\\".into())),
+            ),
+            (
+                "watch:",
+                refused(&|spec, _| spec.watch = Some("target/debug/a".into())),
+            ),
+            (
+                "listen[0].stream:",
+                refused(&|spec, _| spec.listen[0].address = Address::UnixStream("/a\r".into())),
+            ),
+        ] {
+            assert!(message.starts_with(field), "{field} not in {message}");
+        }
+    }
+
+    #[test]
+    fn only_a_users_manager_watches_the_build() {
+        let mut spec = spec();
+        spec.watch = Some("/home/dev/target/debug/a".into());
+        let has_path = |manager| {
+            render(&spec, &options(manager))
+                .unwrap()
+                .iter()
+                .any(|unit| unit.path.ends_with("a.path"))
+        };
+        assert!(has_path(Manager::User));
+        assert!(!has_path(Manager::System));
+    }
+}

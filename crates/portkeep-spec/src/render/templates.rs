@@ -1,0 +1,36 @@
+//! The unit templates, compiled in. `templates` is a symlink to `systemd/` at the top of the repository, so that the
+//! files are where people look for them and still part of the crate.
+
+use crate::template::Template;
+
+macro_rules! template {
+    ($file:literal) => {
+        Template {
+            file: $file,
+            text: include_str!(concat!("../../templates/", $file)),
+        }
+    };
+}
+
+pub(super) const TARGET: Template = template!("app.target");
+pub(super) const SOCKET: Template = template!("app.socket");
+pub(super) const HANDLE: Template = template!("app.service");
+pub(super) const GENERATION: Template = template!("app@.service");
+pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
+pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.user.conf");
+pub(super) const PATH: Template = template!("app.path");
+pub(super) const DEPLOY: Template = template!("app-deploy.service");
+pub(super) const RECHECK: Template = template!("app-recheck.service");
+
+#[cfg(test)]
+pub(super) const ALL: [Template; 9] = [
+    TARGET,
+    SOCKET,
+    HANDLE,
+    GENERATION,
+    SANDBOX_SYSTEM,
+    SANDBOX_USER,
+    PATH,
+    DEPLOY,
+    RECHECK,
+];

@@ -1,0 +1,87 @@
+//! Makes the relative paths of a spec absolute.
+
+use std::path::{Component, Path, PathBuf};
+
+use crate::Spec;
+
+impl Spec {
+    /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `workingDirectory`,
+    /// `environmentFiles`, `credentials`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    ///
+    /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
+    /// directory then means the directory that holds the symlink.
+    #[must_use]
+    pub fn resolve(mut self, base: &Path) -> Self {
+        if let Some(program) = self.exec.first_mut()
+            && program.contains('/')
+            && let Some(path) = absolute(base, Path::new(program)).to_str()
+        {
+            *program = path.to_owned();
+        }
+        let single = [self.working_directory.as_mut(), self.watch.as_mut()];
+        for path in single
+            .into_iter()
+            .flatten()
+            .chain(&mut self.environment_files)
+            .chain(self.credentials.values_mut())
+        {
+            *path = absolute(base, path);
+        }
+        self
+    }
+}
+
+fn absolute(base: &Path, path: &Path) -> PathBuf {
+    let mut absolute = PathBuf::new();
+    for component in base.join(path).components() {
+        match component {
+            Component::CurDir => {}
+            // At the root, `..` is the root, as for the kernel.
+            Component::ParentDir => {
+                absolute.pop();
+            }
+            part => absolute.push(part),
+        }
+    }
+    absolute
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_start_at_the_base() {
+        for (path, expected) in [
+            ("a/b", "/srv/app/a/b"),
+            ("./a", "/srv/app/a"),
+            ("../a", "/srv/a"),
+            ("/x//y/./z/", "/x/y/z"),
+            ("../../../../a", "/a"),
+            (".", "/srv/app"),
+        ] {
+            assert_eq!(
+                absolute(Path::new("/srv/app"), Path::new(path)),
+                Path::new(expected)
+            );
+        }
+    }
+
+    #[test]
+    fn a_bare_program_stays_bare() {
+        let mut spec = Spec::new(
+            "a".parse().unwrap(),
+            vec!["cargo".into(), "./x".into()],
+            vec![],
+        );
+        spec.watch = Some("target/debug/a".into());
+        let resolved = spec.clone().resolve(Path::new("/srv"));
+        assert_eq!(resolved.exec, ["cargo", "./x"]);
+        assert_eq!(
+            resolved.watch.as_deref(),
+            Some(Path::new("/srv/target/debug/a"))
+        );
+        spec.exec[0] = "./a".into();
+        assert_eq!(spec.resolve(Path::new("/srv")).exec[0], "/srv/a");
+    }
+}

@@ -1,0 +1,185 @@
+//! The spec of an app, with its defaults.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::listen::{self, Listen};
+use crate::{AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
+
+/// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
+/// default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Spec {
+    /// The app's name; its port lives in `NAME.socket`.
+    pub name: AppName,
+    /// The program and its arguments. A program with a `/` is a path, relative to the spec's directory; without one it is
+    /// looked up in `PATH`.
+    #[schemars(length(min = 1))]
+    pub exec: Vec<String>,
+    /// The sockets. The first one lives in `NAME.socket`, each further one in `NAME-SOCKET.socket`.
+    #[serde(deserialize_with = "listen::deserialize_list")]
+    #[schemars(with = "Vec<listen::Entry>", length(min = 1))]
+    pub listen: Vec<Listen>,
+    /// Environment variables of the app.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// Files with more environment variables, in systemd's format. They must exist; `environment` wins over them.
+    #[serde(default)]
+    pub environment_files: Vec<PathBuf>,
+    /// Secrets: identifier to file. The app finds them in `$CREDENTIALS_DIRECTORY`.
+    #[serde(default)]
+    pub credentials: BTreeMap<String, PathBuf>,
+    /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
+    #[serde(default)]
+    pub working_directory: Option<PathBuf>,
+    /// When the app counts as ready.
+    #[serde(default)]
+    pub readiness: Readiness,
+    /// How long a start may take until the app is ready. Default: 30s.
+    #[serde(default = "default::start_timeout")]
+    pub start_timeout: Span,
+    /// How long an old generation may finish what it has. Default: 30s.
+    #[serde(default = "default::drain_timeout")]
+    pub drain_timeout: Span,
+    /// The app is restarted when it has not reported to be alive for so long. Default: off, because an app that never
+    /// reports would be killed.
+    #[serde(default)]
+    pub watchdog: Option<Span>,
+    /// What happens after a crash.
+    #[serde(default)]
+    pub restart: Restart,
+    /// The app exits after so long without a connection; the next connection starts it. Default: never.
+    #[serde(default)]
+    pub idle_exit: Option<Span>,
+    /// How many releases are kept to roll back to. Default: 3.
+    #[serde(default = "default::keep_generations")]
+    #[schemars(range(min = 1))]
+    pub keep_generations: u32,
+    /// How much of the machine the app may see.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// Limits of each generation.
+    #[serde(default)]
+    pub resources: Resources,
+    /// The build output whose change asks for a handover, in development.
+    #[serde(default)]
+    pub watch: Option<PathBuf>,
+    /// The command that builds the app, in development.
+    #[serde(default)]
+    pub build: Vec<String>,
+    /// Commands that must succeed before a new build is published, in development.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// When an app counts as ready to serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Readiness {
+    /// When it says so (`READY=1`; the server library does).
+    #[default]
+    Notify,
+    /// As soon as it has been started: for programs that cannot tell.
+    Started,
+}
+
+/// How much of the machine an app may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Sandbox {
+    /// Nothing but its sockets, a read-only view of the system and Unix sockets.
+    #[default]
+    Strict,
+    /// What any other process of its user sees.
+    Off,
+}
+
+/// What happens after a crash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Restart {
+    /// The pause before the first restart; it grows from crash to crash. Default: 100ms.
+    pub delay: Span,
+    /// The longest pause. Default: 10s.
+    pub max_delay: Span,
+    /// After so many crashes within `within` the last good release is brought back. Default: 3.
+    #[schemars(range(min = 1))]
+    pub rollback_after: u32,
+    /// The time in which crashes are counted. Default: 1m.
+    pub within: Span,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            delay: Span::from_millis(100),
+            max_delay: Span::from_secs(10),
+            rollback_after: 3,
+            within: Span::from_secs(60),
+        }
+    }
+}
+
+/// Limits of each generation (two run side by side while one takes over). Default: none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Resources {
+    /// More memory than this kills the generation: "512M", "25%".
+    pub memory_max: Option<MemorySize>,
+    /// More memory than this slows the generation down.
+    pub memory_high: Option<MemorySize>,
+    /// Share of processor time: "50%", "200%" for two processors.
+    pub cpu_quota: Option<CpuQuota>,
+    /// Most processes and threads: 512, "10%".
+    pub tasks_max: Option<TasksMax>,
+}
+
+mod default {
+    use crate::Span;
+
+    pub(super) fn start_timeout() -> Span {
+        Span::from_secs(30)
+    }
+
+    pub(super) fn drain_timeout() -> Span {
+        Span::from_secs(30)
+    }
+
+    pub(super) fn keep_generations() -> u32 {
+        3
+    }
+}
+
+impl Spec {
+    /// A spec with the default for everything else.
+    #[must_use]
+    pub fn new(name: AppName, exec: Vec<String>, listen: Vec<Listen>) -> Self {
+        Self {
+            name,
+            exec,
+            listen,
+            environment: BTreeMap::new(),
+            environment_files: Vec::new(),
+            credentials: BTreeMap::new(),
+            working_directory: None,
+            readiness: Readiness::default(),
+            start_timeout: default::start_timeout(),
+            drain_timeout: default::drain_timeout(),
+            watchdog: None,
+            restart: Restart::default(),
+            idle_exit: None,
+            keep_generations: default::keep_generations(),
+            sandbox: Sandbox::default(),
+            resources: Resources::default(),
+            watch: None,
+            build: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+}

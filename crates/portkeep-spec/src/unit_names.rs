@@ -1,0 +1,117 @@
+//! The names of an app's units. The same in the system and the user manager.
+
+use crate::{AppName, Listen, Spec};
+
+/// The app as a whole; stopping it closes the port.
+#[must_use]
+pub fn target(name: &AppName) -> String {
+    format!("{name}.target")
+}
+
+/// The socket unit of the first listener.
+#[must_use]
+pub fn socket(name: &AppName) -> String {
+    format!("{name}.socket")
+}
+
+/// The socket units of all listeners, in their order. systemd has one name for all descriptors of a socket unit, so
+/// each listener has a unit of its own.
+#[must_use]
+pub fn sockets(spec: &Spec) -> Vec<String> {
+    spec.listen
+        .iter()
+        .enumerate()
+        .map(|(index, listen)| socket_of(&spec.name, index, listen))
+        .collect()
+}
+
+pub(crate) fn socket_of(name: &AppName, index: usize, listen: &Listen) -> String {
+    if index == 0 {
+        socket(name)
+    } else {
+        format!("{name}-{}.socket", listen.name)
+    }
+}
+
+/// The handle: the unit that people start, reload and stop.
+#[must_use]
+pub fn handle(name: &AppName) -> String {
+    format!("{name}.service")
+}
+
+/// One started release.
+#[must_use]
+pub fn generation(name: &AppName, number: u64) -> String {
+    format!("{name}@{number}.service")
+}
+
+/// Matches all generations, for `systemctl` and for the manager's `ListUnitsByPatterns`.
+#[must_use]
+pub fn generation_pattern(name: &AppName) -> String {
+    format!("{name}@*.service")
+}
+
+/// The template of the generations.
+#[must_use]
+pub fn generation_template(name: &AppName) -> String {
+    format!("{name}@.service")
+}
+
+/// Watches the build output. Development only, as `deploy` and `recheck`.
+#[must_use]
+pub fn path(name: &AppName) -> String {
+    format!("{name}.path")
+}
+
+/// Takes a changed build output.
+#[must_use]
+pub fn deploy(name: &AppName) -> String {
+    format!("{name}-deploy.service")
+}
+
+/// Looks again after a deploy.
+#[must_use]
+pub fn recheck(name: &AppName) -> String {
+    format!("{name}-recheck.service")
+}
+
+/// The number of a generation of this app; `None` for any other unit.
+#[must_use]
+pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
+    let number = unit
+        .strip_prefix(name.as_str())?
+        .strip_prefix('@')?
+        .strip_suffix(".service")?;
+    // Only what `generation` writes: "01" and "+1" are other units.
+    number
+        .parse()
+        .ok()
+        .filter(|parsed: &u64| parsed.to_string() == number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_recognised() {
+        let name: AppName = "hello".parse().unwrap();
+        for number in [0, 1, 17, u64::MAX] {
+            assert_eq!(
+                parse_generation(&name, &generation(&name, number)),
+                Some(number)
+            );
+        }
+        for other in [
+            "hello@.service",
+            "hello@01.service",
+            "hello@+1.service",
+            "hello@1.socket",
+            "hello-2@1.service",
+            "hello.service",
+            "hell@1.service",
+        ] {
+            assert_eq!(parse_generation(&name, other), None, "{other}");
+        }
+    }
+}

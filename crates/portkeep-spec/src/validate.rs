@@ -1,0 +1,259 @@
+//! The rules of a spec beyond the types of its fields.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::contract::RESERVED_VARIABLES;
+use crate::environment_file::is_variable_name;
+use crate::escape::{check_path, is_credential_id};
+use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
+
+/// `sun_path` of Linux, without the NUL.
+const LONGEST_SOCKET_PATH: usize = 107;
+const A_YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+impl Spec {
+    /// Checks every rule. Paths may still be relative; rendering wants them [resolved](Self::resolve).
+    ///
+    /// # Errors
+    /// The first rule that is broken, with the path of the field.
+    pub fn validate(&self) -> Result<(), SpecError> {
+        commands(self)?;
+        sockets(&self.listen)?;
+        environment(&self.environment)?;
+        paths(self)?;
+        times(self)
+    }
+}
+
+fn commands(spec: &Spec) -> Result<(), SpecError> {
+    if spec.exec.first().is_none_or(String::is_empty) {
+        return Err(
+            Problem::Empty("write the program to run, like [\"target/debug/hello\"]").at("exec"),
+        );
+    }
+    if spec.build.first().is_some_and(String::is_empty) {
+        return Err(
+            Problem::Empty("write the program that builds, like [\"cargo\", \"build\"]")
+                .at("build[0]"),
+        );
+    }
+    for (field, words) in [("exec", &spec.exec), ("build", &spec.build)] {
+        if let Some(index) = words.iter().position(|word| word.contains('\0')) {
+            return Err(Problem::Nul.at(format!("{field}[{index}]")));
+        }
+    }
+    for (index, check) in spec.checks.iter().enumerate() {
+        let field = || format!("checks[{index}]");
+        if check.is_empty() {
+            return Err(Problem::Empty("write a command, like \"cargo test\"").at(field()));
+        }
+        if check.command().iter().any(|word| word.contains('\0')) {
+            return Err(Problem::Nul.at(field()));
+        }
+    }
+    Ok(())
+}
+
+fn sockets(list: &[Listen]) -> Result<(), SpecError> {
+    if list.is_empty() {
+        return Err(Problem::Empty(
+            "write at least one socket, like [{ \"stream\": \"127.0.0.1:8080\" }]",
+        )
+        .at("listen"));
+    }
+    for (index, listen) in list.iter().enumerate() {
+        let at =
+            |field: &str, problem: Problem| Err(problem.at(format!("listen[{index}].{field}")));
+        if listen.name.is_missing() {
+            return at("name", Problem::NameMissing);
+        }
+        let same = |is_same: &dyn Fn(&Listen) -> bool| list[..index].iter().position(is_same);
+        if let Some(first) = same(&|other| other.name == listen.name) {
+            let value = format!("the name {:?}", listen.name.as_str());
+            return at(
+                "name",
+                Problem::Duplicate {
+                    value,
+                    first: format!("listen[{first}]"),
+                },
+            );
+        }
+        if let Some(first) = same(&|other| clashes(&other.address, &listen.address)) {
+            let value = format!("the address {}", listen.address);
+            return at(
+                listen.address.field(),
+                Problem::Duplicate {
+                    value,
+                    first: format!("listen[{first}]"),
+                },
+            );
+        }
+        if listen.protocol == Protocol::Http && listen.address.field() != "stream" {
+            return at("protocol", Problem::NotAStream);
+        }
+        if listen.backlog == 0 {
+            return at("backlog", Problem::Zero("leave the field out for 4096"));
+        }
+        address(&listen.address).or_else(|problem| at(listen.address.field(), problem))?;
+    }
+    Ok(())
+}
+
+fn clashes(one: &Address, other: &Address) -> bool {
+    // Two Unix sockets cannot share a path, of whatever kind they are; TCP and UDP have ports of their own.
+    one == other || one.path().is_some_and(|path| other.path() == Some(path))
+}
+
+fn address(address: &Address) -> Result<(), Problem> {
+    if let Some(ip) = address.ip() {
+        if ip.port() == 0 {
+            return Err(Problem::Zero(
+                "write the port that clients are to connect to",
+            ));
+        }
+        if matches!(ip, std::net::SocketAddr::V6(v6) if v6.scope_id() != 0) {
+            return Err(Problem::Scope);
+        }
+    }
+    if let Some(path) = address.path() {
+        let text = check_path(path)?;
+        if !path.is_absolute() {
+            return Err(Problem::NotAbsolute(text.to_owned()));
+        }
+        if path.file_name().is_none() {
+            return Err(Problem::Empty(
+                "the path of a Unix socket must end with the name of the socket",
+            ));
+        }
+        if text.len() > LONGEST_SOCKET_PATH {
+            return Err(Problem::TooLong {
+                length: text.len(),
+                limit: LONGEST_SOCKET_PATH,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn environment(variables: &BTreeMap<String, String>) -> Result<(), SpecError> {
+    for (name, value) in variables {
+        let problem = if !is_variable_name(name) {
+            Problem::VariableName
+        } else if RESERVED_VARIABLES.contains(&name.as_str()) {
+            Problem::ReservedVariable
+        } else if value.contains('\0') {
+            Problem::Nul
+        } else {
+            continue;
+        };
+        return Err(problem.at(format!("environment.{name}")));
+    }
+    Ok(())
+}
+
+fn paths(spec: &Spec) -> Result<(), SpecError> {
+    let check = |field: String, path: &Path| {
+        if path.as_os_str().is_empty() {
+            return Err(Problem::Empty("write a path").at(field));
+        }
+        check_path(path)
+            .map(drop)
+            .map_err(|problem| problem.at(field))
+    };
+    for (index, path) in spec.environment_files.iter().enumerate() {
+        check(format!("environmentFiles[{index}]"), path)?;
+    }
+    for (id, path) in &spec.credentials {
+        let field = format!("credentials.{id}");
+        if !is_credential_id(id) {
+            return Err(Problem::CredentialId.at(field));
+        }
+        check(field, path)?;
+    }
+    if let Some(path) = &spec.working_directory {
+        check("workingDirectory".to_owned(), path)?;
+    }
+    if let Some(path) = &spec.watch {
+        check("watch".to_owned(), path)?;
+        if path.file_name().is_none() {
+            return Err(Problem::NothingToWatch(path.display().to_string()).at("watch"));
+        }
+    }
+    Ok(())
+}
+
+fn times(spec: &Spec) -> Result<(), SpecError> {
+    let restart = &spec.restart;
+    // systemd takes 0 for "no limit" in most of these, the opposite of what it says.
+    let positive = [
+        (
+            "startTimeout",
+            Some(spec.start_timeout),
+            "write the longest time a start may take",
+        ),
+        (
+            "drainTimeout",
+            Some(spec.drain_timeout),
+            "write \"1ms\" to cut everything at once",
+        ),
+        ("watchdog", spec.watchdog, "write null for no watchdog"),
+        ("idleExit", spec.idle_exit, "write null to never exit"),
+        (
+            "restart.within",
+            Some(restart.within),
+            "write the time in which crashes are counted",
+        ),
+    ];
+    for (field, span, hint) in positive {
+        if span.is_some_and(|span| span.is_zero()) {
+            return Err(Problem::Zero(hint).at(field));
+        }
+    }
+    let pauses = [
+        ("restart.delay", restart.delay),
+        ("restart.maxDelay", restart.max_delay),
+    ];
+    let all = positive
+        .into_iter()
+        .filter_map(|(field, span, _)| Some((field, span?)))
+        .chain(pauses);
+    for (field, span) in all {
+        representable(span).map_err(|problem| problem.at(field))?;
+    }
+    if restart.delay > restart.max_delay {
+        let problem = Problem::DelayAboveMaximum {
+            delay: restart.delay,
+            max_delay: restart.max_delay,
+        };
+        return Err(problem.at("restart.delay"));
+    }
+    for (field, count, hint) in [
+        (
+            "restart.rollbackAfter",
+            restart.rollback_after,
+            "write 1 to roll back after the first crash",
+        ),
+        (
+            "keepGenerations",
+            spec.keep_generations,
+            "the current one is always kept",
+        ),
+    ] {
+        if count == 0 {
+            return Err(Problem::Zero(hint).at(field));
+        }
+    }
+    Ok(())
+}
+
+fn representable(span: Span) -> Result<(), Problem> {
+    if *span > A_YEAR {
+        return Err(Problem::TooLongSpan);
+    }
+    if !span.subsec_nanos().is_multiple_of(1000) {
+        return Err(Problem::TooPrecise);
+    }
+    Ok(())
+}

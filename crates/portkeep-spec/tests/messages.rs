@@ -1,0 +1,289 @@
+//! Every mistake in a spec has a message that names the field, says what is wrong and what to write instead.
+
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use portkeep_spec::Spec;
+use serde_json::{Value, json};
+
+fn message_of(spec: &Value) -> String {
+    Spec::from_json(&spec.to_string()).unwrap_err().to_string()
+}
+
+/// A good spec with one field replaced.
+fn with(field: &str, value: Value) -> Value {
+    let mut spec =
+        json!({ "name": "hello", "exec": ["hello"], "listen": [{ "stream": "127.0.0.1:8080" }] });
+    spec[field] = value;
+    spec
+}
+
+#[track_caller]
+fn assert_message(spec: &Value, expected: &str) {
+    assert_eq!(message_of(spec), expected);
+}
+
+#[test]
+fn text_that_is_not_json() {
+    let twice = with("build", json!([])).to_string().repeat(2);
+    for text in ["", "{", "{\"name\": \"a\",}", &twice] {
+        let message = Spec::from_json(text).unwrap_err().to_string();
+        assert!(message.starts_with("the spec is not JSON: "), "{message}");
+        assert!(message.contains("at line 1 column"), "{message}");
+    }
+}
+
+#[test]
+fn missing_and_mistyped_fields() {
+    assert_message(
+        &json!({ "name": "a", "exec": ["a"] }),
+        "spec: missing field `listen`",
+    );
+    assert_message(
+        &json!("a"),
+        "spec: invalid type: string \"a\", expected struct Spec",
+    );
+    assert_message(
+        &with("exec", json!("hello")),
+        "exec: invalid type: string \"hello\", expected a sequence",
+    );
+    assert_message(
+        &with("exec", json!(["a", 1])),
+        "exec[1]: invalid type: integer `1`, expected a string",
+    );
+}
+
+#[test]
+fn unknown_fields_name_the_nearest_known_one() {
+    assert_message(
+        &with("drain_timeout", json!("3s")),
+        "drain_timeout: there is no such field; did you mean \"drainTimeout\"?",
+    );
+    assert_message(
+        &with("restart", json!({ "maxdelay": "1s" })),
+        "restart.maxdelay: there is no such field; did you mean \"maxDelay\"?",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "stream": "127.0.0.1:1" }, { "steam": "127.0.0.1:2" }]),
+        ),
+        "listen[1].steam: there is no such field; did you mean \"stream\"?",
+    );
+    assert_message(
+        &with("restart", json!({ "colour": 1 })),
+        "restart.colour: there is no such field; known are delay, maxDelay, rollbackAfter, within",
+    );
+    // A name that would end like the path does.
+    assert_message(
+        &with("resources", json!({ "resources": 1 })),
+        "resources.resources: there is no such field; known are memoryMax, memoryHigh, cpuQuota, tasksMax",
+    );
+}
+
+#[test]
+fn names() {
+    assert_message(
+        &with("name", json!("Hello")),
+        "name: the name \"Hello\" contains 'H'; allowed are a-z, 0-9 and -",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "name": "a b", "stream": "127.0.0.1:1" }]),
+        ),
+        "listen[0].name: the name \"a b\" contains ' '; allowed are a-z, 0-9, - and _",
+    );
+}
+
+#[test]
+fn addresses() {
+    let bare = "listen[0].stream: \"8080\" is only a port; write \"127.0.0.1:8080\" to be reached from this machine only, \
+                or \"0.0.0.0:8080\" (IPv4) or \"[::]:8080\" (IPv4 and IPv6) to be reached from everywhere";
+    assert_message(&with("listen", json!([{ "stream": "8080" }])), bare);
+    assert_message(&with("listen", json!([{ "stream": 8080 }])), bare);
+    assert_message(
+        &with("listen", json!([{ "stream": "localhost:80" }])),
+        "listen[0].stream: \"localhost:80\" names the host \"localhost\", but systemd listens on IP addresses only; \
+         write for example \"127.0.0.1:80\" or \"[::1]:80\"",
+    );
+    assert_message(
+        &with("listen", json!([{ "stream": "127.0.0.1:0" }])),
+        "listen[0].stream: \"127.0.0.1:0\" has port 0; write the port that clients are to connect to, 1 to 65535",
+    );
+    assert_message(
+        &with("listen", json!([{ "datagram": "[::1]:65536" }])),
+        "listen[0].datagram: \"[::1]:65536\" has the port \"65536\"; ports are numbers from 1 to 65535",
+    );
+    assert_message(
+        &with("listen", json!([{ "sequentialPacket": "127.0.0.1:1" }])),
+        "listen[0].sequentialPacket: \"127.0.0.1:1\" is not an absolute path; write it like \"/run/hello.sock\"",
+    );
+    assert_message(
+        &with("listen", json!([{ "stream": "[fe80::1%2]:80" }])),
+        "listen[0].stream: systemd does not take an IPv6 scope in an address; listen on [::] instead",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "stream": format!("/{}", "x".repeat(107)) }]),
+        ),
+        "listen[0].stream: is 108 bytes long; at most 107 are possible",
+    );
+    assert_message(
+        &with("listen", json!([{ "stream": "/run/a\nListenStream=1" }])),
+        "listen[0].stream: \"/run/a\\nListenStream=1\" contains '\\n', which a unit file cannot express here; rename it",
+    );
+}
+
+#[test]
+fn sockets() {
+    assert_message(
+        &with("listen", json!([])),
+        "listen: is empty; write at least one socket, like [{ \"stream\": \"127.0.0.1:8080\" }]",
+    );
+    assert_message(
+        &with("listen", json!([{ "name": "a" }])),
+        "listen[0]: no address; write for example \"stream\": \"127.0.0.1:8080\"",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "stream": "127.0.0.1:1", "datagram": "127.0.0.1:1" }]),
+        ),
+        "listen[0]: more than one address; write one of stream, datagram and sequentialPacket, and an entry for each socket",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "name": "a", "stream": "127.0.0.1:1" }, { "stream": "127.0.0.1:2" }]),
+        ),
+        "listen[1].name: is missing; with several sockets each needs a name, like \"http\" or \"admin\"",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "name": "a", "stream": "127.0.0.1:1" }, { "name": "a", "stream": "127.0.0.1:2" }]),
+        ),
+        "listen[1].name: the name \"a\" is used by listen[0] already; each socket needs its own",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "name": "a", "stream": "/run/a" }, { "name": "b", "datagram": "/run/a" }]),
+        ),
+        "listen[1].datagram: the address /run/a is used by listen[0] already; each socket needs its own",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "datagram": "127.0.0.1:1", "protocol": "http" }]),
+        ),
+        "listen[0].protocol: http needs a stream socket; write \"raw\" for datagrams and sequential packets",
+    );
+    assert_message(
+        &with(
+            "listen",
+            json!([{ "stream": "127.0.0.1:1", "protocol": "grpc" }]),
+        ),
+        "listen[0].protocol: unknown variant `grpc`, expected `http` or `raw`",
+    );
+    assert_message(
+        &with("listen", json!([{ "stream": "127.0.0.1:1", "backlog": 0 }])),
+        "listen[0].backlog: must be more than zero; leave the field out for 4096",
+    );
+}
+
+#[test]
+fn times() {
+    assert_message(
+        &with("drainTimeout", json!(30)),
+        "drainTimeout: 30 has no unit; write \"30s\" for seconds or \"30ms\" for milliseconds",
+    );
+    assert_message(
+        &with("restart", json!({ "within": "1 fortnight" })),
+        "restart.within: \"1 fortnight\" is not a duration: unknown time unit \"fortnight\", supported units: ns, us/µs, \
+         ms, sec, min, hours, days, weeks, months, years (and few variations); write it like \"30s\", \"100ms\" or \"1m 30s\"",
+    );
+    assert_message(
+        &with("drainTimeout", json!("0s")),
+        "drainTimeout: must be more than zero; write \"1ms\" to cut everything at once",
+    );
+    assert_message(
+        &with("watchdog", json!("2years")),
+        "watchdog: is longer than a year; write a shorter time",
+    );
+    assert_message(
+        &with("startTimeout", json!("1s 1ns")),
+        "startTimeout: has a fraction of a microsecond, but systemd counts in whole ones",
+    );
+    assert_message(
+        &with("restart", json!({ "delay": "1m" })),
+        "restart.delay: 1m is longer than restart.maxDelay, 10s",
+    );
+    assert_message(
+        &with("restart", json!({ "rollbackAfter": 0 })),
+        "restart.rollbackAfter: must be more than zero; write 1 to roll back after the first crash",
+    );
+    assert_message(
+        &with("keepGenerations", json!(0)),
+        "keepGenerations: must be more than zero; the current one is always kept",
+    );
+}
+
+#[test]
+fn environment_and_secrets() {
+    assert_message(
+        &with("environment", json!({ "A=B": "" })),
+        "environment.A=B: is not the name of an environment variable; \
+         allowed are letters, digits and _, and no digit at the beginning",
+    );
+    assert_message(
+        &with("environment", json!({ "LISTEN_FDS": "3" })),
+        "environment.LISTEN_FDS: is set by systemd or portkeep itself; remove it from the spec",
+    );
+    assert_message(
+        &with("environment", json!({ "A": "\0" })),
+        "environment.A: contains a NUL character, which no argument, variable or path can have",
+    );
+    assert_message(
+        &with("credentials", json!({ "a:b": "/x" })),
+        "credentials.a:b: is not the identifier of a credential; \
+         allowed are letters, digits, \".\", \"_\" and \"-\", at most 255",
+    );
+    assert_message(
+        &with("environmentFiles", json!(["ok", "a "])),
+        "environmentFiles[1]: \"a \" ends with white space or a backslash, which a unit file cannot express; rename it",
+    );
+}
+
+#[test]
+fn commands_and_paths() {
+    assert_message(
+        &with("exec", json!([])),
+        "exec: is empty; write the program to run, like [\"target/debug/hello\"]",
+    );
+    assert_message(
+        &with("exec", json!(["a", "b\0"])),
+        "exec[1]: contains a NUL character, which no argument, variable or path can have",
+    );
+    assert_message(
+        &with("checks", json!(["ok", " "])),
+        "checks[1]: is empty; write a command, like \"cargo test\"",
+    );
+    assert_message(
+        &with("checks", json!([3])),
+        "checks[0]: a check is a command line (\"cargo test\") or a list of words ([\"cargo\", \"test\"])",
+    );
+    assert_message(
+        &with("workingDirectory", json!("")),
+        "workingDirectory: is empty; write a path",
+    );
+    assert_message(
+        &with("watch", json!("..")),
+        "watch: \"..\" has no directory that could be watched; write the path of the build output",
+    );
+    assert_message(
+        &with("resources", json!({ "memoryMax": "512MB" })),
+        "resources.memoryMax: \"512MB\" is not an amount of memory; write it like \"512M\", \"2G\" or \"25%\"",
+    );
+}

@@ -1,0 +1,8 @@
+//! What the tests share: the golden cases, and a reader of units that knows nothing of the renderer.
+
+#![allow(dead_code, unreachable_pub)] // each test uses its part
+
+pub mod arbitrary;
+pub mod family;
+pub mod golden;
+pub mod reader;

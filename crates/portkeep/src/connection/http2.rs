@@ -1,0 +1,41 @@
+//! An HTTP/2 connection: its own GOAWAY does what HTTP/1 needs care for.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use hyper::server::conn::http2::Builder;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use super::answering::Answering;
+use super::io::Io;
+use crate::app::App;
+use crate::drain::{Phase, count};
+
+pub(super) async fn serve<A: App>(io: Io, app: A) {
+    let probe = io.probe();
+    let shared = Arc::clone(&probe.shared);
+    let mut builder = Builder::new(TokioExecutor::new());
+    // WebSockets over HTTP/2.
+    builder.enable_connect_protocol();
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(io), Answering::new(app, probe)));
+
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = shared.phases.reached(Phase::Draining) => {
+            // "No new streams soon", a ping, and when that is answered "none from here on": what
+            // was on its way is still served.
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = shared.phases.reached(Phase::Cut) => {
+                    count(&shared.counts.cut.http2);
+                    return;
+                }
+            }
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "connection ended");
+    }
+}

@@ -1,0 +1,123 @@
+//! The socket as hyper sees it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::probe::Probe;
+use crate::drain::{Live, Shared};
+use crate::listen::Stream;
+
+/// A socket that first gives back what was read too early, keeps its [`Probe`] informed, and
+/// counts as open until it is dropped, wherever it goes.
+#[derive(Debug)]
+pub(super) struct Io {
+    stream: Stream,
+    /// Bytes to read before those of the socket.
+    unread: Vec<u8>,
+    probe: Arc<Probe>,
+    _live: Live,
+}
+
+impl Io {
+    pub(super) fn new(stream: Stream, shared: &Arc<Shared>) -> Self {
+        Self {
+            stream,
+            unread: Vec::new(),
+            probe: Arc::new(Probe::new(Arc::clone(shared))),
+            _live: Live::new(shared),
+        }
+    }
+
+    pub(super) fn probe(&self) -> Arc<Probe> {
+        Arc::clone(&self.probe)
+    }
+
+    /// The next read gives these bytes.
+    #[cfg(feature = "http2")]
+    pub(super) fn give_back(&mut self, bytes: &[u8]) {
+        self.unread.splice(0..0, bytes.iter().copied());
+    }
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buf.filled().len();
+        let room = buf.remaining();
+        if this.unread.is_empty() {
+            let polled = match &mut this.stream {
+                Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+                Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            };
+            std::task::ready!(polled)?;
+        } else {
+            let count = room.min(this.unread.len());
+            buf.put_slice(&this.unread[..count]);
+            this.unread.drain(..count);
+        }
+        // Nothing read into no room says nothing.
+        if room > 0 {
+            this.probe.read(buf.filled().len() - before);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.probe.wrote();
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.probe.wrote();
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.is_write_vectored(),
+            Stream::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        };
+        if let Poll::Ready(Ok(())) = polled {
+            self.probe.flushed();
+        }
+        polled
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What hyper does not tell about an HTTP/1 connection, observed from outside.
+//!
+//! Two facts are needed: is the connection *between requests*, and is everything *flushed*?
+//! hyper starts its head-read timer when it begins to wait for a request and drops it when it has
+//! the head, so a timer of our own knows the first. It flushes the I/O object only when its own
+//! write buffer is empty, so the I/O object knows the second.
+//!
+//! Both hold directly after the connection was polled and is pending, in the task that polled it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use hyper::rt::{Sleep, Timer};
+
+use crate::drain::{Phase, Shared};
+
+/// One connection's observations. One task writes and reads all of it; the atomics are there
+/// because hyper's types have to be `Sync`.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) shared: Arc<Shared>,
+    /// Nothing was written since the last flush.
+    clean: AtomicBool,
+    /// The client has ended its side.
+    ended: AtomicBool,
+    /// Reads that brought bytes.
+    reads: AtomicU64,
+    /// hyper waits for a head.
+    waiting: AtomicBool,
+    /// How many heads it has waited for.
+    waits: AtomicU64,
+    /// `reads` when it began to wait.
+    reads_before: AtomicU64,
+    /// The head has taken too long.
+    expired: AtomicBool,
+    requests: AtomicU64,
+    /// The last request had a body.
+    had_body: AtomicBool,
+}
+
+impl Probe {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            clean: AtomicBool::new(true),
+            ended: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
+            waiting: AtomicBool::new(false),
+            waits: AtomicU64::new(0),
+            reads_before: AtomicU64::new(0),
+            expired: AtomicBool::new(false),
+            requests: AtomicU64::new(0),
+            had_body: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn draining(&self) -> bool {
+        self.shared.phases.current() >= Phase::Draining
+    }
+
+    pub(super) fn wrote(&self) {
+        self.clean.store(false, Relaxed);
+    }
+
+    pub(super) fn flushed(&self) {
+        self.clean.store(true, Relaxed);
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.clean.load(Relaxed)
+    }
+
+    pub(super) fn read(&self, bytes: usize) {
+        if bytes == 0 {
+            self.ended.store(true, Relaxed);
+        } else {
+            add(&self.reads);
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    pub(super) fn began(&self, with_body: bool) {
+        add(&self.requests);
+        self.had_body.store(with_body, Relaxed);
+    }
+
+    /// Whether a request was ever read.
+    pub(super) fn was_used(&self) -> bool {
+        self.requests.load(Relaxed) > 0
+    }
+
+    pub(super) fn last_had_body(&self) -> bool {
+        self.had_body.load(Relaxed)
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Relaxed)
+    }
+
+    pub(super) fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
+    }
+
+    /// Bytes have come since hyper began to wait for a head, which is still not complete.
+    pub(super) fn is_mid_head(&self) -> bool {
+        self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)
+    }
+
+    /// Makes hyper give up on the head at its next poll.
+    pub(super) fn expire(&self) {
+        self.expired.store(true, Relaxed);
+    }
+}
+
+/// Not `fetch_add`: there is one writer, and a locked instruction costs more.
+fn add(counter: &AtomicU64) {
+    counter.store(counter.load(Relaxed) + 1, Relaxed);
+}
+
+/// hyper's clock for the head-read timer. It measures nothing by itself: the connection task
+/// decides when the time is over (see `patience`), so that the usual request, whose head comes
+/// at once, costs no timer at all.
+#[derive(Debug)]
+pub(super) struct HeadTimer(pub(super) Arc<Probe>);
+
+impl Timer for HeadTimer {
+    fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
+        let probe = Arc::clone(&self.0);
+        probe.waiting.store(true, Relaxed);
+        add(&probe.waits);
+        probe.reads_before.store(probe.reads.load(Relaxed), Relaxed);
+        Box::pin(HeadSleep(probe))
+    }
+
+    fn sleep_until(&self, _deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.sleep(Duration::ZERO)
+    }
+}
+
+/// Lives as long as hyper waits for a head.
+#[derive(Debug)]
+struct HeadSleep(Arc<Probe>);
+
+impl Sleep for HeadSleep {}
+
+impl Future for HeadSleep {
+    type Output = ();
+
+    // No waker is kept: the task that expires the probe polls hyper right after.
+    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        match self.0.expired.load(Relaxed) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for HeadSleep {
+    fn drop(&mut self) {
+        self.0.waiting.store(false, Relaxed);
+    }
+}

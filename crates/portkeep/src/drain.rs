@@ -1,0 +1,85 @@
+//! Ending without losing anything: what the connections of a server share, and who waits for them.
+
+mod guard;
+mod phase;
+mod report;
+mod supervise;
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub(crate) use guard::{Live, Task};
+pub(crate) use phase::{Phase, Phases};
+pub(crate) use report::{Cut, Report};
+pub(crate) use supervise::{Asked, Limits, supervise};
+
+/// What the accept loops, the connections and the one who drains them have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) phases: Phases,
+    /// How long an idle HTTP/1 connection is left open while draining.
+    pub(crate) linger: Duration,
+    /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
+    live: AtomicUsize,
+    /// Connection tasks that run.
+    tasks: AtomicUsize,
+    /// Told whenever one of the two becomes zero.
+    emptied: Notify,
+    pub(crate) counts: Counts,
+}
+
+/// What happened while draining.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    /// Requests answered.
+    pub(crate) answered: AtomicU64,
+    /// Idle connections closed after the linger time.
+    pub(crate) idle_closed: AtomicU64,
+    pub(crate) cut: Cut<AtomicU64>,
+}
+
+impl Shared {
+    pub(crate) fn new(linger: Duration) -> Self {
+        Self {
+            phases: Phases::default(),
+            linger,
+            live: AtomicUsize::new(0),
+            tasks: AtomicUsize::new(0),
+            emptied: Notify::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(crate) fn live(&self) -> usize {
+        self.live.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.load(Ordering::SeqCst)
+    }
+
+    /// Waits until no socket is open.
+    async fn all_closed(&self) {
+        while self.live() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+
+    /// Waits until no connection task runs.
+    async fn all_ended(&self) {
+        while self.tasks() > 0 {
+            self.emptied.notified().await;
+        }
+    }
+}
+
+/// Adds one; for counts that are only read when everything has ended.
+pub(crate) fn count(counter: &AtomicU64) {
+    count_many(counter, 1);
+}
+
+fn count_many(counter: &AtomicU64, many: usize) {
+    counter.fetch_add(many as u64, Ordering::Relaxed);
+}

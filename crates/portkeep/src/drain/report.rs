@@ -1,0 +1,108 @@
+//! How a drain ended, in words and numbers.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::Shared;
+
+/// Connections that were cut, by what they were doing.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cut<N = u64> {
+    /// Accepted, but no request came.
+    pub(crate) silent: N,
+    /// HTTP/1, between requests.
+    pub(crate) idle: N,
+    /// HTTP/1, with a request that was not answered to its end.
+    pub(crate) busy: N,
+    /// HTTP/2, with at least one open stream, or a client that ignores GOAWAY.
+    pub(crate) http2: N,
+    /// Upgraded, such as WebSockets.
+    pub(crate) upgraded: N,
+}
+
+/// A drain that is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    pub(crate) took: Duration,
+    pub(crate) answered: u64,
+    pub(crate) idle_closed: u64,
+    pub(crate) cut: Cut,
+}
+
+impl Cut {
+    pub(crate) fn total(&self) -> u64 {
+        self.silent + self.idle + self.busy + self.http2 + self.upgraded
+    }
+}
+
+impl Report {
+    pub(super) fn new(shared: &Shared, took: Duration) -> Self {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = &shared.counts;
+        Self {
+            took,
+            answered: read(&counts.answered),
+            idle_closed: read(&counts.idle_closed),
+            cut: Cut {
+                silent: read(&counts.cut.silent),
+                idle: read(&counts.cut.idle),
+                busy: read(&counts.cut.busy),
+                http2: read(&counts.cut.http2),
+                upgraded: read(&counts.cut.upgraded),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "drained in {:.1?}: {} answered, {} idle closed",
+            self.took, self.answered, self.idle_closed
+        )?;
+        let cut = &self.cut;
+        if cut.total() == 0 {
+            return f.write_str(", nothing cut");
+        }
+        write!(f, ", cut {}:", cut.total())?;
+        for (count, what) in [
+            (cut.busy, "busy"),
+            (cut.upgraded, "upgraded"),
+            (cut.http2, "HTTP/2"),
+            (cut.silent, "silent"),
+            (cut.idle, "idle"),
+        ] {
+            if count > 0 {
+                write!(f, " {count} {what}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_words() {
+        let mut report = Report {
+            took: Duration::from_millis(1234),
+            answered: 7,
+            idle_closed: 2,
+            cut: Cut::default(),
+        };
+        assert_eq!(
+            report.to_string(),
+            "drained in 1.2s: 7 answered, 2 idle closed, nothing cut"
+        );
+        report.cut.busy = 1;
+        report.cut.upgraded = 3;
+        assert_eq!(
+            report.to_string(),
+            "drained in 1.2s: 7 answered, 2 idle closed, cut 4: 1 busy 3 upgraded"
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! Waits for the connections to end, tells the service manager, cuts at the deadline.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::{Phase, Report, Shared, count_many};
+use crate::notify;
+use crate::signals::Signals;
+
+/// How often the service manager hears that the drain goes on.
+const NEWS: Duration = Duration::from_secs(5);
+/// How far each news moves the stop timeout: a runtime that hangs is killed this soon.
+const EXTENSION: Duration = Duration::from_secs(15);
+/// How long connection tasks may take to notice that they are cut. Only one whose handler
+/// blocks the thread needs more than a moment.
+const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Who asked for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    Signal(&'static str),
+    Token,
+}
+
+/// How long a drain may last.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) deadline: Instant,
+    pub(crate) timeout: Duration,
+}
+
+/// Returns when every connection has ended, or has been cut, at the deadline or by a second signal.
+pub(crate) async fn supervise(
+    shared: &Shared,
+    signals: &mut Signals,
+    asked: Asked,
+    limits: Limits,
+) -> Report {
+    let began = Instant::now();
+    announce(shared, asked, limits);
+    // A drain that the token began has no signal yet. The first one may even be the reason: a
+    // handler that waits for `shutdown` can hear it before the server does.
+    let mut signalled = matches!(asked, Asked::Signal(_));
+
+    let mut news = interval(NEWS);
+    news.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = shared.all_closed() => break,
+            signal = signals.next() => {
+                if signalled {
+                    tracing::warn!(signal, "asked again, the drain ends now");
+                    cut(shared).await;
+                    break;
+                }
+                signalled = true;
+                announce(shared, Asked::Signal(signal), limits);
+            }
+            () = sleep_until(limits.deadline) => {
+                cut(shared).await;
+                break;
+            }
+            _ = news.tick() => tell(shared, limits.deadline),
+        }
+    }
+    Report::new(shared, began.elapsed())
+}
+
+fn announce(shared: &Shared, asked: Asked, limits: Limits) {
+    let connections = shared.live();
+    let timeout = limits.timeout;
+    match asked {
+        Asked::Signal(signal) => {
+            tracing::info!(
+                signal,
+                connections,
+                ?timeout,
+                "draining; another signal ends it at once"
+            );
+            notify::stopping("draining");
+        }
+        Asked::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
+    }
+}
+
+/// The stop timeout of the unit may be shorter than the time this server was given. It is moved
+/// in small steps, from inside the runtime, so that a hung process does not profit.
+fn tell(shared: &Shared, deadline: Instant) {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let status = format!("draining, {} connections left", shared.live());
+    notify::extend_timeout(EXTENSION.min(left + NEWS), &status);
+}
+
+async fn cut(shared: &Shared) {
+    // A socket without a task was upgraded: its task ended when the app took it over.
+    let upgraded = shared.live().saturating_sub(shared.tasks());
+    count_many(&shared.counts.cut.upgraded, upgraded);
+    shared.phases.advance(Phase::Cut);
+    if timeout(CUT_GRACE, shared.all_ended()).await.is_err() {
+        // They did not get to say what they were doing; whoever blocks is doing something.
+        count_many(&shared.counts.cut.busy, shared.tasks());
+    }
+}

@@ -1,0 +1,4 @@
+//! Guides: text only.
+
+#[doc = include_str!("docs/draining.md")]
+pub mod draining {}

@@ -1,0 +1,16 @@
+//! Sockets: passed ones by name or index, and the address to bind when none are passed.
+
+mod address;
+mod adopt;
+mod env;
+mod error;
+mod info;
+mod listener;
+mod sockets;
+
+pub use error::{ListenError, Passed};
+pub use info::{SocketInfo, SocketKind, Which};
+pub use sockets::Sockets;
+
+pub(crate) use address::Address;
+pub(crate) use listener::{Listener, Stream, open};

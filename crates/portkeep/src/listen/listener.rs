@@ -1,0 +1,179 @@
+//! The listeners to serve: passed ones, or one that is bound here.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::Path;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
+
+/// Overrides the bind address of the program.
+const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
+
+/// A socket that accepts connections, registered with the runtime but not accepting yet.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: Socket,
+    label: String,
+    /// Whether other processes hold the same socket and will accept what this one leaves.
+    pub(crate) shared: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The passed stream listeners of these names (all, if no name is given) that the app has not
+/// taken; if nothing was passed, one that is bound to `PORTKEEP_LISTEN` or `fallback`.
+pub(crate) async fn open(names: &[String], fallback: &str) -> Result<Vec<Listener>, ListenError> {
+    let sockets = Sockets::from_env()?;
+    if sockets.is_empty() {
+        let address = std::env::var(PORTKEEP_LISTEN).unwrap_or_default();
+        let address = if address.is_empty() {
+            fallback
+        } else {
+            &address
+        };
+        return Ok(vec![Listener::bind(address.parse()?).await?]);
+    }
+    for name in names {
+        if sockets
+            .stream_listeners(std::slice::from_ref(name))
+            .is_empty()
+        {
+            return Err(missing(sockets, name));
+        }
+    }
+    let found = sockets.stream_listeners(names);
+    if found.is_empty() {
+        // Binding an address beside a manager that passes sockets would be answered by
+        // nobody, or collide with the next generation.
+        return Err(ListenError::NothingToServe {
+            passed: sockets.passed(),
+        });
+    }
+    found
+        .iter()
+        .map(|info| Listener::adopt(sockets, info))
+        .collect()
+}
+
+/// Why there is no stream listener of this name.
+fn missing(sockets: Sockets, name: &str) -> ListenError {
+    let Passed(list) = sockets.passed();
+    let other = list
+        .iter()
+        .find(|socket| socket.name.as_deref() == Some(name) && !socket.taken);
+    match other {
+        Some(socket) => ListenError::WrongKind {
+            wanted: name.into(),
+            found: socket.kind,
+            expected: SocketKind::TcpListener,
+            passed: Passed(list),
+        },
+        None => ListenError::NotFound {
+            wanted: name.into(),
+            passed: Passed(list),
+        },
+    }
+}
+
+impl Listener {
+    fn adopt(sockets: Sockets, info: &SocketInfo) -> Result<Self, ListenError> {
+        let index = Which::Index(info.index);
+        let socket = match info.kind {
+            SocketKind::UnixListener => {
+                UnixListener::from_std(sockets.unix(index)?).map(Socket::Unix)
+            }
+            _ => TcpListener::from_std(sockets.tcp(index)?).map(Socket::Tcp),
+        };
+        let socket = socket.map_err(|source| ListenError::Adopt {
+            socket: info.clone(),
+            source,
+        })?;
+        let label = match &info.name {
+            Some(name) => format!("{} ({name})", info.address),
+            None => info.address.clone(),
+        };
+        Ok(Self {
+            socket,
+            label,
+            shared: true,
+        })
+    }
+
+    async fn bind(address: Address) -> Result<Self, ListenError> {
+        let bound = match &address {
+            Address::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
+            Address::Unix(path) => bind_unix(path).map(Socket::Unix),
+        };
+        let socket = bound.map_err(|source| ListenError::Bind {
+            address: address.to_string(),
+            source,
+        })?;
+        // Port 0 became a real one.
+        let label = match &socket {
+            Socket::Tcp(socket) => socket
+                .local_addr()
+                .map_or_else(|_| address.to_string(), |address| address.to_string()),
+            Socket::Unix(_) => address.to_string(),
+        };
+        Ok(Self {
+            socket,
+            label,
+            shared: false,
+        })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Stream> {
+        match &self.socket {
+            Socket::Tcp(socket) => {
+                let (stream, _) = socket.accept().await?;
+                // Answers are written whole; waiting for more to send only adds delay.
+                // It can only fail on a connection that is gone already.
+                let _ = stream.set_nodelay(true);
+                Ok(Stream::Tcp(stream))
+            }
+            Socket::Unix(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
+        }
+    }
+}
+
+/// Binds a path; a socket file that a killed process left behind is replaced.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            match StdUnixStream::connect(path) {
+                // A file that is no socket refuses connections too: that one is not ours.
+                Err(refused)
+                    if refused.kind() == io::ErrorKind::ConnectionRefused
+                        && std::fs::symlink_metadata(path)?.file_type().is_socket() =>
+                {
+                    std::fs::remove_file(path)?;
+                    UnixListener::bind(path)
+                }
+                _ => Err(error),
+            }
+        }
+        bound => bound,
+    }
+}
+
+/// The address, and the name if there is one.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}

@@ -1,0 +1,66 @@
+//! What this process tells its service manager. Without `NOTIFY_SOCKET` all of it does nothing.
+
+mod watchdog;
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+pub(crate) use watchdog::start as start_watchdog;
+
+static READY_SENT: AtomicBool = AtomicBool::new(false);
+
+/// Tells the service manager that this process serves now (`READY=1`), once: later calls do
+/// nothing.
+///
+/// [`serve`](crate::serve) does this by itself. Call it only when you accept connections with
+/// other means (actix-web, poem, tonic, your own hyper loop), and call it *before* the first
+/// accept: the listening socket is shared with the generation that still serves, so whoever
+/// accepts is answering already.
+///
+/// # Errors
+///
+/// If the service manager cannot be told. It will then stop this process when its start timeout
+/// ends, so give up.
+pub fn ready() -> io::Result<()> {
+    if READY_SENT.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    sd_notify::notify(&[NotifyState::Ready])?;
+    READY_SENT.store(true, Ordering::SeqCst);
+    Ok(())
+}
+
+/// One line for `systemctl status`.
+pub(crate) fn status(text: &str) {
+    send(&[NotifyState::Status(text)]);
+}
+
+/// `STOPPING=1`: only for a process that was asked to end by SIGTERM or SIGINT, and after it was.
+///
+/// Sent while the unit is being reloaded, it cancels the reload job (systemd 259 and newer) and
+/// the process is killed. A generation is never reloaded, it is stopped by a stop job, which is
+/// running before the signal arrives; then the message changes nothing. It is there for a signal
+/// that somebody sent by hand: systemd then knows that the coming exit is meant, and applies the
+/// stop timeout.
+pub(crate) fn stopping(status: &str) {
+    send(&[NotifyState::Stopping, NotifyState::Status(status)]);
+}
+
+/// The stop timeout shall not end before `from_now`. It is never shortened by this.
+pub(crate) fn extend_timeout(from_now: Duration, status: &str) {
+    let micros = u32::try_from(from_now.as_micros()).unwrap_or(u32::MAX);
+    send(&[
+        NotifyState::ExtendTimeoutUsec(micros),
+        NotifyState::Status(status),
+    ]);
+}
+
+fn send(state: &[NotifyState<'_>]) {
+    // Serving goes on without it; a manager that waits for something will say so itself.
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "the service manager could not be told");
+    }
+}

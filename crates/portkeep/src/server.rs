@@ -1,0 +1,140 @@
+//! The settings of a server.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::app::App;
+use crate::serve;
+use crate::{BoxError, Error, ShutdownToken};
+
+/// Where to listen when no socket is passed and nothing else is said.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
+const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_LINGER: Duration = Duration::from_secs(5);
+
+pub(crate) type Check = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// A server that is not serving yet.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # async fn example(app: axum::Router) -> Result<(), portkeep::Error> {
+/// portkeep::Server::new()
+///     .listen("127.0.0.1:3000")
+///     .drain_timeout(Duration::from_secs(60))
+///     .ready_when(async { warm_up().await })
+///     .serve(app)
+///     .await
+/// # }
+/// # async fn warm_up() -> Result<(), std::io::Error> { Ok(()) }
+/// ```
+#[must_use = "a server does nothing until `serve` is called and awaited"]
+pub struct Server {
+    pub(crate) address: String,
+    pub(crate) names: Vec<String>,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) linger: Duration,
+    pub(crate) checks: Vec<Check>,
+    pub(crate) shutdown: ShutdownToken,
+}
+
+impl Server {
+    /// A server with the defaults: every passed stream listener, else 127.0.0.1:8080.
+    pub fn new() -> Self {
+        Self {
+            address: DEFAULT_ADDRESS.to_owned(),
+            names: Vec::new(),
+            drain_timeout: DEFAULT_DRAIN_TIMEOUT,
+            linger: DEFAULT_LINGER,
+            checks: Vec::new(),
+            shutdown: ShutdownToken::process(),
+        }
+    }
+
+    /// Where to listen when no socket is passed: `IP:PORT` or the path of a Unix socket
+    /// (default 127.0.0.1:8080). The variable `PORTKEEP_LISTEN` goes before this.
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.address = address.into();
+        self
+    }
+
+    /// Serves only the passed listeners of this name; may be called for several names. Without
+    /// it, every passed stream listener is served that the app has not taken.
+    pub fn socket(mut self, name: impl Into<String>) -> Self {
+        self.names.push(name.into());
+        self
+    }
+
+    /// How long a drain may take before what is left is cut (default 30 s). The service manager
+    /// is asked for as much time as this needs.
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.drain_timeout = timeout;
+        self
+    }
+
+    /// How long an idle HTTP/1 connection is left open while draining, so that its client can
+    /// send one more request and hear from the answer that the connection ends (default 5 s).
+    ///
+    /// A shorter time makes drains shorter and loses requests: a client that sends one in the
+    /// moment of the close gets no answer.
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// A check that has to pass before this server is ready; several are run one after another.
+    /// If one fails, `serve` fails, and the generation that serves goes on serving.
+    pub fn ready_when<E: Into<BoxError>>(
+        mut self,
+        check: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Self {
+        self.checks
+            .push(Box::pin(async move { check.await.map_err(Into::into) }));
+        self
+    }
+
+    /// Drains when this token is started, instead of the token of the process. SIGTERM and
+    /// SIGINT start it too.
+    pub fn shutdown_on(mut self, token: ShutdownToken) -> Self {
+        self.shutdown = token;
+        self
+    }
+
+    /// The token that tells when this server drains, and that can ask it to.
+    #[must_use]
+    pub fn shutdown_token(&self) -> ShutdownToken {
+        self.shutdown.clone()
+    }
+
+    /// Serves `app` until SIGTERM, SIGINT or the shutdown token, then drains. The
+    /// [guide to draining](crate::guide::draining) says what that means for each kind of
+    /// connection.
+    ///
+    /// Returns `Ok` after a drain, also after one that had to cut something: that is logged and
+    /// told to the service manager, and not a failure of the app.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot begin: see [`Error`].
+    pub async fn serve<A: App>(self, app: A) -> Result<(), Error> {
+        serve::run(self, app).await
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("names", &self.names)
+            .field("drain_timeout", &self.drain_timeout)
+            .field("linger", &self.linger)
+            .field("checks", &self.checks.len())
+            .finish_non_exhaustive()
+    }
+}

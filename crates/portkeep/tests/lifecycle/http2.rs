@@ -1,0 +1,137 @@
+//! HTTP/2 by prior knowledge: two-step GOAWAY, open streams are served.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::manager::{Setup, listener};
+use crate::probe;
+
+async fn connect(
+    address: SocketAddr,
+) -> (
+    SendRequest<Empty<Bytes>>,
+    tokio::task::JoinHandle<hyper::Result<()>>,
+) {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let (send, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream))
+        .await
+        .unwrap();
+    (send, tokio::spawn(connection))
+}
+
+fn request(path: &str) -> http::Request<Empty<Bytes>> {
+    let uri = format!("http://test{path}");
+    http::Request::builder()
+        .uri(uri)
+        .body(Empty::new())
+        .unwrap()
+}
+
+#[tokio::test]
+async fn open_streams_are_served_then_the_connection_ends() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let (mut send, connection) = connect(address).await;
+    let slow: Vec<_> = (0..5)
+        .map(|_| send.send_request(request("/slow/800")))
+        .collect();
+    // The streams are open when this one, which came later, is answered.
+    send.send_request(request("/")).await.unwrap();
+    process.drain();
+    for answer in slow {
+        let answer = answer.await.unwrap();
+        // Has no meaning in HTTP/2.
+        assert!(!answer.headers().contains_key("connection"));
+        assert_eq!(
+            answer.into_body().collect().await.unwrap().to_bytes(),
+            "slow"
+        );
+    }
+    connection.await.unwrap().unwrap();
+    assert!(
+        process
+            .report()
+            .contains("5 answered, 0 idle closed, nothing cut")
+    );
+}
+
+#[tokio::test]
+async fn the_deadline_cuts_streams() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).set(probe::DRAIN, 300).start_ready();
+    let (mut send, _connection) = connect(address).await;
+    let slow = send.send_request(request("/slow/60000"));
+    send.send_request(request("/")).await.unwrap();
+    process.drain();
+    assert!(slow.await.is_err());
+    assert!(process.report().contains("cut 1: 1 HTTP/2"));
+}
+
+/// Type, flags, stream, payload.
+type Frame = (u8, u8, u32, Vec<u8>);
+
+fn read_frame(socket: &mut TcpStream) -> Frame {
+    let mut head = [0; 9];
+    socket.read_exact(&mut head).unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    socket.read_exact(&mut payload).unwrap();
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    (head[3], head[4], stream, payload)
+}
+
+fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
+    loop {
+        let frame = read_frame(socket);
+        if frame.0 == kind {
+            return frame;
+        }
+    }
+}
+
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+
+#[test]
+fn goaway_comes_in_two_steps() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    // The preface in two parts: neither says HTTP/2 alone.
+    socket.write_all(b"PRI * HTT").unwrap();
+    socket.write_all(b"P/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    socket
+        .write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])
+        .unwrap();
+    read_until(&mut socket, SETTINGS);
+    socket
+        .write_all(&[0, 0, 0, SETTINGS, 1, 0, 0, 0, 0])
+        .unwrap();
+    // A ping of our own: when it is answered, the handshake is over.
+    socket
+        .write_all(&[0, 0, 8, PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
+        .unwrap();
+    read_until(&mut socket, PING);
+
+    process.drain();
+    let first = read_until(&mut socket, GOAWAY).3;
+    assert_eq!(first[..8], [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
+    let (_, _, _, ping) = read_until(&mut socket, PING);
+    let mut pong = vec![0, 0, 8, PING, 1, 0, 0, 0, 0];
+    pong.extend(ping);
+    socket.write_all(&pong).unwrap();
+    let second = read_until(&mut socket, GOAWAY).3;
+    assert_eq!(second[..8], [0, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
+    assert!(process.report().contains("nothing cut"));
+}

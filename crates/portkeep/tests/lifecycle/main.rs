@@ -1,0 +1,16 @@
+//! Runs real processes with passed sockets, the way a service manager does, and looks at them
+//! from outside.
+
+#![allow(clippy::unwrap_used)] // Helpers too: a failed one is a failed test.
+
+mod client;
+mod load;
+mod manager;
+mod probe;
+
+mod cut;
+mod drain;
+mod http2;
+mod notify;
+mod overlap;
+mod sockets;

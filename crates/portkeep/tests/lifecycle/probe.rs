@@ -1,0 +1,181 @@
+//! The process under test: this test binary again, started for this one test.
+
+use std::convert::Infallible;
+use std::env;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body_util::channel::Channel;
+use hyper_util::rt::TokioIo;
+use portkeep::{Server, ShutdownToken, Sockets};
+use tokio::io::AsyncReadExt;
+
+/// Set in the process under test; says what it does.
+pub(crate) const MODE: &str = "PORTKEEP_TEST_MODE";
+pub(crate) const LINGER: &str = "PORTKEEP_TEST_LINGER_MS";
+pub(crate) const DRAIN: &str = "PORTKEEP_TEST_DRAIN_MS";
+pub(crate) const SOCKET: &str = "PORTKEEP_TEST_SOCKET";
+/// A file; the check passes when it is there.
+pub(crate) const GATE: &str = "PORTKEEP_TEST_GATE";
+pub(crate) const FAIL: &str = "PORTKEEP_TEST_FAIL";
+
+#[test]
+fn probe_process() {
+    match env::var(MODE).as_deref() {
+        Ok("serve") => serve(),
+        Ok("sockets") => sockets(),
+        // Not started by another test: nothing to do here.
+        _ => {}
+    }
+}
+
+fn millis(variable: &str) -> Option<Duration> {
+    Some(Duration::from_millis(
+        env::var(variable).ok()?.parse().unwrap(),
+    ))
+}
+
+fn serve() {
+    tracing_subscriber::fmt()
+        .with_env_filter("debug,hyper=info,h2=info")
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut server = Server::new();
+    if let Some(linger) = millis(LINGER) {
+        server = server.linger(linger);
+    }
+    if let Some(drain) = millis(DRAIN) {
+        server = server.drain_timeout(drain);
+    }
+    if let Ok(name) = env::var(SOCKET) {
+        server = server.socket(name);
+    }
+    if let Ok(gate) = env::var(GATE) {
+        server = server.ready_when(async move {
+            while !std::fs::exists(&gate)? {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Ok::<_, std::io::Error>(())
+        });
+    }
+    if env::var_os(FAIL).is_some() {
+        server = server.ready_when(async { Err("the database is away") });
+    }
+    let result = runtime.block_on(server.serve(app()));
+    // Cut handlers may still block a thread.
+    runtime.shutdown_background();
+    if let Err(error) = result {
+        let mut chain: &dyn std::error::Error = &error;
+        eprintln!("ERROR {chain}");
+        while let Some(source) = chain.source() {
+            eprintln!("CAUSE {source}");
+            chain = source;
+        }
+        panic!("serve failed");
+    }
+}
+
+/// Takes "metrics" as UDP, then #0 as TCP, and says what came of it.
+fn sockets() {
+    let sockets = Sockets::from_env().unwrap();
+    eprintln!("LIST {:?}", sockets.list().len());
+    eprintln!(
+        "TCP {:?}",
+        sockets.tcp("http").map(|_| ()).map_err(|e| e.to_string())
+    );
+    eprintln!(
+        "AGAIN {:?}",
+        sockets.tcp("http").map(|_| ()).map_err(|e| e.to_string())
+    );
+    eprintln!(
+        "UDP {:?}",
+        sockets
+            .udp("metrics")
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    );
+    eprintln!(
+        "INDEX {:?}",
+        sockets.tcp(0).map(|_| ()).map_err(|e| e.to_string())
+    );
+    eprintln!(
+        "ENV {:?} {:?}",
+        env::var("LISTEN_FDS").ok(),
+        env::var("LISTEN_PID").ok()
+    );
+}
+
+fn app() -> Router {
+    Router::new()
+        .route("/", get(|| async { format!("{}", std::process::id()) }))
+        .route("/slow/{ms}", get(slow))
+        .route("/block/{ms}", get(block))
+        .route("/stream/{ms}", get(stream))
+        .route("/until-shutdown", get(until_shutdown))
+        .route("/big", get(|| async { vec![b'x'; 4 << 20] }))
+        .route(
+            "/echo",
+            post(|body: Bytes| async move { format!("{}", body.len()) }),
+        )
+        .route("/ignore", post(|| async { "ignored" }))
+        .route("/upgrade", get(upgrade))
+        .route(
+            "/shutdown",
+            get(|| async { ShutdownToken::process().start() }),
+        )
+}
+
+async fn slow(Path(ms): Path<u64>) -> &'static str {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    "slow"
+}
+
+async fn block(Path(ms): Path<u64>) -> &'static str {
+    std::thread::sleep(Duration::from_millis(ms));
+    "blocked"
+}
+
+/// Sends the head and a first chunk at once, the rest later.
+async fn stream(Path(ms): Path<u64>) -> Body {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    tokio::spawn(async move {
+        let _ = sender.send_data(Bytes::from_static(b"start ")).await;
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        let _ = sender.send_data(Bytes::from_static(b"end")).await;
+    });
+    Body::new(body)
+}
+
+async fn until_shutdown() -> Body {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    tokio::spawn(async move {
+        let _ = sender.send_data(Bytes::from_static(b"start ")).await;
+        portkeep::shutdown().await;
+        let _ = sender.send_data(Bytes::from_static(b"bye")).await;
+    });
+    Body::new(body)
+}
+
+/// Switches protocols and then reads until the client ends.
+async fn upgrade(mut request: Request) -> Response {
+    let upgraded = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut io = TokioIo::new(upgraded.await.unwrap());
+        let mut bytes = Vec::new();
+        let _ = io.read_to_end(&mut bytes).await;
+    });
+    let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "test")];
+    (StatusCode::SWITCHING_PROTOCOLS, headers).into_response()
+}

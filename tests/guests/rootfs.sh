@@ -1,0 +1,47 @@
+# guest build: root file systems, made once and kept.
+# shellcheck shell=bash
+# shellcheck source=tests/guests/recipe.sh
+. "$here/recipe.sh"
+
+# The mirror and settings that the host's own apt uses, so that proxies and mirrors just work.
+host_mirror() {
+  apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "Debian" { print $2; exit }'
+}
+
+host_apt_options() {
+  apt-config dump --no-empty --format '%F "%v";%n' |
+    grep -E '^Acquire::(https?|ftp|tor)::|^Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]) ' || true
+}
+
+rootfs_path() { echo "$cache/rootfs-$version-$(sha256sum "$here/recipe.sh" | cut -c1-12)"; }
+
+guest_build() {
+  split_guest "${1:-}"
+  local rootfs
+  rootfs=$(rootfs_path)
+  mkdir -p "$cache"
+  # Two callers at once: the second waits and finds it made.
+  exec {lock}>"$cache/build.lock"
+  flock "$lock"
+  [[ -d $rootfs ]] || rootfs_make "$rootfs"
+  exec {lock}>&-
+  echo "$rootfs"
+}
+
+rootfs_make() {
+  local rootfs=$1 mirror option options=() started=$SECONDS
+  command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap (tests/run does it)"
+  say "making the root file system for systemd $version (Debian $(release_of "$version"))"
+  mirror=$(host_mirror)
+  while read -r option; do
+    [[ -z $option ]] || options+=(--aptopt="$option")
+  done < <(host_apt_options)
+  [[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || options+=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
+  rm -rf "$cache/rootfs-$version-"*
+  mmdebstrap --quiet --variant=minbase --include="$packages" "${options[@]}" \
+    "$(release_of "$version")" "$rootfs.part" ${mirror:+"$mirror"} >&2 </dev/null
+  customize "$rootfs.part"
+  mv "$rootfs.part" "$rootfs"
+  say "made in $((SECONDS - started)) s: $rootfs"
+}

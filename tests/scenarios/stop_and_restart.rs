@@ -1,0 +1,80 @@
+//! What `systemctl` does to an app, and that only one verb on one unit closes the port.
+
+use std::time::Duration;
+
+use portkeep_tests::{App, Behaviour, Outcome, wait_until};
+
+const READY: Duration = Duration::from_secs(5);
+
+#[test]
+fn restart_loses_nothing() {
+    let slow = Behaviour::version("v1").start_delay(Duration::from_millis(300));
+    let app = App::named("restart").serve(&slow);
+    let watcher = app.watch();
+    let _ = app.systemctl("restart").expect_success();
+    app.wait_for_version("v1", READY);
+    watcher.finish().expect_lossless();
+    wait_until("one generation is left", READY, || {
+        (app.generations().len() == 1).then_some(())
+    });
+    assert_ne!(
+        app.generations(),
+        [app.unit("@1.service")],
+        "it is a new one"
+    );
+}
+
+#[test]
+fn stop_ends_the_app_and_the_next_connection_starts_it() {
+    let app = App::named("stop").serve(&Behaviour::version("v1"));
+    let _ = app.systemctl("stop").expect_success();
+    wait_until("all generations have ended", READY, || {
+        app.generations().is_empty().then_some(())
+    });
+    assert_eq!(app.get("/").version, "v1");
+}
+
+#[test]
+fn stopping_the_target_closes_the_port_and_starting_it_opens_it() {
+    let app = App::named("stop-target").serve(&Behaviour::version("v1"));
+    let target = app.unit(".target");
+    let _ = app.manager().systemctl(&["stop", &target]).expect_success();
+    wait_until("the port is closed", READY, || {
+        (app.request("/") == Outcome::Refused).then_some(())
+    });
+    wait_until("all generations have ended", READY, || {
+        app.generations().is_empty().then_some(())
+    });
+    let _ = app
+        .manager()
+        .systemctl(&["start", &target])
+        .expect_success();
+    assert_eq!(app.get("/").version, "v1");
+}
+
+#[test]
+fn the_socket_cannot_be_stopped_by_accident() {
+    let app = App::named("stop-socket").serve(&Behaviour::version("v1"));
+    let watcher = app.watch();
+    for verb in ["stop", "restart"] {
+        let refused = app.manager().systemctl(&[verb, &app.unit(".socket")]);
+        let _ = refused.expect_failure();
+    }
+    app.publish(&Behaviour::version("v2"));
+    app.reload();
+    app.wait_for_version("v2", READY);
+    watcher.finish().expect_lossless();
+}
+
+#[test]
+fn the_manager_may_reload_and_reexec() {
+    let app = App::named("reexec").serve(&Behaviour::version("v1"));
+    let watcher = app.watch();
+    for verb in ["daemon-reload", "daemon-reexec"] {
+        let _ = app.manager().systemctl(&[verb]).expect_success();
+    }
+    app.publish(&Behaviour::version("v2"));
+    app.reload();
+    app.wait_for_version("v2", READY);
+    watcher.finish().expect_lossless();
+}

@@ -1,0 +1,262 @@
+//! An installed app that a scenario disturbs.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::client::{Answer, Outcome, request};
+use crate::command::{Finished, run};
+use crate::manager::Manager;
+use crate::observation::Watcher;
+use crate::publish::Publish;
+use crate::stamp::Behaviour;
+use crate::wait::wait_until;
+
+/// Long enough for every start in a scenario.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An app, installed by the command line into the manager of whoever runs the test.
+///
+/// Dropping it uninstalls it; if the test is failing, its units' states and logs are shown before.
+#[derive(Debug)]
+pub struct App {
+    name: String,
+    manager: Manager,
+    directory: PathBuf,
+    address: SocketAddr,
+    way: Publish,
+}
+
+/// An app that is not installed yet.
+#[derive(Debug)]
+pub struct AppBuilder {
+    app: App,
+    spec: Map<String, Value>,
+}
+
+impl App {
+    /// An app on 127.0.0.1:8080 with nothing but defaults.
+    #[must_use]
+    pub fn named(name: &str) -> AppBuilder {
+        let manager = Manager::of_this_process();
+        let app = Self {
+            name: name.to_owned(),
+            manager,
+            directory: manager.apps_directory().join(name),
+            address: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            way: Publish::Rename,
+        };
+        AppBuilder {
+            app,
+            spec: Map::new(),
+        }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its manager.
+    #[must_use]
+    pub fn manager(&self) -> Manager {
+        self.manager
+    }
+
+    /// The name of one of its units: `unit(".socket")`, `unit("@3.service")`.
+    #[must_use]
+    pub fn unit(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.name)
+    }
+
+    /// Puts a build into place. Nothing is told about it.
+    pub fn publish(&self, behaviour: &Behaviour) {
+        self.way
+            .publish(&probe(), &self.directory, behaviour)
+            .unwrap_or_else(|error| panic!("cannot publish {}: {error}", behaviour.version));
+    }
+
+    /// Removes the executable.
+    pub fn remove_executable(&self) {
+        let path = self.directory.join(self.way.executable());
+        fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Runs `systemctl VERB NAME.service`.
+    pub fn systemctl(&self, verb: &str) -> Finished {
+        self.manager.systemctl(&[verb, &self.unit(".service")])
+    }
+
+    /// `systemctl reload`, which must succeed.
+    #[track_caller]
+    pub fn reload(&self) {
+        let _ = self.systemctl("reload").expect_success();
+    }
+
+    /// Runs `portkeep VERB NAME`, for its manager.
+    pub fn portkeep(&self, verb: &str, args: &[&str]) -> Finished {
+        let words = [&[verb, self.manager.flag(), &self.name], args].concat();
+        run("portkeep", words)
+    }
+
+    /// One request for a path.
+    #[must_use]
+    pub fn request(&self, path: &str) -> Outcome {
+        request(self.address, path, ANSWER_TIMEOUT)
+    }
+
+    /// The answer to one request for a path.
+    #[track_caller]
+    #[must_use]
+    pub fn get(&self, path: &str) -> Answer {
+        self.request(path).expect_answer()
+    }
+
+    /// Waits until a version answers.
+    pub fn wait_for_version(&self, version: &str, deadline: Duration) {
+        wait_until(&format!("{version} answers"), deadline, || {
+            (self.request("/").version() == Some(version)).then_some(())
+        });
+    }
+
+    /// Watches it by a request every five milliseconds.
+    #[must_use]
+    pub fn watch(&self) -> Watcher {
+        Watcher::start(self.address, Duration::from_millis(5), ANSWER_TIMEOUT)
+    }
+
+    /// The units of its generations that are not inactive.
+    #[must_use]
+    pub fn generations(&self) -> Vec<String> {
+        let pattern = self.unit("@*.service");
+        let listed = self.manager.systemctl(&[
+            "list-units",
+            "--plain",
+            "--no-legend",
+            "--state=active,activating,deactivating,reloading",
+            &pattern,
+        ]);
+        let units = listed.expect_success().stdout;
+        units
+            .lines()
+            .filter_map(|line| line.split_whitespace().next().map(str::to_owned))
+            .collect()
+    }
+
+    /// Waits until the handle has nothing to do: a reload asked for while it still starts would be
+    /// merged into that start.
+    pub fn settled(&self) {
+        let handle = self.unit(".service");
+        wait_until("the handle is active", ANSWER_TIMEOUT, || {
+            (self.manager.property(&handle, "ActiveState") == "active").then_some(())
+        });
+    }
+
+    fn show_what_happened(&self) {
+        let pattern = self.unit("*");
+        let status = ["status", "--no-pager", "--lines=0", "--all", &pattern];
+        eprintln!("{}", self.manager.systemctl(&status));
+        eprintln!("{}", self.manager.journal(&pattern));
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.show_what_happened();
+        }
+        let removed = self.portkeep("uninstall", &[]);
+        let _ = fs::remove_dir_all(&self.directory);
+        // A second panic would hide the first.
+        if !thread::panicking() {
+            let _ = removed.expect_success();
+        }
+    }
+}
+
+impl AppBuilder {
+    /// Sets a field of the spec.
+    #[must_use]
+    pub fn with(mut self, field: &str, value: Value) -> Self {
+        self.spec.insert(field.to_owned(), value);
+        self
+    }
+
+    /// Arguments for the executable.
+    #[must_use]
+    pub fn args(self, args: &[&str]) -> Self {
+        let mut exec = vec![format!("./{}", self.app.way.executable())];
+        exec.extend(args.iter().map(|&arg| arg.to_owned()));
+        self.with("exec", json!(exec))
+    }
+
+    /// Builds appear in this way; default is [`Publish::Rename`].
+    #[must_use]
+    pub fn published_by(mut self, way: Publish) -> Self {
+        self.app.way = way;
+        self
+    }
+
+    /// Its builds are watched, so that they start by themselves.
+    #[must_use]
+    pub fn watched(self) -> Self {
+        let watched = self.app.way.watched();
+        self.with("watch", json!(watched))
+    }
+
+    /// Publishes the first build, writes the spec, and runs `portkeep install --now`.
+    #[track_caller]
+    #[must_use]
+    pub fn install(mut self, first: &Behaviour) -> App {
+        let app = self.app;
+        let defaults = [
+            ("name", json!(app.name)),
+            ("exec", json!([format!("./{}", app.way.executable())])),
+            ("listen", json!([{ "stream": app.address.to_string() }])),
+        ];
+        for (field, value) in defaults {
+            self.spec.entry(field).or_insert(value);
+        }
+        fs::create_dir_all(&app.directory).expect("the app's directory can be made");
+        app.publish(first);
+        let spec = app.directory.join("portkeep.json");
+        fs::write(&spec, Value::Object(self.spec).to_string()).expect("the spec can be written");
+        let spec = spec.to_string_lossy();
+        let install = ["install", app.manager.flag(), "--now", "--spec", &spec];
+        let _ = run("portkeep", install).expect_success();
+        app
+    }
+
+    /// Installs it, starts it by a connection, and waits until that has settled.
+    #[track_caller]
+    #[must_use]
+    pub fn serve(self, first: &Behaviour) -> App {
+        let app = self.install(first);
+        app.wait_for_version(&first.version, ANSWER_TIMEOUT);
+        app.settled();
+        app
+    }
+}
+
+/// The fixture: beside the test's own executable in a guest, else where cargo built it.
+fn probe() -> PathBuf {
+    let own = env::current_exe().expect("a process knows its executable");
+    own.ancestors()
+        .skip(1)
+        .take(2)
+        .map(|directory| directory.join("probe"))
+        .find(|path| path.exists())
+        .expect("`probe` is beside the test; tests/run puts it there")
+}

@@ -1,0 +1,24 @@
+# The guests of a run. They have names of their own, so that a developer's guests stay as they are.
+# shellcheck shell=bash
+
+guest() { "$checkout/tests/guests/guest" "$@"; }
+
+# guest_start VERSION boots it clean and names it $guest_name.
+guest_start() {
+  guest_name=$1-suite
+  guest up --fresh "$guest_name" || { cannot_run "the guest with systemd $1 does not boot"; return 1; }
+}
+
+guests_down() {
+  local version
+  [[ $(id -u) = 0 ]] || return 0
+  for version in 252 257; do guest down "$version-suite" 2>/dev/null; done
+}
+
+# as_manager system|user COMMAND… in the guest, as the one whose manager it is.
+as_manager() {
+  local manager=$1 options=()
+  shift
+  [[ $manager = system ]] || options=(--user)
+  guest run "${options[@]}" -e RUST_BACKTRACE=0 "$guest_name" -- "$@"
+}

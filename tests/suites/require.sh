@@ -1,0 +1,58 @@
+# What the suites need, and installing it.
+# shellcheck shell=bash
+
+# A suite that cannot run is a failure, except on a person's machine, where it is a loud line.
+strict() { [[ -n ${CI:-} || $(id -u) = 0 ]]; }
+
+cannot_run() {
+  if strict; then case_failed "cannot run: $*"; else case_skipped "$*"; fi
+}
+
+# need_packages COMMAND:PACKAGE… installs what is missing, where that is possible.
+need_packages() {
+  local pair missing=()
+  for pair in "$@"; do
+    command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+  done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  if [[ $(id -u) = 0 ]] && command -v apt-get >/dev/null; then
+    echo "installing ${missing[*]}"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" && return 0
+  fi
+  cannot_run "missing: ${missing[*]} (as root on Debian, tests/run installs them)"
+  return 1
+}
+
+need_rust() {
+  # rustup's installer does not touch the PATH of a shell that is already there.
+  command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
+  command -v cargo >/dev/null && need_packages cc:build-essential && return 0
+  cannot_run "cargo is missing: install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer (rustup)"
+  return 1
+}
+
+# The load generator, kept with the guests because compiling it takes minutes.
+need_oha() {
+  local version=1.16.0 tools=$checkout/tests/.cache/tools
+  if [[ ! -x $tools/bin/oha ]] || [[ $("$tools/bin/oha" --version) != "oha $version" ]]; then
+    echo "installing oha $version (a few minutes, once)"
+    # Link-time optimization would take longer than it saves.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$tools/build \
+      cargo install --quiet --locked --force --root "$tools" --version "$version" oha || {
+      cannot_run "oha cannot be installed"
+      return 1
+    }
+    rm -rf "$tools/build"
+  fi
+  PATH=$tools/bin:$PATH
+}
+
+need_guests() {
+  if [[ $(id -u) != 0 ]]; then
+    case_skipped "booting guests needs root"
+    return 1
+  fi
+  need_packages systemd-nspawn:systemd-container mmdebstrap:mmdebstrap setpriv:util-linux || return 1
+  # Only there on Debian; elsewhere its package brings the keys.
+  [[ -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || need_packages no-such-command:debian-archive-keyring
+}
