@@ -99,7 +99,8 @@ impl Escaped {
         if !is_credential_id(id) {
             return Err(Problem::CredentialId);
         }
-        Self::path(path).map(|path| Self(format!("{id}:{}", path.0)))
+        let text = check_credential_path(path)?;
+        Self::path(Path::new(text)).map(|path| Self(format!("{id}:{}", path.0)))
     }
 
     /// The program of a command line, which begins it (or follows `+`, `-`). White space is written as an escape, since
@@ -215,6 +216,20 @@ pub(crate) fn check_path(path: &Path) -> Result<&str, Problem> {
         Some(length) => Err(Problem::TooLong {
             length,
             limit: LONGEST_COMPONENT,
+        }),
+        None => Ok(text),
+    }
+}
+
+/// Whether systemd can load a credential from this path, be it relative still. It reads unit files with any path here,
+/// but 257 passes the path on to the process that it starts unquoted, and with white space or a backslash in it no
+/// command of the unit can be started ("Failed to deserialize: Invalid argument").
+pub(crate) fn check_credential_path(path: &Path) -> Result<&str, Problem> {
+    let text = check_path(path)?;
+    match text.chars().find(|&c| c.is_whitespace() || c == '\\') {
+        Some(character) => Err(Problem::Inexpressible {
+            text: text.to_owned(),
+            character,
         }),
         None => Ok(text),
     }
@@ -343,6 +358,13 @@ mod tests {
             assert_eq!(
                 Escaped::credential(id, Path::new("/a")),
                 Err(Problem::CredentialId)
+            );
+        }
+        for path in ["/a b", "/a\\b"] {
+            let refused = Escaped::credential("x", Path::new(path));
+            assert!(
+                matches!(refused, Err(Problem::Inexpressible { .. })),
+                "{path}"
             );
         }
     }

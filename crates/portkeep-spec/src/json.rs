@@ -37,10 +37,11 @@ impl Spec {
     }
 
     /// Writes the spec with every field, indented, with a newline at the end.
+    ///
+    /// Only of a spec that [validates](Self::validate): a path that is not UTF-8 cannot be written, and the text is
+    /// `null` then.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Serializing to a value cannot fail for these types: keys are strings, and paths that are not UTF-8 were
-        // refused by validation; one that was never validated is written as null.
         let value = serde_json::to_value(self).unwrap_or_default();
         format!("{value:#}\n")
     }

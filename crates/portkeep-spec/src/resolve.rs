@@ -12,11 +12,15 @@ impl Spec {
     /// directory then means the directory that holds the symlink.
     #[must_use]
     pub fn resolve(mut self, base: &Path) -> Self {
-        if let Some(program) = self.exec.first_mut()
-            && program.contains('/')
-            && let Some(path) = absolute(base, Path::new(program)).to_str()
+        if let Some(program) = self
+            .exec
+            .first_mut()
+            .filter(|program| program.contains('/'))
         {
-            *program = path.to_owned();
+            // A base that is not UTF-8 gives a path that does not exist, and says so when it is looked for.
+            *program = absolute(base, Path::new(program))
+                .to_string_lossy()
+                .into_owned();
         }
         let single = [self.working_directory.as_mut(), self.watch.as_mut()];
         for path in single

@@ -182,4 +182,11 @@ impl Spec {
             checks: Vec::new(),
         }
     }
+
+    /// The longest pause that the gate may make before a restart: `restart.maxDelay`, but at most half of
+    /// `startTimeout`, which systemd applies to the gate as it does to the app: a gate that pauses longer is killed.
+    #[must_use]
+    pub fn longest_pause(&self) -> Span {
+        self.restart.max_delay.min(Span(*self.start_timeout / 2))
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::contract::RESERVED_VARIABLES;
 use crate::environment_file::is_variable_name;
-use crate::escape::{check_path, is_credential_id};
+use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
 
 /// `sun_path` of Linux, without the NUL.
@@ -170,7 +170,8 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
         if !is_credential_id(id) {
             return Err(Problem::CredentialId.at(field));
         }
-        check(field, path)?;
+        check(field.clone(), path)?;
+        check_credential_path(path).map_err(|problem| problem.at(field))?;
     }
     if let Some(path) = &spec.working_directory {
         check("workingDirectory".to_owned(), path)?;

@@ -27,6 +27,9 @@ proptest! {
         spec.exec.iter_mut().for_each(|word| word.retain(|c| c != '\0'));
         // What is watched is its directory, which may end with anything here.
         spec.watch = spec.watch.map(|path| path.join("target/x"));
+        for path in spec.credentials.values_mut() {
+            *path = path.to_str().unwrap().replace(|c: char| c.is_whitespace() || c == '\\', "_").into();
+        }
         let options = RenderOptions { helper, spec_path: spec_path.into(), manager };
         let units = render(&spec, &options).unwrap();
         assert_read_back(&spec, &options, units);

@@ -44,6 +44,7 @@ fn an_accepted_connection_gets_its_first_answer() {
     assert_eq!(answer.status, 200);
     assert!(answer.close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("1 answered"));
 }
 
@@ -57,6 +58,7 @@ fn a_first_request_in_two_halves_is_answered() {
     client.send("P/1.1\r\nHost: test\r\n\r\n").unwrap();
     assert!(client.answer().unwrap().close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("nothing cut"));
 }
 
@@ -70,6 +72,7 @@ fn a_later_request_in_two_halves_is_answered() {
     client.send("P/1.1\r\nHost: test\r\n\r\n").unwrap();
     assert!(client.answer().unwrap().close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("nothing cut"));
 }
 
@@ -83,6 +86,7 @@ fn a_running_request_is_answered() {
     assert_eq!(answer.body, "slow");
     assert!(answer.close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("nothing cut"));
 }
 
@@ -100,6 +104,7 @@ fn an_answer_that_promised_keep_alive_keeps_the_promise() {
     let answer = client.get("/").unwrap();
     assert!(answer.close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("nothing cut"));
 }
 
@@ -122,6 +127,7 @@ fn an_idle_connection_may_send_one_more_request() {
     process.drain();
     assert!(client.get("/").unwrap().close);
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("0 idle closed, nothing cut"));
 }
 
@@ -137,6 +143,7 @@ fn pipelined_requests_do_not_destroy_the_last_answer() {
     assert!(client.answer().unwrap().close);
     // End of file, not a reset.
     client.ended().unwrap();
+    drop(client);
     process.report();
 }
 
@@ -149,6 +156,7 @@ fn a_big_answer_is_complete() {
     // The buffers of the socket are full long before.
     thread::sleep(LINGER * 2);
     assert_eq!(client.answer().unwrap().body.len(), 4 << 20);
+    drop(client);
     process.report();
 }
 
@@ -180,6 +188,7 @@ fn a_request_with_a_body_is_read_and_answered() {
     let answer = client.answer().unwrap();
     assert_eq!(answer.body, "10");
     assert!(answer.close);
+    drop(client);
     process.report();
 }
 
@@ -193,6 +202,7 @@ fn an_endless_answer_hears_of_the_end() {
     assert_eq!(client.chunk().unwrap(), b"bye");
     assert!(client.chunk().unwrap().is_empty());
     client.ended().unwrap();
+    drop(client);
     assert!(process.report().contains("nothing cut"));
 }
 
@@ -242,5 +252,20 @@ fn a_drain_that_the_app_began_survives_the_first_signal() {
     assert!(!process.has_notified("STOPPING=1"));
     process.drain();
     assert_eq!(client.answer().unwrap().body, "slow");
+    drop(client);
     assert!(process.report().contains("nothing cut"));
+}
+
+/// One client that keeps its side open for ever holds up the end for a moment, not for ever.
+#[test]
+fn a_client_that_does_not_close_is_not_waited_for() {
+    let (mut process, mut client) = start();
+    used(&mut client);
+    let began = process.drain();
+    assert!(client.get("/").unwrap().close);
+    client.ended().unwrap();
+    assert!(process.report().contains("nothing cut"));
+    let took = began.elapsed();
+    assert!(took > Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
 }

@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::manager::PATIENCE;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -19,35 +20,53 @@ pub(crate) enum Kind {
 
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    pub(crate) answered: u64,
     pub(crate) connections: u64,
     pub(crate) failures: Vec<String>,
 }
 
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    answered: AtomicU64,
+}
+
 pub(crate) struct Load {
-    stop: Arc<AtomicBool>,
+    shared: Arc<Shared>,
     clients: Vec<JoinHandle<Outcome>>,
 }
 
 impl Load {
     pub(crate) fn start(address: SocketAddr, kinds: &[(usize, Kind)]) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
+        let shared = Arc::new(Shared::default());
         let mut clients = Vec::new();
         for (count, kind) in kinds {
             for _ in 0..*count {
-                let (stop, kind) = (Arc::clone(&stop), *kind);
-                clients.push(thread::spawn(move || run(address, kind, &stop)));
+                let (shared, kind) = (Arc::clone(&shared), *kind);
+                clients.push(thread::spawn(move || run(address, kind, &shared)));
             }
         }
-        Self { stop, clients }
+        Self { shared, clients }
+    }
+
+    pub(crate) fn answered(&self) -> u64 {
+        self.shared.answered.load(Ordering::SeqCst)
+    }
+
+    /// Waits until this many more requests were answered.
+    pub(crate) fn wait_for(&self, more: u64) {
+        let goal = self.answered() + more;
+        let deadline = Instant::now() + PATIENCE;
+        while self.answered() < goal {
+            assert!(Instant::now() < deadline, "nobody answers");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(crate) fn stop(self) -> Outcome {
-        self.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::SeqCst);
         let mut total = Outcome::default();
         for client in self.clients {
             let outcome = client.join().unwrap();
-            total.answered += outcome.answered;
             total.connections += outcome.connections;
             total.failures.extend(outcome.failures);
         }
@@ -55,29 +74,21 @@ impl Load {
     }
 }
 
-fn run(address: SocketAddr, kind: Kind, stop: &AtomicBool) -> Outcome {
+fn run(address: SocketAddr, kind: Kind, shared: &Shared) -> Outcome {
     let mut outcome = Outcome::default();
-    while !stop.load(Ordering::SeqCst) {
+    while !shared.stop.load(Ordering::SeqCst) {
         outcome.connections += 1;
-        if let Err(error) = one_connection(address, kind, stop, &mut outcome) {
-            let answered = outcome.answered;
-            outcome
-                .failures
-                .push(format!("{kind:?}, after {answered} answers: {error}"));
+        if let Err(error) = one_connection(address, kind, shared) {
+            outcome.failures.push(format!("{kind:?}: {error}"));
         }
     }
     outcome
 }
 
 /// Any error is a failed request: nothing is tried again.
-fn one_connection(
-    address: SocketAddr,
-    kind: Kind,
-    stop: &AtomicBool,
-    outcome: &mut Outcome,
-) -> io::Result<()> {
+fn one_connection(address: SocketAddr, kind: Kind, shared: &Shared) -> io::Result<()> {
     let mut client = Client::connect(address)?;
-    while !stop.load(Ordering::SeqCst) {
+    while !shared.stop.load(Ordering::SeqCst) {
         let answer = match kind {
             Kind::KeepAlive(_) => client.get("/")?,
             Kind::Close => {
@@ -88,7 +99,7 @@ fn one_connection(
         if answer.status != 200 {
             return Err(io::Error::other(format!("status {}", answer.status)));
         }
-        outcome.answered += 1;
+        shared.answered.fetch_add(1, Ordering::SeqCst);
         match kind {
             _ if answer.close => return client.ended(),
             Kind::Close => return Err(io::Error::other("the answer does not say close")),

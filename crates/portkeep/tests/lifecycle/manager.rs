@@ -160,7 +160,7 @@ impl Setup {
                 stderr
                     .lines()
                     .map_while(Result::ok)
-                    .for_each(|line| log.push(line))
+                    .for_each(|line| log.push(line));
             }
         });
         let notifications = Lines::default();

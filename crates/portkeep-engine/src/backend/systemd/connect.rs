@@ -1,6 +1,7 @@
 //! Finds the way to a manager.
-
-use std::path::PathBuf;
+//!
+//! By the bus, not by the manager's private socket that systemctl prefers: on that one systemd signs its messages with a
+//! well-known name where D-Bus wants a unique one, and zbus (6.2) rightly refuses them.
 
 use portkeep_spec::Manager as Which;
 use zbus::Connection;
@@ -9,28 +10,20 @@ use zbus::connection::Builder;
 use super::manager::ManagerError;
 use crate::directories::user_runtime_directory;
 
-/// Connects to a manager: by its private socket, as systemctl does (it works before the bus is up and spares a hop),
-/// else by the bus.
+/// Connects to the bus that a manager is on.
 pub(super) async fn connect(which: Which) -> Result<Connection, ManagerError> {
     let unreachable = |source| ManagerError::Unreachable { which, source };
-    let (private, bus) = match which {
-        Which::System => (PathBuf::from("/run/systemd/private"), None),
-        Which::User => {
-            let runtime = user_runtime_directory().map_err(ManagerError::NoRuntimeDirectory)?;
-            (runtime.join("systemd/private"), Some(runtime.join("bus")))
-        }
-    };
-    if private.exists() {
-        let connected = Builder::address(format!("unix:path={}", private.display()).as_str()).p2p().build().await;
-        if let Ok(connection) = connected {
-            return Ok(connection);
-        }
+    if which == Which::System {
+        return Connection::system().await.map_err(unreachable);
     }
-    match bus {
-        None => Connection::system().await.map_err(unreachable),
-        Some(bus) if bus.exists() => {
-            Builder::address(format!("unix:path={}", bus.display()).as_str()).build().await.map_err(unreachable)
-        }
-        Some(_) => Connection::session().await.map_err(unreachable),
+    let runtime = user_runtime_directory().map_err(ManagerError::NoRuntimeDirectory)?;
+    let bus = runtime.join("bus");
+    if bus.exists() {
+        // Not DBUS_SESSION_BUS_ADDRESS first: a desktop may have a session bus that no systemd is on.
+        return Builder::address(format!("unix:path={}", bus.display()).as_str()).build().await.map_err(unreachable);
     }
+    if runtime.join("systemd/private").exists() {
+        return Err(ManagerError::NoUserBus(bus));
+    }
+    Connection::session().await.map_err(unreachable)
 }

@@ -30,6 +30,9 @@ pub enum ManagerError {
     /// A user manager needs a runtime directory.
     #[error("no systemd user manager can be reached")]
     NoRuntimeDirectory(#[source] DirectoriesError),
+    /// The user manager runs, but there is no bus to reach it by.
+    #[error("the systemd user manager runs, but {0} does not exist; install the user bus (Debian: dbus-user-session)")]
+    NoUserBus(std::path::PathBuf),
     /// It is too old.
     #[error("systemd {version} is too old: version {OLDEST} or newer is needed")]
     TooOld {
