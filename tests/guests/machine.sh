@@ -24,7 +24,7 @@ guest_up() {
   mkdir -p "$state"
   # What this checkout builds is visible as /target; suites put finished programs into /opt/portkeep/bin.
   target=$(build_directory)
-  mkdir -p "$target" "$cache/bin"
+  mkdir -p "$cache/bin"
   binds+=("--bind-ro=$target:/target" "--bind-ro=$cache/bin:/opt/portkeep/bin" "--bind-ro=$checkout:/checkout")
   [[ $network = private ]] && binds+=(--private-network)
   (
@@ -32,7 +32,7 @@ guest_up() {
     # A session of its own outlives the caller's terminal; a mount namespace of its own makes
     # the overlay go away with the last process, whatever kills it.
     exec setsid unshare --mount --propagation slave \
-      bash "$here/boot.sh" "$rootfs" "$state" "$owner-$guest" "${binds[@]}" >"$state/console.log" 2>&1 </dev/null
+      bash "$here/boot.sh" "$rootfs" "$state" "$owner-$guest" "$target" "${binds[@]}" >"$state/console.log" 2>&1 </dev/null
   ) &
   wait_until_booted
   say "$guest is up (systemd $version${network:+, $network network}); in it: /target, /opt/portkeep/bin, /checkout"

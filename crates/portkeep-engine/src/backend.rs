@@ -39,7 +39,8 @@ impl BackendError {
 ///
 /// The promises, which one suite of tests checks on every backend:
 /// - `start` answers only when the generation said READY, or is certain not to; it never answers later than the deadline.
-/// - `drain` sends SIGTERM and answers at once; after the spec's `drainTimeout` what is left is killed.
+/// - `drain` sends SIGTERM once, however often it is called, and answers at once; after the spec's `drainTimeout` what is
+///   left is killed, and nothing is started again.
 /// - `abandon` leaves no process of the generation behind.
 /// - `running` tells the truth as it is now, whoever started them.
 /// - A generation that crashes after READY is started again, with the same number, after the spec's delay.

@@ -34,33 +34,45 @@ impl Budget {
     }
 }
 
-/// What the gate does before a process of a generation is started.
+/// What settle does after a process of a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// Start it, after this further pause (the manager's own pause is the first `delay` already).
-    Open {
+pub enum Settle {
+    /// Nothing: it was asked to end, or its handover deals with it.
+    Nothing,
+    /// Let the manager start it again, after this pause (the manager's own pause, `delay`, comes after it).
+    Restart {
         /// The pause.
         after: Duration,
     },
-    /// Do not start it again: the budget is spent.
-    Spent,
-    /// Do not start it again: it never became current, and its handover has failed it already.
-    NeverReady,
+    /// It is not to be started again: nobody is waiting for it.
+    Abandon,
+    /// It was current and is over: drop the handle, so that the next connection starts a generation anew.
+    DropHandle {
+        /// Its release crashed too often, and is not to be started again by itself.
+        release_is_bad: bool,
+    },
 }
 
-/// Decides at the gate. `ends` are the earlier ends of this generation.
+/// Decides after an end of a generation. `ends` are all its ends, the last one included.
 #[must_use]
-pub fn gate(budget: Budget, ends: &[End], was_ready: bool, now: Timestamp) -> Gate {
-    if !was_ready {
-        return if ends.iter().any(End::is_crash) { Gate::NeverReady } else { Gate::Open { after: Duration::ZERO } };
+pub fn settle(budget: Budget, ends: &[End], is_current: bool, now: Timestamp) -> Settle {
+    let crashed = ends.last().is_some_and(End::is_crash);
+    if !is_current {
+        // The first crash of one that is not current is its handover's to judge. A second one means that whoever
+        // started it is gone.
+        let crashes = ends.iter().filter(|end| end.is_crash()).count();
+        return if crashed && crashes > 1 { Settle::Abandon } else { Settle::Nothing };
+    }
+    if !crashed {
+        return Settle::DropHandle { release_is_bad: false };
     }
     let recent = recent_crashes(budget, ends, now);
     if recent >= budget.crashes {
-        return Gate::Spent;
+        return Settle::DropHandle { release_is_bad: true };
     }
     let doublings = recent.saturating_sub(1).min(16);
     let total = budget.delay.saturating_mul(1 << doublings).min(budget.max_delay);
-    Gate::Open { after: if recent == 0 { Duration::ZERO } else { total.saturating_sub(budget.delay) } }
+    Settle::Restart { after: total.saturating_sub(budget.delay) }
 }
 
 fn recent_crashes(budget: Budget, ends: &[End], now: Timestamp) -> u32 {
@@ -69,28 +81,6 @@ fn recent_crashes(budget: Budget, ends: &[End], now: Timestamp) -> u32 {
         age.unsigned_abs() <= budget.within
     });
     u32::try_from(recent.count()).unwrap_or(u32::MAX)
-}
-
-/// What settle does after a process of a generation ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settle {
-    /// The manager restarts it, or somebody asked it to stop: nothing.
-    Nothing,
-    /// It is over and was current: drop the handle, so that the next connection starts a generation again.
-    DropHandle {
-        /// Its release crashed too often, and is not to be started again by itself.
-        release_is_bad: bool,
-    },
-}
-
-/// Decides after an end.
-#[must_use]
-pub fn settle(end: &End, is_current: bool) -> Settle {
-    if !is_current || end.is_crash() {
-        // A crash: the manager restarts it, and the gate is asked.
-        return Settle::Nothing;
-    }
-    Settle::DropHandle { release_is_bad: end.result == "exec-condition" }
 }
 
 #[cfg(test)]
@@ -109,41 +99,36 @@ mod tests {
         End { at, result: result.to_owned(), code: "exited".to_owned(), status: "1".to_owned() }
     }
 
-    fn decide(ends: &[End], was_ready: bool) -> Gate {
-        gate(BUDGET, ends, was_ready, Timestamp::from_second(1_000_000).unwrap())
-    }
-
-    #[test]
-    fn the_first_start_is_not_held_up() {
-        assert_eq!(decide(&[], false), Gate::Open { after: Duration::ZERO });
-        assert_eq!(decide(&[], true), Gate::Open { after: Duration::ZERO });
+    fn decide(ends: &[End], is_current: bool) -> Settle {
+        settle(BUDGET, ends, is_current, Timestamp::from_second(1_000_000).unwrap())
     }
 
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let pauses: Vec<_> = (1..4).map(|crashes| decide(&vec![end("signal", 1); crashes], true)).collect();
-        // 100, 200, 350 ms in all, of which the manager waits the first 100 itself.
-        let expected = [0, 100, 250].map(|ms| Gate::Open { after: Duration::from_millis(ms) });
+        // 100, 200, 350 ms in all, of which the manager waits the last 100 itself.
+        let expected = [0, 100, 250].map(|ms| Settle::Restart { after: Duration::from_millis(ms) });
         assert_eq!(pauses, expected);
     }
 
     #[test]
     fn the_budget_counts_only_crashes_within_the_window() {
-        assert_eq!(decide(&vec![end("signal", 1); 4], true), Gate::Spent);
-        assert_eq!(decide(&vec![end("signal", 61); 4], true), Gate::Open { after: Duration::ZERO });
-        assert_eq!(decide(&vec![end("success", 1); 4], true), Gate::Open { after: Duration::ZERO });
+        let spent = Settle::DropHandle { release_is_bad: true };
+        assert_eq!(decide(&vec![end("signal", 1); 4], true), spent);
+        let mut old = vec![end("signal", 61); 4];
+        old.push(end("signal", 0));
+        assert_eq!(decide(&old, true), Settle::Restart { after: Duration::ZERO });
     }
 
     #[test]
-    fn one_that_was_never_ready_is_not_started_twice() {
-        assert_eq!(decide(&[end("exit-code", 1)], false), Gate::NeverReady);
+    fn a_clean_end_of_the_current_one_makes_the_socket_listen_again() {
+        assert_eq!(decide(&[end("signal", 9), end("success", 0)], true), Settle::DropHandle { release_is_bad: false });
     }
 
     #[test]
-    fn only_the_end_of_the_current_one_drops_the_handle() {
-        assert_eq!(settle(&end("signal", 0), true), Settle::Nothing);
-        assert_eq!(settle(&end("success", 0), false), Settle::Nothing);
-        assert_eq!(settle(&end("success", 0), true), Settle::DropHandle { release_is_bad: false });
-        assert_eq!(settle(&end("exec-condition", 0), true), Settle::DropHandle { release_is_bad: true });
+    fn one_that_is_not_current_is_its_handovers_to_judge_once() {
+        assert_eq!(decide(&[end("success", 0)], false), Settle::Nothing);
+        assert_eq!(decide(&[end("exit-code", 1)], false), Settle::Nothing);
+        assert_eq!(decide(&[end("exit-code", 1), end("exit-code", 0)], false), Settle::Abandon);
     }
 }

@@ -302,13 +302,14 @@ impl Handover {
         self.go(State::Starting { generation, source, digest }, action)
     }
 
-    /// *All* others, not only the previous one: a helper that was killed may have left more than that.
+    /// *All* others, not only the previous one: a helper that was killed may have left more than that. Also those that
+    /// are ending: after a crash that would be before a restart, and to be asked twice does no harm.
     fn drain_others(&mut self, keep: Generation, ending: Ending) -> Action {
         let others: Vec<_> = self
             .survey
             .iter()
             .flat_map(|survey| &survey.running)
-            .filter(|one| one.generation != keep && one.phase != Phase::Draining)
+            .filter(|one| one.generation != keep)
             .map(|one| one.generation)
             .collect();
         if others.is_empty() {

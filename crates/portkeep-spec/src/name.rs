@@ -14,14 +14,16 @@ const LONGEST: usize = 63;
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String")]
-pub struct AppName(#[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,62}$"))] String);
+#[schemars(extend("pattern" = "^[a-z][a-z0-9-]{0,62}$"))]
+pub struct AppName(String);
 
 /// The name of a listening socket: `[a-z][a-z0-9_-]*`, at most 63 characters. A process finds its sockets by it.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(try_from = "String")]
-pub struct SocketName(#[schemars(regex(pattern = r"^[a-z][a-z0-9_-]{0,62}$"))] String);
+#[schemars(extend("pattern" = "^[a-z][a-z0-9_-]{0,62}$"))]
+pub struct SocketName(String);
 
 /// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -120,6 +120,9 @@ fn the_schema_has_every_field() {
         serde_json::json!(["name", "exec", "listen"])
     );
     assert_eq!(schema["additionalProperties"], false);
+    for name in ["AppName", "SocketName", "Span"] {
+        assert!(schema["$defs"][name]["pattern"].is_string(), "{name}");
+    }
     for definition in ["Listen", "Restart", "Resources"] {
         assert_eq!(
             schema["$defs"][definition]["additionalProperties"], false,

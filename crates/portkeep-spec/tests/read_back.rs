@@ -5,12 +5,14 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
 
-use portkeep_spec::{Manager, RenderOptions, Sandbox, Spec, SpecError, UnitFile, render};
+use portkeep_spec::{Address, Protocol, RenderOptions, Sandbox, Spec, SpecError, UnitFile, render};
 use proptest::prelude::*;
-use support::arbitrary::{HOSTILE, hostile_path, manager, path, program, socket_path, spec, text};
+use support::arbitrary::{hostile_path, hostile_text, manager, path, program, socket_path, spec};
 use support::family::expected;
+use support::golden;
 use support::reader::{Read, command, directives, glob, simplified, specifiers};
 
 proptest! {
@@ -20,7 +22,7 @@ proptest! {
     fn nasty_values_come_back_as_they_were(
         mut spec in spec(path(), socket_path()),
         helper in program(),
-        spec_path in text(&format!("/{HOSTILE}{{0,12}}")),
+        spec_path in hostile_text(),
         manager in manager(),
     ) {
         spec.exec[0].push('x');
@@ -36,13 +38,23 @@ proptest! {
     }
 
     #[test]
-    fn hostile_values_come_back_or_are_refused(
-        spec in spec(hostile_path(), hostile_path()),
-        helper in hostile_path(),
-        spec_path in hostile_path(),
+    fn a_hostile_value_comes_back_or_is_refused(
+        mut spec in spec(Just("/plain".into()).boxed(), Just("/run/plain".into()).boxed()),
+        value in hostile_path(),
+        field in 0..7_u8,
         manager in manager(),
     ) {
-        let options = RenderOptions { helper, spec_path, manager };
+        let mut options = RenderOptions { helper: "/bin/portkeep".into(), spec_path: "/spec".into(), manager };
+        match field {
+            0 => spec.environment_files = vec!["/plain".into(), value],
+            1 => spec.credentials = [("id".to_owned(), value)].into(),
+            2 => spec.working_directory = Some(value),
+            3 => spec.watch = Some(value),
+            4 => spec.listen[0].address = Address::UnixDatagram(value),
+            5 => options.helper = value,
+            _ => options.spec_path = value,
+        }
+        spec.listen[0].protocol = if field == 4 { Protocol::Raw } else { spec.listen[0].protocol };
         match render(&spec, &options) {
             Ok(units) => assert_read_back(&spec, &options, units),
             Err(SpecError::Invalid { field, .. }) => assert!(!field.is_empty()),
@@ -59,20 +71,31 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
     let mut expected = expected(spec, options);
     let sandbox = PathBuf::from(format!("{}@.service.d/50-sandbox.conf", spec.name));
     if spec.sandbox == Sandbox::Strict {
-        // A fixed list but for two lines; the golden files have the rest.
-        let actual = &actual[&sandbox];
-        assert!(actual.len() > 25 && actual.iter().all(|(section, _, _)| section == "Service"));
-        let user = actual
-            .iter()
-            .filter(|(_, key, _)| key == "User")
-            .map(|(_, _, value)| value.as_str());
-        let user: Vec<_> = user.collect();
-        assert_eq!(user.len(), usize::from(options.manager == Manager::System));
-        assert!(
-            user.iter()
-                .all(|user| user.starts_with("pk-") && user.len() <= 31)
+        // Two lines are the app's own; the golden file has the rest.
+        let golden = golden::directory().join(format!(
+            "minimal/{}/hello@.service.d/50-sandbox.conf",
+            options.manager
+        ));
+        let (mut wanted, actual) = (
+            read(&fs::read_to_string(golden).unwrap()),
+            &actual[&sandbox],
         );
-        expected.insert(sandbox, actual.clone());
+        for (_, key, value) in &mut wanted {
+            match key.as_str() {
+                "X-Portkeep-App" => *value = spec.name.to_string(),
+                "User" => {
+                    *value = actual
+                        .iter()
+                        .find(|(_, key, _)| key == "User")
+                        .unwrap()
+                        .2
+                        .clone();
+                    assert!(value.starts_with("pk-") && value.len() <= 31, "{value}");
+                }
+                _ => {}
+            }
+        }
+        expected.insert(sandbox, wanted);
     }
     assert_eq!(actual, expected);
 }

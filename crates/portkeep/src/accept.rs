@@ -1,10 +1,8 @@
 //! Accepts connections until the server drains.
 
-use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -47,17 +45,12 @@ pub(crate) async fn accept<A: App>(listener: Listener, app: A, shared: Arc<Share
             }
         }
     }
+    // Clients that wait in the queue of a listener of our own would be reset by its end. Those
+    // of a passed one are left to the next generation, or to systemd.
     if !listener.shared {
-        accept_queued(&listener, &app, &shared);
-    }
-}
-
-/// Clients that wait in the queue of a listener of our own would be reset by its end. Those of a
-/// passed one are left to the next generation, or to systemd.
-fn accept_queued<A: App>(listener: &Listener, app: &A, shared: &Arc<Shared>) {
-    let mut cx = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok(stream)) = pin!(listener.accept()).poll(&mut cx) {
-        connection::spawn(stream, app.clone(), shared);
+        for stream in listener.into_queued() {
+            connection::spawn(stream, app.clone(), &shared);
+        }
     }
 }
 
@@ -66,4 +59,60 @@ fn is_about_one_client(error: &io::Error) -> bool {
         error.kind(),
         ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::net::TcpStream;
+    use std::task::{Context, Poll};
+
+    use http::{Request, Response};
+    use hyper::body::Incoming;
+
+    #[derive(Clone)]
+    struct Silence;
+
+    impl tower_service::Service<Request<Incoming>> for Silence {
+        type Response = Response<String>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Incoming>) -> Self::Future {
+            ready(Ok(Response::new(String::new())))
+        }
+    }
+
+    /// Connections of `clients` that a drain finds, which began before any was accepted.
+    async fn accepted_by_a_drain(clients: usize, shared_listener: bool) -> usize {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut listener = Listener::bind(address).await.unwrap();
+        listener.shared = shared_listener;
+        let address = listener.to_string();
+        let clients: Vec<_> = (0..clients)
+            .map(|_| TcpStream::connect(&address).unwrap())
+            .collect();
+        let shared = Arc::new(Shared::new(Duration::ZERO));
+        shared.phases.advance(Phase::Draining);
+        accept(listener, Silence, Arc::clone(&shared)).await;
+        let live = shared.live();
+        drop(clients);
+        live
+    }
+
+    #[tokio::test]
+    async fn the_queue_of_an_own_listener_is_accepted() {
+        assert_eq!(accepted_by_a_drain(20, false).await, 20);
+    }
+
+    #[tokio::test]
+    async fn the_queue_of_a_passed_listener_is_left_to_the_next() {
+        assert_eq!(accepted_by_a_drain(20, true).await, 0);
+    }
 }

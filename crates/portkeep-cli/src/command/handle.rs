@@ -8,7 +8,6 @@ use portkeep_spec::AppName;
 
 mod activate;
 mod deploy;
-mod gate;
 mod reload;
 mod settle;
 
@@ -30,8 +29,6 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
-    /// ExecCondition= of a generation.
-    Gate(One),
     /// ExecStopPost= of a generation.
     Settle(One),
 }
@@ -59,8 +56,7 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
-            Step::Gate(one) => gate::run(&one.name, Generation(one.generation), &one.spec).await,
-            Step::Settle(one) => settle::run(&one.name, Generation(one.generation)).await,
+            Step::Settle(one) => settle::run(&one.name, Generation(one.generation), &one.spec).await,
         }
     }
 }

@@ -64,7 +64,7 @@ impl Systemd {
     /// Why the start job failed: what the settle step saw, which knows more than the job's result.
     async fn why(&self, generation: Generation, ends_before: usize, job: &JobResult) -> StartFailure {
         let unit = self.unit(generation);
-        let end = self.store.ends(generation).into_iter().skip(ends_before).find(|end| end.result != "exec-condition");
+        let end = self.store.ends(generation).into_iter().nth(ends_before);
         let reason = match end {
             Some(end) => end.describe(),
             None => match self.manager.state(&unit).await {

@@ -14,7 +14,7 @@ use crate::generation::Generation;
 pub struct End {
     /// When.
     pub at: Timestamp,
-    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `watchdog`, `exec-condition` …
+    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `watchdog` …
     pub result: String,
     /// `exited`, `killed` or `dumped`; empty where no process ran.
     pub code: String,
@@ -26,7 +26,7 @@ impl End {
     /// True for an end that the app did not choose.
     #[must_use]
     pub fn is_crash(&self) -> bool {
-        !matches!(self.result.as_str(), "success" | "exec-condition")
+        self.result != "success"
     }
 
     /// For people: `exit status 1`, `signal SEGV`, `not READY in time`.

@@ -8,23 +8,32 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
-/// Characters that mean something to some parser on the way, and some that do not.
-const NASTY: &str = "[ -~éß\u{a0}\u{2007}%%%\"\"''\\\\\\\\$$;;#=\\[\\]{}*?@+!:~-]";
-/// The same, and control characters and line breaks.
-pub const HOSTILE: &str = "[\u{1}-\u{7f}\u{85}\u{2028}é%\"'\\\\$;\n\n\r]";
+/// Characters that mean something to some parser on the way, the worst of them often, and some that do not.
+const NASTY: &str = "%%%%\\\\\\\\$$$$\"\"\"''';;   #=[]{}*?@+!:|~-.(),<>&^_it0aé\u{a0}\u{2007}";
+/// The same, and line breaks and other control characters.
+const HOSTILE: &str =
+    "%%\\\\\\$$\"\"'';   #=[]{}*?@+!:-.ita\n\n\r\t\u{1}\u{b}\u{1b}\u{7f}\u{85}\u{2028}é";
 
-pub fn text(pattern: &str) -> BoxedStrategy<String> {
-    proptest::string::string_regex(pattern).unwrap().boxed()
+fn text(characters: &'static str, longest: usize) -> BoxedStrategy<String> {
+    let characters: Vec<char> = characters.chars().collect();
+    vec(proptest::sample::select(characters), 0..=longest)
+        .prop_map(String::from_iter)
+        .boxed()
 }
 
-fn component(characters: &str) -> BoxedStrategy<String> {
-    text(&format!("{characters}{{0,6}}[a-z]"))
+fn component() -> BoxedStrategy<String> {
+    text(NASTY, 6).prop_map(|text| text + "a").boxed()
+}
+
+/// Any text that an argument can be.
+pub fn hostile_text() -> BoxedStrategy<String> {
+    text(HOSTILE, 12)
 }
 
 /// A path that a unit file can hold.
 pub fn path() -> BoxedStrategy<PathBuf> {
-    let joined = vec(component(NASTY), 1..4)
-        .prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))));
+    let joined =
+        vec(component(), 1..4).prop_map(|parts| PathBuf::from(format!("/{}", parts.join("/"))));
     joined
         .prop_filter("systemd refuses ..", |path| {
             !path.to_str().unwrap().split('/').any(|part| part == "..")
@@ -34,15 +43,15 @@ pub fn path() -> BoxedStrategy<PathBuf> {
 
 /// The path of a socket, which is short.
 pub fn socket_path() -> BoxedStrategy<PathBuf> {
-    component(NASTY)
-        .prop_map(|name| Path::new("/run").join(name.replace('/', "_")))
+    component()
+        .prop_map(|name| Path::new("/run").join(name))
         .boxed()
 }
 
 /// Anything that the file system could hold.
 pub fn hostile_path() -> BoxedStrategy<PathBuf> {
-    text(&format!("/?{HOSTILE}{{0,12}}"))
-        .prop_map(PathBuf::from)
+    ("/?[a-z]{0,2}", text(HOSTILE, 4), "[a-z]?")
+        .prop_map(|(start, middle, end)| PathBuf::from(start + &middle + &end))
         .boxed()
 }
 

@@ -10,6 +10,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 
+/// How many clients wait in the queue of a listener that tokio binds.
+const QUEUE: usize = 1024;
+
 /// Overrides the bind address of the program.
 const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 
@@ -114,7 +117,7 @@ impl Listener {
         })
     }
 
-    async fn bind(address: Address) -> Result<Self, ListenError> {
+    pub(crate) async fn bind(address: Address) -> Result<Self, ListenError> {
         let bound = match &address {
             Address::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
             Address::Unix(path) => bind_unix(path).map(Socket::Unix),
@@ -148,6 +151,34 @@ impl Listener {
             }
             Socket::Unix(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
         }
+    }
+
+    /// Closes the listener and returns the clients that were still in its queue.
+    ///
+    /// Asks the kernel and not the runtime, which may not have heard of them yet.
+    pub(crate) fn into_queued(self) -> Vec<Stream> {
+        let next: Box<dyn Fn() -> io::Result<Stream>> = match self.socket {
+            Socket::Tcp(socket) => match socket.into_std() {
+                Ok(socket) => Box::new(move || {
+                    let (stream, _) = socket.accept()?;
+                    stream.set_nonblocking(true)?;
+                    let _ = stream.set_nodelay(true);
+                    Ok(Stream::Tcp(TcpStream::from_std(stream)?))
+                }),
+                Err(_) => return Vec::new(),
+            },
+            Socket::Unix(socket) => match socket.into_std() {
+                Ok(socket) => Box::new(move || {
+                    let (stream, _) = socket.accept()?;
+                    stream.set_nonblocking(true)?;
+                    Ok(Stream::Unix(UnixStream::from_std(stream)?))
+                }),
+                Err(_) => return Vec::new(),
+            },
+        };
+        // An error is the end of the queue: it would block. The limit is that of the queue, for
+        // clients that arrive as fast as they are accepted.
+        std::iter::from_fn(|| next().ok()).take(QUEUE).collect()
     }
 }
 

@@ -137,9 +137,8 @@ fn pipelined_requests_do_not_destroy_the_last_answer() {
     client.send(get("/slow/500")).unwrap();
     accepted(&client);
     process.drain();
-    for _ in 0..100 {
-        client.send(get("/")).unwrap();
-    }
+    // More than hyper takes in while it is busy: the rest stays in the socket, unread.
+    client.send(get("/").repeat(30_000)).unwrap();
     assert!(client.answer().unwrap().close);
     // End of file, not a reset.
     client.ended().unwrap();
@@ -213,11 +212,11 @@ fn an_upgraded_connection_is_waited_for() {
         .send("GET /upgrade HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: test\r\n\r\n")
         .unwrap();
     assert_eq!(client.head().unwrap().0, 101);
-    let began = process.drain();
-    thread::sleep(Duration::from_millis(700));
+    process.drain();
+    thread::sleep(LINGER * 2);
+    assert!(!process.notifications().iter().any(|(_, line)| line.contains("drained")));
     drop(client);
     assert!(process.report().contains("nothing cut"));
-    assert!(began.elapsed() >= Duration::from_millis(700));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::launch::launch;
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
 use crate::backend::StartFailure;
-use crate::crash::{self, Budget, Gate};
+use crate::crash::{self, Budget, Settle};
 use crate::generation::{Generation, Phase};
 use crate::store::End;
 
@@ -56,46 +56,18 @@ impl Supervisor {
 
     pub(super) async fn run(mut self) {
         let spec = self.shared.spec();
-        let budget = Budget::of(&spec);
-        let mut first = true;
         loop {
-            let ends = self.shared.store.ends(self.generation);
-            let was_ready = self.shared.store.was_ready(self.generation);
-            match crash::gate(budget, &ends, was_ready, Timestamp::now()) {
-                Gate::Open { after } => {
-                    let pause = if first { after } else { budget.delay + after };
-                    if !self.pause(pause).await {
-                        break;
-                    }
-                }
-                Gate::Spent => {
-                    self.give_up(&ends);
-                    break;
-                }
-                Gate::NeverReady => break,
-            }
-            first = false;
             let end = self.run_once(&spec).await;
             let _ = self.shared.store.note_end(self.generation, &end);
             let reason = end.describe();
             if let Some(starter) = self.starter.take() {
                 let log = self.last_lines.drain(..).collect();
-                let _ = starter.send(Err(StartFailure { reason: reason.clone(), log }));
+                let _ = starter.send(Err(StartFailure { reason, log }));
                 break;
             }
-            if self.order.is_some() {
+            // What was told to end is not started again.
+            if self.order.is_some() || !self.settle(&spec, reason).await {
                 break;
-            }
-            let is_current = self.shared.store.current() == Some(self.generation);
-            match crash::settle(&end, is_current) {
-                crash::Settle::DropHandle { .. } => {
-                    let _ = self.shared.store.clear_current();
-                    self.shared.tell(LocalEvent::Gone(self.generation, reason));
-                    break;
-                }
-                // A clean end is not a failure: nothing restarts it.
-                crash::Settle::Nothing if !end.is_crash() => break,
-                crash::Settle::Nothing => self.shared.tell(LocalEvent::Restarted(self.generation, reason)),
             }
             let _ = self.phase.send(Some(Phase::Starting));
         }
@@ -103,24 +75,34 @@ impl Supervisor {
         let _ = self.phase.send(None);
     }
 
-    /// The release crashed too often.
-    fn give_up(&self, ends: &[End]) {
-        let store = &self.shared.store;
-        let reason = ends.last().map(End::describe).unwrap_or_default();
-        if let Some(release) = store.release_of(self.generation) {
-            let _ = store.mark_bad(&release.digest, &format!("it crashed too often; at last {reason}"));
-        }
-        if store.current() == Some(self.generation) {
-            let _ = store.clear_current();
-            self.shared.tell(LocalEvent::Gone(self.generation, format!("it crashed too often; at last {reason}")));
+    /// Decides after an end by itself. True: start it again.
+    async fn settle(&mut self, spec: &Spec, reason: String) -> bool {
+        let store = self.shared.store.clone();
+        let is_current = store.current() == Some(self.generation);
+        match crash::settle(Budget::of(spec), &store.ends(self.generation), is_current, Timestamp::now()) {
+            // There is no manager that would start it once more by itself.
+            Settle::Nothing | Settle::Abandon => false,
+            Settle::Restart { after } => {
+                self.shared.tell(LocalEvent::Restarted(self.generation, reason));
+                self.pause(spec.restart.delay.0 + after).await
+            }
+            Settle::DropHandle { release_is_bad } => {
+                let mut reason = reason;
+                if release_is_bad {
+                    reason = format!("it crashed too often; at last {reason}");
+                    if let Some(release) = store.release_of(self.generation) {
+                        let _ = store.mark_bad(&release.digest, &reason);
+                    }
+                }
+                let _ = store.clear_current();
+                self.shared.tell(LocalEvent::Gone(self.generation, reason));
+                false
+            }
         }
     }
 
     /// Waits, unless an order comes. False: do not start.
     async fn pause(&mut self, pause: Duration) -> bool {
-        if pause.is_zero() {
-            return true;
-        }
         tokio::select! {
             () = sleep(pause) => true,
             order = self.inbox.recv() => {
@@ -190,9 +172,10 @@ impl Supervisor {
                     }
                 },
                 Some(order) = self.inbox.recv() => {
-                    if self.order.is_none() {
-                        let _ = self.phase.send(Some(Phase::Draining));
+                    if self.order == Some(order) {
+                        continue;
                     }
+                    let _ = self.phase.send(Some(Phase::Draining));
                     self.order = Some(order);
                     if order == Order::Kill {
                         kill_all(group);
