@@ -27,7 +27,7 @@ impl Budget {
         let restart = &spec.restart;
         Self {
             delay: restart.delay.0,
-            max_delay: restart.max_delay.0,
+            max_delay: spec.longest_pause().0,
             crashes: restart.rollback_after,
             within: restart.within.0,
         }

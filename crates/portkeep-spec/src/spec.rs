@@ -183,10 +183,10 @@ impl Spec {
         }
     }
 
-    /// The longest pause that the gate may make before a restart: `restart.maxDelay`, but at most half of
-    /// `startTimeout`, which systemd applies to the gate as it does to the app: a gate that pauses longer is killed.
+    /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd
+    /// gives the settle step, which makes the pause.
     #[must_use]
     pub fn longest_pause(&self) -> Span {
-        self.restart.max_delay.min(Span(*self.start_timeout / 2))
+        self.restart.max_delay.min(Span(*self.drain_timeout / 2))
     }
 }

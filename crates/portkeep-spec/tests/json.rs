@@ -79,10 +79,10 @@ fn a_check_is_a_line_or_words() {
 }
 
 #[test]
-fn a_pause_is_shorter_than_a_start_may_take() {
+fn a_pause_is_shorter_than_a_stop_may_take() {
     let mut spec = Spec::from_json(MINIMAL).unwrap();
     assert_eq!(spec.longest_pause(), Span::from_secs(10));
-    spec.start_timeout = Span::from_secs(2);
+    spec.drain_timeout = Span::from_secs(2);
     assert_eq!(spec.longest_pause(), Span::from_secs(1));
 }
 

@@ -48,7 +48,7 @@ pub(crate) async fn accept<A: App>(listener: Listener, app: A, shared: Arc<Share
     // Clients that wait in the queue of a listener of our own would be reset by its end. Those
     // of a passed one are left to the next generation, or to systemd.
     if !listener.shared {
-        for stream in listener.into_queued() {
+        for stream in listener.queued() {
             connection::spawn(stream, app.clone(), &shared);
         }
     }

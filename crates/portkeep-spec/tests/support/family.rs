@@ -168,7 +168,6 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             "EnvironmentFile",
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),
         ),
-        ("ExecCondition", helper("+", "gate", true)),
         ("ExecStart", format!("{program:?}")),
         ("ExecStopPost", helper("-+", "settle", true)),
         ("Restart", s("on-failure")),

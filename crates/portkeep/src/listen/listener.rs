@@ -6,6 +6,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
@@ -153,32 +154,29 @@ impl Listener {
         }
     }
 
-    /// Closes the listener and returns the clients that were still in its queue.
+    /// The clients that are in the queue right now.
     ///
     /// Asks the kernel and not the runtime, which may not have heard of them yet.
-    pub(crate) fn into_queued(self) -> Vec<Stream> {
-        let next: Box<dyn Fn() -> io::Result<Stream>> = match self.socket {
-            Socket::Tcp(socket) => match socket.into_std() {
-                Ok(socket) => Box::new(move || {
-                    let (stream, _) = socket.accept()?;
-                    stream.set_nonblocking(true)?;
-                    let _ = stream.set_nodelay(true);
-                    Ok(Stream::Tcp(TcpStream::from_std(stream)?))
-                }),
-                Err(_) => return Vec::new(),
-            },
-            Socket::Unix(socket) => match socket.into_std() {
-                Ok(socket) => Box::new(move || {
-                    let (stream, _) = socket.accept()?;
-                    stream.set_nonblocking(true)?;
-                    Ok(Stream::Unix(UnixStream::from_std(stream)?))
-                }),
-                Err(_) => return Vec::new(),
-            },
+    pub(crate) fn queued(&self) -> impl Iterator<Item = Stream> {
+        // Any error is the end of the queue; an empty one would block. The limit is the length
+        // of the queue, for clients that arrive as fast as they are accepted.
+        std::iter::from_fn(|| self.accept_now().ok()).take(QUEUE)
+    }
+
+    fn accept_now(&self) -> io::Result<Stream> {
+        let listener = match &self.socket {
+            Socket::Tcp(socket) => SockRef::from(socket),
+            Socket::Unix(socket) => SockRef::from(socket),
         };
-        // An error is the end of the queue: it would block. The limit is that of the queue, for
-        // clients that arrive as fast as they are accepted.
-        std::iter::from_fn(|| next().ok()).take(QUEUE).collect()
+        let (accepted, _) = listener.accept()?;
+        accepted.set_nonblocking(true)?;
+        Ok(match &self.socket {
+            Socket::Tcp(_) => {
+                let _ = accepted.set_tcp_nodelay(true);
+                Stream::Tcp(TcpStream::from_std(accepted.into())?)
+            }
+            Socket::Unix(_) => Stream::Unix(UnixStream::from_std(accepted.into())?),
+        })
     }
 }
 

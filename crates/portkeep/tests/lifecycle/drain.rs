@@ -214,7 +214,12 @@ fn an_upgraded_connection_is_waited_for() {
     assert_eq!(client.head().unwrap().0, 101);
     process.drain();
     thread::sleep(LINGER * 2);
-    assert!(!process.notifications().iter().any(|(_, line)| line.contains("drained")));
+    assert!(
+        !process
+            .notifications()
+            .iter()
+            .any(|(_, line)| line.contains("drained"))
+    );
     drop(client);
     assert!(process.report().contains("nothing cut"));
 }

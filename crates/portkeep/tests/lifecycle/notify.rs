@@ -1,11 +1,12 @@
 //! What the service manager hears, and when.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use crate::client::{Client, get};
-use crate::manager::{Setup, listener};
+use crate::manager::{PATIENCE, Process, Setup, listener};
 use crate::probe;
 
 #[test]
@@ -59,12 +60,17 @@ fn a_signal_before_ready_ends_it_cleanly() {
     assert!(!process.has_notified("STOPPING=1"));
 }
 
-fn pings(process: &crate::manager::Process) -> Vec<Instant> {
+fn pings(process: &Process) -> Vec<Instant> {
     let pings = process.notifications().into_iter();
     pings
         .filter(|(_, line)| line == "WATCHDOG=1")
         .map(|(when, _)| when)
         .collect()
+}
+
+fn longest_pause(pings: &[Instant]) -> Duration {
+    let pauses = pings.windows(2).map(|pair| pair[1] - pair[0]);
+    pauses.max().unwrap()
 }
 
 #[test]
@@ -81,11 +87,7 @@ fn the_watchdog_is_pinged_at_half_its_interval_also_while_draining() {
     process.report();
     let pings = pings(&process);
     assert!(pings.len() >= 5, "{}", process.story());
-    let longest = pings
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .max()
-        .unwrap();
+    let longest = longest_pause(&pings);
     assert!(longest < Duration::from_millis(400), "{longest:?}");
     assert!(pings.iter().any(|ping| *ping > began));
 }
@@ -103,6 +105,14 @@ fn a_watchdog_of_another_process_is_not_pinged() {
     assert!(pings(&process).is_empty());
 }
 
+fn wait_for_pings(process: &Process, count: usize) {
+    let deadline = Instant::now() + PATIENCE;
+    while pings(process).len() < count {
+        assert!(Instant::now() < deadline, "{}", process.story());
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Both worker threads blocked: nothing inside the runtime runs, so nothing is sent.
 #[test]
 fn a_hung_runtime_stops_pinging() {
@@ -110,6 +120,7 @@ fn a_hung_runtime_stops_pinging() {
     let process = Setup::http(&listener)
         .set("WATCHDOG_USEC", 200_000)
         .start_ready();
+    wait_for_pings(&process, 2);
     let mut clients: Vec<_> = (0..4).map(|_| Client::connect(address).unwrap()).collect();
     for client in &mut clients {
         client.send(get("/block/2000")).unwrap();
@@ -117,11 +128,7 @@ fn a_hung_runtime_stops_pinging() {
     for client in &mut clients {
         client.answer().unwrap();
     }
-    let pings = pings(&process);
-    let longest = pings
-        .windows(2)
-        .map(|pair| pair[1] - pair[0])
-        .max()
-        .unwrap();
+    wait_for_pings(&process, pings(&process).len() + 1);
+    let longest = longest_pause(&pings(&process));
     assert!(longest > Duration::from_millis(1500), "{longest:?}");
 }

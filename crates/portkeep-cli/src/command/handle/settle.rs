@@ -23,8 +23,7 @@ pub(super) async fn run(name: &AppName, generation: Generation, spec_path: &Path
     };
     match decide() {
         Settle::Nothing => return Ok(ExitCode::SUCCESS),
-        // systemd gives this step the time of a stop; half of it leaves enough for the rest.
-        Settle::Restart { after } => tokio::time::sleep(after.min(spec.drain_timeout.0 / 2)).await,
+        Settle::Restart { after } => tokio::time::sleep(after).await,
         Settle::Abandon | Settle::DropHandle { .. } => {}
     }
     // A handover may be replacing it at this moment: it decides, and we look again when it is done.

@@ -7,7 +7,7 @@ use anyhow::Context;
 use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{EngineError, Generation, Outcome, Place, Request, Store, hand_over};
-use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
@@ -49,6 +49,8 @@ impl UnitSession {
         }
         let store = locate::store(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        // The sandbox is production's: a developed app writes into its project and calls other servers.
+        spec.sandbox = Sandbox::Off;
         let published = Published::prepare(project, &store, &mut spec)?;
         store.set_base_environment(&environment::of_generations(&project.directory)?)?;
         let journal = output::follow(&spec.name, events).ok();
