@@ -5,10 +5,10 @@
 mod activation;
 mod crash_loop;
 mod failed_reload;
+mod install;
 mod latency;
 mod nasty_values;
 mod rapid_changes;
 mod reboot;
 mod reload_under_load;
 mod stop_and_restart;
-mod uninstall;

@@ -32,7 +32,7 @@ const NASTY: [&str; 20] = [
 fn arguments_arrive_exactly() {
     let app = App::named("nasty-args")
         .args(&NASTY)
-        .install(&Behaviour::version("v1"));
+        .serve(&Behaviour::version("v1"));
     assert_eq!(json_of(&app, "/args"), json!(NASTY));
 
     // And again from the generation that a reload starts.

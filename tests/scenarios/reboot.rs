@@ -7,7 +7,8 @@ use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const NAME: &str = "reboot";
+/// Not `reboot`: that is a target of systemd itself.
+const NAME: &str = "comes-back";
 
 #[test]
 fn before() {

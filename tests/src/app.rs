@@ -251,7 +251,8 @@ impl AppBuilder {
 }
 
 /// The fixture: beside the test's own executable in a guest, else where cargo built it.
-fn probe() -> PathBuf {
+#[must_use]
+pub fn probe() -> PathBuf {
     let own = env::current_exe().expect("a process knows its executable");
     own.ancestors()
         .skip(1)

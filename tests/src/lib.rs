@@ -19,7 +19,7 @@ mod publish;
 pub mod stamp;
 mod wait;
 
-pub use app::{App, AppBuilder};
+pub use app::{App, AppBuilder, probe};
 pub use client::{Answer, Outcome, request};
 pub use load::{Connections, Load, LoadReport, RunningLoad};
 pub use manager::Manager;

@@ -45,9 +45,9 @@ impl Publish {
         let target = directory.join(self.executable());
         match self {
             Self::Rename => {
-                let next = directory.join("app.next");
-                stamp(probe, &next, behaviour)?;
+                let next = directory.join("target/app.next");
                 create_parent(&target)?;
+                stamp(probe, &next, behaviour)?;
                 fs::rename(next, target)
             }
             Self::HardLink => {

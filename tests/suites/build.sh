@@ -11,13 +11,15 @@ build_programs() {
     --config 'profile.tests.inherits="release"' --config 'profile.tests.lto=false'
     --config 'profile.tests.codegen-units=16' --config 'profile.tests.strip="debuginfo"')
   cargo build --quiet "${profile[@]}" --package portkeep-cli --package portkeep-tests --bins || return 1
-  local scenarios
-  scenarios=$(cargo test --quiet "${profile[@]}" --package portkeep-tests --test scenarios --no-run --message-format=json |
-    test_executables) || return 1
+  local tests name
+  tests=$(cargo test --quiet "${profile[@]}" --package portkeep-tests --test scenarios --test contract-systemd --test local \
+    --no-run --message-format=json-render-diagnostics | test_executables) || return 1
   mkdir -p "$programs"
-  install -m 755 "$target"/tests/{portkeep,probe,stamp} "$programs/" &&
-    install -m 755 "$scenarios" "$programs/scenarios" &&
-    install -m 755 "$(command -v oha)" "$programs/oha"
+  install -m 755 "$target"/tests/{portkeep,probe,stamp} "$programs/" || return 1
+  for name in $tests; do
+    # cargo adds a hash to the name.
+    install -m 755 "$name" "$programs/$(basename "${name%-*}" | tr _ -)" || return 1
+  done
 }
 
 # Reads cargo's messages, prints the paths of test executables.

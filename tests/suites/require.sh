@@ -44,7 +44,8 @@ need_oha() {
     }
     rm -rf "$tools/build"
   fi
-  PATH=$tools/bin:$PATH
+  mkdir -p "$programs"
+  install -m 755 "$tools/bin/oha" "$programs/oha"
 }
 
 need_guests() {

@@ -155,7 +155,6 @@ async fn next(
     from_session: &mut mpsc::UnboundedReceiver<session::Event>,
 ) -> Wake {
     tokio::select! {
-        biased;
         () = signals.stop() => Wake::Stop,
         Some(event) = from_session.recv() => Wake::Session(event),
         path = sources.changed() => Wake::Changed(path),

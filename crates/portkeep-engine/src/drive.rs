@@ -149,6 +149,10 @@ impl<'a, B: Backend> Run<'a, B> {
             Ok(release) => release,
             Err(error) => return Ok(Event::Refused(chain(&error))),
         };
+        if self.store.release(&release.digest).is_some() {
+            // The same contents in other files: whoever asks next by the state of the files must find them known.
+            self.store.keep_release(&release).map_err(doing("write the release"))?;
+        }
         let failed_while_waiting = attempt
             .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
             .map(|attempt| attempt.reason);

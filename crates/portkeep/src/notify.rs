@@ -20,6 +20,8 @@ static READY_SENT: AtomicBool = AtomicBool::new(false);
 /// accept: the listening socket is shared with the generation that still serves, so whoever
 /// accepts is answering already.
 ///
+/// A process says it once, so with several servers in it the first that is ready says it for all.
+///
 /// # Errors
 ///
 /// If the service manager cannot be told. It will then stop this process when its start timeout

@@ -100,3 +100,16 @@ fn finish(report: &Report) {
         tracing::warn!("{report}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Compiles only if a server can run in a task of its own, and for an `axum::Router`.
+    #[test]
+    fn it_can_be_spawned() {
+        fn is_send<T: Send + 'static>(_: T) {}
+        is_send(serve(axum::Router::new()));
+        is_send(crate::shutdown());
+    }
+}

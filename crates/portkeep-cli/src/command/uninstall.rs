@@ -58,8 +58,16 @@ impl Args {
 
 /// Stops an app as a whole and waits until its generations are gone.
 pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
-    manager.stop(&unit_names::target(name)).await?;
-    manager.stop(&unit_names::handle(name)).await?;
+    // First what could start the rest again.
+    for unit in [unit_names::path(name), unit_names::deploy(name), unit_names::recheck(name)] {
+        manager.stop(&unit).await?;
+        manager.reset_failed(&unit).await?;
+    }
+    // The sockets are stopped with the target; the generations drain meanwhile.
+    for unit in [unit_names::target(name), unit_names::handle(name)] {
+        manager.stop(&unit).await?;
+        manager.reset_failed(&unit).await?;
+    }
     for (unit, _) in manager.list(&unit_names::generation_pattern(name)).await? {
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;

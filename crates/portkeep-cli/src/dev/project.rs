@@ -75,7 +75,10 @@ impl Project {
 
     fn custom(directory: PathBuf, spec: Spec) -> Self {
         let build = if spec.build.is_empty() { BuildCommand::None } else { BuildCommand::Custom(spec.build.clone()) };
-        let outputs = vec![directory.join("target")];
+        // The usual places of output, also where no .gitignore names them.
+        let mut outputs = vec![directory.join("target")];
+        outputs.extend(spec.exec.first().map(PathBuf::from));
+        outputs.extend(spec.watch.clone());
         let sources = vec![directory.clone()];
         Self { directory, spec, build, has_own_exec: true, sources, outputs, notices: Vec::new() }
     }

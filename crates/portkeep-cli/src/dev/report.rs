@@ -1,5 +1,6 @@
 //! What `portkeep dev` says: one line an event.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -13,6 +14,8 @@ use super::session::{Event, Session};
 #[derive(Debug)]
 pub(crate) struct Report {
     name: AppName,
+    /// The newest generation whose handover was shown.
+    shown: Cell<Option<Generation>>,
 }
 
 const DIM: Style = Style::new().dimmed();
@@ -21,7 +24,7 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 
 impl Report {
     pub(crate) fn new(name: AppName) -> Self {
-        Self { name }
+        Self { name, shown: Cell::new(None) }
     }
 
     pub(crate) fn line(&self, text: &str) {
@@ -61,6 +64,7 @@ impl Report {
         match result {
             Ok(Outcome::HandedOver(record)) => {
                 let generation = record.generation.unwrap_or(Generation(0));
+                self.shown.set(record.generation);
                 match &record.reason {
                     None => {
                         let (ready, all) = (record.steps.start_milliseconds, record.steps.total_milliseconds);
@@ -102,7 +106,10 @@ impl Report {
             Event::Gone(generation, why) => {
                 self.line(&format!("{BAD}generation {generation} is gone{BAD:#}: {why}"));
             }
-            Event::Asked(_) | Event::Output => {}
+            Event::Recorded(record) if record.generation > self.shown.get() => {
+                self.handed_over(Ok(Outcome::HandedOver(record.clone())));
+            }
+            Event::Asked(_) | Event::Output | Event::Recorded(_) => {}
         }
     }
 }

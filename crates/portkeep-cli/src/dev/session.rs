@@ -1,6 +1,7 @@
 //! Who holds the port and runs the app while it is developed.
 
 mod local;
+mod others;
 mod output;
 mod publish;
 mod units;
@@ -9,6 +10,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{EngineError, Generation, Outcome};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
@@ -33,6 +35,8 @@ pub(crate) enum Event {
     Asked(Question),
     /// The watched output changed, by somebody else's doing.
     Output,
+    /// A handover ended, ours or another's.
+    Recorded(HandoverRecord),
 }
 
 impl Event {

@@ -80,29 +80,24 @@ impl Sources {
         if path.is_dir() {
             // A new directory may have come with files in it, before it was watched.
             let before = self.files.len();
-            return self.watched.contains(path).then_some(false).unwrap_or_else(|| {
+            if !self.watched.contains(path) && is_listed(path) {
                 let _ = self.add(path);
-                self.files.len() > before
-            });
+            }
+            return self.files.len() > before;
         }
         if !path.exists() {
             return self.files.remove(path);
         }
-        // The walker knows all the rules of ignoring; asked for the one directory, it is quick.
-        let listed = path.parent().is_some_and(|parent| {
-            walker(parent).max_depth(Some(1)).build().flatten().any(|entry| entry.path() == path)
-        });
-        if listed {
+        let counts = path.parent().is_some_and(|parent| self.watched.contains(parent)) && is_listed(path);
+        if counts {
             self.files.insert(path.to_owned());
         }
-        listed
+        counts
     }
 
     /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
     fn add(&mut self, directory: &Path) -> anyhow::Result<()> {
-        let outputs = self.outputs.clone();
-        let walk = walker(directory).filter_entry(move |entry| !outputs.iter().any(|output| entry.path() == output)).build();
-        for entry in walk.flatten() {
+        for entry in walker(directory, &self.outputs).build().flatten() {
             if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
                 self.files.insert(entry.into_path());
             } else if self.watched.insert(entry.path().to_owned()) {
@@ -118,10 +113,72 @@ impl Sources {
     }
 }
 
+/// Whether git would see `path`, whose directory it does see. The walker knows all the rules of ignoring; asked for one
+/// directory, it is quick.
+fn is_listed(path: &Path) -> bool {
+    path.parent()
+        .is_some_and(|parent| walker(parent, &[]).max_depth(Some(1)).build().flatten().any(|entry| entry.path() == path))
+}
+
 /// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
 /// (`.cargo/config.toml`), git's own are not.
-fn walker(directory: &Path) -> WalkBuilder {
+fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
     let mut walker = WalkBuilder::new(directory);
-    walker.hidden(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
+    let outputs = outputs.to_vec();
+    walker.hidden(false).require_git(false).filter_entry(move |entry| {
+        entry.file_name() != ".git" && !outputs.iter().any(|output| entry.path() == output)
+    });
     walker
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn project(directory: &Path) -> Sources {
+        let (_, events) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(|_| {}).unwrap();
+        let (outputs, watched, files) = (vec![directory.join("target")], HashSet::new(), HashSet::new());
+        let mut sources = Sources { watcher, events, outputs, watched, files };
+        sources.add(directory).unwrap();
+        sources
+    }
+
+    #[test]
+    fn what_git_ignores_and_what_the_build_writes_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::write(root.join(".gitignore"), "out\n*.db\n").unwrap();
+        for made in ["src", "target/debug", ".git"] {
+            fs::create_dir_all(root.join(made)).unwrap();
+        }
+        let mut sources = project(&root);
+        let mut counts = |name: &str| {
+            let path = root.join(name);
+            // As events come: a new directory first.
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            sources.counts(path.parent().unwrap());
+            fs::write(&path, "x").unwrap();
+            sources.counts(&path)
+        };
+        assert!(counts("src/main.rs"));
+        assert!(counts(".cargo/config.toml"));
+        assert!(!counts("app.db"));
+        assert!(!counts("target/debug/app"));
+        assert!(!counts(".git/index"));
+        assert!(!counts("out/app"));
+    }
+
+    #[test]
+    fn the_removal_of_a_source_counts_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::write(root.join("a.rs"), "x").unwrap();
+        let mut sources = project(&root);
+        fs::remove_file(root.join("a.rs")).unwrap();
+        assert!(sources.counts(&root.join("a.rs")));
+        assert!(!sources.counts(&root.join("a.rs")));
+    }
 }

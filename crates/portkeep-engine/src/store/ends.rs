@@ -37,12 +37,26 @@ impl End {
             ("watchdog", _) => "its watchdog was not fed".to_owned(),
             ("oom-kill", _) => "it ran out of memory".to_owned(),
             ("protocol", _) => "it ended without saying READY".to_owned(),
-            (_, "exited") if self.status == "203" => "it could not be executed (status 203)".to_owned(),
+            (_, "exited") if let Some(step) = self.failed_step() => format!("it could not be started: {step}"),
             ("success", "exited") => "it exited with status 0".to_owned(),
             (_, "exited") => format!("it exited with status {}", self.status),
             (_, "killed" | "dumped") => format!("it was ended by signal {}", self.status),
             (result, _) => format!("its unit ended with result `{result}`"),
         }
+    }
+}
+
+impl End {
+    /// The step before the app's own code that failed: systemd's exit statuses, systemd.exec(5).
+    fn failed_step(&self) -> Option<&'static str> {
+        Some(match self.status.as_str() {
+            "200" => "its working directory is missing or not allowed (200/CHDIR)",
+            "203" => "the executable is missing, or made for another system (203/EXEC)",
+            "217" => "its user does not exist (217/USER)",
+            "226" => "its sandbox could not be set up (226/NAMESPACE)",
+            "243" => "its credentials could not be loaded (243/CREDENTIALS)",
+            _ => return None,
+        })
     }
 }
 

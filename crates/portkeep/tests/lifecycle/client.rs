@@ -4,6 +4,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 pub(crate) struct Client {
     pub(crate) socket: BufReader<TcpStream>,
 }
@@ -18,7 +20,18 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
+        Self::from_socket(TcpStream::connect(address)?)
+    }
+
+    /// One that takes in little before it reads.
+    pub(crate) fn connect_with_small_buffer(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_recv_buffer_size(4096)?;
+        socket.connect(&address.into())?;
+        Self::from_socket(socket.into())
+    }
+
+    fn from_socket(socket: TcpStream) -> io::Result<Self> {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(Duration::from_secs(20)))?;
         Ok(Self {

@@ -61,8 +61,8 @@ fn a_second_signal_ends_it_at_once() {
         let (listener, address) = listener();
         let mut process = Setup::http(&listener).start_ready();
         let mut client = Client::connect(address).unwrap();
-        client.send(get("/slow/60000")).unwrap();
-        Client::connect(address).unwrap().get("/").unwrap();
+        client.send(get("/stream/60000")).unwrap();
+        client.head().unwrap();
         process.signal(first);
         process.notified("STOPPING=1");
         let again = Instant::now();

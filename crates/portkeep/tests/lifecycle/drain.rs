@@ -4,10 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use socket2::SockRef;
 
 use crate::client::{Client, get};
 use crate::manager::{Process, Setup, listener};
-use crate::probe;
+use crate::probe::{self, EARLY};
 
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -272,4 +273,24 @@ fn a_client_that_does_not_close_is_not_waited_for() {
     let took = began.elapsed();
     assert!(took > Duration::from_secs(1), "{took:?}");
     assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+/// hyper parses the second request while the end of the first answer is still on its way out, and
+/// by itself never looks at it again.
+#[test]
+fn a_request_that_comes_during_an_answer_is_not_forgotten() {
+    let (listener, address) = listener();
+    // Accepted connections inherit it: the answer has to wait in hyper, not in the kernel.
+    SockRef::from(&listener).set_send_buffer_size(4096).unwrap();
+    let _process = Setup::http(&listener).start_ready();
+    let mut client = Client::connect_with_small_buffer(address).unwrap();
+    client
+        .send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+        .unwrap();
+    // The buffers are full.
+    thread::sleep(LINGER);
+    client.send(format!("world{}", get("/"))).unwrap();
+    thread::sleep(LINGER);
+    assert_eq!(client.answer().unwrap().body.len(), EARLY);
+    assert_eq!(client.answer().unwrap().status, 200);
 }

@@ -54,6 +54,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     listen_pid: &'static str,
     mode: &'static str,
+    open_files: Option<u32>,
 }
 
 pub(crate) struct Process {
@@ -77,6 +78,7 @@ impl Setup {
             environment: Vec::new(),
             listen_pid: "$$",
             mode: "serve",
+            open_files: None,
         }
     }
 
@@ -108,6 +110,12 @@ impl Setup {
         self
     }
 
+    /// How many descriptors the process may have.
+    pub(crate) fn open_files(mut self, limit: u32) -> Self {
+        self.open_files = Some(limit);
+        self
+    }
+
     pub(crate) fn start(mut self) -> Process {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
@@ -132,6 +140,9 @@ impl Setup {
             if self.listen_pid != "unset" {
                 script += &format!("export LISTEN_PID={};", self.listen_pid);
             }
+        }
+        if let Some(limit) = self.open_files {
+            script += &format!("ulimit -n {limit};");
         }
         script += "exec \"$0\" --exact probe::probe_process --nocapture --test-threads=1";
 

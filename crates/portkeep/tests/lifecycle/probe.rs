@@ -11,6 +11,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
 use portkeep::{Server, ShutdownToken, Sockets};
@@ -24,6 +25,10 @@ pub(crate) const SOCKET: &str = "PORTKEEP_TEST_SOCKET";
 /// A file; the check passes when it is there.
 pub(crate) const GATE: &str = "PORTKEEP_TEST_GATE";
 pub(crate) const FAIL: &str = "PORTKEEP_TEST_FAIL";
+
+/// The length of the answer to `/early`: more than a small socket takes, less than what hyper
+/// buffers.
+pub(crate) const EARLY: usize = 300_000;
 
 #[test]
 fn probe_process() {
@@ -130,6 +135,7 @@ fn app() -> Router {
             post(|body: Bytes| async move { format!("{}", body.len()) }),
         )
         .route("/ignore", post(|| async { "ignored" }))
+        .route("/early", post(early))
         .route("/upgrade", get(upgrade))
         .route(
             "/shutdown",
@@ -166,6 +172,12 @@ async fn until_shutdown() -> Body {
         let _ = sender.send_data(Bytes::from_static(b"bye")).await;
     });
     Body::new(body)
+}
+
+/// Answers at once and reads the request's body beside it.
+async fn early(request: Request) -> Vec<u8> {
+    tokio::spawn(request.into_body().collect());
+    vec![b'x'; EARLY]
 }
 
 /// Switches protocols and then reads until the client ends.

@@ -192,3 +192,21 @@ fn the_queue_of_an_own_listener_is_served_to_its_end() {
     drop((blocked, queued));
     process.report();
 }
+
+#[test]
+fn too_many_open_files_end_nothing() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).open_files(40).start_ready();
+    let many: Vec<_> = (0..60).map(|_| Client::connect(address).unwrap()).collect();
+    assert!(
+        process
+            .logged("cannot accept, trying again")
+            .contains("ERROR")
+    );
+    drop(many);
+    for _ in 0..5 {
+        Client::connect(address).unwrap().get("/").unwrap();
+    }
+    process.drain();
+    assert!(process.report().contains("nothing cut"));
+}

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Generation, Phase, Place, Request, Store, hand_over};
+use portkeep_engine::{Backend, Generation, Phase, Place, Request, Store, drive, hand_over};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -106,6 +107,8 @@ impl LocalSession {
     pub(super) async fn on_event(&self, event: Event, report: &Report) {
         match event {
             Event::Asked(question) => self.answer(question, report).await,
+            // One write is many events, and our own build is one of the writers.
+            Event::Output if !drive::has_changed(&self.store, &self.spec) => {}
             Event::Output => {
                 let result = self.start(Request::now(Purpose::Deploy)).await;
                 report.handed_over(result);
@@ -115,7 +118,7 @@ impl LocalSession {
                 let result = self.start(Request::now(Purpose::Activate)).await;
                 report.handed_over(result);
             }
-            Event::Gone(..) | Event::Line(..) | Event::Note(_) => {}
+            Event::Gone(..) | Event::Line(..) | Event::Note(_) | Event::Recorded(_) => {}
         }
     }
 
@@ -184,7 +187,11 @@ fn watch_output(output: &std::path::Path, events: mpsc::UnboundedSender<Event>) 
     let directory = output.parent()?.to_owned();
     std::fs::create_dir_all(&directory).ok()?;
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.is_ok_and(|event| !matches!(event.kind, notify::EventKind::Access(notify::event::AccessKind::Open(_)))) {
+        // A finished write is an "access" in the words of inotify; to open or read is none of our business.
+        let is_read = |event: &notify::Event| {
+            event.kind.is_access() && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write))
+        };
+        if event.is_ok_and(|event| !is_read(&event)) {
             let _ = events.send(Event::Output);
         }
     })

@@ -24,8 +24,9 @@ struct Entry {
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.
 pub(super) fn follow(name: &AppName, events: mpsc::UnboundedSender<Event>) -> std::io::Result<Child> {
     let mut child = Command::new("journalctl")
-        .args(["--follow", "--lines=0", "--output=json", "--quiet", "_TRANSPORT=stdout"])
-        .arg(format!("--user-unit={}", unit_names::generation_pattern(name)))
+        .args(["--user", "--follow", "--lines=0", "--output=json", "--quiet", "_TRANSPORT=stdout"])
+        // By what the units call themselves: a pattern of unit names is resolved once, at the start, to units that exist.
+        .arg(format!("--identifier={name}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
+use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{EngineError, Generation, Outcome, Place, Request, Store, hand_over};
@@ -12,7 +13,7 @@ use tokio::process::Child;
 use tokio::sync::mpsc;
 
 use super::publish::Published;
-use super::{Event, HandingOver, output};
+use super::{Event, HandingOver, others, output};
 use crate::command::install::open_ports;
 use crate::command::reload::start_failed;
 use crate::command::uninstall::stop_family;
@@ -30,6 +31,7 @@ pub(crate) struct UnitSession {
     directory: UnitDirectory,
     notices: Vec<String>,
     journal: Option<Child>,
+    _others: RecommendedWatcher,
     _lock: DevLock,
 }
 
@@ -53,9 +55,10 @@ impl UnitSession {
         spec.sandbox = Sandbox::Off;
         let published = Published::prepare(project, &store, &mut spec)?;
         store.set_base_environment(&environment::of_generations(&project.directory)?)?;
-        let journal = output::follow(&spec.name, events).ok();
+        let journal = output::follow(&spec.name, events.clone()).ok();
+        let others = others::follow(&store, events).context("cannot watch the history")?;
         let systemd = Arc::new(Systemd::new(manager, store));
-        let session = Self { systemd, spec, published, directory, notices, journal, _lock: lock };
+        let session = Self { systemd, spec, published, directory, notices, journal, _others: others, _lock: lock };
         if let Err(error) = session.place().await {
             session.remove().await?;
             return Err(error);

@@ -1,0 +1,134 @@
+//! A running `portkeep dev --backend local`.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use portkeep_tests::command::{Finished, run_command};
+use portkeep_tests::{Behaviour, Publish, Watcher, probe, request, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use tempfile::TempDir;
+
+const SOON: Duration = Duration::from_secs(10);
+
+/// A running `portkeep dev`, with a home and a project of its own.
+pub(crate) struct Dev {
+    home: TempDir,
+    name: String,
+    address: SocketAddr,
+    way: Publish,
+    child: Child,
+}
+
+impl Dev {
+    pub(crate) fn start(name: &str, way: Publish, first: &Behaviour) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap();
+        let project = project(home.path());
+        fs::create_dir(&project).unwrap();
+        let spec = json!({
+            "name": name,
+            "exec": [format!("./{}", way.executable())],
+            "watch": way.watched(),
+            "listen": [{ "stream": address.to_string() }],
+            "startTimeout": "2s",
+        });
+        fs::write(project.join("portkeep.json"), spec.to_string()).unwrap();
+        way.publish(&probe(), &project, first).unwrap();
+        let log = File::create(home.path().join("log")).unwrap();
+        let child = portkeep(home.path())
+            .args(["dev", "--backend", "local", "--project"])
+            .arg(&project)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("cannot start portkeep (`tests/run reload` brings it): {error}")
+            });
+        let dev = Self {
+            home,
+            name: name.to_owned(),
+            address,
+            way,
+            child,
+        };
+        dev.wait_for_version(&first.version, SOON);
+        dev
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn publish(&self, behaviour: &Behaviour) {
+        self.way
+            .publish(&probe(), &project(self.home.path()), behaviour)
+            .unwrap();
+    }
+
+    pub(crate) fn reload(&self) -> Finished {
+        let mut command = portkeep(self.home.path());
+        command.args(["reload", &self.name]);
+        run_command(command)
+    }
+
+    pub(crate) fn watch(&self) -> Watcher {
+        Watcher::start(self.address, Duration::from_millis(5), SOON)
+    }
+
+    pub(crate) fn wait_for_version(&self, version: &str, deadline: Duration) {
+        wait_until(&format!("{version} answers"), deadline, || {
+            (request(self.address, "/", SOON).version() == Some(version)).then_some(())
+        });
+    }
+
+    /// The directory in `/proc` of the process that answers.
+    pub(crate) fn answering_process(&self) -> PathBuf {
+        let answer = request(self.address, "/", SOON).expect_answer();
+        let pid = answer
+            .body
+            .lines()
+            .find_map(|line| line.strip_prefix("pid "))
+            .expect("the fixture tells its pid");
+        Path::new("/proc").join(pid)
+    }
+
+    /// Ctrl-C, which must end it well.
+    pub(crate) fn interrupt(mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        let status = wait_until("portkeep dev ends", SOON, || self.child.try_wait().unwrap());
+        assert!(status.success(), "it ended with {status}");
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+            eprintln!("portkeep dev said:\n{log}");
+        }
+        if matches!(self.child.try_wait(), Ok(None)) {
+            // It ends its generations too; only then may the directory go.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+fn project(home: &Path) -> PathBuf {
+    home.join("project")
+}
+
+/// `portkeep` where nobody else's apps are.
+fn portkeep(home: &Path) -> Command {
+    let mut command = Command::new("portkeep");
+    command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+    command
+}

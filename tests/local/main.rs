@@ -1,0 +1,92 @@
+//! `portkeep dev` without systemd: it holds the port itself and runs generations as its children.
+#![allow(missing_docs, reason = "the names of the tests say what they show")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod dev;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dev::Dev;
+use portkeep_tests::{Behaviour, Connections, Load, Mode, Outcome, Publish};
+
+const RELOADS: u32 = 20;
+const DURATION: Duration = Duration::from_secs(20);
+const SLOWEST: Duration = Duration::from_millis(150);
+/// Of 80,000 that are asked for.
+const LEAST: u64 = 60_000;
+/// After a successful reload, only the new version answers after this.
+const TAKEN_OVER: Duration = Duration::from_secs(1);
+
+#[test]
+fn twenty_reloads_with_keep_alive() {
+    reloads("keep", Connections::KeepAlive);
+}
+
+#[test]
+fn twenty_reloads_with_a_connection_for_each_request() {
+    reloads("close", Connections::OnePerRequest);
+}
+
+fn reloads(name: &str, connections: Connections) {
+    let dev = Dev::start(name, Publish::Rename, &Behaviour::version("v0"));
+    let mut load = Load::new(dev.address(), DURATION, connections).start();
+    let start = Instant::now();
+    let pace = DURATION / (RELOADS + 2);
+    for number in 1..=RELOADS {
+        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+        let version = format!("v{number}");
+        let behaviour = Behaviour::version(&version).start_delay(Duration::from_millis(300));
+        dev.publish(&behaviour);
+        let _ = dev.reload().expect_success();
+        dev.wait_for_version(&version, TAKEN_OVER);
+    }
+    assert!(load.is_running(), "the reloads outlasted the load");
+    let report = load.finish();
+    println!(
+        "measured: {RELOADS} reloads, {connections:?}: {} requests, {} failed, median {:?}, slowest {:?}",
+        report.requests, report.failed, report.median, report.slowest
+    );
+    report.expect_lossless(LEAST);
+    assert!(report.slowest < SLOWEST, "{report:?}");
+}
+
+#[test]
+fn a_build_that_cannot_serve_changes_nothing() {
+    let dev = Dev::start("bad", Publish::Rename, &Behaviour::version("v1"));
+    let watcher = dev.watch();
+    for (mode, reason) in [
+        (Mode::Exit, "3"),
+        (Mode::SegvBeforeReady, "SEGV"),
+        (Mode::NeverReady, "READY"),
+    ] {
+        dev.publish(&Behaviour::version("v2").mode(mode));
+        dev.reload().expect_failure().expect_mention(&[reason]);
+    }
+    let seen = watcher.finish();
+    seen.expect_lossless();
+    assert_eq!(seen.versions(), ["v1"]);
+}
+
+#[test]
+fn the_last_of_many_builds_serves() {
+    let dev = Dev::start("rapid", Publish::HardLink, &Behaviour::version("v0"));
+    let watcher = dev.watch();
+    for number in 1..=200_u64 {
+        dev.publish(&Behaviour::version(format!("v{number}")));
+        thread::sleep(Duration::from_millis(number * 7 % 11));
+    }
+    dev.wait_for_version("v200", Duration::from_secs(2));
+    watcher.finish().expect_lossless();
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    let dev = Dev::start("end", Publish::Rename, &Behaviour::version("v1"));
+    let process = dev.answering_process();
+    let address = dev.address();
+    dev.interrupt();
+    assert!(!process.exists(), "{} still runs", process.display());
+    let outcome = portkeep_tests::request(address, "/", Duration::from_secs(1));
+    assert_eq!(outcome, Outcome::Refused);
+}
