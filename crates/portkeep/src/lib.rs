@@ -25,8 +25,9 @@
 //!    deadline cuts the rest.
 //! 6. [`serve`] returns `Ok`, and the process ends.
 //!
-//! At no moment is there nobody to accept, and no connection is closed without its client having
-//! been told in the answer before.
+//! At no moment is there nobody to accept, and a client that sends requests hears in an answer
+//! that its connection ends. Only a connection that stays idle for longer than
+//! [`Server::linger`] is closed without a word.
 //!
 //! Without systemd the same program binds an address of its own and drains just as well;
 //! everything that concerns the service manager then does nothing.

@@ -71,7 +71,9 @@ impl LocalSession {
         let control = Arc::new(Control::listen(&spec.name)?);
         let control = tokio::spawn(async move {
             while let Ok(question) = control.next().await {
-                let _ = question.map(|question| events.send(Event::Asked(question)));
+                if let Some(question) = question {
+                    let _ = events.send(Event::Asked(question));
+                }
             }
         });
         Ok(Self { local, store, spec, published, notices, why, _output_watcher: output_watcher, control, _lock: lock })

@@ -1,0 +1,186 @@
+//! The machine, step by step, without any clock or file.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+fn digest(name: &str) -> Digest {
+    Digest(name.to_owned())
+}
+
+fn good(name: &str) -> Event {
+    Event::Taken(Candidate { digest: digest(name), bad: false, failed_while_waiting: None })
+}
+
+fn bad(name: &str) -> Event {
+    Event::Taken(Candidate { digest: digest(name), bad: true, failed_while_waiting: None })
+}
+
+fn alive(generation: u64, phase: Phase) -> Running {
+    Running { generation: Generation(generation), phase }
+}
+
+/// Generation 4 serves release `old`; 5 is the next number.
+fn serving() -> Survey {
+    Survey {
+        current: Some((Generation(4), Some(digest("old")))),
+        running: vec![alive(4, Phase::Serving)],
+        next: Generation(5),
+        last_good: Some(digest("old")),
+    }
+}
+
+/// Nothing runs.
+fn nothing(last_good: Option<&str>) -> Survey {
+    Survey { current: None, running: Vec::new(), next: Generation(5), last_good: last_good.map(digest) }
+}
+
+/// A machine that has surveyed and asks for the release.
+fn surveyed(purpose: Purpose, survey: Survey) -> Handover {
+    let mut machine = Handover::new(purpose, Unchanged::IsDone, TIMEOUT);
+    assert_eq!(step(&mut machine, Event::Begun), Action::Survey);
+    assert_eq!(step(&mut machine, Event::Surveyed(survey)), Action::Take);
+    machine
+}
+
+fn step(machine: &mut Handover, event: Event) -> Action {
+    machine.on_event(event, now()).expect("the event fits")
+}
+
+fn now() -> Instant {
+    use std::sync::OnceLock;
+    static NOW: OnceLock<Instant> = OnceLock::new();
+    *NOW.get_or_init(Instant::now)
+}
+
+fn start(generation: u64, source: Source) -> Action {
+    Action::Start { generation: Generation(generation), source, deadline: now() + TIMEOUT }
+}
+
+fn finish_failed(generation: u64, reason: &str) -> Action {
+    Action::Finish(Ending::Failed { generation: Some(Generation(generation)), reason: reason.to_owned() })
+}
+
+#[test]
+fn a_new_release_takes_over_only_when_ready() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    assert_eq!(step(&mut machine, good("new")), start(5, Source::Taken));
+    assert_eq!(step(&mut machine, Event::Ready), Action::Switch(Generation(5)));
+    assert_eq!(step(&mut machine, Event::Switched), Action::Drain(vec![Generation(4)]));
+    let ending = Ending::HandedOver { generation: Generation(5), source: Source::Taken, instead: None };
+    assert_eq!(step(&mut machine, Event::DrainAsked), Action::Finish(ending));
+}
+
+#[test]
+fn one_that_fails_is_abandoned_and_the_current_one_is_not_touched() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    let _ = step(&mut machine, good("new"));
+    let abandon = Action::Abandon { generation: Generation(5), digest: digest("new"), reason: "why".to_owned() };
+    assert_eq!(step(&mut machine, Event::Failed("why".to_owned())), abandon);
+    assert_eq!(step(&mut machine, Event::Abandoned), finish_failed(5, "why"));
+}
+
+#[test]
+fn an_unchanged_release_is_done_but_strays_are_drained() {
+    let mut survey = serving();
+    survey.running.push(alive(3, Phase::Serving));
+    let mut machine = surveyed(Purpose::Reload, survey);
+    assert_eq!(step(&mut machine, good("old")), Action::Drain(vec![Generation(3)]));
+    assert_eq!(step(&mut machine, Event::DrainAsked), Action::Finish(Ending::Unchanged(Generation(4))));
+}
+
+#[test]
+fn force_starts_an_unchanged_release() {
+    let mut machine = Handover::new(Purpose::Reload, Unchanged::IsStarted, TIMEOUT);
+    let _ = step(&mut machine, Event::Begun);
+    let _ = step(&mut machine, Event::Surveyed(serving()));
+    assert_eq!(step(&mut machine, good("old")), start(5, Source::Taken));
+}
+
+#[test]
+fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between_crash_and_restart() {
+    let mut survey = serving();
+    survey.running.extend([alive(3, Phase::Starting), alive(2, Phase::Draining)]);
+    let mut machine = surveyed(Purpose::Reload, survey);
+    let _ = step(&mut machine, good("new"));
+    let _ = step(&mut machine, Event::Ready);
+    let others = [4, 3, 2].map(Generation).to_vec();
+    assert_eq!(step(&mut machine, Event::Switched), Action::Drain(others));
+}
+
+#[test]
+fn a_waiting_caller_shares_the_failure_it_waited_for() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    let candidate =
+        Candidate { digest: digest("new"), bad: true, failed_while_waiting: Some("it exited".to_owned()) };
+    let ending = Ending::Failed { generation: None, reason: "it exited".to_owned() };
+    assert_eq!(step(&mut machine, Event::Taken(candidate)), Action::Finish(ending));
+}
+
+#[test]
+fn a_bad_release_is_tried_again_by_a_person_but_not_by_the_path_unit() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    assert_eq!(step(&mut machine, bad("new")), start(5, Source::Taken));
+    let mut machine = surveyed(Purpose::Deploy, serving());
+    assert_eq!(step(&mut machine, bad("new")), Action::Finish(Ending::KnownBad(digest("new"))));
+}
+
+#[test]
+fn activation_avoids_a_bad_release_where_there_is_a_good_one() {
+    let mut machine = surveyed(Purpose::Activate, nothing(Some("old")));
+    assert_eq!(step(&mut machine, bad("new")), start(5, Source::LastGood));
+    let mut machine = surveyed(Purpose::Activate, nothing(None));
+    assert_eq!(step(&mut machine, bad("new")), start(5, Source::Taken));
+}
+
+#[test]
+fn where_nothing_serves_a_failed_start_falls_back_once() {
+    for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
+        let mut machine = surveyed(purpose, nothing(Some("old")));
+        let _ = step(&mut machine, good("new"));
+        let _ = step(&mut machine, Event::Failed("it exited".to_owned()));
+        assert_eq!(step(&mut machine, Event::Abandoned), start(6, Source::LastGood));
+        let _ = step(&mut machine, Event::Failed("it exited too".to_owned()));
+        assert_eq!(step(&mut machine, Event::Abandoned), finish_failed(6, "it exited too"));
+    }
+}
+
+#[test]
+fn where_nothing_serves_a_missing_executable_falls_back() {
+    let mut machine = surveyed(Purpose::Activate, nothing(Some("old")));
+    assert_eq!(step(&mut machine, Event::Refused("missing".to_owned())), start(5, Source::LastGood));
+    let _ = step(&mut machine, Event::Ready);
+    let ending = Ending::HandedOver {
+        generation: Generation(5),
+        source: Source::LastGood,
+        instead: Some("missing".to_owned()),
+    };
+    assert_eq!(step(&mut machine, Event::Switched), Action::Finish(ending));
+}
+
+#[test]
+fn while_one_serves_a_missing_executable_changes_nothing() {
+    for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
+        let mut machine = surveyed(purpose, serving());
+        let refused = Action::Finish(Ending::Refused("missing".to_owned()));
+        assert_eq!(step(&mut machine, Event::Refused("missing".to_owned())), refused);
+    }
+}
+
+#[test]
+fn a_current_one_that_is_dead_does_not_count_as_serving() {
+    let mut survey = serving();
+    survey.running.clear();
+    let mut machine = surveyed(Purpose::Reload, survey);
+    // The same release, yet not "unchanged": nobody serves it.
+    assert_eq!(step(&mut machine, good("old")), start(5, Source::Taken));
+}
+
+#[test]
+fn an_event_out_of_turn_is_an_error_and_no_action() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    assert!(machine.on_event(Event::Ready, now()).is_err());
+    assert!(machine.on_event(good("new"), now()).is_err(), "a machine that erred stays over");
+}
