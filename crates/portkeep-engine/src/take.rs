@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::Spec;
+use portkeep_spec::{Spec, contract};
 
 use crate::release::{Digest, Identity, Release};
 use crate::store::Store;
@@ -111,10 +111,13 @@ pub(crate) fn differs(spec: &Spec, base_environment: &BTreeMap<String, String>, 
     })
 }
 
-/// The spec's own variables win over those that `portkeep dev` was started with.
+/// The spec's own variables win over those that `portkeep dev` was started with. An app on our library is told how long
+/// it may drain, so that it reports what it cuts before its manager does the cutting.
 fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut environment = base.clone();
     environment.extend(spec.environment.clone());
+    let drain_timeout = spec.drain_timeout.as_micros().to_string();
+    environment.insert(contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(), drain_timeout);
     environment
 }
 

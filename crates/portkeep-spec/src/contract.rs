@@ -21,13 +21,11 @@ pub const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
 /// Where an app on the server library listens when no socket is passed to it.
 pub const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
-/// How long a generation may drain, as a duration with unit.
-pub const PORTKEEP_DRAIN_TIMEOUT: &str = "PORTKEEP_DRAIN_TIMEOUT";
-/// After how much idleness a generation exits, as a duration with unit.
-pub const PORTKEEP_IDLE_EXIT: &str = "PORTKEEP_IDLE_EXIT";
+/// How long a generation may drain, in microseconds (as systemd writes `WATCHDOG_USEC`).
+pub const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 9] = [
+pub const RESERVED_VARIABLES: [&str; 10] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -37,6 +35,7 @@ pub const RESERVED_VARIABLES: [&str; 9] = [
     PORTKEEP_NAME,
     PORTKEEP_GENERATION,
     PORTKEEP_ARGS,
+    PORTKEEP_DRAIN_TIMEOUT_USEC,
 ];
 
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.

@@ -49,6 +49,7 @@
 //! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
 //! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
+//! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
 //!
 //! # Features
 //!

@@ -10,6 +10,8 @@ use crate::{BoxError, Error, ShutdownToken};
 /// Where to listen when no socket is passed and nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the spec of the app says of it, in microseconds; portkeep sets it for every generation.
+const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 const DEFAULT_LINGER: Duration = Duration::from_secs(5);
 
 pub(crate) type Check = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
@@ -67,6 +69,9 @@ impl Server {
 
     /// How long a drain may take before what is left is cut (default 30 s). The service manager
     /// is asked for as much time as this needs.
+    ///
+    /// The `drainTimeout` of the app's spec goes before this: who runs the app decides. It comes in
+    /// the variable `PORTKEEP_DRAIN_TIMEOUT_USEC`, in microseconds.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
@@ -100,6 +105,11 @@ impl Server {
         self
     }
 
+    /// What was set, or what the environment says instead.
+    pub(crate) fn effective_drain_timeout(&self) -> Duration {
+        deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref()).unwrap_or(self.drain_timeout)
+    }
+
     /// The token that tells when this server drains, and that can ask it to.
     #[must_use]
     pub fn shutdown_token(&self) -> ShutdownToken {
@@ -121,6 +131,11 @@ impl Server {
     }
 }
 
+/// A value that is no number is as good as none: a server that does not start would be worse.
+fn deployed(microseconds: Option<&str>) -> Option<Duration> {
+    microseconds?.parse().ok().map(Duration::from_micros)
+}
+
 impl Default for Server {
     fn default() -> Self {
         Self::new()
@@ -136,5 +151,17 @@ impl std::fmt::Debug for Server {
             .field("linger", &self.linger)
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_deploys_decides_how_long_a_drain_may_take() {
+        assert_eq!(deployed(Some("1500000")), Some(Duration::from_millis(1500)));
+        assert_eq!(deployed(Some("soon")), None);
+        assert_eq!(deployed(None), None);
     }
 }
