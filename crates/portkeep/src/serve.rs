@@ -57,11 +57,10 @@ pub(crate) async fn run<A: App>(server: Server, app: A) -> Result<(), Error> {
     notify::status(&format!("serving on {addresses}"));
     tracing::info!(%addresses, "serving");
 
-    let drain_timeout = server.effective_drain_timeout();
     let asked = end(&mut signals, &server.shutdown).await;
     let limits = Limits {
-        deadline: Instant::now() + drain_timeout,
-        timeout: drain_timeout,
+        deadline: Instant::now() + server.drain_timeout,
+        timeout: server.drain_timeout,
     };
     shared.phases.advance(Phase::Draining);
     // From here on nobody else can arrive.

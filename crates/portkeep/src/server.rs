@@ -105,11 +105,6 @@ impl Server {
         self
     }
 
-    /// What was set, or what the environment says instead.
-    pub(crate) fn effective_drain_timeout(&self) -> Duration {
-        deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref()).unwrap_or(self.drain_timeout)
-    }
-
     /// The token that tells when this server drains, and that can ask it to.
     #[must_use]
     pub fn shutdown_token(&self) -> ShutdownToken {
@@ -126,7 +121,9 @@ impl Server {
     /// # Errors
     ///
     /// If it cannot begin: see [`Error`].
-    pub async fn serve<A: App>(self, app: A) -> Result<(), Error> {
+    pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
+        let deployed = deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref());
+        self.drain_timeout = deployed.unwrap_or(self.drain_timeout);
         serve::run(self, app).await
     }
 }
