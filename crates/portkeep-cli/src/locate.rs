@@ -1,6 +1,6 @@
 //! Which app on which manager a command speaks of.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
@@ -88,5 +88,10 @@ pub(crate) fn load_spec(path: Option<PathBuf>) -> anyhow::Result<Spec> {
             here
         }
     };
-    Ok(Spec::load(&path)?)
+    read_spec(&path)
+}
+
+/// Reads a spec; an error names its file.
+pub(crate) fn read_spec(path: &Path) -> anyhow::Result<Spec> {
+    Spec::load(path).with_context(|| format!("cannot use the spec {}", path.display()))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use portkeep_engine::backend::systemd::JobResult;
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{Outcome, Request, hand_over};
-use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+use portkeep_spec::{AppName, Manager as Which, unit_names};
 
 use crate::control::{self, Answer, Ask};
 use crate::exit::{FELL_BACK, usage};
@@ -69,7 +69,7 @@ impl Args {
             };
         }
         let path = systemd.store().spec_path().with_context(|| format!("no spec is noted for {name}"))?;
-        let spec = Spec::load(&path)?;
+        let spec = locate::read_spec(&path)?;
         let unchanged = if self.force { Unchanged::IsStarted } else { Unchanged::IsDone };
         let request = Request { purpose: Purpose::Reload, unchanged, asked };
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;

@@ -10,6 +10,7 @@ use portkeep_spec::{Listen, Spec, contract};
 use super::listen;
 use crate::command::dev::Args;
 use crate::exit::usage;
+use crate::locate;
 
 /// How the project is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Project {
             return Err(usage(format!("cannot read the project {}: {error}", given.display())));
         }
         let own_spec = directory.join(contract::SPEC_FILE);
-        let own_spec = own_spec.exists().then(|| Spec::load(&own_spec)).transpose()?;
+        let own_spec = own_spec.exists().then(|| locate::read_spec(&own_spec)).transpose()?;
         let is_cargo = directory.join("Cargo.toml").exists();
         let mut project = match (own_spec, is_cargo) {
             (None, false) => {

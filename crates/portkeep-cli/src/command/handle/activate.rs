@@ -6,16 +6,16 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{Backend, EngineError, Outcome, Phase, Request, hand_over};
-use portkeep_spec::{AppName, Spec};
+use portkeep_spec::AppName;
 
-use crate::locate::{own_manager, systemd};
+use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     let store = systemd.store();
     store.note_spec(spec_path)?;
-    let spec = Spec::load(spec_path)?;
+    let spec = read_spec(spec_path)?;
     let request = Request { purpose: Purpose::Activate, unchanged: Unchanged::IsDone, asked };
     match hand_over(&systemd, store, &spec, request).await {
         Ok(outcome) => {

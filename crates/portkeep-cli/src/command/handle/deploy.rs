@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use portkeep_engine::backend::systemd::{JobResult, Systemd};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{Request, drive, hand_over};
-use portkeep_spec::{AppName, Spec, unit_names};
+use portkeep_spec::{AppName, unit_names};
 
 use super::reload::drop_idle_handle;
-use crate::locate::{own_manager, systemd};
+use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
@@ -21,7 +21,7 @@ pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> a
         return start_handle(&systemd, &handle).await;
     }
     systemd.store().note_spec(spec_path)?;
-    let spec = Spec::load(spec_path)?;
+    let spec = read_spec(spec_path)?;
     // Not by a reload of the handle: that would cost the start of one more process.
     let request = Request { purpose: Purpose::Deploy, unchanged: Unchanged::IsDone, asked };
     match hand_over(&systemd, systemd.store(), &spec, request).await {
@@ -45,7 +45,7 @@ async fn start_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<ExitCod
 
 pub(super) async fn recheck(name: &AppName, spec_path: &Path) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
-    let spec = Spec::load(spec_path)?;
+    let spec = read_spec(spec_path)?;
     if drive::has_changed(systemd.store(), &spec) {
         anstream::println!("the output changed during the last deploy: deploying again");
         systemd.manager().start_without_waiting(&unit_names::deploy(name)).await?;

@@ -7,15 +7,15 @@ use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{Backend, Request, hand_over};
-use portkeep_spec::{AppName, Spec, unit_names};
+use portkeep_spec::{AppName, unit_names};
 
-use crate::locate::{own_manager, systemd};
+use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     systemd.store().note_spec(spec_path)?;
-    let spec = Spec::load(spec_path)?;
+    let spec = read_spec(spec_path)?;
     let request = Request { purpose: Purpose::Reload, unchanged: Unchanged::IsDone, asked };
     match hand_over(&systemd, systemd.store(), &spec, request).await {
         Ok(outcome) => {

@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use portkeep_engine::crash::{self, Budget, Settle};
 use portkeep_engine::store::{End, Lock, Store};
 use portkeep_engine::{EngineError, Generation};
-use portkeep_spec::{AppName, Spec, unit_names};
+use portkeep_spec::{AppName, unit_names};
 
-use crate::locate::{own_manager, place, store, systemd};
+use crate::locate::{own_manager, place, read_spec, store, systemd};
 
 pub(super) async fn run(name: &AppName, generation: Generation, spec_path: &Path) -> anyhow::Result<ExitCode> {
     let store = store(name, place(own_manager()))?;
     store.note_end(generation, &end_from_environment())?;
-    let spec = Spec::load(spec_path)?;
+    let spec = read_spec(spec_path)?;
     let decide = || {
         let is_current = store.current() == Some(generation);
         crash::settle(Budget::of(&spec), &store.ends(generation), is_current, Timestamp::now())
