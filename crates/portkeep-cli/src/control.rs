@@ -45,13 +45,19 @@ pub(crate) struct RunningLine {
 
 impl From<Running> for RunningLine {
     fn from(running: Running) -> Self {
-        Self { generation: running.generation, phase: running.phase }
+        Self {
+            generation: running.generation,
+            phase: running.phase,
+        }
     }
 }
 
 impl From<RunningLine> for Running {
     fn from(line: RunningLine) -> Self {
-        Self { generation: line.generation, phase: line.phase }
+        Self {
+            generation: line.generation,
+            phase: line.phase,
+        }
     }
 }
 
@@ -67,7 +73,8 @@ pub(crate) fn is_served(name: &AppName) -> bool {
 /// Asks the `portkeep dev` of an app.
 pub(crate) fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
     let path = path(name)?;
-    let mut stream = StdStream::connect(&path).with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
+    let mut stream = StdStream::connect(&path)
+        .with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line)?;
@@ -95,7 +102,8 @@ impl Control {
     pub(crate) fn listen(name: &AppName) -> anyhow::Result<Self> {
         let path = path(name)?;
         let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        let listener = UnixListener::bind(&path)
+            .with_context(|| format!("cannot listen on {}", path.display()))?;
         Ok(Self { listener, path })
     }
 
@@ -106,10 +114,15 @@ impl Control {
         let mut reader = tokio::io::BufReader::new(&mut stream);
         let read = reader.read_line(&mut line);
         // Whoever connects and says nothing must not hold up the others.
-        if !matches!(tokio::time::timeout(std::time::Duration::from_secs(1), read).await, Ok(Ok(_))) {
+        if !matches!(
+            tokio::time::timeout(std::time::Duration::from_secs(1), read).await,
+            Ok(Ok(_))
+        ) {
             return Ok(None);
         }
-        Ok(serde_json::from_str(&line).ok().map(|ask| Question { ask, stream }))
+        Ok(serde_json::from_str(&line)
+            .ok()
+            .map(|ask| Question { ask, stream }))
     }
 }
 
@@ -131,10 +144,20 @@ impl Drop for Control {
 
 /// The apps that some `portkeep dev` of this user runs with the local backend.
 pub(crate) fn served_apps() -> Vec<AppName> {
-    let Ok(any) = "any".parse::<AppName>() else { return Vec::new() };
-    let Some(all) = path(&any).ok().and_then(|path| Some(path.parent()?.parent()?.to_owned())) else {
+    let Ok(any) = "any".parse::<AppName>() else {
         return Vec::new();
     };
-    let Ok(entries) = std::fs::read_dir(all) else { return Vec::new() };
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+    let Some(all) = path(&any)
+        .ok()
+        .and_then(|path| Some(path.parent()?.parent()?.to_owned()))
+    else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(all) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
 }

@@ -40,14 +40,26 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let session = Session::open(&project, &args, events).await?;
     let report = Report::new(session.name().clone());
     report.opened(&session);
-    let result = work(&project, &args, &session, &report, &mut signals, &mut from_session).await;
+    let result = work(
+        &project,
+        &args,
+        &session,
+        &report,
+        &mut signals,
+        &mut from_session,
+    )
+    .await;
     if args.detach && result.is_ok() {
-        report.line("detached; `systemctl --user status` shows it, `portkeep uninstall --user` ends it");
+        report.line(
+            "detached; `systemctl --user status` shows it, `portkeep uninstall --user` ends it",
+        );
         session.detach();
         return result;
     }
     report.line("stopping");
-    session.close(&report, &mut signals, &mut from_session).await?;
+    session
+        .close(&report, &mut signals, &mut from_session)
+        .await?;
     result
 }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use portkeep_engine::store::atomic_write;
-use portkeep_spec::{AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, unit_names};
+use portkeep_spec::{
+    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, unit_names,
+};
 
 /// The rendered units of one app for one manager.
 #[derive(Debug)]
@@ -14,10 +16,20 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn render(spec: &Spec, helper: &Path, spec_path: &Path, which: Which) -> Result<Self, SpecError> {
-        let options =
-            RenderOptions { helper: helper.to_owned(), spec_path: spec_path.to_owned(), manager: which };
-        Ok(Self { files: render(spec, &options)? })
+    pub(crate) fn render(
+        spec: &Spec,
+        helper: &Path,
+        spec_path: &Path,
+        which: Which,
+    ) -> Result<Self, SpecError> {
+        let options = RenderOptions {
+            helper: helper.to_owned(),
+            spec_path: spec_path.to_owned(),
+            manager: which,
+        };
+        Ok(Self {
+            files: render(spec, &options)?,
+        })
     }
 
     pub(crate) fn files(&self) -> &[UnitFile] {
@@ -33,7 +45,8 @@ impl Family {
         for file in &self.files {
             let path = directory.join(&file.path);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+                fs::create_dir_all(parent)
+                    .with_context(|| format!("cannot make {}", parent.display()))?;
             }
             atomic_write(&path, file.text.as_bytes(), 0o644)
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -48,7 +61,12 @@ impl Family {
     }
 
     fn name(&self) -> Option<AppName> {
-        let target = self.files.iter().find_map(|file| file.path.to_str()?.strip_suffix(".target").map(str::to_owned))?;
+        let target = self.files.iter().find_map(|file| {
+            file.path
+                .to_str()?
+                .strip_suffix(".target")
+                .map(str::to_owned)
+        })?;
         target.parse().ok()
     }
 }
@@ -56,7 +74,9 @@ impl Family {
 /// The files of an app's family in `directory`: only those that bear our mark.
 pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
     let template = unit_names::generation_template(name);
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
@@ -75,14 +95,18 @@ pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
 
 /// Every unit of a family says in its first line whose it is.
 fn is_of(name: &AppName, text: &str) -> bool {
-    text.lines().any(|line| line == format!("X-Portkeep-App={name}"))
+    text.lines()
+        .any(|line| line == format!("X-Portkeep-App={name}"))
 }
 
 /// Removes files, and the directories that this leaves empty.
 pub(crate) fn remove(files: &[PathBuf]) -> anyhow::Result<()> {
     for path in files {
         fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
-        if let Some(parent) = path.parent().filter(|parent| parent.extension().is_some_and(|ending| ending == "d")) {
+        if let Some(parent) = path
+            .parent()
+            .filter(|parent| parent.extension().is_some_and(|ending| ending == "d"))
+        {
             // Fails where the user has drop-ins of their own in it: those stay.
             let _ = fs::remove_dir(parent);
         }
@@ -96,7 +120,8 @@ pub(crate) fn write_spec(spec: &Spec, path: &Path) -> anyhow::Result<()> {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
     // Readable by its owner only: `environment` may hold secrets.
-    atomic_write(path, spec.to_json().as_bytes(), 0o600).with_context(|| format!("cannot write {}", path.display()))
+    atomic_write(path, spec.to_json().as_bytes(), 0o600)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// A directory that a manager loads units from.
@@ -110,10 +135,16 @@ impl UnitDirectory {
     /// Where `portkeep install` places units: for the administrator, or for this user.
     pub(crate) fn installed(which: Which) -> anyhow::Result<Self> {
         Ok(match which {
-            Which::System => Self { units: "/etc/systemd/system".into(), specs: "/etc/portkeep".into() },
+            Which::System => Self {
+                units: "/etc/systemd/system".into(),
+                specs: "/etc/portkeep".into(),
+            },
             Which::User => {
                 let home = PathBuf::from(std::env::var_os("HOME").context("HOME is not set")?);
-                Self { units: home.join(".config/systemd/user"), specs: home.join(".config/portkeep") }
+                Self {
+                    units: home.join(".config/systemd/user"),
+                    specs: home.join(".config/portkeep"),
+                }
             }
         })
     }
@@ -121,7 +152,10 @@ impl UnitDirectory {
     /// Where `portkeep dev` places units: gone with the user's last session.
     pub(crate) fn runtime() -> anyhow::Result<Self> {
         let runtime = portkeep_engine::user_runtime_directory()?;
-        Ok(Self { units: runtime.join("systemd/user"), specs: runtime.join("portkeep") })
+        Ok(Self {
+            units: runtime.join("systemd/user"),
+            specs: runtime.join("portkeep"),
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -140,16 +174,35 @@ pub(crate) fn installed_apps(which: Which) -> Vec<AppName> {
         Which::User => vec!["/etc/systemd/user".into()],
     };
     if which == Which::User {
-        directories.extend(UnitDirectory::installed(which).ok().map(|directory| directory.units));
-        directories.extend(UnitDirectory::runtime().ok().map(|directory| directory.units));
+        directories.extend(
+            UnitDirectory::installed(which)
+                .ok()
+                .map(|directory| directory.units),
+        );
+        directories.extend(
+            UnitDirectory::runtime()
+                .ok()
+                .map(|directory| directory.units),
+        );
     }
     let mut names: Vec<AppName> = directories
         .iter()
         .filter_map(|directory| fs::read_dir(directory).ok())
         .flatten()
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".target")?.parse().ok())
-        .filter(|name| directories.iter().any(|directory| !on_disk(name, directory).is_empty()))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".target")?
+                .parse()
+                .ok()
+        })
+        .filter(|name| {
+            directories
+                .iter()
+                .any(|directory| !on_disk(name, directory).is_empty())
+        })
         .collect();
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     names.dedup();

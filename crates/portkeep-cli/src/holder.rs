@@ -48,11 +48,19 @@ pub(crate) fn of(address: &Address) -> Option<Holder> {
     let inode = match address {
         Address::Tcp(wanted) => tcp_inode(*wanted)?,
         Address::UnixStream(path) | Address::UnixSeqpacket(path) => {
-            procfs::net::unix().ok()?.into_iter().find(|entry| entry.path.as_ref() == Some(path))?.inode
+            procfs::net::unix()
+                .ok()?
+                .into_iter()
+                .find(|entry| entry.path.as_ref() == Some(path))?
+                .inode
         }
         _ => return None,
     };
-    Some(process_with(inode).unwrap_or(Holder { pid: None, command: String::new(), unit: None }))
+    Some(process_with(inode).unwrap_or(Holder {
+        pid: None,
+        command: String::new(),
+        unit: None,
+    }))
 }
 
 /// Without /proc it cannot be told.
@@ -66,10 +74,15 @@ pub(crate) fn of(_address: &Address) -> Option<Holder> {
 fn tcp_inode(wanted: std::net::SocketAddr) -> Option<u64> {
     use procfs::net::TcpState;
 
-    let entries = procfs::net::tcp().unwrap_or_default().into_iter().chain(procfs::net::tcp6().unwrap_or_default());
+    let entries = procfs::net::tcp()
+        .unwrap_or_default()
+        .into_iter()
+        .chain(procfs::net::tcp6().unwrap_or_default());
     let in_the_way = |local: std::net::SocketAddr| {
         local.port() == wanted.port()
-            && (local.ip() == wanted.ip() || local.ip().is_unspecified() || wanted.ip().is_unspecified())
+            && (local.ip() == wanted.ip()
+                || local.ip().is_unspecified()
+                || wanted.ip().is_unspecified())
     };
     entries
         .into_iter()
@@ -89,12 +102,25 @@ fn process_with(inode: u64) -> Option<Holder> {
             .then_some(())
     };
     // Several may hold it: the one with the smallest number passed it to the others.
-    let process = all_processes().ok()?.flatten().filter(|process| holds(process).is_some()).min_by_key(|one| one.pid)?;
+    let process = all_processes()
+        .ok()?
+        .flatten()
+        .filter(|process| holds(process).is_some())
+        .min_by_key(|one| one.pid)?;
     let command = process.cmdline().unwrap_or_default().join(" ");
     let cgroups = process.cgroups().ok();
     let unit = cgroups.and_then(|groups| {
-        let path = groups.into_iter().find(|group| group.hierarchy == 0)?.pathname;
-        path.rsplit('/').find(|part| part.ends_with(".service") || part.ends_with(".scope")).map(str::to_owned)
+        let path = groups
+            .into_iter()
+            .find(|group| group.hierarchy == 0)?
+            .pathname;
+        path.rsplit('/')
+            .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
+            .map(str::to_owned)
     });
-    Some(Holder { pid: Some(process.pid), command, unit })
+    Some(Holder {
+        pid: Some(process.pid),
+        command,
+        unit,
+    })
 }

@@ -23,7 +23,13 @@ pub(crate) struct ManagerArgs {
 impl ManagerArgs {
     /// The manager that was named, or the default.
     pub(crate) fn which(self) -> Which {
-        self.named().unwrap_or_else(|| if rustix::process::geteuid().is_root() { Which::System } else { Which::User })
+        self.named().unwrap_or_else(|| {
+            if rustix::process::geteuid().is_root() {
+                Which::System
+            } else {
+                Which::User
+            }
+        })
     }
 
     /// The manager that was named.
@@ -46,7 +52,11 @@ pub(crate) fn place(which: Which) -> Place {
 
 /// The manager that started this process as part of a unit: systemd sets `MANAGERPID` for user managers only.
 pub(crate) fn own_manager() -> Which {
-    if std::env::var_os("MANAGERPID").is_some() { Which::User } else { Which::System }
+    if std::env::var_os("MANAGERPID").is_some() {
+        Which::User
+    } else {
+        Which::System
+    }
 }
 
 /// The store of an app, without making its directories.
@@ -55,16 +65,25 @@ pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Opt
     if !directories.run.exists() && !directories.state.exists() {
         return Ok(None);
     }
-    Store::open(name, &directories)
-        .map(Some)
-        .with_context(|| format!("cannot open {} and {}", directories.run.display(), directories.state.display()))
+    Store::open(name, &directories).map(Some).with_context(|| {
+        format!(
+            "cannot open {} and {}",
+            directories.run.display(),
+            directories.state.display()
+        )
+    })
 }
 
 /// The store of an app, making its directories.
 pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let directories = Directories::of(place, name)?;
-    Store::open(name, &directories)
-        .with_context(|| format!("cannot make {} and {}", directories.run.display(), directories.state.display()))
+    Store::open(name, &directories).with_context(|| {
+        format!(
+            "cannot make {} and {}",
+            directories.run.display(),
+            directories.state.display()
+        )
+    })
 }
 
 /// Connects to a manager and opens the app's store.

@@ -16,9 +16,17 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return exit::report(&anyhow::Error::new(error).context("cannot start the async runtime")),
+        Err(error) => {
+            return exit::report(
+                &anyhow::Error::new(error).context("cannot start the async runtime"),
+            );
+        }
     };
     let result = runtime.block_on(cli.run());
     // A task that still waits (a follower of the journal) must not hold up the end.

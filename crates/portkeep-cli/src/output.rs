@@ -24,13 +24,19 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
                 record.steps.start_milliseconds, record.steps.total_milliseconds,
             ),
             (Some(generation), Some(reason)) => {
-                format!("{name}: generation {generation} serves the last good release, because {reason}")
+                format!(
+                    "{name}: generation {generation} serves the last good release, because {reason}"
+                )
             }
             (None, _) => format!("{name}: no generation was started"),
         },
-        Outcome::Unchanged(generation) => format!("{name}: unchanged, generation {generation} serves on"),
+        Outcome::Unchanged(generation) => {
+            format!("{name}: unchanged, generation {generation} serves on")
+        }
         Outcome::KnownBad(digest) => {
-            format!("{name}: release {digest} failed before and did not change; `portkeep reload {name}` tries it again")
+            format!(
+                "{name}: release {digest} failed before and did not change; `portkeep reload {name}` tries it again"
+            )
         }
         other => format!("{name}: {other:?}"),
     }
@@ -38,10 +44,26 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
 
 /// One line of the history.
 pub(crate) fn record_line(record: &HandoverRecord) -> String {
-    let at = record.at.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
-    let generation = record.generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string());
+    let at = record
+        .at
+        .to_zoned(jiff::tz::TimeZone::system())
+        .strftime("%Y-%m-%d %H:%M:%S");
+    let generation = record
+        .generation
+        .map_or_else(|| "-".to_owned(), |generation| generation.to_string());
     let digest = record.digest.as_ref().map_or("-", |digest| digest.short());
-    let reason = record.reason.as_deref().map(|reason| format!("  {}", reason.lines().next().unwrap_or_default()));
+    // The first clause; the app's last lines follow it in the record.
+    let first_clause = |reason: &str| {
+        reason
+            .lines()
+            .next()
+            .and_then(|line| line.split("; its last lines").next().map(str::to_owned))
+    };
+    let reason = record
+        .reason
+        .as_deref()
+        .and_then(first_clause)
+        .map(|reason| format!("  {reason}"));
     format!(
         "{at}  {:<11} {generation:>5}  {digest:<12} {:>7.0} ms  {}{}",
         record.result,

@@ -1,5 +1,9 @@
 //! The rules that keep the parts apart, checked.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,16 +14,29 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const LONGEST_FILE: usize = 400;
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
 }
 
 /// The dependencies that users of each package compile directly.
 fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
     let manifest = workspace().join("Cargo.toml");
-    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .unwrap();
     let packages = metadata.packages.into_iter().map(|package| {
-        let normal = package.dependencies.into_iter().filter(|one| one.kind == DependencyKind::Normal);
-        (package.name.to_string(), normal.map(|one| one.name).collect())
+        let normal = package
+            .dependencies
+            .into_iter()
+            .filter(|one| one.kind == DependencyKind::Normal);
+        (
+            package.name.to_string(),
+            normal.map(|one| one.name).collect(),
+        )
     });
     packages.collect()
 }
@@ -28,14 +45,23 @@ fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
 fn each_crate_keeps_to_its_side() {
     let dependencies = direct_dependencies();
     let forbidden = [
-        ("portkeep", &["portkeep-spec", "portkeep-engine", "zbus", "clap", "axum"][..]),
-        ("portkeep-spec", &["tokio", "zbus", "clap", "portkeep", "portkeep-engine"]),
+        (
+            "portkeep",
+            &["portkeep-spec", "portkeep-engine", "zbus", "clap", "axum"][..],
+        ),
+        (
+            "portkeep-spec",
+            &["tokio", "zbus", "clap", "portkeep", "portkeep-engine"],
+        ),
         ("portkeep-engine", &["clap", "portkeep", "axum", "hyper"]),
         ("portkeep-cli", &["zbus", "portkeep"]),
     ];
     for (package, names) in forbidden {
         for name in names {
-            assert!(!dependencies[package].iter().any(|one| one == name), "{package} must not depend on {name}");
+            assert!(
+                !dependencies[package].iter().any(|one| one == name),
+                "{package} must not depend on {name}"
+            );
         }
     }
 }
@@ -43,7 +69,10 @@ fn each_crate_keeps_to_its_side() {
 #[test]
 fn dbus_stays_inside_its_backend() {
     for file in rust_files(&workspace().join("crates")) {
-        if file.components().any(|part| part.as_os_str() == "systemd") {
+        // Its own directory, and this file.
+        if file.components().any(|part| part.as_os_str() == "systemd")
+            || file.ends_with("architecture.rs")
+        {
             continue;
         }
         let text = fs::read_to_string(&file).unwrap();
@@ -59,11 +88,16 @@ fn files_stay_small() {
         .map(|file| (code_lines(&fs::read_to_string(&file).unwrap()), file))
         .filter(|(lines, _)| *lines > LONGEST_FILE)
         .collect();
-    assert!(too_long.is_empty(), "longer than {LONGEST_FILE} lines, tests not counted: {too_long:?}");
+    assert!(
+        too_long.is_empty(),
+        "longer than {LONGEST_FILE} lines, tests not counted: {too_long:?}"
+    );
 }
 
 fn code_lines(text: &str) -> usize {
-    text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count()
+    text.lines()
+        .take_while(|line| !line.starts_with("#[cfg(test)]"))
+        .count()
 }
 
 fn rust_files(directory: &Path) -> Vec<PathBuf> {

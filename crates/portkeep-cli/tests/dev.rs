@@ -1,5 +1,9 @@
 //! `portkeep dev` on a real cargo project, without systemd: edit, break, mend, end.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
@@ -32,7 +36,10 @@ impl Session {
     /// Starts it on a copy of `examples/hello`.
     fn start() -> Self {
         let home = Home::new();
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../..")
+            .canonicalize()
+            .unwrap();
         let library = workspace.join("crates/portkeep");
         home.write(
             "hello/Cargo.toml",
@@ -44,15 +51,33 @@ impl Session {
                  tracing-subscriber = {{ version = \"0.3\", default-features = false, features = [\"fmt\"] }}\n"
             ),
         );
-        fs::copy(workspace.join("Cargo.lock"), home.path().join("hello/Cargo.lock")).unwrap();
-        let source = home.write("hello/src/main.rs", &fs::read_to_string(workspace.join("examples/hello/src/main.rs")).unwrap());
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        fs::copy(
+            workspace.join("Cargo.lock"),
+            home.path().join("hello/Cargo.lock"),
+        )
+        .unwrap();
+        let source = home.write(
+            "hello/src/main.rs",
+            &fs::read_to_string(workspace.join("examples/hello/src/main.rs")).unwrap(),
+        );
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         let log = home.path().join("log");
         let output = File::create(&log).unwrap();
         // Kept between runs, since what is tested here is not how fast axum compiles.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dev-project");
         let child = home
-            .command(&["dev", "--backend", "local", "--project", "hello", "--listen", &address.to_string()])
+            .command(&[
+                "dev",
+                "--backend",
+                "local",
+                "--project",
+                "hello",
+                "--listen",
+                &address.to_string(),
+            ])
             // The toolchain is found through the real home.
             .env("CARGO_HOME", cargo_home())
             .env("RUSTUP_HOME", rustup_home())
@@ -62,7 +87,13 @@ impl Session {
             .stderr(output)
             .spawn()
             .unwrap();
-        Self { child, log, source, address, _home: home }
+        Self {
+            child,
+            log,
+            source,
+            address,
+            _home: home,
+        }
     }
 
     fn log(&self) -> String {
@@ -73,7 +104,11 @@ impl Session {
     fn wait(&self, what: &str, deadline: Duration, mut probe: impl FnMut() -> bool) {
         let start = Instant::now();
         while !probe() {
-            assert!(start.elapsed() < deadline, "not within {deadline:?}: {what}\n{}", self.log());
+            assert!(
+                start.elapsed() < deadline,
+                "not within {deadline:?}: {what}\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -88,7 +123,12 @@ impl Session {
     fn pid_that_answers(&self) -> u32 {
         let body = get(self.address).unwrap();
         let after = body.split("process ").nth(1).unwrap();
-        after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+        after
+            .chars()
+            .take_while(char::is_ascii_digit)
+            .collect::<String>()
+            .parse()
+            .unwrap()
     }
 }
 
@@ -108,7 +148,9 @@ fn get(address: SocketAddr) -> std::io::Result<String> {
     stream.read_to_string(&mut answer)?;
     match answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("</html>\n") {
         true => Ok(answer),
-        false => Err(std::io::Error::other(format!("a broken answer: {answer:?}"))),
+        false => Err(std::io::Error::other(format!(
+            "a broken answer: {answer:?}"
+        ))),
     }
 }
 
@@ -128,12 +170,19 @@ fn real_home() -> PathBuf {
 fn edits_take_over_breaks_do_not_and_nothing_is_refused() {
     let session = Session::start();
     let address = session.address;
-    session.wait("the port is open while the first version is built", Duration::from_secs(20), || {
-        TcpStream::connect(address).is_ok()
+    session.wait(
+        "the port is open while the first version is built",
+        Duration::from_secs(20),
+        || TcpStream::connect(address).is_ok(),
+    );
+    session.wait("Hello answers", FIRST_BUILD, || {
+        get(address).is_ok_and(|body| body.contains("<h1>Hello</h1>"))
     });
-    session.wait("Hello answers", FIRST_BUILD, || get(address).is_ok_and(|body| body.contains("<h1>Hello</h1>")));
 
-    let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (over, asked) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let client = thread::spawn({
         let (over, asked) = (over.clone(), asked.clone());
         move || {
@@ -148,15 +197,25 @@ fn edits_take_over_breaks_do_not_and_nothing_is_refused() {
     });
 
     session.edit("<h1>Hello</h1>", "<h1>Edited</h1>");
-    session.wait("the edit answers", BUILD, || get(address).is_ok_and(|body| body.contains("<h1>Edited</h1>")));
+    session.wait("the edit answers", BUILD, || {
+        get(address).is_ok_and(|body| body.contains("<h1>Edited</h1>"))
+    });
 
     session.edit("<h1>Edited</h1>", "<h1>{missing}</h1>");
-    session.wait("cargo's error is shown", BUILD, || session.log().contains("the build failed"));
-    assert!(session.log().contains("cannot find value `missing`"), "{}", session.log());
+    session.wait("cargo's error is shown", BUILD, || {
+        session.log().contains("the build failed")
+    });
+    assert!(
+        session.log().contains("cannot find value `missing`"),
+        "{}",
+        session.log()
+    );
     assert!(get(address).unwrap().contains("<h1>Edited</h1>"));
 
     session.edit("<h1>{missing}</h1>", "<h1>Mended</h1>");
-    session.wait("the mended version answers", BUILD, || get(address).is_ok_and(|body| body.contains("<h1>Mended</h1>")));
+    session.wait("the mended version answers", BUILD, || {
+        get(address).is_ok_and(|body| body.contains("<h1>Mended</h1>"))
+    });
 
     over.store(true, Ordering::Relaxed);
     assert_eq!(client.join().unwrap(), Vec::<String>::new());
@@ -168,7 +227,14 @@ fn edits_take_over_breaks_do_not_and_nothing_is_refused() {
     let mut session = session;
     kill_process(Pid::from_child(&session.child), Signal::INT).unwrap();
     let status = session.child.wait().unwrap();
-    assert!(status.success(), "it ended with {status}\n{}", session.log());
-    assert!(!Path::new("/proc").join(pid.to_string()).exists(), "generation {pid} still runs");
+    assert!(
+        status.success(),
+        "it ended with {status}\n{}",
+        session.log()
+    );
+    assert!(
+        !Path::new("/proc").join(pid.to_string()).exists(),
+        "generation {pid} still runs"
+    );
     TcpListener::bind(address).expect("the port is free again");
 }

@@ -30,8 +30,14 @@ pub struct BackendError {
 
 impl BackendError {
     /// An error of something that was tried.
-    pub fn new(doing: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self { doing: doing.into(), source: source.into() }
+    pub fn new(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            doing: doing.into(),
+            source: source.into(),
+        }
     }
 }
 
@@ -53,10 +59,16 @@ pub trait Backend {
     ) -> impl Future<Output = Result<Result<(), StartFailure>, BackendError>> + Send;
 
     /// Asks `generation` to finish what it has and to end.
-    fn drain(&self, generation: Generation) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn drain(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Ends a `generation` that failed to start, and forgets it.
-    fn abandon(&self, generation: Generation) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn abandon(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;

@@ -61,18 +61,31 @@ pub fn settle(budget: Budget, ends: &[End], is_current: bool, now: Timestamp) ->
         // The first crash of one that is not current is its handover's to judge. A second one means that whoever
         // started it is gone.
         let crashes = ends.iter().filter(|end| end.is_crash()).count();
-        return if crashed && crashes > 1 { Settle::Abandon } else { Settle::Nothing };
+        return if crashed && crashes > 1 {
+            Settle::Abandon
+        } else {
+            Settle::Nothing
+        };
     }
     if !crashed {
-        return Settle::DropHandle { release_is_bad: false };
+        return Settle::DropHandle {
+            release_is_bad: false,
+        };
     }
     let recent = recent_crashes(budget, ends, now);
     if recent >= budget.crashes {
-        return Settle::DropHandle { release_is_bad: true };
+        return Settle::DropHandle {
+            release_is_bad: true,
+        };
     }
     let doublings = recent.saturating_sub(1).min(16);
-    let total = budget.delay.saturating_mul(1 << doublings).min(budget.max_delay);
-    Settle::Restart { after: total.saturating_sub(budget.delay) }
+    let total = budget
+        .delay
+        .saturating_mul(1 << doublings)
+        .min(budget.max_delay);
+    Settle::Restart {
+        after: total.saturating_sub(budget.delay),
+    }
 }
 
 fn recent_crashes(budget: Budget, ends: &[End], now: Timestamp) -> u32 {
@@ -96,39 +109,68 @@ mod tests {
 
     fn end(result: &str, seconds_ago: i64) -> End {
         let at = Timestamp::from_second(1_000_000 - seconds_ago).unwrap();
-        End { at, result: result.to_owned(), code: "exited".to_owned(), status: "1".to_owned() }
+        End {
+            at,
+            result: result.to_owned(),
+            code: "exited".to_owned(),
+            status: "1".to_owned(),
+        }
     }
 
     fn decide(ends: &[End], is_current: bool) -> Settle {
-        settle(BUDGET, ends, is_current, Timestamp::from_second(1_000_000).unwrap())
+        settle(
+            BUDGET,
+            ends,
+            is_current,
+            Timestamp::from_second(1_000_000).unwrap(),
+        )
     }
 
     #[test]
     fn pauses_grow_up_to_the_longest() {
-        let pauses: Vec<_> = (1..4).map(|crashes| decide(&vec![end("signal", 1); crashes], true)).collect();
+        let pauses: Vec<_> = (1..4)
+            .map(|crashes| decide(&vec![end("signal", 1); crashes], true))
+            .collect();
         // 100, 200, 350 ms in all, of which the manager waits the last 100 itself.
-        let expected = [0, 100, 250].map(|ms| Settle::Restart { after: Duration::from_millis(ms) });
+        let expected = [0, 100, 250].map(|ms| Settle::Restart {
+            after: Duration::from_millis(ms),
+        });
         assert_eq!(pauses, expected);
     }
 
     #[test]
     fn the_budget_counts_only_crashes_within_the_window() {
-        let spent = Settle::DropHandle { release_is_bad: true };
+        let spent = Settle::DropHandle {
+            release_is_bad: true,
+        };
         assert_eq!(decide(&vec![end("signal", 1); 4], true), spent);
         let mut old = vec![end("signal", 61); 4];
         old.push(end("signal", 0));
-        assert_eq!(decide(&old, true), Settle::Restart { after: Duration::ZERO });
+        assert_eq!(
+            decide(&old, true),
+            Settle::Restart {
+                after: Duration::ZERO
+            }
+        );
     }
 
     #[test]
     fn a_clean_end_of_the_current_one_makes_the_socket_listen_again() {
-        assert_eq!(decide(&[end("signal", 9), end("success", 0)], true), Settle::DropHandle { release_is_bad: false });
+        assert_eq!(
+            decide(&[end("signal", 9), end("success", 0)], true),
+            Settle::DropHandle {
+                release_is_bad: false
+            }
+        );
     }
 
     #[test]
     fn one_that_is_not_current_is_its_handovers_to_judge_once() {
         assert_eq!(decide(&[end("success", 0)], false), Settle::Nothing);
         assert_eq!(decide(&[end("exit-code", 1)], false), Settle::Nothing);
-        assert_eq!(decide(&[end("exit-code", 1), end("exit-code", 0)], false), Settle::Abandon);
+        assert_eq!(
+            decide(&[end("exit-code", 1), end("exit-code", 0)], false),
+            Settle::Abandon
+        );
     }
 }

@@ -33,7 +33,9 @@ pub struct Directories {
 #[non_exhaustive]
 pub enum DirectoriesError {
     /// `HOME` is not set.
-    #[error("HOME is not set: cannot tell where the state of {0} belongs; set HOME to your home directory")]
+    #[error(
+        "HOME is not set: cannot tell where the state of {0} belongs; set HOME to your home directory"
+    )]
     NoHome(String),
     /// There is no per-user runtime directory.
     #[error(
@@ -87,7 +89,11 @@ pub fn user_runtime_directory() -> Result<PathBuf, DirectoriesError> {
         return Ok(PathBuf::from(directory));
     }
     let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
-    if usual.is_dir() { Ok(usual) } else { Err(DirectoriesError::NoRuntimeDirectory(usual)) }
+    if usual.is_dir() {
+        Ok(usual)
+    } else {
+        Err(DirectoriesError::NoRuntimeDirectory(usual))
+    }
 }
 
 fn temporary_runtime_directory() -> PathBuf {

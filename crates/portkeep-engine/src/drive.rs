@@ -10,7 +10,9 @@ use tokio::time::timeout_at;
 use crate::backend::{Backend, StartFailure};
 use crate::error::EngineError;
 use crate::generation::Generation;
-use crate::handover::{Action, Candidate, Ending, Event, Handover, Purpose, Source, Survey, Unchanged};
+use crate::handover::{
+    Action, Candidate, Ending, Event, Handover, Purpose, Source, Survey, Unchanged,
+};
 use crate::release::{Digest, Release};
 use crate::store::{FailedAttempt, HandoverRecord, Lock, Steps, Store};
 use crate::take::take;
@@ -33,7 +35,11 @@ impl Request {
     /// A request that is made now.
     #[must_use]
     pub fn now(purpose: Purpose) -> Self {
-        Self { purpose, unchanged: Unchanged::IsDone, asked: Timestamp::now() }
+        Self {
+            purpose,
+            unchanged: Unchanged::IsDone,
+            asked: Timestamp::now(),
+        }
     }
 }
 
@@ -62,10 +68,14 @@ pub async fn hand_over<B: Backend>(
     let begun = Instant::now();
     let lock = {
         let store = store.clone();
-        tokio::task::spawn_blocking(move || store.lock()).await.map_err(io::Error::other)
+        tokio::task::spawn_blocking(move || store.lock())
+            .await
+            .map_err(io::Error::other)
     };
     let lock = lock.and_then(|lock| lock).map_err(doing("take the lock"))?;
-    Run::new(backend, store, spec, request, begun, lock).perform().await
+    Run::new(backend, store, spec, request, begun, lock)
+        .perform()
+        .await
 }
 
 fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {
@@ -88,28 +98,61 @@ struct Run<'a, B> {
 }
 
 impl<'a, B: Backend> Run<'a, B> {
-    fn new(backend: &'a B, store: &'a Store, spec: &'a Spec, request: Request, begun: Instant, lock: Lock) -> Self {
-        let steps = Steps { lock_milliseconds: milliseconds(begun), ..Steps::default() };
+    fn new(
+        backend: &'a B,
+        store: &'a Store,
+        spec: &'a Spec,
+        request: Request,
+        begun: Instant,
+        lock: Lock,
+    ) -> Self {
+        let steps = Steps {
+            lock_milliseconds: milliseconds(begun),
+            ..Steps::default()
+        };
         let previous = store.current();
-        Self { backend, store, spec, request, begun, steps, release: None, previous, drained: Vec::new(), _lock: lock }
+        Self {
+            backend,
+            store,
+            spec,
+            request,
+            begun,
+            steps,
+            release: None,
+            previous,
+            drained: Vec::new(),
+            _lock: lock,
+        }
     }
 
     async fn perform(mut self) -> Result<Outcome, EngineError> {
         let start_timeout = self.spec.start_timeout.0 + GRACE;
-        let mut machine = Handover::new(self.request.purpose, self.request.unchanged, start_timeout);
+        let mut machine =
+            Handover::new(self.request.purpose, self.request.unchanged, start_timeout);
         let mut event = Event::Begun;
         loop {
             event = match machine.on_event(event, Instant::now())? {
                 Action::Survey => Event::Surveyed(self.survey().await?),
                 Action::Take => self.take().await?,
-                Action::Start { generation, source, deadline } => self.start(generation, source, deadline).await?,
-                Action::Abandon { generation, digest, reason } => {
+                Action::Start {
+                    generation,
+                    source,
+                    deadline,
+                } => self.start(generation, source, deadline).await?,
+                Action::Abandon {
+                    generation,
+                    digest,
+                    reason,
+                } => {
                     self.backend.abandon(generation).await?;
-                    self.store.mark_bad(&digest, &reason).map_err(doing("mark the release as bad"))?;
+                    self.store
+                        .mark_bad(&digest, &reason)
+                        .map_err(doing("mark the release as bad"))?;
                     Event::Abandoned
                 }
                 Action::Switch(generation) => {
-                    self.switch(generation).map_err(doing("make the generation current"))?;
+                    self.switch(generation)
+                        .map_err(doing("make the generation current"))?;
                     Event::Switched
                 }
                 Action::Drain(generations) => {
@@ -126,19 +169,35 @@ impl<'a, B: Backend> Run<'a, B> {
 
     async fn survey(&self) -> Result<Survey, EngineError> {
         let running = self.backend.running().await?;
-        let next = self.store.next_generation(running.iter().map(|one| one.generation));
-        let current = self
-            .previous
-            .map(|generation| (generation, self.store.release_of(generation).map(|release| release.digest)));
+        let next = self
+            .store
+            .next_generation(running.iter().map(|one| one.generation));
+        let current = self.previous.map(|generation| {
+            (
+                generation,
+                self.store
+                    .release_of(generation)
+                    .map(|release| release.digest),
+            )
+        });
         let last_good = self.store.last_good().map(|release| release.digest);
-        Ok(Survey { current, running, next, last_good })
+        Ok(Survey {
+            current,
+            running,
+            next,
+            last_good,
+        })
     }
 
     async fn take(&mut self) -> Result<Event, EngineError> {
         let begun = Instant::now();
         let attempt = self.store.failed_attempt();
         let known = known_releases(self.store);
-        let (spec, store, base) = (self.spec.clone(), self.store.clone(), self.store.base_environment());
+        let (spec, store, base) = (
+            self.spec.clone(),
+            self.store.clone(),
+            self.store.base_environment(),
+        );
         // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
         let taken = tokio::task::spawn_blocking(move || take(&spec, &base, &store, &known))
             .await
@@ -151,7 +210,9 @@ impl<'a, B: Backend> Run<'a, B> {
         };
         if self.store.release(&release.digest).is_some() {
             // The same contents in other files: whoever asks next by the state of the files must find them known.
-            self.store.keep_release(&release).map_err(doing("write the release"))?;
+            self.store
+                .keep_release(&release)
+                .map_err(doing("write the release"))?;
         }
         let failed_while_waiting = attempt
             .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
@@ -177,7 +238,9 @@ impl<'a, B: Backend> Run<'a, B> {
         let Some(release) = &self.release else {
             return Ok(Event::Failed("its release is gone".to_owned()));
         };
-        self.store.prepare(generation, release).map_err(doing("prepare the generation"))?;
+        self.store
+            .prepare(generation, release)
+            .map_err(doing("prepare the generation"))?;
         let begun = Instant::now();
         let started = timeout_at(deadline.into(), self.backend.start(generation, deadline)).await;
         self.steps.start_milliseconds = milliseconds(begun);
@@ -185,7 +248,10 @@ impl<'a, B: Backend> Run<'a, B> {
             Ok(Ok(Ok(()))) => Event::Ready,
             Ok(Ok(Err(failure))) => Event::Failed(describe(&failure)),
             Ok(Err(error)) => return Err(error.into()),
-            Err(_elapsed) => Event::Failed(format!("its manager said nothing until {:?} after the start", begun.elapsed())),
+            Err(_elapsed) => Event::Failed(format!(
+                "its manager said nothing until {:?} after the start",
+                begun.elapsed()
+            )),
         })
     }
 
@@ -203,21 +269,40 @@ impl<'a, B: Backend> Run<'a, B> {
             Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
             Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
             // Somebody else's failure is in the history already.
-            Ending::Failed { generation: None, reason } => {
-                return Err(EngineError::StartFailed { generation: None, reason });
+            Ending::Failed {
+                generation: None,
+                reason,
+            } => {
+                return Err(EngineError::StartFailed {
+                    generation: None,
+                    reason,
+                });
             }
-            Ending::HandedOver { generation, instead: None, .. } => {
-                Ok(self.account("handed-over", Some(generation), None))
-            }
-            Ending::HandedOver { generation, instead, .. } => Ok(self.account("fell-back", Some(generation), instead)),
-            Ending::Refused(reason) => {
-                Err((self.account("refused", None, Some(reason.clone())), EngineError::Refused(reason)))
-            }
+            Ending::HandedOver {
+                generation,
+                instead: None,
+                ..
+            } => Ok(self.account("handed-over", Some(generation), None)),
+            Ending::HandedOver {
+                generation,
+                instead,
+                ..
+            } => Ok(self.account("fell-back", Some(generation), instead)),
+            Ending::Refused(reason) => Err((
+                self.account("refused", None, Some(reason.clone())),
+                EngineError::Refused(reason),
+            )),
             Ending::Failed { generation, reason } => {
                 if let Some(release) = &self.release {
                     let digest = release.digest.clone();
-                    let attempt = FailedAttempt { digest, at: Timestamp::now(), reason: reason.clone() };
-                    self.store.note_failed_attempt(&attempt).map_err(doing("note the failure"))?;
+                    let attempt = FailedAttempt {
+                        digest,
+                        at: Timestamp::now(),
+                        reason: reason.clone(),
+                    };
+                    self.store
+                        .note_failed_attempt(&attempt)
+                        .map_err(doing("note the failure"))?;
                 }
                 let record = self.account("failed", generation, Some(reason.clone()));
                 Err((record, EngineError::StartFailed { generation, reason }))
@@ -226,15 +311,29 @@ impl<'a, B: Backend> Run<'a, B> {
         let record = match &result {
             Ok(record) | Err((record, _)) => record,
         };
-        self.store.record(record).map_err(doing("write the history"))?;
-        let alive = self.backend.running().await?.into_iter().map(|one| one.generation);
+        self.store
+            .record(record)
+            .map_err(doing("write the history"))?;
+        let alive = self
+            .backend
+            .running()
+            .await?
+            .into_iter()
+            .map(|one| one.generation);
         let alive: Vec<_> = alive.chain(self.store.current()).collect();
         let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
-        self.store.prune(keep, &alive).map_err(doing("remove old releases"))?;
+        self.store
+            .prune(keep, &alive)
+            .map_err(doing("remove old releases"))?;
         result.map(Outcome::HandedOver).map_err(|(_, error)| error)
     }
 
-    fn account(&self, result: &str, generation: Option<Generation>, reason: Option<String>) -> HandoverRecord {
+    fn account(
+        &self,
+        result: &str,
+        generation: Option<Generation>,
+        reason: Option<String>,
+    ) -> HandoverRecord {
         HandoverRecord {
             at: Timestamp::now(),
             purpose: self.request.purpose.as_str().to_owned(),
@@ -252,8 +351,12 @@ impl<'a, B: Backend> Run<'a, B> {
 
 /// Releases that need not be read again if their files did not change: the current one, and the one that failed last.
 fn known_releases(store: &Store) -> Vec<Release> {
-    let current = store.current().and_then(|generation| store.release_of(generation));
-    let failed = store.failed_attempt().and_then(|attempt| store.release(&attempt.digest));
+    let current = store
+        .current()
+        .and_then(|generation| store.release_of(generation));
+    let failed = store
+        .failed_attempt()
+        .and_then(|attempt| store.release(&attempt.digest));
     current.into_iter().chain(failed).collect()
 }
 
@@ -273,7 +376,11 @@ fn describe(failure: &StartFailure) -> String {
     if failure.log.is_empty() {
         return failure.reason.clone();
     }
-    let lines: String = failure.log.iter().map(|line| format!("\n  | {line}")).collect();
+    let lines: String = failure
+        .log
+        .iter()
+        .map(|line| format!("\n  | {line}"))
+        .collect();
     format!("{}; its last lines:{lines}", failure.reason)
 }
 

@@ -1,171 +1,37 @@
 //! The pure machine of a handover: events in, actions out. It does no I/O and reads no clock.
 
+mod action;
+mod event;
+mod purpose;
+
 use std::time::{Duration, Instant};
 
-use crate::generation::{Generation, Phase, Running};
+pub use action::{Action, Ending, Source};
+pub use event::{Candidate, Event, Survey};
+pub use purpose::{Purpose, Unchanged};
+
+use crate::generation::{Generation, Phase};
 use crate::release::Digest;
-
-/// Who asks, and so how an unchanged, a bad or a missing release is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// The handle starts: always starts a generation, also of an unchanged release; one known to be bad gives way to
-    /// the last good one.
-    Activate,
-    /// A person (or a switch tool) asks: an unchanged release is done, a bad one is tried again.
-    Reload,
-    /// The build output changed: an unchanged release and one known to be bad are both done.
-    Deploy,
-}
-
-impl Purpose {
-    /// The word in the history.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Activate => "activate",
-            Self::Reload => "reload",
-            Self::Deploy => "deploy",
-        }
-    }
-}
-
-/// Whether an unchanged release is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unchanged {
-    /// It is done already.
-    IsDone,
-    /// It is started as a new generation (`reload --force`).
-    IsStarted,
-}
-
-/// What is so at the beginning, under the lock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Survey {
-    /// The generation that `current` names, with its release.
-    pub current: Option<(Generation, Option<Digest>)>,
-    /// What the manager says is alive.
-    pub running: Vec<Running>,
-    /// The number that the next generation gets.
-    pub next: Generation,
-    /// The newest release that was READY once and is not bad.
-    pub last_good: Option<Digest>,
-}
-
-/// A release as the machine needs to know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its name.
-    pub digest: Digest,
-    /// It failed before, and was not READY since.
-    pub bad: bool,
-    /// A handover of it failed while this one waited for the lock, with this reason.
-    pub failed_while_waiting: Option<String>,
-}
-
-/// What happened.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event {
-    /// The lock is held.
-    Begun,
-    /// Answer to [`Action::Survey`].
-    Surveyed(Survey),
-    /// Answer to [`Action::Take`].
-    Taken(Candidate),
-    /// Answer to [`Action::Take`]: there is none.
-    Refused(String),
-    /// The generation said READY.
-    Ready,
-    /// The generation did not become READY.
-    Failed(String),
-    /// Answer to [`Action::Abandon`].
-    Abandoned,
-    /// Answer to [`Action::Switch`].
-    Switched,
-    /// Answer to [`Action::Drain`].
-    DrainAsked,
-}
-
-/// Which release a generation is started with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The one that was taken.
-    Taken,
-    /// The last good one.
-    LastGood,
-}
-
-/// What is to be done next. Each is answered by one event.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-#[non_exhaustive]
-pub enum Action {
-    /// Look at what runs and at `current`.
-    Survey,
-    /// Take the release that the spec describes.
-    Take,
-    /// Start a generation and wait for READY, at most until the deadline.
-    Start {
-        /// Its number.
-        generation: Generation,
-        /// Its release.
-        source: Source,
-        /// When to give up, should the manager not do so itself.
-        deadline: Instant,
-    },
-    /// End a generation that failed, and remember its release as bad.
-    Abandon {
-        /// Which one.
-        generation: Generation,
-        /// Its release.
-        digest: Digest,
-        /// Why it failed.
-        reason: String,
-    },
-    /// Make a generation current.
-    Switch(Generation),
-    /// Ask these to finish what they have.
-    Drain(Vec<Generation>),
-    /// Over.
-    Finish(Ending),
-}
-
-/// How it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Ending {
-    /// A new generation is current.
-    HandedOver {
-        /// The new one.
-        generation: Generation,
-        /// What it runs.
-        source: Source,
-        /// Why the release that was asked for does not run, where `source` is the last good one.
-        instead: Option<String>,
-    },
-    /// The release is current already.
-    Unchanged(Generation),
-    /// The release is known to be bad and nobody asked for another try.
-    KnownBad(Digest),
-    /// No release to start; what runs is untouched.
-    Refused(String),
-    /// No generation became READY; what runs is untouched.
-    Failed {
-        /// The last one tried; none where another handover's failure is shared.
-        generation: Option<Generation>,
-        /// Why.
-        reason: String,
-    },
-}
 
 #[derive(Debug)]
 enum State {
     Idle,
     Surveying,
     Taking,
-    Starting { generation: Generation, source: Source, digest: Digest },
-    Abandoning { generation: Generation, source: Source, reason: String },
-    Switching { generation: Generation, source: Source },
+    Starting {
+        generation: Generation,
+        source: Source,
+        digest: Digest,
+    },
+    Abandoning {
+        generation: Generation,
+        source: Source,
+        reason: String,
+    },
+    Switching {
+        generation: Generation,
+        source: Source,
+    },
     Draining(Ending),
     Over,
 }
@@ -194,7 +60,14 @@ impl Handover {
     /// A handover that gives a generation `start_timeout` to become READY.
     #[must_use]
     pub fn new(purpose: Purpose, unchanged: Unchanged, start_timeout: Duration) -> Self {
-        Self { purpose, unchanged, start_timeout, state: State::Idle, survey: None, instead: None }
+        Self {
+            purpose,
+            unchanged,
+            start_timeout,
+            state: State::Idle,
+            survey: None,
+            instead: None,
+        }
     }
 
     /// Takes an event and says what to do next.
@@ -211,22 +84,58 @@ impl Handover {
             }
             (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
             (State::Taking, Event::Refused(reason)) => Ok(self.refused(reason, now)),
-            (State::Starting { generation, source, .. }, Event::Ready) => {
-                Ok(self.go(State::Switching { generation, source }, Action::Switch(generation)))
+            (
+                State::Starting {
+                    generation, source, ..
+                },
+                Event::Ready,
+            ) => Ok(self.go(
+                State::Switching { generation, source },
+                Action::Switch(generation),
+            )),
+            (
+                State::Starting {
+                    generation,
+                    source,
+                    digest,
+                },
+                Event::Failed(reason),
+            ) => {
+                let action = Action::Abandon {
+                    generation,
+                    digest,
+                    reason: reason.clone(),
+                };
+                Ok(self.go(
+                    State::Abandoning {
+                        generation,
+                        source,
+                        reason,
+                    },
+                    action,
+                ))
             }
-            (State::Starting { generation, source, digest }, Event::Failed(reason)) => {
-                let action = Action::Abandon { generation, digest, reason: reason.clone() };
-                Ok(self.go(State::Abandoning { generation, source, reason }, action))
-            }
-            (State::Abandoning { generation, source, reason }, Event::Abandoned) => {
-                Ok(self.abandoned(generation, source, reason, now))
-            }
+            (
+                State::Abandoning {
+                    generation,
+                    source,
+                    reason,
+                },
+                Event::Abandoned,
+            ) => Ok(self.abandoned(generation, source, reason, now)),
             (State::Switching { generation, source }, Event::Switched) => {
-                let ending = Ending::HandedOver { generation, source, instead: self.instead.take() };
+                let ending = Ending::HandedOver {
+                    generation,
+                    source,
+                    instead: self.instead.take(),
+                };
                 Ok(self.drain_others(generation, ending))
             }
             (State::Draining(ending), Event::DrainAsked) => Ok(Action::Finish(ending)),
-            (state, event) => Err(Misfit { state: format!("{state:?}"), event: format!("{event:?}") }),
+            (state, event) => Err(Misfit {
+                state: format!("{state:?}"),
+                event: format!("{event:?}"),
+            }),
         }
     }
 
@@ -239,7 +148,10 @@ impl Handover {
     fn serving(&self) -> Option<(Generation, Option<&Digest>)> {
         let survey = self.survey.as_ref()?;
         let (generation, digest) = survey.current.as_ref()?;
-        let serves = survey.running.iter().any(|one| one.generation == *generation && one.phase == Phase::Serving);
+        let serves = survey
+            .running
+            .iter()
+            .any(|one| one.generation == *generation && one.phase == Phase::Serving);
         serves.then_some((*generation, digest.as_ref()))
     }
 
@@ -253,7 +165,10 @@ impl Handover {
                 return self.drain_others(generation, Ending::Unchanged(generation));
             }
             if let Some(reason) = candidate.failed_while_waiting {
-                return Action::Finish(Ending::Failed { generation: None, reason });
+                return Action::Finish(Ending::Failed {
+                    generation: None,
+                    reason,
+                });
             }
             if self.purpose == Purpose::Deploy && candidate.bad {
                 return Action::Finish(Ending::KnownBad(candidate.digest));
@@ -273,7 +188,13 @@ impl Handover {
         Action::Finish(Ending::Refused(reason))
     }
 
-    fn abandoned(&mut self, generation: Generation, source: Source, reason: String, now: Instant) -> Action {
+    fn abandoned(
+        &mut self,
+        generation: Generation,
+        source: Source,
+        reason: String,
+        now: Instant,
+    ) -> Action {
         // While a generation serves there is nothing to rescue: it serves on.
         if self.serving().is_none() && source == Source::Taken && self.last_good().is_some() {
             self.instead = Some(reason);
@@ -282,7 +203,10 @@ impl Handover {
             }
             return self.start_last_good(now);
         }
-        Action::Finish(Ending::Failed { generation: Some(generation), reason })
+        Action::Finish(Ending::Failed {
+            generation: Some(generation),
+            reason,
+        })
     }
 
     fn last_good(&self) -> Option<Digest> {
@@ -292,14 +216,30 @@ impl Handover {
     fn start_last_good(&mut self, now: Instant) -> Action {
         match self.last_good() {
             Some(digest) => self.start(Source::LastGood, digest, now),
-            None => Action::Finish(Ending::Refused("there is no release that was ever READY".to_owned())),
+            None => Action::Finish(Ending::Refused(
+                "there is no release that was ever READY".to_owned(),
+            )),
         }
     }
 
     fn start(&mut self, source: Source, digest: Digest, now: Instant) -> Action {
-        let generation = self.survey.as_ref().map_or(Generation(1), |survey| survey.next);
-        let action = Action::Start { generation, source, deadline: now + self.start_timeout };
-        self.go(State::Starting { generation, source, digest }, action)
+        let generation = self
+            .survey
+            .as_ref()
+            .map_or(Generation(1), |survey| survey.next);
+        let action = Action::Start {
+            generation,
+            source,
+            deadline: now + self.start_timeout,
+        };
+        self.go(
+            State::Starting {
+                generation,
+                source,
+                digest,
+            },
+            action,
+        )
     }
 
     /// *All* others, not only the previous one: a helper that was killed may have left more than that. Also those that

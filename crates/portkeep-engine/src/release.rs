@@ -45,7 +45,8 @@ pub struct Identity {
 
 impl From<&Metadata> for Identity {
     fn from(metadata: &Metadata) -> Self {
-        let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        let nanoseconds =
+            |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
@@ -83,6 +84,8 @@ impl Release {
         arguments: &[String],
         environment: &BTreeMap<String, String>,
     ) -> bool {
-        self.identities == identities && self.arguments == arguments && self.environment == *environment
+        self.identities == identities
+            && self.arguments == arguments
+            && self.environment == *environment
     }
 }

@@ -52,9 +52,16 @@ impl Store {
     /// # Errors
     /// When a directory cannot be made, or belongs to somebody else.
     pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
-        let store = Self { name: name.clone(), run: directories.run.clone(), state: directories.state.clone() };
+        let store = Self {
+            name: name.clone(),
+            run: directories.run.clone(),
+            state: directories.state.clone(),
+        };
         for directory in [&store.generations_directory(), &store.releases_directory()] {
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(directory)?;
         }
         for directory in [&store.run, &store.state] {
             own(directory)?;
@@ -90,6 +97,9 @@ fn own(directory: &Path) -> io::Result<()> {
     }
     Err(io::Error::new(
         io::ErrorKind::PermissionDenied,
-        format!("{} belongs to user {owner}, not to {me}", directory.display()),
+        format!(
+            "{} belongs to user {owner}, not to {me}",
+            directory.display()
+        ),
     ))
 }

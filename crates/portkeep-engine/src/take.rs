@@ -13,7 +13,16 @@ use crate::release::{Digest, Identity, Release};
 use crate::store::Store;
 
 /// Directories whose files are replaced as a whole or never change: what is run from there is not copied.
-const IMMUTABLE: [&str; 8] = ["/nix/store", "/gnu/store", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt"];
+const IMMUTABLE: [&str; 8] = [
+    "/nix/store",
+    "/gnu/store",
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/opt",
+];
 
 /// How often a file that changes while it is copied is tried again.
 const ATTEMPTS: u32 = 50;
@@ -78,7 +87,8 @@ pub(crate) fn take(
         check(&source)?;
         match copy_and_digest(&source, &files, arguments, &environment, store) {
             // Replaced while it was read (a build unlinks its output before it links the new one): look again.
-            Err(TakeError::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(TakeError::Io { source: error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+            }
             Err(error) => return Err(error),
             Ok((digest, executable)) => {
                 if self::identities(&files).is_ok_and(|now| now == identities) {
@@ -102,12 +112,21 @@ pub(crate) fn take(
 
 /// Whether `take` would answer something else than one of `known`. A file that is missing now is no difference: whoever
 /// removed it will put another there, and that is a new event.
-pub(crate) fn differs(spec: &Spec, base_environment: &BTreeMap<String, String>, known: &[Release]) -> bool {
-    let Some((command, arguments)) = spec.exec.split_first() else { return false };
+pub(crate) fn differs(
+    spec: &Spec,
+    base_environment: &BTreeMap<String, String>,
+    known: &[Release],
+) -> bool {
+    let Some((command, arguments)) = spec.exec.split_first() else {
+        return false;
+    };
     let environment = environment(spec, base_environment);
-    let identities = resolve(command).and_then(|source| identities(&inputs(&source, spec.watch.as_deref())));
+    let identities =
+        resolve(command).and_then(|source| identities(&inputs(&source, spec.watch.as_deref())));
     identities.is_ok_and(|identities| {
-        !known.iter().any(|known| known.is_taken_from(&identities, arguments, &environment))
+        !known
+            .iter()
+            .any(|known| known.is_taken_from(&identities, arguments, &environment))
     })
 }
 
@@ -117,7 +136,10 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     let mut environment = base.clone();
     environment.extend(spec.environment.clone());
     let drain_timeout = spec.drain_timeout.as_micros().to_string();
-    environment.insert(contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(), drain_timeout);
+    environment.insert(
+        contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
+        drain_timeout,
+    );
     environment
 }
 
@@ -157,8 +179,13 @@ fn identities(files: &[PathBuf]) -> Result<Vec<Identity>, TakeError> {
         .iter()
         .map(|path| match fs::metadata(path) {
             Ok(metadata) => Ok(Identity::from(&metadata)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TakeError::Missing(path.clone())),
-            Err(source) => Err(TakeError::Io { path: path.clone(), source }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(TakeError::Missing(path.clone()))
+            }
+            Err(source) => Err(TakeError::Io {
+                path: path.clone(),
+                source,
+            }),
         })
         .collect()
 }
@@ -166,7 +193,10 @@ fn identities(files: &[PathBuf]) -> Result<Vec<Identity>, TakeError> {
 fn check(source: &Path) -> Result<(), TakeError> {
     let metadata = fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => TakeError::Missing(source.to_owned()),
-        _ => TakeError::Io { path: source.to_owned(), source: error },
+        _ => TakeError::Io {
+            path: source.to_owned(),
+            source: error,
+        },
     })?;
     if !metadata.is_file() {
         return Err(TakeError::NotAFile(source.to_owned()));
@@ -192,15 +222,24 @@ fn copy_and_digest(
         let path = path.to_owned();
         move |source| TakeError::Io { path, source }
     };
-    let immutable = IMMUTABLE.iter().any(|directory| source.starts_with(directory));
+    let immutable = IMMUTABLE
+        .iter()
+        .any(|directory| source.starts_with(directory));
     // The copy is digested, not the source: what is named is what will run.
-    let staged = if immutable { None } else { Some(store.stage_executable(source).map_err(fail(source))?) };
+    let staged = if immutable {
+        None
+    } else {
+        Some(store.stage_executable(source).map_err(fail(source))?)
+    };
     let mut hasher = blake3::Hasher::new();
     hash_file(&mut hasher, staged.as_deref().unwrap_or(source)).map_err(fail(source))?;
     for extra in &files[1..] {
         hash_file(&mut hasher, extra).map_err(fail(extra))?;
     }
-    for word in arguments.iter().chain(environment.iter().flat_map(|(key, value)| [key, value])) {
+    for word in arguments
+        .iter()
+        .chain(environment.iter().flat_map(|(key, value)| [key, value]))
+    {
         hasher.update(&(word.len() as u64).to_le_bytes());
         hasher.update(word.as_bytes());
     }
@@ -209,7 +248,9 @@ fn copy_and_digest(
         None => source.to_owned(),
         Some(staged) => {
             let name = source.file_name().unwrap_or(OsStr::new("app"));
-            store.keep_executable(&staged, &digest, name).map_err(fail(source))?
+            store
+                .keep_executable(&staged, &digest, name)
+                .map_err(fail(source))?
         }
     };
     Ok((digest, executable))

@@ -9,8 +9,13 @@ fn main() -> ExitCode {
     if arguments.peek().is_some_and(|word| word == "portkeep") {
         arguments.next();
     }
-    let portkeep = env::current_exe().map(|path| path.with_file_name("portkeep")).unwrap_or_else(|_| "portkeep".into());
+    let portkeep = env::current_exe()
+        .map(|path| path.with_file_name("portkeep"))
+        .unwrap_or_else(|_| "portkeep".into());
     let error = Command::new(&portkeep).args(arguments).exec();
-    anstream::eprintln!("error: cannot run {}: {error}; install it with `cargo install portkeep-cli`", portkeep.display());
+    anstream::eprintln!(
+        "error: cannot run {}: {error}; install it with `cargo install portkeep-cli`",
+        portkeep.display()
+    );
     ExitCode::FAILURE
 }

@@ -18,7 +18,12 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        clap_complete::generate(self.shell, &mut Cli::command(), "portkeep", &mut io::stdout());
+        clap_complete::generate(
+            self.shell,
+            &mut Cli::command(),
+            "portkeep",
+            &mut io::stdout(),
+        );
         Ok(ExitCode::SUCCESS)
     }
 }

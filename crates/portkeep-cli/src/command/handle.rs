@@ -56,7 +56,9 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
-            Step::Settle(one) => settle::run(&one.name, Generation(one.generation), &one.spec).await,
+            Step::Settle(one) => {
+                settle::run(&one.name, Generation(one.generation), &one.spec).await
+            }
         }
     }
 }

@@ -28,8 +28,12 @@ impl Args {
             None if control::is_served(&self.name) => portkeep_engine::Place::Local,
             _ => place(self.manager.which()),
         };
-        let store = existing_store(&self.name, place)?
-            .ok_or_else(|| usage(format!("no app `{}` was ever started here; try --system or --user", self.name)))?;
+        let store = existing_store(&self.name, place)?.ok_or_else(|| {
+            usage(format!(
+                "no app `{}` was ever started here; try --system or --user",
+                self.name
+            ))
+        })?;
         let history = store.history()?;
         if self.json {
             output::json(&history)?;

@@ -37,13 +37,20 @@ impl Args {
         let which = self.manager.which();
         let spec = locate::load_spec(self.spec)?;
         if which == Which::System && !rustix::process::geteuid().is_root() {
-            return Err(usage("placing units for the system manager needs root: run it with sudo, or use --user"));
+            return Err(usage(
+                "placing units for the system manager needs root: run it with sudo, or use --user",
+            ));
         }
         let name = spec.name.clone();
         let directory = UnitDirectory::installed(which)?;
         let manager = Manager::connect(which).await?;
-        if let Some(other) = manager.defined_elsewhere(&unit_names::handle(&name), directory.path()).await? {
-            return Err(usage(format!("{other} defines {name} already; rename the app, or remove that unit first")));
+        if let Some(other) = manager
+            .defined_elsewhere(&unit_names::handle(&name), directory.path())
+            .await?
+        {
+            return Err(usage(format!(
+                "{other} defines {name} already; rename the app, or remove that unit first"
+            )));
         }
         let store = locate::store(&name, locate::place(which))?;
         let helper = store.state_directory().join("portkeep");
@@ -63,14 +70,21 @@ impl Args {
         }
         manager.enable(&enabled, Until::Disabled).await?;
         manager.daemon_reload().await?;
-        anstream::println!("{name}: {} units in {}", family.files().len(), directory.path().display());
+        anstream::println!(
+            "{name}: {} units in {}",
+            family.files().len(),
+            directory.path().display()
+        );
 
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
         if before.is_some_and(|before| before.listen != spec.listen) {
             anstream::println!(
                 "The addresses changed. A socket cannot be changed while it is open: `systemctl {}stop {}`, then \
                  `systemctl {}start {}`.",
-                flag(which), unit_names::target(&name), flag(which), unit_names::socket(&name),
+                flag(which),
+                unit_names::target(&name),
+                flag(which),
+                unit_names::socket(&name),
             );
         }
         let handle = unit_names::handle(&name);
@@ -84,7 +98,10 @@ impl Args {
         if self.now {
             open_ports(systemd.manager(), &spec, &enabled).await?;
             for listen in &spec.listen {
-                anstream::println!("{name}: {} is open; the first connection starts the app", listen.address);
+                anstream::println!(
+                    "{name}: {} is open; the first connection starts the app",
+                    listen.address
+                );
             }
         }
         if which == Which::User && !lingers() {
@@ -105,7 +122,11 @@ fn flag(which: Which) -> &'static str {
 }
 
 /// Starts the socket units; one that cannot listen is explained.
-pub(crate) async fn open_ports(manager: &Manager, spec: &Spec, units: &[&str]) -> anyhow::Result<()> {
+pub(crate) async fn open_ports(
+    manager: &Manager,
+    spec: &Spec,
+    units: &[&str],
+) -> anyhow::Result<()> {
     let name: &AppName = &spec.name;
     for unit in units {
         let job = manager.start(unit).await?;
@@ -114,11 +135,18 @@ pub(crate) async fn open_ports(manager: &Manager, spec: &Spec, units: &[&str]) -
         }
         for listen in &spec.listen {
             if let Some(holder) = holder::of(&listen.address) {
-                return Err(anyhow!("{} is held by {holder}; {}", listen.address, holder.remedy()));
+                return Err(anyhow!(
+                    "{} is held by {holder}; {}",
+                    listen.address,
+                    holder.remedy()
+                ));
             }
         }
-        return Err(anyhow!("{unit} did not start (`{job}`); see `journalctl {}-u {unit}`", flag(manager.which())))
-            .with_context(|| format!("the port of {name} is not open"));
+        return Err(anyhow!(
+            "{unit} did not start (`{job}`); see `journalctl {}-u {unit}`",
+            flag(manager.which())
+        ))
+        .with_context(|| format!("the port of {name} is not open"));
     }
     Ok(())
 }
@@ -139,6 +167,8 @@ fn place_helper(helper: &Path) -> anyhow::Result<()> {
 
 /// Whether the user manager outlives the last session. logind marks it by a file.
 fn lingers() -> bool {
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_default();
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_default();
     !user.is_empty() && Path::new("/var/lib/systemd/linger").join(user).exists()
 }

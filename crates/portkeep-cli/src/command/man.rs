@@ -20,7 +20,8 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let directory = self.directory;
-        fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         clap_mangen::generate_to(Cli::command(), &directory)
             .with_context(|| format!("cannot write man pages to {}", directory.display()))?;
         Ok(ExitCode::SUCCESS)

@@ -68,14 +68,29 @@ impl Args {
                 other => Err(start_failed(&systemd, &handle, &other)),
             };
         }
-        let path = systemd.store().spec_path().with_context(|| format!("no spec is noted for {name}"))?;
+        let path = systemd
+            .store()
+            .spec_path()
+            .with_context(|| format!("no spec is noted for {name}"))?;
         let spec = locate::read_spec(&path)?;
-        let unchanged = if self.force { Unchanged::IsStarted } else { Unchanged::IsDone };
-        let request = Request { purpose: Purpose::Reload, unchanged, asked };
+        let unchanged = if self.force {
+            Unchanged::IsStarted
+        } else {
+            Unchanged::IsDone
+        };
+        let request = Request {
+            purpose: Purpose::Reload,
+            unchanged,
+            asked,
+        };
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
         anstream::println!("{}", outcome_line(name, &outcome));
         let fell_back = matches!(&outcome, Outcome::HandedOver(record) if record.reason.is_some());
-        Ok(if fell_back { ExitCode::from(FELL_BACK) } else { ExitCode::SUCCESS })
+        Ok(if fell_back {
+            ExitCode::from(FELL_BACK)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
 }
 
@@ -96,9 +111,15 @@ pub(crate) fn start_failed(
     handle: &str,
     job: &JobResult,
 ) -> anyhow::Error {
-    let last = systemd.store().history().ok().and_then(|history| history.into_iter().next_back());
+    let last = systemd
+        .store()
+        .history()
+        .ok()
+        .and_then(|history| history.into_iter().next_back());
     match last.and_then(|record| record.reason) {
         Some(reason) => anyhow!("the start of {handle} ended with `{job}`: {reason}"),
-        None => anyhow!("the start of {handle} ended with `{job}`; see `systemctl status {handle}`"),
+        None => {
+            anyhow!("the start of {handle} ended with `{job}`; see `systemctl status {handle}`")
+        }
     }
 }

@@ -83,7 +83,9 @@ impl Args {
         if self.json {
             output::json(&found)?;
         } else if found.is_empty() {
-            anstream::println!("No apps. `portkeep dev` runs the project in this directory; `portkeep install` places units.");
+            anstream::println!(
+                "No apps. `portkeep dev` runs the project in this directory; `portkeep install` places units."
+            );
         } else {
             found.iter().for_each(AppStatus::print);
         }
@@ -98,14 +100,24 @@ impl Args {
         };
         let mut found = Vec::new();
         for name in names.into_iter().filter(control::is_served) {
-            let Answer::Running(running) = control::ask(&name, &Ask::Status)? else { continue };
-            let Some(store) = existing_store(&name, Place::Local)? else { continue };
+            let Answer::Running(running) = control::ask(&name, &Ask::Status)? else {
+                continue;
+            };
+            let Some(store) = existing_store(&name, Place::Local)? else {
+                continue;
+            };
             let generations = running
                 .into_iter()
                 .map(Running::from)
                 .map(|one| GenerationStatus::new(one, &store))
                 .collect();
-            found.push(AppStatus::new(name, "local", "held".to_owned(), generations, &store)?);
+            found.push(AppStatus::new(
+                name,
+                "local",
+                "held".to_owned(),
+                generations,
+                &store,
+            )?);
         }
         Ok(found)
     }
@@ -121,7 +133,10 @@ async fn of_units(manager: Manager, name: &AppName) -> anyhow::Result<AppStatus>
     let store = systemd.store();
     let mut generations = Vec::new();
     for one in systemd.running().await? {
-        let unit = systemd.manager().state(&unit_names::generation(name, one.generation.0)).await?;
+        let unit = systemd
+            .manager()
+            .state(&unit_names::generation(name, one.generation.0))
+            .await?;
         let mut status = GenerationStatus::new(one, store);
         status.status = unit.status_text;
         status.main_pid = Some(unit.main_pid).filter(|pid| *pid != 0);
@@ -129,7 +144,11 @@ async fn of_units(manager: Manager, name: &AppName) -> anyhow::Result<AppStatus>
         status.cpu_nanoseconds = unit.cpu_nanoseconds;
         generations.push(status);
     }
-    let port = if socket.sub == "dead" { socket.active } else { socket.sub };
+    let port = if socket.sub == "dead" {
+        socket.active
+    } else {
+        socket.sub
+    };
     AppStatus::new(name.clone(), &which.to_string(), port, generations, store)
 }
 
@@ -141,10 +160,18 @@ impl AppStatus {
         generations: Vec<GenerationStatus>,
         store: &Store,
     ) -> anyhow::Result<Self> {
-        let serves = |current: &Generation| generations.iter().any(|one| one.generation == *current);
+        let serves =
+            |current: &Generation| generations.iter().any(|one| one.generation == *current);
         let current = store.current().filter(serves);
         let last_handover = store.history()?.into_iter().next_back();
-        Ok(Self { name, backend: backend.to_owned(), port, current, generations, last_handover })
+        Ok(Self {
+            name,
+            backend: backend.to_owned(),
+            port,
+            current,
+            generations,
+            last_handover,
+        })
     }
 
     fn print(&self) {
@@ -153,8 +180,15 @@ impl AppStatus {
             anstream::println!("  no generation runs; the next connection starts one");
         }
         for one in &self.generations {
-            let current = if self.current == Some(one.generation) { "current" } else { "" };
-            let memory = one.memory_bytes.map(|bytes| format!("{} MiB", bytes >> 20)).unwrap_or_default();
+            let current = if self.current == Some(one.generation) {
+                "current"
+            } else {
+                ""
+            };
+            let memory = one
+                .memory_bytes
+                .map(|bytes| format!("{} MiB", bytes >> 20))
+                .unwrap_or_default();
             anstream::println!(
                 "  generation {:<5} {:<9} {current:<8} {:<12} {memory:>9}  {}",
                 one.generation,
@@ -171,7 +205,9 @@ impl AppStatus {
 
 impl GenerationStatus {
     fn new(running: Running, store: &Store) -> Self {
-        let digest = store.release_of(running.generation).map(|release| release.digest.short().to_owned());
+        let digest = store
+            .release_of(running.generation)
+            .map(|release| release.digest.short().to_owned());
         Self {
             generation: running.generation,
             phase: running.phase,

@@ -30,17 +30,28 @@ impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let (name, which) = (self.name, self.manager.which());
         if which == Which::System && !rustix::process::geteuid().is_root() {
-            return Err(usage("removing units of the system manager needs root: run it with sudo, or use --user"));
+            return Err(usage(
+                "removing units of the system manager needs root: run it with sudo, or use --user",
+            ));
         }
         let directory = UnitDirectory::installed(which)?;
         let files = families::on_disk(&name, directory.path());
         if files.is_empty() {
-            return Err(usage(format!("{} has no units of an app `{name}`", directory.path().display())));
+            return Err(usage(format!(
+                "{} has no units of an app `{name}`",
+                directory.path().display()
+            )));
         }
         let manager = Manager::connect(which).await?;
         stop_family(&manager, &name).await?;
-        let enabled: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
-        let enabled: Vec<_> = enabled.into_iter().filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path")).collect();
+        let enabled: Vec<_> = files
+            .iter()
+            .filter_map(|path| path.file_name()?.to_str())
+            .collect();
+        let enabled: Vec<_> = enabled
+            .into_iter()
+            .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
+            .collect();
         manager.disable(&enabled, Until::Disabled).await?;
         families::remove(&files)?;
         let _ = fs::remove_file(directory.spec_path(&name));
@@ -59,7 +70,11 @@ impl Args {
 /// Stops an app as a whole and waits until its generations are gone.
 pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
     // First what could start the rest again.
-    for unit in [unit_names::path(name), unit_names::deploy(name), unit_names::recheck(name)] {
+    for unit in [
+        unit_names::path(name),
+        unit_names::deploy(name),
+        unit_names::recheck(name),
+    ] {
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;
     }

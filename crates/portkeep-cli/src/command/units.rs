@@ -40,11 +40,15 @@ impl Args {
         let spec = locate::load_spec(self.spec)?;
         let helper = match self.helper {
             Some(helper) => helper,
-            None => std::env::current_exe().context("cannot tell where this executable is; use --helper FILE")?,
+            None => std::env::current_exe()
+                .context("cannot tell where this executable is; use --helper FILE")?,
         };
         // Absolute, because the units name it; it need not exist yet.
-        let out = std::path::absolute(&self.out).with_context(|| format!("bad --out {}", self.out.display()))?;
-        let spec_path = out.join("share/portkeep").join(format!("{}.json", spec.name));
+        let out = std::path::absolute(&self.out)
+            .with_context(|| format!("bad --out {}", self.out.display()))?;
+        let spec_path = out
+            .join("share/portkeep")
+            .join(format!("{}.json", spec.name));
         let managers = match self.manager {
             None => vec![Which::System, Which::User],
             Some(ManagerName::System) => vec![Which::System],
@@ -53,7 +57,9 @@ impl Args {
         // All are rendered before any is written: a bad spec changes nothing.
         let rendered = managers
             .into_iter()
-            .map(|which| Family::render(&spec, &helper, &spec_path, which).map(|family| (which, family)))
+            .map(|which| {
+                Family::render(&spec, &helper, &spec_path, which).map(|family| (which, family))
+            })
             .collect::<Result<Vec<_>, _>>()?;
         for (which, family) in rendered {
             let directory = out.join("lib/systemd").join(which.to_string());

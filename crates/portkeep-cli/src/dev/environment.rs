@@ -7,17 +7,37 @@ use anyhow::Context;
 
 /// Variables that speak of `portkeep dev` itself, not of the app.
 const OWN: [&str; 15] = [
-    "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "LISTEN_FDS_FIRST_FD", "NOTIFY_SOCKET", "WATCHDOG_USEC",
-    "WATCHDOG_PID", "MAINPID", "MANAGERPID", "INVOCATION_ID", "JOURNAL_STREAM", "OUT_DIR", "SYSTEMD_EXEC_PID", "_",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "LISTEN_FDS_FIRST_FD",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "MAINPID",
+    "MANAGERPID",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "OUT_DIR",
+    "SYSTEMD_EXEC_PID",
+    "_",
     "OLDPWD",
 ];
 /// What `cargo run` sets for the program it runs, which is us.
-const OF_CARGO_RUN: [&str; 5] = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+const OF_CARGO_RUN: [&str; 5] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_",
+    "CARGO_PRIMARY_",
+];
 
 /// This process's environment less what is its own, and `.env` in `directory` for what it does not set.
 pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let is_own = |name: &str| {
-        OWN.contains(&name) || name.starts_with("PORTKEEP_") || OF_CARGO_RUN.iter().any(|prefix| name.starts_with(prefix))
+        OWN.contains(&name)
+            || name.starts_with("PORTKEEP_")
+            || OF_CARGO_RUN.iter().any(|prefix| name.starts_with(prefix))
     };
     let mut environment = BTreeMap::new();
     let dotenv = directory.join(".env");
@@ -29,7 +49,8 @@ pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String
         }
     }
     // What is not UTF-8 cannot be written to the file that systemd reads.
-    let own = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let own = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     environment.extend(own.filter(|(name, _)| !is_own(name) && is_variable_name(name)));
     Ok(environment)
 }
@@ -38,5 +59,7 @@ pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String
 fn is_variable_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|first: char| first.is_ascii_digit())
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }

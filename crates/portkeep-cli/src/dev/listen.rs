@@ -15,12 +15,15 @@ pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
         .iter()
         .map(|word| {
             let (name, address) = match word.split_once('=') {
-                Some((name, address)) => {
-                    (name.parse::<SocketName>().map_err(|error| usage(format!("--listen {word}: {error}")))?, address)
-                }
+                Some((name, address)) => (
+                    name.parse::<SocketName>()
+                        .map_err(|error| usage(format!("--listen {word}: {error}")))?,
+                    address,
+                ),
                 None => (SocketName::http(), word.as_str()),
             };
-            let address = Address::stream(address).map_err(|error| usage(format!("--listen {word}: {error}")))?;
+            let address = Address::stream(address)
+                .map_err(|error| usage(format!("--listen {word}: {error}")))?;
             Ok(Listen::new(name, address))
         })
         .collect()
@@ -48,7 +51,9 @@ fn loopback(address: SocketAddr) -> SocketAddr {
         ip if ip.is_loopback() => address,
         IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         // `[::]` takes IPv4 too, and people type 127.0.0.1.
-        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        IpAddr::V6(ip) if ip.is_unspecified() => {
+            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
+        }
         IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
     }
 }
@@ -59,7 +64,12 @@ mod tests {
 
     #[test]
     fn a_spec_that_listens_on_the_network_is_kept_to_this_machine() {
-        let mut listen = parse(&["0.0.0.0:80".into(), "b=[::]:81".into(), "c=127.0.0.2:82".into()]).unwrap();
+        let mut listen = parse(&[
+            "0.0.0.0:80".into(),
+            "b=[::]:81".into(),
+            "c=127.0.0.2:82".into(),
+        ])
+        .unwrap();
         assert_eq!(keep_to_loopback(&mut listen).len(), 2);
         let addresses: Vec<_> = listen.iter().map(|one| one.address.to_string()).collect();
         assert_eq!(addresses, ["127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:82"]);

@@ -18,7 +18,13 @@ impl DevLock {
         let path = run_directory.join("dev.lock");
         let fail = || format!("cannot open {}", path.display());
         fs::create_dir_all(run_directory).with_context(fail)?;
-        let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path).with_context(fail)?;
+        let mut file = File::options()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path)
+            .with_context(fail)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

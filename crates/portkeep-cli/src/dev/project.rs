@@ -46,16 +46,28 @@ impl Project {
     pub(crate) fn find(args: &Args) -> anyhow::Result<Self> {
         let given = &args.project;
         let directory = std::fs::canonicalize(given).map_err(|error| {
-            usage(format!("cannot open the project {}: {error}; name a directory with --project DIR", given.display()))
+            usage(format!(
+                "cannot open the project {}: {error}; name a directory with --project DIR",
+                given.display()
+            ))
         })?;
         if !directory.is_dir() {
-            return Err(usage(format!("the project {} is not a directory", given.display())));
+            return Err(usage(format!(
+                "the project {} is not a directory",
+                given.display()
+            )));
         }
         if let Err(error) = std::fs::read_dir(&directory) {
-            return Err(usage(format!("cannot read the project {}: {error}", given.display())));
+            return Err(usage(format!(
+                "cannot read the project {}: {error}",
+                given.display()
+            )));
         }
         let own_spec = directory.join(contract::SPEC_FILE);
-        let own_spec = own_spec.exists().then(|| locate::read_spec(&own_spec)).transpose()?;
+        let own_spec = own_spec
+            .exists()
+            .then(|| locate::read_spec(&own_spec))
+            .transpose()?;
         let is_cargo = directory.join("Cargo.toml").exists();
         let mut project = match (own_spec, is_cargo) {
             (None, false) => {
@@ -64,9 +76,7 @@ impl Project {
                     directory.display()
                 )));
             }
-            (Some(spec), _) if !spec.build.is_empty() || !is_cargo => {
-                Self::custom(directory, spec)
-            }
+            (Some(spec), _) if !spec.build.is_empty() || !is_cargo => Self::custom(directory, spec),
             (own_spec, _) => Self::cargo(directory, own_spec, args)?,
         };
         project.apply(args)?;
@@ -75,29 +85,54 @@ impl Project {
     }
 
     fn custom(directory: PathBuf, spec: Spec) -> Self {
-        let build = if spec.build.is_empty() { BuildCommand::None } else { BuildCommand::Custom(spec.build.clone()) };
+        let build = if spec.build.is_empty() {
+            BuildCommand::None
+        } else {
+            BuildCommand::Custom(spec.build.clone())
+        };
         // The usual places of output, also where no .gitignore names them.
         let mut outputs = vec![directory.join("target")];
         outputs.extend(spec.exec.first().map(PathBuf::from));
         outputs.extend(spec.watch.clone());
         let sources = vec![directory.clone()];
-        Self { directory, spec, build, has_own_exec: true, sources, outputs, notices: Vec::new() }
+        Self {
+            directory,
+            spec,
+            build,
+            has_own_exec: true,
+            sources,
+            outputs,
+            notices: Vec::new(),
+        }
     }
 
     fn cargo(directory: PathBuf, own_spec: Option<Spec>, args: &Args) -> anyhow::Result<Self> {
         let manifest = directory.join("Cargo.toml");
-        let metadata = MetadataCommand::new().manifest_path(&manifest).no_deps().exec().map_err(|error| {
-            let said = match error {
-                cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
-                other => other.to_string(),
-            };
-            usage(format!("cargo cannot read {}:\n{said}", manifest.display()))
-        })?;
+        let metadata = MetadataCommand::new()
+            .manifest_path(&manifest)
+            .no_deps()
+            .exec()
+            .map_err(|error| {
+                let said = match error {
+                    cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
+                    other => other.to_string(),
+                };
+                usage(format!("cargo cannot read {}:\n{said}", manifest.display()))
+            })?;
         let (package, binary) = binary(&metadata, &manifest, args.bin.as_deref())?;
-        let mut words = vec!["--package".to_owned(), package.name.to_string(), "--bin".to_owned(), binary.clone()];
+        let mut words = vec![
+            "--package".to_owned(),
+            package.name.to_string(),
+            "--bin".to_owned(),
+            binary.clone(),
+        ];
         words.extend(["--manifest-path".to_owned(), manifest.display().to_string()]);
         words.extend(args.release.then(|| "--release".to_owned()));
-        words.extend(args.features.iter().flat_map(|features| ["--features".to_owned(), features.clone()]));
+        words.extend(
+            args.features
+                .iter()
+                .flat_map(|features| ["--features".to_owned(), features.clone()]),
+        );
         let has_own_exec = own_spec.is_some();
         let spec = match own_spec {
             Some(spec) => spec,
@@ -118,7 +153,9 @@ impl Project {
     fn apply(&mut self, args: &Args) -> anyhow::Result<()> {
         if args.listen.is_empty() {
             for (asked, local) in listen::keep_to_loopback(&mut self.spec.listen) {
-                self.notices.push(format!("{asked} is kept to {local} in development (--listen {asked} opens it)"));
+                self.notices.push(format!(
+                    "{asked} is kept to {local} in development (--listen {asked} opens it)"
+                ));
             }
         } else {
             self.spec.listen = listen::parse(&args.listen)?;
@@ -138,8 +175,11 @@ fn binary<'a>(
     manifest: &Path,
     named: Option<&str>,
 ) -> anyhow::Result<(&'a Package, String)> {
-    let of_this_manifest: Vec<_> =
-        metadata.packages.iter().filter(|package| package.manifest_path == manifest).collect();
+    let of_this_manifest: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.manifest_path == manifest)
+        .collect();
     // A virtual workspace has no package of its own: then any member will do.
     let members: Vec<_> = if of_this_manifest.is_empty() {
         metadata.workspace_default_packages()
@@ -154,12 +194,22 @@ fn binary<'a>(
     }
     if let Some(named) = named {
         let names: Vec<_> = found.iter().map(|(_, name)| name.clone()).collect();
-        return found.into_iter().find(|(_, name)| name == named).ok_or_else(|| {
-            usage(format!("{} has no binary `{named}`; it has: {}", manifest.display(), list(&names)))
-        });
+        return found
+            .into_iter()
+            .find(|(_, name)| name == named)
+            .ok_or_else(|| {
+                usage(format!(
+                    "{} has no binary `{named}`; it has: {}",
+                    manifest.display(),
+                    list(&names)
+                ))
+            });
     }
     // `default-run` is how a package says which one `cargo run` means.
-    if let Some(one) = found.iter().find(|(package, name)| package.default_run.as_deref() == Some(name)) {
+    if let Some(one) = found
+        .iter()
+        .find(|(package, name)| package.default_run.as_deref() == Some(name))
+    {
         return Ok(one.clone());
     }
     match found.len() {
@@ -170,13 +220,21 @@ fn binary<'a>(
         1 => Ok(found.remove(0)),
         _ => {
             let names: Vec<_> = found.iter().map(|(_, name)| name.clone()).collect();
-            Err(usage(format!("{} has several binaries: {}; choose one with --bin NAME", manifest.display(), list(&names))))
+            Err(usage(format!(
+                "{} has several binaries: {}; choose one with --bin NAME",
+                manifest.display(),
+                list(&names)
+            )))
         }
     }
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// A spec from `[package.metadata.portkeep]`, with the binary's name and the usual port where it says nothing.
@@ -184,13 +242,29 @@ fn from_manifest(package: &Package, binary: &str) -> anyhow::Result<Spec> {
     let mut fields = match package.metadata.get("portkeep") {
         None => serde_json::Map::new(),
         Some(serde_json::Value::Object(fields)) => fields.clone(),
-        Some(_) => return Err(usage("[package.metadata.portkeep] in Cargo.toml must be a table")),
+        Some(_) => {
+            return Err(usage(
+                "[package.metadata.portkeep] in Cargo.toml must be a table",
+            ));
+        }
     };
-    fields.entry("name").or_insert_with(|| app_name(binary).into());
-    fields.entry("exec").or_insert_with(|| serde_json::json!([binary]));
-    fields.entry("listen").or_insert_with(|| serde_json::json!([{ "stream": listen::DEFAULT }]));
-    let base = package.manifest_path.parent().ok_or_else(|| anyhow!("a manifest without a directory"))?;
-    Ok(Spec::from_json(&serde_json::Value::Object(fields).to_string())?.resolve(base.as_std_path()))
+    fields
+        .entry("name")
+        .or_insert_with(|| app_name(binary).into());
+    fields
+        .entry("exec")
+        .or_insert_with(|| serde_json::json!([binary]));
+    fields
+        .entry("listen")
+        .or_insert_with(|| serde_json::json!([{ "stream": listen::DEFAULT }]));
+    let base = package
+        .manifest_path
+        .parent()
+        .ok_or_else(|| anyhow!("a manifest without a directory"))?;
+    Ok(
+        Spec::from_json(&serde_json::Value::Object(fields).to_string())?
+            .resolve(base.as_std_path()),
+    )
 }
 
 /// Cargo allows names that units of ours do not.
@@ -198,23 +272,46 @@ fn app_name(binary: &str) -> String {
     let name: String = binary
         .to_ascii_lowercase()
         .chars()
-        .map(|letter| if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' })
+        .map(|letter| {
+            if letter.is_ascii_lowercase() || letter.is_ascii_digit() {
+                letter
+            } else {
+                '-'
+            }
+        })
         .collect();
     let name = name.trim_matches('-');
-    if name.starts_with(|first: char| first.is_ascii_lowercase()) { name.to_owned() } else { format!("app-{name}") }
+    if name.starts_with(|first: char| first.is_ascii_lowercase()) {
+        name.to_owned()
+    } else {
+        format!("app-{name}")
+    }
 }
 
 /// The directories of the package and of all packages that it depends on by path, without asking any registry.
 fn sources(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
     let mut seen = BTreeSet::new();
-    let mut pending: Vec<PathBuf> = package.manifest_path.parent().map(|path| path.as_std_path().to_owned()).into_iter().collect();
+    let mut pending: Vec<PathBuf> = package
+        .manifest_path
+        .parent()
+        .map(|path| path.as_std_path().to_owned())
+        .into_iter()
+        .collect();
     while let Some(directory) = pending.pop() {
         if !seen.insert(directory.clone()) {
             continue;
         }
-        let of = |package: &&Package| package.manifest_path.parent().is_some_and(|path| path == directory);
+        let of = |package: &&Package| {
+            package
+                .manifest_path
+                .parent()
+                .is_some_and(|path| path == directory)
+        };
         if let Some(package) = metadata.packages.iter().find(of) {
-            let paths = package.dependencies.iter().filter_map(|dependency| dependency.path.as_ref());
+            let paths = package
+                .dependencies
+                .iter()
+                .filter_map(|dependency| dependency.path.as_ref());
             pending.extend(paths.map(|path| path.as_std_path().to_owned()));
         }
     }
@@ -224,7 +321,9 @@ fn sources(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
 /// What the listeners of a spec are for people: a URL where a browser can open it.
 pub(crate) fn url(listen: &Listen) -> String {
     match (&listen.address, listen.protocol) {
-        (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => format!("http://{address}"),
+        (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => {
+            format!("http://{address}")
+        }
         (address, _) => address.to_string(),
     }
 }

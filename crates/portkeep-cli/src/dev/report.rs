@@ -24,7 +24,10 @@ const BAD: Style = AnsiColor::Red.on_default().bold();
 
 impl Report {
     pub(crate) fn new(name: AppName) -> Self {
-        Self { name, shown: Cell::new(None) }
+        Self {
+            name,
+            shown: Cell::new(None),
+        }
     }
 
     pub(crate) fn line(&self, text: &str) {
@@ -36,7 +39,11 @@ impl Report {
             self.line(notice);
         }
         for listen in &session.spec().listen {
-            self.line(&format!("{GOOD}{}{GOOD:#} is open; {}", url(listen), session.who_holds()));
+            self.line(&format!(
+                "{GOOD}{}{GOOD:#} is open; {}",
+                url(listen),
+                session.who_holds()
+            ));
         }
     }
 
@@ -56,7 +63,10 @@ impl Report {
             Some(generation) => format!("generation {generation} serves on"),
             None => "nothing serves yet, connections wait".to_owned(),
         };
-        self.line(&format!("{BAD}the build failed{BAD:#} after {}; {meanwhile}", seconds(took)));
+        self.line(&format!(
+            "{BAD}the build failed{BAD:#} after {}; {meanwhile}",
+            seconds(took)
+        ));
     }
 
     /// Tells how a handover ended. True if the app serves what was built.
@@ -67,25 +77,36 @@ impl Report {
                 self.shown.set(record.generation);
                 match &record.reason {
                     None => {
-                        let (ready, all) = (record.steps.start_milliseconds, record.steps.total_milliseconds);
+                        let (ready, all) = (
+                            record.steps.start_milliseconds,
+                            record.steps.total_milliseconds,
+                        );
                         self.line(&format!(
                             "{GOOD}generation {generation} serves{GOOD:#}, READY in {ready:.0} ms, handed over in {all:.0} ms"
                         ));
                         true
                     }
                     Some(reason) => {
-                        self.line(&format!("{BAD}the new version did not start{BAD:#}: {reason}"));
-                        self.line(&format!("generation {generation} serves the last good version"));
+                        self.line(&format!(
+                            "{BAD}the new version did not start{BAD:#}: {reason}"
+                        ));
+                        self.line(&format!(
+                            "generation {generation} serves the last good version"
+                        ));
                         false
                     }
                 }
             }
             Ok(Outcome::Unchanged(generation)) => {
-                self.line(&format!("nothing changed, generation {generation} serves on"));
+                self.line(&format!(
+                    "nothing changed, generation {generation} serves on"
+                ));
                 true
             }
             Ok(Outcome::KnownBad(digest)) => {
-                self.line(&format!("{BAD}release {digest} failed before{BAD:#} and did not change"));
+                self.line(&format!(
+                    "{BAD}release {digest} failed before{BAD:#} and did not change"
+                ));
                 false
             }
             Ok(other) => {
@@ -93,7 +114,9 @@ impl Report {
                 true
             }
             Err(error) => {
-                self.line(&format!("{BAD}the new version did not take over{BAD:#}: {error}"));
+                self.line(&format!(
+                    "{BAD}the new version did not take over{BAD:#}: {error}"
+                ));
                 false
             }
         }
@@ -101,10 +124,14 @@ impl Report {
 
     pub(crate) fn session_event(&self, event: &Event) {
         match event {
-            Event::Line(generation, line) => anstream::println!("{DIM}{generation:>4} |{DIM:#} {line}"),
+            Event::Line(generation, line) => {
+                anstream::println!("{DIM}{generation:>4} |{DIM:#} {line}");
+            }
             Event::Note(text) => self.line(text),
             Event::Gone(generation, why) => {
-                self.line(&format!("{BAD}generation {generation} is gone{BAD:#}: {why}"));
+                self.line(&format!(
+                    "{BAD}generation {generation} is gone{BAD:#}: {why}"
+                ));
             }
             Event::Recorded(record) if record.generation > self.shown.get() => {
                 self.handed_over(Ok(Outcome::HandedOver(record.clone())));

@@ -69,9 +69,16 @@ impl Session {
             return Self::local(project, args, events, "--backend local".to_owned());
         }
         match Manager::connect(Which::User).await {
-            Ok(manager) => Ok(Self::Units(units::UnitSession::open(project, manager, events).await?)),
+            Ok(manager) => Ok(Self::Units(
+                units::UnitSession::open(project, manager, events).await?,
+            )),
             Err(error) if args.backend == BackendName::Systemd => Err(error.into()),
-            Err(_) => Self::local(project, args, events, "no systemd user manager is reachable".to_owned()),
+            Err(_) => Self::local(
+                project,
+                args,
+                events,
+                "no systemd user manager is reachable".to_owned(),
+            ),
         }
     }
 
@@ -82,9 +89,13 @@ impl Session {
         why: String,
     ) -> anyhow::Result<Self> {
         if args.detach {
-            return Err(usage(format!("--detach needs a systemd user manager that runs on without us ({why})")));
+            return Err(usage(format!(
+                "--detach needs a systemd user manager that runs on without us ({why})"
+            )));
         }
-        Ok(Self::Local(local::LocalSession::open(project, events, why)?))
+        Ok(Self::Local(local::LocalSession::open(
+            project, events, why,
+        )?))
     }
 
     pub(crate) fn name(&self) -> &AppName {

@@ -33,7 +33,13 @@ impl Sources {
         })
         .context("cannot watch files")?;
         let outputs = project.outputs.clone();
-        let mut sources = Self { watcher, events, outputs, watched: HashSet::new(), files: HashSet::new() };
+        let mut sources = Self {
+            watcher,
+            events,
+            outputs,
+            watched: HashSet::new(),
+            files: HashSet::new(),
+        };
         for directory in &project.sources {
             sources.add(directory)?;
         }
@@ -43,11 +49,16 @@ impl Sources {
     /// Waits for a change, and answers the first path that changed.
     pub(crate) async fn changed(&mut self) -> String {
         loop {
-            let Some(event) = self.events.recv().await else { return std::future::pending().await };
-            let Some(path) = self.relevant(&event) else { continue };
+            let Some(event) = self.events.recv().await else {
+                return std::future::pending().await;
+            };
+            let Some(path) = self.relevant(&event) else {
+                continue;
+            };
             // The rest of the burst belongs to this change.
             let deadline = tokio::time::Instant::now() + BURST;
-            while let Ok(Some(event)) = tokio::time::timeout_at(deadline, self.events.recv()).await {
+            while let Ok(Some(event)) = tokio::time::timeout_at(deadline, self.events.recv()).await
+            {
                 self.relevant(&event);
             }
             return self.relative(&path);
@@ -56,7 +67,10 @@ impl Sources {
 
     fn relative(&self, path: &Path) -> String {
         let here = std::env::current_dir().unwrap_or_default();
-        path.strip_prefix(&here).unwrap_or(path).display().to_string()
+        path.strip_prefix(&here)
+            .unwrap_or(path)
+            .display()
+            .to_string()
     }
 
     /// The path that makes an event count.
@@ -88,7 +102,10 @@ impl Sources {
         if !path.exists() {
             return self.files.remove(path);
         }
-        let counts = path.parent().is_some_and(|parent| self.watched.contains(parent)) && is_listed(path);
+        let counts = path
+            .parent()
+            .is_some_and(|parent| self.watched.contains(parent))
+            && is_listed(path);
         if counts {
             self.files.insert(path.to_owned());
         }
@@ -116,8 +133,13 @@ impl Sources {
 /// Whether git would see `path`, whose directory it does see. The walker knows all the rules of ignoring; asked for one
 /// directory, it is quick.
 fn is_listed(path: &Path) -> bool {
-    path.parent()
-        .is_some_and(|parent| walker(parent, &[]).max_depth(Some(1)).build().flatten().any(|entry| entry.path() == path))
+    path.parent().is_some_and(|parent| {
+        walker(parent, &[])
+            .max_depth(Some(1))
+            .build()
+            .flatten()
+            .any(|entry| entry.path() == path)
+    })
 }
 
 /// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
@@ -125,9 +147,12 @@ fn is_listed(path: &Path) -> bool {
 fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
     let mut walker = WalkBuilder::new(directory);
     let outputs = outputs.to_vec();
-    walker.hidden(false).require_git(false).filter_entry(move |entry| {
-        entry.file_name() != ".git" && !outputs.iter().any(|output| entry.path() == output)
-    });
+    walker
+        .hidden(false)
+        .require_git(false)
+        .filter_entry(move |entry| {
+            entry.file_name() != ".git" && !outputs.iter().any(|output| entry.path() == output)
+        });
     walker
 }
 
@@ -140,8 +165,18 @@ mod tests {
     fn project(directory: &Path) -> Sources {
         let (_, events) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(|_| {}).unwrap();
-        let (outputs, watched, files) = (vec![directory.join("target")], HashSet::new(), HashSet::new());
-        let mut sources = Sources { watcher, events, outputs, watched, files };
+        let (outputs, watched, files) = (
+            vec![directory.join("target")],
+            HashSet::new(),
+            HashSet::new(),
+        );
+        let mut sources = Sources {
+            watcher,
+            events,
+            outputs,
+            watched,
+            files,
+        };
         sources.add(directory).unwrap();
         sources
     }

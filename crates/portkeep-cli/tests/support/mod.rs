@@ -30,8 +30,12 @@ impl Home {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portkeep"));
         command.args(arguments).current_dir(self.path());
-        command.env("HOME", self.path()).env("XDG_RUNTIME_DIR", self.path().join("runtime"));
-        command.env_remove("DBUS_SESSION_BUS_ADDRESS").env_remove("MANAGERPID");
+        command
+            .env("HOME", self.path())
+            .env("XDG_RUNTIME_DIR", self.path().join("runtime"));
+        command
+            .env_remove("DBUS_SESSION_BUS_ADDRESS")
+            .env_remove("MANAGERPID");
         command
     }
 
@@ -43,7 +47,13 @@ impl Home {
     /// No state, no units, no files at run time.
     #[track_caller]
     pub(crate) fn expect_untouched(&self) {
-        for left in [".local", ".config", "runtime/portkeep", "runtime/portkeep-local", "runtime/systemd"] {
+        for left in [
+            ".local",
+            ".config",
+            "runtime/portkeep",
+            "runtime/portkeep-local",
+            "runtime/systemd",
+        ] {
             assert!(!self.path().join(left).exists(), "{left} was left behind");
         }
     }
@@ -55,7 +65,11 @@ impl Run {
     /// Exit code, and words that what was said must contain.
     #[track_caller]
     pub(crate) fn expect(&self, code: i32, said: &[&str]) {
-        let text = format!("{}{}", String::from_utf8_lossy(&self.0.stdout), String::from_utf8_lossy(&self.0.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&self.0.stdout),
+            String::from_utf8_lossy(&self.0.stderr)
+        );
         assert_eq!(self.0.status.code(), Some(code), "{text}");
         for words in said {
             assert!(text.contains(words), "`{words}` is missing in:\n{text}");

@@ -73,15 +73,32 @@ impl Local {
     ///
     /// Generations that a killed predecessor left behind are ended first.
     #[must_use]
-    pub fn new(store: Store, spec: Spec, sockets: Sockets, events: mpsc::UnboundedSender<LocalEvent>) -> Self {
+    pub fn new(
+        store: Store,
+        spec: Spec,
+        sockets: Sockets,
+        events: mpsc::UnboundedSender<LocalEvent>,
+    ) -> Self {
         let children = Mutex::new(BTreeMap::new());
-        Self { shared: Arc::new(Shared { store, spec: Mutex::new(spec), sockets, children, events }) }
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                spec: Mutex::new(spec),
+                sockets,
+                children,
+                events,
+            }),
+        }
     }
 
     /// Ends what a predecessor that was killed left running, and answers which generations that were.
     #[must_use]
     pub fn end_orphans(store: &Store) -> Vec<Generation> {
-        store.generations().into_iter().filter(|generation| orphan::end(store, *generation)).collect()
+        store
+            .generations()
+            .into_iter()
+            .filter(|generation| orphan::end(store, *generation))
+            .collect()
     }
 
     /// Ends every generation: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when all are gone.
@@ -108,10 +125,20 @@ impl Local {
     }
 
     fn with_children<T>(&self, look: impl FnOnce(&mut BTreeMap<Generation, Supervised>) -> T) -> T {
-        look(&mut self.shared.children.lock().unwrap_or_else(PoisonError::into_inner))
+        look(
+            &mut self
+                .shared
+                .children
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
-    async fn order(&self, generation: Generation, order: Order) -> Option<watch::Receiver<Option<Phase>>> {
+    async fn order(
+        &self,
+        generation: Generation,
+        order: Order,
+    ) -> Option<watch::Receiver<Option<Phase>>> {
         self.with_children(|children| {
             let child = children.get(&generation)?;
             let _ = child.orders.send(order);
@@ -122,7 +149,10 @@ impl Local {
 
 impl Shared {
     fn spec(&self) -> Spec {
-        self.spec.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.spec
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn tell(&self, event: LocalEvent) {
@@ -144,9 +174,15 @@ impl Backend for Local {
             children.retain(|_, child| child.phase.borrow().is_some());
             children.insert(generation, Supervised { orders, phase });
         });
-        let supervisor = supervise::Supervisor::new(self.shared.clone(), generation, phase_sender, inbox, ready);
+        let supervisor =
+            supervise::Supervisor::new(self.shared.clone(), generation, phase_sender, inbox, ready);
         tokio::spawn(supervisor.run());
-        answer.await.map_err(|error| BackendError::new(format!("the supervisor of generation {generation} died"), error))
+        answer.await.map_err(|error| {
+            BackendError::new(
+                format!("the supervisor of generation {generation} died"),
+                error,
+            )
+        })
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
@@ -165,7 +201,10 @@ impl Backend for Local {
         Ok(self.with_children(|children| {
             let running = children.iter().filter_map(|(generation, child)| {
                 let phase = (*child.phase.borrow())?;
-                Some(Running { generation: *generation, phase })
+                Some(Running {
+                    generation: *generation,
+                    phase,
+                })
             });
             running.collect()
         }))

@@ -36,7 +36,11 @@ impl Systemd {
     #[must_use]
     pub fn new(manager: Manager, store: Store) -> Self {
         let name = store.name().clone();
-        Self { manager, store, name }
+        Self {
+            manager,
+            store,
+            name,
+        }
     }
 
     /// The manager.
@@ -62,7 +66,12 @@ impl Systemd {
     }
 
     /// Why the start job failed: what the settle step saw, which knows more than the job's result.
-    async fn why(&self, generation: Generation, ends_before: usize, job: &JobResult) -> StartFailure {
+    async fn why(
+        &self,
+        generation: Generation,
+        ends_before: usize,
+        job: &JobResult,
+    ) -> StartFailure {
         let unit = self.unit(generation);
         let end = self.store.ends(generation).into_iter().nth(ends_before);
         let reason = match end {
@@ -74,7 +83,10 @@ impl Systemd {
                 _ => format!("the start job of {unit} ended with `{job}`"),
             },
         };
-        StartFailure { reason, log: journal::last_lines(self.which(), &unit).await }
+        StartFailure {
+            reason,
+            log: journal::last_lines(self.which(), &unit).await,
+        }
     }
 }
 
@@ -89,7 +101,10 @@ impl Backend for Systemd {
         let started = timeout_at(deadline.into(), self.manager.start(&unit)).await;
         let Ok(job) = started else {
             let reason = format!("the manager did not finish the start of {unit} in time");
-            return Ok(Err(StartFailure { reason, log: journal::last_lines(self.which(), &unit).await }));
+            return Ok(Err(StartFailure {
+                reason,
+                log: journal::last_lines(self.which(), &unit).await,
+            }));
         };
         let job = job.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))?;
         if job != JobResult::Done {
@@ -97,7 +112,9 @@ impl Backend for Systemd {
         }
         // A condition that says no ends the job with `done` and the unit inactive.
         let state = self.manager.state(&unit).await;
-        let state = state.map_err(|error| BackendError::new(format!("cannot ask for the state of {unit}"), error))?;
+        let state = state.map_err(|error| {
+            BackendError::new(format!("cannot ask for the state of {unit}"), error)
+        })?;
         if state.is_active() {
             return Ok(Ok(()));
         }
@@ -123,7 +140,8 @@ impl Backend for Systemd {
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
         let pattern = unit_names::generation_pattern(&self.name);
         let units = self.manager.list(&pattern).await;
-        let units = units.map_err(|error| BackendError::new(format!("cannot list {pattern}"), error))?;
+        let units =
+            units.map_err(|error| BackendError::new(format!("cannot list {pattern}"), error))?;
         let mut running: Vec<_> = units
             .into_iter()
             .filter_map(|(unit, state)| {

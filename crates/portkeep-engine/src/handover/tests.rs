@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::generation::Running;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -11,15 +12,26 @@ fn digest(name: &str) -> Digest {
 }
 
 fn good(name: &str) -> Event {
-    Event::Taken(Candidate { digest: digest(name), bad: false, failed_while_waiting: None })
+    Event::Taken(Candidate {
+        digest: digest(name),
+        bad: false,
+        failed_while_waiting: None,
+    })
 }
 
 fn bad(name: &str) -> Event {
-    Event::Taken(Candidate { digest: digest(name), bad: true, failed_while_waiting: None })
+    Event::Taken(Candidate {
+        digest: digest(name),
+        bad: true,
+        failed_while_waiting: None,
+    })
 }
 
 fn alive(generation: u64, phase: Phase) -> Running {
-    Running { generation: Generation(generation), phase }
+    Running {
+        generation: Generation(generation),
+        phase,
+    }
 }
 
 /// Generation 4 serves release `old`; 5 is the next number.
@@ -34,7 +46,12 @@ fn serving() -> Survey {
 
 /// Nothing runs.
 fn nothing(last_good: Option<&str>) -> Survey {
-    Survey { current: None, running: Vec::new(), next: Generation(5), last_good: last_good.map(digest) }
+    Survey {
+        current: None,
+        running: Vec::new(),
+        next: Generation(5),
+        last_good: last_good.map(digest),
+    }
 }
 
 /// A machine that has surveyed and asks for the release.
@@ -56,30 +73,57 @@ fn now() -> Instant {
 }
 
 fn start(generation: u64, source: Source) -> Action {
-    Action::Start { generation: Generation(generation), source, deadline: now() + TIMEOUT }
+    Action::Start {
+        generation: Generation(generation),
+        source,
+        deadline: now() + TIMEOUT,
+    }
 }
 
 fn finish_failed(generation: u64, reason: &str) -> Action {
-    Action::Finish(Ending::Failed { generation: Some(Generation(generation)), reason: reason.to_owned() })
+    Action::Finish(Ending::Failed {
+        generation: Some(Generation(generation)),
+        reason: reason.to_owned(),
+    })
 }
 
 #[test]
 fn a_new_release_takes_over_only_when_ready() {
     let mut machine = surveyed(Purpose::Reload, serving());
     assert_eq!(step(&mut machine, good("new")), start(5, Source::Taken));
-    assert_eq!(step(&mut machine, Event::Ready), Action::Switch(Generation(5)));
-    assert_eq!(step(&mut machine, Event::Switched), Action::Drain(vec![Generation(4)]));
-    let ending = Ending::HandedOver { generation: Generation(5), source: Source::Taken, instead: None };
-    assert_eq!(step(&mut machine, Event::DrainAsked), Action::Finish(ending));
+    assert_eq!(
+        step(&mut machine, Event::Ready),
+        Action::Switch(Generation(5))
+    );
+    assert_eq!(
+        step(&mut machine, Event::Switched),
+        Action::Drain(vec![Generation(4)])
+    );
+    let ending = Ending::HandedOver {
+        generation: Generation(5),
+        source: Source::Taken,
+        instead: None,
+    };
+    assert_eq!(
+        step(&mut machine, Event::DrainAsked),
+        Action::Finish(ending)
+    );
 }
 
 #[test]
 fn one_that_fails_is_abandoned_and_the_current_one_is_not_touched() {
     let mut machine = surveyed(Purpose::Reload, serving());
     let _ = step(&mut machine, good("new"));
-    let abandon = Action::Abandon { generation: Generation(5), digest: digest("new"), reason: "why".to_owned() };
+    let abandon = Action::Abandon {
+        generation: Generation(5),
+        digest: digest("new"),
+        reason: "why".to_owned(),
+    };
     assert_eq!(step(&mut machine, Event::Failed("why".to_owned())), abandon);
-    assert_eq!(step(&mut machine, Event::Abandoned), finish_failed(5, "why"));
+    assert_eq!(
+        step(&mut machine, Event::Abandoned),
+        finish_failed(5, "why")
+    );
 }
 
 #[test]
@@ -87,8 +131,14 @@ fn an_unchanged_release_is_done_but_strays_are_drained() {
     let mut survey = serving();
     survey.running.push(alive(3, Phase::Serving));
     let mut machine = surveyed(Purpose::Reload, survey);
-    assert_eq!(step(&mut machine, good("old")), Action::Drain(vec![Generation(3)]));
-    assert_eq!(step(&mut machine, Event::DrainAsked), Action::Finish(Ending::Unchanged(Generation(4))));
+    assert_eq!(
+        step(&mut machine, good("old")),
+        Action::Drain(vec![Generation(3)])
+    );
+    assert_eq!(
+        step(&mut machine, Event::DrainAsked),
+        Action::Finish(Ending::Unchanged(Generation(4)))
+    );
 }
 
 #[test]
@@ -100,9 +150,12 @@ fn force_starts_an_unchanged_release() {
 }
 
 #[test]
-fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between_crash_and_restart() {
+fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between_crash_and_restart()
+{
     let mut survey = serving();
-    survey.running.extend([alive(3, Phase::Starting), alive(2, Phase::Draining)]);
+    survey
+        .running
+        .extend([alive(3, Phase::Starting), alive(2, Phase::Draining)]);
     let mut machine = surveyed(Purpose::Reload, survey);
     let _ = step(&mut machine, good("new"));
     let _ = step(&mut machine, Event::Ready);
@@ -113,10 +166,19 @@ fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between
 #[test]
 fn a_waiting_caller_shares_the_failure_it_waited_for() {
     let mut machine = surveyed(Purpose::Reload, serving());
-    let candidate =
-        Candidate { digest: digest("new"), bad: true, failed_while_waiting: Some("it exited".to_owned()) };
-    let ending = Ending::Failed { generation: None, reason: "it exited".to_owned() };
-    assert_eq!(step(&mut machine, Event::Taken(candidate)), Action::Finish(ending));
+    let candidate = Candidate {
+        digest: digest("new"),
+        bad: true,
+        failed_while_waiting: Some("it exited".to_owned()),
+    };
+    let ending = Ending::Failed {
+        generation: None,
+        reason: "it exited".to_owned(),
+    };
+    assert_eq!(
+        step(&mut machine, Event::Taken(candidate)),
+        Action::Finish(ending)
+    );
 }
 
 #[test]
@@ -124,7 +186,10 @@ fn a_bad_release_is_tried_again_by_a_person_but_not_by_the_path_unit() {
     let mut machine = surveyed(Purpose::Reload, serving());
     assert_eq!(step(&mut machine, bad("new")), start(5, Source::Taken));
     let mut machine = surveyed(Purpose::Deploy, serving());
-    assert_eq!(step(&mut machine, bad("new")), Action::Finish(Ending::KnownBad(digest("new"))));
+    assert_eq!(
+        step(&mut machine, bad("new")),
+        Action::Finish(Ending::KnownBad(digest("new")))
+    );
 }
 
 #[test]
@@ -141,16 +206,25 @@ fn where_nothing_serves_a_failed_start_falls_back_once() {
         let mut machine = surveyed(purpose, nothing(Some("old")));
         let _ = step(&mut machine, good("new"));
         let _ = step(&mut machine, Event::Failed("it exited".to_owned()));
-        assert_eq!(step(&mut machine, Event::Abandoned), start(6, Source::LastGood));
+        assert_eq!(
+            step(&mut machine, Event::Abandoned),
+            start(6, Source::LastGood)
+        );
         let _ = step(&mut machine, Event::Failed("it exited too".to_owned()));
-        assert_eq!(step(&mut machine, Event::Abandoned), finish_failed(6, "it exited too"));
+        assert_eq!(
+            step(&mut machine, Event::Abandoned),
+            finish_failed(6, "it exited too")
+        );
     }
 }
 
 #[test]
 fn where_nothing_serves_a_missing_executable_falls_back() {
     let mut machine = surveyed(Purpose::Activate, nothing(Some("old")));
-    assert_eq!(step(&mut machine, Event::Refused("missing".to_owned())), start(5, Source::LastGood));
+    assert_eq!(
+        step(&mut machine, Event::Refused("missing".to_owned())),
+        start(5, Source::LastGood)
+    );
     let _ = step(&mut machine, Event::Ready);
     let ending = Ending::HandedOver {
         generation: Generation(5),
@@ -165,7 +239,10 @@ fn while_one_serves_a_missing_executable_changes_nothing() {
     for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
         let mut machine = surveyed(purpose, serving());
         let refused = Action::Finish(Ending::Refused("missing".to_owned()));
-        assert_eq!(step(&mut machine, Event::Refused("missing".to_owned())), refused);
+        assert_eq!(
+            step(&mut machine, Event::Refused("missing".to_owned())),
+            refused
+        );
     }
 }
 
@@ -182,5 +259,8 @@ fn a_current_one_that_is_dead_does_not_count_as_serving() {
 fn an_event_out_of_turn_is_an_error_and_no_action() {
     let mut machine = surveyed(Purpose::Reload, serving());
     assert!(machine.on_event(Event::Ready, now()).is_err());
-    assert!(machine.on_event(good("new"), now()).is_err(), "a machine that erred stays over");
+    assert!(
+        machine.on_event(good("new"), now()).is_err(),
+        "a machine that erred stays over"
+    );
 }

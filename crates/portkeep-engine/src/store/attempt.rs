@@ -22,7 +22,11 @@ pub struct FailedAttempt {
 
 impl Store {
     pub(crate) fn note_failed_attempt(&self, attempt: &FailedAttempt) -> io::Result<()> {
-        atomic_write(&self.run.join("attempt.json"), &serde_json::to_vec(attempt)?, 0o644)
+        atomic_write(
+            &self.run.join("attempt.json"),
+            &serde_json::to_vec(attempt)?,
+            0o644,
+        )
     }
 
     pub(crate) fn failed_attempt(&self) -> Option<FailedAttempt> {

@@ -37,7 +37,9 @@ impl End {
             ("watchdog", _) => "its watchdog was not fed".to_owned(),
             ("oom-kill", _) => "it ran out of memory".to_owned(),
             ("protocol", _) => "it ended without saying READY".to_owned(),
-            (_, "exited") if let Some(step) = self.failed_step() => format!("it could not be started: {step}"),
+            (_, "exited") if let Some(step) = self.failed_step() => {
+                format!("it could not be started: {step}")
+            }
             ("success", "exited") => "it exited with status 0".to_owned(),
             (_, "exited") => format!("it exited with status {}", self.status),
             (_, "killed" | "dumped") => format!("it was ended by signal {}", self.status),
@@ -69,13 +71,20 @@ impl Store {
         let path = self.generation_directory(generation).join("ends.jsonl");
         let mut line = serde_json::to_vec(end)?;
         line.push(b'\n');
-        File::options().create(true).append(true).open(path)?.write_all(&line)
+        File::options()
+            .create(true)
+            .append(true)
+            .open(path)?
+            .write_all(&line)
     }
 
     /// The ends of `generation`, oldest first.
     #[must_use]
     pub fn ends(&self, generation: Generation) -> Vec<End> {
-        let text = fs::read_to_string(self.generation_directory(generation).join("ends.jsonl")).unwrap_or_default();
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        let text = fs::read_to_string(self.generation_directory(generation).join("ends.jsonl"))
+            .unwrap_or_default();
+        text.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 }

@@ -27,15 +27,26 @@ impl Store {
     /// `ps` and the journal show.
     #[must_use]
     pub fn generation_executable(&self, generation: Generation) -> PathBuf {
-        self.generation_directory(generation).join(self.name.as_str())
+        self.generation_directory(generation)
+            .join(self.name.as_str())
     }
 
     /// Generations that have a directory, oldest first.
     #[must_use]
     pub fn generations(&self) -> Vec<Generation> {
-        let Ok(entries) = fs::read_dir(self.generations_directory()) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(self.generations_directory()) else {
+            return Vec::new();
+        };
         let mut found: Vec<_> = entries
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok().map(Generation))
+            .filter_map(|entry| {
+                entry
+                    .ok()?
+                    .file_name()
+                    .to_str()?
+                    .parse()
+                    .ok()
+                    .map(Generation)
+            })
             .collect();
         found.sort_unstable();
         found
@@ -43,8 +54,14 @@ impl Store {
 
     /// A number that no generation had.
     pub(crate) fn next_generation(&self, running: impl Iterator<Item = Generation>) -> Generation {
-        let noted = fs::read_to_string(self.counter_path()).ok().and_then(|text| text.trim().parse().ok());
-        let known = noted.map(Generation).into_iter().chain(self.generations()).chain(running);
+        let noted = fs::read_to_string(self.counter_path())
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        let known = noted
+            .map(Generation)
+            .into_iter()
+            .chain(self.generations())
+            .chain(running);
         known.max().unwrap_or(Generation(0)).next()
     }
 
@@ -56,29 +73,51 @@ impl Store {
     pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
         self.keep_release(release)?;
         // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
-        atomic_write(&self.counter_path(), generation.to_string().as_bytes(), 0o644)?;
+        atomic_write(
+            &self.counter_path(),
+            generation.to_string().as_bytes(),
+            0o644,
+        )?;
         let directory = self.generation_directory(generation);
-        fs::DirBuilder::new().recursive(true).mode(0o755).create(&directory)?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&directory)?;
         atomic_symlink(&release.executable, &self.generation_executable(generation))?;
-        let text = environment_file::render(&self.environment_of(generation, release), &release.arguments)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let text = environment_file::render(
+            &self.environment_of(generation, release),
+            &release.arguments,
+        )
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         atomic_write(&directory.join("environment"), text.as_bytes(), 0o600)?;
-        atomic_write(&directory.join("release"), release.digest.as_str().as_bytes(), 0o644)
+        atomic_write(
+            &directory.join("release"),
+            release.digest.as_str().as_bytes(),
+            0o644,
+        )
     }
 
     /// What the generation's processes see: the release's environment, and who they are.
     #[must_use]
-    pub fn environment_of(&self, generation: Generation, release: &Release) -> BTreeMap<String, String> {
+    pub fn environment_of(
+        &self,
+        generation: Generation,
+        release: &Release,
+    ) -> BTreeMap<String, String> {
         let mut environment = release.environment.clone();
         environment.insert(contract::PORTKEEP_NAME.to_owned(), self.name.to_string());
-        environment.insert(contract::PORTKEEP_GENERATION.to_owned(), generation.to_string());
+        environment.insert(
+            contract::PORTKEEP_GENERATION.to_owned(),
+            generation.to_string(),
+        );
         environment
     }
 
     /// The release that `generation` runs.
     #[must_use]
     pub fn release_of(&self, generation: Generation) -> Option<Release> {
-        let digest = fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
+        let digest =
+            fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
         self.release(&Digest(digest))
     }
 
@@ -90,7 +129,10 @@ impl Store {
     }
 
     pub(crate) fn switch(&self, generation: Generation) -> io::Result<()> {
-        atomic_symlink(&Path::new("generations").join(generation.to_string()), &self.run.join("current"))
+        atomic_symlink(
+            &Path::new("generations").join(generation.to_string()),
+            &self.run.join("current"),
+        )
     }
 
     /// Notes that no generation is current any more.
@@ -134,7 +176,11 @@ impl Store {
             let ready = self.was_ready(generation);
             ready_seen += usize::from(ready);
             if alive.contains(&generation) || (ready && ready_seen <= keep) {
-                kept_digests.extend(fs::read_to_string(directory.join("release")).ok().map(Digest));
+                kept_digests.extend(
+                    fs::read_to_string(directory.join("release"))
+                        .ok()
+                        .map(Digest),
+                );
             } else {
                 fs::remove_dir_all(directory)?;
             }
@@ -158,7 +204,11 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn set_base_environment(&self, environment: &BTreeMap<String, String>) -> io::Result<()> {
-        atomic_write(&self.run.join("environment.json"), &serde_json::to_vec(environment)?, 0o600)
+        atomic_write(
+            &self.run.join("environment.json"),
+            &serde_json::to_vec(environment)?,
+            0o600,
+        )
     }
 
     /// Notes where the spec is, for commands that are given only the app's name.

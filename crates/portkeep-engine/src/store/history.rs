@@ -62,7 +62,11 @@ impl Store {
     pub(crate) fn record(&self, record: &HandoverRecord) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        File::options().create(true).append(true).open(self.history_path())?.write_all(&line)?;
+        File::options()
+            .create(true)
+            .append(true)
+            .open(self.history_path())?
+            .write_all(&line)?;
         self.trim_history()
     }
 
@@ -74,7 +78,11 @@ impl Store {
         if lines <= 2 * KEPT {
             return Ok(());
         }
-        let kept: String = text.lines().skip(lines - KEPT).flat_map(|line| [line, "\n"]).collect();
+        let kept: String = text
+            .lines()
+            .skip(lines - KEPT)
+            .flat_map(|line| [line, "\n"])
+            .collect();
         atomic_write(&self.history_path(), kept.as_bytes(), 0o644)
     }
 
@@ -84,7 +92,10 @@ impl Store {
     /// When the file exists and cannot be read.
     pub fn history(&self) -> io::Result<Vec<HandoverRecord>> {
         match fs::read_to_string(self.history_path()) {
-            Ok(text) => Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()),
+            Ok(text) => Ok(text
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }

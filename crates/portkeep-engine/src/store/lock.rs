@@ -17,7 +17,11 @@ impl Store {
     /// # Errors
     /// When the lock file cannot be opened.
     pub fn lock(&self) -> io::Result<Lock> {
-        let file = File::options().create(true).truncate(false).write(true).open(self.run.join("lock"))?;
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.run.join("lock"))?;
         file.lock()?;
         Ok(Lock { _file: file })
     }

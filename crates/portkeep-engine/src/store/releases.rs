@@ -28,7 +28,12 @@ impl Store {
     }
 
     /// Moves a staged executable into its release's directory and answers where it is now.
-    pub(crate) fn keep_executable(&self, staged: &Path, digest: &Digest, name: &OsStr) -> io::Result<PathBuf> {
+    pub(crate) fn keep_executable(
+        &self,
+        staged: &Path,
+        digest: &Digest,
+        name: &OsStr,
+    ) -> io::Result<PathBuf> {
         let directory = self.release_directory(digest);
         fs::create_dir_all(&directory)?;
         let kept = directory.join(name);
@@ -44,16 +49,26 @@ impl Store {
     pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
         let directory = self.release_directory(&release.digest);
         fs::create_dir_all(&directory)?;
-        atomic_write(&directory.join("environment.json"), &serde_json::to_vec(&release.environment)?, 0o600)?;
-        atomic_write(&directory.join("release.json"), &serde_json::to_vec_pretty(release)?, 0o644)
+        atomic_write(
+            &directory.join("environment.json"),
+            &serde_json::to_vec(&release.environment)?,
+            0o600,
+        )?;
+        atomic_write(
+            &directory.join("release.json"),
+            &serde_json::to_vec_pretty(release)?,
+            0o644,
+        )
     }
 
     /// A kept release, with its environment.
     #[must_use]
     pub fn release(&self, digest: &Digest) -> Option<Release> {
         let directory = self.release_directory(digest);
-        let mut release: Release = serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
-        release.environment = serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
+        let mut release: Release =
+            serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
+        release.environment =
+            serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
         Some(release)
     }
 
@@ -63,7 +78,11 @@ impl Store {
     /// When the file cannot be written.
     pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
         fs::create_dir_all(self.release_directory(digest))?;
-        atomic_write(&self.release_directory(digest).join("bad"), reason.as_bytes(), 0o644)
+        atomic_write(
+            &self.release_directory(digest).join("bad"),
+            reason.as_bytes(),
+            0o644,
+        )
     }
 
     pub(crate) fn mark_good(&self, digest: &Digest) -> io::Result<()> {
@@ -83,7 +102,10 @@ impl Store {
     pub(crate) fn prune_releases(&self, kept: &[Digest]) -> io::Result<()> {
         for entry in fs::read_dir(self.releases_directory())? {
             let entry = entry?;
-            if kept.iter().any(|digest| entry.file_name() == OsStr::new(digest.as_str())) {
+            if kept
+                .iter()
+                .any(|digest| entry.file_name() == OsStr::new(digest.as_str()))
+            {
                 continue;
             }
             if entry.file_type()?.is_dir() {

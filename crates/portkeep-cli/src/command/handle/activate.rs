@@ -11,12 +11,20 @@ use portkeep_spec::AppName;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
-pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    name: &AppName,
+    spec_path: &Path,
+    asked: Timestamp,
+) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     let store = systemd.store();
     store.note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
-    let request = Request { purpose: Purpose::Activate, unchanged: Unchanged::IsDone, asked };
+    let request = Request {
+        purpose: Purpose::Activate,
+        unchanged: Unchanged::IsDone,
+        asked,
+    };
     match hand_over(&systemd, store, &spec, request).await {
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with what.

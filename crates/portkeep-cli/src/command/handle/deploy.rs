@@ -14,7 +14,11 @@ use super::reload::drop_idle_handle;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
-pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    name: &AppName,
+    spec_path: &Path,
+    asked: Timestamp,
+) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     let handle = unit_names::handle(name);
     if !systemd.manager().state(&handle).await?.is_active() {
@@ -23,7 +27,11 @@ pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> a
     systemd.store().note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
     // Not by a reload of the handle: that would cost the start of one more process.
-    let request = Request { purpose: Purpose::Deploy, unchanged: Unchanged::IsDone, asked };
+    let request = Request {
+        purpose: Purpose::Deploy,
+        unchanged: Unchanged::IsDone,
+        asked,
+    };
     match hand_over(&systemd, systemd.store(), &spec, request).await {
         Ok(outcome) => {
             anstream::println!("{}", outcome_line(name, &outcome));
@@ -39,7 +47,9 @@ pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> a
 async fn start_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<ExitCode> {
     match systemd.manager().start(handle).await? {
         JobResult::Done => Ok(ExitCode::SUCCESS),
-        other => Err(anyhow!("the start of {handle} ended with `{other}`; see `systemctl status {handle}`")),
+        other => Err(anyhow!(
+            "the start of {handle} ended with `{other}`; see `systemctl status {handle}`"
+        )),
     }
 }
 
@@ -48,7 +58,10 @@ pub(super) async fn recheck(name: &AppName, spec_path: &Path) -> anyhow::Result<
     let spec = read_spec(spec_path)?;
     if drive::has_changed(systemd.store(), &spec) {
         anstream::println!("the output changed during the last deploy: deploying again");
-        systemd.manager().start_without_waiting(&unit_names::deploy(name)).await?;
+        systemd
+            .manager()
+            .start_without_waiting(&unit_names::deploy(name))
+            .await?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -12,11 +12,19 @@ use portkeep_spec::{AppName, unit_names};
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
-pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    name: &AppName,
+    spec_path: &Path,
+    asked: Timestamp,
+) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     systemd.store().note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
-    let request = Request { purpose: Purpose::Reload, unchanged: Unchanged::IsDone, asked };
+    let request = Request {
+        purpose: Purpose::Reload,
+        unchanged: Unchanged::IsDone,
+        asked,
+    };
     match hand_over(&systemd, systemd.store(), &spec, request).await {
         Ok(outcome) => {
             anstream::println!("{}", outcome_line(name, &outcome));
@@ -34,7 +42,10 @@ pub(super) async fn run(name: &AppName, spec_path: &Path, asked: Timestamp) -> a
 pub(super) async fn drop_idle_handle(systemd: &Systemd, name: &AppName) -> anyhow::Result<()> {
     if systemd.running().await?.is_empty() {
         systemd.store().clear_current()?;
-        systemd.manager().stop_without_waiting(&unit_names::handle(name)).await?;
+        systemd
+            .manager()
+            .stop_without_waiting(&unit_names::handle(name))
+            .await?;
     }
     Ok(())
 }

@@ -13,13 +13,22 @@ use portkeep_spec::{AppName, unit_names};
 
 use crate::locate::{own_manager, place, read_spec, store, systemd};
 
-pub(super) async fn run(name: &AppName, generation: Generation, spec_path: &Path) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(
+    name: &AppName,
+    generation: Generation,
+    spec_path: &Path,
+) -> anyhow::Result<ExitCode> {
     let store = store(name, place(own_manager()))?;
     store.note_end(generation, &end_from_environment())?;
     let spec = read_spec(spec_path)?;
     let decide = || {
         let is_current = store.current() == Some(generation);
-        crash::settle(Budget::of(&spec), &store.ends(generation), is_current, Timestamp::now())
+        crash::settle(
+            Budget::of(&spec),
+            &store.ends(generation),
+            is_current,
+            Timestamp::now(),
+        )
     };
     match decide() {
         Settle::Nothing => return Ok(ExitCode::SUCCESS),
@@ -33,7 +42,10 @@ pub(super) async fn run(name: &AppName, generation: Generation, spec_path: &Path
         // It is not current any more (or never was): nothing is to start it again.
         Settle::Nothing | Settle::Abandon => {
             let systemd = systemd(own_manager(), name).await?;
-            systemd.manager().stop_without_waiting(&unit_names::generation(name, generation.0)).await?;
+            systemd
+                .manager()
+                .stop_without_waiting(&unit_names::generation(name, generation.0))
+                .await?;
             Ok(ExitCode::SUCCESS)
         }
         Settle::DropHandle { release_is_bad } => {
@@ -50,13 +62,19 @@ pub(super) async fn run(name: &AppName, generation: Generation, spec_path: &Path
 async fn lock(store: &Store) -> anyhow::Result<Lock> {
     let store = store.clone();
     let lock = tokio::task::spawn_blocking(move || store.lock()).await?;
-    Ok(lock.map_err(|source| EngineError::Store { doing: "take the lock", source })?)
+    Ok(lock.map_err(|source| EngineError::Store {
+        doing: "take the lock",
+        source,
+    })?)
 }
 
 async fn drop_handle(name: &AppName, generation: Generation) -> anyhow::Result<()> {
     let systemd = systemd(own_manager(), name).await?;
     // Cancels the restart that systemd would do next.
-    systemd.manager().stop_without_waiting(&unit_names::generation(name, generation.0)).await?;
+    systemd
+        .manager()
+        .stop_without_waiting(&unit_names::generation(name, generation.0))
+        .await?;
     let handle = unit_names::handle(name);
     let state = systemd.manager().state(&handle).await?;
     // One that is being started or stopped finds no current generation by itself; a stop would cancel that job.
@@ -72,7 +90,9 @@ fn mark_bad(store: &Store, generation: Generation) -> anyhow::Result<()> {
         || "it crashed too often".to_owned(),
         |end| format!("it crashed too often; at last {}", end.describe()),
     );
-    anstream::println!("generation {generation}: {reason}; its release is not started again by itself");
+    anstream::println!(
+        "generation {generation}: {reason}; its release is not started again by itself"
+    );
     if let Some(release) = store.release_of(generation) {
         store.mark_bad(&release.digest, &reason)?;
     }

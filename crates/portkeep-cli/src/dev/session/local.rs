@@ -47,14 +47,19 @@ impl LocalSession {
         let store = locate::store(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         for orphan in Local::end_orphans(&store) {
-            notices.push(format!("ended generation {orphan}, which a killed `portkeep dev` had left running"));
+            notices.push(format!(
+                "ended generation {orphan}, which a killed `portkeep dev` had left running"
+            ));
         }
         store.clear_current()?;
         let published = Published::prepare(project, &store, &mut spec)?;
-        let sockets = Sockets::bind(&spec.listen).map_err(|error| match holder::of(&error.address) {
-            Some(holder) => anyhow!("{} is held by {holder}; {}", error.address, holder.remedy()),
-            None => anyhow::Error::new(error),
-        })?;
+        let sockets =
+            Sockets::bind(&spec.listen).map_err(|error| match holder::of(&error.address) {
+                Some(holder) => {
+                    anyhow!("{} is held by {holder}; {}", error.address, holder.remedy())
+                }
+                None => anyhow::Error::new(error),
+            })?;
         store.set_base_environment(&environment::of_generations(&project.directory)?)?;
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
@@ -76,7 +81,17 @@ impl LocalSession {
                 }
             }
         });
-        Ok(Self { local, store, spec, published, notices, why, _output_watcher: output_watcher, control, _lock: lock })
+        Ok(Self {
+            local,
+            store,
+            spec,
+            published,
+            notices,
+            why,
+            _output_watcher: output_watcher,
+            control,
+            _lock: lock,
+        })
     }
 
     pub(super) fn spec(&self) -> &Spec {
@@ -131,8 +146,15 @@ impl LocalSession {
                 Answer::Running(running.into_iter().map(Into::into).collect())
             }
             Ask::Reload { force } => {
-                let unchanged = if force { Unchanged::IsStarted } else { Unchanged::IsDone };
-                let request = Request { unchanged, ..Request::now(Purpose::Reload) };
+                let unchanged = if force {
+                    Unchanged::IsStarted
+                } else {
+                    Unchanged::IsDone
+                };
+                let request = Request {
+                    unchanged,
+                    ..Request::now(Purpose::Reload)
+                };
                 let result = self.start(request).await;
                 let answer = match &result {
                     Ok(outcome) => Answer::Done(outcome_line(&self.spec.name, outcome)),
@@ -164,7 +186,14 @@ impl LocalSession {
         while let Ok(event) = events.try_recv() {
             report.session_event(&event);
         }
-        debug_assert!(!self.local.running().await?.iter().any(|one| one.phase == Phase::Serving));
+        debug_assert!(
+            !self
+                .local
+                .running()
+                .await?
+                .iter()
+                .any(|one| one.phase == Phase::Serving)
+        );
         super::units::forget(&self.store)
     }
 }
@@ -176,28 +205,36 @@ fn translate(event: LocalEvent) -> Event {
             Event::Note(format!("generation {generation} is started again: {why}"))
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
-        LocalEvent::Drained(generation) => Event::Note(format!("generation {generation} finished and ended")),
-        LocalEvent::Cut(generation) => {
-            Event::Note(format!("generation {generation} did not finish in time and was ended"))
+        LocalEvent::Drained(generation) => {
+            Event::Note(format!("generation {generation} finished and ended"))
         }
+        LocalEvent::Cut(generation) => Event::Note(format!(
+            "generation {generation} did not finish in time and was ended"
+        )),
         other => Event::Note(format!("{other:?}")),
     }
 }
 
 /// Watches the directory of the output: builds replace files, they seldom write into them.
-fn watch_output(output: &std::path::Path, events: mpsc::UnboundedSender<Event>) -> Option<RecommendedWatcher> {
+fn watch_output(
+    output: &std::path::Path,
+    events: mpsc::UnboundedSender<Event>,
+) -> Option<RecommendedWatcher> {
     let directory = output.parent()?.to_owned();
     std::fs::create_dir_all(&directory).ok()?;
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A finished write is an "access" in the words of inotify; to open or read is none of our business.
         let is_read = |event: &notify::Event| {
-            event.kind.is_access() && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write))
+            event.kind.is_access()
+                && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write))
         };
         if event.is_ok_and(|event| !is_read(&event)) {
             let _ = events.send(Event::Output);
         }
     })
     .ok()?;
-    watcher.watch(&directory, RecursiveMode::NonRecursive).ok()?;
+    watcher
+        .watch(&directory, RecursiveMode::NonRecursive)
+        .ok()?;
     Some(watcher)
 }

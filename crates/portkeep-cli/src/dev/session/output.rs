@@ -22,9 +22,19 @@ struct Entry {
 }
 
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.
-pub(super) fn follow(name: &AppName, events: mpsc::UnboundedSender<Event>) -> std::io::Result<Child> {
+pub(super) fn follow(
+    name: &AppName,
+    events: mpsc::UnboundedSender<Event>,
+) -> std::io::Result<Child> {
     let mut child = Command::new("journalctl")
-        .args(["--user", "--follow", "--lines=0", "--output=json", "--quiet", "_TRANSPORT=stdout"])
+        .args([
+            "--user",
+            "--follow",
+            "--lines=0",
+            "--output=json",
+            "--quiet",
+            "_TRANSPORT=stdout",
+        ])
         // By what the units call themselves: a pattern of unit names is resolved once, at the start, to units that exist.
         .arg(format!("--identifier={name}"))
         .stdin(Stdio::null())
@@ -40,9 +50,16 @@ pub(super) fn follow(name: &AppName, events: mpsc::UnboundedSender<Event>) -> st
         let Some(stdout) = stdout else { return };
         let mut lines = BufReader::new(stdout).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            let Ok(entry) = serde_json::from_str::<Entry>(&line) else { continue };
-            let Some(number) = unit_names::parse_generation(&name, &entry.unit) else { continue };
-            if events.send(Event::Line(Generation(number), text(&entry.message))).is_err() {
+            let Ok(entry) = serde_json::from_str::<Entry>(&line) else {
+                continue;
+            };
+            let Some(number) = unit_names::parse_generation(&name, &entry.unit) else {
+                continue;
+            };
+            if events
+                .send(Event::Line(Generation(number), text(&entry.message)))
+                .is_err()
+            {
                 break;
             }
         }
@@ -54,7 +71,10 @@ fn text(message: &serde_json::Value) -> String {
     match message {
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Array(bytes) => {
-            let bytes: Vec<u8> = bytes.iter().filter_map(|byte| u8::try_from(byte.as_u64()?).ok()).collect();
+            let bytes: Vec<u8> = bytes
+                .iter()
+                .filter_map(|byte| u8::try_from(byte.as_u64()?).ok())
+                .collect();
             String::from_utf8_lossy(&bytes).into_owned()
         }
         _ => String::new(),

@@ -22,13 +22,21 @@ pub(super) enum Published {
 
 impl Published {
     /// Points `spec` at what will be published.
-    pub(super) fn prepare(project: &Project, store: &Store, spec: &mut Spec) -> anyhow::Result<Self> {
+    pub(super) fn prepare(
+        project: &Project,
+        store: &Store,
+        spec: &mut Spec,
+    ) -> anyhow::Result<Self> {
         if project.has_own_exec {
             return Ok(Self::BySpec);
         }
-        let path = store.state_directory().join("build").join(spec.name.as_str());
+        let path = store
+            .state_directory()
+            .join("build")
+            .join(spec.name.as_str());
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
         }
         if let Some(first) = spec.exec.first_mut() {
             *first = path.display().to_string();
@@ -39,7 +47,9 @@ impl Published {
 
     /// Publishes by one rename, so that nobody sees a part of it.
     pub(super) fn publish(&self, executable: Option<&Path>) -> anyhow::Result<()> {
-        let Self::Here(path) = self else { return Ok(()) };
+        let Self::Here(path) = self else {
+            return Ok(());
+        };
         let executable = executable.ok_or_else(no_executable)?;
         let fail = || format!("cannot put {} at {}", executable.display(), path.display());
         let staged = path.with_extension("new");

@@ -44,9 +44,17 @@ impl UnitSession {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
         let directory = UnitDirectory::runtime()?;
-        if let Some(other) = manager.defined_elsewhere(&unit_names::handle(&spec.name), directory.path()).await? {
-            let name: AppName = format!("{}-dev", spec.name).parse().context("no other name for this app")?;
-            notices.push(format!("{other} defines {} already: the units here are called {name}", spec.name));
+        if let Some(other) = manager
+            .defined_elsewhere(&unit_names::handle(&spec.name), directory.path())
+            .await?
+        {
+            let name: AppName = format!("{}-dev", spec.name)
+                .parse()
+                .context("no other name for this app")?;
+            notices.push(format!(
+                "{other} defines {} already: the units here are called {name}",
+                spec.name
+            ));
             spec.name = name;
         }
         let store = locate::store(&spec.name, Place::User)?;
@@ -58,7 +66,16 @@ impl UnitSession {
         let journal = output::follow(&spec.name, events.clone()).ok();
         let others = others::follow(&store, events).context("cannot watch the history")?;
         let systemd = Arc::new(Systemd::new(manager, store));
-        let session = Self { systemd, spec, published, directory, notices, journal, _others: others, _lock: lock };
+        let session = Self {
+            systemd,
+            spec,
+            published,
+            directory,
+            notices,
+            journal,
+            _others: others,
+            _lock: lock,
+        };
         if let Err(error) = session.place().await {
             session.remove().await?;
             return Err(error);
@@ -101,7 +118,10 @@ impl UnitSession {
     }
 
     pub(super) fn who_holds(&self) -> String {
-        format!("held by systemd ({}, user manager)", unit_names::socket(&self.spec.name))
+        format!(
+            "held by systemd ({}, user manager)",
+            unit_names::socket(&self.spec.name)
+        )
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
@@ -110,13 +130,20 @@ impl UnitSession {
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let request = Request { unchanged: Unchanged::IsDone, ..Request::now(Purpose::Reload) };
+        let request = Request {
+            unchanged: Unchanged::IsDone,
+            ..Request::now(Purpose::Reload)
+        };
         let before = self.serves();
         self.published.publish(executable.as_deref())?;
         let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
         Ok(Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
-            let is_active = systemd.manager().state(&handle).await.is_ok_and(|state| state.is_active());
+            let is_active = systemd
+                .manager()
+                .state(&handle)
+                .await
+                .is_ok_and(|state| state.is_active());
             if !is_active {
                 start(&systemd, &handle).await?;
                 return Ok(last_handover(&systemd));
@@ -124,7 +151,11 @@ impl UnitSession {
             let outcome = hand_over(&*systemd, systemd.store(), &spec, request).await?;
             // The path unit was quicker: what it did is what was asked for.
             let done_by_path_unit = matches!(outcome, Outcome::Unchanged(now) if before.is_some_and(|before| before != now));
-            Ok(if done_by_path_unit { last_handover(&systemd) } else { outcome })
+            Ok(if done_by_path_unit {
+                last_handover(&systemd)
+            } else {
+                outcome
+            })
         }))
     }
 
@@ -162,13 +193,19 @@ async fn start(systemd: &Systemd, handle: &str) -> Result<(), EngineError> {
     let job = systemd.manager().start(handle).await;
     match job {
         Ok(JobResult::Done) => Ok(()),
-        Ok(other) => Err(EngineError::Refused(start_failed(systemd, handle, &other).to_string())),
+        Ok(other) => Err(EngineError::Refused(
+            start_failed(systemd, handle, &other).to_string(),
+        )),
         Err(error) => Err(EngineError::Refused(error.to_string())),
     }
 }
 
 fn last_handover(systemd: &Systemd) -> Outcome {
-    let last = systemd.store().history().ok().and_then(|history| history.into_iter().next_back());
+    let last = systemd
+        .store()
+        .history()
+        .ok()
+        .and_then(|history| history.into_iter().next_back());
     match last {
         Some(record) => Outcome::HandedOver(record),
         None => Outcome::Unchanged(systemd.store().current().unwrap_or(Generation(0))),
@@ -177,10 +214,15 @@ fn last_handover(systemd: &Systemd) -> Outcome {
 
 /// Removes what only a running `portkeep dev` needs. The history stays.
 pub(super) fn forget(store: &Store) -> anyhow::Result<()> {
-    for directory in [store.run_directory().to_owned(), store.state_directory().join("releases"), store.state_directory().join("build")] {
+    for directory in [
+        store.run_directory().to_owned(),
+        store.state_directory().join("releases"),
+        store.state_directory().join("build"),
+    ] {
         match std::fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", directory.display()));
+                return Err(error)
+                    .with_context(|| format!("cannot remove {}", directory.display()));
             }
             _ => {}
         }

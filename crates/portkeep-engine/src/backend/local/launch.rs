@@ -18,8 +18,15 @@ const FIRST: i32 = 3;
 
 /// Variables of whoever started us that must not reach a generation: they speak of us, or of sockets that are not its.
 const NOT_INHERITED: [&str; 9] = [
-    "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PID", "LISTEN_FDS_FIRST_FD", "NOTIFY_SOCKET", "WATCHDOG_USEC",
-    "WATCHDOG_PID", "MAINPID", "MANAGERPID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "LISTEN_FDS_FIRST_FD",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "MAINPID",
+    "MANAGERPID",
 ];
 
 /// `LISTEN_PID` must be the number of the very process that reads it, which nobody knows before it exists: the shell
@@ -37,7 +44,11 @@ pub(super) fn launch(
         .release_of(generation)
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its release is gone"))?;
     let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(BECOME).arg(store.generation_executable(generation)).args(&release.arguments);
+    command
+        .arg("-c")
+        .arg(BECOME)
+        .arg(store.generation_executable(generation))
+        .args(&release.arguments);
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
@@ -50,7 +61,10 @@ pub(super) fn launch(
     }
     command
         .envs(store.environment_of(generation, &release))
-        .env(contract::LISTEN_FDS, sockets.descriptors().len().to_string())
+        .env(
+            contract::LISTEN_FDS,
+            sockets.descriptors().len().to_string(),
+        )
         .env(contract::LISTEN_FDNAMES, sockets.names())
         .env(contract::NOTIFY_SOCKET, notify);
     if let Some(watchdog) = &spec.watchdog {
@@ -59,7 +73,10 @@ pub(super) fn launch(
     if let Some(directory) = &spec.working_directory {
         command.current_dir(directory);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     // A group of its own: Ctrl-C at our terminal is ours to handle, and a kill reaches its children too.
     command.process_group(0);
     pass(&mut command, sockets.descriptors())?;
@@ -67,13 +84,22 @@ pub(super) fn launch(
 }
 
 /// Maps the sockets to 3, 4, 5 …
-fn pass<'a>(command: &mut Command, descriptors: impl Iterator<Item = BorrowedFd<'a>>) -> io::Result<()> {
+fn pass<'a>(
+    command: &mut Command,
+    descriptors: impl Iterator<Item = BorrowedFd<'a>>,
+) -> io::Result<()> {
     let mappings = descriptors
         .zip(FIRST..)
         .map(|(descriptor, child_fd)| {
-            Ok(command_fds::FdMapping { parent_fd: descriptor.try_clone_to_owned()?, child_fd })
+            Ok(command_fds::FdMapping {
+                parent_fd: descriptor.try_clone_to_owned()?,
+                child_fd,
+            })
         })
         .collect::<io::Result<Vec<_>>>()?;
-    command.as_std_mut().fd_mappings(mappings).map_err(io::Error::other)?;
+    command
+        .as_std_mut()
+        .fd_mappings(mappings)
+        .map_err(io::Error::other)?;
     Ok(())
 }

@@ -24,9 +24,10 @@ pub(super) fn parse(datagram: &str) -> Vec<Message> {
             ("READY", "1") => Some(Message::Ready),
             ("WATCHDOG", "1") => Some(Message::Watchdog),
             ("STATUS", text) => Some(Message::Status(text.to_owned())),
-            ("EXTEND_TIMEOUT_USEC", value) => {
-                value.parse().ok().map(|microseconds| Message::ExtendTimeout(Duration::from_micros(microseconds)))
-            }
+            ("EXTEND_TIMEOUT_USEC", value) => value
+                .parse()
+                .ok()
+                .map(|microseconds| Message::ExtendTimeout(Duration::from_micros(microseconds))),
             _ => None,
         }
     };
@@ -44,7 +45,10 @@ impl NotifySocket {
     pub(super) fn bind(directory: &Path) -> io::Result<Self> {
         let path = directory.join("notify");
         let _ = fs::remove_file(&path);
-        Ok(Self { socket: UnixDatagram::bind(&path)?, path })
+        Ok(Self {
+            socket: UnixDatagram::bind(&path)?,
+            path,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -70,9 +74,13 @@ mod tests {
 
     #[test]
     fn one_datagram_may_say_several_things() {
-        let said = parse("READY=1\nSTATUS=a=b\nMAINPID=7\nEXTEND_TIMEOUT_USEC=1500000\nREADY=0\nnonsense");
-        let expected =
-            [Message::Ready, Message::Status("a=b".to_owned()), Message::ExtendTimeout(Duration::from_millis(1500))];
+        let said =
+            parse("READY=1\nSTATUS=a=b\nMAINPID=7\nEXTEND_TIMEOUT_USEC=1500000\nREADY=0\nnonsense");
+        let expected = [
+            Message::Ready,
+            Message::Status("a=b".to_owned()),
+            Message::ExtendTimeout(Duration::from_millis(1500)),
+        ];
         assert_eq!(said, expected);
     }
 }

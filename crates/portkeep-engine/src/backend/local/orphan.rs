@@ -16,7 +16,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub(super) fn note(store: &Store, generation: Generation, pid: u32) -> io::Result<()> {
     let started = start_time(pid).unwrap_or_default();
     let text = format!("{pid} {started}");
-    atomic_write(&store.generation_directory(generation).join("pid"), text.as_bytes(), 0o644)
+    atomic_write(
+        &store.generation_directory(generation).join("pid"),
+        text.as_bytes(),
+        0o644,
+    )
 }
 
 pub(super) fn forget(store: &Store, generation: Generation) {
@@ -26,8 +30,12 @@ pub(super) fn forget(store: &Store, generation: Generation) {
 /// Ends the noted process of a generation if it still runs. True if there was one.
 pub(super) fn end(store: &Store, generation: Generation) -> bool {
     let path = store.generation_directory(generation).join("pid");
-    let Ok(text) = fs::read_to_string(&path) else { return false };
-    let noted = text.split_once(' ').and_then(|(pid, started)| Some((pid.parse().ok()?, started)));
+    let Ok(text) = fs::read_to_string(&path) else {
+        return false;
+    };
+    let noted = text
+        .split_once(' ')
+        .and_then(|(pid, started)| Some((pid.parse().ok()?, started)));
     let ended = noted.is_some_and(|(pid, started)| end_process(pid, started));
     let _ = fs::remove_file(path);
     ended
@@ -45,15 +53,26 @@ fn end_process(pid: u32, started: &str) -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::process::{PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
-    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return false };
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
     // The descriptor names this process even when the number is given away again; so open first, then compare.
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return false;
+    };
     if start_time(pid.as_raw_nonzero().get().unsigned_abs()).as_deref() != Some(started) {
         return false;
     }
     let _ = pidfd_send_signal(&descriptor, Signal::TERM);
-    let deadline = Timespec { tv_sec: DEADLINE.as_secs().cast_signed(), tv_nsec: 0 };
-    let gone = poll(&mut [PollFd::new(&descriptor, PollFlags::IN)], Some(&deadline)).is_ok_and(|ready| ready > 0);
+    let deadline = Timespec {
+        tv_sec: DEADLINE.as_secs().cast_signed(),
+        tv_nsec: 0,
+    };
+    let gone = poll(
+        &mut [PollFd::new(&descriptor, PollFlags::IN)],
+        Some(&deadline),
+    )
+    .is_ok_and(|ready| ready > 0);
     if !gone {
         let _ = kill_process_group(pid, Signal::KILL);
     }

@@ -35,11 +35,19 @@ impl Sockets {
     /// # Errors
     /// The first address that is taken or not allowed.
     pub fn bind(listen: &[Listen]) -> Result<Self, BindError> {
-        let mut bound = Self { sockets: Vec::new(), files: Vec::new() };
+        let mut bound = Self {
+            sockets: Vec::new(),
+            files: Vec::new(),
+        };
         for one in listen {
-            let fail = |source| BindError { address: one.address.clone(), source };
+            let fail = |source| BindError {
+                address: one.address.clone(),
+                source,
+            };
             let socket = bind(&one.address, one.backlog).map_err(fail)?;
-            bound.sockets.push((one.name.to_string(), OwnedFd::from(socket)));
+            bound
+                .sockets
+                .push((one.name.to_string(), OwnedFd::from(socket)));
             if let Some(path) = unix_path(&one.address) {
                 bound.files.push(path.to_owned());
             }
@@ -49,7 +57,11 @@ impl Sockets {
 
     /// The value of `LISTEN_FDNAMES`.
     pub(super) fn names(&self) -> String {
-        self.sockets.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(":")
+        self.sockets
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect::<Vec<_>>()
+            .join(":")
     }
 
     pub(super) fn descriptors(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
@@ -67,7 +79,9 @@ impl Drop for Sockets {
 
 fn unix_path(address: &Address) -> Option<&Path> {
     match address {
-        Address::UnixStream(path) | Address::UnixDatagram(path) | Address::UnixSeqpacket(path) => Some(path),
+        Address::UnixStream(path) | Address::UnixDatagram(path) | Address::UnixSeqpacket(path) => {
+            Some(path)
+        }
         _ => None,
     }
 }
@@ -92,7 +106,12 @@ fn bind(address: &Address, backlog: u32) -> io::Result<Socket> {
         Address::UnixStream(path) => unix(path, Type::STREAM)?,
         Address::UnixDatagram(path) => return unix(path, Type::DGRAM),
         Address::UnixSeqpacket(path) => unix(path, Type::SEQPACKET)?,
-        other => return Err(io::Error::new(io::ErrorKind::Unsupported, format!("{other} is not supported here"))),
+        other => {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                format!("{other} is not supported here"),
+            ));
+        }
     };
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
@@ -105,7 +124,10 @@ fn remove_stale(path: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             _ => Err(io::ErrorKind::AddrInUse.into()),
         },
-        Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there")),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "a file that is no socket is there",
+        )),
         Err(_) => Ok(()),
     }
 }

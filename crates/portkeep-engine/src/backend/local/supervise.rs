@@ -51,7 +51,15 @@ impl Supervisor {
         starter: Answer,
     ) -> Self {
         let (starter, last_lines) = (Some(starter), VecDeque::new());
-        Self { shared, generation, phase, inbox, starter, order: None, last_lines }
+        Self {
+            shared,
+            generation,
+            phase,
+            inbox,
+            starter,
+            order: None,
+            last_lines,
+        }
     }
 
     pub(super) async fn run(mut self) {
@@ -79,11 +87,17 @@ impl Supervisor {
     async fn settle(&mut self, spec: &Spec, reason: String) -> bool {
         let store = self.shared.store.clone();
         let is_current = store.current() == Some(self.generation);
-        match crash::settle(Budget::of(spec), &store.ends(self.generation), is_current, Timestamp::now()) {
+        match crash::settle(
+            Budget::of(spec),
+            &store.ends(self.generation),
+            is_current,
+            Timestamp::now(),
+        ) {
             // There is no manager that would start it once more by itself.
             Settle::Nothing | Settle::Abandon => false,
             Settle::Restart { after } => {
-                self.shared.tell(LocalEvent::Restarted(self.generation, reason));
+                self.shared
+                    .tell(LocalEvent::Restarted(self.generation, reason));
                 self.pause(spec.restart.delay.0 + after).await
             }
             Settle::DropHandle { release_is_bad } => {
@@ -115,7 +129,13 @@ impl Supervisor {
     async fn run_once(&mut self, spec: &Spec) -> End {
         let directory = self.shared.store.generation_directory(self.generation);
         let launched = NotifySocket::bind(&directory).and_then(|socket| {
-            let child = launch(&self.shared.store, spec, &self.shared.sockets, self.generation, socket.path())?;
+            let child = launch(
+                &self.shared.store,
+                spec,
+                &self.shared.sockets,
+                self.generation,
+                socket.path(),
+            )?;
             Ok((socket, child))
         });
         match launched {
@@ -202,7 +222,9 @@ impl Supervisor {
         };
         // What it started must not outlive it: systemd ends the whole control group.
         kill_all(group);
-        while let Ok(Some(line)) = tokio::time::timeout(Duration::from_millis(100), lines.recv()).await {
+        while let Ok(Some(line)) =
+            tokio::time::timeout(Duration::from_millis(100), lines.recv()).await
+        {
             self.line(line);
         }
         if self.order == Some(Order::Drain) && verdict.is_none() {
@@ -239,12 +261,19 @@ fn kill_all(group: Option<Pid>) {
 }
 
 fn end(result: &str, code: &str, status: &str) -> End {
-    End { at: Timestamp::now(), result: result.to_owned(), code: code.to_owned(), status: status.to_owned() }
+    End {
+        at: Timestamp::now(),
+        result: result.to_owned(),
+        code: code.to_owned(),
+        status: status.to_owned(),
+    }
 }
 
 /// An end in systemd's words.
 fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool) -> End {
-    let Ok(status) = status else { return end("resources", "", "") };
+    let Ok(status) = status else {
+        return end("resources", "", "");
+    };
     let (result, code, word) = match (status.code(), status.signal()) {
         (Some(0), _) if !ready => ("protocol", "exited", "0".to_owned()),
         (Some(0), _) => ("success", "exited", "0".to_owned()),
@@ -252,7 +281,11 @@ fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool
         // A process that ends by the signal it was asked with has ended cleanly.
         (_, Some(15)) => ("success", "killed", "TERM".to_owned()),
         (_, Some(number)) => {
-            let code = if status.core_dumped() { "dumped" } else { "killed" };
+            let code = if status.core_dumped() {
+                "dumped"
+            } else {
+                "killed"
+            };
             ("signal", code, signal_name(number))
         }
         (None, None) => ("resources", "", String::new()),
@@ -261,21 +294,45 @@ fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool
 }
 
 fn signal_name(number: i32) -> String {
-    let named = [(1, "HUP"), (2, "INT"), (3, "QUIT"), (4, "ILL"), (6, "ABRT"), (7, "BUS"), (8, "FPE"), (9, "KILL"),
-        (11, "SEGV"), (13, "PIPE"), (14, "ALRM")];
-    named.iter().find(|(one, _)| *one == number).map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+    let named = [
+        (1, "HUP"),
+        (2, "INT"),
+        (3, "QUIT"),
+        (4, "ILL"),
+        (6, "ABRT"),
+        (7, "BUS"),
+        (8, "FPE"),
+        (9, "KILL"),
+        (11, "SEGV"),
+        (13, "PIPE"),
+        (14, "ALRM"),
+    ];
+    named
+        .iter()
+        .find(|(one, _)| *one == number)
+        .map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
 }
 
 /// Sends the lines of a stream to `lines` until it ends.
-fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::UnboundedSender<String>) {
+fn forward(
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    lines: mpsc::UnboundedSender<String>,
+) {
     let Some(stream) = stream else { return };
     tokio::spawn(async move {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
         // Lines as bytes: an app may write what is not UTF-8.
-        while reader.read_until(b'\n', &mut line).await.is_ok_and(|length| length > 0) {
+        while reader
+            .read_until(b'\n', &mut line)
+            .await
+            .is_ok_and(|length| length > 0)
+        {
             let text = String::from_utf8_lossy(&line);
-            if lines.send(text.trim_end_matches(['\n', '\r']).to_owned()).is_err() {
+            if lines
+                .send(text.trim_end_matches(['\n', '\r']).to_owned())
+                .is_err()
+            {
                 break;
             }
             line.clear();

@@ -20,7 +20,10 @@ pub(super) async fn connect(which: Which) -> Result<Connection, ManagerError> {
     let bus = runtime.join("bus");
     if bus.exists() {
         // Not DBUS_SESSION_BUS_ADDRESS first: a desktop may have a session bus that no systemd is on.
-        return Builder::address(format!("unix:path={}", bus.display()).as_str()).build().await.map_err(unreachable);
+        return Builder::address(format!("unix:path={}", bus.display()).as_str())
+            .build()
+            .await
+            .map_err(unreachable);
     }
     if runtime.join("systemd/private").exists() {
         return Err(ManagerError::NoUserBus(bus));

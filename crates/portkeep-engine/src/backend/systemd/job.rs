@@ -29,7 +29,10 @@ impl fmt::Display for JobResult {
 
 /// Waits for the end of `job`. `removed` was subscribed to before the job was made, so its end cannot be missed; jobs are
 /// told apart by their path, since a unit may have had another job before.
-pub(super) async fn ended(mut removed: JobRemovedStream, job: OwnedObjectPath) -> Result<JobResult, ManagerError> {
+pub(super) async fn ended(
+    mut removed: JobRemovedStream,
+    job: OwnedObjectPath,
+) -> Result<JobResult, ManagerError> {
     while let Some(signal) = removed.next().await {
         let arguments = signal.args()?;
         if arguments.job == job {

@@ -18,12 +18,20 @@ pub(super) async fn last_lines(which: Which, unit: &str) -> Vec<String> {
     };
     let mut command = Command::new("journalctl");
     // `_TRANSPORT` leaves out what the manager itself says of the unit: the caller knows that already.
-    command.args([unit.as_str(), LINES, "--output=cat", "--no-pager", "--quiet", "_TRANSPORT=stdout"]);
+    command.args([
+        unit.as_str(),
+        LINES,
+        "--output=cat",
+        "--no-pager",
+        "--quiet",
+        "_TRANSPORT=stdout",
+    ]);
     command.kill_on_drop(true);
     match tokio::time::timeout(DEADLINE, command.output()).await {
-        Ok(Ok(output)) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
-        }
+        Ok(Ok(output)) if output.status.success() => String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect(),
         _ => Vec::new(),
     }
 }

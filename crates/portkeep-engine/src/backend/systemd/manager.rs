@@ -31,7 +31,9 @@ pub enum ManagerError {
     #[error("no systemd user manager can be reached")]
     NoRuntimeDirectory(#[source] DirectoriesError),
     /// The user manager runs, but there is no bus to reach it by.
-    #[error("the systemd user manager runs, but {0} does not exist; install the user bus (Debian: dbus-user-session)")]
+    #[error(
+        "the systemd user manager runs, but {0} does not exist; install the user bus (Debian: dbus-user-session)"
+    )]
     NoUserBus(std::path::PathBuf),
     /// It is too old.
     #[error("systemd {version} is too old: version {OLDEST} or newer is needed")]
@@ -50,7 +52,9 @@ pub enum ManagerError {
 fn hint(which: Which) -> &'static str {
     match which {
         Which::System => "; is this machine booted with systemd, and are you root?",
-        Which::User => "; log in through PAM, or run `loginctl enable-linger $USER`, and see that XDG_RUNTIME_DIR is set",
+        Which::User => {
+            "; log in through PAM, or run `loginctl enable-linger $USER`, and see that XDG_RUNTIME_DIR is set"
+        }
     }
 }
 
@@ -108,13 +112,20 @@ impl Manager {
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()
             .await?;
-        let version = systemd.version().await.map_err(|source| ManagerError::Unreachable { which, source })?;
+        let version = systemd
+            .version()
+            .await
+            .map_err(|source| ManagerError::Unreachable { which, source })?;
         if major(&version).is_some_and(|major| major < OLDEST) {
             return Err(ManagerError::TooOld { version });
         }
         // Signals are sent only to connections that asked; on the private socket to all, where this does no harm.
         systemd.subscribe().await?;
-        Ok(Self { which, connection, systemd })
+        Ok(Self {
+            which,
+            connection,
+            systemd,
+        })
     }
 
     /// Which manager it is.
@@ -188,7 +199,11 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn kill(&self, unit: &str) -> Result<(), ManagerError> {
-        match self.systemd.kill_unit(unit, "all", rustix::process::Signal::KILL.as_raw()).await {
+        match self
+            .systemd
+            .kill_unit(unit, "all", rustix::process::Signal::KILL.as_raw())
+            .await
+        {
             Err(error) if !is_no_such_unit(&error) => Err(error.into()),
             _ => Ok(()),
         }
@@ -221,10 +236,18 @@ impl Manager {
     /// When the manager refuses.
     pub async fn list(&self, pattern: &str) -> Result<Vec<(String, UnitState)>, ManagerError> {
         let units = self.systemd.list_units_by_patterns(&[], &[pattern]).await?;
-        let state = |load, active, sub, job| UnitState { load, active, sub, has_job: job != 0, ..UnitState::default() };
+        let state = |load, active, sub, job| UnitState {
+            load,
+            active,
+            sub,
+            has_job: job != 0,
+            ..UnitState::default()
+        };
         Ok(units
             .into_iter()
-            .map(|(unit, _, load, active, sub, _, _, job, _, _)| (unit, state(load, active, sub, job)))
+            .map(|(unit, _, load, active, sub, _, _, job, _, _)| {
+                (unit, state(load, active, sub, job))
+            })
             .collect())
     }
 
@@ -242,7 +265,10 @@ impl Manager {
         // The empty interface name asks for the properties of all, in one call.
         let mut properties = proxy.get_all("").await?;
         let mut text = |name: &str| -> String {
-            properties.remove(name).and_then(|value| String::try_from(value).ok()).unwrap_or_default()
+            properties
+                .remove(name)
+                .and_then(|value| String::try_from(value).ok())
+                .unwrap_or_default()
         };
         let mut state = UnitState {
             load: text("LoadState"),
@@ -253,13 +279,19 @@ impl Manager {
             status_text: text("StatusText"),
             ..UnitState::default()
         };
-        let number = |value: Option<&OwnedVariant>| value.and_then(|value| u64::try_from(value).ok());
+        let number =
+            |value: Option<&OwnedVariant>| value.and_then(|value| u64::try_from(value).ok());
         // The largest number stands for "not accounted".
-        let accounted = |value: Option<&OwnedVariant>| number(value).filter(|value| *value != u64::MAX);
-        state.active_since_microseconds = number(properties.get("ActiveEnterTimestamp")).unwrap_or(0);
+        let accounted =
+            |value: Option<&OwnedVariant>| number(value).filter(|value| *value != u64::MAX);
+        state.active_since_microseconds =
+            number(properties.get("ActiveEnterTimestamp")).unwrap_or(0);
         state.memory_bytes = accounted(properties.get("MemoryCurrent"));
         state.cpu_nanoseconds = accounted(properties.get("CPUUsageNSec"));
-        state.main_pid = properties.get("MainPID").and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
+        state.main_pid = properties
+            .get("MainPID")
+            .and_then(|value| u32::try_from(value).ok())
+            .unwrap_or(0);
         state.has_job = properties
             .remove("Job")
             .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
@@ -272,7 +304,9 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn enable(&self, files: &[&str], until: Until) -> Result<(), ManagerError> {
-        self.systemd.enable_unit_files(files, until == Until::Reboot, true).await?;
+        self.systemd
+            .enable_unit_files(files, until == Until::Reboot, true)
+            .await?;
         Ok(())
     }
 
@@ -281,7 +315,9 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn disable(&self, files: &[&str], until: Until) -> Result<(), ManagerError> {
-        self.systemd.disable_unit_files(files, until == Until::Reboot).await?;
+        self.systemd
+            .disable_unit_files(files, until == Until::Reboot)
+            .await?;
         Ok(())
     }
 
@@ -289,9 +325,14 @@ impl Manager {
     ///
     /// # Errors
     /// When the manager refuses.
-    pub async fn defined_elsewhere(&self, unit: &str, directory: &Path) -> Result<Option<String>, ManagerError> {
+    pub async fn defined_elsewhere(
+        &self,
+        unit: &str,
+        directory: &Path,
+    ) -> Result<Option<String>, ManagerError> {
         let state = self.state(unit).await?;
-        let elsewhere = state.load == "loaded" && !Path::new(&state.fragment).starts_with(directory);
+        let elsewhere =
+            state.load == "loaded" && !Path::new(&state.fragment).starts_with(directory);
         Ok(elsewhere.then_some(state.fragment))
     }
 }

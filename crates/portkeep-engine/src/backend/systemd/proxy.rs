@@ -1,12 +1,25 @@
 //! The members of `org.freedesktop.systemd1` that are called, and no others.
 
-#![allow(missing_docs, reason = "the documentation is org.freedesktop.systemd1(5)")]
+#![allow(
+    missing_docs,
+    reason = "the documentation is org.freedesktop.systemd1(5)"
+)]
 
 use zbus::OwnedObjectPath;
 
 /// What `ListUnitsByPatterns` answers for a unit.
-pub(super) type ListedUnit =
-    (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
+pub(super) type ListedUnit = (
+    String,
+    String,
+    String,
+    String,
+    String,
+    String,
+    OwnedObjectPath,
+    u32,
+    String,
+    OwnedObjectPath,
+);
 
 /// What `EnableUnitFiles` and its like answer for a change: type, link, destination.
 pub(super) type UnitFileChange = (String, String, String);
@@ -25,23 +38,37 @@ pub(super) trait Systemd {
     fn reload_or_restart_unit(&self, name: &str, mode: &str) -> zbus::Result<OwnedObjectPath>;
     fn kill_unit(&self, name: &str, whom: &str, signal: i32) -> zbus::Result<()>;
     fn reset_failed_unit(&self, name: &str) -> zbus::Result<()>;
-    fn list_units_by_patterns(&self, states: &[&str], patterns: &[&str]) -> zbus::Result<Vec<ListedUnit>>;
+    fn list_units_by_patterns(
+        &self,
+        states: &[&str],
+        patterns: &[&str],
+    ) -> zbus::Result<Vec<ListedUnit>>;
     fn enable_unit_files(
         &self,
         files: &[&str],
         runtime: bool,
         force: bool,
     ) -> zbus::Result<(bool, Vec<UnitFileChange>)>;
-    fn disable_unit_files(&self, files: &[&str], runtime: bool) -> zbus::Result<Vec<UnitFileChange>>;
+    fn disable_unit_files(
+        &self,
+        files: &[&str],
+        runtime: bool,
+    ) -> zbus::Result<Vec<UnitFileChange>>;
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
     #[zbus(signal)]
-    fn job_removed(&self, id: u32, job: OwnedObjectPath, unit: String, result: String) -> zbus::Result<()>;
+    fn job_removed(
+        &self,
+        id: u32,
+        job: OwnedObjectPath,
+        unit: String,
+        result: String,
+    ) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(
     interface = "org.freedesktop.DBus.Properties",
-    default_service = "org.freedesktop.systemd1",
+    default_service = "org.freedesktop.systemd1"
 )]
 pub(super) trait Properties {
     fn get_all(

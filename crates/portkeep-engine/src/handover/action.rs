@@ -1,0 +1,78 @@
+//! What the machine wants done.
+
+use std::time::Instant;
+
+use crate::generation::Generation;
+use crate::release::Digest;
+
+/// Which release a generation is started with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The one that was taken.
+    Taken,
+    /// The last good one.
+    LastGood,
+}
+
+/// What is to be done next. Each is answered by one event.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+#[non_exhaustive]
+pub enum Action {
+    /// Look at what runs and at `current`.
+    Survey,
+    /// Take the release that the spec describes.
+    Take,
+    /// Start a generation and wait for READY, at most until the deadline.
+    Start {
+        /// Its number.
+        generation: Generation,
+        /// Its release.
+        source: Source,
+        /// When to give up, should the manager not do so itself.
+        deadline: Instant,
+    },
+    /// End a generation that failed, and remember its release as bad.
+    Abandon {
+        /// Which one.
+        generation: Generation,
+        /// Its release.
+        digest: Digest,
+        /// Why it failed.
+        reason: String,
+    },
+    /// Make a generation current.
+    Switch(Generation),
+    /// Ask these to finish what they have.
+    Drain(Vec<Generation>),
+    /// Over.
+    Finish(Ending),
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ending {
+    /// A new generation is current.
+    HandedOver {
+        /// The new one.
+        generation: Generation,
+        /// What it runs.
+        source: Source,
+        /// Why the release that was asked for does not run, where `source` is the last good one.
+        instead: Option<String>,
+    },
+    /// The release is current already.
+    Unchanged(Generation),
+    /// The release is known to be bad and nobody asked for another try.
+    KnownBad(Digest),
+    /// No release to start; what runs is untouched.
+    Refused(String),
+    /// No generation became READY; what runs is untouched.
+    Failed {
+        /// The last one tried; none where another handover's failure is shared.
+        generation: Option<Generation>,
+        /// Why.
+        reason: String,
+    },
+}

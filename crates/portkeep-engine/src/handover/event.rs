@@ -1,0 +1,52 @@
+//! What the machine is told.
+
+use crate::generation::{Generation, Running};
+use crate::release::Digest;
+
+/// What is so at the beginning, under the lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survey {
+    /// The generation that `current` names, with its release.
+    pub current: Option<(Generation, Option<Digest>)>,
+    /// What the manager says is alive.
+    pub running: Vec<Running>,
+    /// The number that the next generation gets.
+    pub next: Generation,
+    /// The newest release that was READY once and is not bad.
+    pub last_good: Option<Digest>,
+}
+
+/// A release as the machine needs to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// Its name.
+    pub digest: Digest,
+    /// It failed before, and was not READY since.
+    pub bad: bool,
+    /// A handover of it failed while this one waited for the lock, with this reason.
+    pub failed_while_waiting: Option<String>,
+}
+
+/// What happened.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// The lock is held.
+    Begun,
+    /// Answer to [`Action::Survey`](super::Action::Survey).
+    Surveyed(Survey),
+    /// Answer to [`Action::Take`](super::Action::Take).
+    Taken(Candidate),
+    /// Answer to [`Action::Take`](super::Action::Take): there is none.
+    Refused(String),
+    /// The generation said READY.
+    Ready,
+    /// The generation did not become READY.
+    Failed(String),
+    /// Answer to [`Action::Abandon`](super::Action::Abandon).
+    Abandoned,
+    /// Answer to [`Action::Switch`](super::Action::Switch).
+    Switched,
+    /// Answer to [`Action::Drain`](super::Action::Drain).
+    DrainAsked,
+}

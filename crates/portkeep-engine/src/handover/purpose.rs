@@ -1,0 +1,34 @@
+//! Who asks for a handover, and for what.
+
+/// Who asks, and so how an unchanged, a bad or a missing release is treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// The handle starts: always starts a generation, also of an unchanged release; one known to be bad gives way to
+    /// the last good one.
+    Activate,
+    /// A person (or a switch tool) asks: an unchanged release is done, a bad one is tried again.
+    Reload,
+    /// The build output changed: an unchanged release and one known to be bad are both done.
+    Deploy,
+}
+
+impl Purpose {
+    /// The word in the history.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Activate => "activate",
+            Self::Reload => "reload",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
+/// Whether an unchanged release is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unchanged {
+    /// It is done already.
+    IsDone,
+    /// It is started as a new generation (`reload --force`).
+    IsStarted,
+}
