@@ -24,7 +24,8 @@ Examples:
   portkeep reload hello                      hand over to what was built since
   portkeep status                            what runs
 
-Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.";
+Exit codes:
+  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -93,6 +93,16 @@ pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The units of an app's family in `directory` that are enabled, by name: its sockets and its path unit.
+pub(crate) fn enabled_units(name: &AppName, directory: &Path) -> Vec<String> {
+    let files = on_disk(name, directory);
+    let names = files.iter().filter_map(|path| path.file_name()?.to_str());
+    names
+        .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Every unit of a family says in its first line whose it is.
 fn is_of(name: &AppName, text: &str) -> bool {
     text.lines()

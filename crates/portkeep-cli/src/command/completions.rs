@@ -7,10 +7,10 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 
 /// Print completions for a shell
-///
-///   portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep"
+)]
 pub(crate) struct Args {
     /// The shell.
     shell: Shell,

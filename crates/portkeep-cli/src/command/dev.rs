@@ -8,12 +8,10 @@ use crate::dev;
 /// The port is held while the project is built and started: nobody is refused, requests wait for the first version and
 /// are answered by the last good one ever after. Where a systemd user manager is reachable, systemd holds the port and
 /// runs the same units as in production; elsewhere this process does.
-///
-///   portkeep dev
-///   portkeep dev --project examples/hello --listen 127.0.0.1:3000
-///   portkeep dev --bin server -- --verbose
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose"
+)]
 pub(crate) struct Args {
     /// The project: a directory with a Cargo.toml or a portkeep.json.
     #[arg(long, value_name = "DIR", default_value = ".")]

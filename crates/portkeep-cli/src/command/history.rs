@@ -7,11 +7,10 @@ use crate::locate::{ManagerArgs, existing_store, place};
 use crate::{control, output};
 
 /// Show the handovers of an app, oldest first
-///
-///   portkeep history hello
-///   portkeep history hello --json | jq '.[] | select(.result == "failed")'
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  portkeep history hello\n  portkeep history hello --json | jq '.[] | select(.result == \"failed\")'"
+)]
 pub(crate) struct Args {
     /// The app.
     name: AppName,

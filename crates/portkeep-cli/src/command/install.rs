@@ -8,7 +8,7 @@ use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
 use crate::exit::usage;
-use crate::families::{Family, UnitDirectory, write_spec};
+use crate::families::{self, Family, UnitDirectory, write_spec};
 use crate::locate::{self, ManagerArgs};
 use crate::{command::reload::start_failed, holder};
 
@@ -16,11 +16,10 @@ use crate::{command::reload::start_failed, holder};
 ///
 /// The first connection activates the app, `systemctl reload NAME` hands over, a reboot brings the port back.
 /// The executable and this helper are copied, so that no build and no upgrade can pull them away.
-///
-///   sudo portkeep install --system --now --spec portkeep.json
-///   portkeep install --user
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  sudo portkeep install --system --now --spec portkeep.json\n  portkeep install --user"
+)]
 pub(crate) struct Args {
     /// The spec [default: ./portkeep.json].
     #[arg(long, value_name = "FILE")]
@@ -60,6 +59,13 @@ impl Args {
         let family = Family::render(&spec, &helper, &spec_path, which)?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path)?;
+        // While their files are there: systemd finds by them what enabled them.
+        let stale: Vec<_> = families::enabled_units(&name, directory.path())
+            .into_iter()
+            .filter(|unit| !family.has(unit))
+            .collect();
+        let stale: Vec<_> = stale.iter().map(String::as_str).collect();
+        manager.disable(&stale, Until::Disabled).await?;
         family.write(directory.path())?;
         manager.daemon_reload().await?;
         let sockets = unit_names::sockets(&spec);

@@ -8,10 +8,8 @@ use clap::CommandFactory;
 use crate::cli::Cli;
 
 /// Write the man pages to a directory
-///
-///   portkeep man ~/.local/share/man/man1
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:\n  portkeep man ~/.local/share/man/man1")]
 pub(crate) struct Args {
     /// The directory; made if it is missing.
     directory: PathBuf,

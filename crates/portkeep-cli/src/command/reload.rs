@@ -16,11 +16,10 @@ use crate::output::outcome_line;
 ///
 /// The new generation takes over when it is READY; if it does not get so, the current one serves on and the exit code
 /// is 1. The same as `systemctl reload NAME`, with the reason of a failure in the terminal.
-///
-///   portkeep reload hello
-///   portkeep reload hello --force      also when nothing changed
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  portkeep reload hello\n  portkeep reload hello --force      also when nothing changed"
+)]
 pub(crate) struct Args {
     /// The app.
     name: AppName,

@@ -5,10 +5,8 @@ use crate::output;
 /// Print the JSON Schema of the spec (portkeep.json)
 ///
 /// Editors complete and check a portkeep.json that names the schema.
-///
-///   portkeep schema > portkeep.schema.json
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:\n  portkeep schema > portkeep.schema.json")]
 pub(crate) struct Args {}
 
 impl Args {

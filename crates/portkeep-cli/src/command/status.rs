@@ -12,12 +12,10 @@ use crate::locate::{self, ManagerArgs, existing_store, place};
 use crate::output;
 
 /// Show what runs: who is current, what drains, the last handover
-///
-///   portkeep status            all apps
-///   portkeep status hello
-///   portkeep status --json     an array: name, backend, port, current, generations, lastHandover
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(
+    after_help = "Examples:\n  portkeep status            all apps\n  portkeep status hello\n  portkeep status --json     an array: name, backend, port, current, generations, lastHandover"
+)]
 pub(crate) struct Args {
     /// The app [default: all].
     name: Option<AppName>,

@@ -12,10 +12,8 @@ use crate::locate::{self, ManagerArgs};
 /// Undo `install`: stop the app, close its port, remove its units
 ///
 /// Stops what runs (requests under way are finished first). Releases and history go too, unless --keep-state.
-///
-///   sudo portkeep uninstall --system hello
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:\n  sudo portkeep uninstall --system hello")]
 pub(crate) struct Args {
     /// The app.
     name: AppName,
@@ -44,14 +42,8 @@ impl Args {
         }
         let manager = Manager::connect(which).await?;
         stop_family(&manager, &name).await?;
-        let enabled: Vec<_> = files
-            .iter()
-            .filter_map(|path| path.file_name()?.to_str())
-            .collect();
-        let enabled: Vec<_> = enabled
-            .into_iter()
-            .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
-            .collect();
+        let enabled = families::enabled_units(&name, directory.path());
+        let enabled: Vec<_> = enabled.iter().map(String::as_str).collect();
         manager.disable(&enabled, Until::Disabled).await?;
         families::remove(&files)?;
         let _ = fs::remove_file(directory.spec_path(&name));

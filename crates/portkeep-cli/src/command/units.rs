@@ -10,10 +10,8 @@ use crate::locate;
 /// Render the units of an app, and nothing else
 ///
 /// Writes OUT/lib/systemd/{system,user}/… and OUT/share/portkeep/NAME.json. Nothing is installed or started.
-///
-///   portkeep units --spec portkeep.json --out ./result
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = "Examples:\n  portkeep units --spec portkeep.json --out ./result")]
 pub(crate) struct Args {
     /// The spec [default: ./portkeep.json].
     #[arg(long, value_name = "FILE")]
