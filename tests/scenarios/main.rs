@@ -8,7 +8,7 @@ mod failed_reload;
 mod install;
 mod latency;
 mod nasty_values;
-mod rapid_changes;
 mod reboot;
 mod reload_under_load;
 mod stop_and_restart;
+mod watched;

@@ -139,6 +139,8 @@ impl Report {
             Event::Recorded(record) if record.generation > self.shown.get() => {
                 self.handed_over(&Ok(Outcome::HandedOver(record.clone())));
             }
+            // Whoever asked for what was done already has been told so.
+            Event::Ended(Ok(Outcome::Unchanged(_))) => {}
             Event::Ended(result) => {
                 self.handed_over(result);
             }
