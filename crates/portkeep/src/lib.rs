@@ -66,6 +66,7 @@ mod drain;
 mod error;
 pub mod guide;
 mod listen;
+mod moving;
 mod notify;
 mod serve;
 mod server;

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
@@ -21,6 +23,8 @@ const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
+    /// What it was passed as; empty if it has no name.
+    pub(crate) name: Arc<str>,
     label: String,
     /// Whether other processes hold the same socket and will accept what this one leaves.
     pub(crate) shared: bool,
@@ -94,6 +98,30 @@ fn missing(sockets: Sockets, name: &str) -> ListenError {
     }
 }
 
+impl Stream {
+    /// A connection that another process has accepted.
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let seen = SockRef::from(&socket);
+        let is_stream = seen.r#type()? == Type::STREAM && !seen.is_listener()?;
+        let domain = seen.domain()?;
+        seen.set_nonblocking(true)?;
+        match domain {
+            _ if !is_stream => Err(io::Error::other("it is no connected stream")),
+            Domain::IPV4 | Domain::IPV6 => TcpStream::from_std(socket.into()).map(Self::Tcp),
+            Domain::UNIX => UnixStream::from_std(socket.into()).map(Self::Unix),
+            other => Err(io::Error::other(format!("{other:?} is not served"))),
+        }
+    }
+
+    /// Takes it from the runtime.
+    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => stream.into_std()?.into(),
+        })
+    }
+}
+
 impl Listener {
     fn adopt(sockets: Sockets, info: &SocketInfo) -> Result<Self, ListenError> {
         let index = Which::Index(info.index);
@@ -113,9 +141,22 @@ impl Listener {
         };
         Ok(Self {
             socket,
+            name: info.name.as_deref().unwrap_or_default().into(),
             label,
             shared: true,
         })
+    }
+
+    /// A listener that others hold too.
+    #[cfg(test)]
+    pub(crate) fn of(socket: std::net::TcpListener, name: &str) -> Self {
+        let socket = Socket::Tcp(TcpListener::from_std(socket).unwrap());
+        Self {
+            socket,
+            name: name.into(),
+            label: name.to_owned(),
+            shared: true,
+        }
     }
 
     pub(crate) async fn bind(address: Address) -> Result<Self, ListenError> {
@@ -136,6 +177,7 @@ impl Listener {
         };
         Ok(Self {
             socket,
+            name: "".into(),
             label,
             shared: false,
         })

@@ -1,0 +1,439 @@
+//! Connections that outlive their process, each on one TCP connection that never reconnects.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept, bind, listen, recv, send,
+    socket_with,
+};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::client::{Client, get};
+use crate::manager::{PATIENCE, Process, Setup, listener};
+use crate::probe;
+
+/// Generations that share a port and a move socket.
+struct World {
+    listener: TcpListener,
+    move_socket: OwnedFd,
+    directory: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let address = SocketAddrUnix::new(directory.path().join("move")).unwrap();
+        bind(&socket, &address).unwrap();
+        listen(&socket, 128).unwrap();
+        Self {
+            listener: listener().0,
+            move_socket: socket,
+            directory,
+        }
+    }
+
+    fn setup(&self) -> Setup {
+        Setup::http(&self.listener)
+            .socket("portkeep-move", &self.move_socket)
+            .set(probe::LINGER, 500)
+    }
+
+    fn start(&self) -> Process {
+        self.setup().start_ready()
+    }
+
+    fn client(&self) -> Client {
+        Client::connect(self.listener.local_addr().unwrap()).unwrap()
+    }
+
+    /// The session of an old generation, as the next one gets it. The socket does not block, because
+    /// the generations share it.
+    fn next_session(&self) -> OwnedFd {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match accept(&self.move_socket) {
+                Ok(session) => return session,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// One that the current generation has accepted, because a later one was answered.
+    fn accepted(&self) -> Client {
+        let client = self.client();
+        self.client().get("/").unwrap();
+        client
+    }
+}
+
+/// Asks, and says which process answered. Nothing may announce an end.
+#[track_caller]
+fn who(client: &mut Client) -> u32 {
+    let answer = client.get("/").unwrap();
+    assert!(!answer.close, "it ends");
+    answer.body.parse().unwrap()
+}
+
+#[test]
+fn an_idle_connection_is_served_on() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    assert_eq!(who(&mut client), old.id());
+    for _ in 0..5 {
+        let new = world.start();
+        let began = Instant::now();
+        old.drain();
+        let report = old.report();
+        assert!(
+            report.contains("1 moved, 0 idle closed, nothing cut"),
+            "{report}"
+        );
+        assert!(
+            began.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            began.elapsed()
+        );
+        assert_eq!(who(&mut client), new.id());
+        old = new;
+    }
+}
+
+#[test]
+fn what_has_come_of_a_head_goes_along() {
+    for part in [
+        "",
+        "P",
+        "PRI * HTTP/2.0\r\n",
+        "GET / HT",
+        "GET / HTTP/1.1\r\nHost: test\r\n",
+    ] {
+        let world = World::new();
+        let mut old = world.start();
+        let mut client = world.accepted();
+        client.send(part).unwrap();
+        // An earlier byte is there when a later connection is answered.
+        world.client().get("/").unwrap();
+        let new = world.start();
+        old.drain();
+        assert!(old.report().contains("nothing cut"));
+        if part.starts_with("GET") {
+            let rest = &get("/")[part.len()..];
+            client.send(rest).unwrap();
+            let answer = client.answer().unwrap();
+            assert!(!answer.close);
+            assert_eq!(answer.body, new.id().to_string(), "{part:?}");
+        } else if part.is_empty() {
+            assert_eq!(who(&mut client), new.id());
+        } else {
+            // No request that an HTTP/1 parser knows: it says so, and the new process is alive.
+            client.send(" / HTTP/1.1\r\nHost: test\r\n\r\n").unwrap();
+            let _ = client.answer();
+            assert_eq!(who(&mut world.client()), new.id());
+        }
+    }
+}
+
+/// Once a connection speaks HTTP/1, no later bytes make it HTTP/2: a client behind a proxy chooses
+/// them.
+#[test]
+fn a_connection_does_not_change_its_protocol_on_the_way() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    client.send("PRI * HTTP/2.0\r\n").unwrap();
+    world.client().get("/").unwrap();
+    let _new = world.start();
+    old.drain();
+    old.report();
+    client.send("\r\nSM\r\n\r\n").unwrap();
+    let mut bytes = [0; 12];
+    client.socket.read_exact(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"HTTP/1.1 400");
+}
+
+#[test]
+fn a_running_request_is_answered_and_then_the_connection_moves() {
+    let world = World::new();
+    for path in ["/slow/600", "/stream/600"] {
+        let mut old = world.start();
+        let mut client = world.client();
+        who(&mut client);
+        client.send(get(path)).unwrap();
+        // Pipelined behind it: served by whoever has the connection then.
+        client.send(get("/")).unwrap();
+        world.client().get("/").unwrap();
+        let new = world.start();
+        old.drain();
+        let answer = client.answer().unwrap();
+        assert!(!answer.close, "{path}");
+        assert!(["slow", "start end"].contains(&answer.body.as_str()));
+        let next = client.answer().unwrap();
+        assert!(!next.close);
+        assert!(old.report().contains("nothing cut"));
+        assert_eq!(who(&mut client), new.id());
+    }
+}
+
+#[test]
+fn an_endless_answer_ends_and_its_connection_moves() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    client.send(get("/until-shutdown")).unwrap();
+    client.head().unwrap();
+    assert_eq!(client.chunk().unwrap(), b"start ");
+    let new = world.start();
+    old.drain();
+    assert_eq!(client.chunk().unwrap(), b"bye");
+    assert!(client.chunk().unwrap().is_empty());
+    assert!(old.report().contains("1 moved"));
+    assert_eq!(who(&mut client), new.id());
+}
+
+/// A head that is longer than a message takes.
+#[test]
+fn a_long_head_goes_along_in_a_file() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    let filler = format!("x-long: {}\r\n", "x".repeat(50_000));
+    client
+        .send(format!(
+            "GET / HTTP/1.1\r\nHost: test\r\n{filler}{filler}{filler}"
+        ))
+        .unwrap();
+    thread::sleep(Duration::from_millis(300));
+    let new = world.start();
+    old.drain();
+    assert!(old.report().contains("1 moved"));
+    client.send("\r\n").unwrap();
+    assert_eq!(client.answer().unwrap().body, new.id().to_string());
+}
+
+/// No next generation, or one without the library: the connection ends here, and hears of it.
+#[test]
+fn without_anybody_to_move_to_a_connection_ends_well() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    old.drain();
+    assert!(old.logged("cannot be moved").contains("timed out"));
+    assert!(client.get("/").unwrap().close);
+    client.ended().unwrap();
+    drop(client);
+    assert!(old.report().contains("0 moved, 0 idle closed, nothing cut"));
+}
+
+/// Where portkeep runs the app, the old generation knows that it is the last one, and does not ask:
+/// asking would start the app again.
+#[test]
+fn the_last_generation_asks_nobody() {
+    let world = World::new();
+    let current = world.directory.path().join("current");
+    std::os::unix::fs::symlink("generations/7", &current).unwrap();
+    let mut old = world.setup().set("PORTKEEP_GENERATION", 7).start_ready();
+    let mut client = world.client();
+    who(&mut client);
+    old.drain();
+    old.logged("no next generation");
+    assert!(client.get("/").unwrap().close);
+    drop(client);
+    old.report();
+    // Nobody stands in the queue of the move socket.
+    assert!(accept(&world.move_socket).is_err());
+}
+
+/// One that hangs has acknowledged nothing: all is still the old one's.
+#[test]
+fn a_next_generation_that_hangs_takes_nothing_along() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut clients: Vec<_> = (0..20).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    let new = world.start();
+    new.signal(Signal::STOP);
+    let began = old.drain();
+    for client in &mut clients {
+        let answer = client.get("/").unwrap();
+        assert_eq!(answer.body, old.id().to_string());
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(clients);
+    assert!(old.report().contains("nothing cut"));
+}
+
+#[test]
+fn a_next_generation_without_descriptors_leaves_the_rest() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut clients: Vec<_> = (0..60).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    let new = world.setup().open_files(40).start_ready();
+    old.drain();
+    old.logged("cannot have a connection");
+    // Until all are where they stay.
+    thread::sleep(Duration::from_millis(200));
+    let (mut here, mut there) = (0, 0);
+    for client in &mut clients {
+        match client.get("/").unwrap() {
+            answer if answer.body == new.id().to_string() => there += 1,
+            answer => {
+                assert!(answer.close);
+                assert_eq!(answer.body, old.id().to_string());
+                here += 1;
+            }
+        }
+    }
+    assert!(here > 10 && there > 5, "{here} here, {there} there");
+    drop(clients);
+    assert!(old.report().contains("nothing cut"));
+}
+
+/// A next generation as a test plays it: takes `connections`, acknowledges `acks`, and is gone.
+fn play(world: &World, connections: usize, acks: u64) {
+    let session = world.next_session();
+    let mut bytes = vec![0; 70_000];
+    let (hello, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    assert_eq!((hello, bytes[0], bytes[1]), (16, 1, 1));
+    let answer = |kind: u8, number: u64| {
+        let mut message = [0; 16];
+        message[0] = 1;
+        message[1] = kind;
+        message[8..].copy_from_slice(&number.to_le_bytes());
+        send(&session, &message, SendFlags::empty()).unwrap();
+    };
+    answer(2, 0);
+    for number in 0..connections as u64 {
+        let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+        assert!(length >= 16);
+        if number < acks {
+            answer(4, number);
+        }
+    }
+}
+
+/// What it had acknowledged dies with it, and nothing else.
+#[test]
+fn a_next_generation_that_dies_takes_only_what_it_owned() {
+    for (connections, acks) in [(0, 0), (1, 0), (1, 1), (20, 7), (64, 64)] {
+        let world = World::new();
+        let mut old = world.start();
+        let mut clients: Vec<_> = (0..100).map(|_| world.client()).collect();
+        for client in &mut clients {
+            who(client);
+        }
+        old.signal(Signal::TERM);
+        play(&world, connections, acks);
+        old.logged("cannot be moved");
+        let (mut served, mut lost) = (0, 0);
+        for client in &mut clients {
+            match client.get("/") {
+                Ok(answer) => {
+                    assert_eq!(answer.body, old.id().to_string());
+                    served += 1;
+                }
+                Err(_) => lost += 1,
+            }
+        }
+        assert_eq!((served, lost), (100 - acks, acks), "{connections} sent");
+        drop(clients);
+        assert!(old.report().contains(&format!("{acks} moved")));
+    }
+}
+
+#[test]
+fn another_version_is_not_talked_to() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    old.signal(Signal::TERM);
+    let session = world.next_session();
+    let mut bytes = [0; 64];
+    recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    send(&session, &[2, 2, 0, 0], SendFlags::empty()).unwrap();
+    assert!(old.logged("cannot be moved").contains("version 2"));
+    assert!(client.get("/").unwrap().close);
+    drop(client);
+    old.report();
+}
+
+/// From the other side: an old generation of another version is told no, at once.
+#[test]
+fn another_version_is_refused() {
+    let world = World::new();
+    let new = world.start();
+    let flags = SocketFlags::CLOEXEC;
+    let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    let address = SocketAddrUnix::new(world.directory.path().join("move")).unwrap();
+    rustix::net::connect(&session, &address).unwrap();
+    send(&session, &[9; 40], SendFlags::empty()).unwrap();
+    let mut bytes = [0; 64];
+    let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    assert_eq!((length, bytes[1]), (16, 5));
+    assert!(new.logged("was refused").contains("version 9"));
+}
+
+/// A connection may only go where its listener is served.
+#[test]
+fn a_connection_does_not_move_to_another_listener() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    let (other, _) = listener();
+    let _new = Setup::new()
+        .socket("admin", &other)
+        .socket("portkeep-move", &world.move_socket)
+        .start_ready();
+    old.drain();
+    old.logged("cannot have a connection");
+    let answer = client.get("/").unwrap();
+    assert_eq!(answer.body, old.id().to_string());
+    assert!(answer.close);
+    drop(client);
+    assert!(old.report().contains("0 moved"));
+}
+
+#[test]
+fn a_thousand_idle_connections_move() {
+    let world = World::new();
+    let mut old = world.setup().open_files(4096).start_ready();
+    let mut clients: Vec<_> = (0..1000).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    let new = world.setup().open_files(4096).start_ready();
+    old.drain();
+    let report = old.report();
+    println!("measured: {report}");
+    assert!(
+        report.contains("1000 moved, 0 idle closed, nothing cut"),
+        "{report}"
+    );
+    for client in &mut clients {
+        assert_eq!(who(client), new.id());
+    }
+    let _ = std::io::stdout().flush();
+}
