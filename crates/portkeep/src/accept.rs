@@ -102,7 +102,7 @@ mod tests {
     /// Connections of `clients` that a drain finds, which began before any was accepted.
     async fn accepted_by_a_drain(clients: usize, shared_listener: bool) -> usize {
         let address = "127.0.0.1:0".parse().unwrap();
-        let mut listener = Listener::bind(address).await.unwrap();
+        let mut listener = Listener::bind(address, false).await.unwrap();
         listener.shared = shared_listener;
         let address = listener.to_string();
         let clients: Vec<_> = (0..clients)

@@ -7,6 +7,7 @@ mod http1;
 mod http2;
 mod io;
 mod patience;
+mod peer;
 mod probe;
 #[cfg(feature = "http2")]
 mod protocol;
@@ -21,6 +22,7 @@ use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
 
 use io::Io;
+pub use peer::Peer;
 pub(crate) use self_test::hyper_is_as_expected;
 
 /// How long a client may take for its first byte, and from the first to the last byte of a

@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) phases: Phases,
     /// How long an idle HTTP/1 connection is left open while draining.
     pub(crate) linger: Duration,
+    /// Connections that cannot move end as soon as they are idle.
+    pub(crate) fresh: bool,
     /// Where connections go that are moved.
     pub(crate) departures: Departures,
     /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
@@ -51,6 +53,7 @@ impl Shared {
         Self {
             phases: Phases::default(),
             linger,
+            fresh: false,
             departures,
             live: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),

@@ -11,8 +11,8 @@ use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
-use crate::server::{Check, Server};
-use crate::signals::Signals;
+use crate::server::{Check, Policy, Server};
+use crate::signals::{self, Signals};
 use crate::{Error, ShutdownToken};
 
 /// Serves `app` on every passed stream listener, or on 127.0.0.1:8080 if none is passed
@@ -27,10 +27,14 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
     Server::new().serve(app).await
 }
 
-pub(crate) async fn run<A: App>(server: Server, app: A) -> Result<(), Error> {
+pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    let listeners = listen::open(&server.names, &server.address).await?;
+    let listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    let mut beside = JoinSet::new();
+    if let Some(reread) = server.hangup.take() {
+        beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
+    }
     let move_socket = move_socket();
     let _watchdog = notify::start_watchdog();
 
@@ -49,7 +53,9 @@ pub(crate) async fn run<A: App>(server: Server, app: A) -> Result<(), Error> {
     // serves, and whoever accepts has taken over.
     notify::ready().map_err(Error::Notify)?;
     let (departures, inbox) = moving::departures();
-    let shared = Arc::new(Shared::new(server.linger, departures));
+    let mut shared = Shared::new(server.linger, departures);
+    shared.fresh = server.policy == Policy::Fresh;
+    let shared = Arc::new(shared);
     let addresses = describe(&listeners);
     let closing = ShutdownToken::new();
     let next = move_socket.as_ref().map(MoveSocket::address);

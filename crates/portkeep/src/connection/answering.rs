@@ -34,7 +34,8 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
     type Error = A::Error;
     type Future = Answer<A>;
 
-    fn call(&self, request: Request<Incoming>) -> Answer<A> {
+    fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
+        request.extensions_mut().insert(self.probe.peer);
         self.probe.began(!request.body().is_end_stream());
         Answer {
             closable: request.version() < Version::HTTP_2 && request.method() != Method::CONNECT,

@@ -7,8 +7,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Arrival;
 use super::probe::Probe;
+use super::{Arrival, Peer};
 use crate::drain::{Live, Shared};
 use crate::listen::Stream;
 
@@ -39,9 +39,10 @@ impl Identity {
 
 impl Io {
     pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
+        let peer = Peer::of(&arrival.stream);
         let identity = Identity {
             listener: arrival.listener,
-            probe: Arc::new(Probe::new(Arc::clone(shared), arrival.used)),
+            probe: Arc::new(Probe::new(Arc::clone(shared), peer, arrival.used)),
             _live: Live::new(shared),
         };
         Self::assemble(arrival.stream, arrival.unread, identity)

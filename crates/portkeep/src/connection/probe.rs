@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
+use super::Peer;
 use crate::drain::{Phase, Shared, count};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
@@ -22,6 +23,7 @@ use crate::drain::{Phase, Shared, count};
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) shared: Arc<Shared>,
+    pub(super) peer: Peer,
     /// Nothing was written since the last flush.
     clean: AtomicBool,
     /// The client has ended its side.
@@ -47,9 +49,10 @@ pub(super) struct Probe {
 
 impl Probe {
     /// `used`: it had requests in another process.
-    pub(super) fn new(shared: Arc<Shared>, used: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, peer: Peer, used: bool) -> Self {
         Self {
             shared,
+            peer,
             clean: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             reads: AtomicU64::new(0),

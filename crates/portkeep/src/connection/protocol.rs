@@ -34,6 +34,10 @@ pub(super) async fn detect(io: &mut Io) -> First {
         biased;
         first = timeout(HEAD_TIMEOUT, first_bytes(io, &mut buf)) => first.unwrap_or(First::Over),
         () = reached(&probe, Phase::Moving) => First::Quiet,
+        () = too_late(&probe) => {
+            count(&probe.shared.counts.idle_closed);
+            First::Over
+        }
         () = probe.shared.phases.reached(Phase::Cut) => {
             count(&probe.shared.counts.cut.silent);
             First::Over
@@ -48,6 +52,16 @@ async fn reached(probe: &Probe, phase: Phase) {
     probe.shared.phases.reached(phase).await;
     if probe.sees(probe.shared.phases.current()) != phase {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until a connection that has not begun may not begin any more.
+async fn too_late(probe: &Probe) {
+    if !probe.shared.fresh {
+        return std::future::pending().await;
+    }
+    if !probe.draining() {
+        probe.shared.phases.reached(Phase::Draining).await;
     }
 }
 

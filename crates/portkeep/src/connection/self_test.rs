@@ -18,8 +18,8 @@ use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
 use hyper::service::service_fn;
 
-use super::http1;
 use super::probe::Probe;
+use super::{Peer, http1};
 use crate::drain::Shared;
 use crate::moving::departures;
 
@@ -106,7 +106,7 @@ impl Stage {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         Self {
             scene: Arc::default(),
-            probe: Arc::new(Probe::new(shared, false)),
+            probe: Arc::new(Probe::new(shared, Peer::nobody(), false)),
         }
     }
 

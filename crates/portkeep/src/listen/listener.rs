@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use socket2::{Domain, SockRef, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 
@@ -45,7 +46,11 @@ pub(crate) enum Stream {
 
 /// The passed stream listeners of these names (all, if no name is given) that the app has not
 /// taken; if nothing was passed, one that is bound to `PORTKEEP_LISTEN` or `fallback`.
-pub(crate) async fn open(names: &[String], fallback: &str) -> Result<Vec<Listener>, ListenError> {
+pub(crate) async fn open(
+    names: &[String],
+    fallback: &str,
+    reuse_port: bool,
+) -> Result<Vec<Listener>, ListenError> {
     let sockets = Sockets::from_env()?;
     if sockets.is_empty() {
         let address = std::env::var(PORTKEEP_LISTEN).unwrap_or_default();
@@ -54,7 +59,7 @@ pub(crate) async fn open(names: &[String], fallback: &str) -> Result<Vec<Listene
         } else {
             &address
         };
-        return Ok(vec![Listener::bind(address.parse()?).await?]);
+        return Ok(vec![Listener::bind(address.parse()?, reuse_port).await?]);
     }
     for name in names {
         if sockets
@@ -159,8 +164,9 @@ impl Listener {
         }
     }
 
-    pub(crate) async fn bind(address: Address) -> Result<Self, ListenError> {
+    pub(crate) async fn bind(address: Address, reuse_port: bool) -> Result<Self, ListenError> {
         let bound = match &address {
+            Address::Tcp(address) if reuse_port => bind_reused(*address).map(Socket::Tcp),
             Address::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
             Address::Unix(path) => bind_unix(path).map(Socket::Unix),
         };
@@ -220,6 +226,18 @@ impl Listener {
             Socket::Unix(_) => Stream::Unix(UnixStream::from_std(accepted.into())?),
         })
     }
+}
+
+/// Binds an address that others may bind too.
+fn bind_reused(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE as u32)
 }
 
 /// Binds a path; a socket file that a killed process left behind is replaced.

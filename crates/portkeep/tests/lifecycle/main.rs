@@ -14,4 +14,5 @@ mod http2;
 mod moving;
 mod notify;
 mod overlap;
+mod settings;
 mod sockets;
