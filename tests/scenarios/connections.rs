@@ -63,6 +63,11 @@ fn a_stopped_app_stays_stopped() {
         0,
         "it was closed after the linger time"
     );
+    drop(client);
+    wait_until("it has ended", Duration::from_secs(5), || {
+        app.generations().is_empty().then_some(())
+    });
+    // Long enough for a start that something had asked for.
     thread::sleep(Duration::from_secs(1));
     assert_eq!(app.generations(), Vec::<String>::new());
     let handle = app.manager().property(&app.unit(".service"), "ActiveState");

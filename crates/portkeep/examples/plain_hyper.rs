@@ -31,9 +31,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             accepted = listener.accept() => accepted?,
             () = &mut end => break,
         };
-        let hello = service_fn(|_| async {
-            Ok::<_, Infallible>(Response::new("Hello\n".to_owned()))
-        });
+        let hello =
+            service_fn(|_| async { Ok::<_, Infallible>(Response::new("Hello\n".to_owned())) });
         let connection = http.serve_connection(TokioIo::new(stream), hello);
         tokio::spawn(drain.watch(connection.into_owned()));
     }

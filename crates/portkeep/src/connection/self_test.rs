@@ -14,6 +14,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::ReadBufCursor;
 use hyper::service::service_fn;
@@ -59,7 +60,8 @@ type Service = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>>
 /// The first thing that is not as expected.
 fn check() -> Result<(), &'static str> {
     between_requests()?;
-    with_a_body()
+    with_a_body()?;
+    answered_early()
 }
 
 fn between_requests() -> Result<(), &'static str> {
@@ -99,6 +101,29 @@ fn with_a_body() -> Result<(), &'static str> {
     movable(false, "a body arrives")?;
     stage.scene().answered = true;
     movable(false, "the answer was sent before the body was there")
+}
+
+/// The request ends after its answer is written, and before that is sent.
+fn answered_early() -> Result<(), &'static str> {
+    let stage = Stage::new();
+    let mut connection = http1::builder(&stage.probe)
+        .serve_connection(stage.clone(), stage.service())
+        .with_upgrades();
+    let mut movable = |expected, when| stage.movable(&mut connection, expected, when);
+
+    stage.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\nhalf");
+    movable(false, "a body arrives")?;
+    stage.scene().full = true;
+    stage.scene().answered = true;
+    movable(false, "an early answer cannot be sent")?;
+    stage.send("half");
+    // Each part of the body is read when it is asked for.
+    for _ in 0..4 {
+        stage.read_body();
+        movable(false, "the body ends, and the answer was not sent")?;
+    }
+    stage.scene().full = false;
+    movable(true, "the early answer was sent")
 }
 
 impl Stage {
@@ -143,6 +168,14 @@ impl Stage {
         match pending && self.probe.is_movable() == expected {
             true => Ok(()),
             false => Err(when),
+        }
+    }
+
+    /// The app asks for what there is of the request's body.
+    fn read_body(&self) {
+        if let Some(request) = &mut self.scene().held {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = Pin::new(request.body_mut()).poll_frame(&mut cx);
         }
     }
 

@@ -112,3 +112,27 @@ fn receive(socket: impl AsFd, bytes: &mut [u8]) -> rustix::io::Result<Received> 
             .intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::socketpair;
+
+    use super::*;
+
+    /// What makes it safe to serve on what was not acknowledged.
+    #[tokio::test]
+    async fn after_a_fence_nothing_more_is_sent_and_nothing_is_lost() {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (old, new) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let [old, new] =
+            [old, new].map(|end| Packets::new(UnixStream::from_std(end.into()).unwrap()));
+        new.send(&[b"before"], &[]).await.unwrap();
+        old.fence();
+        let late = new.send(&[b"late"], &[]).await.unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::BrokenPipe);
+        let mut bytes = [0; 16];
+        assert_eq!(old.receive_now(&mut bytes).unwrap().length, 6);
+        assert_eq!(old.receive_now(&mut bytes).unwrap().length, 0);
+    }
+}

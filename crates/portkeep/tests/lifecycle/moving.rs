@@ -1,6 +1,6 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::thread;
@@ -151,15 +151,15 @@ fn a_connection_does_not_change_its_protocol_on_the_way() {
     let mut old = world.start();
     let mut client = world.client();
     who(&mut client);
-    client.send("PRI * HTTP/2.0\r\n").unwrap();
+    // Further on hyper would see what it is, and refuse it.
+    client.send("PRI * HTT").unwrap();
     world.client().get("/").unwrap();
     let _new = world.start();
     old.drain();
-    old.report();
-    client.send("\r\nSM\r\n\r\n").unwrap();
-    let mut bytes = [0; 12];
-    client.socket.read_exact(&mut bytes).unwrap();
-    assert_eq!(&bytes, b"HTTP/1.1 400");
+    assert!(old.report().contains("1 moved"));
+    client.send("P/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+    // HTTP/1 has no answer to this; HTTP/2 would begin with its settings.
+    client.ended().unwrap();
 }
 
 #[test]

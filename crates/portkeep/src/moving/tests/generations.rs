@@ -10,6 +10,7 @@ use axum::Router;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
+use socket2::SockRef;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -36,6 +37,10 @@ pub(super) fn move_socket(directory: &TempDir) -> OwnedFd {
 fn tcp() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
+    // Accepted connections inherit it: long answers have to wait in hyper, not in the kernel.
+    SockRef::from(&listener)
+        .set_send_buffer_size(8 * 1024)
+        .unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
 }
