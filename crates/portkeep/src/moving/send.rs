@@ -33,6 +33,7 @@ pub(crate) async fn send(next: SocketAddrUnix, mut inbox: Inbox, shared: Arc<Sha
     let mut manifest = Manifest::default();
     give_away(&next, &mut manifest, &mut inbox, &shared).await;
     shared.phases.advance(Phase::Draining);
+    tracing::debug!("the connections that are left end here");
     manifest.all_stay();
     while let Some(departure) = inbox.recv().await {
         departure.stays();

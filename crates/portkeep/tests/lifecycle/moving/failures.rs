@@ -21,6 +21,7 @@ fn without_anybody_to_move_to_a_connection_ends_well() {
     who(&mut client);
     old.drain();
     assert!(old.logged("cannot be moved").contains("timed out"));
+    old.logged("end here");
     assert!(client.get("/").unwrap().close);
     client.ended().unwrap();
     drop(client);
@@ -39,6 +40,7 @@ fn the_last_generation_asks_nobody() {
     who(&mut client);
     old.drain();
     old.logged("no next generation");
+    old.logged("end here");
     assert!(client.get("/").unwrap().close);
     drop(client);
     old.report();
@@ -164,6 +166,7 @@ fn another_version_is_not_talked_to() {
     recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
     send(&session, &[2, 2, 0, 0], SendFlags::empty()).unwrap();
     assert!(old.logged("cannot be moved").contains("version 2"));
+    old.logged("end here");
     assert!(client.get("/").unwrap().close);
     drop(client);
     old.report();
