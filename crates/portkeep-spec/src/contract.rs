@@ -56,6 +56,10 @@ pub const NOT_INHERITED: [&str; 9] = [
 
 /// Portkeep's directory below the runtime, state and cache directories; an app's is `portkeep/NAME` there.
 pub const DIRECTORY: &str = "portkeep";
+/// The name of the passed socket over which connections move from generation to generation.
+pub const MOVE_SOCKET: &str = "portkeep-move";
+/// The file of that socket, in the app's runtime directory. The server library looks for [`CURRENT`] beside it.
+pub const MOVE_FILE: &str = "move";
 /// The file that callers of the helper lock, in the app's runtime directory.
 pub const LOCK: &str = "lock";
 /// The symlink to the current generation's directory, in the app's runtime directory.
