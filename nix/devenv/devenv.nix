@@ -80,6 +80,23 @@ let
   # directory of whoever looks, so it belongs to this user and this project. `devenv up` evaluates anew and knows better.
   anywhere = if pkgs.stdenv.isLinux then "/proc/self/cwd" else "/tmp/devenv-pure";
   isPure = config.devenv.root == anywhere;
+
+  # Devenv imports its task runner from a nixpkgs of its own, which `nix flake check` and `nix flake show` must not build.
+  # A shell that was evaluated without its directory runs nothing by it: `devenv up` and its like enter the shell anew.
+  noTasks = pkgs.writeShellScriptBin "devenv-tasks" ''
+    case " $* " in
+      *" devenv:enterShell "*) exit 0 ;;
+    esac
+    echo "This shell does not know its directory, so it runs no processes or tasks. Enter it with" >&2
+    echo "  nix develop --impure        (direnv: use flake . --impure)" >&2
+    exit 1
+  '';
+  # Unless somebody wants something done whenever the shell is entered; devenv itself removes files that it once wrote.
+  atEntry = lib.filterAttrs (
+    name: task:
+    builtins.elem "devenv:enterShell" task.before
+    && !(config.files == { } && lib.hasPrefix "devenv:files" name)
+  ) config.tasks;
 in
 {
   _file = ./devenv.nix;
@@ -124,6 +141,7 @@ in
         in
         if directory != "" then directory else anywhere
       );
+      task.package = lib.mkIf (isPure && atEntry == { }) (lib.mkOverride 900 noTasks);
       # Before anything uses them: what stays in the environment must not change with the directory.
       enterShell = lib.mkIf isPure (
         lib.mkOrder 100 ''

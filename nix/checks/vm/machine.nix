@@ -57,9 +57,6 @@ rec {
                 toplevel += f"/specialisation/{specialisation}"
             return machine.execute(f"{toplevel}/bin/switch-to-configuration {action} 2>&1")
 
-        def generation():
-            return machine.succeed("portkeep status hello --system --json | jq '.generations[] | select(.current) | .number'").strip()
-
         machine.wait_for_unit("multi-user.target")
       ''
       + script;
