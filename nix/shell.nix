@@ -8,6 +8,8 @@
   # cargo, clippy, rustfmt and rust-analyzer.
   languages.rust.enable = true;
   languages.rust.mold.enable = pkgs.stdenv.isLinux;
+  # Rust needs a linker, not clangd, gdb and valgrind.
+  languages.c.enable = false;
 
   packages = [
     pkgs.cargo-nextest

@@ -2,6 +2,8 @@
 { inputs, ... }:
 {
   languages.rust.enable = true;
+  # Rust needs a linker, not clangd, gdb and valgrind.
+  languages.c.enable = false;
   portkeep.enable = true;
   # Where Cargo.toml looks for the server library.
   enterShell = "ln -sfn ${inputs.portkeep} .portkeep";

@@ -17,6 +17,7 @@
 
 mod attempt;
 mod ends;
+mod gc_roots;
 mod generations;
 mod history;
 mod lock;

@@ -22,7 +22,7 @@ let
         )
         // {
           pname = name;
-          meta = { mainProgram = name; } // (attributes.meta or { });
+          meta = { mainProgram = name; broken = false; } // (attributes.meta or { });
           override = _: made;
           overrideAttrs =
             changes:
@@ -72,7 +72,7 @@ let
   };
 
   names = [
-    "bashInteractive" "cargo" "cargo-nextest" "clang" "clippy" "curl" "git" "gnugrep" "gnused" "hello" "jq" "mkcert"
+    "bashInteractive" "libiconv" "apple-sdk" "mold-wrapped" "cargo" "cargo-nextest" "clang" "clippy" "curl" "git" "gnugrep" "gnused" "hello" "jq" "mkcert"
     "mmdebstrap" "mold" "nixfmt" "nixfmt-tree" "oha" "pkg-config" "rust-analyzer" "rustc" "rustfmt" "socat"
   ];
 
@@ -120,7 +120,7 @@ let
     formats = lib.genAttrs [ "ini" "javaProperties" "json" "toml" "yaml" ] (_: generator);
 
     bash = tool "bash";
-    coreutils = tools "coreutils" [ "cksum" "cut" "id" "ln" "mkdir" "readlink" "timeout" ];
+    coreutils = tools "coreutils" [ "cksum" "cut" "id" "ln" "mkdir" "readlink" "realpath" "timeout" ];
     systemd = tools "systemd" [ "systemctl" "systemd-analyze" "journalctl" ];
     libressl.nc = tool "nc";
     llvmPackages.bintools = tool "ld.lld";
