@@ -36,7 +36,14 @@ for app; do
   fi
   if [[ $verb == stop ]]; then
     echo "portkeep: closing the port of $app, because its addresses change"
-    control stop "$app.target"
+    # The sockets refuse to be stopped by name; they follow their target, after the generations.
+    control stop "$app.target" "$app.service" "$app@*.service"
+    for _ in {1..100}; do
+      control is-active --quiet "$app.socket" || continue 2
+      sleep 0.1
+    done
+    echo "portkeep: $app.socket is still open after 10 s; see journalctl -u $app.socket" >&2
+    refused=1
     continue
   fi
   flag=

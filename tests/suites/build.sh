@@ -12,7 +12,7 @@ build_programs() {
     --config 'profile.tests.codegen-units=16' --config 'profile.tests.strip="debuginfo"')
   cargo build --quiet "${profile[@]}" --package portkeep-cli --package portkeep-tests --bins || return 1
   local tests name
-  tests=$(cargo test --quiet "${profile[@]}" --package portkeep-tests --test scenarios --test contract-systemd --test local \
+  tests=$(cargo test --quiet "${profile[@]}" --package portkeep-tests --test scenarios --test contract-systemd --test local --test nix-guest \
     --no-run --message-format=json-render-diagnostics | test_executables) || return 1
   mkdir -p "$programs"
   install -m 755 "$target"/tests/{portkeep,probe,stamp} "$programs/" || return 1
