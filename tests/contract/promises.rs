@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use portkeep_engine::{Backend, Generation, Phase, Running};
 use portkeep_tests::{Behaviour, Mode};
-use rustix::process::{Signal, kill_process};
 
 use crate::world::World;
 
@@ -68,11 +67,12 @@ pub(crate) async fn a_drain_lets_requests_finish<B: Backend>(world: World<B>) {
 
 /// A process that does not react is ended at the spec's `drainTimeout`, and not started again.
 pub(crate) async fn a_drain_ends_at_its_deadline<B: Backend>(world: World<B>) {
-    // Stopped, because a process that is alive may ask for more time, and would be given it.
-    let process = world.process().await.expect("v1 answers");
-    kill_process(process, Signal::STOP).expect("it can be stopped");
+    // A process that is alive may ask for more time, and would be given it; this one hangs.
+    world.publish(&Behaviour::version("v2").mode(Mode::Deaf));
+    world.hand_over().await.expect("v2 starts");
+    world.until_only(Generation(2)).await;
     let begun = Instant::now();
-    let drained = world.backend.drain(Generation(1)).await;
+    let drained = world.backend.drain(Generation(2)).await;
     drained.expect("it can be asked to drain");
     world.until_none().await;
     let took = begun.elapsed();

@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 guest_run() {
-  local user=root home=/root directory= environment=()
+  local user=root home=/root directory='' environment=()
   while [[ ${1:-} == -* ]]; do
     case $1 in
       --user) user=dev home=/home/dev; shift ;;
@@ -33,7 +33,7 @@ guest_run() {
 
   local command=(env -i
     PATH=/opt/portkeep/bin:/target/debug:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-    HOME=$home USER=$user LOGNAME=$user SHELL=/bin/bash LANG=C.UTF-8 TERM="${TERM:-dumb}")
+    "HOME=$home" "USER=$user" "LOGNAME=$user" SHELL=/bin/bash LANG=C.UTF-8 TERM="${TERM:-dumb}")
   if [[ $user = dev ]]; then
     command+=(XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus
       setpriv --reuid dev --regid dev --init-groups --)

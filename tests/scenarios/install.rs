@@ -23,19 +23,23 @@ fn uninstall_closes_the_port_and_leaves_no_unit() {
 
 #[test]
 fn a_name_that_would_shadow_a_unit_of_somebody_else_is_refused() {
-    // Both managers have a `basic.target`; an app of that name would keep the machine from booting.
+    // Both managers have a `smartcard.target`, which nobody misses here; an app called `reboot` would
+    // keep the machine from rebooting.
     let manager = Manager::of_this_process();
-    let fragment = || manager.property("basic.target", "FragmentPath");
+    let fragment = || manager.property("smartcard.target", "FragmentPath");
     let before = fragment();
     let directory = tempfile::tempdir().unwrap();
     let spec = directory.path().join("portkeep.json");
-    let json = r#"{"name":"basic","exec":["/bin/true"],"listen":[{"stream":"127.0.0.1:8080"}]}"#;
+    let json =
+        r#"{"name":"smartcard","exec":["/bin/true"],"listen":[{"stream":"127.0.0.1:8080"}]}"#;
     std::fs::write(&spec, json).unwrap();
     let words = ["install", manager.flag(), "--spec", spec.to_str().unwrap()];
     let refused = run("portkeep", words);
     if refused.code == Some(0) {
-        let _ = run("portkeep", ["uninstall", manager.flag(), "basic"]);
+        let _ = run("portkeep", ["uninstall", manager.flag(), "smartcard"]);
     }
-    refused.expect_failure().expect_mention(&["basic.target"]);
+    refused
+        .expect_failure()
+        .expect_mention(&["smartcard.target"]);
     assert_eq!(fragment(), before);
 }

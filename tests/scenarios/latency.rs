@@ -3,11 +3,11 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portkeep_tests::{App, Behaviour, Manager, Measurement, Publish, wait_until};
+use portkeep_tests::{App, Behaviour, Measurement};
 
-const TIMES: usize = 20;
+pub(crate) const TIMES: usize = 20;
 /// Five times what a prototype in bash needed on the slower of two systemds: for a slip, not for a race.
-const LIMIT: Duration = Duration::from_millis(320);
+pub(crate) const LIMIT: Duration = Duration::from_millis(320);
 
 #[test]
 fn from_systemctl_reload_to_the_first_new_answer() {
@@ -26,43 +26,10 @@ fn from_systemctl_reload_to_the_first_new_answer() {
     assert!(measurement.median() < LIMIT, "{measurement:?}");
 }
 
-#[test]
-fn from_a_published_artifact_to_the_first_new_answer() {
-    if Manager::of_this_process() == Manager::System {
-        // Watching is for development: the system manager gets no path unit.
-        return;
-    }
-    let app = App::named("published")
-        .published_by(Publish::HardLink)
-        .watched()
-        .serve(&Behaviour::version("v0"));
-    let mut measurement = Measurement::default();
-    for number in 1..=TIMES {
-        let version = format!("v{number}");
-        app.publish(&Behaviour::version(&version));
-        measurement.add(first_answer(&app, &version, Instant::now()));
-        settled(&app);
-    }
-    measurement.report("artifact published to first new answer");
-    assert!(measurement.median() < LIMIT, "{measurement:?}");
-}
-
-fn first_answer(app: &App, version: &str, start: Instant) -> Duration {
+pub(crate) fn first_answer(app: &App, version: &str, start: Instant) -> Duration {
     let deadline = start + Duration::from_secs(10);
     while app.request("/").version() != Some(version) {
         assert!(Instant::now() < deadline, "{version} never answered");
     }
     start.elapsed()
-}
-
-/// Waits until no unit of the app works on the last change any more.
-fn settled(app: &App) {
-    wait_until("the deploy has ended", Duration::from_secs(10), || {
-        let busy = |suffix| {
-            let state = app.manager().property(&app.unit(suffix), "ActiveState");
-            state == "activating" || state == "reloading"
-        };
-        let busy = busy("-deploy.service") || busy("-recheck.service");
-        (!busy && app.generations().len() == 1).then_some(())
-    });
 }

@@ -3,7 +3,7 @@
 
 use std::mem;
 
-use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
+use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, wait_until};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ const NAME: &str = "comes-back";
 fn before() {
     let app = App::named(NAME).install(&Behaviour::version("v1"));
     assert_eq!(app.get("/").version, "v1");
+    // What failed before the reboot must not be all that is tried after it.
+    app.settled();
+    app.publish(&Behaviour::version("v2").mode(Mode::Exit));
+    let _ = app.systemctl("reload").expect_failure();
     // It has to be there after the reboot.
     mem::forget(app);
 }
@@ -33,7 +37,7 @@ fn after() {
 
     let address = SocketAddr::from(([127, 0, 0, 1], 8080));
     wait_until(
-        "the first connection starts it",
+        "the first connection starts the last good version",
         Duration::from_secs(5),
         || {
             let outcome = portkeep_tests::request(address, "/", Duration::from_secs(5));

@@ -42,6 +42,8 @@ pub enum Mode {
     NeverReady,
     /// It dies of SIGSEGV before READY.
     SegvBeforeReady,
+    /// It serves, and hangs when it is told to stop.
+    Deaf,
     /// It dies of SIGSEGV some time after READY.
     SegvAfterReady {
         /// How long it serves before.

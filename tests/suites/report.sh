@@ -11,8 +11,9 @@ report_run() {
   local started=$SECONDS log=$logs/$1.log status
   : >"$tally/$suite"
   echo "=== $suite"
-  suite_run "$suite" > >(tee "$log") 2>&1 {lock}>&-
-  status=$?
+  # Guests outlive this; they must not keep the lock.
+  suite_run "$suite" 2>&1 {lock}>&- | tee "$log"
+  status=${PIPESTATUS[0]}
   # Without a failed case, a suite that broke off would count as passed.
   if [[ $status != 0 ]] && ! grep -q '^failed ' "$tally/$suite"; then
     case_failed "the suite ended early, with $status"

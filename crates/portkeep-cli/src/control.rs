@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as StdStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use portkeep_engine::{Directories, Place, Running};
@@ -10,6 +11,9 @@ use portkeep_spec::AppName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+
+/// How long a running `portkeep dev` may take to say what runs.
+const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is asked.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,8 +32,13 @@ pub(crate) enum Ask {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Answer {
-    /// It went well, and this is what to tell.
-    Done(String),
+    /// It went well.
+    Done {
+        /// What to tell.
+        line: String,
+        /// Whether the last good release serves instead.
+        fell_back: bool,
+    },
     /// It did not.
     Failed(String),
     /// What runs.
@@ -75,11 +84,16 @@ pub(crate) fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
     let path = path(name)?;
     let mut stream = StdStream::connect(&path)
         .with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
+    // A question about what runs is answered at once; a handover takes as long as it takes.
+    let deadline = matches!(ask, Ask::Status).then_some(STATUS_DEADLINE);
+    stream.set_read_timeout(deadline)?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer)?;
+    BufReader::new(stream)
+        .read_line(&mut answer)
+        .with_context(|| format!("the `portkeep dev` of {name} does not answer; is it stopped?"))?;
     serde_json::from_str(&answer).context("`portkeep dev` ended before it answered")
 }
 
@@ -115,7 +129,7 @@ impl Control {
         let read = reader.read_line(&mut line);
         // Whoever connects and says nothing must not hold up the others.
         if !matches!(
-            tokio::time::timeout(std::time::Duration::from_secs(1), read).await,
+            tokio::time::timeout(Duration::from_secs(1), read).await,
             Ok(Ok(_))
         ) {
             return Ok(None);

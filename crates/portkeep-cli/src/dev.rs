@@ -27,7 +27,7 @@ enum Wake {
     /// Sources changed.
     Changed(String),
     /// The session has something to say or to do.
-    Session(session::Event),
+    Session(Box<session::Event>),
     /// The user wants to stop.
     Stop,
 }
@@ -49,18 +49,31 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         &mut from_session,
     )
     .await;
-    if args.detach && result.is_ok() {
+    if matches!(result, Ok(Ending::Detached)) {
         report.line(
-            "detached; `systemctl --user status` shows it, `portkeep uninstall --user` ends it",
+            "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
         );
         session.detach();
-        return result;
+        return Ok(ExitCode::SUCCESS);
     }
     report.line("stopping");
     session
         .close(&report, &mut signals, &mut from_session)
         .await?;
-    result
+    match result? {
+        Ending::Failed => Ok(ExitCode::FAILURE),
+        Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Why the loop ended.
+enum Ending {
+    /// The user wants it.
+    Stopped,
+    /// It serves, and is to go on without us.
+    Detached,
+    /// It was to go on without us, but does not serve.
+    Failed,
 }
 
 async fn work(
@@ -70,7 +83,7 @@ async fn work(
     report: &Report,
     signals: &mut Signals,
     from_session: &mut mpsc::UnboundedReceiver<session::Event>,
-) -> anyhow::Result<ExitCode> {
+) -> anyhow::Result<Ending> {
     let mut sources = Sources::watch(project)?;
     let mut reason: Option<String> = None;
     loop {
@@ -83,9 +96,9 @@ async fn work(
                 wake = next(signals, &mut sources, from_session) => match wake {
                     Wake::Stop => {
                         build.cancel().await;
-                        return Ok(ExitCode::SUCCESS);
+                        return Ok(Ending::Stopped);
                     }
-                    Wake::Session(event) => session.on_event(event, report).await,
+                    Wake::Session(event) => session.on_event(*event, report),
                     Wake::Changed(path) => {
                         build.cancel().await;
                         reason = Some(path);
@@ -100,23 +113,23 @@ async fn work(
                 report.built(took);
                 let served = hand_over(session, executable, report, signals, from_session).await?;
                 match served {
-                    Served::Stopped => return Ok(ExitCode::SUCCESS),
-                    Served::Yes if args.detach => return Ok(ExitCode::SUCCESS),
-                    Served::No if args.detach => return Ok(ExitCode::FAILURE),
+                    Served::Stopped => return Ok(Ending::Stopped),
+                    Served::Yes if args.detach => return Ok(Ending::Detached),
+                    Served::No if args.detach => return Ok(Ending::Failed),
                     Served::Yes | Served::No => {}
                 }
             }
             Some(Built::Bad { took }) => {
                 report.build_failed(took, session.serves());
                 if args.detach {
-                    return Ok(ExitCode::FAILURE);
+                    return Ok(Ending::Failed);
                 }
             }
         }
         loop {
             match next(signals, &mut sources, from_session).await {
-                Wake::Stop => return Ok(ExitCode::SUCCESS),
-                Wake::Session(event) => session.on_event(event, report).await,
+                Wake::Stop => return Ok(Ending::Stopped),
+                Wake::Session(event) => session.on_event(*event, report),
                 Wake::Changed(path) => {
                     reason = Some(path);
                     break;
@@ -141,24 +154,15 @@ async fn hand_over(
     from_session: &mut mpsc::UnboundedReceiver<session::Event>,
 ) -> anyhow::Result<Served> {
     let mut handover = session.hand_over(executable)?;
-    let mut later = Vec::new();
-    let served = loop {
+    loop {
         tokio::select! {
-            result = &mut handover => break report.handed_over(result),
-            Some(event) = from_session.recv() => {
-                if event.is_shown() {
-                    report.session_event(&event);
-                } else {
-                    later.push(event);
-                }
+            result = &mut handover => {
+                return Ok(if report.handed_over(&result) { Served::Yes } else { Served::No });
             }
+            Some(event) = from_session.recv() => session.on_event(event, report),
             () = signals.stop() => return Ok(Served::Stopped),
         }
-    };
-    for event in later {
-        session.on_event(event, report).await;
     }
-    Ok(if served { Served::Yes } else { Served::No })
 }
 
 async fn next(
@@ -168,7 +172,7 @@ async fn next(
 ) -> Wake {
     tokio::select! {
         () = signals.stop() => Wake::Stop,
-        Some(event) = from_session.recv() => Wake::Session(event),
+        Some(event) = from_session.recv() => Wake::Session(Box::new(event)),
         path = sources.changed() => Wake::Changed(path),
     }
 }

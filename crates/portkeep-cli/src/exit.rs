@@ -1,4 +1,4 @@
-//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 rolled back; 4 needs a person.
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.
 
 use std::fmt;
 use std::process::ExitCode;

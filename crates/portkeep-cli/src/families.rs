@@ -124,13 +124,25 @@ pub(crate) fn remove(files: &[PathBuf]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Who may read a spec that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Readable {
+    /// Only who installs it: its `environment` may hold secrets.
+    ByOwner,
+    /// Everybody, since it is part of a package whose user units any user may start.
+    ByAll,
+}
+
 /// Writes the spec that the units name, all paths absolute.
-pub(crate) fn write_spec(spec: &Spec, path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_spec(spec: &Spec, path: &Path, readable: Readable) -> anyhow::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
-    // Readable by its owner only: `environment` may hold secrets.
-    atomic_write(path, spec.to_json().as_bytes(), 0o600)
+    let mode = match readable {
+        Readable::ByOwner => 0o600,
+        Readable::ByAll => 0o644,
+    };
+    atomic_write(path, spec.to_json().as_bytes(), mode)
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -59,19 +59,9 @@ pub(crate) fn own_manager() -> Which {
     }
 }
 
-/// The store of an app, without making its directories.
-pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Option<Store>> {
-    let directories = Directories::of(place, name)?;
-    if !directories.run.exists() && !directories.state.exists() {
-        return Ok(None);
-    }
-    Store::open(name, &directories).map(Some).with_context(|| {
-        format!(
-            "cannot open {} and {}",
-            directories.run.display(),
-            directories.state.display()
-        )
-    })
+/// The store of an app, to look into: nothing is made, and nothing may be there.
+pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Store> {
+    Ok(Store::at(name, &Directories::of(place, name)?))
 }
 
 /// The store of an app, making its directories.

@@ -8,11 +8,22 @@ use std::time::Instant;
 
 use crate::generation::{Generation, Running};
 
+/// Who is to blame for a generation that did not become READY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// It exited, crashed or was not READY in time: the same release would do so again.
+    Release,
+    /// Somebody stopped it, or the manager could not do its part: nothing is said of the release.
+    Circumstances,
+}
+
 /// Why a generation did not become READY.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartFailure {
     /// One clause: `it exited with status 1`.
     pub reason: String,
+    /// Whether the release is to blame.
+    pub blame: Blame,
     /// The last lines it wrote, oldest first.
     pub log: Vec<String>,
 }

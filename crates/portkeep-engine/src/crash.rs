@@ -20,6 +20,19 @@ pub struct Budget {
     pub within: Duration,
 }
 
+/// What a spec that says nothing of it allows.
+impl Default for Budget {
+    fn default() -> Self {
+        let restart = portkeep_spec::Restart::default();
+        Self {
+            delay: restart.delay.0,
+            max_delay: restart.max_delay.0,
+            crashes: restart.rollback_after,
+            within: restart.within.0,
+        }
+    }
+}
+
 impl Budget {
     /// What the spec allows.
     #[must_use]

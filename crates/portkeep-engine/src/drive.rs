@@ -1,59 +1,26 @@
 //! Carries out a handover: performs the machine's actions against a backend and a store.
 
+mod account;
+mod request;
+
 use std::io;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use portkeep_spec::Spec;
 use tokio::time::timeout_at;
 
-use crate::backend::{Backend, StartFailure};
+pub use request::{Outcome, Request};
+
+use crate::backend::{Backend, Blame, StartFailure};
 use crate::error::EngineError;
-use crate::generation::Generation;
-use crate::handover::{
-    Action, Candidate, Ending, Event, Handover, Purpose, Source, Survey, Unchanged,
-};
+use crate::generation::{Generation, Phase};
+use crate::handover::{Action, Candidate, Event, Handover, Source, Survey};
 use crate::release::{Digest, Release};
-use crate::store::{FailedAttempt, HandoverRecord, Lock, Steps, Store};
-use crate::take::take;
+use crate::store::{Lock, Steps, Store};
+use crate::take::{Look, Recipe, take};
 
 /// How much later than the manager we give up on a start: the manager's own report is the better one.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// What is asked of a handover.
-#[derive(Debug, Clone, Copy)]
-pub struct Request {
-    /// Who asks.
-    pub purpose: Purpose,
-    /// Whether an unchanged release is started again.
-    pub unchanged: Unchanged,
-    /// When it was asked. Handovers that end after this answer it too, where the release is the same.
-    pub asked: Timestamp,
-}
-
-impl Request {
-    /// A request that is made now.
-    #[must_use]
-    pub fn now(purpose: Purpose) -> Self {
-        Self {
-            purpose,
-            unchanged: Unchanged::IsDone,
-            asked: Timestamp::now(),
-        }
-    }
-}
-
-/// How a handover that did not fail ended.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Outcome {
-    /// A new generation is current.
-    HandedOver(HandoverRecord),
-    /// The release was current already.
-    Unchanged(Generation),
-    /// The release is known to be bad and was not tried again.
-    KnownBad(Digest),
-}
 
 /// Performs one handover.
 ///
@@ -66,16 +33,38 @@ pub async fn hand_over<B: Backend>(
     request: Request,
 ) -> Result<Outcome, EngineError> {
     let begun = Instant::now();
-    let lock = {
-        let store = store.clone();
-        tokio::task::spawn_blocking(move || store.lock())
-            .await
-            .map_err(io::Error::other)
+    let waiting = store.clone();
+    let lock = tokio::task::spawn_blocking(move || waiting.lock()).await;
+    let lock = lock
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(doing("take the lock"))?;
+    let steps = Steps {
+        lock_milliseconds: milliseconds(begun),
+        ..Steps::default()
     };
-    let lock = lock.and_then(|lock| lock).map_err(doing("take the lock"))?;
-    Run::new(backend, store, spec, request, begun, lock)
-        .perform()
-        .await
+    let run = Run {
+        backend,
+        store,
+        spec,
+        request,
+        begun,
+        steps,
+        taken: None,
+        started: None,
+        previous: store.current(),
+        drained: Vec::new(),
+        _lock: lock,
+    };
+    run.perform().await
+}
+
+/// Whether the files differ from those that the last handover looked at. Nothing is read but their state.
+///
+/// Files that are missing now are no difference: whoever removed them will put others there, and that is a new event.
+#[must_use]
+pub fn has_changed(store: &Store, spec: &Spec) -> bool {
+    Look::at(spec).is_ok_and(|look| store.seen() != Some(look))
 }
 
 fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {
@@ -90,41 +79,16 @@ struct Run<'a, B> {
     request: Request,
     begun: Instant,
     steps: Steps,
-    /// The release that was taken, then the one that was started.
-    release: Option<Release>,
+    /// What the spec describes.
+    taken: Option<Release>,
+    /// What was started last.
+    started: Option<Release>,
     previous: Option<Generation>,
     drained: Vec<Generation>,
     _lock: Lock,
 }
 
-impl<'a, B: Backend> Run<'a, B> {
-    fn new(
-        backend: &'a B,
-        store: &'a Store,
-        spec: &'a Spec,
-        request: Request,
-        begun: Instant,
-        lock: Lock,
-    ) -> Self {
-        let steps = Steps {
-            lock_milliseconds: milliseconds(begun),
-            ..Steps::default()
-        };
-        let previous = store.current();
-        Self {
-            backend,
-            store,
-            spec,
-            request,
-            begun,
-            steps,
-            release: None,
-            previous,
-            drained: Vec::new(),
-            _lock: lock,
-        }
-    }
-
+impl<B: Backend> Run<'_, B> {
     async fn perform(mut self) -> Result<Outcome, EngineError> {
         let start_timeout = self.spec.start_timeout.0 + GRACE;
         let mut machine =
@@ -137,29 +101,38 @@ impl<'a, B: Backend> Run<'a, B> {
                 Action::Start {
                     generation,
                     source,
+                    digest,
                     deadline,
-                } => self.start(generation, source, deadline).await?,
+                } => self.start(generation, source, &digest, deadline).await?,
                 Action::Abandon {
                     generation,
                     digest,
                     reason,
+                    blame,
                 } => {
                     self.backend.abandon(generation).await?;
-                    self.store
-                        .mark_bad(&digest, &reason)
-                        .map_err(doing("mark the release as bad"))?;
+                    if blame == Blame::Release {
+                        self.store
+                            .mark_bad(&digest, &reason)
+                            .map_err(doing("mark the release as bad"))?;
+                    }
                     Event::Abandoned
                 }
                 Action::Switch(generation) => {
                     self.switch(generation)
                         .map_err(doing("make the generation current"))?;
-                    Event::Switched
+                    Event::Switched {
+                        serves: self.serves(generation).await,
+                    }
+                }
+                Action::SwitchBack(generation) => {
+                    self.store
+                        .switch(generation)
+                        .map_err(doing("make the generation current again"))?;
+                    Event::SwitchedBack
                 }
                 Action::Drain(generations) => {
-                    for generation in &generations {
-                        self.backend.drain(*generation).await?;
-                    }
-                    self.drained = generations;
+                    self.drain(generations).await;
                     Event::DrainAsked
                 }
                 Action::Finish(ending) => return self.finish(ending).await,
@@ -172,41 +145,51 @@ impl<'a, B: Backend> Run<'a, B> {
         let next = self
             .store
             .next_generation(running.iter().map(|one| one.generation));
-        let current = self.previous.map(|generation| {
-            (
-                generation,
-                self.store
-                    .release_of(generation)
-                    .map(|release| release.digest),
-            )
-        });
-        let last_good = self.store.last_good().map(|release| release.digest);
+        let digest = |generation| {
+            self.store
+                .release_of(generation)
+                .map(|release| release.digest)
+        };
+        let current = self
+            .previous
+            .map(|generation| (generation, digest(generation)));
         Ok(Survey {
             current,
             running,
             next,
-            last_good,
         })
     }
 
     async fn take(&mut self) -> Result<Event, EngineError> {
         let begun = Instant::now();
+        // Before it is taken: what changes from here on is another deploy's to see.
+        if let Ok(look) = Look::at(self.spec) {
+            self.store
+                .note_seen(&look)
+                .map_err(doing("note what was looked at"))?;
+        }
         let attempt = self.store.failed_attempt();
-        let known = known_releases(self.store);
-        let (spec, store, base) = (
-            self.spec.clone(),
-            self.store.clone(),
-            self.store.base_environment(),
-        );
+        let known = self.known_releases();
+        let (spec, store) = (self.spec.clone(), self.store.clone());
         // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
-        let taken = tokio::task::spawn_blocking(move || take(&spec, &base, &store, &known))
+        let taken = tokio::task::spawn_blocking(move || {
+            let recipe = Recipe::of(&spec, &store.base_environment());
+            take(&spec, &recipe, &store, &known)
+        });
+        let taken = taken
             .await
             .map_err(io::Error::other)
             .map_err(doing("take the release"))?;
         self.steps.take_milliseconds = milliseconds(begun);
         let release = match taken {
             Ok(release) => release,
-            Err(error) => return Ok(Event::Refused(chain(&error))),
+            Err(error) => {
+                let fallback = self.store.last_good(None).map(|release| release.digest);
+                return Ok(Event::Refused {
+                    reason: chain(&error),
+                    fallback,
+                });
+            }
         };
         if self.store.release(&release.digest).is_some() {
             // The same contents in other files: whoever asks next by the state of the files must find them known.
@@ -221,150 +204,105 @@ impl<'a, B: Backend> Run<'a, B> {
             digest: release.digest.clone(),
             bad: self.store.is_bad(&release.digest),
             failed_while_waiting,
+            fallback: self
+                .store
+                .last_good(Some(&release.digest))
+                .map(|release| release.digest),
         };
-        self.release = Some(release);
+        self.taken = Some(release);
         Ok(Event::Taken(candidate))
+    }
+
+    /// Releases that need not be read again if their files did not change: the current one, and the one that failed
+    /// last.
+    fn known_releases(&self) -> Vec<Release> {
+        let current = self
+            .previous
+            .and_then(|generation| self.store.release_of(generation));
+        let failed = self
+            .store
+            .failed_attempt()
+            .and_then(|attempt| self.store.release(&attempt.digest));
+        let known = current.into_iter().chain(failed);
+        known
+            .filter(|release| release.executable.exists())
+            .collect()
     }
 
     async fn start(
         &mut self,
         generation: Generation,
         source: Source,
+        digest: &Digest,
         deadline: Instant,
     ) -> Result<Event, EngineError> {
-        if source == Source::LastGood {
-            self.release = self.store.last_good();
-        }
-        let Some(release) = &self.release else {
-            return Ok(Event::Failed("its release is gone".to_owned()));
+        let release = match source {
+            Source::Taken => self.taken.clone(),
+            Source::LastGood => self.store.release(digest),
+        };
+        let Some(release) = release else {
+            let reason = format!("release {digest} is gone");
+            return Ok(Event::Failed {
+                reason,
+                blame: Blame::Release,
+            });
         };
         self.store
-            .prepare(generation, release)
+            .prepare(generation, &release)
             .map_err(doing("prepare the generation"))?;
+        self.started = Some(release);
         let begun = Instant::now();
         let started = timeout_at(deadline.into(), self.backend.start(generation, deadline)).await;
         self.steps.start_milliseconds = milliseconds(begun);
         Ok(match started {
             Ok(Ok(Ok(()))) => Event::Ready,
-            Ok(Ok(Err(failure))) => Event::Failed(describe(&failure)),
+            Ok(Ok(Err(failure))) => Event::Failed {
+                reason: describe(&failure),
+                blame: failure.blame,
+            },
             Ok(Err(error)) => return Err(error.into()),
-            Err(_elapsed) => Event::Failed(format!(
-                "its manager said nothing until {:?} after the start",
-                begun.elapsed()
-            )),
+            Err(_elapsed) => Event::Failed {
+                reason: format!(
+                    "its manager said nothing for {:.0} s",
+                    begun.elapsed().as_secs_f64()
+                ),
+                blame: Blame::Circumstances,
+            },
         })
     }
 
     fn switch(&self, generation: Generation) -> io::Result<()> {
         self.store.mark_ready(generation)?;
-        if let Some(release) = &self.release {
+        if let Some(release) = &self.started {
             self.store.mark_good(&release.digest)?;
         }
         self.store.switch(generation)
     }
 
-    async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
-        self.steps.total_milliseconds = milliseconds(self.begun);
-        let result = match ending {
-            Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
-            Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
-            // Somebody else's failure is in the history already.
-            Ending::Failed {
-                generation: None,
-                reason,
-            } => {
-                return Err(EngineError::StartFailed {
-                    generation: None,
-                    reason,
-                });
-            }
-            Ending::HandedOver {
-                generation,
-                instead: None,
-                ..
-            } => Ok(self.account("handed-over", Some(generation), None)),
-            Ending::HandedOver {
-                generation,
-                instead,
-                ..
-            } => Ok(self.account("fell-back", Some(generation), instead)),
-            Ending::Refused(reason) => Err((
-                self.account("refused", None, Some(reason.clone())),
-                EngineError::Refused(reason),
-            )),
-            Ending::Failed { generation, reason } => {
-                if let Some(release) = &self.release {
-                    let digest = release.digest.clone();
-                    let attempt = FailedAttempt {
-                        digest,
-                        at: Timestamp::now(),
-                        reason: reason.clone(),
-                    };
-                    self.store
-                        .note_failed_attempt(&attempt)
-                        .map_err(doing("note the failure"))?;
-                }
-                let record = self.account("failed", generation, Some(reason.clone()));
-                Err((record, EngineError::StartFailed { generation, reason }))
-            }
+    /// Whether a generation that is current now still lives: it may have ended between READY and the switch, when its
+    /// end was nobody's to handle. Where the manager does not answer, its READY counts.
+    async fn serves(&self, generation: Generation) -> bool {
+        let Ok(running) = self.backend.running().await else {
+            return true;
         };
-        let record = match &result {
-            Ok(record) | Err((record, _)) => record,
-        };
-        self.store
-            .record(record)
-            .map_err(doing("write the history"))?;
-        let alive = self
-            .backend
-            .running()
-            .await?
-            .into_iter()
-            .map(|one| one.generation);
-        let alive: Vec<_> = alive.chain(self.store.current()).collect();
-        let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
-        self.store
-            .prune(keep, &alive)
-            .map_err(doing("remove old releases"))?;
-        result.map(Outcome::HandedOver).map_err(|(_, error)| error)
+        running
+            .iter()
+            .any(|one| one.generation == generation && one.phase != Phase::Draining)
     }
 
-    fn account(
-        &self,
-        result: &str,
-        generation: Option<Generation>,
-        reason: Option<String>,
-    ) -> HandoverRecord {
-        HandoverRecord {
-            at: Timestamp::now(),
-            purpose: self.request.purpose.as_str().to_owned(),
-            result: result.to_owned(),
-            generation,
-            previous: self.previous,
-            digest: self.release.as_ref().map(|release| release.digest.clone()),
-            source: self.release.as_ref().map(|release| release.source.clone()),
-            drained: self.drained.clone(),
-            steps: self.steps,
-            reason,
+    /// The new generation serves already, so what fails here does not undo the handover; the next one drains what is
+    /// left.
+    async fn drain(&mut self, generations: Vec<Generation>) {
+        for generation in &generations {
+            if let Err(error) = self.backend.drain(*generation).await {
+                tracing::warn!(
+                    "generation {generation} could not be told to drain: {}",
+                    chain(&error)
+                );
+            }
         }
+        self.drained = generations;
     }
-}
-
-/// Releases that need not be read again if their files did not change: the current one, and the one that failed last.
-fn known_releases(store: &Store) -> Vec<Release> {
-    let current = store
-        .current()
-        .and_then(|generation| store.release_of(generation));
-    let failed = store
-        .failed_attempt()
-        .and_then(|attempt| store.release(&attempt.digest));
-    current.into_iter().chain(failed).collect()
-}
-
-/// Whether there is a release to take that is neither current nor the one that failed last. Nothing is copied or read
-/// beyond the state of the files.
-#[must_use]
-pub fn has_changed(store: &Store, spec: &Spec) -> bool {
-    crate::take::differs(spec, &store.base_environment(), &known_releases(store))
 }
 
 fn milliseconds(since: Instant) -> f64 {

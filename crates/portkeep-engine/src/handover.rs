@@ -10,6 +10,7 @@ pub use action::{Action, Ending, Source};
 pub use event::{Candidate, Event, Survey};
 pub use purpose::{Purpose, Unchanged};
 
+use crate::backend::Blame;
 use crate::generation::{Generation, Phase};
 use crate::release::Digest;
 
@@ -18,22 +19,27 @@ enum State {
     Idle,
     Surveying,
     Taking,
-    Starting {
-        generation: Generation,
-        source: Source,
-        digest: Digest,
-    },
-    Abandoning {
-        generation: Generation,
-        source: Source,
-        reason: String,
-    },
-    Switching {
-        generation: Generation,
-        source: Source,
-    },
+    Starting(Started),
+    Abandoning(Started, String, WasCurrent),
+    Switching(Started),
+    SwitchingBack(Ending),
     Draining(Ending),
     Over,
+}
+
+/// Whether a generation that is abandoned had become current before it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WasCurrent {
+    Yes,
+    No,
+}
+
+/// A generation that was started, with its release.
+#[derive(Debug, Clone)]
+struct Started {
+    generation: Generation,
+    source: Source,
+    digest: Digest,
 }
 
 /// An event that does not fit the state: a fault in the driver.
@@ -52,6 +58,8 @@ pub struct Handover {
     start_timeout: Duration,
     state: State,
     survey: Option<Survey>,
+    /// What can be started where the release that was asked for cannot.
+    fallback: Option<Digest>,
     /// Why the release that was asked for was not started.
     instead: Option<String>,
 }
@@ -66,6 +74,7 @@ impl Handover {
             start_timeout,
             state: State::Idle,
             survey: None,
+            fallback: None,
             instead: None,
         }
     }
@@ -83,47 +92,24 @@ impl Handover {
                 Ok(self.go(State::Taking, Action::Take))
             }
             (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
-            (State::Taking, Event::Refused(reason)) => Ok(self.refused(reason, now)),
-            (
-                State::Starting {
-                    generation, source, ..
-                },
-                Event::Ready,
-            ) => Ok(self.go(
-                State::Switching { generation, source },
-                Action::Switch(generation),
-            )),
-            (
-                State::Starting {
-                    generation,
-                    source,
-                    digest,
-                },
-                Event::Failed(reason),
-            ) => {
-                let action = Action::Abandon {
-                    generation,
-                    digest,
-                    reason: reason.clone(),
-                };
-                Ok(self.go(
-                    State::Abandoning {
-                        generation,
-                        source,
-                        reason,
-                    },
-                    action,
-                ))
+            (State::Taking, Event::Refused { reason, fallback }) => {
+                self.fallback = fallback;
+                Ok(self.refused(reason, now))
             }
-            (
-                State::Abandoning {
-                    generation,
-                    source,
-                    reason,
-                },
-                Event::Abandoned,
-            ) => Ok(self.abandoned(generation, source, reason, now)),
-            (State::Switching { generation, source }, Event::Switched) => {
+            (State::Starting(started), Event::Ready) => {
+                let generation = started.generation;
+                Ok(self.go(State::Switching(started), Action::Switch(generation)))
+            }
+            (State::Starting(started), Event::Failed { reason, blame }) => {
+                Ok(self.abandon(started, reason, blame, WasCurrent::No))
+            }
+            (State::Abandoning(started, reason, was_current), Event::Abandoned) => {
+                Ok(self.abandoned(started, reason, was_current, now))
+            }
+            (State::Switching(started), Event::Switched { serves: true }) => {
+                let Started {
+                    generation, source, ..
+                } = started;
                 let ending = Ending::HandedOver {
                     generation,
                     source,
@@ -131,6 +117,11 @@ impl Handover {
                 };
                 Ok(self.drain_others(generation, ending))
             }
+            (State::Switching(started), Event::Switched { serves: false }) => {
+                let reason = "it ended as soon as it was READY".to_owned();
+                Ok(self.abandon(started, reason, Blame::Circumstances, WasCurrent::Yes))
+            }
+            (State::SwitchingBack(ending), Event::SwitchedBack) => Ok(Action::Finish(ending)),
             (State::Draining(ending), Event::DrainAsked) => Ok(Action::Finish(ending)),
             (state, event) => Err(Misfit {
                 state: format!("{state:?}"),
@@ -156,6 +147,7 @@ impl Handover {
     }
 
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
+        self.fallback = candidate.fallback;
         if self.purpose != Purpose::Activate {
             if let Some((generation, Some(digest))) = self.serving()
                 && *digest == candidate.digest
@@ -173,53 +165,75 @@ impl Handover {
             if self.purpose == Purpose::Deploy && candidate.bad {
                 return Action::Finish(Ending::KnownBad(candidate.digest));
             }
-        } else if candidate.bad && self.serving().is_none() && self.last_good().is_some() {
-            self.instead = Some(format!("release {} failed before", candidate.digest));
-            return self.start_last_good(now);
+        } else if candidate.bad {
+            let reason = format!("release {} failed before", candidate.digest);
+            if let Some(action) = self.fall_back(&reason, now) {
+                return action;
+            }
         }
         self.start(Source::Taken, candidate.digest, now)
     }
 
     fn refused(&mut self, reason: String, now: Instant) -> Action {
-        if self.serving().is_none() && self.last_good().is_some() {
-            self.instead = Some(reason);
-            return self.start_last_good(now);
-        }
-        Action::Finish(Ending::Refused(reason))
+        self.fall_back(&reason, now)
+            .unwrap_or(Action::Finish(Ending::Refused(reason)))
+    }
+
+    fn abandon(
+        &mut self,
+        started: Started,
+        reason: String,
+        blame: Blame,
+        was_current: WasCurrent,
+    ) -> Action {
+        let Started {
+            generation, digest, ..
+        } = started.clone();
+        let action = Action::Abandon {
+            generation,
+            digest,
+            reason: reason.clone(),
+            blame,
+        };
+        self.go(State::Abandoning(started, reason, was_current), action)
     }
 
     fn abandoned(
         &mut self,
-        generation: Generation,
-        source: Source,
+        started: Started,
         reason: String,
+        was_current: WasCurrent,
         now: Instant,
     ) -> Action {
-        // While a generation serves there is nothing to rescue: it serves on.
-        if self.serving().is_none() && source == Source::Taken && self.last_good().is_some() {
-            self.instead = Some(reason);
+        if started.source == Source::Taken {
             if let Some(survey) = &mut self.survey {
-                survey.next = generation.next();
+                survey.next = started.generation.next();
             }
-            return self.start_last_good(now);
+            if let Some(action) = self.fall_back(&reason, now) {
+                return action;
+            }
         }
-        Action::Finish(Ending::Failed {
-            generation: Some(generation),
+        let ending = Ending::Failed {
+            generation: Some(started.generation),
             reason,
-        })
-    }
-
-    fn last_good(&self) -> Option<Digest> {
-        self.survey.as_ref()?.last_good.clone()
-    }
-
-    fn start_last_good(&mut self, now: Instant) -> Action {
-        match self.last_good() {
-            Some(digest) => self.start(Source::LastGood, digest, now),
-            None => Action::Finish(Ending::Refused(
-                "there is no release that was ever READY".to_owned(),
-            )),
+        };
+        match self.serving().map(|(generation, _)| generation) {
+            Some(generation) if was_current == WasCurrent::Yes => {
+                self.go(State::SwitchingBack(ending), Action::SwitchBack(generation))
+            }
+            _ => Action::Finish(ending),
         }
+    }
+
+    /// Starts the last good release instead, where nothing serves: while a generation does, it serves on, and there is
+    /// nothing to rescue.
+    fn fall_back(&mut self, reason: &str, now: Instant) -> Option<Action> {
+        if self.serving().is_some() {
+            return None;
+        }
+        let digest = self.fallback.clone()?;
+        self.instead = Some(reason.to_owned());
+        Some(self.start(Source::LastGood, digest, now))
     }
 
     fn start(&mut self, source: Source, digest: Digest, now: Instant) -> Action {
@@ -227,18 +241,20 @@ impl Handover {
             .survey
             .as_ref()
             .map_or(Generation(1), |survey| survey.next);
-        let action = Action::Start {
+        let started = Started {
             generation,
             source,
-            deadline: now + self.start_timeout,
+            digest: digest.clone(),
         };
+        let deadline = now + self.start_timeout;
         self.go(
-            State::Starting {
+            State::Starting(started),
+            Action::Start {
                 generation,
                 source,
                 digest,
+                deadline,
             },
-            action,
         )
     }
 

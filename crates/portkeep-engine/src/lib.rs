@@ -19,15 +19,17 @@ pub mod drive;
 mod error;
 mod generation;
 pub mod handover;
+mod moment;
 pub mod release;
 pub mod store;
 mod take;
 
-pub use backend::{Backend, BackendError, StartFailure};
+pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
 pub use drive::{Outcome, Request, hand_over};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
+pub use moment::Moment;
 pub use release::{Digest, Release};
 pub use store::Store;
 pub use take::TakeError;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a release: 32 hexadecimal digits over executable, arguments and environment.
+use crate::take::{Look, Recipe};
+
+/// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(pub(crate) String);
@@ -33,59 +33,56 @@ impl fmt::Display for Digest {
     }
 }
 
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified_nanoseconds: i128,
-    changed_nanoseconds: i128,
-}
-
-impl From<&Metadata> for Identity {
-    fn from(metadata: &Metadata) -> Self {
-        let nanoseconds =
-            |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed_nanoseconds: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-}
-
-/// One release: an executable with its arguments and environment.
+/// One release: an executable with its arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub struct Release {
-    /// Names it.
-    pub digest: Digest,
-    /// Where the executable was found.
-    pub source: PathBuf,
+    pub(crate) digest: Digest,
     /// What is run: a copy that no build overwrites, or the file itself where files never change.
-    pub executable: PathBuf,
-    /// Arguments, without the executable.
-    pub arguments: Vec<String>,
-    /// The state of the files it was taken from.
-    pub identities: Vec<Identity>,
-    /// Environment of the app. Kept in a file of its own (mode 0600), since it may hold secrets.
-    #[serde(skip)]
-    pub environment: BTreeMap<String, String>,
+    pub(crate) executable: PathBuf,
+    look: Look,
+    recipe: Recipe,
 }
 
 impl Release {
-    /// Whether it was taken from files in that state, with these arguments and variables.
-    pub(crate) fn is_taken_from(
-        &self,
-        identities: &[Identity],
-        arguments: &[String],
-        environment: &BTreeMap<String, String>,
-    ) -> bool {
-        self.identities == identities
-            && self.arguments == arguments
-            && self.environment == *environment
+    pub(crate) fn new(digest: Digest, executable: PathBuf, look: Look, recipe: Recipe) -> Self {
+        Self {
+            digest,
+            executable,
+            look,
+            recipe,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Where the executable was found.
+    #[must_use]
+    pub fn source(&self) -> &Path {
+        self.look.executable()
+    }
+
+    /// Arguments, without the executable.
+    #[must_use]
+    pub fn arguments(&self) -> &[String] {
+        &self.recipe.arguments
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.recipe.environment
+    }
+
+    /// Gives back the environment, which is kept in a file of its own.
+    pub(crate) fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
+        self.recipe.environment = environment;
+        self
+    }
+
+    /// Whether it was made of files in that state, by that recipe.
+    pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
+        self.look == *look && self.recipe == *recipe
     }
 }

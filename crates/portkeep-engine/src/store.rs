@@ -3,15 +3,20 @@
 //! ```text
 //! RUN/lock                      flock: one handover at a time
 //! RUN/spec                      symbolic link to the spec that the units were rendered from
-//! RUN/environment               base environment of every release (0600; `portkeep dev` writes it)
+//! RUN/environment.json          base environment of every release (0600; `portkeep dev` writes it)
 //! RUN/current -> generations/N  the generation that accepts connections; switched by rename
 //! RUN/generations/N/NAME        symbolic link to the release's executable
 //! RUN/generations/N/environment environment and arguments as systemd reads them (0600)
-//! RUN/generations/N/release     symbolic link to the release
+//! RUN/generations/N/release     the digest of its release
+//! RUN/generations/N/ready       exists once it was current
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
-//! RUN/attempt.json              the last handover that failed
-//! STATE/releases/DIGEST/        release.json, environment (0600), the copied executable, bad.json
-//! STATE/history.jsonl           one line a handover
+//! RUN/generations/N/pid         its process, with the local backend
+//! RUN/attempt.json              the last handover that failed (0600)
+//! RUN/seen.json                 the files that the last handover looked at
+//! RUN/dev.lock, RUN/control     of a running `portkeep dev`
+//! STATE/releases/DIGEST/        release.json, environment.json (0600), the copied executable, `bad` with a reason (0600)
+//! STATE/good.json               the releases that were READY, newest first
+//! STATE/history.jsonl           one line a handover (0600)
 //! STATE/last-generation         the highest number given away
 //! ```
 
@@ -19,9 +24,11 @@ mod attempt;
 mod ends;
 mod gc_roots;
 mod generations;
+mod good;
 mod history;
 mod lock;
 mod releases;
+mod seen;
 mod write;
 
 use std::fs;
@@ -48,16 +55,22 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, making its directories.
+    /// A store to look into. Its directories need not exist.
+    #[must_use]
+    pub fn at(name: &AppName, directories: &Directories) -> Self {
+        Self {
+            name: name.clone(),
+            run: directories.run.clone(),
+            state: directories.state.clone(),
+        }
+    }
+
+    /// Opens the store to work with, making its directories.
     ///
     /// # Errors
     /// When a directory cannot be made, or belongs to somebody else.
     pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
-        let store = Self {
-            name: name.clone(),
-            run: directories.run.clone(),
-            state: directories.state.clone(),
-        };
+        let store = Self::at(name, directories);
         for directory in [&store.generations_directory(), &store.releases_directory()] {
             fs::DirBuilder::new()
                 .recursive(true)

@@ -2,8 +2,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Subcommand;
-use jiff::Timestamp;
-use portkeep_engine::Generation;
+use portkeep_engine::{Generation, Moment};
 use portkeep_spec::AppName;
 
 mod activate;
@@ -50,7 +49,7 @@ struct One {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let asked = Timestamp::now();
+        let asked = Moment::now();
         match self.step {
             Step::Activate(app) => activate::run(&app.name, &app.spec, asked).await,
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,

@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use anyhow::Context;
 use portkeep_spec::AppName;
 
 use crate::exit::usage;
@@ -27,13 +28,19 @@ impl Args {
             None if control::is_served(&self.name) => portkeep_engine::Place::Local,
             _ => place(self.manager.which()),
         };
-        let store = existing_store(&self.name, place)?.ok_or_else(|| {
-            usage(format!(
+        let store = existing_store(&self.name, place)?;
+        if !store.state_directory().exists() {
+            return Err(usage(format!(
                 "no app `{}` was ever started here; try --system or --user",
                 self.name
-            ))
+            )));
+        }
+        let history = store.history().with_context(|| {
+            format!(
+                "cannot read the history of {}; it is its owner's to read",
+                self.name
+            )
         })?;
-        let history = store.history()?;
         if self.json {
             output::json(&history)?;
         } else {

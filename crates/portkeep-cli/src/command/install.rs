@@ -7,10 +7,12 @@ use anyhow::{Context, anyhow};
 use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
+use crate::command::reload::reload_handle;
 use crate::exit::usage;
-use crate::families::{self, Family, UnitDirectory, write_spec};
+use crate::families::{self, Family, Readable, UnitDirectory, write_spec};
+use crate::holder;
 use crate::locate::{self, ManagerArgs};
-use crate::{command::reload::start_failed, holder};
+use crate::output::outcome_line;
 
 /// Place the units of an app on a machine without Nix
 ///
@@ -58,7 +60,7 @@ impl Args {
         // All that can be refused is refused before anything is written.
         let family = Family::render(&spec, &helper, &spec_path, which)?;
         place_helper(&helper)?;
-        write_spec(&spec, &spec_path)?;
+        write_spec(&spec, &spec_path, Readable::ByOwner)?;
         // While their files are there: systemd finds by them what enabled them.
         let stale: Vec<_> = families::enabled_units(&name, directory.path())
             .into_iter()
@@ -95,11 +97,8 @@ impl Args {
         }
         let handle = unit_names::handle(&name);
         if systemd.manager().state(&handle).await?.is_active() {
-            let job = systemd.manager().reload_or_restart(&handle).await?;
-            if job != JobResult::Done {
-                return Err(start_failed(&systemd, &handle, &job));
-            }
-            anstream::println!("{name}: handed over to the new release");
+            let outcome = reload_handle(&systemd, &handle).await?;
+            anstream::println!("{}", outcome_line(&name, &outcome));
         }
         if self.now {
             open_ports(systemd.manager(), &spec, &enabled).await?;

@@ -1,10 +1,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
-use jiff::Timestamp;
-use portkeep_engine::backend::systemd::JobResult;
+use portkeep_engine::backend::systemd::{JobResult, Systemd};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Outcome, Request, hand_over};
+use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::{Moment, Outcome, Request, hand_over};
 use portkeep_spec::{AppName, Manager as Which, unit_names};
 
 use crate::control::{self, Answer, Ask};
@@ -40,9 +40,9 @@ impl Args {
 
     fn ask_dev(&self) -> anyhow::Result<ExitCode> {
         match control::ask(&self.name, &Ask::Reload { force: self.force })? {
-            Answer::Done(line) => {
+            Answer::Done { line, fell_back } => {
                 anstream::println!("{line}");
-                Ok(ExitCode::SUCCESS)
+                Ok(code(fell_back))
             }
             Answer::Failed(reason) => Err(anyhow!(reason)),
             Answer::Running(_) => Err(anyhow!("`portkeep dev` gave an answer of another kind")),
@@ -51,7 +51,7 @@ impl Args {
 
     async fn reload_units(&self) -> anyhow::Result<ExitCode> {
         let (name, which) = (&self.name, self.manager.which());
-        let asked = Timestamp::now();
+        let asked = Moment::now();
         let systemd = locate::systemd(which, name).await?;
         let handle = unit_names::handle(name);
         let state = systemd.manager().state(&handle).await?;
@@ -59,18 +59,13 @@ impl Args {
             return Err(not_installed(name, which));
         }
         if !state.is_active() {
-            return match systemd.manager().start(&handle).await? {
-                JobResult::Done => {
-                    anstream::println!("{name}: was not running, and is started");
-                    Ok(ExitCode::SUCCESS)
-                }
-                other => Err(start_failed(&systemd, &handle, &other)),
-            };
+            let outcome = reload_handle(&systemd, &handle).await?;
+            anstream::println!("{}", outcome_line(name, &outcome));
+            return Ok(code(outcome.fell_back()));
         }
-        let path = systemd
-            .store()
-            .spec_path()
-            .with_context(|| format!("no spec is noted for {name}"))?;
+        let path = systemd.store().spec_path().with_context(|| {
+            format!("{name} was never started since the boot; `systemctl restart {handle}` does it")
+        })?;
         let spec = locate::read_spec(&path)?;
         let unchanged = if self.force {
             Unchanged::IsStarted
@@ -84,13 +79,41 @@ impl Args {
         };
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
         anstream::println!("{}", outcome_line(name, &outcome));
-        let fell_back = matches!(&outcome, Outcome::HandedOver(record) if record.reason.is_some());
-        Ok(if fell_back {
-            ExitCode::from(FELL_BACK)
-        } else {
-            ExitCode::SUCCESS
-        })
+        Ok(code(outcome.fell_back()))
     }
+}
+
+fn code(fell_back: bool) -> ExitCode {
+    if fell_back {
+        ExitCode::from(FELL_BACK)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+/// Starts the handle, or reloads it where it runs; its helper hands over. Tells what came of it.
+pub(crate) async fn reload_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<Outcome> {
+    let before = last_record(systemd);
+    let job = systemd.manager().reload_or_restart(handle).await?;
+    let new = last_record(systemd).filter(|last| before.as_ref() != Some(last));
+    match (job, new) {
+        (JobResult::Done, Some(record)) => Ok(Outcome::HandedOver(record)),
+        (JobResult::Done, None) => {
+            let current = systemd.store().current();
+            Ok(Outcome::Unchanged(current.context(
+                "the handle is up, but no generation is current",
+            )?))
+        }
+        (job, new) => Err(start_failed(
+            handle,
+            &job,
+            new.and_then(|record| record.reason),
+        )),
+    }
+}
+
+fn last_record(systemd: &Systemd) -> Option<HandoverRecord> {
+    systemd.store().history().ok()?.into_iter().next_back()
 }
 
 /// What a user sees who names an app that has no units.
@@ -104,21 +127,10 @@ pub(crate) fn not_installed(name: &AppName, which: Which) -> anyhow::Error {
     ))
 }
 
-/// The reason of a handle that did not start, which its helper left in the history.
-pub(crate) fn start_failed(
-    systemd: &portkeep_engine::backend::systemd::Systemd,
-    handle: &str,
-    job: &JobResult,
-) -> anyhow::Error {
-    let last = systemd
-        .store()
-        .history()
-        .ok()
-        .and_then(|history| history.into_iter().next_back());
-    match last.and_then(|record| record.reason) {
-        Some(reason) => anyhow!("the start of {handle} ended with `{job}`: {reason}"),
-        None => {
-            anyhow!("the start of {handle} ended with `{job}`; see `systemctl status {handle}`")
-        }
+/// A handle whose job failed, with the reason that its helper left in the history.
+fn start_failed(handle: &str, job: &JobResult, reason: Option<String>) -> anyhow::Error {
+    match reason {
+        Some(reason) => anyhow!("the job of {handle} ended with `{job}`: {reason}"),
+        None => anyhow!("the job of {handle} ended with `{job}`; see `systemctl status {handle}`"),
     }
 }

@@ -101,9 +101,7 @@ impl Args {
             let Answer::Running(running) = control::ask(&name, &Ask::Status)? else {
                 continue;
             };
-            let Some(store) = existing_store(&name, Place::Local)? else {
-                continue;
-            };
+            let store = existing_store(&name, Place::Local)?;
             let generations = running
                 .into_iter()
                 .map(Running::from)
@@ -127,7 +125,7 @@ async fn of_units(manager: Manager, name: &AppName) -> anyhow::Result<AppStatus>
     if socket.load != "loaded" {
         return Err(super::reload::not_installed(name, which));
     }
-    let systemd = Systemd::new(manager, locate::store(name, place(which))?);
+    let systemd = Systemd::new(manager, locate::existing_store(name, place(which))?);
     let store = systemd.store();
     let mut generations = Vec::new();
     for one in systemd.running().await? {
@@ -161,7 +159,11 @@ impl AppStatus {
         let serves =
             |current: &Generation| generations.iter().any(|one| one.generation == *current);
         let current = store.current().filter(serves);
-        let last_handover = store.history()?.into_iter().next_back();
+        // The history is its owner's; what runs is for everybody.
+        let last_handover = store
+            .history()
+            .ok()
+            .and_then(|history| history.into_iter().next_back());
         Ok(Self {
             name,
             backend: backend.to_owned(),
@@ -205,7 +207,7 @@ impl GenerationStatus {
     fn new(running: Running, store: &Store) -> Self {
         let digest = store
             .release_of(running.generation)
-            .map(|release| release.digest.short().to_owned());
+            .map(|release| release.digest().short().to_owned());
         Self {
             generation: running.generation,
             phase: running.phase,

@@ -32,19 +32,14 @@ impl Args {
                 "removing units of the system manager needs root: run it with sudo, or use --user",
             ));
         }
-        let directory = UnitDirectory::installed(which)?;
+        let (directory, until) = self::directory(which, &name)?;
         let files = families::on_disk(&name, directory.path());
-        if files.is_empty() {
-            return Err(usage(format!(
-                "{} has no units of an app `{name}`",
-                directory.path().display()
-            )));
-        }
         let manager = Manager::connect(which).await?;
-        stop_family(&manager, &name).await?;
         let enabled = families::enabled_units(&name, directory.path());
         let enabled: Vec<_> = enabled.iter().map(String::as_str).collect();
-        manager.disable(&enabled, Until::Disabled).await?;
+        // First, so that nothing that starts meanwhile opens the port again.
+        manager.disable(&enabled, until).await?;
+        stop_family(&manager, &name).await?;
         families::remove(&files)?;
         let _ = fs::remove_file(directory.spec_path(&name));
         manager.daemon_reload().await?;
@@ -57,6 +52,24 @@ impl Args {
         anstream::println!("{name}: stopped, {} units removed", files.len());
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Where the units of an app are: where `install` places them, or where a `portkeep dev --detach` left them.
+fn directory(which: Which, name: &AppName) -> anyhow::Result<(UnitDirectory, Until)> {
+    let installed = UnitDirectory::installed(which)?;
+    if !families::on_disk(name, installed.path()).is_empty() {
+        return Ok((installed, Until::Disabled));
+    }
+    if which == Which::User
+        && let Ok(runtime) = UnitDirectory::runtime()
+        && !families::on_disk(name, runtime.path()).is_empty()
+    {
+        return Ok((runtime, Until::Reboot));
+    }
+    Err(usage(format!(
+        "{} has no units of an app `{name}`",
+        installed.path().display()
+    )))
 }
 
 /// Stops an app as a whole and waits until its generations are gone.

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use portkeep_spec::Manager as Which;
 
-use crate::families::{self, Family};
+use crate::families::{self, Family, Readable};
 use crate::locate;
 
 /// Render the units of an app, and nothing else
@@ -64,7 +64,7 @@ impl Args {
             family.write(&directory)?;
             anstream::println!("{} units in {}", family.files().len(), directory.display());
         }
-        families::write_spec(&spec, &spec_path)?;
+        families::write_spec(&spec, &spec_path, Readable::ByAll)?;
         Ok(ExitCode::SUCCESS)
     }
 }

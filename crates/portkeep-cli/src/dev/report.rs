@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use portkeep_engine::{EngineError, Generation, Outcome};
+use portkeep_engine::{Generation, Outcome};
 use portkeep_spec::AppName;
 
 use super::project::url;
@@ -70,11 +70,14 @@ impl Report {
     }
 
     /// Tells how a handover ended. True if the app serves what was built.
-    pub(crate) fn handed_over(&self, result: Result<Outcome, EngineError>) -> bool {
+    pub(crate) fn handed_over(&self, result: &anyhow::Result<Outcome>) -> bool {
         match result {
             Ok(Outcome::HandedOver(record)) => {
                 let generation = record.generation.unwrap_or(Generation(0));
-                self.shown.set(record.generation);
+                // The history may have been quicker to tell.
+                if self.shown.replace(record.generation) == record.generation {
+                    return record.reason.is_none();
+                }
                 match &record.reason {
                     None => {
                         let (ready, all) = (
@@ -115,7 +118,7 @@ impl Report {
             }
             Err(error) => {
                 self.line(&format!(
-                    "{BAD}the new version did not take over{BAD:#}: {error}"
+                    "{BAD}the new version did not take over{BAD:#}: {error:#}"
                 ));
                 false
             }
@@ -134,7 +137,12 @@ impl Report {
                 ));
             }
             Event::Recorded(record) if record.generation > self.shown.get() => {
-                self.handed_over(Ok(Outcome::HandedOver(record.clone())));
+                self.handed_over(&Ok(Outcome::HandedOver(record.clone())));
+            }
+            // Whoever asked for what was done already has been told so.
+            Event::Ended(Ok(Outcome::Unchanged(_))) => {}
+            Event::Ended(result) => {
+                self.handed_over(result);
             }
             Event::Asked(_) | Event::Output | Event::Recorded(_) => {}
         }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 
 use portkeep_engine::store::HandoverRecord;
-use portkeep_engine::{EngineError, Generation, Outcome};
+use portkeep_engine::{Generation, Outcome};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
@@ -35,19 +35,14 @@ pub(crate) enum Event {
     Asked(Question),
     /// The watched output changed, by somebody else's doing.
     Output,
-    /// A handover ended, ours or another's.
+    /// A handover ended that another program did.
     Recorded(HandoverRecord),
-}
-
-impl Event {
-    /// True for what is only shown.
-    pub(crate) fn is_shown(&self) -> bool {
-        matches!(self, Self::Line(..) | Self::Note(_))
-    }
+    /// A handover ended that this session did, but not for a build of ours.
+    Ended(anyhow::Result<Outcome>),
 }
 
 /// A handover under way; it does not borrow the session.
-pub(crate) type HandingOver = Pin<Box<dyn Future<Output = Result<Outcome, EngineError>> + Send>>;
+pub(crate) type HandingOver = Pin<Box<dyn Future<Output = anyhow::Result<Outcome>> + Send>>;
 
 /// Either way of running.
 pub(crate) enum Session {
@@ -140,13 +135,11 @@ impl Session {
         }
     }
 
-    pub(crate) async fn on_event(&self, event: Event, report: &Report) {
+    /// Sees to an event. Nothing is waited for: what takes time is started, and tells of its end by another event.
+    pub(crate) fn on_event(&self, event: Event, report: &Report) {
         report.session_event(&event);
-        if event.is_shown() {
-            return;
-        }
         if let Self::Local(session) = self {
-            session.on_event(event, report).await;
+            session.on_event(event);
         }
     }
 

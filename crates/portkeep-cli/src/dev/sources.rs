@@ -8,6 +8,7 @@ use anyhow::Context;
 use ignore::WalkBuilder;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::project::Project;
 
@@ -19,6 +20,8 @@ pub(crate) struct Sources {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Event>,
     outputs: Vec<PathBuf>,
+    /// A change that was heard of, and until when its burst lasts.
+    pending: Option<(PathBuf, Instant)>,
     watched: HashSet<PathBuf>,
     /// Files that count, so that the removal of one is noticed.
     files: HashSet<PathBuf>,
@@ -37,6 +40,7 @@ impl Sources {
             watcher,
             events,
             outputs,
+            pending: None,
             watched: HashSet::new(),
             files: HashSet::new(),
         };
@@ -46,22 +50,29 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Waits for a change, and answers the first path that changed.
+    /// Waits for a change, and answers the first path that changed. Can be dropped and called again: what was heard stays
+    /// heard.
     pub(crate) async fn changed(&mut self) -> String {
         loop {
-            let Some(event) = self.events.recv().await else {
-                return std::future::pending().await;
+            // The rest of a burst belongs to its change.
+            let next = match &self.pending {
+                Some((_, until)) => tokio::time::timeout_at(*until, self.events.recv()).await,
+                None => Ok(self.events.recv().await),
             };
-            let Some(path) = self.relevant(&event) else {
-                continue;
-            };
-            // The rest of the burst belongs to this change.
-            let deadline = tokio::time::Instant::now() + BURST;
-            while let Ok(Some(event)) = tokio::time::timeout_at(deadline, self.events.recv()).await
-            {
-                self.relevant(&event);
+            match next {
+                Ok(Some(event)) => {
+                    if let Some(path) = self.relevant(&event) {
+                        self.pending.get_or_insert((path, Instant::now() + BURST));
+                    }
+                }
+                // The watcher lives as long as we do.
+                Ok(None) => return std::future::pending().await,
+                Err(_elapsed) => {
+                    if let Some((path, _)) = self.pending.take() {
+                        return self.relative(&path);
+                    }
+                }
             }
-            return self.relative(&path);
         }
     }
 
@@ -174,6 +185,7 @@ mod tests {
             watcher,
             events,
             outputs,
+            pending: None,
             watched,
             files,
         };

@@ -115,6 +115,14 @@ impl Local {
         }
     }
 
+    /// Waits until somebody connects (or sends a datagram) and nobody accepts it.
+    ///
+    /// # Errors
+    /// When the sockets cannot be polled.
+    pub async fn connection_waits(&self) -> std::io::Result<()> {
+        self.shared.sockets.readable().await
+    }
+
     /// Ends at once what still drains.
     pub fn kill_all(&self) {
         self.with_children(|children| {

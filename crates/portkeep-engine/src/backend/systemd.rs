@@ -16,7 +16,7 @@ use tokio::time::timeout_at;
 pub use job::JobResult;
 pub use manager::{Manager, ManagerError, UnitState, Until};
 
-use crate::backend::{Backend, BackendError, StartFailure};
+use crate::backend::{Backend, BackendError, Blame, StartFailure};
 use crate::generation::{Generation, Phase, Running};
 use crate::store::Store;
 
@@ -74,18 +74,32 @@ impl Systemd {
     ) -> StartFailure {
         let unit = self.unit(generation);
         let end = self.store.ends(generation).into_iter().nth(ends_before);
-        let reason = match end {
-            Some(end) => end.describe(),
-            None => match self.manager.state(&unit).await {
-                Ok(state) if !matches!(state.result.as_str(), "" | "success") => {
-                    format!("its unit ended with result `{}`", state.result)
-                }
-                _ => format!("the start job of {unit} ended with `{job}`"),
-            },
+        let (reason, blame) = match (end, job) {
+            // Somebody stopped it, or something it needs did not start: its own end says nothing then.
+            (_, JobResult::Other(result)) if result != "failed" && result != "timeout" => (
+                format!("its start was ended by somebody else ({result})"),
+                Blame::Circumstances,
+            ),
+            (Some(end), _) => (end.describe(), Blame::Release),
+            (None, _) => (self.result_of(&unit, job).await, Blame::Release),
         };
+        // First ended, then asked for its log: else systemd starts it again meanwhile. Whoever called does it once more,
+        // and would see the same error.
+        let _ = self.abandon(generation).await;
         StartFailure {
             reason,
+            blame,
             log: journal::last_lines(self.which(), &unit).await,
+        }
+    }
+
+    /// What the manager says where no settle step ran.
+    async fn result_of(&self, unit: &str, job: &JobResult) -> String {
+        match self.manager.state(unit).await {
+            Ok(state) if !matches!(state.result.as_str(), "" | "success") => {
+                format!("its unit ended with result `{}`", state.result)
+            }
+            _ => format!("the start job of {unit} ended with `{job}`"),
         }
     }
 }
@@ -103,7 +117,8 @@ impl Backend for Systemd {
             let reason = format!("the manager did not finish the start of {unit} in time");
             return Ok(Err(StartFailure {
                 reason,
-                log: journal::last_lines(self.which(), &unit).await,
+                blame: Blame::Circumstances,
+                log: Vec::new(),
             }));
         };
         let job = job.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))?;

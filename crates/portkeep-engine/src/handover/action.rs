@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::backend::Blame;
 use crate::generation::Generation;
 use crate::release::Digest;
 
@@ -27,12 +28,14 @@ pub enum Action {
     Start {
         /// Its number.
         generation: Generation,
-        /// Its release.
+        /// Where its release comes from.
         source: Source,
+        /// Its release.
+        digest: Digest,
         /// When to give up, should the manager not do so itself.
         deadline: Instant,
     },
-    /// End a generation that failed, and remember its release as bad.
+    /// End a generation that failed, and remember its release as bad where that is to blame.
     Abandon {
         /// Which one.
         generation: Generation,
@@ -40,9 +43,13 @@ pub enum Action {
         digest: Digest,
         /// Why it failed.
         reason: String,
+        /// Whether the release is to blame.
+        blame: Blame,
     },
-    /// Make a generation current.
+    /// Make a generation current that just became READY.
     Switch(Generation),
+    /// Make the generation current again that was so before.
+    SwitchBack(Generation),
     /// Ask these to finish what they have.
     Drain(Vec<Generation>),
     /// Over.

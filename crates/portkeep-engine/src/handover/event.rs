@@ -1,5 +1,6 @@
 //! What the machine is told.
 
+use crate::backend::Blame;
 use crate::generation::{Generation, Running};
 use crate::release::Digest;
 
@@ -12,8 +13,6 @@ pub struct Survey {
     pub running: Vec<Running>,
     /// The number that the next generation gets.
     pub next: Generation,
-    /// The newest release that was READY once and is not bad.
-    pub last_good: Option<Digest>,
 }
 
 /// A release as the machine needs to know it.
@@ -25,6 +24,8 @@ pub struct Candidate {
     pub bad: bool,
     /// A handover of it failed while this one waited for the lock, with this reason.
     pub failed_while_waiting: Option<String>,
+    /// The newest other release that was READY once and is not bad.
+    pub fallback: Option<Digest>,
 }
 
 /// What happened.
@@ -38,15 +39,30 @@ pub enum Event {
     /// Answer to [`Action::Take`](super::Action::Take).
     Taken(Candidate),
     /// Answer to [`Action::Take`](super::Action::Take): there is none.
-    Refused(String),
+    Refused {
+        /// Why.
+        reason: String,
+        /// The newest release that was READY once and is not bad.
+        fallback: Option<Digest>,
+    },
     /// The generation said READY.
     Ready,
     /// The generation did not become READY.
-    Failed(String),
+    Failed {
+        /// Why.
+        reason: String,
+        /// Whether the release is to blame.
+        blame: Blame,
+    },
     /// Answer to [`Action::Abandon`](super::Action::Abandon).
     Abandoned,
     /// Answer to [`Action::Switch`](super::Action::Switch).
-    Switched,
+    Switched {
+        /// Whether the generation still lived then.
+        serves: bool,
+    },
+    /// Answer to [`Action::SwitchBack`](super::Action::SwitchBack).
+    SwitchedBack,
     /// Answer to [`Action::Drain`](super::Action::Drain).
     DrainAsked,
 }

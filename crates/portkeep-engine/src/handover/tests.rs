@@ -11,21 +11,38 @@ fn digest(name: &str) -> Digest {
     Digest(name.to_owned())
 }
 
-fn good(name: &str) -> Event {
+fn candidate(name: &str, bad: bool, fallback: Option<&str>) -> Event {
     Event::Taken(Candidate {
         digest: digest(name),
-        bad: false,
+        bad,
         failed_while_waiting: None,
+        fallback: fallback.map(digest),
     })
 }
 
-fn bad(name: &str) -> Event {
-    Event::Taken(Candidate {
-        digest: digest(name),
-        bad: true,
-        failed_while_waiting: None,
-    })
+fn good(name: &str) -> Event {
+    candidate(name, false, None)
 }
+
+fn bad(name: &str) -> Event {
+    candidate(name, true, None)
+}
+
+fn failed(reason: &str) -> Event {
+    Event::Failed {
+        reason: reason.to_owned(),
+        blame: Blame::Release,
+    }
+}
+
+fn refused(fallback: Option<&str>) -> Event {
+    Event::Refused {
+        reason: "missing".to_owned(),
+        fallback: fallback.map(digest),
+    }
+}
+
+const SERVES: Event = Event::Switched { serves: true };
 
 fn alive(generation: u64, phase: Phase) -> Running {
     Running {
@@ -40,17 +57,15 @@ fn serving() -> Survey {
         current: Some((Generation(4), Some(digest("old")))),
         running: vec![alive(4, Phase::Serving)],
         next: Generation(5),
-        last_good: Some(digest("old")),
     }
 }
 
 /// Nothing runs.
-fn nothing(last_good: Option<&str>) -> Survey {
+fn nothing() -> Survey {
     Survey {
         current: None,
         running: Vec::new(),
         next: Generation(5),
-        last_good: last_good.map(digest),
     }
 }
 
@@ -72,10 +87,17 @@ fn now() -> Instant {
     *NOW.get_or_init(Instant::now)
 }
 
-fn start(generation: u64, source: Source) -> Action {
+/// The start of the release that was taken, which is called `new` here.
+fn start(generation: u64, name: &str) -> Action {
+    starts(generation, Source::Taken, name)
+}
+
+fn starts(generation: u64, source: Source, name: &str) -> Action {
+    let (generation, digest) = (Generation(generation), digest(name));
     Action::Start {
-        generation: Generation(generation),
+        generation,
         source,
+        digest,
         deadline: now() + TIMEOUT,
     }
 }
@@ -90,13 +112,13 @@ fn finish_failed(generation: u64, reason: &str) -> Action {
 #[test]
 fn a_new_release_takes_over_only_when_ready() {
     let mut machine = surveyed(Purpose::Reload, serving());
-    assert_eq!(step(&mut machine, good("new")), start(5, Source::Taken));
+    assert_eq!(step(&mut machine, good("new")), start(5, "new"));
     assert_eq!(
         step(&mut machine, Event::Ready),
         Action::Switch(Generation(5))
     );
     assert_eq!(
-        step(&mut machine, Event::Switched),
+        step(&mut machine, SERVES),
         Action::Drain(vec![Generation(4)])
     );
     let ending = Ending::HandedOver {
@@ -112,18 +134,52 @@ fn a_new_release_takes_over_only_when_ready() {
 
 #[test]
 fn one_that_fails_is_abandoned_and_the_current_one_is_not_touched() {
+    for blame in [Blame::Release, Blame::Circumstances] {
+        let mut machine = surveyed(Purpose::Reload, serving());
+        let _ = step(&mut machine, good("new"));
+        let abandon = Action::Abandon {
+            generation: Generation(5),
+            digest: digest("new"),
+            reason: "why".to_owned(),
+            blame,
+        };
+        assert_eq!(
+            step(
+                &mut machine,
+                Event::Failed {
+                    reason: "why".to_owned(),
+                    blame
+                }
+            ),
+            abandon
+        );
+        assert_eq!(
+            step(&mut machine, Event::Abandoned),
+            finish_failed(5, "why")
+        );
+    }
+}
+
+#[test]
+fn one_that_ends_as_soon_as_it_is_ready_gives_back_what_it_took() {
     let mut machine = surveyed(Purpose::Reload, serving());
     let _ = step(&mut machine, good("new"));
-    let abandon = Action::Abandon {
-        generation: Generation(5),
-        digest: digest("new"),
-        reason: "why".to_owned(),
+    let _ = step(&mut machine, Event::Ready);
+    let Action::Abandon { blame, .. } = step(&mut machine, Event::Switched { serves: false })
+    else {
+        panic!("it is not abandoned");
     };
-    assert_eq!(step(&mut machine, Event::Failed("why".to_owned())), abandon);
+    assert_eq!(
+        blame,
+        Blame::Circumstances,
+        "an app that has nothing to do may end at once"
+    );
     assert_eq!(
         step(&mut machine, Event::Abandoned),
-        finish_failed(5, "why")
+        Action::SwitchBack(Generation(4))
     );
+    let failed = finish_failed(5, "it ended as soon as it was READY");
+    assert_eq!(step(&mut machine, Event::SwitchedBack), failed);
 }
 
 #[test]
@@ -146,7 +202,7 @@ fn force_starts_an_unchanged_release() {
     let mut machine = Handover::new(Purpose::Reload, Unchanged::IsStarted, TIMEOUT);
     let _ = step(&mut machine, Event::Begun);
     let _ = step(&mut machine, Event::Surveyed(serving()));
-    assert_eq!(step(&mut machine, good("old")), start(5, Source::Taken));
+    assert_eq!(step(&mut machine, good("old")), start(5, "old"));
 }
 
 #[test]
@@ -159,8 +215,10 @@ fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between
     let mut machine = surveyed(Purpose::Reload, survey);
     let _ = step(&mut machine, good("new"));
     let _ = step(&mut machine, Event::Ready);
-    let others = [4, 3, 2].map(Generation).to_vec();
-    assert_eq!(step(&mut machine, Event::Switched), Action::Drain(others));
+    assert_eq!(
+        step(&mut machine, SERVES),
+        Action::Drain([4, 3, 2].map(Generation).to_vec())
+    );
 }
 
 #[test]
@@ -170,6 +228,7 @@ fn a_waiting_caller_shares_the_failure_it_waited_for() {
         digest: digest("new"),
         bad: true,
         failed_while_waiting: Some("it exited".to_owned()),
+        fallback: None,
     };
     let ending = Ending::Failed {
         generation: None,
@@ -184,7 +243,7 @@ fn a_waiting_caller_shares_the_failure_it_waited_for() {
 #[test]
 fn a_bad_release_is_tried_again_by_a_person_but_not_by_the_path_unit() {
     let mut machine = surveyed(Purpose::Reload, serving());
-    assert_eq!(step(&mut machine, bad("new")), start(5, Source::Taken));
+    assert_eq!(step(&mut machine, bad("new")), start(5, "new"));
     let mut machine = surveyed(Purpose::Deploy, serving());
     assert_eq!(
         step(&mut machine, bad("new")),
@@ -194,23 +253,26 @@ fn a_bad_release_is_tried_again_by_a_person_but_not_by_the_path_unit() {
 
 #[test]
 fn activation_avoids_a_bad_release_where_there_is_a_good_one() {
-    let mut machine = surveyed(Purpose::Activate, nothing(Some("old")));
-    assert_eq!(step(&mut machine, bad("new")), start(5, Source::LastGood));
-    let mut machine = surveyed(Purpose::Activate, nothing(None));
-    assert_eq!(step(&mut machine, bad("new")), start(5, Source::Taken));
+    let mut machine = surveyed(Purpose::Activate, nothing());
+    assert_eq!(
+        step(&mut machine, candidate("new", true, Some("old"))),
+        starts(5, Source::LastGood, "old")
+    );
+    let mut machine = surveyed(Purpose::Activate, nothing());
+    assert_eq!(step(&mut machine, bad("new")), start(5, "new"));
 }
 
 #[test]
 fn where_nothing_serves_a_failed_start_falls_back_once() {
     for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
-        let mut machine = surveyed(purpose, nothing(Some("old")));
-        let _ = step(&mut machine, good("new"));
-        let _ = step(&mut machine, Event::Failed("it exited".to_owned()));
+        let mut machine = surveyed(purpose, nothing());
+        let _ = step(&mut machine, candidate("new", false, Some("old")));
+        let _ = step(&mut machine, failed("it exited"));
         assert_eq!(
             step(&mut machine, Event::Abandoned),
-            start(6, Source::LastGood)
+            starts(6, Source::LastGood, "old")
         );
-        let _ = step(&mut machine, Event::Failed("it exited too".to_owned()));
+        let _ = step(&mut machine, failed("it exited too"));
         assert_eq!(
             step(&mut machine, Event::Abandoned),
             finish_failed(6, "it exited too")
@@ -220,28 +282,29 @@ fn where_nothing_serves_a_failed_start_falls_back_once() {
 
 #[test]
 fn where_nothing_serves_a_missing_executable_falls_back() {
-    let mut machine = surveyed(Purpose::Activate, nothing(Some("old")));
+    let mut machine = surveyed(Purpose::Activate, nothing());
     assert_eq!(
-        step(&mut machine, Event::Refused("missing".to_owned())),
-        start(5, Source::LastGood)
+        step(&mut machine, refused(Some("old"))),
+        starts(5, Source::LastGood, "old")
     );
     let _ = step(&mut machine, Event::Ready);
+    let instead = Some("missing".to_owned());
     let ending = Ending::HandedOver {
         generation: Generation(5),
         source: Source::LastGood,
-        instead: Some("missing".to_owned()),
+        instead,
     };
-    assert_eq!(step(&mut machine, Event::Switched), Action::Finish(ending));
+    assert_eq!(step(&mut machine, SERVES), Action::Finish(ending));
 }
 
 #[test]
 fn while_one_serves_a_missing_executable_changes_nothing() {
     for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
         let mut machine = surveyed(purpose, serving());
-        let refused = Action::Finish(Ending::Refused("missing".to_owned()));
+        let ending = Ending::Refused("missing".to_owned());
         assert_eq!(
-            step(&mut machine, Event::Refused("missing".to_owned())),
-            refused
+            step(&mut machine, refused(Some("old"))),
+            Action::Finish(ending)
         );
     }
 }
@@ -252,7 +315,7 @@ fn a_current_one_that_is_dead_does_not_count_as_serving() {
     survey.running.clear();
     let mut machine = surveyed(Purpose::Reload, survey);
     // The same release, yet not "unchanged": nobody serves it.
-    assert_eq!(step(&mut machine, good("old")), start(5, Source::Taken));
+    assert_eq!(step(&mut machine, good("old")), start(5, "old"));
 }
 
 #[test]

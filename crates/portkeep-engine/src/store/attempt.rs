@@ -3,10 +3,10 @@
 use std::fs;
 use std::io;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, atomic_write};
+use crate::moment::Moment;
 use crate::release::Digest;
 
 /// A handover that failed.
@@ -15,7 +15,7 @@ pub struct FailedAttempt {
     /// What was tried.
     pub digest: Digest,
     /// When it was given up.
-    pub at: Timestamp,
+    pub at: Moment,
     /// Why.
     pub reason: String,
 }
@@ -25,7 +25,7 @@ impl Store {
         atomic_write(
             &self.run.join("attempt.json"),
             &serde_json::to_vec(attempt)?,
-            0o644,
+            0o600,
         )
     }
 

@@ -86,7 +86,7 @@ impl Store {
         atomic_symlink(&release.executable, &self.generation_executable(generation))?;
         let text = environment_file::render(
             &self.environment_of(generation, release),
-            &release.arguments,
+            release.arguments(),
         )
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         atomic_write(&directory.join("environment"), text.as_bytes(), 0o600)?;
@@ -104,7 +104,7 @@ impl Store {
         generation: Generation,
         release: &Release,
     ) -> BTreeMap<String, String> {
-        let mut environment = release.environment.clone();
+        let mut environment = release.environment().clone();
         environment.insert(contract::PORTKEEP_NAME.to_owned(), self.name.to_string());
         environment.insert(
             contract::PORTKEEP_GENERATION.to_owned(),
@@ -146,17 +146,6 @@ impl Store {
         }
     }
 
-    /// The newest release that was READY once and has not failed since.
-    #[must_use]
-    pub fn last_good(&self) -> Option<Release> {
-        self.generations()
-            .into_iter()
-            .rev()
-            .filter(|generation| self.was_ready(*generation))
-            .filter_map(|generation| self.release_of(generation))
-            .find(|release| !self.is_bad(&release.digest) && release.executable.exists())
-    }
-
     /// True once the generation became current.
     #[must_use]
     pub fn was_ready(&self, generation: Generation) -> bool {
@@ -167,16 +156,14 @@ impl Store {
         fs::write(self.generation_directory(generation).join("ready"), "")
     }
 
-    /// Removes the directories of old generations: all but the newest `keep` that were READY, and those alive.
+    /// Removes what is not needed any more: directories of generations that do not run, and releases that no generation
+    /// runs and nobody would fall back to. The newest `keep` good releases stay.
     pub(crate) fn prune(&self, keep: usize, alive: &[Generation]) -> io::Result<()> {
-        let mut ready_seen = 0;
-        let mut kept_digests = Vec::new();
-        for generation in self.generations().into_iter().rev() {
+        let mut needed = self.newest_good(keep);
+        for generation in self.generations() {
             let directory = self.generation_directory(generation);
-            let ready = self.was_ready(generation);
-            ready_seen += usize::from(ready);
-            if alive.contains(&generation) || (ready && ready_seen <= keep) {
-                kept_digests.extend(
+            if alive.contains(&generation) {
+                needed.extend(
                     fs::read_to_string(directory.join("release"))
                         .ok()
                         .map(Digest),
@@ -185,9 +172,9 @@ impl Store {
                 fs::remove_dir_all(directory)?;
             }
         }
-        // What failed last stays known, or the path unit's re-check would try it for ever.
-        kept_digests.extend(self.failed_attempt().map(|attempt| attempt.digest));
-        self.prune_releases(&kept_digests)
+        // What failed last stays known, or it would be started again by the next activation.
+        needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
+        self.prune_releases(&needed)
     }
 
     /// The base environment that `portkeep dev` left for every release of this app.

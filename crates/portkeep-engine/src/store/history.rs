@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -62,9 +63,11 @@ impl Store {
     pub(crate) fn record(&self, record: &HandoverRecord) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
+        // A reason may hold lines of the app's log, which the journal does not show to everybody either.
         File::options()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(self.history_path())?
             .write_all(&line)?;
         self.trim_history()
@@ -83,7 +86,7 @@ impl Store {
             .skip(lines - KEPT)
             .flat_map(|line| [line, "\n"])
             .collect();
-        atomic_write(&self.history_path(), kept.as_bytes(), 0o644)
+        atomic_write(&self.history_path(), kept.as_bytes(), 0o600)
     }
 
     /// All handovers that are kept, oldest first.

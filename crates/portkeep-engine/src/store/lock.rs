@@ -1,6 +1,6 @@
 //! One handover at a time.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 
 use super::Store;
@@ -17,12 +17,29 @@ impl Store {
     /// # Errors
     /// When the lock file cannot be opened.
     pub fn lock(&self) -> io::Result<Lock> {
-        let file = File::options()
+        let file = self.lock_file()?;
+        file.lock()?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Takes the lock if nobody has it.
+    ///
+    /// # Errors
+    /// When the lock file cannot be opened.
+    pub fn try_lock(&self) -> io::Result<Option<Lock>> {
+        let file = self.lock_file()?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn lock_file(&self) -> io::Result<File> {
+        File::options()
             .create(true)
             .truncate(false)
             .write(true)
-            .open(self.run.join("lock"))?;
-        file.lock()?;
-        Ok(Lock { _file: file })
+            .open(self.run.join("lock"))
     }
 }

@@ -52,7 +52,7 @@ impl Store {
         gc_roots::protect(&self.state, release);
         atomic_write(
             &directory.join("environment.json"),
-            &serde_json::to_vec(&release.environment)?,
+            &serde_json::to_vec(release.environment())?,
             0o600,
         )?;
         atomic_write(
@@ -66,11 +66,11 @@ impl Store {
     #[must_use]
     pub fn release(&self, digest: &Digest) -> Option<Release> {
         let directory = self.release_directory(digest);
-        let mut release: Release =
+        let release: Release =
             serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
-        release.environment =
+        let environment =
             serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
-        Some(release)
+        Some(release.with_environment(environment))
     }
 
     /// Remembers that a release failed, and why, so that nothing starts it again by itself.
@@ -82,11 +82,11 @@ impl Store {
         atomic_write(
             &self.release_directory(digest).join("bad"),
             reason.as_bytes(),
-            0o644,
+            0o600,
         )
     }
 
-    pub(crate) fn mark_good(&self, digest: &Digest) -> io::Result<()> {
+    pub(super) fn unmark_bad(&self, digest: &Digest) -> io::Result<()> {
         match fs::remove_file(self.release_directory(digest).join("bad")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),

@@ -97,7 +97,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ("TriggerLimitIntervalSec", s("0")),
                     ],
                 ),
-                ("Install", vec![("WantedBy", s("sockets.target"))]),
+                ("Install", vec![("WantedBy", s("default.target"))]),
             ],
         );
     }
@@ -157,6 +157,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             }),
         ),
         ("NotifyAccess", s("main")),
+        ("NonBlocking", s("yes")),
         ("Sockets", sockets.join(" ")),
         ("SyslogIdentifier", s(name)),
         when(

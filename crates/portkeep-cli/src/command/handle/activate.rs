@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use jiff::Timestamp;
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, EngineError, Outcome, Phase, Request, hand_over};
+use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, hand_over};
 use portkeep_spec::AppName;
 
 use crate::locate::{own_manager, read_spec, systemd};
@@ -14,7 +13,7 @@ use crate::output::outcome_line;
 pub(super) async fn run(
     name: &AppName,
     spec_path: &Path,
-    asked: Timestamp,
+    asked: Moment,
 ) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     let store = systemd.store();
@@ -27,11 +26,8 @@ pub(super) async fn run(
     };
     match hand_over(&systemd, store, &spec, request).await {
         Ok(outcome) => {
-            // `systemctl start` has no word for "fell back": the handle is up, and the journal says with what.
+            // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
             anstream::println!("{}", outcome_line(name, &outcome));
-            if matches!(&outcome, Outcome::HandedOver(record) if record.reason.is_some()) {
-                anstream::println!("the last good release serves");
-            }
             Ok(ExitCode::SUCCESS)
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.

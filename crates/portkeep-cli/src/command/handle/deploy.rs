@@ -4,20 +4,19 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
-use jiff::Timestamp;
 use portkeep_engine::backend::systemd::{JobResult, Systemd};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Request, drive, hand_over};
+use portkeep_engine::{Moment, Request, drive, hand_over};
 use portkeep_spec::{AppName, unit_names};
 
-use super::reload::drop_idle_handle;
+use super::reload::failed;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(
     name: &AppName,
     spec_path: &Path,
-    asked: Timestamp,
+    asked: Moment,
 ) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     let handle = unit_names::handle(name);
@@ -37,10 +36,7 @@ pub(super) async fn run(
             anstream::println!("{}", outcome_line(name, &outcome));
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => {
-            drop_idle_handle(&systemd, name).await?;
-            Err(error.into())
-        }
+        Err(error) => failed(&systemd, name, error).await,
     }
 }
 

@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Request, hand_over};
+use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, Running, hand_over};
 use portkeep_spec::{AppName, unit_names};
 
+use crate::exit;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(
     name: &AppName,
     spec_path: &Path,
-    asked: Timestamp,
+    asked: Moment,
 ) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
     systemd.store().note_spec(spec_path)?;
@@ -30,18 +30,33 @@ pub(super) async fn run(
             anstream::println!("{}", outcome_line(name, &outcome));
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => {
-            drop_idle_handle(&systemd, name).await?;
-            Err(error.into())
-        }
+        Err(error) => failed(&systemd, name, error).await,
     }
+}
+
+/// Says why, then sees to the handle. In this order: to drop the handle ends this very process, where it is part of it.
+pub(super) async fn failed(
+    systemd: &Systemd,
+    name: &AppName,
+    error: EngineError,
+) -> anyhow::Result<ExitCode> {
+    let code = exit::report(&error.into());
+    drop_idle_handle(systemd, name).await?;
+    Ok(code)
 }
 
 /// An active handle without a generation would make connections wait for ever. Dropped, it is started again by the next
 /// connection.
-pub(super) async fn drop_idle_handle(systemd: &Systemd, name: &AppName) -> anyhow::Result<()> {
-    if systemd.running().await?.is_empty() {
-        systemd.store().clear_current()?;
+async fn drop_idle_handle(systemd: &Systemd, name: &AppName) -> anyhow::Result<()> {
+    let store = systemd.store();
+    // Nobody switches meanwhile; whoever holds the lock is a handover that ends with this same look.
+    let Some(_lock) = store.try_lock()? else {
+        return Ok(());
+    };
+    let current = store.current();
+    let alive = |one: &Running| Some(one.generation) == current && one.phase != Phase::Draining;
+    if !systemd.running().await?.iter().any(alive) {
+        store.clear_current()?;
         systemd
             .manager()
             .stop_without_waiting(&unit_names::handle(name))

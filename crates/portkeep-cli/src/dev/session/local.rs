@@ -1,14 +1,14 @@
 //! `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Generation, Phase, Place, Request, Store, drive, hand_over};
+use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_over};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -23,6 +23,9 @@ use crate::dev::terminal::Signals;
 use crate::output::outcome_line;
 use crate::{holder, locate};
 
+/// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
+const THROTTLE: Duration = Duration::from_secs(1);
+
 pub(crate) struct LocalSession {
     local: Local,
     store: Store,
@@ -33,6 +36,7 @@ pub(crate) struct LocalSession {
     /// Sees builds in other terminals, where the spec watches its output.
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
+    events: mpsc::UnboundedSender<Event>,
     _lock: DevLock,
 }
 
@@ -73,14 +77,8 @@ impl LocalSession {
             (Published::BySpec, Some(output)) => watch_output(output, events.clone()),
             _ => None,
         };
-        let control = Arc::new(Control::listen(&spec.name)?);
-        let control = tokio::spawn(async move {
-            while let Ok(question) = control.next().await {
-                if let Some(question) = question {
-                    let _ = events.send(Event::Asked(question));
-                }
-            }
-        });
+        let control = Control::listen(&spec.name)?;
+        let control = tokio::spawn(serve_control(control, local.clone(), events.clone()));
         Ok(Self {
             local,
             store,
@@ -90,6 +88,7 @@ impl LocalSession {
             why,
             _output_watcher: output_watcher,
             control,
+            events,
             _lock: lock,
         })
     }
@@ -118,53 +117,89 @@ impl LocalSession {
 
     fn start(&self, request: Request) -> HandingOver {
         let (local, store, spec) = (self.local.clone(), self.store.clone(), self.spec.clone());
-        Box::pin(async move { hand_over(&local, &store, &spec, request).await })
+        Box::pin(async move { Ok(hand_over(&local, &store, &spec, request).await?) })
     }
 
-    pub(super) async fn on_event(&self, event: Event, report: &Report) {
+    pub(super) fn on_event(&self, event: Event) {
         match event {
-            Event::Asked(question) => self.answer(question, report).await,
+            Event::Asked(question) => self.answer(question),
             // One write is many events, and our own build is one of the writers.
-            Event::Output if !drive::has_changed(&self.store, &self.spec) => {}
-            Event::Output => {
-                let result = self.start(Request::now(Purpose::Deploy)).await;
-                report.handed_over(result);
+            Event::Output if drive::has_changed(&self.store, &self.spec) => {
+                self.spawn(self.start(Request::now(Purpose::Deploy)));
             }
-            // As the next connection would under systemd: what was good before takes over.
-            Event::Gone(..) if self.store.last_good().is_some() => {
-                let result = self.start(Request::now(Purpose::Activate)).await;
-                report.handed_over(result);
-            }
-            Event::Gone(..) | Event::Line(..) | Event::Note(_) | Event::Recorded(_) => {}
+            Event::Gone(..) => self.activate_by_connection(),
+            Event::Output
+            | Event::Line(..)
+            | Event::Note(_)
+            | Event::Recorded(_)
+            | Event::Ended(_) => {}
         }
     }
 
-    async fn answer(&self, question: Question, report: &Report) {
-        let answer = match question.ask {
-            Ask::Status => {
-                let running = self.local.running().await.unwrap_or_default();
-                Answer::Running(running.into_iter().map(Into::into).collect())
+    /// Hands over beside what else happens, and tells how it ended.
+    fn spawn(&self, handover: HandingOver) {
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let result = handover.await;
+            let _ = events.send(Event::Ended(result));
+        });
+    }
+
+    /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
+    /// throttled pace. Over as soon as one serves, by whomever it was started.
+    fn activate_by_connection(&self) {
+        let (local, store, spec, events) = (
+            self.local.clone(),
+            self.store.clone(),
+            self.spec.clone(),
+            self.events.clone(),
+        );
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(THROTTLE).await;
+                if local.connection_waits().await.is_err() || store.current().is_some() {
+                    break;
+                }
+                let result =
+                    hand_over(&local, &store, &spec, Request::now(Purpose::Activate)).await;
+                let serves = result.is_ok();
+                if events
+                    .send(Event::Ended(result.map_err(Into::into)))
+                    .is_err()
+                    || serves
+                {
+                    break;
+                }
             }
-            Ask::Reload { force } => {
-                let unchanged = if force {
-                    Unchanged::IsStarted
-                } else {
-                    Unchanged::IsDone
-                };
-                let request = Request {
-                    unchanged,
-                    ..Request::now(Purpose::Reload)
-                };
-                let result = self.start(request).await;
-                let answer = match &result {
-                    Ok(outcome) => Answer::Done(outcome_line(&self.spec.name, outcome)),
-                    Err(error) => Answer::Failed(error.to_string()),
-                };
-                report.handed_over(result);
-                answer
-            }
+        });
+    }
+
+    fn answer(&self, question: Question) {
+        let Ask::Reload { force } = question.ask else {
+            return;
         };
-        question.answer(&answer).await;
+        let unchanged = if force {
+            Unchanged::IsStarted
+        } else {
+            Unchanged::IsDone
+        };
+        let handover = self.start(Request {
+            unchanged,
+            ..Request::now(Purpose::Reload)
+        });
+        let (events, name) = (self.events.clone(), self.spec.name.clone());
+        tokio::spawn(async move {
+            let result = handover.await;
+            let answer = match &result {
+                Ok(outcome) => Answer::Done {
+                    line: outcome_line(&name, outcome),
+                    fell_back: outcome.fell_back(),
+                },
+                Err(error) => Answer::Failed(format!("{error:#}")),
+            };
+            question.answer(&answer).await;
+            let _ = events.send(Event::Ended(result));
+        });
     }
 
     pub(super) async fn close(
@@ -186,15 +221,24 @@ impl LocalSession {
         while let Ok(event) = events.try_recv() {
             report.session_event(&event);
         }
-        debug_assert!(
-            !self
-                .local
-                .running()
-                .await?
-                .iter()
-                .any(|one| one.phase == Phase::Serving)
-        );
         super::units::forget(&self.store)
+    }
+}
+
+/// Answers at once what can be answered at once, and hands on the rest.
+async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSender<Event>) {
+    while let Ok(question) = control.next().await {
+        let Some(question) = question else { continue };
+        if matches!(question.ask, Ask::Status) {
+            let running = local.running().await.unwrap_or_default();
+            question
+                .answer(&Answer::Running(
+                    running.into_iter().map(Into::into).collect(),
+                ))
+                .await;
+        } else if events.send(Event::Asked(question)).is_err() {
+            break;
+        }
     }
 }
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use notify::RecommendedWatcher;
-use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};
-use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{EngineError, Generation, Outcome, Place, Request, Store, hand_over};
+use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::{Generation, Outcome, Place, Request, Store, hand_over};
 use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -15,13 +16,13 @@ use tokio::sync::mpsc;
 use super::publish::Published;
 use super::{Event, HandingOver, others, output};
 use crate::command::install::open_ports;
-use crate::command::reload::start_failed;
+use crate::command::reload::reload_handle;
 use crate::command::uninstall::stop_family;
 use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::terminal::Signals;
-use crate::families::{self, Family, UnitDirectory};
+use crate::families::{self, Family, Readable, UnitDirectory};
 use crate::locate;
 
 pub(crate) struct UnitSession {
@@ -95,7 +96,7 @@ impl UnitSession {
         let helper = std::env::current_exe().context("cannot tell where this executable is")?;
         let spec_path = self.directory.spec_path(name);
         let family = Family::render(&self.spec, &helper, &spec_path, Which::User)?;
-        families::write_spec(&self.spec, &spec_path)?;
+        families::write_spec(&self.spec, &spec_path, Readable::ByOwner)?;
         family.write(self.directory.path())?;
         manager.daemon_reload().await?;
         let sockets = unit_names::sockets(&self.spec);
@@ -130,32 +131,23 @@ impl UnitSession {
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let request = Request {
-            unchanged: Unchanged::IsDone,
-            ..Request::now(Purpose::Reload)
-        };
+        let request = Request::now(Purpose::Reload);
         let before = self.serves();
         self.published.publish(executable.as_deref())?;
         let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
         Ok(Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
-            let is_active = systemd
-                .manager()
-                .state(&handle)
-                .await
-                .is_ok_and(|state| state.is_active());
-            if !is_active {
-                start(&systemd, &handle).await?;
-                return Ok(last_handover(&systemd));
+            if !systemd.manager().state(&handle).await?.is_active() {
+                return reload_handle(&systemd, &handle).await;
             }
             let outcome = hand_over(&*systemd, systemd.store(), &spec, request).await?;
-            // The path unit was quicker: what it did is what was asked for.
-            let done_by_path_unit = matches!(outcome, Outcome::Unchanged(now) if before.is_some_and(|before| before != now));
-            Ok(if done_by_path_unit {
-                last_handover(&systemd)
-            } else {
-                outcome
-            })
+            match outcome {
+                // The path unit was quicker: what it did is what was asked for.
+                Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
+                    Ok(last_handover(&systemd).map_or(outcome, Outcome::HandedOver))
+                }
+                outcome => Ok(outcome),
+            }
         }))
     }
 
@@ -175,9 +167,10 @@ impl UnitSession {
     async fn remove(&self) -> anyhow::Result<()> {
         let manager = self.systemd.manager();
         let name = &self.spec.name;
+        manager
+            .disable(&[&unit_names::path(name)], Until::Reboot)
+            .await?;
         stop_family(manager, name).await?;
-        let path_unit = unit_names::path(name);
-        manager.disable(&[&path_unit], Until::Reboot).await?;
         families::remove(&families::on_disk(name, self.directory.path()))?;
         let _ = std::fs::remove_file(self.directory.spec_path(name));
         manager.daemon_reload().await?;
@@ -189,27 +182,8 @@ impl UnitSession {
     }
 }
 
-async fn start(systemd: &Systemd, handle: &str) -> Result<(), EngineError> {
-    let job = systemd.manager().start(handle).await;
-    match job {
-        Ok(JobResult::Done) => Ok(()),
-        Ok(other) => Err(EngineError::Refused(
-            start_failed(systemd, handle, &other).to_string(),
-        )),
-        Err(error) => Err(EngineError::Refused(error.to_string())),
-    }
-}
-
-fn last_handover(systemd: &Systemd) -> Outcome {
-    let last = systemd
-        .store()
-        .history()
-        .ok()
-        .and_then(|history| history.into_iter().next_back());
-    match last {
-        Some(record) => Outcome::HandedOver(record),
-        None => Outcome::Unchanged(systemd.store().current().unwrap_or(Generation(0))),
-    }
+fn last_handover(systemd: &Systemd) -> Option<HandoverRecord> {
+    systemd.store().history().ok()?.into_iter().next_back()
 }
 
 /// Removes what only a running `portkeep dev` needs. The history stays.

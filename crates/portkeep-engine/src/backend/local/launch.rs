@@ -1,9 +1,11 @@
 //! Starts the process of a generation.
 
+use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use command_fds::CommandFdExt;
 use portkeep_spec::{Spec, contract};
@@ -48,16 +50,12 @@ pub(super) fn launch(
         .arg("-c")
         .arg(BECOME)
         .arg(store.generation_executable(generation))
-        .args(&release.arguments);
+        .args(release.arguments());
     for name in NOT_INHERITED {
         command.env_remove(name);
     }
     for file in &spec.environment_files {
-        let entries = dotenvy::from_path_iter(file).map_err(io::Error::other)?;
-        for entry in entries {
-            let (key, value) = entry.map_err(io::Error::other)?;
-            command.env(key, value);
-        }
+        command.envs(read_environment_file(file)?);
     }
     command
         .envs(store.environment_of(generation, &release))
@@ -103,3 +101,39 @@ fn pass<'a>(
         .map_err(io::Error::other)?;
     Ok(())
 }
+
+/// Reads a file of variables. By the rules of dotenv, which differ from systemd's in one thing: `$NAME` is replaced.
+fn read_environment_file(path: &Path) -> io::Result<Vec<(String, String)>> {
+    let fail = |error| io::Error::other(format!("environment file {}: {error}", path.display()));
+    dotenvy::from_path_iter(path)
+        .map_err(fail)?
+        .map(|entry| entry.map_err(fail))
+        .collect()
+}
+
+/// How often we look whether the shell has become the app: the kernel tells nobody of it.
+#[cfg(target_os = "linux")]
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Waits until the process runs the app's own code, and not the shell that makes way for it. For ever, if it never does:
+/// then it ends.
+#[cfg(target_os = "linux")]
+pub(super) async fn executed(pid: u32) {
+    loop {
+        match fs::read(format!("/proc/{pid}/cmdline")) {
+            Ok(line)
+                if !line.is_empty()
+                    && !line
+                        .windows(BECOME.len())
+                        .any(|part| part == BECOME.as_bytes()) =>
+            {
+                return;
+            }
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+/// Without /proc it cannot be told: started is executed.
+#[cfg(not(target_os = "linux"))]
+pub(super) async fn executed(_pid: u32) {}

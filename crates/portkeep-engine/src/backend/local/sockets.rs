@@ -8,7 +8,14 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::{Address, Listen};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+
+/// How long one wait may keep a thread, so that nobody waits for it at the end.
+const POLL_STEP: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +71,27 @@ impl Sockets {
             .join(":")
     }
 
+    /// Waits until one of the sockets has something to accept.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        loop {
+            let descriptors = self
+                .descriptors()
+                .map(|one| one.try_clone_to_owned())
+                .collect::<io::Result<Vec<_>>>()?;
+            // By poll(2) and not by the runtime's own reactor: that wants the sockets for itself, and they are the app's.
+            let ready = tokio::task::spawn_blocking(move || {
+                let mut polled: Vec<_> = descriptors
+                    .iter()
+                    .map(|one| PollFd::new(one, PollFlags::IN))
+                    .collect();
+                poll(&mut polled, Some(&POLL_STEP))
+            });
+            if ready.await.map_err(io::Error::other)?? > 0 {
+                return Ok(());
+            }
+        }
+    }
+
     pub(super) fn descriptors(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(|(_, socket)| socket.as_fd())
     }
@@ -86,17 +114,21 @@ fn unix_path(address: &Address) -> Option<&Path> {
     }
 }
 
+/// Never blocking, as in the units: the flag belongs to the socket and not to a process, so that a new generation that
+/// changed it would stop the old one in the middle of its work.
 fn bind(address: &Address, backlog: u32) -> io::Result<Socket> {
     let inet = |address: &std::net::SocketAddr, kind, protocol| {
         let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
         // As systemd does it: an address in TIME_WAIT can be listened on, and `[::]` means IPv6 and IPv4.
         socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::from(*address))?;
         Ok::<_, io::Error>(socket)
     };
     let unix = |path: &Path, kind| {
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, kind, None)?;
+        socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(path)?)?;
         Ok::<_, io::Error>(socket)
     };

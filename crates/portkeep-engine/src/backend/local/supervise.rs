@@ -13,18 +13,20 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::launch::launch;
+use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
-use crate::backend::StartFailure;
+use crate::backend::{Blame, StartFailure};
 use crate::crash::{self, Budget, Settle};
 use crate::generation::{Generation, Phase};
 use crate::store::End;
 
 /// Lines kept for the report of a failure.
 const LAST_LINES: usize = 8;
+/// How long after the end of a process its last lines are waited for.
+const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
 /// A moment that never comes, for timers that are off.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
@@ -70,7 +72,11 @@ impl Supervisor {
             let reason = end.describe();
             if let Some(starter) = self.starter.take() {
                 let log = self.last_lines.drain(..).collect();
-                let _ = starter.send(Err(StartFailure { reason, log }));
+                let blame = match self.order {
+                    Some(_) => Blame::Circumstances,
+                    None => Blame::Release,
+                };
+                let _ = starter.send(Err(StartFailure { reason, blame, log }));
                 break;
             }
             // What was told to end is not started again.
@@ -162,11 +168,7 @@ impl Supervisor {
         // Why we ended it, where we did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
-        if spec.readiness == Readiness::Started {
-            ready = true;
-            self.is_ready();
-            deadline.as_mut().reset(never());
-        }
+        let mut executed = pin!(launch::executed(pid));
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status,
@@ -181,14 +183,17 @@ impl Supervisor {
                             }
                             watchdog.as_mut().reset(spec.watchdog.as_ref().map_or_else(never, |every| Instant::now() + every.0));
                         }
-                        Message::Watchdog => {
+                        Message::Watchdog if self.order.is_none() => {
                             watchdog.as_mut().reset(spec.watchdog.as_ref().map_or_else(never, |every| Instant::now() + every.0));
                         }
                         Message::ExtendTimeout(by) if !ready || self.order.is_some() => {
                             let at = deadline.deadline().max(Instant::now() + by);
                             deadline.as_mut().reset(at);
                         }
-                        Message::Ready | Message::ExtendTimeout(_) | Message::Status(_) => {}
+                        Message::Ready
+                        | Message::Watchdog
+                        | Message::ExtendTimeout(_)
+                        | Message::Status(_) => {}
                     }
                 },
                 Some(order) = self.inbox.recv() => {
@@ -197,12 +202,21 @@ impl Supervisor {
                     }
                     let _ = self.phase.send(Some(Phase::Draining));
                     self.order = Some(order);
+                    // A drain may take longer than a watchdog allows; systemd stops watching too.
+                    watchdog.as_mut().reset(never());
                     if order == Order::Kill {
                         kill_all(group);
                         continue;
                     }
                     signal(group, Signal::TERM);
                     deadline.as_mut().reset(Instant::now() + spec.drain_timeout.0);
+                }
+                () = &mut executed, if !ready && spec.readiness == Readiness::Started => {
+                    ready = true;
+                    self.is_ready();
+                    if self.order.is_none() {
+                        deadline.as_mut().reset(never());
+                    }
                 }
                 () = &mut deadline => {
                     verdict = Some("timeout");
@@ -220,11 +234,11 @@ impl Supervisor {
                 }
             }
         };
-        // What it started must not outlive it: systemd ends the whole control group.
+        // What it started must not outlive it: systemd ends the whole control group, we its process group.
         kill_all(group);
-        while let Ok(Some(line)) =
-            tokio::time::timeout(Duration::from_millis(100), lines.recv()).await
-        {
+        // A child that left the group may still write; its lines are not waited for.
+        let last_lines = Instant::now() + LAST_LINES_DEADLINE;
+        while let Ok(Some(line)) = timeout_at(last_lines, lines.recv()).await {
             self.line(line);
         }
         if self.order == Some(Order::Drain) && verdict.is_none() {

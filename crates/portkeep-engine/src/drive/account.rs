@@ -1,0 +1,113 @@
+//! The end of a handover: history, and the removal of what is not needed any more.
+
+use std::io;
+
+use jiff::Timestamp;
+
+use super::{Outcome, Run, chain, milliseconds};
+use crate::backend::Backend;
+use crate::error::EngineError;
+use crate::generation::Generation;
+use crate::handover::Ending;
+use crate::moment::Moment;
+use crate::store::{FailedAttempt, HandoverRecord};
+
+impl<B: Backend> Run<'_, B> {
+    pub(super) async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
+        self.steps.total_milliseconds = milliseconds(self.begun);
+        let (record, result) = match ending {
+            Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
+            Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
+            // Somebody else's failure is in the history already.
+            Ending::Failed {
+                generation: None,
+                reason,
+            } => {
+                return Err(EngineError::StartFailed {
+                    generation: None,
+                    reason,
+                });
+            }
+            Ending::HandedOver {
+                generation,
+                instead,
+                ..
+            } => {
+                let word = if instead.is_some() {
+                    "fell-back"
+                } else {
+                    "handed-over"
+                };
+                let record = self.record(word, Some(generation), instead);
+                (record.clone(), Ok(Outcome::HandedOver(record)))
+            }
+            Ending::Refused(reason) => (
+                self.record("refused", None, Some(reason.clone())),
+                Err(EngineError::Refused(reason)),
+            ),
+            Ending::Failed { generation, reason } => {
+                let record = self.record("failed", generation, Some(reason.clone()));
+                (record, Err(EngineError::StartFailed { generation, reason }))
+            }
+        };
+        // What serves, serves: a full disk must not make a handover look as if it had not happened.
+        if let Err(error) = self.account(&record).await {
+            tracing::warn!(
+                "the handover is over, but could not be accounted for: {}",
+                chain(&*error)
+            );
+        }
+        result
+    }
+
+    async fn account(
+        &self,
+        record: &HandoverRecord,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.note_failure(record)?;
+        self.store.record(record)?;
+        let alive = self
+            .backend
+            .running()
+            .await?
+            .into_iter()
+            .map(|one| one.generation);
+        let alive: Vec<_> = alive.chain(self.store.current()).collect();
+        let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
+        Ok(self.store.prune(keep, &alive)?)
+    }
+
+    /// Remembers which release did not start, for callers that wait and for the next activation.
+    fn note_failure(&self, record: &HandoverRecord) -> io::Result<()> {
+        let (Some(release), Some(reason)) = (&self.taken, &record.reason) else {
+            return Ok(());
+        };
+        let attempt = FailedAttempt {
+            digest: release.digest.clone(),
+            at: Moment::now(),
+            reason: reason.clone(),
+        };
+        self.store.note_failed_attempt(&attempt)
+    }
+
+    fn record(
+        &self,
+        result: &str,
+        generation: Option<Generation>,
+        reason: Option<String>,
+    ) -> HandoverRecord {
+        let release = self.started.as_ref().or(self.taken.as_ref());
+        HandoverRecord {
+            at: Timestamp::now(),
+            purpose: self.request.purpose.as_str().to_owned(),
+            result: result.to_owned(),
+            generation,
+            previous: self.previous,
+            digest: release.map(|release| release.digest.clone()),
+            source: release.map(|release| release.source().to_owned()),
+            drained: self.drained.clone(),
+            steps: self.steps,
+            reason,
+        }
+    }
+}

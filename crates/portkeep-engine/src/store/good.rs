@@ -1,0 +1,57 @@
+//! The releases that were READY, newest last. They are what a failed start falls back to, also after a reboot.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use super::{Store, atomic_write};
+use crate::release::{Digest, Release};
+
+/// Digests remembered; releases are kept for far fewer.
+const REMEMBERED: usize = 64;
+
+impl Store {
+    fn good_path(&self) -> PathBuf {
+        self.state.join("good.json")
+    }
+
+    /// Digests that were READY, newest first.
+    fn good(&self) -> Vec<Digest> {
+        let text = fs::read(self.good_path()).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// Notes that a release was READY: it is the newest good one, whatever was said of it before.
+    pub(crate) fn mark_good(&self, digest: &Digest) -> io::Result<()> {
+        let mut good = self.good();
+        good.retain(|one| one != digest);
+        good.insert(0, digest.clone());
+        good.truncate(REMEMBERED);
+        atomic_write(&self.good_path(), &serde_json::to_vec(&good)?, 0o644)?;
+        self.unmark_bad(digest)
+    }
+
+    /// The releases that can be fallen back to, newest first.
+    fn usable(&self) -> impl Iterator<Item = Release> + '_ {
+        self.good()
+            .into_iter()
+            .filter(|digest| !self.is_bad(digest))
+            .filter_map(|digest| self.release(&digest))
+            .filter(|release| release.executable.exists())
+    }
+
+    /// The newest release that was READY, has not failed since, and is not `other_than`.
+    #[must_use]
+    pub fn last_good(&self, other_than: Option<&Digest>) -> Option<Release> {
+        self.usable()
+            .find(|release| Some(&release.digest) != other_than)
+    }
+
+    /// The newest `keep` releases that can be fallen back to.
+    pub(super) fn newest_good(&self, keep: usize) -> Vec<Digest> {
+        self.usable()
+            .take(keep)
+            .map(|release| release.digest)
+            .collect()
+    }
+}

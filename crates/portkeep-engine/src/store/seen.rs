@@ -1,0 +1,21 @@
+//! What the last deploy looked at: the path unit's re-check compares with it, whatever became of that deploy.
+
+use std::fs;
+use std::io;
+
+use super::{Store, atomic_write};
+use crate::take::Look;
+
+impl Store {
+    pub(crate) fn note_seen(&self, look: &Look) -> io::Result<()> {
+        atomic_write(
+            &self.run.join("seen.json"),
+            &serde_json::to_vec(look)?,
+            0o600,
+        )
+    }
+
+    pub(crate) fn seen(&self) -> Option<Look> {
+        serde_json::from_slice(&fs::read(self.run.join("seen.json")).ok()?).ok()
+    }
+}

@@ -1,0 +1,91 @@
+//! What makes a release besides its executable: arguments, environment, and the settings of its unit.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use portkeep_spec::{Spec, contract};
+use serde::{Deserialize, Serialize};
+
+/// Everything but the files that are run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recipe {
+    /// Arguments, without the executable.
+    pub(crate) arguments: Vec<String>,
+    /// Environment of the app. Kept in a file of its own (mode 0600), since it may hold secrets.
+    #[serde(skip)]
+    pub(crate) environment: BTreeMap<String, String>,
+    /// A digest of the rest: what the generation's unit says, and the files that systemd reads for it. A running
+    /// generation has the old settings; a new one is needed to apply them.
+    settings: String,
+}
+
+impl Recipe {
+    /// The recipe of `spec`, on top of the environment that `portkeep dev` was started with.
+    pub(crate) fn of(spec: &Spec, base_environment: &BTreeMap<String, String>) -> Self {
+        let arguments = spec.exec.iter().skip(1).cloned().collect();
+        Self {
+            arguments,
+            environment: environment(spec, base_environment),
+            settings: settings(spec),
+        }
+    }
+
+    pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
+        let variables = self
+            .environment
+            .iter()
+            .flat_map(|(name, value)| [name, value]);
+        for word in self
+            .arguments
+            .iter()
+            .chain(variables)
+            .chain([&self.settings])
+        {
+            // With its length, so that no two lists of words read the same.
+            hasher.update(&(word.len() as u64).to_le_bytes());
+            hasher.update(word.as_bytes());
+        }
+    }
+}
+
+/// The spec's own variables win over those that `portkeep dev` was started with. An app on our library is told how long
+/// it may drain, so that it reports what it cuts before its manager does the cutting.
+fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut environment = base.clone();
+    environment.extend(spec.environment.clone());
+    let drain_timeout = spec.drain_timeout.as_micros().to_string();
+    environment.insert(
+        contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
+        drain_timeout,
+    );
+    environment
+}
+
+fn settings(spec: &Spec) -> String {
+    let mut shaping = spec.clone();
+    // Not of the generation's unit: how it is built, kept and watched. The rest is.
+    shaping.exec.clear();
+    shaping.environment.clear();
+    shaping.build.clear();
+    shaping.checks.clear();
+    shaping.watch = None;
+    shaping.keep_generations = 0;
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(shaping.to_json().as_bytes());
+    for file in spec
+        .environment_files
+        .iter()
+        .chain(spec.credentials.values())
+    {
+        hasher.update(contents(file).as_bytes());
+    }
+    hasher.finalize().to_hex()[..32].to_owned()
+}
+
+/// What cannot be read here is for systemd to complain about.
+fn contents(file: &Path) -> String {
+    fs::read(file)
+        .map(|contents| blake3::hash(&contents).to_hex().to_string())
+        .unwrap_or_default()
+}
