@@ -22,7 +22,7 @@ const HASH: usize = 32;
 /// A release without a root runs all the same, so failures are only logged.
 pub(super) fn protect(state: &Path, release: &Release) {
     let directory = directory(state).join(release.digest.as_str());
-    for path in store_paths(release) {
+    for path in named_by(release) {
         let link = directory.join(path.file_name().unwrap_or_default());
         if fs::read_link(&link).is_ok_and(|target| target == path) {
             continue;
@@ -88,19 +88,28 @@ fn tell_nix(link: &Path, path: &Path) -> io::Result<()> {
 }
 
 /// The store paths that a release names anywhere: its executable, its arguments, its environment.
-fn store_paths(release: &Release) -> BTreeSet<PathBuf> {
+fn named_by(release: &Release) -> BTreeSet<PathBuf> {
     let executable = release.executable.to_string_lossy();
+    let arguments = release.arguments().iter().map(String::as_str);
+    let variables = release.environment().values().map(String::as_str);
+    store_paths(
+        [executable.as_ref()]
+            .into_iter()
+            .chain(arguments)
+            .chain(variables),
+    )
+}
+
+fn store_paths<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<PathBuf> {
     let mut paths = BTreeSet::new();
-    for text in [executable.as_ref()]
-        .into_iter()
-        .chain(release.arguments.iter().map(String::as_str))
-        .chain(release.environment.values().map(String::as_str))
-    {
+    for text in texts {
         for (start, _) in text.match_indices(STORE) {
             let name = &text[start + STORE.len()..];
             let end = name.find(|c: char| !is_name(c)).unwrap_or(name.len());
             let (hash, rest) = name[..end].split_at_checked(HASH).unwrap_or(("", ""));
-            let is_hash = hash.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
+            let is_hash = hash
+                .bytes()
+                .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase());
             if is_hash && rest.len() > 1 && rest.starts_with('-') {
                 paths.insert(Path::new(STORE).join(&name[..end]));
             }
@@ -121,25 +130,16 @@ mod tests {
     const APP: &str = "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-app-1.0";
     const DATA: &str = "/nix/store/zzzz456789abcdfghijklmnpqrsvwxyz-data";
 
-    fn release(executable: &str, argument: &str, variable: &str) -> Release {
-        Release {
-            digest: Digest("d".repeat(32)),
-            source: executable.into(),
-            executable: executable.into(),
-            arguments: vec![argument.to_owned()],
-            identities: Vec::new(),
-            environment: [("VARIABLE".to_owned(), variable.to_owned())].into(),
-        }
-    }
-
     #[test]
-    fn all_that_a_release_names_is_found() {
-        let release = release(
-            &format!("{APP}/bin/app"),
-            &format!("--data={DATA}/share:{APP}/share"),
-            &format!("{DATA}:/usr/share"),
-        );
-        let paths: Vec<_> = store_paths(&release).into_iter().collect();
+    fn all_that_is_named_is_found() {
+        let texts = [
+            format!("{APP}/bin/app"),
+            format!("--data={DATA}/share:{APP}/share"),
+            format!("{DATA}:/usr/share"),
+        ];
+        let paths: Vec<_> = store_paths(texts.iter().map(String::as_str))
+            .into_iter()
+            .collect();
         assert_eq!(paths, [Path::new(APP), Path::new(DATA)]);
     }
 
@@ -156,7 +156,7 @@ mod tests {
             "/nix/store/0123456789ABCDFGHIJKLMNPQRSVWXYZ-app",
             "/nix/store/ä",
         ] {
-            assert!(store_paths(&release(text, text, text)).is_empty(), "{text}");
+            assert!(store_paths([text].into_iter()).is_empty(), "{text}");
         }
     }
 }
