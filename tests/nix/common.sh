@@ -19,9 +19,9 @@ show-trace = false"
 
 # nix 2.26 kills a builder that ends at the wrong moment ("due to signal 9"). Only that is tried again.
 retry() {
-  local log attempt status
+  local log status _
   log=$(mktemp)
-  for attempt in {1..20}; do
+  for _ in {1..20}; do
     status=0
     "$@" 2>"$log" || status=$?
     if [[ $status = 0 ]] || ! grep -q 'signal 9' "$log"; then break; fi
@@ -47,7 +47,6 @@ expect_mention() {
 assemble() {
   rm -rf "$work"
   mkdir -p "$work"/{portkeep,inputs}
-  local file
   (cd /checkout && cp -r --parents flake.{nix,lock} nix crates systemd examples Cargo.{toml,lock} clippy.toml rustfmt.toml "$work/portkeep")
   mkdir "$work/portkeep/tests"
   (cd /checkout/tests && cp -r Cargo.toml contract fixture local nix scenarios src "$work/portkeep/tests")

@@ -41,8 +41,17 @@ let
       start = "at-boot";
     };
   };
+  library = import ../../nix/lib.nix { inherit lib; };
+  portkeep = pkgs.callPackage ../../nix/package.nix { };
 in
 {
+  # For a dev shell and for a server, from one call, and from one description.
+  library = library.mkUnits { inherit pkgs portkeep; app = web // { name = "web"; }; };
+  description = (library.mkApp (web // { name = "web"; })).units { inherit pkgs portkeep; };
+  described =
+    (import ./stubs/nixpkgs/nixos.nix { inherit lib pkgs; } [
+      (library.mkApp (web // { name = "web"; })).nixosModule
+    ]).unitDirectory;
   minimal = (nixos { inherit web; }).unitDirectory;
   every = every.unitDirectory;
   everyWarnings = every.config.warnings;

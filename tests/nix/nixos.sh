@@ -23,6 +23,15 @@ HOME=/root systemd-analyze verify --man=no "$units"/web.{socket,service,target}
 spec=$(ask minimalSpec)
 [[ $spec == *'"exec":["/nix/store/'*'-hello/bin/hello"]'* && $spec == *'"name":"web"'* ]] || fail "$spec"
 
+# What a flake asks for itself is what the module installs: each unit names its own spec, and nothing else differs.
+plain() { sed -E 's|/nix/store/[^/]*-portkeep-units-web/|STORE/|' "$1"; }
+library=$(made library)
+[[ $(made description) = "$library" && $(made described) = "$units" ]]
+for unit in "$library"/lib/systemd/system/web*.*; do
+  [[ -d $unit ]] || diff <(plain "$unit") <(plain "$units/${unit##*/}")
+  [[ -d $unit || $unit == *.target ]] || diff "$unit" "${unit/system\/web/user\/web}"
+done
+
 # Every field reaches the units, and portkeep accepts it: the package was built.
 units=$(made every)
 for line in 'TimeoutStartSec=90s' 'WatchdogSec=10s' 'MemoryMax=512M' 'MemoryHigh=' 'CPUQuota=150%' 'TasksMax=64' \

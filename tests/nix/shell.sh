@@ -24,8 +24,9 @@ nix flake check --no-build "path:$project"
 
 # What the guest can build: the fixture in place of the page.
 mv Cargo.toml Cargo.toml.away
-cat >portkeep.json <<'JSON'
-{ "name": "page", "exec": ["/opt/portkeep/bin/probe"], "listen": [{ "stream": "127.0.0.1:8080" }] }
+probe=$(build --no-out-link -E "(import $here/bare.nix { }).probe { version = \"a\"; }")
+cat >portkeep.json <<JSON
+{ "name": "page", "exec": ["$probe/bin/probe"], "listen": [{ "stream": "127.0.0.1:8080" }] }
 JSON
 
 # Without knowing where it is, the shell still belongs to this directory.
@@ -48,6 +49,8 @@ grep -q 'generation 1' "$work/answer" || fail "answered: $(cat "$work/answer")"
 # The user's manager holds the port.
 systemctl --user is-active page.socket
 grep 'portkeep page' "$work/up.log"
+# What runs from the store cannot be collected, although no profile has it.
+nix-store --gc --print-roots | grep "^$HOME/.local/state/portkeep/page/gcroots/.* -> $probe\$"
 
 kill -- -"$up"
 deadline=$((SECONDS + 30))
