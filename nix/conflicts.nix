@@ -19,7 +19,10 @@ let
         ip = builtins.match "(.*):([0-9]+)" text;
       in
       if lib.hasPrefix "/" text || ip == null then
-        { inherit text; path = text; }
+        {
+          inherit text;
+          path = text;
+        }
       else
         {
           inherit text;

@@ -8,7 +8,10 @@ let
       modules = [
         ./app.nix
         { _module.args.name = settings.name or (throw "portkeep: an app needs a `name`"); }
-        { _file = "the settings of app ${settings.name}"; config = settings; }
+        {
+          _file = "the settings of app ${settings.name}";
+          config = settings;
+        }
       ];
     }).config;
 in
@@ -27,10 +30,15 @@ rec {
       manager ? null,
       portkeep ? pkgs.callPackage ./package.nix { },
     }:
-    import ./units.nix {
-      inherit (pkgs) runCommand writeText;
-      inherit portkeep;
-    } { inherit ((evaluate app)) spec; inherit manager; };
+    import ./units.nix
+      {
+        inherit (pkgs) runCommand writeText;
+        inherit portkeep;
+      }
+      {
+        inherit ((evaluate app)) spec;
+        inherit manager;
+      };
 
   /*
     One description of an app, and what is made of it: its units, and modules for NixOS and home-manager. A flake that

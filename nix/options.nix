@@ -13,7 +13,8 @@ let
     else
       node;
 
-  unknown = node: throw "nix/options.nix cannot express this part of the schema: ${builtins.toJSON node}";
+  unknown =
+    node: throw "nix/options.nix cannot express this part of the schema: ${builtins.toJSON node}";
 
   isNull = node: node == { type = "null"; };
 
@@ -25,7 +26,8 @@ let
     if node ? anyOf then
       let
         alternatives = map typeOf (builtins.filter (one: !isNull one) node.anyOf);
-        type = if builtins.length alternatives == 1 then builtins.head alternatives else types.oneOf alternatives;
+        type =
+          if builtins.length alternatives == 1 then builtins.head alternatives else types.oneOf alternatives;
       in
       if builtins.any isNull node.anyOf then types.nullOr type else type
     else if node ? oneOf then
@@ -33,7 +35,8 @@ let
     else if builtins.isList (node.type or null) then
       let
         alternatives = map (type: typeOf (node // { inherit type; })) (lib.remove "null" node.type);
-        type = if builtins.length alternatives == 1 then builtins.head alternatives else types.oneOf alternatives;
+        type =
+          if builtins.length alternatives == 1 then builtins.head alternatives else types.oneOf alternatives;
       in
       if builtins.elem "null" node.type then types.nullOr type else type
     else
@@ -42,7 +45,11 @@ let
   typed = {
     string = node: if node ? pattern then types.strMatching (expression node.pattern) else types.str;
 
-    integer = node: types.ints.between (node.minimum or 0) (if node.format or "" == "uint32" then 4294967295 else 9223372036854775807);
+    integer =
+      node:
+      types.ints.between (node.minimum or 0) (
+        if node.format or "" == "uint32" then 4294967295 else 9223372036854775807
+      );
 
     array =
       node: (if node.minItems or 0 > 0 then types.nonEmptyListOf else types.listOf) (typeOf node.items);

@@ -3,7 +3,9 @@
 apps:
 let
   looksSecret =
-    variable: builtins.match ".*(SECRET|PASSWORD|PASSWD|TOKEN|PRIVATE_KEY|API_KEY).*" (lib.toUpper variable) != null;
+    variable:
+    builtins.match ".*(SECRET|PASSWORD|PASSWD|TOKEN|PRIVATE_KEY|API_KEY).*" (lib.toUpper variable)
+    != null;
 in
 lib.concatMap (
   app:

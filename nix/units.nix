@@ -18,17 +18,16 @@ let
   inherit (spec) name;
 
   # A relative path would start at the spec's directory, which is the Nix store: never what is meant.
-  relative =
-    builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
-      # A program without a slash is looked up in PATH, and stays one.
-      builtins.filter (program: builtins.match ".*/.*" program != null) [ (builtins.head spec.exec) ]
-      ++ [
-        (spec.watch or null)
-        (spec.workingDirectory or null)
-      ]
-      ++ (spec.environmentFiles or [ ])
-      ++ builtins.attrValues (spec.credentials or { })
-    );
+  relative = builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
+    # A program without a slash is looked up in PATH, and stays one.
+    builtins.filter (program: builtins.match ".*/.*" program != null) [ (builtins.head spec.exec) ]
+    ++ [
+      (spec.watch or null)
+      (spec.workingDirectory or null)
+    ]
+    ++ (spec.environmentFiles or [ ])
+    ++ builtins.attrValues (spec.credentials or { })
+  );
 
   specFile = writeText "portkeep-${name}.json" (builtins.toJSON spec);
 in

@@ -42,7 +42,8 @@ let
     );
 
   unitDirectory =
-    generation: "${generation}/home-files${lib.removePrefix config.home.homeDirectory config.xdg.configHome}/systemd/user";
+    generation:
+    "${generation}/home-files${lib.removePrefix config.home.homeDirectory config.xdg.configHome}/systemd/user";
 
   changedListen =
     verb: which:
@@ -51,7 +52,9 @@ let
         env XDG_RUNTIME_DIR="''${XDG_RUNTIME_DIR:-/run/user/$UID}" \
           PATH="${dirOf config.systemd.user.systemctlPath}:$PATH" \
           ${pkgs.bash}/bin/bash ${../changed-listen.sh} ${verb} user \
-          "${unitDirectory "$oldGenPath"}" "${unitDirectory "$newGenPath"}" ${toString (map (app: app.name) which)}
+          "${unitDirectory "$oldGenPath"}" "${unitDirectory "$newGenPath"}" ${
+            toString (map (app: app.name) which)
+          }
       fi
     '';
   mayRestart = builtins.partition (app: app.restartSocket) apps;

@@ -33,7 +33,13 @@ rec {
   programs = builtins.path {
     name = "programs";
     path = /opt/portkeep/bin;
-    filter = path: _: builtins.elem (baseNameOf path) [ "portkeep" "probe" "stamp" ];
+    filter =
+      path: _:
+      builtins.elem (baseNameOf path) [
+        "portkeep"
+        "probe"
+        "stamp"
+      ];
   };
   portkeep = derive "portkeep" { } "mkdir -p $out/bin; cp ${programs}/portkeep $out/bin/";
 

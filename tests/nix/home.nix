@@ -17,13 +17,24 @@ let
     listen = [ { stream = "127.0.0.1:8080"; } ];
     watch = "/home/dev/nothing";
   };
-  moved = page "b" // { listen = [ { stream = "127.0.0.1:9090"; } ]; };
+  moved = page "b" // {
+    listen = [ { stream = "127.0.0.1:9090"; } ];
+  };
 in
 {
   a = (home { page = page "a"; }).generation;
   b = (home { page = page "b"; }).generation;
   moved = (home { page = moved; }).generation;
-  allowed = (home { page = moved // { restartSocket = true; }; }).generation;
+  allowed =
+    (home {
+      page = moved // {
+        restartSocket = true;
+      };
+    }).generation;
   removed = (home { other = moved; }).generation;
-  clash = (home { page = page "a"; other = page "b"; }).generation.outPath;
+  clash =
+    (home {
+      page = page "a";
+      other = page "b";
+    }).generation.outPath;
 }

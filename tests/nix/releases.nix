@@ -10,7 +10,12 @@ let
   settings = version: {
     name = "nixed";
     exec = [
-      "${bare.probe { inherit version; startDelayMs = 200; }}/bin/probe"
+      "${
+        bare.probe {
+          inherit version;
+          startDelayMs = 200;
+        }
+      }/bin/probe"
       "--release"
       version
     ];
@@ -26,20 +31,30 @@ let
   };
   broken = settings "broken" // {
     exec = [
-      "${bare.probe {
-        version = "broken";
-        mode = "exit";
-      }}/bin/probe"
+      "${
+        bare.probe {
+          version = "broken";
+          mode = "exit";
+        }
+      }/bin/probe"
     ];
   };
   moved = settings "v2" // {
     listen = [ { stream = "127.0.0.1:9090"; } ];
   };
   all = builtins.listToAttrs (
-    map (version: {
-      name = version;
-      value = system bare "system" (settings version);
-    }) [ "v1" "v2" "v3" "v4" "v5" ]
+    map
+      (version: {
+        name = version;
+        value = system bare "system" (settings version);
+      })
+      [
+        "v1"
+        "v2"
+        "v3"
+        "v4"
+        "v5"
+      ]
   );
 in
 bare.derive "releases" { } (

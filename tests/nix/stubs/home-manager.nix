@@ -11,19 +11,40 @@ let
   inherit (extended) mkOption types hm;
 
   options.options = {
-    xdg.configHome = mkOption { type = types.str; default = "/home/dev/.config"; };
+    xdg.configHome = mkOption {
+      type = types.str;
+      default = "/home/dev/.config";
+    };
     xdg.configFile = mkOption {
       type = types.attrsOf (types.submodule { options.source = mkOption { type = types.path; }; });
       default = { };
     };
     home = {
-      homeDirectory = mkOption { type = types.str; default = "/home/dev"; };
-      packages = mkOption { type = types.listOf types.package; default = [ ]; };
-      activation = mkOption { type = hm.types.dagOf types.str; default = { }; };
+      homeDirectory = mkOption {
+        type = types.str;
+        default = "/home/dev";
+      };
+      packages = mkOption {
+        type = types.listOf types.package;
+        default = [ ];
+      };
+      activation = mkOption {
+        type = hm.types.dagOf types.str;
+        default = { };
+      };
     };
-    systemd.user.systemctlPath = mkOption { type = types.str; default = "/usr/bin/systemctl"; };
-    assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; };
-    warnings = mkOption { type = types.listOf types.str; default = [ ]; };
+    systemd.user.systemctlPath = mkOption {
+      type = types.str;
+      default = "/usr/bin/systemctl";
+    };
+    assertions = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+    };
+    warnings = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+    };
   };
 
   inherit

@@ -7,41 +7,92 @@ let
 
   unitName = types.strMatching "[a-zA-Z0-9@%:_.\\-]+[.](service|socket|device|mount|automount|swap|target|path|timer|scope|slice)";
   unit.options = {
-    enable = mkOption { type = types.bool; default = true; };
+    enable = mkOption {
+      type = types.bool;
+      default = true;
+    };
     overrideStrategy = mkOption {
-      type = types.enum [ "asDropinIfExists" "asDropin" ];
+      type = types.enum [
+        "asDropinIfExists"
+        "asDropin"
+      ];
       default = "asDropinIfExists";
     };
-    text = mkOption { type = types.nullOr types.str; default = null; };
-    wantedBy = mkOption { type = types.listOf unitName; default = [ ]; };
+    text = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+    };
+    wantedBy = mkOption {
+      type = types.listOf unitName;
+      default = [ ];
+    };
   };
 
   options.options = {
     systemd = {
-      package = mkOption { type = types.package; default = pkgs.systemd; };
-      packages = mkOption { type = types.listOf types.package; default = [ ]; };
-      units = mkOption { type = types.attrsOf (types.submodule unit); default = { }; };
-      services = mkOption { type = types.attrsOf types.anything; default = { }; };
-      sockets = mkOption { type = types.attrsOf types.anything; default = { }; };
+      package = mkOption {
+        type = types.package;
+        default = pkgs.systemd;
+      };
+      packages = mkOption {
+        type = types.listOf types.package;
+        default = [ ];
+      };
+      units = mkOption {
+        type = types.attrsOf (types.submodule unit);
+        default = { };
+      };
+      services = mkOption {
+        type = types.attrsOf types.anything;
+        default = { };
+      };
+      sockets = mkOption {
+        type = types.attrsOf types.anything;
+        default = { };
+      };
     };
-    environment.systemPackages = mkOption { type = types.listOf types.package; default = [ ]; };
+    environment.systemPackages = mkOption {
+      type = types.listOf types.package;
+      default = [ ];
+    };
     system = {
-      preSwitchChecks = mkOption { type = types.attrsOf types.str; default = { }; };
-      activationScripts = mkOption { type = types.attrsOf types.str; default = { }; };
-      switch.enable = mkOption { type = types.bool; default = true; };
+      preSwitchChecks = mkOption {
+        type = types.attrsOf types.str;
+        default = { };
+      };
+      activationScripts = mkOption {
+        type = types.attrsOf types.str;
+        default = { };
+      };
+      switch.enable = mkOption {
+        type = types.bool;
+        default = true;
+      };
     };
     specialisation = mkOption {
-      type = types.attrsOf (types.submodule { options.configuration = mkOption { type = types.deferredModule; }; });
+      type = types.attrsOf (
+        types.submodule { options.configuration = mkOption { type = types.deferredModule; }; }
+      );
       default = { };
     };
-    assertions = mkOption { type = types.listOf types.unspecified; default = [ ]; };
-    warnings = mkOption { type = types.listOf types.str; default = [ ]; };
+    assertions = mkOption {
+      type = types.listOf types.unspecified;
+      default = [ ];
+    };
+    warnings = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+    };
   };
 
   inherit
     (lib.evalModules {
       class = "nixos";
-      modules = [ options { _module.args.pkgs = pkgs; } ] ++ modules;
+      modules = [
+        options
+        { _module.args.pkgs = pkgs; }
+      ]
+      ++ modules;
     })
     config
     ;
@@ -67,7 +118,9 @@ let
       lib.mapAttrsToList (name: one: ''
         [ -e $out/${name} ] || { echo "no unit ${name} to drop something into"; exit 1; }
         mkdir -p $out/${name}.d
-        ln -s ${pkgs.writeText name (lib.optionalString (one.text != null) one.text)} $out/${name}.d/overrides.conf
+        ln -s ${
+          pkgs.writeText name (lib.optionalString (one.text != null) one.text)
+        } $out/${name}.d/overrides.conf
         for target in ${toString one.wantedBy}; do
           mkdir -p $out/$target.wants
           ln -s ../${name} $out/$target.wants/
@@ -82,6 +135,13 @@ else
   {
     inherit config unitDirectory;
     specialisations = lib.mapAttrs (
-      _: one: import ./nixos.nix { inherit lib pkgs; } (modules ++ [ one.configuration { specialisation = lib.mkForce { }; } ])
+      _: one:
+      import ./nixos.nix { inherit lib pkgs; } (
+        modules
+        ++ [
+          one.configuration
+          { specialisation = lib.mkForce { }; }
+        ]
+      )
     ) config.specialisation;
   }

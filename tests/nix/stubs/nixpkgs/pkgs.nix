@@ -12,17 +12,29 @@ let
     let
       made =
         derivation (
-          removeAttrs attributes [ "passthru" "meta" "nativeBuildInputs" "preferLocalBuild" ]
+          removeAttrs attributes [
+            "passthru"
+            "meta"
+            "nativeBuildInputs"
+            "preferLocalBuild"
+          ]
           // {
             name = lib.strings.sanitizeDerivationName name;
             inherit system;
             builder = "/bin/bash";
-            args = [ "-euc" "export PATH=/usr/bin:/bin\n${script}" ];
+            args = [
+              "-euc"
+              "export PATH=/usr/bin:/bin\n${script}"
+            ];
           }
         )
         // {
           pname = name;
-          meta = { mainProgram = name; broken = false; } // (attributes.meta or { });
+          meta = {
+            mainProgram = name;
+            broken = false;
+          }
+          // (attributes.meta or { });
           override = _: made;
           overrideAttrs =
             changes:
@@ -35,7 +47,8 @@ let
     in
     made;
 
-  file = mode: destination: name: text:
+  file =
+    mode: destination: name: text:
     derive name
       {
         inherit text;
@@ -72,8 +85,31 @@ let
   };
 
   names = [
-    "bashInteractive" "libiconv" "apple-sdk" "mold-wrapped" "cargo" "cargo-nextest" "clang" "clippy" "curl" "git" "gnugrep" "gnused" "hello" "jq" "mkcert"
-    "mmdebstrap" "mold" "nixfmt" "nixfmt-tree" "oha" "pkg-config" "rust-analyzer" "rustc" "rustfmt" "socat"
+    "bashInteractive"
+    "libiconv"
+    "apple-sdk"
+    "mold-wrapped"
+    "cargo"
+    "cargo-nextest"
+    "clang"
+    "clippy"
+    "curl"
+    "git"
+    "gnugrep"
+    "gnused"
+    "hello"
+    "jq"
+    "mkcert"
+    "mmdebstrap"
+    "mold"
+    "nixfmt"
+    "nixfmt-tree"
+    "oha"
+    "pkg-config"
+    "rust-analyzer"
+    "rustc"
+    "rustfmt"
+    "socat"
   ];
 
   pkgs = lib.genAttrs names tool // {
@@ -92,17 +128,23 @@ let
       outPath = derive "stdenv" { } "mkdir $out; : >$out/setup";
     };
     mkShell = lib.makeOverridable (
-      _:
-      arguments:
+      _: arguments:
       derivation (
         lib.filterAttrs (_: value: value != null) (
-          removeAttrs arguments [ "hardeningDisable" "inputsFrom" "buildInputs" ]
+          removeAttrs arguments [
+            "hardeningDisable"
+            "inputsFrom"
+            "buildInputs"
+          ]
         )
         // {
           name = arguments.name or "shell";
           inherit system;
           builder = "/bin/bash";
-          args = [ "-c" "exit 1" ];
+          args = [
+            "-c"
+            "exit 1"
+          ];
           outputs = [ "out" ];
           stdenv = pkgs.stdenv.outPath;
         }
@@ -120,8 +162,21 @@ let
     formats = lib.genAttrs [ "ini" "javaProperties" "json" "toml" "yaml" ] (_: generator);
 
     bash = tool "bash";
-    coreutils = tools "coreutils" [ "cksum" "cut" "id" "ln" "mkdir" "readlink" "realpath" "timeout" ];
-    systemd = tools "systemd" [ "systemctl" "systemd-analyze" "journalctl" ];
+    coreutils = tools "coreutils" [
+      "cksum"
+      "cut"
+      "id"
+      "ln"
+      "mkdir"
+      "readlink"
+      "realpath"
+      "timeout"
+    ];
+    systemd = tools "systemd" [
+      "systemctl"
+      "systemd-analyze"
+      "journalctl"
+    ];
     libressl.nc = tool "nc";
     llvmPackages.bintools = tool "ld.lld";
     glibcLocalesUtf8 = null;
@@ -150,7 +205,9 @@ let
         cat >$out <<'SCRIPT'
         ${test.testScript}
         SCRIPT
-        : ${machine.unitDirectory} ${toString (map (one: one.unitDirectory) (lib.attrValues machine.specialisations))}
+        : ${machine.unitDirectory} ${
+          toString (map (one: one.unitDirectory) (lib.attrValues machine.specialisations))
+        }
       '';
 
     # devenv imports its own nixpkgs, and takes its task runner from there.

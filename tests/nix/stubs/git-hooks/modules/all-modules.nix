@@ -2,7 +2,12 @@
 { lib, ... }:
 let
   any = lib.types.anything;
-  option = default: lib.mkOption { type = any; inherit default; };
+  option =
+    default:
+    lib.mkOption {
+      type = any;
+      inherit default;
+    };
 in
 {
   freeformType = lib.types.attrsOf any;
