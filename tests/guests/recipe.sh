@@ -10,7 +10,14 @@ release_of() {
 }
 
 # systemd with its user manager; ps, ss and curl for people who look around in there.
-packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,iproute2,curl
+packages_of() {
+  local packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,iproute2,curl
+  case $1 in
+    # A nix without its daemon, and what a build needs.
+    257) packages+=,nix-bin,git ;;
+  esac
+  echo "$packages"
+}
 
 # Runs on the host after the packages are in; $1 is the root directory.
 customize() {

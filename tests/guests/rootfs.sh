@@ -39,7 +39,7 @@ rootfs_make() {
   done < <(host_apt_options)
   [[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || options+=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
   rm -rf "$cache/rootfs-$version-"*
-  mmdebstrap --quiet --variant=minbase --include="$packages" "${options[@]}" \
+  mmdebstrap --quiet --variant=minbase --include="$(packages_of "$version")" "${options[@]}" \
     "$(release_of "$version")" "$rootfs.part" ${mirror:+"$mirror"} >&2 </dev/null
   customize "$rootfs.part"
   mv "$rootfs.part" "$rootfs"

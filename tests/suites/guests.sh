@@ -3,10 +3,10 @@
 
 guest() { "$checkout/tests/guests/guest" "$@"; }
 
-# guest_start VERSION boots it clean and names it $guest_name.
+# guest_start VERSION [OPTION…] boots it clean and names it $guest_name.
 guest_start() {
   guest_name=$1-suite
-  guest up --fresh "$guest_name" || { cannot_run "the guest with systemd $1 does not boot"; return 1; }
+  guest up --fresh "${@:2}" "$guest_name" || { cannot_run "the guest with systemd $1 does not boot"; return 1; }
 }
 
 guests_down() {

@@ -22,6 +22,7 @@
 
 mod attempt;
 mod ends;
+mod gc_roots;
 mod generations;
 mod good;
 mod history;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Store, atomic_write, write::beside};
+use super::{Store, atomic_write, gc_roots, write::beside};
 use crate::release::{Digest, Release};
 
 impl Store {
@@ -49,6 +49,7 @@ impl Store {
     pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
         let directory = self.release_directory(&release.digest);
         fs::create_dir_all(&directory)?;
+        gc_roots::protect(&self.state, release);
         atomic_write(
             &directory.join("environment.json"),
             &serde_json::to_vec(release.environment())?,
@@ -100,6 +101,7 @@ impl Store {
 
     /// Removes every release that `kept` does not name, and what a killed helper left half done.
     pub(crate) fn prune_releases(&self, kept: &[Digest]) -> io::Result<()> {
+        gc_roots::release_all_but(&self.state, kept)?;
         for entry in fs::read_dir(self.releases_directory())? {
             let entry = entry?;
             if kept

@@ -1,0 +1,6 @@
+# Nix files as `nix fmt` leaves them.
+{ pkgs, ... }:
+pkgs.runCommand "portkeep-check-formatting" { nativeBuildInputs = [ pkgs.nixfmt ]; } ''
+  find ${../..} -name '*.nix' -print0 | xargs -0 nixfmt --check
+  touch $out
+''

@@ -1,0 +1,97 @@
+# home-manager: apps whose ports are held by the user's manager.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.portkeep;
+  apps = lib.filter (app: app.enable) (lib.attrValues cfg.apps);
+  fileNames = import ../unit-names.nix;
+
+  unitsOf =
+    app:
+    import ../units.nix
+      {
+        inherit (pkgs) runCommand writeText;
+        portkeep = cfg.package;
+      }
+      {
+        inherit (app) spec;
+        manager = "user";
+        expected = (fileNames app.spec).user;
+      };
+
+  # File by file, because the switch compares what is in the configuration directory, not what packages bring.
+  filesOf =
+    app:
+    let
+      units = "${unitsOf app}/lib/systemd/user";
+      link = directory: name: {
+        name = "systemd/user/${directory}${name}";
+        value.source = "${units}/${name}";
+      };
+      names = fileNames app.spec;
+    in
+    lib.listToAttrs (
+      map (link "") names.user
+      ++ map (link "sockets.target.wants/") names.sockets
+      ++ lib.optional (app.start == "at-boot") (link "default.target.wants/" "${app.name}.service")
+      ++ lib.optional (app.spec ? watch) (link "${app.name}.target.wants/" "${app.name}.path")
+    );
+
+  unitDirectory =
+    generation:
+    "${generation}/home-files${lib.removePrefix config.home.homeDirectory config.xdg.configHome}/systemd/user";
+
+  changedListen =
+    verb: which:
+    lib.optionalString (which != [ ]) ''
+      if [[ -v oldGenPath ]]; then
+        env XDG_RUNTIME_DIR="''${XDG_RUNTIME_DIR:-/run/user/$UID}" \
+          PATH="${dirOf config.systemd.user.systemctlPath}:$PATH" \
+          ${pkgs.bash}/bin/bash ${../changed-listen.sh} ${verb} user \
+          "${unitDirectory "$oldGenPath"}" "${unitDirectory "$newGenPath"}" ${
+            toString (map (app: app.name) which)
+          }
+      fi
+    '';
+  mayRestart = builtins.partition (app: app.restartSocket) apps;
+
+  # `portkeep dev` places its units where they would be hidden by these, and this switch would stop and start them.
+  developed = lib.concatMapStrings (app: ''
+    if [[ -e "''${XDG_RUNTIME_DIR:-/run/user/$UID}/systemd/user/${app.name}.service" ]]; then
+      errorEcho "portkeep: \`portkeep dev\` runs ${app.name} at this moment, under the name of the app that is to be installed."
+      errorEcho "End it (Ctrl-C, or systemctl --user stop ${app.name}.target if it was detached), and switch again. Nothing was changed."
+      exit 1
+    fi
+  '') apps;
+in
+{
+  _class = "homeManager";
+  imports = [ ../apps-option.nix ];
+
+  config = lib.mkIf (apps != [ ]) {
+    xdg.configFile = lib.mkMerge (map filesOf apps);
+    home.packages = [ cfg.package ];
+
+    home.activation = {
+      portkeepCheck = lib.hm.dag.entryBefore [ "writeBoundary" ] (
+        developed + changedListen "check" mayRestart.wrong
+      );
+      portkeepSockets = lib.hm.dag.entryBetween [ "reloadSystemd" ] [ "writeBoundary" ] (
+        lib.optionalString (mayRestart.right != [ ]) ''
+          if [[ ! -v DRY_RUN ]]; then
+            ${changedListen "stop" mayRestart.right}
+          fi
+        ''
+      );
+    };
+
+    warnings = import ../secrets.nix { inherit lib; } apps;
+    assertions = import ../conflicts.nix { inherit lib; } apps ++ [
+      (lib.hm.assertions.assertPlatform "services.portkeep" pkgs lib.platforms.linux)
+    ];
+  };
+}

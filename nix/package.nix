@@ -1,0 +1,64 @@
+# The `portkeep` command.
+{
+  lib,
+  stdenv,
+  rustPlatform,
+  installShellFiles,
+}:
+rustPlatform.buildRustPackage (finalAttrs: {
+  pname = "portkeep";
+  inherit ((lib.importTOML ../Cargo.toml).workspace.package) version;
+
+  # What cargo reads, and nothing else: an edited README or Nix file builds nothing anew.
+  src = lib.fileset.toSource {
+    root = ../.;
+    fileset = lib.fileset.unions [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../clippy.toml
+      ../rustfmt.toml
+      ../crates
+      ../examples
+      ../systemd
+      ./schema.json
+      # Not all of tests: the guests are kept below it.
+      ../tests/Cargo.toml
+      ../tests/contract
+      ../tests/fixture
+      ../tests/local
+      ../tests/nix
+      ../tests/scenarios
+      ../tests/src
+    ];
+  };
+  cargoLock.lockFile = ../Cargo.lock;
+
+  cargoBuildFlags = [ "--package=portkeep-cli" ];
+  # What needs only cargo, nothing of a booted system; checks/tests.nix runs more.
+  cargoTestFlags = [
+    "--package=portkeep-spec"
+    "--package=portkeep-engine"
+    "--lib"
+  ];
+
+  nativeBuildInputs = [ installShellFiles ];
+  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    for shell in bash fish zsh; do
+      $out/bin/portkeep completions $shell >portkeep.$shell
+      installShellCompletion --cmd portkeep --$shell portkeep.$shell
+    done
+    $out/bin/portkeep man man1
+    installManPage man1/*
+  '';
+
+  meta = {
+    description = "Ports held by systemd: while you develop, and in production";
+    homepage = (lib.importTOML ../Cargo.toml).workspace.package.repository;
+    license = with lib.licenses; [
+      mit
+      asl20
+    ];
+    mainProgram = "portkeep";
+    platforms = lib.platforms.linux ++ lib.platforms.darwin;
+  };
+})

@@ -1,0 +1,60 @@
+# Renders the units of an app. The text of units is made in one place, by `portkeep units`; nothing else in Nix writes any.
+#
+# Needs no more than these three, so that it can be tried without nixpkgs.
+{
+  runCommand,
+  writeText,
+  portkeep,
+}:
+{
+  # What portkeep.json holds (`portkeep schema`); unknown fields are refused by the build.
+  spec,
+  # "system" or "user"; null renders both.
+  manager ? null,
+  # The files that are expected to come out, relative to the unit directory; null takes what comes.
+  expected ? null,
+}:
+let
+  inherit (spec) name;
+
+  # A relative path would start at the spec's directory, which is the Nix store: never what is meant.
+  relative = builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
+    # A program without a slash is looked up in PATH, and stays one.
+    builtins.filter (program: builtins.match ".*/.*" program != null) [ (builtins.head spec.exec) ]
+    ++ [
+      (spec.watch or null)
+      (spec.workingDirectory or null)
+    ]
+    ++ (spec.environmentFiles or [ ])
+    ++ builtins.attrValues (spec.credentials or { })
+  );
+
+  specFile = writeText "portkeep-${name}.json" (builtins.toJSON spec);
+in
+if relative != [ ] then
+  throw "portkeep app ${name}: ${toString relative}: paths must be absolute here; write \"\${package}/bin/…\" or \"/etc/…\""
+else
+  runCommand "portkeep-units-${name}"
+    {
+      passthru = { inherit spec; };
+      expected =
+        if expected == null then
+          ""
+        else
+          builtins.concatStringsSep "\n" (builtins.sort builtins.lessThan expected);
+      preferLocalBuild = true;
+    }
+    ''
+      ${portkeep}/bin/portkeep units --spec ${specFile} --out $out \
+        --helper ${portkeep}/bin/portkeep ${if manager == null then "" else "--manager ${manager}"}
+      if [ -n "$expected" ]; then
+        rendered=$(cd $out/lib/systemd/${toString manager} && find . -type f | sed 's|^\./||' | LC_ALL=C sort)
+        if [ "$rendered" != "$expected" ]; then
+          echo "nix/unit-names.nix is behind the templates: it expects"
+          echo "$expected"
+          echo "but these were rendered:"
+          echo "$rendered"
+          exit 1
+        fi
+      fi
+    ''

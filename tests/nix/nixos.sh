@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# The NixOS module: options, assertions, warnings, and the directory of units that NixOS would make.
+. /checkout/tests/nix/common.sh
+lib="import $sources/nixpkgs.lib/lib"
+
+ask() { nix-instantiate --eval --strict --json --read-write-mode -E "(import $here/nixos.nix { lib = $lib; }).$1"; }
+made() { build --no-out-link -E "(import $here/nixos.nix { lib = $lib; }).$1"; }
+
+units=$(made minimal)
+(cd "$units" && find . -not -type d | sort) >"/tmp/units"
+diff - /tmp/units <<'TEXT'
+./sockets.target.wants/web.socket
+./web.service
+./web.socket
+./web.socket.d/overrides.conf
+./web.target
+./web@.service
+./web@.service.d/50-sandbox.conf
+TEXT
+grep -q '^X-ReloadIfChanged=true$' "$units/web.service"
+grep -q '^ExecReload=/nix/store/.*/bin/portkeep handle reload web --spec /nix/store/.*/share/portkeep/web.json$' "$units/web.service"
+HOME=/root systemd-analyze verify --man=no "$units"/web.{socket,service,target}
+spec=$(ask minimalSpec)
+[[ $spec == *'"exec":["/nix/store/'*'-hello/bin/hello"]'* && $spec == *'"name":"web"'* ]] || fail "$spec"
+
+# What a flake asks for itself is what the module installs: each unit names its own spec, and nothing else differs.
+plain() { sed -E 's|/nix/store/[^/]*-portkeep-units-web/|STORE/|' "$1"; }
+library=$(made library)
+[[ $(made description) = "$library" && $(made described) = "$units" ]]
+for unit in "$library"/lib/systemd/system/web*.*; do
+  [[ -d $unit ]] || diff <(plain "$unit") <(plain "$units/${unit##*/}")
+  [[ -d $unit || $unit == *.target ]] || diff "$unit" "${unit/system\/web/user\/web}"
+done
+
+# Every field reaches the units, and portkeep accepts it: the package was built.
+units=$(made every)
+for line in 'TimeoutStartSec=90s' 'WatchdogSec=10s' 'MemoryMax=512M' 'MemoryHigh=' 'CPUQuota=150%' 'TasksMax=64' \
+  'LoadCredential=token:/run/secrets/token' 'EnvironmentFile=/etc/web.env' 'WorkingDirectory=/srv/web' 'Type=exec'; do
+  grep -q "^$line" "$units/web@.service" || fail "no $line in $(cat "$units/web@.service")"
+done
+[[ -L $units/multi-user.target.wants/web.service && -L $units/sockets.target.wants/web-dns.socket ]]
+[[ ! -e $units/web@.service.d ]]
+[[ $(ask unset) = '[]' ]] || fail "not tried here: $(ask unset)"
+[[ $(ask everyWarnings) == *SESSION_SECRET*credentials* ]]
+[[ $(ask none) = '[]' ]]
+
+# What a switch runs is a script that parses, for the apps that it is about.
+for script in checks activation; do
+  text=$(nix-instantiate --eval --strict --read-write-mode -E "builtins.toFile \"$script\" (builtins.unsafeDiscardStringContext (import $here/nixos.nix { lib = $lib; }).$script)" | tr -d '"')
+  bash -n "$text"
+  grep -q 'changed-listen.sh .* web$' "$text" || fail "$(cat "$text")"
+done
+
+[[ $(ask good) == *nix/store* ]]
+[[ $(ask clashing) = '[false,false,false,false,false]' ]] || fail "$(ask clashing)"
+expect_mention 'one and other both listen on 0.0.0.0:80 (127.0.0.1:80); give one of them another address' ask clash
+expect_mention 'a and a-b would both have the unit a-b.socket' ask sameUnit
+expect_mention 'rename the app' ask takenName
+expect_mention "drainTimeot' does not exist" ask wrongField
+expect_mention 'startTimeout' ask wrongType
+expect_mention 'string matching the pattern [a-z]' ask wrongName
+expect_mention 'listen' ask noListen
+expect_mention 'exec' ask noPackage
