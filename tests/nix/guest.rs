@@ -2,6 +2,8 @@
 //!
 //! `releases.nix` has put the directories to install below `/srv/releases`, one for each version.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,6 @@
 //! What Nix and the spec agree on, and what a switch does with the units: checked without Nix.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod schema;
 mod switch;

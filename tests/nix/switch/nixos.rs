@@ -90,11 +90,11 @@ fn compare(before: &Unit, after: &Unit) -> Difference {
             match (section.as_str(), key.as_str()) {
                 ("Unit", key) if IGNORED.contains(&key) => {}
                 ("Unit", "X-Reload-Triggers") if after.contains_key(key) => {
-                    difference = Difference::Reload
+                    difference = Difference::Reload;
                 }
                 ("Unit", "X-Reload-Triggers") => {}
                 ("Service", "ExecReload") if after.contains_key(key) => {
-                    difference = Difference::Reload
+                    difference = Difference::Reload;
                 }
                 // Without it, there is nothing to reload by.
                 ("Service", "ExecReload") => {}
