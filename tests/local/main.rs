@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dev::Dev;
-use portkeep_tests::{Behaviour, Connections, Load, Mode, Outcome, Publish};
+use portkeep_tests::{Behaviour, Connections, Load, Mode, Outcome, Publish, Steady};
 
 const RELOADS: u32 = 20;
 const DURATION: Duration = Duration::from_secs(20);
@@ -49,6 +49,33 @@ fn reloads(name: &str, connections: Connections) {
     );
     report.expect_lossless(LEAST);
     assert!(report.slowest < SLOWEST, "{report:?}");
+}
+
+#[test]
+fn no_connection_is_closed_by_a_reload() {
+    let dev = Dev::start("moves", Publish::Rename, &Behaviour::version("v0"));
+    let pauses = [
+        (20, Duration::ZERO),
+        (20, Duration::from_millis(20)),
+        (10, Duration::from_secs(1)),
+    ];
+    let steady = Steady::start(dev.address(), &pauses);
+    for number in 1..=RELOADS {
+        let version = format!("v{number}");
+        dev.publish(&Behaviour::version(&version));
+        let _ = dev.reload().expect_success();
+        dev.wait_for_version(&version, TAKEN_OVER);
+    }
+    thread::sleep(Duration::from_millis(1500));
+    let kept = steady.finish();
+    println!(
+        "measured: {RELOADS} reloads, 50 connections: {} answers, {} connections ended, slowest {:?}",
+        kept.answers,
+        kept.ended.len(),
+        kept.slowest
+    );
+    kept.expect_all(5000);
+    assert!(kept.versions.contains(&format!("v{RELOADS}")));
 }
 
 #[test]

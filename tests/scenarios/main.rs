@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "each module says what it shows")]
 
 mod activation;
+mod connections;
 mod crash_loop;
 mod failed_reload;
 mod install;

@@ -17,6 +17,7 @@ mod measure;
 mod observation;
 mod publish;
 pub mod stamp;
+mod steady;
 mod wait;
 
 pub use app::{App, AppBuilder, probe};
@@ -27,4 +28,5 @@ pub use measure::Measurement;
 pub use observation::{Observation, Sample, Watcher};
 pub use publish::Publish;
 pub use stamp::{Behaviour, Mode};
+pub use steady::{Kept, Steady};
 pub use wait::wait_until;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use portkeep_engine::backend::systemd::{Manager, ManagerError};
 use portkeep_engine::store::atomic_write;
 use portkeep_spec::{
     AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, unit_names,
@@ -69,6 +70,28 @@ impl Family {
         })?;
         target.parse().ok()
     }
+}
+
+/// A unit outside `directory` that has a name which the family of `spec` needs.
+pub(crate) async fn conflict(
+    manager: &Manager,
+    spec: &Spec,
+    directory: &Path,
+) -> Result<Option<String>, ManagerError> {
+    let name = &spec.name;
+    let mut needed = unit_names::sockets(spec);
+    needed.extend([
+        unit_names::target(name),
+        unit_names::handle(name),
+        unit_names::path(name),
+    ]);
+    needed.extend([unit_names::deploy(name), unit_names::recheck(name)]);
+    for unit in needed {
+        if let Some(other) = manager.defined_elsewhere(&unit, directory).await? {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 /// The files of an app's family in `directory`: only those that bear our mark.

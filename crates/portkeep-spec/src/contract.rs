@@ -41,8 +41,25 @@ pub const RESERVED_VARIABLES: [&str; 10] = [
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.
 pub const MARK: &str = "X-Portkeep-App";
 
+/// Variables that a manager sets for one process and that mean nothing, or something wrong, to a process it starts.
+pub const NOT_INHERITED: [&str; 9] = [
+    LISTEN_FDS,
+    LISTEN_FDNAMES,
+    LISTEN_PID,
+    "LISTEN_FDS_FIRST_FD",
+    NOTIFY_SOCKET,
+    WATCHDOG_USEC,
+    WATCHDOG_PID,
+    "MAINPID",
+    "MANAGERPID",
+];
+
 /// Portkeep's directory below the runtime, state and cache directories; an app's is `portkeep/NAME` there.
 pub const DIRECTORY: &str = "portkeep";
+/// The name of the passed socket over which connections move from generation to generation.
+pub const MOVE_SOCKET: &str = "portkeep-move";
+/// The file of that socket, in the app's runtime directory. The server library looks for [`CURRENT`] beside it.
+pub const MOVE_FILE: &str = "move";
 /// The file that callers of the helper lock, in the app's runtime directory.
 pub const LOCK: &str = "lock";
 /// The symlink to the current generation's directory, in the app's runtime directory.

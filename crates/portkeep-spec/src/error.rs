@@ -73,6 +73,9 @@ pub enum Problem {
         /// Path of the first use.
         first: String,
     },
+    /// A socket's name that portkeep uses.
+    #[error("{0:?} is the socket over which connections move; choose another name")]
+    ReservedSocket(String),
     /// `http` where no stream is.
     #[error("http needs a stream socket; write \"raw\" for datagrams and sequential packets")]
     NotAStream,

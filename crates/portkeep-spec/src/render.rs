@@ -77,6 +77,9 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
             text: templates::SOCKET.render(&context)?,
         });
     }
+    if spec.has_move_socket() {
+        units.push(unit(unit_names::move_socket(name), templates::MOVE_SOCKET)?);
+    }
     units.push(unit(unit_names::handle(name), templates::HANDLE)?);
     let generation = unit_names::generation_template(name);
     let sandbox = format!("{generation}.d/50-sandbox.conf");
@@ -137,6 +140,8 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         }),
     );
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
+    context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
+    context.set("move_file", Escaped::fixed(contract::MOVE_FILE));
     context.set("generations", Escaped::fixed(contract::GENERATIONS));
     context.set("environment", Escaped::fixed(contract::ENVIRONMENT));
     context.set("arguments", Escaped::fixed(contract::PORTKEEP_ARGS));

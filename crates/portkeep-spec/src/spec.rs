@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::listen::{self, Listen};
+use crate::listen::{self, Listen, Protocol};
 use crate::{AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
@@ -45,6 +45,11 @@ pub struct Spec {
     /// How long an old generation may finish what it has. Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
+    /// Idle connections of an app on the server library go on to the next generation. For that it is passed one more
+    /// socket, `portkeep-move`; write false for an app that does not look at the names of its sockets. Default: true.
+    /// Without HTTP, and with `readiness` "started", there is none.
+    #[serde(default = "default::move_connections")]
+    pub move_connections: bool,
     /// The app is restarted when it has not reported to be alive for so long. Default: off, because an app that never
     /// reports would be killed.
     #[serde(default)]
@@ -151,6 +156,10 @@ mod default {
         Span::from_secs(30)
     }
 
+    pub(super) fn move_connections() -> bool {
+        true
+    }
+
     pub(super) fn keep_generations() -> u32 {
         3
     }
@@ -171,6 +180,7 @@ impl Spec {
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
             drain_timeout: default::drain_timeout(),
+            move_connections: default::move_connections(),
             watchdog: None,
             restart: Restart::default(),
             idle_exit: None,
@@ -181,6 +191,16 @@ impl Spec {
             build: Vec::new(),
             checks: Vec::new(),
         }
+    }
+
+    /// Whether the app is passed a socket over which connections move: it can only use one if it has the server
+    /// library, which says READY, and serves HTTP.
+    #[must_use]
+    pub fn has_move_socket(&self) -> bool {
+        let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
+        self.move_connections
+            && self.readiness == Readiness::Notify
+            && self.listen.iter().any(has_http)
     }
 
     /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd

@@ -14,15 +14,22 @@ pub fn socket(name: &AppName) -> String {
     format!("{name}.socket")
 }
 
-/// The socket units of all listeners, in their order. systemd has one name for all descriptors of a socket unit, so
-/// each listener has a unit of its own.
+/// The socket units: of all listeners, in their order, then the one over which connections move, if the app has it.
+/// systemd has one name for all descriptors of a socket unit, so each socket has a unit of its own.
 #[must_use]
 pub fn sockets(spec: &Spec) -> Vec<String> {
     spec.listen
         .iter()
         .enumerate()
         .map(|(index, listen)| socket_of(&spec.name, index, listen))
+        .chain(spec.has_move_socket().then(|| move_socket(&spec.name)))
         .collect()
+}
+
+/// The socket over which connections move from generation to generation.
+#[must_use]
+pub fn move_socket(name: &AppName) -> String {
+    format!("{name}-move.socket")
 }
 
 pub(crate) fn socket_of(name: &AppName, index: usize, listen: &Listen) -> String {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::contract::RESERVED_VARIABLES;
+use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::is_variable_name;
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
@@ -68,6 +68,11 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
             |field: &str, problem: Problem| Err(problem.at(format!("listen[{index}].{field}")));
         if listen.name.is_missing() {
             return at("name", Problem::NameMissing);
+        }
+        // The unit of the first listener is not named after it.
+        let name = listen.name.as_str();
+        if name == MOVE_SOCKET || (name == MOVE_FILE && index > 0) {
+            return at("name", Problem::ReservedSocket(name.to_owned()));
         }
         let same = |is_same: &dyn Fn(&Listen) -> bool| list[..index].iter().position(is_same);
         if let Some(first) = same(&|other| other.name == listen.name) {

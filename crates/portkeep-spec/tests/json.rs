@@ -44,6 +44,7 @@ fn the_defaults() {
         (spec.watchdog, spec.idle_exit, spec.keep_generations),
         (None, None, 3)
     );
+    assert!(spec.move_connections && spec.has_move_socket());
     let restart = Restart {
         delay: Span::from_millis(100),
         max_delay: Span::from_secs(10),
@@ -76,6 +77,25 @@ fn a_check_is_a_line_or_words() {
         ["sh", "-c", "cargo clippy -- -D warnings && ./lint"]
     );
     assert_eq!(spec.checks[1].command(), ["cargo", "test"]);
+}
+
+#[test]
+fn only_who_can_use_it_is_passed_a_move_socket() {
+    let spec = |more: &str| {
+        let text = MINIMAL.replace(
+            "\"name\": \"hello\"",
+            &format!("\"name\": \"hello\", {more}"),
+        );
+        Spec::from_json(&text).unwrap().has_move_socket()
+    };
+    assert!(spec(r#""readiness": "notify""#));
+    assert!(!spec(r#""readiness": "started""#));
+    assert!(!spec(r#""moveConnections": false"#));
+    let raw = MINIMAL.replace(
+        r#""127.0.0.1:8080""#,
+        r#""127.0.0.1:8080", "protocol": "raw""#,
+    );
+    assert!(!Spec::from_json(&raw).unwrap().has_move_socket());
 }
 
 #[test]

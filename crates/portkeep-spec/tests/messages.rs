@@ -176,6 +176,13 @@ fn sockets() {
     assert_message(
         &with(
             "listen",
+            json!([{ "name": "http", "stream": "/run/a" }, { "name": "move", "stream": "/run/b" }]),
+        ),
+        "listen[1].name: \"move\" is the socket over which connections move; choose another name",
+    );
+    assert_message(
+        &with(
+            "listen",
             json!([{ "datagram": "127.0.0.1:1", "protocol": "http" }]),
         ),
         "listen[0].protocol: http needs a stream socket; write \"raw\" for datagrams and sequential packets",

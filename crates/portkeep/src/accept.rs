@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::ShutdownToken;
 use crate::app::App;
-use crate::connection;
-use crate::drain::{Phase, Shared};
+use crate::connection::{self, Arrival};
+use crate::drain::Shared;
 use crate::listen::Listener;
 
 /// The pause after an error that will not go away at once, such as too many open files.
@@ -17,20 +18,26 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// And the longest one, when the error stays.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Returns when the server drains; the listener is closed by then.
-pub(crate) async fn accept<A: App>(listener: Listener, app: A, shared: Arc<Shared>) {
-    let mut draining = pin!(shared.phases.reached(Phase::Draining));
+/// Returns when the server closes; the listener is gone by then.
+pub(crate) async fn accept<A: App>(
+    listener: Listener,
+    app: A,
+    shared: Arc<Shared>,
+    closing: ShutdownToken,
+) {
+    let mut closed = pin!(closing.started());
     let mut pause = PAUSE;
     loop {
         let accepted = tokio::select! {
             biased;
-            () = draining.as_mut() => break,
+            () = closed.as_mut() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok(stream) => {
                 pause = PAUSE;
-                connection::spawn(stream, app.clone(), &shared);
+                let arrival = Arrival::accepted(stream, &listener);
+                connection::spawn(arrival, app.clone(), &shared);
             }
             // That client is gone; the next one is not.
             Err(error) if is_about_one_client(&error) => {}
@@ -38,7 +45,7 @@ pub(crate) async fn accept<A: App>(listener: Listener, app: A, shared: Arc<Share
                 tracing::error!(%listener, %error, ?pause, "cannot accept, trying again");
                 tokio::select! {
                     biased;
-                    () = draining.as_mut() => break,
+                    () = closed.as_mut() => break,
                     () = sleep(pause) => {}
                 }
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -49,7 +56,8 @@ pub(crate) async fn accept<A: App>(listener: Listener, app: A, shared: Arc<Share
     // of a passed one are left to the next generation, or to systemd.
     if !listener.shared {
         for stream in listener.queued() {
-            connection::spawn(stream, app.clone(), &shared);
+            let arrival = Arrival::accepted(stream, &listener);
+            connection::spawn(arrival, app.clone(), &shared);
         }
     }
 }
@@ -72,6 +80,8 @@ mod tests {
     use http::{Request, Response};
     use hyper::body::Incoming;
 
+    use crate::moving::departures;
+
     #[derive(Clone)]
     struct Silence;
 
@@ -92,15 +102,16 @@ mod tests {
     /// Connections of `clients` that a drain finds, which began before any was accepted.
     async fn accepted_by_a_drain(clients: usize, shared_listener: bool) -> usize {
         let address = "127.0.0.1:0".parse().unwrap();
-        let mut listener = Listener::bind(address).await.unwrap();
+        let mut listener = Listener::bind(address, false).await.unwrap();
         listener.shared = shared_listener;
         let address = listener.to_string();
         let clients: Vec<_> = (0..clients)
             .map(|_| TcpStream::connect(&address).unwrap())
             .collect();
-        let shared = Arc::new(Shared::new(Duration::ZERO));
-        shared.phases.advance(Phase::Draining);
-        accept(listener, Silence, Arc::clone(&shared)).await;
+        let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
+        let closing = ShutdownToken::new();
+        closing.start();
+        accept(listener, Silence, Arc::clone(&shared), closing).await;
         let live = shared.live();
         drop(clients);
         live

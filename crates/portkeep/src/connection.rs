@@ -7,44 +7,145 @@ mod http1;
 mod http2;
 mod io;
 mod patience;
+mod peer;
 mod probe;
 #[cfg(feature = "http2")]
 mod protocol;
+mod self_test;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::app::App;
-use crate::drain::{Shared, Task};
-use crate::listen::Stream;
+use crate::drain::{Phase, Shared, Task, count};
+use crate::listen::{Listener, Stream};
+use crate::moving::Cargo;
 
 use io::Io;
+pub use peer::Peer;
+pub(crate) use self_test::hyper_is_as_expected;
 
 /// How long a client may take for its first byte, and from the first to the last byte of a
 /// request's head. The time between two requests has no limit.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A connection that this process has just got.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) stream: Stream,
+    /// The name of the listener that accepted it.
+    pub(crate) listener: Arc<str>,
+    /// Bytes to read before those of the socket.
+    pub(crate) unread: Vec<u8>,
+    /// It is known to speak HTTP/1.
+    pub(crate) http1: bool,
+    /// It had a request already.
+    pub(crate) used: bool,
+}
+
+impl Arrival {
+    pub(crate) fn accepted(stream: Stream, listener: &Listener) -> Self {
+        Self {
+            stream,
+            listener: Arc::clone(&listener.name),
+            unread: Vec::new(),
+            http1: false,
+            used: false,
+        }
+    }
+}
+
 /// Serves one connection in a task of its own. It counts from this call on, not from the first
 /// time the task runs: else a drain that begins in between would not wait for it.
-pub(crate) fn spawn<A: App>(stream: Stream, app: A, shared: &Arc<Shared>) {
+pub(crate) fn spawn<A: App>(arrival: Arrival, app: A, shared: &Arc<Shared>) {
     let task = Task::new(shared);
-    let io = Io::new(stream, shared);
+    let http1 = arrival.http1;
+    let io = Io::new(arrival, shared);
     tokio::spawn(async move {
-        serve(io, app).await;
+        serve(io, http1, app).await;
         drop(task);
     });
 }
 
+/// Until the connection is over, or another process has it.
+async fn serve<A: App>(mut io: Io, mut http1: bool, app: A) {
+    loop {
+        let idle = if http1 {
+            http1::serve(io, app.clone()).await
+        } else {
+            match begin(io, app.clone()).await {
+                Begun::Http1(begun) => {
+                    (io, http1) = (begun, true);
+                    continue;
+                }
+                Begun::Quiet(quiet) => Some(quiet),
+                Begun::Over => return,
+            }
+        };
+        let Some(idle) = idle else { return };
+        match depart(idle, http1).await {
+            Some(stays) => io = stays,
+            None => return,
+        }
+    }
+}
+
+/// What the first bytes of a connection have led to.
+enum Begun {
+    Http1(Io),
+    /// Nothing that decides has come, and it is time to move.
+    #[cfg_attr(not(feature = "http2"), allow(dead_code))]
+    Quiet(Io),
+    #[cfg_attr(not(feature = "http2"), allow(dead_code))]
+    Over,
+}
+
 #[cfg(feature = "http2")]
-async fn serve<A: App>(mut io: Io, app: A) {
+async fn begin<A: App>(mut io: Io, app: A) -> Begun {
     match protocol::detect(&mut io).await {
-        Some(protocol::Protocol::Http1) => http1::serve(io, app).await,
-        Some(protocol::Protocol::Http2) => http2::serve(io, app).await,
-        None => {}
+        protocol::First::Http1 => Begun::Http1(io),
+        protocol::First::Http2 => {
+            http2::serve(io, app).await;
+            Begun::Over
+        }
+        protocol::First::Quiet => Begun::Quiet(io),
+        protocol::First::Over => Begun::Over,
     }
 }
 
 #[cfg(not(feature = "http2"))]
-async fn serve<A: App>(io: Io, app: A) {
-    http1::serve(io, app).await;
+#[allow(clippy::unused_async, reason = "the same as with the feature")]
+async fn begin<A: App>(io: Io, _app: A) -> Begun {
+    Begun::Http1(io)
+}
+
+/// Gives an idle connection to the next generation. It comes back if it cannot be moved, and is
+/// then served to its end here.
+async fn depart(io: Io, http1: bool) -> Option<Io> {
+    let (stream, unread, identity) = io.dismantle();
+    let probe = identity.probe();
+    let shared = Arc::clone(&probe.shared);
+    let cargo = Cargo {
+        // It can only fail for a socket that the runtime has lost: that one is over.
+        socket: stream.into_socket().ok()?,
+        listener: Arc::clone(&identity.listener),
+        unread,
+        http1,
+        used: probe.was_used(),
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = shared.departures.depart(cargo) => outcome,
+        () = shared.phases.reached(Phase::Cut) => {
+            probe.count_cut();
+            return None;
+        }
+    };
+    let Some(cargo) = outcome else {
+        count(&shared.counts.moved);
+        return None;
+    };
+    probe.stay();
+    let stream = Stream::adopt(cargo.socket).ok()?;
+    Some(Io::assemble(stream, cargo.unread, identity))
 }

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::moving::Departures;
+
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report};
@@ -21,6 +23,10 @@ pub(crate) struct Shared {
     pub(crate) phases: Phases,
     /// How long an idle HTTP/1 connection is left open while draining.
     pub(crate) linger: Duration,
+    /// Connections that cannot move end as soon as they are idle.
+    pub(crate) fresh: bool,
+    /// Where connections go that are moved.
+    pub(crate) departures: Departures,
     /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
     live: AtomicUsize,
     /// Connection tasks that run.
@@ -33,6 +39,8 @@ pub(crate) struct Shared {
 /// What happened while draining.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
+    /// Connections that the next generation has taken.
+    pub(crate) moved: AtomicU64,
     /// Requests answered.
     pub(crate) answered: AtomicU64,
     /// Idle connections closed after the linger time.
@@ -41,10 +49,12 @@ pub(crate) struct Counts {
 }
 
 impl Shared {
-    pub(crate) fn new(linger: Duration) -> Self {
+    pub(crate) fn new(linger: Duration, departures: Departures) -> Self {
         Self {
             phases: Phases::default(),
             linger,
+            fresh: false,
+            departures,
             live: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             emptied: Notify::new(),
@@ -61,7 +71,7 @@ impl Shared {
     }
 
     /// Waits until no socket is open.
-    async fn all_closed(&self) {
+    pub(crate) async fn all_closed(&self) {
         while self.live() > 0 {
             self.emptied.notified().await;
         }

@@ -25,9 +25,10 @@
 //!    deadline cuts the rest.
 //! 6. [`serve`] returns `Ok`, and the process ends.
 //!
-//! At no moment is there nobody to accept, and a client that sends requests hears in an answer
-//! that its connection ends. Only a connection that stays idle for longer than
-//! [`Server::linger`] is closed without a word.
+//! At no moment is there nobody to accept. Where portkeep runs the program, HTTP/1 connections
+//! [move](guide::draining#connections-move) to the new generation as they are, and clients notice
+//! nothing. Elsewhere a client that sends requests hears in an answer that its connection ends;
+//! only a connection that stays idle for longer than [`Server::linger`] is closed without a word.
 //!
 //! Without systemd the same program binds an address of its own and drains just as well;
 //! everything that concerns the service manager then does nothing.
@@ -37,8 +38,9 @@
 //! - [`serve`] and [`Server`]: everything above, for an `axum::Router` or any tower service
 //!   ([`App`]).
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
-//! - [`shutdown`] and [`ShutdownToken`]: how a handler with an endless answer learns that it has
+//! - [`until_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
+//! - [`Peer`]: who sent a request.
 //! - [`ready`]: for servers that do not use [`serve`].
 //!
 //! # Environment
@@ -46,6 +48,8 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`, `LISTEN_FDS_FIRST_FD` | passed sockets; see [`Sockets::from_env`] |
+//! | `PORTKEEP_DRAIN` | `lossless` or `fresh`: see [`Policy`]; goes before [`Server::policy`] |
+//! | `PORTKEEP_GENERATION` | the number of this generation: tells whether there is a next one to move connections to |
 //! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
 //! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
@@ -66,17 +70,21 @@ mod drain;
 mod error;
 pub mod guide;
 mod listen;
+mod moving;
 mod notify;
 mod serve;
 mod server;
 mod shutdown;
 mod signals;
+mod until_drain;
 
 pub use app::App;
+pub use connection::Peer;
 pub use error::{BoxError, Error};
 pub use hyper::body::Incoming;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 pub use notify::ready;
 pub use serve::serve;
-pub use server::Server;
+pub use server::{Policy, Server};
 pub use shutdown::{ShutdownToken, shutdown};
+pub use until_drain::{UntilDrain, until_drain};

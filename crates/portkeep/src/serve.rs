@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::accept::accept;
 use crate::app::App;
+use crate::connection::hyper_is_as_expected;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::listen::{self, Listener};
+use crate::moving::{self, MoveSocket};
 use crate::notify;
-use crate::server::{Check, Server};
-use crate::signals::Signals;
+use crate::server::{Check, Policy, Server};
+use crate::signals::{self, Signals};
 use crate::{Error, ShutdownToken};
 
 /// Serves `app` on every passed stream listener, or on 127.0.0.1:8080 if none is passed
@@ -26,10 +27,15 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
     Server::new().serve(app).await
 }
 
-pub(crate) async fn run<A: App>(server: Server, app: A) -> Result<(), Error> {
+pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    let listeners = listen::open(&server.names, &server.address).await?;
+    let listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    let mut beside = JoinSet::new();
+    if let Some(reread) = server.hangup.take() {
+        beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
+    }
+    let move_socket = move_socket();
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");
@@ -46,28 +52,67 @@ pub(crate) async fn run<A: App>(server: Server, app: A) -> Result<(), Error> {
     // READY=1 before the first accept: the listeners are shared with the generation that
     // serves, and whoever accepts has taken over.
     notify::ready().map_err(Error::Notify)?;
-    let shared = Arc::new(Shared::new(server.linger));
+    let (departures, inbox) = moving::departures();
+    let mut shared = Shared::new(server.linger, departures);
+    shared.fresh = server.policy == Policy::Fresh;
+    let shared = Arc::new(shared);
     let addresses = describe(&listeners);
-    let mut accepting = JoinSet::new();
-    for listener in listeners {
-        accepting.spawn(accept(listener, app.clone(), Arc::clone(&shared)));
-    }
-    // The clones in the accept loops are enough; this one would outlive them.
-    drop(app);
+    let closing = ShutdownToken::new();
+    let next = move_socket.as_ref().map(MoveSocket::address);
+    let accepting = arrivals(listeners, move_socket, app, &shared, &closing);
     notify::status(&format!("serving on {addresses}"));
     tracing::info!(%addresses, "serving");
 
     let asked = end(&mut signals, &server.shutdown).await;
-    let limits = Limits {
-        deadline: Instant::now() + server.drain_timeout,
-        timeout: server.drain_timeout,
-    };
-    shared.phases.advance(Phase::Draining);
-    // From here on nobody else can arrive.
-    while accepting.join_next().await.is_some() {}
+    let limits = Limits::from_now(server.drain_timeout, server.linger);
+    closing.start();
+    // From here on nobody else can arrive: not even from ourselves, over the move socket.
+    accepting.join_all().await;
     server.shutdown.start();
+    // Says when connections can move, and when they end here.
+    let mut departing = JoinSet::new();
+    match next {
+        Some(next) => {
+            departing.spawn(moving::send(next, inbox, Arc::clone(&shared)));
+        }
+        None => shared.phases.advance(Phase::Draining),
+    }
     finish(&supervise(&shared, &mut signals, asked, limits).await);
     Ok(())
+}
+
+/// Starts everything through which connections come.
+fn arrivals<A: App>(
+    listeners: Vec<Listener>,
+    move_socket: Option<MoveSocket>,
+    app: A,
+    shared: &Arc<Shared>,
+    closing: &ShutdownToken,
+) -> JoinSet<()> {
+    let mut accepting = JoinSet::new();
+    if let Some(socket) = move_socket {
+        let names = listeners.iter().map(|one| Arc::clone(&one.name)).collect();
+        let (app, shared) = (app.clone(), Arc::clone(shared));
+        accepting.spawn(moving::receive(socket, names, app, shared, closing.clone()));
+    }
+    for listener in listeners {
+        let (app, shared) = (app.clone(), Arc::clone(shared));
+        accepting.spawn(accept(listener, app, shared, closing.clone()));
+    }
+    accepting
+}
+
+/// The move socket, if hyper is such that connections can be moved.
+fn move_socket() -> Option<MoveSocket> {
+    let socket = MoveSocket::open()?;
+    if hyper_is_as_expected() {
+        return Some(socket);
+    }
+    tracing::error!(
+        "this version of hyper does not do what moving connections relies on: they are drained \
+         instead; please report it"
+    );
+    None
 }
 
 /// Waits until somebody wants the server to end.

@@ -12,9 +12,29 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the spec of the app says of it, in microseconds; portkeep sets it for every generation.
 const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
+/// A word for the policy.
+const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 const DEFAULT_LINGER: Duration = Duration::from_secs(5);
 
+/// What is run at SIGHUP.
+pub(crate) type Hangup = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 pub(crate) type Check = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// What matters more while a generation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Policy {
+    /// That no request is lost. A connection that cannot move to the next generation may send
+    /// requests to the old one for as long as it [lingers](Server::linger).
+    #[default]
+    Lossless,
+    /// That old code answers no new request: for development, where a page from the old version is
+    /// a lie. Connections that cannot move are closed as soon as they are idle, also those that
+    /// have sent nothing yet; a request that is sent in that moment is lost.
+    ///
+    /// With connections that move, there is no difference.
+    Fresh,
+}
 
 /// A server that is not serving yet.
 ///
@@ -36,6 +56,9 @@ pub struct Server {
     pub(crate) names: Vec<String>,
     pub(crate) drain_timeout: Duration,
     pub(crate) linger: Duration,
+    pub(crate) policy: Policy,
+    pub(crate) reuse_port: bool,
+    pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
     pub(crate) shutdown: ShutdownToken,
 }
@@ -48,6 +71,9 @@ impl Server {
             names: Vec::new(),
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             linger: DEFAULT_LINGER,
+            policy: Policy::default(),
+            reuse_port: false,
+            hangup: None,
             checks: Vec::new(),
             shutdown: ShutdownToken::process(),
         }
@@ -84,6 +110,35 @@ impl Server {
     /// moment of the close gets no answer.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// What matters more while it drains (default [`Policy::Lossless`]). The variable
+    /// `PORTKEEP_DRAIN`, `lossless` or `fresh`, goes before this.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Binds TCP addresses with `SO_REUSEPORT`, so that a second process can listen on the same
+    /// address before this one ends, without anybody who holds the port for both. Concerns only
+    /// addresses that this process binds.
+    ///
+    /// The system spreads new connections over both. What is in the queue of the one that drains
+    /// is accepted and answered; a client that arrives in the moment between that and the end of
+    /// its listener is refused. Passed sockets have no such moment.
+    pub fn reuse_port(mut self) -> Self {
+        self.reuse_port = true;
+        self
+    }
+
+    /// Runs `reread` at each SIGHUP, one after another: for configuration that is read again
+    /// while the server serves. Without this, SIGHUP ends the process.
+    pub fn on_hangup<F>(mut self, mut reread: impl FnMut() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.hangup = Some(Box::new(move || Box::pin(reread())));
         self
     }
 
@@ -124,6 +179,7 @@ impl Server {
     pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
         let deployed = deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref());
         self.drain_timeout = deployed.unwrap_or(self.drain_timeout);
+        self.policy = policy(std::env::var(PORTKEEP_DRAIN).ok().as_deref()).unwrap_or(self.policy);
         serve::run(self, app).await
     }
 }
@@ -131,6 +187,14 @@ impl Server {
 /// A value that is no number is as good as none: a server that does not start would be worse.
 fn deployed(microseconds: Option<&str>) -> Option<Duration> {
     microseconds?.parse().ok().map(Duration::from_micros)
+}
+
+fn policy(word: Option<&str>) -> Option<Policy> {
+    match word? {
+        "lossless" => Some(Policy::Lossless),
+        "fresh" => Some(Policy::Fresh),
+        _ => None,
+    }
 }
 
 impl Default for Server {
@@ -146,6 +210,7 @@ impl std::fmt::Debug for Server {
             .field("names", &self.names)
             .field("drain_timeout", &self.drain_timeout)
             .field("linger", &self.linger)
+            .field("policy", &self.policy)
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()
     }
@@ -154,6 +219,13 @@ impl std::fmt::Debug for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_is_one_of_two_words() {
+        assert_eq!(policy(Some("fresh")), Some(Policy::Fresh));
+        assert_eq!(policy(Some("lossless")), Some(Policy::Lossless));
+        assert_eq!(policy(Some("")), None);
+    }
 
     #[test]
     fn who_deploys_decides_how_long_a_drain_may_take() {

@@ -1,8 +1,22 @@
-//! SIGTERM and SIGINT.
+//! SIGTERM, SIGINT and SIGHUP.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::server::Hangup;
+
+/// What runs `reread` at each SIGHUP, from now on. Those that come while it runs are one more.
+pub(crate) fn at_hangups(
+    mut reread: Hangup,
+) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangups.recv().await.is_some() {
+            reread().await;
+        }
+    })
+}
 
 /// Watches both signals that ask a process to end. Their default action is gone from the first
 /// time this is made, for as long as the process lives.

@@ -45,20 +45,19 @@ impl Args {
         let name = spec.name.clone();
         let directory = UnitDirectory::installed(which)?;
         let manager = Manager::connect(which).await?;
-        if let Some(other) = manager
-            .defined_elsewhere(&unit_names::handle(&name), directory.path())
-            .await?
-        {
+        if let Some(other) = families::conflict(&manager, &spec, directory.path()).await? {
             return Err(usage(format!(
-                "{other} defines {name} already; rename the app, or remove that unit first"
+                "{other} has a name that the units of {name} need; rename the app, or remove that unit first"
             )));
         }
-        let store = locate::store(&name, locate::place(which))?;
-        let helper = store.state_directory().join("portkeep");
+        let helper = locate::existing_store(&name, locate::place(which))?
+            .state_directory()
+            .join("portkeep");
         let spec_path = directory.spec_path(&name);
         let before = Spec::load(&spec_path).ok();
         // All that can be refused is refused before anything is written.
         let family = Family::render(&spec, &helper, &spec_path, which)?;
+        let store = locate::store(&name, locate::place(which))?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path, Readable::ByOwner)?;
         // While their files are there: systemd finds by them what enabled them.

@@ -4,18 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
+use portkeep_spec::contract;
 
-/// Variables that speak of `portkeep dev` itself, not of the app.
-const OWN: [&str; 15] = [
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-    "LISTEN_FDS_FIRST_FD",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "MAINPID",
-    "MANAGERPID",
+/// Variables that speak of `portkeep dev` itself, not of the app, besides those that no process hands on.
+const OWN: [&str; 6] = [
     "INVOCATION_ID",
     "JOURNAL_STREAM",
     "OUT_DIR",
@@ -35,7 +27,8 @@ const OF_CARGO_RUN: [&str; 5] = [
 /// This process's environment less what is its own, and `.env` in `directory` for what it does not set.
 pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let is_own = |name: &str| {
-        OWN.contains(&name)
+        contract::NOT_INHERITED.contains(&name)
+            || OWN.contains(&name)
             || name.starts_with("PORTKEEP_")
             || OF_CARGO_RUN.iter().any(|prefix| name.starts_with(prefix))
     };

@@ -76,9 +76,13 @@ impl Local {
     pub fn new(
         store: Store,
         spec: Spec,
-        sockets: Sockets,
+        mut sockets: Sockets,
         events: mpsc::UnboundedSender<LocalEvent>,
     ) -> Self {
+        if spec.has_move_socket() {
+            // Without it connections are drained instead of moved: no reason not to serve.
+            let _ = sockets.add_move_socket(store.run_directory());
+        }
         let children = Mutex::new(BTreeMap::new());
         Self {
             shared: Arc::new(Shared {

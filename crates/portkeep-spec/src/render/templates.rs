@@ -14,6 +14,7 @@ macro_rules! template {
 
 pub(super) const TARGET: Template = template!("app.target");
 pub(super) const SOCKET: Template = template!("app.socket");
+pub(super) const MOVE_SOCKET: Template = template!("app-move.socket");
 pub(super) const HANDLE: Template = template!("app.service");
 pub(super) const GENERATION: Template = template!("app@.service");
 pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
@@ -23,9 +24,10 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 9] = [
+pub(super) const ALL: [Template; 10] = [
     TARGET,
     SOCKET,
+    MOVE_SOCKET,
     HANDLE,
     GENERATION,
     SANDBOX_SYSTEM,

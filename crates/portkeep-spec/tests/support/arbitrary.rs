@@ -150,6 +150,7 @@ pub fn spec(
             } else {
                 Readiness::Started
             };
+            spec.move_connections = flags.2.is_some();
             spec.resources.memory_max = flags
                 .2
                 .map(|percent| format!("{percent}M").parse().unwrap());

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::{Address, Manager, Protocol, Readiness, RenderOptions, Span, Spec, unit_names};
+use portkeep_spec::{
+    Address, Listen, Manager, Protocol, Readiness, RenderOptions, Span, Spec, unit_names,
+};
 
 use super::reader::{Command, Read, simplified};
 
@@ -94,6 +96,47 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ("Service", format!("{name}.service")),
                         when(connected, "Backlog", listen.backlog.to_string()),
                         when(is_unix, "RemoveOnStop", s("yes")),
+                        ("TriggerLimitIntervalSec", s("0")),
+                    ],
+                ),
+                ("Install", vec![("WantedBy", s("default.target"))]),
+            ],
+        );
+    }
+
+    let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
+    if spec.move_connections
+        && spec.readiness == Readiness::Notify
+        && spec.listen.iter().any(has_http)
+    {
+        add(
+            format!("{name}-move.socket"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("socket for connections of {name} that move"),
+                        ),
+                        mark.clone(),
+                        ("PartOf", format!("{name}.target")),
+                        ("Wants", format!("{name}.target")),
+                        ("RefuseManualStop", s("yes")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Socket",
+                    vec![
+                        (
+                            "ListenSequentialPacket",
+                            format!("<t>/portkeep/{name}/move"),
+                        ),
+                        ("FileDescriptorName", s("portkeep-move")),
+                        ("Service", format!("{name}.service")),
+                        ("SocketMode", s("0666")),
+                        ("RemoveOnStop", s("yes")),
                         ("TriggerLimitIntervalSec", s("0")),
                     ],
                 ),

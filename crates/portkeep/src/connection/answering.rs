@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 
 use super::probe::Probe;
 use crate::app::App;
-use crate::drain::count;
+use crate::drain::{Phase, count};
 
 pub(super) struct Answering<A> {
     app: A,
@@ -34,11 +34,12 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
     type Error = A::Error;
     type Future = Answer<A>;
 
-    fn call(&self, request: Request<Incoming>) -> Answer<A> {
+    fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
+        request.extensions_mut().insert(self.probe.peer);
         self.probe.began(!request.body().is_end_stream());
         Answer {
             closable: request.version() < Version::HTTP_2 && request.method() != Method::CONNECT,
-            probe: Arc::clone(&self.probe),
+            running: Running(Arc::clone(&self.probe)),
             state: State::Waiting {
                 app: self.app.clone(),
                 request: Some(request),
@@ -47,11 +48,20 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
     }
 }
 
+/// A handler that runs.
+struct Running(Arc<Probe>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.handler_ended();
+    }
+}
+
 pin_project! {
     /// The answer to one request.
     pub(super) struct Answer<A: App> {
         closable: bool,
-        probe: Arc<Probe>,
+        running: Running,
         #[pin]
         state: State<A>,
     }
@@ -83,11 +93,12 @@ impl<A: App> Future for Answer<A> {
                 }
                 StateProjection::Called { future } => {
                     let mut response = ready!(future.poll(cx))?;
-                    if this.probe.draining() {
-                        count(&this.probe.shared.counts.answered);
-                        if *this.closable {
-                            announce_close(&mut response);
-                        }
+                    let probe = &this.running.0;
+                    if probe.shared.phases.current() > Phase::Serving {
+                        count(&probe.shared.counts.answered);
+                    }
+                    if *this.closable && probe.draining() {
+                        announce_close(&mut response);
                     }
                     return Poll::Ready(Ok(response));
                 }

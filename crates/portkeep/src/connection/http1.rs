@@ -1,5 +1,8 @@
 //! An HTTP/1 connection.
 //!
+//! A connection that is between requests and flushed can go to another process: it is taken out of
+//! hyper as it is, with `into_parts` and nothing else. Nothing is announced, no state changes.
+//!
 //! hyper's `graceful_shutdown` is used for one state only, idle and flushed: in others it closes a
 //! connection that was just accepted without an answer, drops a head that has half arrived, or
 //! ends a connection whose running answer has promised keep-alive. Everything else ends through
@@ -24,10 +27,13 @@ use crate::drain::{Phase, count};
 /// How the connection's future ended.
 enum End {
     Over(hyper::Result<()>),
+    /// Not the end: it can go to the next generation.
+    Idle,
     Cut,
 }
 
-pub(super) async fn serve<A: App>(io: Io, app: A) {
+/// Serves it until it is over. If it comes back, it is idle and can be moved.
+pub(super) async fn serve<A: App>(io: Io, app: A) -> Option<Io> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     let mut connection = builder(&probe)
@@ -39,7 +45,7 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
     let end = std::future::poll_fn(|cx| {
         loop {
             // Before the connection: if the phase ends in between, the task is woken again.
-            let phase = watch.as_mut().poll_phase(cx);
+            let phase = probe.sees(watch.as_mut().poll_phase(cx));
             if phase == Phase::Cut {
                 return Poll::Ready(End::Cut);
             }
@@ -51,6 +57,9 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
                 // hyper does not look again for a pipelined request that it parsed while the
                 // answer before was still on its way out; without this poll it hangs.
                 continue;
+            }
+            if phase == Phase::Moving && probe.is_movable() {
+                return Poll::Ready(End::Idle);
             }
             match patience.poll(cx, &probe, phase) {
                 Poll::Pending => return Poll::Pending,
@@ -65,7 +74,15 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
     .await;
 
     match end {
-        End::Cut => count_cut(&probe),
+        End::Cut => probe.count_cut(),
+        End::Idle => {
+            // Its parts are there: an upgraded connection is over, not idle.
+            let parts = connection.into_parts()?;
+            let mut io = parts.io.into_inner();
+            // What hyper has read comes before what is still to be read again.
+            io.give_back(&parts.read_buf);
+            return Some(io);
+        }
         End::Over(result) => {
             let say_goodbye = match &result {
                 Ok(()) => true,
@@ -83,9 +100,10 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
             }
         }
     }
+    None
 }
 
-fn builder(probe: &Arc<Probe>) -> Builder {
+pub(super) fn builder(probe: &Arc<Probe>) -> Builder {
     let mut builder = Builder::new();
     builder
         .timer(HeadTimer(Arc::clone(probe)))
@@ -94,15 +112,4 @@ fn builder(probe: &Arc<Probe>) -> Builder {
         // With it, a flush would not tell that everything is written.
         .pipeline_flush(false);
     builder
-}
-
-fn count_cut(probe: &Probe) {
-    let cut = &probe.shared.counts.cut;
-    count(if !probe.was_used() {
-        &cut.silent
-    } else if probe.is_waiting() && probe.is_clean() && !probe.is_mid_head() {
-        &cut.idle
-    } else {
-        &cut.busy
-    });
 }

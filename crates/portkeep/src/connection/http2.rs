@@ -22,7 +22,7 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
 
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = shared.phases.reached(Phase::Draining) => {
+        () = shared.phases.reached(Phase::Moving) => {
             // "No new streams soon", a ping, and when that is answered "none from here on": what
             // was on its way is still served.
             connection.as_mut().graceful_shutdown();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::probe::Probe;
+use super::{Arrival, Peer};
 use crate::drain::{Live, Shared};
 use crate::listen::Stream;
 
@@ -18,26 +19,52 @@ pub(super) struct Io {
     stream: Stream,
     /// Bytes to read before those of the socket.
     unread: Vec<u8>,
+    identity: Identity,
+}
+
+/// What stays of a connection in this process while its socket is elsewhere.
+#[derive(Debug)]
+pub(super) struct Identity {
+    /// The name of the listener that accepted it.
+    pub(super) listener: Arc<str>,
     probe: Arc<Probe>,
     _live: Live,
 }
 
-impl Io {
-    pub(super) fn new(stream: Stream, shared: &Arc<Shared>) -> Self {
-        Self {
-            stream,
-            unread: Vec::new(),
-            probe: Arc::new(Probe::new(Arc::clone(shared))),
-            _live: Live::new(shared),
-        }
-    }
-
+impl Identity {
     pub(super) fn probe(&self) -> Arc<Probe> {
         Arc::clone(&self.probe)
     }
+}
+
+impl Io {
+    pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
+        let peer = Peer::of(&arrival.stream);
+        let identity = Identity {
+            listener: arrival.listener,
+            probe: Arc::new(Probe::new(Arc::clone(shared), peer, arrival.used)),
+            _live: Live::new(shared),
+        };
+        Self::assemble(arrival.stream, arrival.unread, identity)
+    }
+
+    pub(super) fn assemble(stream: Stream, unread: Vec<u8>, identity: Identity) -> Self {
+        Self {
+            stream,
+            unread,
+            identity,
+        }
+    }
+
+    pub(super) fn dismantle(self) -> (Stream, Vec<u8>, Identity) {
+        (self.stream, self.unread, self.identity)
+    }
+
+    pub(super) fn probe(&self) -> Arc<Probe> {
+        self.identity.probe()
+    }
 
     /// The next read gives these bytes.
-    #[cfg(feature = "http2")]
     pub(super) fn give_back(&mut self, bytes: &[u8]) {
         self.unread.splice(0..0, bytes.iter().copied());
     }
@@ -65,7 +92,7 @@ impl AsyncRead for Io {
         }
         // Nothing read into no room says nothing.
         if room > 0 {
-            this.probe.read(buf.filled().len() - before);
+            this.identity.probe.read(buf.filled().len() - before);
         }
         Poll::Ready(Ok(()))
     }
@@ -77,7 +104,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.probe.wrote();
+        self.identity.probe.wrote();
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
@@ -89,7 +116,7 @@ impl AsyncWrite for Io {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.probe.wrote();
+        self.identity.probe.wrote();
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
@@ -109,7 +136,7 @@ impl AsyncWrite for Io {
             Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         };
         if let Poll::Ready(Ok(())) = polled {
-            self.probe.flushed();
+            self.identity.probe.flushed();
         }
         polled
     }

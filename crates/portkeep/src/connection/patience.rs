@@ -31,11 +31,15 @@ fn awaited(probe: &Probe, phase: Phase) -> Option<Wait> {
     if !probe.is_waiting() {
         return None;
     }
+    // The end of an answer may still be on its way out: that connection is not idle yet.
+    let idle = probe.is_clean() && !probe.is_mid_head();
+    if phase >= Phase::Draining && probe.shared.fresh && idle {
+        return Some(Wait::LastRequest);
+    }
     if probe.is_mid_head() || !probe.was_used() {
         return Some(Wait::Head);
     }
-    // The end of an answer may still be on its way out: that connection is not idle yet.
-    (phase >= Phase::Draining && probe.is_clean()).then_some(Wait::LastRequest)
+    (phase >= Phase::Draining && idle).then_some(Wait::LastRequest)
 }
 
 impl Patience {
@@ -50,6 +54,7 @@ impl Patience {
             self.current = Some(current);
             self.set(match wait {
                 Wait::Head => HEAD_TIMEOUT,
+                Wait::LastRequest if probe.shared.fresh => Duration::ZERO,
                 Wait::LastRequest => probe.shared.linger,
             });
         }

@@ -15,13 +15,15 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-use crate::drain::{Phase, Shared};
+use super::Peer;
+use crate::drain::{Phase, Shared, count};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
 /// because hyper's types have to be `Sync`.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) shared: Arc<Shared>,
+    pub(super) peer: Peer,
     /// Nothing was written since the last flush.
     clean: AtomicBool,
     /// The client has ended its side.
@@ -39,12 +41,18 @@ pub(super) struct Probe {
     requests: AtomicU64,
     /// The last request had a body.
     had_body: AtomicBool,
+    /// Handlers that run.
+    handlers: AtomicU64,
+    /// It could not be moved and is not tried again.
+    stays: AtomicBool,
 }
 
 impl Probe {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    /// `used`: it had requests in another process.
+    pub(super) fn new(shared: Arc<Shared>, peer: Peer, used: bool) -> Self {
         Self {
             shared,
+            peer,
             clean: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             reads: AtomicU64::new(0),
@@ -52,13 +60,40 @@ impl Probe {
             waits: AtomicU64::new(0),
             reads_before: AtomicU64::new(0),
             expired: AtomicBool::new(false),
-            requests: AtomicU64::new(0),
+            requests: AtomicU64::new(used.into()),
             had_body: AtomicBool::new(false),
+            handlers: AtomicU64::new(0),
+            stays: AtomicBool::new(false),
         }
     }
 
+    /// What a phase of the server is to this connection.
+    pub(super) fn sees(&self, phase: Phase) -> Phase {
+        if phase == Phase::Moving && self.stays.load(Relaxed) {
+            return Phase::Draining;
+        }
+        phase
+    }
+
+    /// The server ends, and this connection with it.
     pub(super) fn draining(&self) -> bool {
-        self.shared.phases.current() >= Phase::Draining
+        self.sees(self.shared.phases.current()) >= Phase::Draining
+    }
+
+    /// It is tried once.
+    pub(super) fn stay(&self) {
+        self.stays.store(true, Relaxed);
+    }
+
+    /// Between requests and flushed: what this process has of the connection is its socket and the
+    /// bytes that are read and not parsed. Nothing less will do: in the middle of a request the
+    /// next process would take the rest of its body for a request, and what is not flushed is lost.
+    ///
+    /// Only right after the connection was polled and is pending.
+    pub(super) fn is_movable(&self) -> bool {
+        let between = self.is_waiting() && self.is_clean();
+        // It never was otherwise in any test. If it is, hyper has changed.
+        between && self.handlers.load(Relaxed) == 0
     }
 
     pub(super) fn wrote(&self) {
@@ -87,7 +122,24 @@ impl Probe {
 
     pub(super) fn began(&self, with_body: bool) {
         add(&self.requests);
+        add(&self.handlers);
         self.had_body.store(with_body, Relaxed);
+    }
+
+    pub(super) fn handler_ended(&self) {
+        self.handlers.fetch_sub(1, Relaxed);
+    }
+
+    /// Counts it as cut, by what it was doing.
+    pub(super) fn count_cut(&self) {
+        let cut = &self.shared.counts.cut;
+        count(if !self.was_used() {
+            &cut.silent
+        } else if self.is_waiting() && self.is_clean() && !self.is_mid_head() {
+            &cut.idle
+        } else {
+            &cut.busy
+        });
     }
 
     /// Whether a request was ever read.

@@ -1,60 +1,88 @@
 //! HTTP/1 or HTTP/2: the first bytes tell.
 
 use std::pin::Pin;
-use std::task::ready;
+use std::task::{Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::timeout;
 
 use super::HEAD_TIMEOUT;
 use super::io::Io;
+use super::probe::Probe;
 use crate::drain::{Phase, count};
 
 /// What an HTTP/2 client with prior knowledge sends first. No HTTP/1 request begins like this.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What came of waiting for the first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(super) enum First {
     Http1,
     Http2,
+    /// They have not decided, and the connection can be moved. The next process looks again.
+    Quiet,
+    /// The client has left or sent nothing in time, or the server is at its end.
+    Over,
 }
 
-/// Waits for enough bytes to tell, and gives them back to be read again. `None` if the client
-/// leaves or sends nothing in time, or the server is at its end.
-pub(super) async fn detect(io: &mut Io) -> Option<Protocol> {
-    let shared = io.probe().shared.clone();
-    tokio::select! {
-        biased;
-        first = timeout(HEAD_TIMEOUT, first_bytes(io)) => first.ok().flatten(),
-        () = shared.phases.reached(Phase::Cut) => {
-            count(&shared.counts.cut.silent);
-            None
-        }
-    }
-}
-
-async fn first_bytes(io: &mut Io) -> Option<Protocol> {
+/// Waits for enough bytes to tell, and gives them back to be read again.
+pub(super) async fn detect(io: &mut Io) -> First {
+    let probe = io.probe();
     let mut bytes = [0; PREFACE.len()];
     let mut buf = ReadBuf::new(&mut bytes);
-    let protocol = loop {
-        let before = buf.filled().len();
-        let read = std::future::poll_fn(|cx| {
-            ready!(Pin::new(&mut *io).poll_read(cx, &mut buf)).ok();
-            std::task::Poll::Ready(())
-        });
-        read.await;
-        let got = buf.filled();
-        if got.len() == before {
-            // The end, or an error: hyper would not say more.
-            return None;
+    let first = tokio::select! {
+        biased;
+        first = timeout(HEAD_TIMEOUT, first_bytes(io, &mut buf)) => first.unwrap_or(First::Over),
+        () = reached(&probe, Phase::Moving) => First::Quiet,
+        () = too_late(&probe) => {
+            count(&probe.shared.counts.idle_closed);
+            First::Over
         }
-        if *got != PREFACE[..got.len()] {
-            break Protocol::Http1;
-        }
-        if got.len() == PREFACE.len() {
-            break Protocol::Http2;
+        () = probe.shared.phases.reached(Phase::Cut) => {
+            count(&probe.shared.counts.cut.silent);
+            First::Over
         }
     };
     io.give_back(buf.filled());
-    Some(protocol)
+    first
+}
+
+/// Waits for the phase in which a connection moves; for ever, if this one does not.
+async fn reached(probe: &Probe, phase: Phase) {
+    probe.shared.phases.reached(phase).await;
+    if probe.sees(probe.shared.phases.current()) != phase {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits until a connection that has not begun may not begin any more.
+async fn too_late(probe: &Probe) {
+    if !probe.shared.fresh {
+        return std::future::pending().await;
+    }
+    if !probe.draining() {
+        probe.shared.phases.reached(Phase::Draining).await;
+    }
+}
+
+async fn first_bytes(io: &mut Io, buf: &mut ReadBuf<'_>) -> First {
+    loop {
+        let before = buf.filled().len();
+        // An error ends it like the end: hyper would not say more.
+        std::future::poll_fn(|cx| {
+            ready!(Pin::new(&mut *io).poll_read(cx, buf)).ok();
+            Poll::Ready(())
+        })
+        .await;
+        let got = buf.filled();
+        if got.len() == before {
+            return First::Over;
+        }
+        if *got != PREFACE[..got.len()] {
+            return First::Http1;
+        }
+        if got.len() == PREFACE.len() {
+            return First::Http2;
+        }
+    }
 }

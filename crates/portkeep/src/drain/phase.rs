@@ -12,7 +12,9 @@ use tokio::sync::futures::Notified;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Serving,
-    /// Nothing new is accepted; what is there ends well.
+    /// Nothing new is accepted; connections go on to the next generation as soon as they can.
+    Moving,
+    /// Nothing new is accepted, and there is nobody to move to (any more): what is there ends well.
     Draining,
     /// The deadline is over: what is still there is cut.
     Cut,
@@ -24,14 +26,15 @@ pub(crate) struct Phases {
     current: AtomicU8,
     /// One list for each phase that ends. With a single list, a task that saw the new phase
     /// just before the list was called would be called for what it knows, and miss the next.
-    ended: [Notify; 2],
+    ended: [Notify; 3],
 }
 
 impl Phases {
     pub(crate) fn current(&self) -> Phase {
         match self.current.load(Ordering::SeqCst) {
             0 => Phase::Serving,
-            1 => Phase::Draining,
+            1 => Phase::Moving,
+            2 => Phase::Draining,
             _ => Phase::Cut,
         }
     }

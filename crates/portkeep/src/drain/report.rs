@@ -26,6 +26,7 @@ pub(crate) struct Cut<N = u64> {
 pub(crate) struct Report {
     pub(crate) took: Duration,
     pub(crate) answered: u64,
+    pub(crate) moved: u64,
     pub(crate) idle_closed: u64,
     pub(crate) cut: Cut,
 }
@@ -43,6 +44,7 @@ impl Report {
         Self {
             took,
             answered: read(&counts.answered),
+            moved: read(&counts.moved),
             idle_closed: read(&counts.idle_closed),
             cut: Cut {
                 silent: read(&counts.cut.silent),
@@ -59,8 +61,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "drained in {:.1?}: {} answered, {} idle closed",
-            self.took, self.answered, self.idle_closed
+            "drained in {:.1?}: {} answered, {} moved, {} idle closed",
+            self.took, self.answered, self.moved, self.idle_closed
         )?;
         let cut = &self.cut;
         if cut.total() == 0 {
@@ -91,18 +93,19 @@ mod tests {
         let mut report = Report {
             took: Duration::from_millis(1234),
             answered: 7,
+            moved: 50,
             idle_closed: 2,
             cut: Cut::default(),
         };
         assert_eq!(
             report.to_string(),
-            "drained in 1.2s: 7 answered, 2 idle closed, nothing cut"
+            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, nothing cut"
         );
         report.cut.busy = 1;
         report.cut.upgraded = 3;
         assert_eq!(
             report.to_string(),
-            "drained in 1.2s: 7 answered, 2 idle closed, cut 4: 1 busy 3 upgraded"
+            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded"
         );
     }
 }

@@ -28,6 +28,20 @@ pub(crate) enum Asked {
 pub(crate) struct Limits {
     pub(crate) deadline: Instant,
     pub(crate) timeout: Duration,
+    /// From then on answers say that the connection ends, and nothing is moved any more: a
+    /// connection that is never idle must not be cut without a word.
+    pub(crate) last_moves: Instant,
+}
+
+impl Limits {
+    pub(crate) fn from_now(timeout: Duration, linger: Duration) -> Self {
+        let deadline = Instant::now() + timeout;
+        Self {
+            deadline,
+            timeout,
+            last_moves: deadline - linger.min(timeout / 2),
+        }
+    }
 }
 
 /// Returns when every connection has ended, or has been cut, at the deadline or by a second signal.
@@ -42,6 +56,7 @@ pub(crate) async fn supervise(
     // A drain that the token began has no signal yet. The first one may even be the reason: a
     // handler that waits for `shutdown` can hear it before the server does.
     let mut signalled = matches!(asked, Asked::Signal(_));
+    let moves = || shared.phases.current() < Phase::Draining;
 
     let mut news = interval(NEWS);
     news.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -61,6 +76,9 @@ pub(crate) async fn supervise(
             () = sleep_until(limits.deadline) => {
                 cut(shared).await;
                 break;
+            }
+            () = sleep_until(limits.last_moves), if moves() => {
+                shared.phases.advance(Phase::Draining);
             }
             _ = news.tick() => tell(shared, limits.deadline),
         }

@@ -91,7 +91,7 @@ pub struct SocketInfo {
 }
 
 impl SocketInfo {
-    pub(super) fn is(&self, which: &Which) -> bool {
+    pub(crate) fn is(&self, which: &Which) -> bool {
         match which {
             Which::Name(name) => self.name.as_ref() == Some(name),
             Which::Index(index) => self.index == *index,

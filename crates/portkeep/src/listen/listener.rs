@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use socket2::{Domain, SockRef, Type};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 
@@ -21,6 +24,8 @@ const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
+    /// What it was passed as; empty if it has no name.
+    pub(crate) name: Arc<str>,
     label: String,
     /// Whether other processes hold the same socket and will accept what this one leaves.
     pub(crate) shared: bool,
@@ -41,7 +46,11 @@ pub(crate) enum Stream {
 
 /// The passed stream listeners of these names (all, if no name is given) that the app has not
 /// taken; if nothing was passed, one that is bound to `PORTKEEP_LISTEN` or `fallback`.
-pub(crate) async fn open(names: &[String], fallback: &str) -> Result<Vec<Listener>, ListenError> {
+pub(crate) async fn open(
+    names: &[String],
+    fallback: &str,
+    reuse_port: bool,
+) -> Result<Vec<Listener>, ListenError> {
     let sockets = Sockets::from_env()?;
     if sockets.is_empty() {
         let address = std::env::var(PORTKEEP_LISTEN).unwrap_or_default();
@@ -50,7 +59,7 @@ pub(crate) async fn open(names: &[String], fallback: &str) -> Result<Vec<Listene
         } else {
             &address
         };
-        return Ok(vec![Listener::bind(address.parse()?).await?]);
+        return Ok(vec![Listener::bind(address.parse()?, reuse_port).await?]);
     }
     for name in names {
         if sockets
@@ -94,6 +103,30 @@ fn missing(sockets: Sockets, name: &str) -> ListenError {
     }
 }
 
+impl Stream {
+    /// A connection that another process has accepted.
+    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
+        let seen = SockRef::from(&socket);
+        let is_stream = seen.r#type()? == Type::STREAM && !seen.is_listener()?;
+        let domain = seen.domain()?;
+        seen.set_nonblocking(true)?;
+        match domain {
+            _ if !is_stream => Err(io::Error::other("it is no connected stream")),
+            Domain::IPV4 | Domain::IPV6 => TcpStream::from_std(socket.into()).map(Self::Tcp),
+            Domain::UNIX => UnixStream::from_std(socket.into()).map(Self::Unix),
+            other => Err(io::Error::other(format!("{other:?} is not served"))),
+        }
+    }
+
+    /// Takes it from the runtime.
+    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => stream.into_std()?.into(),
+        })
+    }
+}
+
 impl Listener {
     fn adopt(sockets: Sockets, info: &SocketInfo) -> Result<Self, ListenError> {
         let index = Which::Index(info.index);
@@ -113,13 +146,27 @@ impl Listener {
         };
         Ok(Self {
             socket,
+            name: info.name.as_deref().unwrap_or_default().into(),
             label,
             shared: true,
         })
     }
 
-    pub(crate) async fn bind(address: Address) -> Result<Self, ListenError> {
+    /// A listener that others hold too.
+    #[cfg(test)]
+    pub(crate) fn of(socket: std::net::TcpListener, name: &str) -> Self {
+        let socket = Socket::Tcp(TcpListener::from_std(socket).unwrap());
+        Self {
+            socket,
+            name: name.into(),
+            label: name.to_owned(),
+            shared: true,
+        }
+    }
+
+    pub(crate) async fn bind(address: Address, reuse_port: bool) -> Result<Self, ListenError> {
         let bound = match &address {
+            Address::Tcp(address) if reuse_port => bind_reused(*address).map(Socket::Tcp),
             Address::Tcp(address) => TcpListener::bind(address).await.map(Socket::Tcp),
             Address::Unix(path) => bind_unix(path).map(Socket::Unix),
         };
@@ -136,6 +183,7 @@ impl Listener {
         };
         Ok(Self {
             socket,
+            name: "".into(),
             label,
             shared: false,
         })
@@ -178,6 +226,18 @@ impl Listener {
             Socket::Unix(_) => Stream::Unix(UnixStream::from_std(accepted.into())?),
         })
     }
+}
+
+/// Binds an address that others may bind too.
+fn bind_reused(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(QUEUE as u32)
 }
 
 /// Binds a path; a socket file that a killed process left behind is replaced.

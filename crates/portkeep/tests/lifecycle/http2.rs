@@ -57,7 +57,7 @@ async fn open_streams_are_served_then_the_connection_ends() {
     assert!(
         process
             .report()
-            .contains("5 answered, 0 idle closed, nothing cut")
+            .contains("5 answered, 0 moved, 0 idle closed, nothing cut")
     );
 }
 

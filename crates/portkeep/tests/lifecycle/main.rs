@@ -11,6 +11,8 @@ mod probe;
 mod cut;
 mod drain;
 mod http2;
+mod moving;
 mod notify;
 mod overlap;
+mod settings;
 mod sockets;

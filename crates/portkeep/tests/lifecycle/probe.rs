@@ -4,17 +4,17 @@ use std::convert::Infallible;
 use std::env;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
-use portkeep::{Server, ShutdownToken, Sockets};
+use portkeep::{Peer, Server, ShutdownToken, Sockets};
 use tokio::io::AsyncReadExt;
 
 /// Set in the process under test; says what it does.
@@ -24,6 +24,7 @@ pub(crate) const DRAIN: &str = "PORTKEEP_TEST_DRAIN_MS";
 pub(crate) const SOCKET: &str = "PORTKEEP_TEST_SOCKET";
 /// A file; the check passes when it is there.
 pub(crate) const GATE: &str = "PORTKEEP_TEST_GATE";
+pub(crate) const REUSE: &str = "PORTKEEP_TEST_REUSE_PORT";
 pub(crate) const FAIL: &str = "PORTKEEP_TEST_FAIL";
 
 /// The length of the answer to `/early`: more than a small socket takes, less than what hyper
@@ -57,7 +58,14 @@ fn serve() {
         .enable_all()
         .build()
         .unwrap();
-    let mut server = Server::new();
+    let mut times = 0;
+    let mut server = Server::new().on_hangup(move || {
+        times += 1;
+        async move { eprintln!("REREAD {times}") }
+    });
+    if env::var_os(REUSE).is_some() {
+        server = server.reuse_port();
+    }
     if let Some(linger) = millis(LINGER) {
         server = server.linger(linger);
     }
@@ -125,6 +133,8 @@ fn sockets() {
 fn app() -> Router {
     Router::new()
         .route("/", get(|| async { format!("{}", std::process::id()) }))
+        .route("/peer", get(peer))
+        .route("/ticks", get(ticks))
         .route("/slow/{ms}", get(slow))
         .route("/block/{ms}", get(block))
         .route("/stream/{ms}", get(stream))
@@ -141,6 +151,19 @@ fn app() -> Router {
             "/shutdown",
             get(|| async { ShutdownToken::process().start() }),
         )
+}
+
+async fn peer(Extension(peer): Extension<Peer>) -> String {
+    peer.address()
+        .map_or_else(String::new, |peer| peer.to_string())
+}
+
+async fn ticks() -> Body {
+    let ticks = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        Some((Ok::<_, Infallible>("tick"), ()))
+    });
+    Body::from_stream(portkeep::until_drain(ticks))
 }
 
 async fn slow(Path(ms): Path<u64>) -> &'static str {

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, hand_over};
+use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, drive, hand_over};
 use portkeep_spec::AppName;
 
 use crate::locate::{own_manager, read_spec, systemd};
@@ -28,7 +29,7 @@ pub(super) async fn run(
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
             anstream::println!("{}", outcome_line(name, &outcome));
-            Ok(ExitCode::SUCCESS)
+            catch_up(&systemd, name, spec_path).await
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.
         Err(error @ (EngineError::StartFailed { .. } | EngineError::Refused(_)))
@@ -41,4 +42,26 @@ pub(super) async fn run(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// systemd merges a reload that is asked for while the handle starts into that start, and never runs it. What such a
+/// reload was to take is taken here, before its caller is told that it is done.
+async fn catch_up(systemd: &Systemd, name: &AppName, spec_path: &Path) -> anyhow::Result<ExitCode> {
+    let spec = read_spec(spec_path)?;
+    if !drive::has_changed(systemd.store(), &spec) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    match hand_over(
+        systemd,
+        systemd.store(),
+        &spec,
+        Request::now(Purpose::Reload),
+    )
+    .await
+    {
+        Ok(outcome) => anstream::println!("{}", outcome_line(name, &outcome)),
+        // The handle is up: a release that does not start changes nothing of that.
+        Err(error) => anstream::eprintln!("{error}"),
+    }
+    Ok(ExitCode::SUCCESS)
 }

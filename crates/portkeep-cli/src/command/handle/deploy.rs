@@ -5,13 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use portkeep_engine::backend::systemd::{JobResult, Systemd};
-use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Moment, Request, drive, hand_over};
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::{Moment, drive};
 use portkeep_spec::{AppName, unit_names};
 
-use super::reload::failed;
+use super::reload::perform;
 use crate::locate::{own_manager, read_spec, systemd};
-use crate::output::outcome_line;
 
 pub(super) async fn run(
     name: &AppName,
@@ -23,21 +22,8 @@ pub(super) async fn run(
     if !systemd.manager().state(&handle).await?.is_active() {
         return start_handle(&systemd, &handle).await;
     }
-    systemd.store().note_spec(spec_path)?;
-    let spec = read_spec(spec_path)?;
     // Not by a reload of the handle: that would cost the start of one more process.
-    let request = Request {
-        purpose: Purpose::Deploy,
-        unchanged: Unchanged::IsDone,
-        asked,
-    };
-    match hand_over(&systemd, systemd.store(), &spec, request).await {
-        Ok(outcome) => {
-            anstream::println!("{}", outcome_line(name, &outcome));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => failed(&systemd, name, error).await,
-    }
+    perform(&systemd, name, spec_path, Purpose::Deploy, asked).await
 }
 
 async fn start_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<ExitCode> {

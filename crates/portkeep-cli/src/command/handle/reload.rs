@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, Running, hand_over};
+use portkeep_engine::{Backend, Moment, Phase, Request, Running, hand_over};
 use portkeep_spec::{AppName, unit_names};
 
 use crate::exit;
@@ -18,31 +18,36 @@ pub(super) async fn run(
     asked: Moment,
 ) -> anyhow::Result<ExitCode> {
     let systemd = systemd(own_manager(), name).await?;
+    perform(&systemd, name, spec_path, Purpose::Reload, asked).await
+}
+
+/// A handover while the handle is active.
+pub(super) async fn perform(
+    systemd: &Systemd,
+    name: &AppName,
+    spec_path: &Path,
+    purpose: Purpose,
+    asked: Moment,
+) -> anyhow::Result<ExitCode> {
     systemd.store().note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
     let request = Request {
-        purpose: Purpose::Reload,
+        purpose,
         unchanged: Unchanged::IsDone,
         asked,
     };
-    match hand_over(&systemd, systemd.store(), &spec, request).await {
+    match hand_over(systemd, systemd.store(), &spec, request).await {
         Ok(outcome) => {
             anstream::println!("{}", outcome_line(name, &outcome));
             Ok(ExitCode::SUCCESS)
         }
-        Err(error) => failed(&systemd, name, error).await,
+        Err(error) => {
+            // Told first: to drop the handle ends this very process, where it is part of it.
+            let code = exit::report(&error.into());
+            drop_idle_handle(systemd, name).await?;
+            Ok(code)
+        }
     }
-}
-
-/// Says why, then sees to the handle. In this order: to drop the handle ends this very process, where it is part of it.
-pub(super) async fn failed(
-    systemd: &Systemd,
-    name: &AppName,
-    error: EngineError,
-) -> anyhow::Result<ExitCode> {
-    let code = exit::report(&error.into());
-    drop_idle_handle(systemd, name).await?;
-    Ok(code)
 }
 
 /// An active handle without a generation would make connections wait for ever. Dropped, it is started again by the next
@@ -57,10 +62,8 @@ async fn drop_idle_handle(systemd: &Systemd, name: &AppName) -> anyhow::Result<(
     let alive = |one: &Running| Some(one.generation) == current && one.phase != Phase::Draining;
     if !systemd.running().await?.iter().any(alive) {
         store.clear_current()?;
-        systemd
-            .manager()
-            .stop_without_waiting(&unit_names::handle(name))
-            .await?;
+        let handle = unit_names::handle(name);
+        systemd.manager().stop_without_waiting(&handle).await?;
     }
     Ok(())
 }

@@ -45,15 +45,12 @@ impl UnitSession {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
         let directory = UnitDirectory::runtime()?;
-        if let Some(other) = manager
-            .defined_elsewhere(&unit_names::handle(&spec.name), directory.path())
-            .await?
-        {
+        if let Some(other) = families::conflict(&manager, &spec, directory.path()).await? {
             let name: AppName = format!("{}-dev", spec.name)
                 .parse()
                 .context("no other name for this app")?;
             notices.push(format!(
-                "{other} defines {} already: the units here are called {name}",
+                "{other} has a name that {} needs: the units here are called {name}",
                 spec.name
             ));
             spec.name = name;

@@ -18,19 +18,6 @@ use crate::store::Store;
 /// The first descriptor of the protocol, `SD_LISTEN_FDS_START`.
 const FIRST: i32 = 3;
 
-/// Variables of whoever started us that must not reach a generation: they speak of us, or of sockets that are not its.
-const NOT_INHERITED: [&str; 9] = [
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-    "LISTEN_FDS_FIRST_FD",
-    "NOTIFY_SOCKET",
-    "WATCHDOG_USEC",
-    "WATCHDOG_PID",
-    "MAINPID",
-    "MANAGERPID",
-];
-
 /// `LISTEN_PID` must be the number of the very process that reads it, which nobody knows before it exists: the shell
 /// puts its own, and becomes the app.
 const BECOME: &str = r#"LISTEN_PID=$$ exec "$0" "$@""#;
@@ -51,7 +38,7 @@ pub(super) fn launch(
         .arg(BECOME)
         .arg(store.generation_executable(generation))
         .args(release.arguments());
-    for name in NOT_INHERITED {
+    for name in contract::NOT_INHERITED {
         command.env_remove(name);
     }
     for file in &spec.environment_files {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::{Address, Listen};
+use portkeep_spec::{Address, Listen, contract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
@@ -16,6 +16,9 @@ const POLL_STEP: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
+
+/// How many sessions may wait: one for each generation that drains.
+const MOVE_BACKLOG: i32 = 128;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +31,12 @@ pub struct BindError {
     pub source: io::Error,
 }
 
-/// The listening sockets of an app, in the order of its spec.
+/// The sockets of an app: those of its spec, in their order, and the one over which connections move.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<(String, OwnedFd)>,
+    /// How many of them clients connect to.
+    listeners: usize,
     /// Files of Unix sockets that we made, and so remove.
     files: Vec<PathBuf>,
 }
@@ -44,6 +49,7 @@ impl Sockets {
     pub fn bind(listen: &[Listen]) -> Result<Self, BindError> {
         let mut bound = Self {
             sockets: Vec::new(),
+            listeners: listen.len(),
             files: Vec::new(),
         };
         for one in listen {
@@ -62,6 +68,21 @@ impl Sockets {
         Ok(bound)
     }
 
+    /// Adds the socket over which connections move from generation to generation.
+    pub(super) fn add_move_socket(&mut self, directory: &Path) -> io::Result<()> {
+        let path = directory.join(contract::MOVE_FILE);
+        // The lock of `portkeep dev` says that whoever made it is gone.
+        let _ = fs::remove_file(&path);
+        let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+        socket.bind(&SockAddr::unix(&path)?)?;
+        socket.listen(MOVE_BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        self.sockets
+            .push((contract::MOVE_SOCKET.to_owned(), socket.into()));
+        self.files.push(path);
+        Ok(())
+    }
+
     /// The value of `LISTEN_FDNAMES`.
     pub(super) fn names(&self) -> String {
         self.sockets
@@ -71,11 +92,12 @@ impl Sockets {
             .join(":")
     }
 
-    /// Waits until one of the sockets has something to accept.
+    /// Waits until a client can be accepted.
     pub(super) async fn readable(&self) -> io::Result<()> {
         loop {
             let descriptors = self
                 .descriptors()
+                .take(self.listeners)
                 .map(|one| one.try_clone_to_owned())
                 .collect::<io::Result<Vec<_>>>()?;
             // By poll(2) and not by the runtime's own reactor: that wants the sockets for itself, and they are the app's.

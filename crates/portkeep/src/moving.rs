@@ -1,0 +1,42 @@
+//! Moving connections: an old generation gives its idle ones to the next, over a socket that all
+//! generations are passed.
+//!
+//! ```text
+//! old                                   new
+//!  │ connect ──────────────────────────▶ │  checks who it is
+//!  │ hello ────────────────────────────▶ │
+//!  │ ◀─────────────────────────── welcome│
+//!  │ connection 0: descriptor, bytes ──▶ │
+//!  │ connection 1 ─────────────────────▶ │
+//!  │ ◀──────────────────────────── ack 0 │  only then does it read from connection 0
+//!  │  closes its copy of connection 0    │
+//!  │ ◀──────────────────────────── nak 1 │  cannot have it
+//!  │  serves connection 1 to its end     │
+//! ```
+//!
+//! **Who owns a connection:** the old process, until it has read the acknowledgement. It keeps its
+//! copy of the descriptor until then, and does not touch it. The new one acknowledges before it
+//! reads, and closes what it could not acknowledge. If no acknowledgement comes in time, the old
+//! process closes its receiving side: what was acknowledged before can still be read, any later
+//! acknowledgement fails. So nobody can own a connection twice, and what is lost with a process
+//! that dies is what it owned.
+//!
+//! *Which* connections may move is decided elsewhere, in `connection::http1`.
+
+mod cargo;
+mod packets;
+mod receive;
+mod send;
+mod session;
+mod socket;
+mod spill;
+mod successor;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cargo::{Cargo, Departures, departures};
+pub(crate) use receive::receive;
+pub(crate) use send::send;
+pub(crate) use socket::MoveSocket;

@@ -1,0 +1,67 @@
+//! A connection on its way, and the way from its task to the one who sends it.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+/// Everything of a connection that outlives its process. Peer address and socket options are the
+/// socket's own.
+#[derive(Debug)]
+pub(crate) struct Cargo {
+    pub(crate) socket: OwnedFd,
+    /// The name of the listener that it came from: it may only go to a server of that name.
+    pub(crate) listener: Arc<str>,
+    /// Read from the socket and not used.
+    pub(crate) unread: Vec<u8>,
+    /// It speaks HTTP/1. If not, nothing is known yet.
+    pub(crate) http1: bool,
+    /// It had a request already.
+    pub(crate) used: bool,
+}
+
+/// A connection that is to be moved, and where to say what came of it.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(super) cargo: Cargo,
+    /// Nothing if the next generation has it now, else the cargo.
+    pub(super) outcome: oneshot::Sender<Option<Cargo>>,
+}
+
+/// Where connection tasks hand over what is to be moved.
+#[derive(Debug)]
+pub(crate) struct Departures(mpsc::UnboundedSender<Departure>);
+
+/// The other end of [`Departures`].
+pub(crate) type Inbox = mpsc::UnboundedReceiver<Departure>;
+
+pub(crate) fn departures() -> (Departures, Inbox) {
+    let (sender, inbox) = mpsc::unbounded_channel();
+    (Departures(sender), inbox)
+}
+
+impl Departures {
+    /// `None` if it was moved; else it is given back and has to end here.
+    pub(crate) async fn depart(&self, cargo: Cargo) -> Option<Cargo> {
+        let (outcome, moved) = oneshot::channel();
+        match self.0.send(Departure { cargo, outcome }) {
+            Ok(()) => moved.await.ok().flatten(),
+            // Nobody sends any more.
+            Err(mpsc::error::SendError(departure)) => Some(departure.cargo),
+        }
+    }
+}
+
+impl Departure {
+    /// The next generation has it. Closes this process's copy.
+    pub(super) fn arrived(self) {
+        drop(self.cargo);
+        // A task that is gone was cut; there is nothing that it could do.
+        let _ = self.outcome.send(None);
+    }
+
+    /// It stays with this process.
+    pub(super) fn stays(self) {
+        let _ = self.outcome.send(Some(self.cargo));
+    }
+}

@@ -1,0 +1,160 @@
+//! The next generation: takes connections.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::packets::{Packets, Received};
+use super::session;
+use super::socket::MoveSocket;
+use super::spill;
+use super::wire::{Flags, Header, Kind, LONGEST, name_and_unread};
+use crate::ShutdownToken;
+use crate::app::App;
+use crate::connection::{self, Arrival};
+use crate::drain::Shared;
+use crate::listen::Stream;
+
+/// The pause after an error that will not go away at once, such as too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes connections of listeners with these names, until `closing`. Returns when no session is
+/// left: from then on connections can be given to the generation after this one, without meeting
+/// ourselves.
+pub(crate) async fn receive<A: App>(
+    socket: MoveSocket,
+    names: Vec<Arc<str>>,
+    app: A,
+    shared: Arc<Shared>,
+    closing: ShutdownToken,
+) {
+    let names: Arc<[Arc<str>]> = names.into();
+    let mut closed = pin!(closing.started());
+    let mut sessions = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = closed.as_mut() => break,
+            accepted = socket.accept() => accepted,
+            Some(_) = sessions.join_next() => continue,
+        };
+        match accepted {
+            Ok(socket) => {
+                let hold = Hold {
+                    names: Arc::clone(&names),
+                    app: app.clone(),
+                    shared: Arc::clone(&shared),
+                };
+                sessions.spawn(hold.session(socket, closing.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a session that moves connections");
+                tokio::select! {
+                    biased;
+                    () = closed.as_mut() => break,
+                    () = sleep(PAUSE) => {}
+                }
+            }
+        }
+    }
+    while sessions.join_next().await.is_some() {}
+}
+
+/// Where connections arrive.
+struct Hold<A> {
+    names: Arc<[Arc<str>]>,
+    app: A,
+    shared: Arc<Shared>,
+}
+
+impl<A: App> Hold<A> {
+    async fn session(mut self, socket: UnixStream, closing: ShutdownToken) {
+        let mut closed = pin!(closing.started());
+        let ended = tokio::select! {
+            biased;
+            // Between two messages only: `unload` does not wait for anything.
+            () = closed.as_mut() => return,
+            ended = self.unload_all(socket) => ended,
+        };
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a session that moves connections was refused");
+        }
+    }
+
+    async fn unload_all(&mut self, socket: UnixStream) -> io::Result<()> {
+        let packets = session::welcome(socket).await?;
+        let mut bytes = vec![0; LONGEST];
+        loop {
+            let received = packets.receive(&mut bytes).await?;
+            if received.length == 0 {
+                return Ok(());
+            }
+            let length = received.length;
+            self.unload(&packets, &bytes[..length], received).await?;
+        }
+    }
+
+    /// Serves one connection, or says that it cannot.
+    async fn unload(
+        &mut self,
+        packets: &Packets,
+        message: &[u8],
+        received: Received,
+    ) -> io::Result<()> {
+        let (header, rest) = Header::decode(message).map_err(io::Error::other)?;
+        if header.kind != Kind::Connection {
+            return Err(io::Error::other(format!(
+                "{:?} is no connection",
+                header.kind
+            )));
+        }
+        let answer = |kind| Header::of(kind, header.sequence).encode();
+        match self.adopt(&header, rest, received) {
+            Ok(arrival) => {
+                // Before the first read. If it cannot be sent, the connection is not ours, and
+                // dropping it closes only our copy.
+                packets.send(&[&answer(Kind::Ack)], &[]).await?;
+                connection::spawn(arrival, self.app.clone(), &self.shared);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be taken over");
+                packets.send(&[&answer(Kind::Nak)], &[]).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn adopt(&self, header: &Header, rest: &[u8], received: Received) -> io::Result<Arrival> {
+        let (name, inline) = name_and_unread(header, rest).map_err(io::Error::other)?;
+        let in_file = header.flags.has(Flags::IN_FILE);
+        let mut descriptors = received.descriptors.into_iter();
+        let (socket, file) = match (descriptors.next(), descriptors.next()) {
+            (Some(socket), file) if file.is_some() == in_file && !received.truncated => {
+                (socket, file)
+            }
+            _ => {
+                return Err(io::Error::other(
+                    "its descriptor was lost: too many open files?",
+                ));
+            }
+        };
+        let listener = self.names.iter().find(|known| ***known == *name);
+        let listener = listener
+            .ok_or_else(|| io::Error::other(format!("its listener {name:?} is not served here")))?;
+        Ok(Arrival {
+            stream: Stream::adopt(socket)?,
+            listener: Arc::clone(listener),
+            unread: match file {
+                Some(file) => spill::from_file(file, header.unread as usize)?,
+                None => inline.to_vec(),
+            },
+            http1: header.flags.has(Flags::HTTP1),
+            used: header.flags.has(Flags::USED),
+        })
+    }
+}

@@ -1,0 +1,193 @@
+//! The old generation: gives its connections away.
+
+mod manifest;
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::SocketAddrUnix;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::cargo::{Departure, Inbox};
+use super::packets::Packets;
+use super::session::{self, ANSWER_TIMEOUT};
+use super::spill;
+use super::successor;
+use super::wire::{Flags, HEADER, Header, Kind};
+use crate::drain::{Phase, Shared};
+
+use manifest::Manifest;
+
+/// How many connections may be without an answer. Far below the number of descriptors that a user
+/// may have on their way in sockets, its limit of open files.
+const WINDOW: usize = 64;
+/// The pause between two sessions.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Moves what departs, as long as a next generation takes it; then lets everybody know that
+/// nothing moves any more. Never returns: a connection can ask for as long as there is one.
+pub(crate) async fn send(next: SocketAddrUnix, mut inbox: Inbox, shared: Arc<Shared>) {
+    let mut manifest = Manifest::default();
+    give_away(&next, &mut manifest, &mut inbox, &shared).await;
+    shared.phases.advance(Phase::Draining);
+    tracing::debug!("the connections that are left end here");
+    manifest.all_stay();
+    while let Some(departure) = inbox.recv().await {
+        departure.stays();
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn give_away(
+    address: &SocketAddrUnix,
+    manifest: &mut Manifest,
+    inbox: &mut Inbox,
+    shared: &Shared,
+) {
+    while shared.phases.current() < Phase::Draining {
+        if !successor::exists(address) {
+            tracing::debug!("no next generation to move connections to");
+            return;
+        }
+        let ended = match session::open(address).await {
+            Ok(packets) => {
+                shared.phases.advance(Phase::Moving);
+                let Err(error) = exchange(&packets, manifest, inbox).await;
+                settle(&packets, manifest);
+                error
+            }
+            Err(error) => error,
+        };
+        if !has_closed(&ended) {
+            tracing::info!(error = %ended, moved = manifest.moved(), "connections cannot be moved");
+            return;
+        }
+        // Generations that are replaced themselves end their sessions; the one after them takes
+        // over. After one that has crashed, nobody answers until it has been started again.
+        sleep(PAUSE).await;
+    }
+}
+
+/// The other side has closed the session.
+fn has_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+    )
+}
+
+/// Sends and hears answers until the session is over.
+async fn exchange(
+    packets: &Packets,
+    manifest: &mut Manifest,
+    inbox: &mut Inbox,
+) -> io::Result<std::convert::Infallible> {
+    let mut bytes = [0; HEADER];
+    let mut crowded = false;
+    loop {
+        while !crowded && manifest.on_the_way() < WINDOW {
+            let Some(departure) = manifest.next() else {
+                break;
+            };
+            match timeout(
+                ANSWER_TIMEOUT,
+                send_one(packets, manifest.number(), &departure),
+            )
+            .await
+            {
+                Ok(Ok(())) => manifest.sent(departure),
+                Ok(Err(error)) if has_closed(&error) => {
+                    manifest.again(departure);
+                    return Err(error);
+                }
+                Ok(Err(error)) if is_crowded(&error) && manifest.on_the_way() > 0 => {
+                    manifest.again(departure);
+                    crowded = true;
+                }
+                // This one cannot be sent; the next one may.
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a connection cannot be moved");
+                    departure.stays();
+                }
+                Err(elapsed) => {
+                    manifest.again(departure);
+                    return Err(elapsed.into());
+                }
+            }
+        }
+        let overdue = overdue(manifest.oldest());
+        tokio::select! {
+            received = packets.receive(&mut bytes) => {
+                let length = received?.length;
+                manifest.answered(&bytes[..length])?;
+                crowded = false;
+            }
+            Some(departure) = inbox.recv(), if manifest.on_the_way() < WINDOW => {
+                manifest.add(departure);
+            }
+            () = overdue => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
+
+/// The system has no room for more descriptors on their way: one has to arrive first.
+fn is_crowded(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::TOOMANYREFS)
+}
+
+/// Resolves when what was sent at `oldest` should have been answered.
+async fn overdue(oldest: Option<Instant>) {
+    match oldest {
+        Some(sent) => sleep_until(sent + ANSWER_TIMEOUT).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn send_one(packets: &Packets, sequence: u64, departure: &Departure) -> io::Result<()> {
+    let cargo = &departure.cargo;
+    let file = spill::to_file(&cargo.unread)?;
+    let inline: &[u8] = if file.is_some() { &[] } else { &cargo.unread };
+    let header = Header {
+        kind: Kind::Connection,
+        flags: Flags::HTTP1
+            .when(cargo.http1)
+            .and(Flags::USED.when(cargo.used))
+            .and(Flags::IN_FILE.when(file.is_some())),
+        unread: u32::try_from(cargo.unread.len()).map_err(io::Error::other)?,
+        sequence,
+    };
+    let name = cargo.listener.as_bytes();
+    let length = u8::try_from(name.len()).map_err(io::Error::other)?;
+    let mut descriptors = vec![cargo.socket.as_fd()];
+    descriptors.extend(file.as_ref().map(AsFd::as_fd));
+    let parts = [&header.encode(), &[length][..], name, inline];
+    packets.send(&parts, &descriptors).await
+}
+
+/// After this, whatever is not acknowledged is this process's for good.
+fn settle(packets: &Packets, manifest: &mut Manifest) {
+    packets.fence();
+    let mut bytes = [0; HEADER];
+    let mut resets = 0;
+    while manifest.on_the_way() > 0 {
+        match packets.receive_now(&mut bytes) {
+            Ok(received) if received.length > 0 => {
+                if manifest.answered(&bytes[..received.length]).is_err() {
+                    break;
+                }
+            }
+            // Told once of a process that died, before what it had said.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset && resets == 0 => {
+                resets += 1;
+            }
+            _ => break,
+        }
+    }
+    manifest.take_back();
+}

@@ -1,0 +1,82 @@
+//! The socket over which connections move, as it was passed to this process.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::net::{SocketAddrUnix, getsockname};
+use socket2::SockRef;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::packets::Packets;
+use crate::listen::{Sockets, Which};
+
+/// The name that it is passed under.
+const NAME: &str = "portkeep-move";
+
+/// A listening socket that all generations are passed. The one that serves accepts from it; one
+/// that drains connects to it.
+#[derive(Debug)]
+pub(crate) struct MoveSocket {
+    /// The runtime has no type for these. What it has for streams accepts from any Unix socket.
+    listener: UnixListener,
+    address: SocketAddrUnix,
+}
+
+impl MoveSocket {
+    /// Takes it from the passed sockets. Without it, and if it is not what it should be,
+    /// connections are drained and not moved.
+    pub(crate) fn open() -> Option<Self> {
+        let sockets = Sockets::from_env().ok()?;
+        let name = Which::from(NAME);
+        sockets.list().iter().find(|socket| socket.is(&name))?;
+        let opened = match sockets.unix_seqpacket(name) {
+            Ok(socket) => Self::new(socket),
+            Err(error) => Err(io::Error::other(error)),
+        };
+        opened
+            .inspect_err(|error| {
+                tracing::warn!(%error, socket = NAME, "connections cannot be moved");
+            })
+            .ok()
+    }
+
+    pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
+        if !SockRef::from(&socket).is_listener()? {
+            return Err(io::Error::other("it does not listen"));
+        }
+        SockRef::from(&socket).set_nonblocking(true)?;
+        let address = SocketAddrUnix::try_from(getsockname(&socket)?)?;
+        Ok(Self {
+            listener: UnixListener::from_std(socket.into())?,
+            address,
+        })
+    }
+
+    /// Where the next generation is reached.
+    pub(crate) fn address(&self) -> SocketAddrUnix {
+        self.address.clone()
+    }
+
+    /// The socket of an old generation that wants to hand over its connections.
+    pub(super) async fn accept(&self) -> io::Result<UnixStream> {
+        Ok(self.listener.accept().await?.0)
+    }
+}
+
+/// Whoever connects has to be of the same user: a connection is served as if it had been accepted
+/// here. The socket's file is open to everybody, because a dynamic user cannot own it.
+pub(super) fn check_peer(socket: UnixStream) -> io::Result<Packets> {
+    let peer = socket.peer_cred()?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    // "Nobody" also stands for every user that this user namespace does not know.
+    if peer != own || peer == NOBODY {
+        return Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("user {peer} is not {own}"),
+        ));
+    }
+    Ok(Packets::new(socket))
+}
+
+/// The kernel's overflow user.
+const NOBODY: u32 = 65534;

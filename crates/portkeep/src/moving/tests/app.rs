@@ -1,0 +1,115 @@
+//! The app under test: remembers what it was asked.
+
+use std::collections::HashSet;
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{get, post};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use http_body_util::channel::Channel;
+
+#[derive(Clone, Default)]
+pub(super) struct TestApp(Arc<Memory>);
+
+#[derive(Default)]
+struct Memory {
+    executed: Mutex<HashSet<String>>,
+    twice: AtomicU64,
+    smuggled: AtomicU64,
+}
+
+impl TestApp {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Requests that were executed more than once.
+    pub(super) fn twice(&self) -> u64 {
+        self.0.twice.load(Ordering::SeqCst)
+    }
+
+    /// Requests that nobody sent.
+    pub(super) fn smuggled(&self) -> u64 {
+        self.0.smuggled.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn router(&self) -> axum::Router {
+        axum::Router::new()
+            .route("/fixed/{size}", get(fixed).post(fixed))
+            .route("/late/{ms}", get(late))
+            .route("/stream/{chunks}", get(stream))
+            .route("/empty", get(|| async { StatusCode::NO_CONTENT }))
+            .route("/digest", post(digest))
+            .route("/ignore/{ms}", post(late))
+            .route("/early/{size}", post(early))
+            .layer(from_fn_with_state(self.clone(), remember))
+    }
+}
+
+async fn remember(State(app): State<TestApp>, request: Request, next: Next) -> Response {
+    match request
+        .headers()
+        .get("x-id")
+        .and_then(|id| id.to_str().ok())
+    {
+        Some(id) => {
+            if !app.0.executed.lock().unwrap().insert(id.to_owned()) {
+                app.0.twice.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        None => {
+            app.0.smuggled.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    next.run(request).await
+}
+
+fn letters(size: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(size).collect()
+}
+
+/// Reads the body, if there is one.
+async fn fixed(Path(size): Path<usize>, request: Request) -> Vec<u8> {
+    let _ = request.into_body().collect().await;
+    letters(size)
+}
+
+/// Does not look at the body.
+async fn late(Path(ms): Path<u64>) -> &'static str {
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+    "late"
+}
+
+async fn stream(Path(chunks): Path<u8>) -> Body {
+    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    tokio::spawn(async move {
+        for _ in 0..chunks {
+            let _ = sender.send_data(Bytes::from_static(b"chunk")).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    Body::new(body)
+}
+
+async fn digest(body: Bytes) -> String {
+    let sum = body.iter().fold(0_u64, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+    });
+    format!("{} {sum}", body.len())
+}
+
+/// Answers, and reads the body beside it.
+async fn early(Path(size): Path<usize>, request: Request) -> Vec<u8> {
+    tokio::spawn(request.into_body().collect());
+    letters(size)
+}

@@ -1,0 +1,173 @@
+//! Generations that replace one another without end.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+use socket2::SockRef;
+use tempfile::TempDir;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::app::TestApp;
+use super::dice::Dice;
+use crate::ShutdownToken;
+use crate::accept::accept;
+use crate::drain::{Phase, Shared};
+use crate::listen::Listener;
+use crate::moving::cargo::{Inbox, departures};
+use crate::moving::socket::MoveSocket;
+use crate::moving::{receive, send};
+
+/// A listening socket with a path, as a service manager holds it.
+pub(super) fn move_socket(directory: &TempDir) -> OwnedFd {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    let address = SocketAddrUnix::new(directory.path().join("move")).unwrap();
+    bind(&socket, &address).unwrap();
+    listen(&socket, 128).unwrap();
+    socket
+}
+
+fn tcp() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    // Accepted connections inherit it: long answers have to wait in hyper, not in the kernel.
+    SockRef::from(&listener)
+        .set_send_buffer_size(8 * 1024)
+        .unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// A server that serves for ever, in one generation.
+pub(super) fn still_server(app: TestApp) -> SocketAddr {
+    let (listener, address) = tcp();
+    let shared = Arc::new(Shared::new(Duration::from_secs(60), departures().0));
+    let listener = Listener::of(listener, "http");
+    tokio::spawn(accept(listener, app.router(), shared, ShutdownToken::new()));
+    address
+}
+
+struct Generation {
+    shared: Arc<Shared>,
+    closing: ShutdownToken,
+    arriving: JoinSet<()>,
+    next: SocketAddrUnix,
+    inbox: Inbox,
+}
+
+impl Generation {
+    fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &Router) -> Self {
+        let (departures, inbox) = departures();
+        let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
+        let closing = ShutdownToken::new();
+        let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
+        let next = socket.address();
+        let listener = Listener::of(listener.try_clone().unwrap(), "http");
+        let names = vec![Arc::clone(&listener.name)];
+        let mut arriving = JoinSet::new();
+        arriving.spawn(receive(
+            socket,
+            names,
+            app.clone(),
+            Arc::clone(&shared),
+            closing.clone(),
+        ));
+        arriving.spawn(accept(
+            listener,
+            app.clone(),
+            Arc::clone(&shared),
+            closing.clone(),
+        ));
+        Self {
+            shared,
+            closing,
+            arriving,
+            next,
+            inbox,
+        }
+    }
+
+    /// Gives everything to whoever comes next, and answers how much that was.
+    async fn drain(self) -> u64 {
+        self.closing.start();
+        self.arriving.join_all().await;
+        let mut departing = JoinSet::new();
+        departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));
+        self.shared.all_closed().await;
+        let phase = self.shared.phases.current();
+        assert!(phase < Phase::Draining, "a session has failed");
+        self.shared.counts.moved.load(Ordering::SeqCst)
+    }
+}
+
+pub(super) struct Generations {
+    address: SocketAddr,
+    stop: ShutdownToken,
+    /// Handovers and moves.
+    outcome: JoinHandle<(u64, u64)>,
+}
+
+impl Generations {
+    pub(super) fn start(app: TestApp, seed: u64) -> Self {
+        let (listener, address) = tcp();
+        let stop = ShutdownToken::new();
+        let outcome = tokio::spawn(replace(
+            listener,
+            app,
+            Dice::new(seed, u64::MAX),
+            stop.clone(),
+        ));
+        Self {
+            address,
+            stop,
+            outcome,
+        }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) async fn stop(self) -> (u64, u64) {
+        self.stop.start();
+        self.outcome.await.unwrap()
+    }
+}
+
+async fn replace(
+    listener: TcpListener,
+    app: TestApp,
+    mut dice: Dice,
+    stop: ShutdownToken,
+) -> (u64, u64) {
+    // Making one takes longer than a handover.
+    let app = app.router();
+    let directory = tempfile::tempdir().unwrap();
+    let move_socket = move_socket(&directory);
+    let mut current = Generation::start(&listener, &move_socket, &app);
+    let mut draining = JoinSet::new();
+    let (mut handovers, mut moves) = (0, 0);
+    while !stop.is_started() {
+        tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
+        let next = Generation::start(&listener, &move_socket, &app);
+        let old = std::mem::replace(&mut current, next);
+        draining.spawn(old.drain());
+        handovers += 1;
+        // A generation that cannot end holds up its successors, not the test.
+        while let Some(moved) = draining.try_join_next() {
+            moves += moved.unwrap();
+        }
+    }
+    draining.spawn(current.drain());
+    while let Some(moved) = draining.join_next().await {
+        moves += moved.unwrap();
+    }
+    (handovers, moves)
+}

@@ -1,0 +1,223 @@
+//! The messages of a move as bytes. Pure.
+
+/// The version of the protocol. The first byte of every message, in every version.
+pub(super) const VERSION: u8 = 1;
+/// The length of a header.
+pub(super) const HEADER: usize = 16;
+/// More unread bytes than this travel in a file, so that a message stays far below the size of a
+/// socket's buffer and is never split.
+pub(super) const INLINE: usize = 64 * 1024;
+/// More unread bytes than this are not accepted. hyper keeps less than half of it.
+pub(super) const MOST_UNREAD: usize = 1024 * 1024;
+/// The longest message: a header, the name of a listener with its length, unread bytes.
+pub(super) const LONGEST: usize = HEADER + 1 + 255 + INLINE;
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The first message of the old process.
+    Hello,
+    /// The answer to it.
+    Welcome,
+    /// A connection: its descriptor, the name of its listener, its unread bytes.
+    Connection,
+    /// The connection of this number is the new process's.
+    Ack,
+    /// It cannot be.
+    Nak,
+}
+
+/// What is known about a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// It speaks HTTP/1: not to be guessed from its next bytes, which a client chooses.
+    pub(super) const HTTP1: Self = Self(1);
+    /// It had a request already.
+    pub(super) const USED: Self = Self(2);
+    /// The unread bytes are in a file, the second descriptor.
+    pub(super) const IN_FILE: Self = Self(4);
+    const ALL: u16 = 1 | 2 | 4;
+
+    pub(super) fn when(self, condition: bool) -> Self {
+        if condition { self } else { Self(0) }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// The beginning of every message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) flags: Flags,
+    /// How many unread bytes there are, wherever they are.
+    pub(super) unread: u32,
+    /// Counts connections. An answer has the number of what it answers.
+    pub(super) sequence: u64,
+}
+
+/// Why a message cannot be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("it speaks version {0} of the protocol, not {VERSION}")]
+    Version(u8),
+    #[error("a message of unknown kind {0}")]
+    Kind(u8),
+    #[error("a message with unknown flags {0:#x}")]
+    Flags(u16),
+    #[error("a message of {0} bytes is too short")]
+    Short(usize),
+    #[error("a message whose length is not what it says")]
+    Length,
+}
+
+impl Header {
+    pub(super) fn of(kind: Kind, sequence: u64) -> Self {
+        Self {
+            kind,
+            flags: Flags::default(),
+            unread: 0,
+            sequence,
+        }
+    }
+
+    pub(super) fn encode(self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[0] = VERSION;
+        bytes[1] = match self.kind {
+            Kind::Hello => 1,
+            Kind::Welcome => 2,
+            Kind::Connection => 3,
+            Kind::Ack => 4,
+            Kind::Nak => 5,
+        };
+        bytes[2..4].copy_from_slice(&self.flags.0.to_le_bytes());
+        bytes[4..8].copy_from_slice(&self.unread.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.sequence.to_le_bytes());
+        bytes
+    }
+
+    /// The header, and what follows it.
+    pub(super) fn decode(message: &[u8]) -> Result<(Self, &[u8]), Malformed> {
+        // The version first: nothing else is known of a message of another one.
+        let version = *message.first().ok_or(Malformed::Short(0))?;
+        if version != VERSION {
+            return Err(Malformed::Version(version));
+        }
+        let Some((bytes, rest)) = message.split_first_chunk::<HEADER>() else {
+            return Err(Malformed::Short(message.len()));
+        };
+        let [_, kind, f0, f1, u0, u1, u2, u3, sequence @ ..] = *bytes;
+        let flags = u16::from_le_bytes([f0, f1]);
+        if flags & !Flags::ALL != 0 {
+            return Err(Malformed::Flags(flags));
+        }
+        let header = Self {
+            kind: match kind {
+                1 => Kind::Hello,
+                2 => Kind::Welcome,
+                3 => Kind::Connection,
+                4 => Kind::Ack,
+                5 => Kind::Nak,
+                other => return Err(Malformed::Kind(other)),
+            },
+            flags: Flags(flags),
+            unread: u32::from_le_bytes([u0, u1, u2, u3]),
+            sequence: u64::from_le_bytes(sequence),
+        };
+        Ok((header, rest))
+    }
+}
+
+/// The listener's name and the unread bytes of a connection; `rest` is what follows the header.
+pub(super) fn name_and_unread<'a>(
+    header: &Header,
+    rest: &'a [u8],
+) -> Result<(&'a str, &'a [u8]), Malformed> {
+    let (length, rest) = rest.split_first().ok_or(Malformed::Length)?;
+    let (name, inline) = rest
+        .split_at_checked(usize::from(*length))
+        .ok_or(Malformed::Length)?;
+    let expected = if header.flags.has(Flags::IN_FILE) {
+        0
+    } else {
+        header.unread as usize
+    };
+    if inline.len() != expected || header.unread as usize > MOST_UNREAD {
+        return Err(Malformed::Length);
+    }
+    let name = std::str::from_utf8(name).map_err(|_| Malformed::Length)?;
+    Ok((name, inline))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for (kind, flags) in [
+            (Kind::Hello, Flags::default()),
+            (Kind::Welcome, Flags::default()),
+            (Kind::Connection, Flags::HTTP1.and(Flags::USED)),
+            (Kind::Ack, Flags::default()),
+            (Kind::Nak, Flags::IN_FILE),
+        ] {
+            let header = Header {
+                kind,
+                flags,
+                unread: 70_000,
+                sequence: u64::MAX - 3,
+            };
+            let mut message = header.encode().to_vec();
+            message.extend(b"rest");
+            assert_eq!(Header::decode(&message), Ok((header, &b"rest"[..])));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let good = Header::of(Kind::Connection, 1).encode();
+        let with = |place: usize, byte: u8| {
+            let mut bad = good;
+            bad[place] = byte;
+            Header::decode(&bad).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(with(0, 2), Malformed::Version(2));
+        assert_eq!(with(1, 9), Malformed::Kind(9));
+        assert_eq!(with(2, 0x80), Malformed::Flags(0x80));
+        assert_eq!(Header::decode(&good[..15]), Err(Malformed::Short(15)));
+        assert_eq!(Header::decode(&[]), Err(Malformed::Short(0)));
+        // One byte of another version is enough to know.
+        assert_eq!(Header::decode(&[7]), Err(Malformed::Version(7)));
+    }
+
+    #[test]
+    fn lengths_have_to_be_right() {
+        let header = Header {
+            unread: 3,
+            ..Header::of(Kind::Connection, 0)
+        };
+        assert_eq!(
+            name_and_unread(&header, b"\x04httpGET"),
+            Ok(("http", &b"GET"[..]))
+        );
+        for bad in [&b""[..], b"\x09httpGET", b"\x04httpGE", b"\x04httpGETT"] {
+            assert_eq!(name_and_unread(&header, bad), Err(Malformed::Length));
+        }
+        let huge = Header {
+            unread: u32::MAX,
+            flags: Flags::IN_FILE,
+            ..header
+        };
+        assert_eq!(name_and_unread(&huge, b"\x00"), Err(Malformed::Length));
+    }
+}

@@ -1,0 +1,210 @@
+//! Where moving is not possible, or goes wrong in the middle.
+
+use std::thread;
+use std::time::Duration;
+
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept, recv,
+    send, socket_with,
+};
+use rustix::process::Signal;
+
+use super::{World, who};
+use crate::manager::{Setup, listener};
+
+/// No next generation, or one without the library: the connection ends here, and hears of it.
+#[test]
+fn without_anybody_to_move_to_a_connection_ends_well() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    old.drain();
+    assert!(old.logged("cannot be moved").contains("timed out"));
+    old.logged("end here");
+    assert!(client.get("/").unwrap().close);
+    client.ended().unwrap();
+    drop(client);
+    assert!(old.report().contains("0 moved, 0 idle closed, nothing cut"));
+}
+
+/// Where portkeep runs the app, the old generation knows that it is the last one, and does not ask:
+/// asking would start the app again.
+#[test]
+fn the_last_generation_asks_nobody() {
+    let world = World::new();
+    let current = world.directory.path().join("current");
+    std::os::unix::fs::symlink("generations/7", &current).unwrap();
+    let mut old = world.setup().set("PORTKEEP_GENERATION", 7).start_ready();
+    let mut client = world.client();
+    who(&mut client);
+    old.drain();
+    old.logged("no next generation");
+    old.logged("end here");
+    assert!(client.get("/").unwrap().close);
+    drop(client);
+    old.report();
+    // Nobody stands in the queue of the move socket.
+    assert!(accept(&world.move_socket).is_err());
+}
+
+/// One that hangs has acknowledged nothing: all is still the old one's.
+#[test]
+fn a_next_generation_that_hangs_takes_nothing_along() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut clients: Vec<_> = (0..20).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    let new = world.start();
+    new.signal(Signal::STOP);
+    let began = old.drain();
+    for client in &mut clients {
+        let answer = client.get("/").unwrap();
+        assert_eq!(answer.body, old.id().to_string());
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(clients);
+    assert!(old.report().contains("nothing cut"));
+}
+
+#[test]
+fn a_next_generation_without_descriptors_leaves_the_rest() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut clients: Vec<_> = (0..60).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    let new = world.setup().open_files(40).start_ready();
+    old.drain();
+    old.logged("cannot have a connection");
+    // Until all are where they stay.
+    thread::sleep(Duration::from_millis(200));
+    let (mut here, mut there) = (0, 0);
+    for client in &mut clients {
+        match client.get("/").unwrap() {
+            answer if answer.body == new.id().to_string() => there += 1,
+            answer => {
+                assert!(answer.close);
+                assert_eq!(answer.body, old.id().to_string());
+                here += 1;
+            }
+        }
+    }
+    assert!(here > 10 && there > 5, "{here} here, {there} there");
+    drop(clients);
+    assert!(old.report().contains("nothing cut"));
+}
+
+/// A next generation as a test plays it: takes `connections`, acknowledges `acks`, and is gone.
+fn play(world: &World, connections: usize, acks: u64) {
+    let session = world.next_session();
+    let mut bytes = vec![0; 70_000];
+    let (hello, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    assert_eq!((hello, bytes[0], bytes[1]), (16, 1, 1));
+    let answer = |kind: u8, number: u64| {
+        let mut message = [0; 16];
+        message[0] = 1;
+        message[1] = kind;
+        message[8..].copy_from_slice(&number.to_le_bytes());
+        send(&session, &message, SendFlags::empty()).unwrap();
+    };
+    answer(2, 0);
+    for number in 0..connections as u64 {
+        let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+        assert!(length >= 16);
+        if number < acks {
+            answer(4, number);
+        }
+    }
+}
+
+/// What it had acknowledged dies with it, and nothing else.
+#[test]
+fn a_next_generation_that_dies_takes_only_what_it_owned() {
+    for (connections, acks) in [(0, 0), (1, 0), (1, 1), (20, 7), (64, 64)] {
+        let world = World::new();
+        let mut old = world.start();
+        let mut clients: Vec<_> = (0..100).map(|_| world.client()).collect();
+        for client in &mut clients {
+            who(client);
+        }
+        old.signal(Signal::TERM);
+        play(&world, connections, acks);
+        old.logged("cannot be moved");
+        let (mut served, mut lost) = (0, 0);
+        for client in &mut clients {
+            match client.get("/") {
+                Ok(answer) => {
+                    assert_eq!(answer.body, old.id().to_string());
+                    served += 1;
+                }
+                Err(_) => lost += 1,
+            }
+        }
+        assert_eq!((served, lost), (100 - acks, acks), "{connections} sent");
+        drop(clients);
+        assert!(old.report().contains(&format!("{acks} moved")));
+    }
+}
+
+#[test]
+fn another_version_is_not_talked_to() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    old.signal(Signal::TERM);
+    let session = world.next_session();
+    let mut bytes = [0; 64];
+    recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    send(&session, &[2, 2, 0, 0], SendFlags::empty()).unwrap();
+    assert!(old.logged("cannot be moved").contains("version 2"));
+    old.logged("end here");
+    assert!(client.get("/").unwrap().close);
+    drop(client);
+    old.report();
+}
+
+/// From the other side: an old generation of another version is told no, at once.
+#[test]
+fn another_version_is_refused() {
+    let world = World::new();
+    let new = world.start();
+    let flags = SocketFlags::CLOEXEC;
+    let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+    let address = SocketAddrUnix::new(world.directory.path().join("move")).unwrap();
+    rustix::net::connect(&session, &address).unwrap();
+    send(&session, &[9; 40], SendFlags::empty()).unwrap();
+    let mut bytes = [0; 64];
+    let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+    assert_eq!((length, bytes[1]), (16, 5));
+    assert!(new.logged("was refused").contains("version 9"));
+}
+
+/// A connection may only go where its listener is served.
+#[test]
+fn a_connection_does_not_move_to_another_listener() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    let (other, _) = listener();
+    let _new = Setup::new()
+        .socket("admin", &other)
+        .socket("portkeep-move", &world.move_socket)
+        .start_ready();
+    old.drain();
+    old.logged("cannot have a connection");
+    let answer = client.get("/").unwrap();
+    assert_eq!(answer.body, old.id().to_string());
+    assert!(answer.close);
+    drop(client);
+    assert!(old.report().contains("0 moved"));
+}
