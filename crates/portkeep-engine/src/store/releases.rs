@@ -49,7 +49,6 @@ impl Store {
     pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
         let directory = self.release_directory(&release.digest);
         fs::create_dir_all(&directory)?;
-        gc_roots::protect(&self.state, release);
         atomic_write(
             &directory.join("environment.json"),
             &serde_json::to_vec(release.environment())?,
@@ -99,9 +98,13 @@ impl Store {
         self.release_directory(digest).join("bad").exists()
     }
 
-    /// Removes every release that `kept` does not name, and what a killed helper left half done.
+    /// Removes every release that `kept` does not name, and what a killed helper left half done; protects the others.
     pub(crate) fn prune_releases(&self, kept: &[Digest]) -> io::Result<()> {
+        // Here and not before a start: Nix may want a while, and by now the new release serves.
         gc_roots::release_all_but(&self.state, kept)?;
+        for release in kept.iter().filter_map(|digest| self.release(digest)) {
+            gc_roots::protect(&self.state, &release);
+        }
         for entry in fs::read_dir(self.releases_directory())? {
             let entry = entry?;
             if kept

@@ -164,9 +164,11 @@ impl UnitSession {
     async fn remove(&self) -> anyhow::Result<()> {
         let manager = self.systemd.manager();
         let name = &self.spec.name;
-        manager
-            .disable(&[&unit_names::path(name)], Until::Reboot)
-            .await?;
+        let path_unit = unit_names::path(name);
+        // There is none where the spec names no build output.
+        if self.directory.path().join(&path_unit).exists() {
+            manager.disable(&[&path_unit], Until::Reboot).await?;
+        }
         stop_family(manager, name).await?;
         families::remove(&families::on_disk(name, self.directory.path()))?;
         let _ = std::fs::remove_file(self.directory.spec_path(name));
