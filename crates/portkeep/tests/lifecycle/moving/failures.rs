@@ -1,5 +1,7 @@
 //! Where moving is not possible, or goes wrong in the middle.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -7,7 +9,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept, recv,
     send, socket_with,
 };
-use rustix::process::Signal;
+use rustix::process::{Signal, Uid};
 
 use super::{World, who};
 use crate::manager::{Setup, listener};
@@ -186,6 +188,35 @@ fn another_version_is_refused() {
     let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
     assert_eq!((length, bytes[1]), (16, 5));
     assert!(new.logged("was refused").contains("version 9"));
+}
+
+/// The socket is open to everybody, the session is not.
+#[test]
+fn another_user_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: only root can be somebody else");
+        return;
+    }
+    let world = World::new();
+    let path = world.directory.path();
+    std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(path.join("move"), Permissions::from_mode(0o666)).unwrap();
+    let new = world.start();
+    let address = SocketAddrUnix::new(path.join("move")).unwrap();
+    let stranger = thread::spawn(move || {
+        // Of this thread, which ends with it.
+        rustix::thread::set_thread_uid(Uid::from_raw(12345)).unwrap();
+        let flags = SocketFlags::CLOEXEC;
+        let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        rustix::net::connect(&session, &address).unwrap();
+        let hello = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        // Refused before or after this.
+        let _ = send(&session, &hello, SendFlags::NOSIGNAL);
+        let mut bytes = [0; 64];
+        recv(&session, &mut bytes[..], RecvFlags::empty()).map_or(0, |(length, _)| length)
+    });
+    assert_eq!(stranger.join().unwrap(), 0, "it was answered");
+    assert!(new.logged("was refused").contains("user 12345"));
 }
 
 /// A connection may only go where its listener is served.
