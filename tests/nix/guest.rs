@@ -231,7 +231,7 @@ mod system {
         // It only told.
         assert_eq!(version(), "v1");
 
-        check("stop", "moved").expect_success();
+        let _ = check("stop", "moved").expect_success();
         assert_eq!(request(address(), "/", ANSWER), Outcome::Refused);
         app.switch_to("moved");
         let moved = SocketAddr::from(([127, 0, 0, 1], 9090));
