@@ -20,6 +20,8 @@ control() {
 listens() {
   local directory=$1 app=$2 unit
   for unit in "$directory/$app".socket "$directory/$app"-*.socket; do
+    # No client ever sees the socket over which connections move, and a generation can do without it.
+    [[ $unit != "$directory/$app-move.socket" ]] || continue
     if grep -qsx "X-Portkeep-App=$app" "$unit"; then
       sed -nE "s|^(Listen[A-Za-z]+=.*)|${unit##*/} \1|p" "$unit"
     fi

@@ -4,10 +4,28 @@ spec:
 let
   inherit (spec) name;
   further = builtins.tail spec.listen;
-  isUser = spec.watch or null != null;
+  watches = spec.watch or null != null;
+
+  # Over which idle connections go on to the next generation.
+  speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
+  moves =
+    spec.moveConnections or true
+    && spec.readiness or "notify" == "notify"
+    && builtins.any speaksHttp spec.listen;
 in
 rec {
-  sockets = [ "${name}.socket" ] ++ map (listen: "${name}-${listen.name}.socket") further;
+  sockets = [
+    "${name}.socket"
+  ]
+  ++ map (listen: "${name}-${listen.name}.socket") further
+  ++ (if moves then [ "${name}-move.socket" ] else [ ]);
+
+  # What opens the ports. Not the same in a user's manager, where the start of any service starts sockets.target again, and
+  # with it a port that was closed.
+  wantedBy = {
+    system = "sockets.target";
+    user = "default.target";
+  };
 
   # What the system manager gets.
   system = [
@@ -22,7 +40,7 @@ rec {
   user =
     system
     ++ (
-      if isUser then
+      if watches then
         [
           "${name}.path"
           "${name}-deploy.service"

@@ -36,7 +36,7 @@ let
     in
     lib.listToAttrs (
       map (link "") names.user
-      ++ map (link "sockets.target.wants/") names.sockets
+      ++ map (link "${names.wantedBy.user}.wants/") names.sockets
       ++ lib.optional (app.start == "at-boot") (link "default.target.wants/" "${app.name}.service")
       ++ lib.optional (app.spec ? watch) (link "${app.name}.target.wants/" "${app.name}.path")
     );

@@ -32,7 +32,7 @@ let
   };
   wants =
     app:
-    lib.genAttrs (fileNames app.spec).sockets (_: wanted "sockets.target")
+    lib.genAttrs (fileNames app.spec).sockets (_: wanted (fileNames app.spec).wantedBy.system)
     // lib.optionalAttrs (app.start == "at-boot") {
       "${app.name}.service" = wanted "multi-user.target";
     };

@@ -54,7 +54,11 @@ impl Installed {
         if active && before != self.handle_text() {
             reloaded = self.manager.systemctl(&["reload", &handle]).code == Some(0);
         }
-        self.systemctl(&["start", "sockets.target"]);
+        let opens = match self.manager {
+            Manager::System => "sockets.target",
+            Manager::User => "default.target",
+        };
+        self.systemctl(&["start", opens]);
         reloaded
     }
 

@@ -12,7 +12,10 @@ a=$(generation a) b=$(generation b) moved=$(generation moved) allowed=$(generati
 
 (cd "$a/$units" && find . -not -type d | sort) >/tmp/units
 diff - /tmp/units <<'TEXT'
+./default.target.wants/page-move.socket
+./default.target.wants/page.socket
 ./page-deploy.service
+./page-move.socket
 ./page-recheck.service
 ./page.path
 ./page.service
@@ -21,10 +24,9 @@ diff - /tmp/units <<'TEXT'
 ./page.target.wants/page.path
 ./page@.service
 ./page@.service.d/50-sandbox.conf
-./sockets.target.wants/page.socket
 TEXT
 # systemd takes the name of a unit from where its link ends.
-[[ $(readlink -f "$a/$units/sockets.target.wants/page.socket") == */page.socket ]]
+[[ $(readlink -f "$a/$units/default.target.wants/page.socket") == */page.socket ]]
 
 # What home-manager does, less what it does to other files.
 directory=/home/dev/.config/systemd/user
@@ -45,7 +47,7 @@ as_dev rm /run/user/1000/systemd/user/page.service
 activate "$a" "$a"
 place "$a"
 control daemon-reload
-control start page.socket page.path
+control start page.socket page-move.socket page.path
 curl --silent --fail --retry 3 http://127.0.0.1:8080/ | grep 'version a'
 
 # Another release: the handle is reloaded, and nothing else is touched.

@@ -10,8 +10,9 @@ in
 bare.derive "${manager}-units" { } ''
   mkdir $out
   for unit in ${units}/lib/systemd/${manager}/*; do ln -s $unit $out/; done
-  mkdir $out/sockets.target.wants
-  for socket in ${toString names.sockets}; do ln -s ../$socket $out/sockets.target.wants/; done
+  wants=$out/${names.wantedBy.${manager}}.wants
+  mkdir $wants
+  for socket in ${toString names.sockets}; do ln -s ../$socket $wants/; done
   if [ -e $out/${spec.name}.path ]; then
     mkdir $out/${spec.name}.target.wants
     ln -s ../${spec.name}.path $out/${spec.name}.target.wants/

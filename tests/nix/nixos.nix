@@ -55,6 +55,7 @@ let
       };
       idleExit = "1h";
       keepGenerations = 5;
+      moveConnections = false;
       sandbox = "off";
       resources = {
         memoryMax = "512M";

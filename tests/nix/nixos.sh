@@ -9,7 +9,10 @@ made() { build --no-out-link -E "(import $here/nixos.nix { lib = $lib; }).$1"; }
 units=$(made minimal)
 (cd "$units" && find . -not -type d | sort) >"/tmp/units"
 diff - /tmp/units <<'TEXT'
+./sockets.target.wants/web-move.socket
 ./sockets.target.wants/web.socket
+./web-move.socket
+./web-move.socket.d/overrides.conf
 ./web.service
 ./web.socket
 ./web.socket.d/overrides.conf
