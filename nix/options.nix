@@ -43,6 +43,8 @@ let
       typed.${node.type or (unknown node)} or (unknown node) node;
 
   typed = {
+    boolean = _: types.bool;
+
     string = node: if node ? pattern then types.strMatching (expression node.pattern) else types.str;
 
     integer =
