@@ -45,7 +45,7 @@ until curl --silent --fail http://127.0.0.1:8080/ >"$work/answer"; do
   ((SECONDS < deadline)) || { cat "$work/up.log"; fail "devenv up did not serve"; }
   sleep 0.2
 done
-grep -q 'generation 1' "$work/answer" || fail "answered: $(cat "$work/answer")"
+grep -q 'version a' "$work/answer" || fail "answered: $(cat "$work/answer")"
 # The user's manager holds the port.
 systemctl --user is-active page.socket
 grep 'portkeep page' "$work/up.log"
