@@ -50,7 +50,12 @@ grep -q 'version a' "$work/answer" || fail "answered: $(cat "$work/answer")"
 systemctl --user is-active page.socket
 grep 'portkeep page' "$work/up.log"
 # What runs from the store cannot be collected, although no profile has it.
-nix-store --gc --print-roots | grep "^$HOME/.local/state/portkeep/page/gcroots/.* -> $probe\$"
+root="^$HOME/.local/state/portkeep/page/gcroots/.* -> $probe\$"
+deadline=$((SECONDS + 30))
+until nix-store --gc --print-roots 2>/dev/null | grep "$root"; do
+  ((SECONDS < deadline)) || fail "no root for $probe"
+  sleep 0.1
+done
 
 kill -- -"$up"
 deadline=$((SECONDS + 30))
