@@ -22,10 +22,12 @@ Examples:
   portkeep dev                               build, serve and reload the project in this directory
   portkeep install --system --now            place the units of ./portkeep.json and open the port
   portkeep reload hello                      hand over to what was built since
+  portkeep rollback hello                    hand over to the release before
   portkeep status                            what runs
 
 Exit codes:
-  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release";
+  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release
+  4 nothing can serve: it needs a person (a holding page answers where HTTP is spoken)";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -34,6 +36,7 @@ enum Command {
     Install(command::install::Args),
     Uninstall(command::uninstall::Args),
     Reload(command::reload::Args),
+    Rollback(command::rollback::Args),
     Status(command::status::Args),
     History(command::history::Args),
     Schema(command::schema::Args),
@@ -50,6 +53,7 @@ impl Cli {
             Command::Install(args) => args.run().await,
             Command::Uninstall(args) => args.run().await,
             Command::Reload(args) => args.run().await,
+            Command::Rollback(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
             Command::Schema(args) => args.run(),

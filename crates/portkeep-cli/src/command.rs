@@ -7,6 +7,7 @@ pub(crate) mod history;
 pub(crate) mod install;
 pub(crate) mod man;
 pub(crate) mod reload;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod uninstall;

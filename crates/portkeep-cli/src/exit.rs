@@ -1,7 +1,10 @@
-//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release; 4 nothing
+//! can serve.
 
 use std::fmt;
 use std::process::ExitCode;
+
+use portkeep_engine::Outcome;
 
 /// What the user asked for cannot be: exit code 2.
 #[derive(Debug)]
@@ -22,6 +25,18 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// A release failed, and the last good one was brought back: exit code 3.
 pub(crate) const FELL_BACK: u8 = 3;
+
+/// No release can serve, and a holding page says so: a person is needed. Exit code 4.
+pub(crate) const HOLDING: u8 = 4;
+
+/// The exit code of a handover that did not fail.
+pub(crate) fn code_of(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Holding(_) => HOLDING,
+        outcome if outcome.fell_back() => FELL_BACK,
+        _ => 0,
+    }
+}
 
 /// Prints an error with its causes, and answers the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

@@ -7,8 +7,10 @@ mod dev;
 mod exit;
 mod families;
 mod holder;
+mod holding;
 mod locate;
 mod output;
+mod without_bus;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

@@ -35,7 +35,7 @@ impl Store {
     fn usable(&self) -> impl Iterator<Item = Release> + '_ {
         self.good()
             .into_iter()
-            .filter(|digest| !self.is_bad(digest))
+            .filter(|digest| self.why_bad(digest).is_none())
             .filter_map(|digest| self.release(&digest))
             .filter(|release| release.executable.exists())
     }
@@ -45,6 +45,15 @@ impl Store {
     pub fn last_good(&self, other_than: Option<&Digest>) -> Option<Release> {
         self.usable()
             .find(|release| Some(&release.digest) != other_than)
+    }
+
+    /// The newest release to roll back to by hand: one that was READY and is not `current`. A bad one only where there is
+    /// no other.
+    pub(super) fn before(&self, current: Option<&Digest>) -> Option<Digest> {
+        let kept = |digest: &Digest| Some(digest) != current && self.is_kept(digest);
+        self.last_good(current)
+            .map(|release| release.digest)
+            .or_else(|| self.good().into_iter().find(kept))
     }
 
     /// The newest `keep` releases that can be fallen back to.
