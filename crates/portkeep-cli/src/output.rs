@@ -31,9 +31,9 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
             (None, _) => format!("{name}: no generation was started"),
         },
         Outcome::Holding(record) => format!(
-            "{name}: nothing can serve, because {}; generation {} answers so (503)",
-            record.reason.as_deref().unwrap_or("of an unknown reason"),
+            "{name}: nothing can serve, and generation {} answers so (503), because {}",
             record.generation.map_or(0, |generation| generation.0),
+            record.reason.as_deref().unwrap_or("of an unknown reason"),
         ),
         Outcome::Unchanged(generation) => {
             format!("{name}: unchanged, generation {generation} serves on")

@@ -10,7 +10,7 @@ use super::{Store, atomic_write, gc_roots, write::beside};
 use crate::release::{Digest, Release};
 
 impl Store {
-    pub(super) fn releases_directory(&self) -> PathBuf {
+    pub(crate) fn releases_directory(&self) -> PathBuf {
         self.state.join("releases")
     }
 

@@ -68,23 +68,21 @@ impl Settling {
             return Ok(());
         };
         match self.decide(self.standing_under_lock().await) {
-            Settle::Restart { .. } => Ok(()),
+            Settle::Restart { .. } => return Ok(()),
             // It is not current any more: nothing is to start it again.
-            Settle::Nothing | Settle::Abandon => self.cancel_restart().await,
-            Settle::DropHandle => {
-                self.store.clear_current()?;
-                fault::point(&self.store, "settle-cleared");
-                self.give_back_handle("stop").await
-            }
+            Settle::Nothing | Settle::Abandon => return self.cancel_restart().await,
+            Settle::DropHandle => self.give_back_handle("stop").await,
             Settle::GiveUp => {
                 self.mark_bad();
                 fault::point(&self.store, "settle-marked");
-                self.store.clear_current()?;
-                fault::point(&self.store, "settle-cleared");
                 // At once and not at the next connection: whoever looks is to see what serves instead, and why.
                 self.give_back_handle("restart").await
             }
-        }
+        }?;
+        // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
+        // an active handle that nobody drops.
+        fault::point(&self.store, "settle-dropped");
+        Ok(self.store.clear_current()?)
     }
 
     fn decide(&self, standing: Standing) -> Settle {
