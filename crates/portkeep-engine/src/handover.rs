@@ -183,6 +183,11 @@ impl Handover {
             }
         } else if let Some(why) = candidate.bad {
             let reason = format!("release {} failed before: {why}", candidate.digest);
+            // Also while a generation serves: where the handle is restarted, that one is about to be stopped.
+            if let Some(digest) = self.fallback.clone() {
+                self.instead = Some(reason);
+                return self.start(Source::LastGood, digest, now);
+            }
             if let Some(action) = self.rescue(Source::Taken, reason, now) {
                 return action;
             }

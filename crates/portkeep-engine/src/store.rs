@@ -71,18 +71,27 @@ impl Store {
 
     /// Opens the store to work with, making its directories.
     ///
+    /// Without the directory of the releases no release can be taken, but one that crashed can be started again, and a
+    /// holding page shown: that it cannot be made is only logged.
+    ///
     /// # Errors
     /// When a directory cannot be made, or belongs to somebody else.
     pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
         let store = Self::at(name, directories);
-        for directory in [&store.generations_directory(), &store.releases_directory()] {
+        let make = |directory: &Path| {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)
-                .create(directory)?;
+                .create(directory)
+        };
+        make(&store.generations_directory())?;
+        own(&store.run)?;
+        let releases = store.releases_directory();
+        if let Err(error) = make(&releases) {
+            tracing::warn!("cannot make {}: {error}", releases.display());
         }
-        for directory in [&store.run, &store.state] {
-            own(directory)?;
+        if store.state.exists() {
+            own(&store.state)?;
         }
         Ok(store)
     }

@@ -56,11 +56,10 @@ impl Store {
             .or_else(|| self.good().into_iter().find(kept))
     }
 
-    /// The newest `keep` releases that can be fallen back to.
+    /// The newest `keep` releases that can be fallen back to, and those as new that failed since: with them would go the
+    /// mark that keeps them from being started again.
     pub(super) fn newest_good(&self, keep: usize) -> Vec<Digest> {
-        self.usable()
-            .take(keep)
-            .map(|release| release.digest)
-            .collect()
+        let usable = self.usable().take(keep).map(|release| release.digest);
+        usable.chain(self.good().into_iter().take(keep)).collect()
     }
 }

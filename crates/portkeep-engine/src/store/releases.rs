@@ -20,6 +20,8 @@ impl Store {
 
     /// Copies an executable (sharing its blocks where the file system can) to a place of its own.
     pub(crate) fn stage_executable(&self, source: &Path) -> io::Result<PathBuf> {
+        // It may have been removed since the store was opened.
+        fs::create_dir_all(self.releases_directory())?;
         let staged = beside(&self.releases_directory().join("staged"));
         let _ = fs::remove_file(&staged);
         reflink_copy::reflink_or_copy(source, &staged)?;
