@@ -74,3 +74,54 @@ impl Open {
         doors
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use axum::Router;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::moving::departures;
+
+    fn doors() -> (Doors, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let doors = Doors {
+            listeners: vec![Listener::of(listener, "http")],
+            move_socket: None,
+        };
+        (doors, address)
+    }
+
+    async fn live(shared: &Shared, connections: usize) {
+        let arrived = async {
+            while shared.live() != connections {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), arrived).await.unwrap();
+    }
+
+    /// A server that is about to end because it is idle sees who came in the last moment, and can
+    /// go on serving.
+    #[tokio::test]
+    async fn who_comes_before_they_are_closed_is_noticed_and_they_open_again() {
+        let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
+        let (doors, address) = doors();
+        let open = doors.open(&Router::new(), &shared);
+        let quiet = shared.idle_for(Some(Duration::from_millis(10))).await;
+        let first = TcpStream::connect(address).unwrap();
+        live(&shared, 1).await;
+        let doors = open.close().await;
+        assert!(!shared.is_still(quiet));
+
+        let open = doors.open(&Router::new(), &shared);
+        let second = TcpStream::connect(address).unwrap();
+        live(&shared, 2).await;
+        drop((first, second, open));
+    }
+}
