@@ -26,6 +26,8 @@ use crate::{holder, locate};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
+/// The pause before the start after an end in good order.
+const BREATH: Duration = Duration::from_millis(20);
 
 pub(crate) struct LocalSession {
     local: Local,
@@ -133,7 +135,9 @@ impl LocalSession {
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
                 self.spawn(self.start(Request::now(Purpose::Deploy)));
             }
-            Event::Gone(..) => self.activate_by_connection(),
+            Event::Gone(..) => self.activate_by_connection(THROTTLE),
+            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            Event::Rested(_) => self.activate_by_connection(BREATH),
             Event::Output
             | Event::Line(..)
             | Event::Note(_)
@@ -153,7 +157,7 @@ impl LocalSession {
 
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
-    fn activate_by_connection(&self) {
+    fn activate_by_connection(&self, first_pause: Duration) {
         let (local, store, spec, events) = (
             self.local.clone(),
             self.store.clone(),
@@ -161,8 +165,10 @@ impl LocalSession {
             self.events.clone(),
         );
         tokio::spawn(async move {
+            let mut pause = first_pause;
             loop {
-                tokio::time::sleep(THROTTLE).await;
+                tokio::time::sleep(pause).await;
+                pause = THROTTLE;
                 if local.connection_waits().await.is_err() || store.current().is_some() {
                     break;
                 }
@@ -262,6 +268,7 @@ fn translate(event: LocalEvent) -> Event {
             Event::Note(format!("generation {generation} is started again: {why}"))
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
+        LocalEvent::Rested(generation) => Event::Rested(generation),
         LocalEvent::Drained(generation) => {
             Event::Note(format!("generation {generation} finished and ended"))
         }
