@@ -14,7 +14,7 @@ fn highest_exposure(manager: Manager) -> f64 {
     match manager {
         Manager::System => 0.5,
         // It cannot give a user of its own, and more that `portkeep units` tells.
-        Manager::User => 3.5,
+        Manager::User => 4.0,
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use portkeep_tests::command::{Finished, run, run_command};
+use portkeep_tests::command::{Finished, run};
 use portkeep_tests::{App, Behaviour, Mode, Outcome, wait_until};
 use serde_json::Value;
 

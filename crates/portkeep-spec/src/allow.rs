@@ -20,7 +20,7 @@ pub struct Allow {
     pub state_directory: bool,
     /// A directory of its own that may be emptied, `$CACHE_DIRECTORY` (`/var/cache/NAME`, `~/.cache/NAME`).
     pub cache_directory: bool,
-    /// What it sees of home directories. The user manager cannot hide them.
+    /// What it sees of home directories. A user's manager cannot hide them: they are read-only there by default.
     pub home: Home,
     /// Devices that it may use, such as `/dev/dri/renderD128`. The system manager only; under a user's none is locked.
     pub devices: Vec<PathBuf>,

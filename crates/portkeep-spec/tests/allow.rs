@@ -96,7 +96,7 @@ const LOCKS: [(&str, &str, &[&str], &[&str]); 27] = [
             "RemoveIPC",
             "ProtectHome",
         ],
-        &["User=x", "ReadWritePaths=-/home -/root -/run/user"],
+        &["User=x"],
     ),
 ];
 
