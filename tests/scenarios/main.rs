@@ -14,5 +14,7 @@ mod quiet_client;
 mod reboot;
 mod reload_under_load;
 mod repair;
+mod sandbox;
 mod stop_and_restart;
+mod views;
 mod watched;

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
+use crate::{Allow, AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -76,6 +76,9 @@ pub struct Spec {
     /// How much of the machine the app may see.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// What the app may do in its sandbox all the same.
+    #[serde(default)]
+    pub allow: Allow,
     /// Limits of each generation.
     #[serde(default)]
     pub resources: Resources,
@@ -119,7 +122,7 @@ pub enum Drain {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Nothing but its sockets, a read-only view of the system and Unix sockets.
+    /// Nothing but its sockets, a read-only view of the system, Unix sockets, and what `allow` says.
     #[default]
     Strict,
     /// What any other process of its user sees.
@@ -209,6 +212,7 @@ impl Spec {
             idle_exit: None,
             keep_generations: default::keep_generations(),
             sandbox: Sandbox::default(),
+            allow: Allow::default(),
             resources: Resources::default(),
             watch: None,
             build: Vec::new(),
