@@ -96,6 +96,9 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         }
         (Sandbox::Strict, Manager::User) => units.push(unit(drop_in, templates::SANDBOX_USER)?),
     }
+    if spec.speaks_http() {
+        units.push(unit(unit_names::retry(name), templates::RETRY)?);
+    }
     if watched(spec, options).is_some() {
         units.push(unit(unit_names::path(name), templates::PATH)?);
         units.push(unit(unit_names::deploy(name), templates::DEPLOY)?);

@@ -224,10 +224,15 @@ impl Spec {
     /// library, which says READY, and serves HTTP.
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
-        let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
-        self.move_connections
-            && self.readiness == Readiness::Notify
-            && self.listen.iter().any(has_http)
+        self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.
+    #[must_use]
+    pub fn speaks_http(&self) -> bool {
+        self.listen
+            .iter()
+            .any(|listen| listen.protocol == Protocol::Http)
     }
 
     /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd

@@ -61,7 +61,7 @@ impl Report {
     pub(crate) fn build_failed(&self, took: Duration, serves: Option<Generation>) {
         let meanwhile = match serves {
             Some(generation) => format!("generation {generation} serves on"),
-            None => "nothing serves yet, connections wait".to_owned(),
+            None => "nothing serves yet".to_owned(),
         };
         self.line(&format!(
             "{BAD}the build failed{BAD:#} after {}; {meanwhile}",
@@ -112,6 +112,13 @@ impl Report {
                 ));
                 false
             }
+            Ok(Outcome::Holding(record)) => {
+                if self.shown.replace(record.generation) != record.generation {
+                    let reason = record.reason.as_deref().unwrap_or_default();
+                    self.line(&format!("{BAD}nothing can serve yet{BAD:#}: {reason}"));
+                }
+                false
+            }
             Ok(other) => {
                 self.line(&format!("{other:?}"));
                 true
@@ -140,7 +147,7 @@ impl Report {
                 "generation {generation} has ended; the next connection starts it again"
             )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
-                self.handed_over(&Ok(Outcome::HandedOver(record.clone())));
+                self.handed_over(&Ok(Outcome::from(record.clone())));
             }
             // Whoever asked for what was done already has been told so.
             Event::Ended(Ok(Outcome::Unchanged(_))) => {}
