@@ -41,7 +41,8 @@ impl Peer {
         let address = match stream {
             // Fails when the client is gone already.
             Stream::Tcp(stream) => stream.peer_addr().ok(),
-            Stream::Unix(_) => None,
+            // What is wrapped is asked before.
+            Stream::Unix(_) | Stream::Wrapped(_) => None,
         };
         Self { address }
     }

@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::manager::{Setup, listener};
@@ -134,4 +135,68 @@ fn goaway_comes_in_two_steps() {
     assert_eq!(second[..8], [0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
     assert!(process.report().contains("nothing cut"));
+}
+
+/// A pooled client as users of hyper and reqwest have it. At a GOAWAY it opens a new connection for
+/// requests that it has not begun to send; it never sends one twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooled_client_loses_nothing() {
+    let (listener, address) = listener();
+    let mut current = Setup::http(&listener).start_ready();
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let end = Instant::now() + Duration::from_secs(6);
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let client = client.clone();
+            let path = if number % 5 == 0 { "slow/20" } else { "" };
+            let uri: http::Uri = format!("http://{address}/{path}").parse().unwrap();
+            tokio::spawn(async move {
+                let (mut answers, mut failures) = (0, Vec::new());
+                while Instant::now() < end {
+                    match ask(&client, uri.clone()).await {
+                        Ok(()) => answers += 1,
+                        Err(error) => failures.push(format!("{error:?}")),
+                    }
+                }
+                (answers, failures)
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(450)).await;
+        let next = Setup::http(&listener).start_ready();
+        let mut old = std::mem::replace(&mut current, next);
+        old.drain();
+        let report = old.report();
+        assert!(report.contains("nothing cut"), "{report}");
+    }
+    let (mut answers, mut failures) = (0, Vec::new());
+    for task in tasks {
+        let (more, failed) = task.await.unwrap();
+        answers += more;
+        failures.extend(failed);
+    }
+    println!(
+        "measured: HTTP/2, pooled client, 10 handovers: {answers} answers, {} failed",
+        failures.len()
+    );
+    assert_eq!(failures, Vec::<String>::new());
+    assert!(answers > 2000, "{answers}");
+}
+
+async fn ask<C>(
+    client: &Client<C, Empty<Bytes>>,
+    uri: http::Uri,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    C: hyper_util::client::legacy::connect::Connect + Clone + Send + Sync + 'static,
+{
+    let answer = client.get(uri).await?;
+    if answer.status() != 200 || answer.version() != http::Version::HTTP_2 {
+        return Err(format!("{answer:?}").into());
+    }
+    answer.into_body().collect().await?;
+    Ok(())
 }
