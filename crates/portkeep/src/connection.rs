@@ -7,6 +7,8 @@ mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod io;
+#[cfg(feature = "http2")]
+mod late_pong;
 mod patience;
 mod peer;
 mod probe;

@@ -139,7 +139,11 @@ fn goaway_comes_in_two_steps() {
 
 /// A pooled client as users of hyper and reqwest have it. At a GOAWAY it opens a new connection for
 /// requests that it has not begun to send; it never sends one twice.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+///
+/// It has one thread. With more, hyper's client can learn of a GOAWAY on one thread while it begins a
+/// request on another, and reports that as failed, whatever the server does (hyper 1.12,
+/// `proto/h2/client.rs`: the request is lost with the error).
+#[tokio::test]
 async fn a_pooled_client_loses_nothing() {
     let (listener, address) = listener();
     let mut current = Setup::http(&listener).start_ready();
@@ -168,8 +172,11 @@ async fn a_pooled_client_loses_nothing() {
         tokio::time::sleep(Duration::from_millis(450)).await;
         let next = Setup::http(&listener).start_ready();
         let mut old = std::mem::replace(&mut current, next);
-        old.drain();
-        let report = old.report();
+        let report = tokio::task::spawn_blocking(move || {
+            old.drain();
+            old.report()
+        });
+        let report = report.await.unwrap();
         assert!(report.contains("nothing cut"), "{report}");
     }
     let (mut answers, mut failures) = (0, Vec::new());
