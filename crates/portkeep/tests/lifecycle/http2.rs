@@ -96,14 +96,13 @@ fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
     }
 }
 
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
-#[test]
-fn goaway_comes_in_two_steps() {
-    let (listener, address) = listener();
-    let mut process = Setup::http(&listener).start_ready();
+/// A connection whose handshake is over.
+fn raw(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -123,7 +122,14 @@ fn goaway_comes_in_two_steps() {
         .write_all(&[0, 0, 8, PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
         .unwrap();
     read_until(&mut socket, PING);
+    socket
+}
 
+#[test]
+fn goaway_comes_in_two_steps() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let mut socket = raw(address);
     process.drain();
     let first = read_until(&mut socket, GOAWAY).3;
     assert_eq!(first[..8], [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
@@ -135,6 +141,33 @@ fn goaway_comes_in_two_steps() {
     assert_eq!(second[..8], [0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
     assert!(process.report().contains("nothing cut"));
+}
+
+/// Clients answer a ping before they send what is queued. What they began before they heard of the
+/// end comes right behind the answer, and is served.
+#[test]
+fn a_request_right_behind_the_pong_is_answered() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let mut socket = raw(address);
+    process.drain();
+    read_until(&mut socket, GOAWAY);
+    let (_, _, _, ping) = read_until(&mut socket, PING);
+    let pong = [vec![0, 0, 8, PING, 1, 0, 0, 0, 0], ping].concat();
+    // GET http://test/ on stream 1.
+    let block = [0x82, 0x86, 0x84, 0x41, 4, b't', b'e', b's', b't'];
+    let request = [&[0, 0, 9, HEADERS, 5, 0, 0, 0, 1], &block[..]].concat();
+    socket.write_all(&[pong, request].concat()).unwrap();
+    let (_, _, stream, block) = read_until(&mut socket, HEADERS);
+    assert_eq!((stream, block[0]), (1, 0x88), "status 200");
+    let last = read_until(&mut socket, GOAWAY).3;
+    assert_eq!(last[..8], [0, 0, 0, 1, 0, 0, 0, 0]);
+    drop(socket);
+    assert!(
+        process
+            .report()
+            .contains("1 answered, 0 moved, 0 idle closed, nothing cut")
+    );
 }
 
 /// A pooled client as users of hyper and reqwest have it. At a GOAWAY it opens a new connection for
