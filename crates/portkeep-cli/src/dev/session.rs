@@ -1,5 +1,6 @@
 //! Who holds the port and runs the app while it is developed.
 
+mod lines;
 mod local;
 mod others;
 mod output;

@@ -12,6 +12,7 @@ use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_ov
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
+use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
 use crate::control::{Answer, Ask, Control, Question};
@@ -70,8 +71,13 @@ impl LocalSession {
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
+        let lines = Lines::default();
+        let kept = lines.clone();
         tokio::spawn(async move {
             while let Some(event) = from_local.recv().await {
+                if let LocalEvent::Line(generation, line) = &event {
+                    kept.push(*generation, line);
+                }
                 let _ = forward.send(translate(event));
             }
         });
@@ -80,7 +86,7 @@ impl LocalSession {
             _ => None,
         };
         let control = Control::listen(&spec.name)?;
-        let control = tokio::spawn(serve_control(control, local.clone(), events.clone()));
+        let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
         Ok(Self {
             local,
             store,
@@ -232,7 +238,12 @@ impl LocalSession {
 }
 
 /// Answers at once what can be answered at once, and hands on the rest.
-async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSender<Event>) {
+async fn serve_control(
+    control: Control,
+    local: Local,
+    lines: Lines,
+    events: mpsc::UnboundedSender<Event>,
+) {
     while let Ok(question) = control.next().await {
         let Some(question) = question else { continue };
         if matches!(question.ask, Ask::Status) {
@@ -242,6 +253,8 @@ async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSe
                     running.into_iter().map(Into::into).collect(),
                 ))
                 .await;
+        } else if matches!(question.ask, Ask::Logs { .. }) {
+            tokio::spawn(lines.clone().answer(question));
         } else if events.send(Event::Asked(question)).is_err() {
             break;
         }
