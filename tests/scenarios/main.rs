@@ -9,6 +9,7 @@ mod failed_reload;
 mod idle_exit;
 mod install;
 mod latency;
+mod launchers;
 mod nasty_values;
 mod quiet_client;
 mod reboot;
