@@ -59,6 +59,9 @@
 //!
 //! # Features
 //!
+//! - `axum` (default): handlers can extract `axum::extract::ConnectInfo<SocketAddr>`, without a
+//!   `into_make_service_with_connect_info`. Who does not use axum saves compiling it by
+//!   `default-features = false`; the library needs nothing of it.
 //! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front, or to [`Server::accept_with`].

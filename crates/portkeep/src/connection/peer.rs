@@ -19,6 +19,8 @@ use crate::listen::Stream;
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(whoami));
 /// ```
 ///
+/// axum's own `ConnectInfo<SocketAddr>` works too, for connections over TCP (feature `axum`).
+///
 /// A connection that moves from process to process keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {

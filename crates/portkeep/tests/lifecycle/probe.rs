@@ -2,11 +2,12 @@
 
 use std::convert::Infallible;
 use std::env;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code::RESTART};
-use axum::extract::{Path, Request};
+use axum::extract::{ConnectInfo, Path, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -148,6 +149,10 @@ fn app() -> Router {
     Router::new()
         .route("/", get(|| async { format!("{}", std::process::id()) }))
         .route("/peer", get(peer))
+        .route(
+            "/connect-info",
+            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
+        )
         .route("/ticks", get(ticks))
         .route("/slow/{ms}", get(slow))
         .route("/block/{ms}", get(block))
