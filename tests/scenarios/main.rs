@@ -14,6 +14,7 @@ mod idle_exit;
 mod install;
 mod killed_helper;
 mod latency;
+mod launchers;
 mod lost_files;
 mod many_apps;
 mod nasty_values;

@@ -30,12 +30,19 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
 pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    let listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    for listener in &mut listeners {
+        listener.acceptor.clone_from(&server.acceptor);
+    }
     let mut beside = JoinSet::new();
     if let Some(reread) = server.hangup.take() {
         beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
     }
-    let move_socket = move_socket();
+    // What an acceptor has wrapped does not move; another server may have some that do.
+    let move_socket = match server.acceptor {
+        Some(_) => None,
+        None => move_socket(),
+    };
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");

@@ -156,6 +156,8 @@ impl<A: App> Hold<A> {
             },
             http1: header.flags.has(Flags::HTTP1),
             used: header.flags.has(Flags::USED),
+            // It was read from before, and cannot have been wrapped.
+            acceptor: None,
         })
     }
 }
