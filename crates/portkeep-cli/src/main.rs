@@ -10,6 +10,7 @@ mod holder;
 mod journal;
 mod locate;
 mod output;
+mod prove;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
