@@ -9,6 +9,7 @@ pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod port;
+pub(crate) mod prove;
 pub(crate) mod reload;
 pub(crate) mod rollback;
 pub(crate) mod schema;

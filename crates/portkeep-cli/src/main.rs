@@ -11,6 +11,7 @@ mod holding;
 mod journal;
 mod locate;
 mod output;
+mod prove;
 mod without_bus;
 
 use std::io::{self, IsTerminal};
