@@ -24,8 +24,13 @@ pub const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 /// How long a generation may drain, in microseconds (as systemd writes `WATCHDOG_USEC`).
 pub const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 
+/// Where `portkeep dev` listens for the pages of the app.
+pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
+/// Set where requests wait while `portkeep dev` builds.
+pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
+
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 10] = [
+pub const RESERVED_VARIABLES: [&str; 12] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -36,6 +41,8 @@ pub const RESERVED_VARIABLES: [&str; 10] = [
     PORTKEEP_GENERATION,
     PORTKEEP_ARGS,
     PORTKEEP_DRAIN_TIMEOUT_USEC,
+    PORTKEEP_DEV,
+    PORTKEEP_DEV_HOLD,
 ];
 
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.

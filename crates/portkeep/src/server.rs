@@ -180,6 +180,8 @@ impl Server {
         let deployed = deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref());
         self.drain_timeout = deployed.unwrap_or(self.drain_timeout);
         self.policy = policy(std::env::var(PORTKEEP_DRAIN).ok().as_deref()).unwrap_or(self.policy);
+        #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+        let app = crate::dev::Layer::new(app, self.shutdown.clone());
         serve::run(self, app).await
     }
 }

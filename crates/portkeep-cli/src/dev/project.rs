@@ -5,12 +5,21 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
-use portkeep_spec::{Listen, Spec, contract};
+use portkeep_spec::{Check, Listen, Spec, contract};
 
 use super::listen;
-use crate::command::dev::Args;
+use crate::command::dev::{Args, WhileBuilding};
 use crate::exit::usage;
 use crate::locate;
+
+/// What shapes a build besides the packages, in the workspace's directory.
+const OF_A_WORKSPACE: [&str; 5] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
 
 /// How the project is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +46,14 @@ pub(crate) struct Project {
     pub(crate) sources: Vec<PathBuf>,
     /// Directories of build output, never watched.
     pub(crate) outputs: Vec<PathBuf>,
+    /// Single files that count besides, where the rest of their directory does not.
+    pub(crate) files: Vec<PathBuf>,
+    /// What is ignored besides what git ignores, as in a `.gitignore`.
+    pub(crate) ignores: Vec<String>,
+    /// Paths in diagnostics are relative to this.
+    pub(crate) root: PathBuf,
+    /// What becomes of requests while a build runs.
+    pub(crate) while_building: WhileBuilding,
     /// What to tell the user at the start.
     pub(crate) notices: Vec<String>,
 }
@@ -96,12 +113,16 @@ impl Project {
         outputs.extend(spec.watch.clone());
         let sources = vec![directory.clone()];
         Self {
+            root: directory.clone(),
             directory,
             spec,
             build,
             has_own_exec: true,
             sources,
             outputs,
+            files: Vec::new(),
+            ignores: Vec::new(),
+            while_building: WhileBuilding::Serve,
             notices: Vec::new(),
         }
     }
@@ -138,8 +159,13 @@ impl Project {
             Some(spec) => spec,
             None => from_manifest(package, &binary)?,
         };
+        let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
             sources: sources(&metadata, package),
+            files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
+            ignores: Vec::new(),
+            root,
+            while_building: WhileBuilding::Serve,
             outputs: vec![metadata.target_directory.clone().into_std_path_buf()],
             directory,
             spec,
@@ -161,12 +187,43 @@ impl Project {
             self.spec.listen = listen::parse(&args.listen)?;
         }
         self.spec.exec.extend(args.arguments.iter().cloned());
+        let checks = args.check.iter().cloned().map(Check::Line);
+        self.spec.checks.extend(checks);
+        self.while_building = args.while_building;
+        self.sources.extend(
+            args.watch
+                .iter()
+                .cloned()
+                .map(absolute)
+                .collect::<Result<Vec<_>, _>>()?,
+        );
+        self.ignores.extend(args.ignore.iter().cloned());
+        self.keep_behind_checks();
         if self.spec.working_directory.is_none() {
             let here = std::env::current_dir().context("cannot tell the working directory")?;
             self.spec.working_directory = Some(here);
         }
         Ok(())
     }
+}
+
+impl Project {
+    /// Where checks stand between the build and the swap, nothing may be swapped by the build alone.
+    fn keep_behind_checks(&mut self) {
+        if self.spec.checks.is_empty() {
+            return;
+        }
+        self.spec.watch = None;
+        if matches!(self.build, BuildCommand::Cargo(_)) {
+            // What cargo made is published by us, after the checks.
+            self.has_own_exec = false;
+        }
+    }
+}
+
+fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {
+    std::fs::canonicalize(&path)
+        .map_err(|error| usage(format!("cannot watch {}: {error}", path.display())))
 }
 
 /// The package and its binary: the one that was named, or the only one.
@@ -301,13 +358,19 @@ fn sources(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
         if !seen.insert(directory.clone()) {
             continue;
         }
-        let of = |package: &&Package| {
-            package
-                .manifest_path
-                .parent()
-                .is_some_and(|path| path == directory)
+        let manifest = directory.join("Cargo.toml");
+        let of = |package: &&Package| package.manifest_path == manifest;
+        // One from another workspace is unknown to this one.
+        let other = match metadata.packages.iter().find(of) {
+            Some(_) => None,
+            None => MetadataCommand::new()
+                .manifest_path(&manifest)
+                .no_deps()
+                .exec()
+                .ok(),
         };
-        if let Some(package) = metadata.packages.iter().find(of) {
+        let packages = other.as_ref().unwrap_or(metadata).packages.iter();
+        for package in packages.filter(of) {
             let paths = package
                 .dependencies
                 .iter()

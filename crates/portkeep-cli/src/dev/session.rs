@@ -135,6 +135,22 @@ impl Session {
         }
     }
 
+    /// Starts the release that serves once more, in a new generation.
+    pub(crate) fn start_again(&self) -> HandingOver {
+        match self {
+            Self::Local(session) => session.start_again(),
+            Self::Units(session) => session.start_again(),
+        }
+    }
+
+    /// The app's directory that lives with the boot.
+    pub(crate) fn run_directory(&self) -> &std::path::Path {
+        match self {
+            Self::Local(session) => session.run_directory(),
+            Self::Units(session) => session.run_directory(),
+        }
+    }
+
     /// Sees to an event. Nothing is waited for: what takes time is started, and tells of its end by another event.
     pub(crate) fn on_event(&self, event: Event, report: &Report) {
         report.session_event(&event);

@@ -15,11 +15,11 @@ use tokio::sync::mpsc;
 use super::publish::Published;
 use super::{Event, HandingOver};
 use crate::control::{Answer, Ask, Control, Question};
-use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
+use crate::dev::{browser, environment};
 use crate::output::outcome_line;
 use crate::{holder, locate};
 
@@ -64,7 +64,10 @@ impl LocalSession {
                 }
                 None => anyhow::Error::new(error),
             })?;
-        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &browser::socket_path(store.run_directory()),
+        )?)?;
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
@@ -113,6 +116,17 @@ impl LocalSession {
         let request = Request::now(Purpose::Reload);
         self.published.publish(executable.as_deref())?;
         Ok(self.start(request))
+    }
+
+    pub(super) fn start_again(&self) -> HandingOver {
+        self.start(Request {
+            unchanged: Unchanged::IsStarted,
+            ..Request::now(Purpose::Reload)
+        })
+    }
+
+    pub(super) fn run_directory(&self) -> &std::path::Path {
+        self.store.run_directory()
     }
 
     fn start(&self, request: Request) -> HandingOver {
@@ -178,15 +192,11 @@ impl LocalSession {
         let Ask::Reload { force } = question.ask else {
             return;
         };
-        let unchanged = if force {
-            Unchanged::IsStarted
+        let handover = if force {
+            self.start_again()
         } else {
-            Unchanged::IsDone
+            self.start(Request::now(Purpose::Reload))
         };
-        let handover = self.start(Request {
-            unchanged,
-            ..Request::now(Purpose::Reload)
-        });
         let (events, name) = (self.events.clone(), self.spec.name.clone());
         tokio::spawn(async move {
             let result = handover.await;
