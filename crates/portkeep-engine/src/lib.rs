@@ -12,6 +12,7 @@
 //! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
+mod accepts;
 pub mod backend;
 pub mod crash;
 mod directories;
@@ -24,6 +25,7 @@ pub mod release;
 pub mod store;
 mod take;
 
+pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
 pub use drive::{Outcome, Request, hand_over};
@@ -32,4 +34,4 @@ pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, Release};
 pub use store::Store;
-pub use take::TakeError;
+pub use take::{TakeError, executable_of};

@@ -55,6 +55,8 @@
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
 //! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
+//! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
 //!
 //! # Features
 //!
@@ -72,6 +74,7 @@ mod app;
 mod connection;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod dev;
+mod doors;
 mod drain;
 mod error;
 pub mod guide;

@@ -28,6 +28,8 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
+    /// ExecStartPost= of a generation that cannot say when it is ready.
+    Accepts(Process),
     /// ExecStopPost= of a generation.
     Settle(One),
 }
@@ -47,6 +49,11 @@ struct One {
     spec: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+struct Process {
+    pid: u32,
+}
+
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let asked = Moment::now();
@@ -55,6 +62,10 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
+            Step::Accepts(process) => {
+                portkeep_engine::accepts(process.pid).await;
+                Ok(ExitCode::SUCCESS)
+            }
             Step::Settle(one) => {
                 settle::run(&one.name, Generation(one.generation), &one.spec).await
             }

@@ -1,12 +1,15 @@
 //! The project under development: what to build, what it becomes, what to watch.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+mod cargo;
+mod sockets;
 
-use anyhow::{Context, anyhow};
-use cargo_metadata::{Metadata, MetadataCommand, Package};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use cargo_metadata::MetadataCommand;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
+use self::sockets::Manners;
 use super::listen;
 use crate::command::dev::{Args, WhileBuilding};
 use crate::exit::usage;
@@ -54,6 +57,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What becomes of requests while a build runs.
     pub(crate) while_building: WhileBuilding,
+    /// It opens its port itself, so nobody can hold that for it.
+    pub(crate) binds_itself: bool,
     /// What to tell the user at the start.
     pub(crate) notices: Vec<String>,
 }
@@ -123,6 +128,7 @@ impl Project {
             files: Vec::new(),
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
+            binds_itself: false,
             notices: Vec::new(),
         }
     }
@@ -140,7 +146,7 @@ impl Project {
                 };
                 usage(format!("cargo cannot read {}:\n{said}", manifest.display()))
             })?;
-        let (package, binary) = binary(&metadata, &manifest, args.bin.as_deref())?;
+        let (package, binary) = cargo::binary(&metadata, &manifest, args.bin.as_deref())?;
         let mut words = vec![
             "--package".to_owned(),
             package.name.to_string(),
@@ -155,23 +161,26 @@ impl Project {
                 .flat_map(|features| ["--features".to_owned(), features.clone()]),
         );
         let has_own_exec = own_spec.is_some();
+        let sources = cargo::sources(&metadata, package);
+        let manners = Manners::of(package, &sources);
         let spec = match own_spec {
             Some(spec) => spec,
-            None => from_manifest(package, &binary)?,
+            None => cargo::from_manifest(package, &binary, manners)?,
         };
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
-            sources: sources(&metadata, package),
+            sources,
             files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
             ignores: Vec::new(),
             root,
             while_building: WhileBuilding::Serve,
+            binds_itself: manners == Manners::Bare && !has_own_exec,
             outputs: vec![metadata.target_directory.clone().into_std_path_buf()],
             directory,
             spec,
             build: BuildCommand::Cargo(words),
             has_own_exec,
-            notices: Vec::new(),
+            notices: manners.notice().into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -224,161 +233,6 @@ impl Project {
 fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {
     std::fs::canonicalize(&path)
         .map_err(|error| usage(format!("cannot watch {}: {error}", path.display())))
-}
-
-/// The package and its binary: the one that was named, or the only one.
-fn binary<'a>(
-    metadata: &'a Metadata,
-    manifest: &Path,
-    named: Option<&str>,
-) -> anyhow::Result<(&'a Package, String)> {
-    let of_this_manifest: Vec<_> = metadata
-        .packages
-        .iter()
-        .filter(|package| package.manifest_path == manifest)
-        .collect();
-    // A virtual workspace has no package of its own: then any member will do.
-    let members: Vec<_> = if of_this_manifest.is_empty() {
-        metadata.workspace_default_packages()
-    } else {
-        of_this_manifest
-    };
-    let mut found = Vec::new();
-    for package in members {
-        for target in package.targets.iter().filter(|target| target.is_bin()) {
-            found.push((package, target.name.clone()));
-        }
-    }
-    if let Some(named) = named {
-        let names: Vec<_> = found.iter().map(|(_, name)| name.clone()).collect();
-        return found
-            .into_iter()
-            .find(|(_, name)| name == named)
-            .ok_or_else(|| {
-                usage(format!(
-                    "{} has no binary `{named}`; it has: {}",
-                    manifest.display(),
-                    list(&names)
-                ))
-            });
-    }
-    // `default-run` is how a package says which one `cargo run` means.
-    if let Some(one) = found
-        .iter()
-        .find(|(package, name)| package.default_run.as_deref() == Some(name))
-    {
-        return Ok(one.clone());
-    }
-    match found.len() {
-        0 => Err(usage(format!(
-            "{} has no binary target: portkeep runs a program; add src/main.rs, or name another project with --project DIR",
-            manifest.display()
-        ))),
-        1 => Ok(found.remove(0)),
-        _ => {
-            let names: Vec<_> = found.iter().map(|(_, name)| name.clone()).collect();
-            Err(usage(format!(
-                "{} has several binaries: {}; choose one with --bin NAME",
-                manifest.display(),
-                list(&names)
-            )))
-        }
-    }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-/// A spec from `[package.metadata.portkeep]`, with the binary's name and the usual port where it says nothing.
-fn from_manifest(package: &Package, binary: &str) -> anyhow::Result<Spec> {
-    let mut fields = match package.metadata.get("portkeep") {
-        None => serde_json::Map::new(),
-        Some(serde_json::Value::Object(fields)) => fields.clone(),
-        Some(_) => {
-            return Err(usage(
-                "[package.metadata.portkeep] in Cargo.toml must be a table",
-            ));
-        }
-    };
-    fields
-        .entry("name")
-        .or_insert_with(|| app_name(binary).into());
-    fields
-        .entry("exec")
-        .or_insert_with(|| serde_json::json!([binary]));
-    fields
-        .entry("listen")
-        .or_insert_with(|| serde_json::json!([{ "stream": listen::DEFAULT }]));
-    let base = package
-        .manifest_path
-        .parent()
-        .ok_or_else(|| anyhow!("a manifest without a directory"))?;
-    Ok(
-        Spec::from_json(&serde_json::Value::Object(fields).to_string())?
-            .resolve(base.as_std_path()),
-    )
-}
-
-/// Cargo allows names that units of ours do not.
-fn app_name(binary: &str) -> String {
-    let name: String = binary
-        .to_ascii_lowercase()
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_lowercase() || letter.is_ascii_digit() {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let name = name.trim_matches('-');
-    if name.starts_with(|first: char| first.is_ascii_lowercase()) {
-        name.to_owned()
-    } else {
-        format!("app-{name}")
-    }
-}
-
-/// The directories of the package and of all packages that it depends on by path, without asking any registry.
-fn sources(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
-    let mut seen = BTreeSet::new();
-    let mut pending: Vec<PathBuf> = package
-        .manifest_path
-        .parent()
-        .map(|path| path.as_std_path().to_owned())
-        .into_iter()
-        .collect();
-    while let Some(directory) = pending.pop() {
-        if !seen.insert(directory.clone()) {
-            continue;
-        }
-        let manifest = directory.join("Cargo.toml");
-        let of = |package: &&Package| package.manifest_path == manifest;
-        // One from another workspace is unknown to this one.
-        let other = match metadata.packages.iter().find(of) {
-            Some(_) => None,
-            None => MetadataCommand::new()
-                .manifest_path(&manifest)
-                .no_deps()
-                .exec()
-                .ok(),
-        };
-        let packages = other.as_ref().unwrap_or(metadata).packages.iter();
-        for package in packages.filter(of) {
-            let paths = package
-                .dependencies
-                .iter()
-                .filter_map(|dependency| dependency.path.as_ref());
-            pending.extend(paths.map(|path| path.as_std_path().to_owned()));
-        }
-    }
-    seen.into_iter().collect()
 }
 
 /// What the listeners of a spec are for people: a URL where a browser can open it.

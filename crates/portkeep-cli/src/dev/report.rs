@@ -75,6 +75,9 @@ impl Report {
         for notice in session.notices() {
             self.line(notice);
         }
+        if let Session::Bare(_) = session {
+            return;
+        }
         for listen in &session.spec().listen {
             self.line(&format!(
                 "{GOOD}{}{GOOD:#} is open; {}",
@@ -198,6 +201,9 @@ impl Report {
                     "{BAD}generation {generation} is gone{BAD:#}: {why}"
                 ));
             }
+            Event::Rested(generation) => self.line(&format!(
+                "generation {generation} has ended; the next connection starts it again"
+            )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
                 self.handed_over(&Ok(Outcome::HandedOver(record.clone())), Work::Something);
             }
