@@ -7,6 +7,7 @@ mod environment;
 mod group;
 mod inputs;
 mod keys;
+mod last_words;
 mod listen;
 mod lock;
 mod open_browser;

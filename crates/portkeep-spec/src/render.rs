@@ -140,7 +140,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         }),
     );
     let accepts = (spec.readiness == Readiness::Accepts).then(|| Escaped::fixed("accepts"));
-    context.set_optional("accepts", accepts);
+    context.set_optional("accepts", accepts.map(Into::into));
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
     context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));

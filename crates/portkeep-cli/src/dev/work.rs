@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use portkeep_engine::Outcome;
 
+use super::last_words::LastWords;
+
 use super::browser::{Browser, Failure};
 use super::build::{self, Build, Built};
 use super::checking::{self, Checked, Checking};
@@ -62,6 +64,8 @@ pub(super) struct Work<'a> {
     relevance: Relevance,
     /// What changed since the last version that serves.
     changed: Vec<PathBuf>,
+    /// What the newest generation wrote.
+    last_words: LastWords,
     /// The browser is still to be opened.
     open: bool,
 }
@@ -86,6 +90,7 @@ impl<'a> Work<'a> {
             inputs,
             relevance: Relevance::default(),
             changed: Vec::new(),
+            last_words: LastWords::default(),
             open: args.open,
         }
     }
@@ -233,7 +238,7 @@ impl<'a> Work<'a> {
                     None => state.serves(generation, changed),
                     Some(reason) => {
                         state.serves(generation, super::browser::Changed::Pages);
-                        state.failed(not_started(reason));
+                        state.failed(self.not_started(reason));
                     }
                 });
                 if record.reason.is_none() {
@@ -246,12 +251,14 @@ impl<'a> Work<'a> {
                     .tell(|state| state.unchanged(generation.0, changed));
                 self.changed.clear();
             }
-            Ok(other) => self
-                .browser
-                .tell(|state| state.failed(not_started(&format!("{other:?}")))),
-            Err(error) => self
-                .browser
-                .tell(|state| state.failed(not_started(&format!("{error:#}")))),
+            Ok(other) => {
+                let failure = self.not_started(&format!("{other:?}"));
+                self.browser.tell(|state| state.failed(failure));
+            }
+            Err(error) => {
+                let failure = self.not_started(&format!("{error:#}"));
+                self.browser.tell(|state| state.failed(failure));
+            }
         }
     }
 
@@ -290,6 +297,7 @@ impl<'a> Work<'a> {
 
     fn on_session(&mut self, event: session::Event) {
         match &event {
+            session::Event::Line(generation, line) => self.last_words.hear(*generation, line),
             session::Event::Recorded(record) => {
                 if let Some(generation) = record.generation {
                     self.browser.tell(|state| state.is_served_by(generation.0));
@@ -317,8 +325,11 @@ impl<'a> Work<'a> {
             self.report.line(&format!("{error:#}"));
         }
     }
-}
 
-fn not_started(reason: &str) -> Failure {
-    Failure::of_output("the new version did not start", reason)
+    fn not_started(&self, reason: &str) -> Failure {
+        Failure::of_output(
+            "the new version did not start",
+            self.last_words.complete(reason),
+        )
+    }
 }
