@@ -146,9 +146,11 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         "type",
         Escaped::fixed(match spec.readiness {
             Readiness::Notify => "notify",
-            Readiness::Started => "exec",
+            Readiness::Accepts | Readiness::Started => "exec",
         }),
     );
+    let accepts = (spec.readiness == Readiness::Accepts).then(|| Escaped::fixed("accepts"));
+    context.set_optional("accepts", accepts.map(Into::into));
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
     context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));

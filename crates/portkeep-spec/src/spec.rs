@@ -101,7 +101,10 @@ pub enum Readiness {
     /// When it says so (`READY=1`; the server library does).
     #[default]
     Notify,
-    /// As soon as it has been started: for programs that cannot tell.
+    /// When it takes connections, as far as can be seen from outside: for programs that cannot tell. A thread of it waits
+    /// in `accept` or `poll`, or its `epoll` has the socket; or it has lived for 3 seconds.
+    Accepts,
+    /// As soon as it has been started.
     Started,
 }
 

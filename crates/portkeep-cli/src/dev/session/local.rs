@@ -17,11 +17,11 @@ use super::publish::Published;
 use super::{Event, HandingOver};
 use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
-use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
+use crate::dev::{browser, environment};
 use crate::output::outcome_line;
 use crate::{exit, holder, holding, locate};
 
@@ -68,7 +68,10 @@ impl LocalSession {
                 }
                 None => anyhow::Error::new(error),
             })?;
-        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &browser::socket_path(store.run_directory()),
+        )?)?;
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
@@ -126,6 +129,17 @@ impl LocalSession {
 
     fn request(&self, purpose: Purpose) -> Request {
         Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
+    }
+
+    pub(super) fn start_again(&self) -> HandingOver {
+        self.start(Request {
+            unchanged: Unchanged::IsStarted,
+            ..self.request(Purpose::Reload)
+        })
+    }
+
+    pub(super) fn run_directory(&self) -> &std::path::Path {
+        self.store.run_directory()
     }
 
     fn start(&self, request: Request) -> HandingOver {
