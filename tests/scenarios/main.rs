@@ -6,6 +6,7 @@ mod activation;
 mod connections;
 mod crash_loop;
 mod failed_reload;
+mod idle_exit;
 mod install;
 mod latency;
 mod nasty_values;

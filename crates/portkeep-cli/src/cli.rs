@@ -23,9 +23,11 @@ Examples:
   portkeep install --system --now            place the units of ./portkeep.json and open the port
   portkeep reload hello                      hand over to what was built since
   portkeep status                            what runs
+  portkeep doctor                            what is wrong, and what to do about it
 
 Exit codes:
-  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release";
+  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release
+  4 needs a person";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -36,6 +38,9 @@ enum Command {
     Reload(command::reload::Args),
     Status(command::status::Args),
     History(command::history::Args),
+    Logs(command::logs::Args),
+    Doctor(command::doctor::Args),
+    Port(command::port::Args),
     Schema(command::schema::Args),
     Completions(command::completions::Args),
     Man(command::man::Args),
@@ -52,6 +57,9 @@ impl Cli {
             Command::Reload(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
+            Command::Logs(args) => args.run().await,
+            Command::Doctor(args) => args.run().await,
+            Command::Port(args) => args.run().await,
             Command::Schema(args) => args.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),

@@ -1,4 +1,5 @@
-//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release;
+//! 4 needs a person.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// A release failed, and the last good one was brought back: exit code 3.
 pub(crate) const FELL_BACK: u8 = 3;
+
+/// Something is wrong that only a person can put right: exit code 4.
+pub(crate) const NEEDS_A_PERSON: u8 = 4;
 
 /// Prints an error with its causes, and answers the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

@@ -7,6 +7,7 @@ mod dev;
 mod exit;
 mod families;
 mod holder;
+mod journal;
 mod locate;
 mod output;
 

@@ -32,4 +32,4 @@ pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, Release};
 pub use store::Store;
-pub use take::TakeError;
+pub use take::{TakeError, executable_of};

@@ -45,6 +45,14 @@ pub struct Spec {
     /// How long an old generation may finish what it has. Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
+    /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and
+    /// "lossless" if it says nothing.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+    /// How long a draining generation of an app on the server library leaves an idle connection open that cannot move, so
+    /// that a request that is on its way still gets an answer. Default: what the app says, and 5s if it says nothing.
+    #[serde(default)]
+    pub linger: Option<Span>,
     /// Idle connections of an app on the server library go on to the next generation. For that it is passed one more
     /// socket, `portkeep-move`; write false for an app that does not look at the names of its sockets. Default: true.
     /// Without HTTP, and with `readiness` "started", there is none.
@@ -57,7 +65,8 @@ pub struct Spec {
     /// What happens after a crash.
     #[serde(default)]
     pub restart: Restart,
-    /// The app exits after so long without a connection; the next connection starts it. Default: never.
+    /// An app on the server library exits after so long without a request and without a new connection; the next
+    /// connection starts it and waits meanwhile. Default: what the app says, and never if it says nothing.
     #[serde(default)]
     pub idle_exit: Option<Span>,
     /// How many releases are kept to roll back to. Default: 3.
@@ -91,6 +100,18 @@ pub enum Readiness {
     Notify,
     /// As soon as it has been started: for programs that cannot tell.
     Started,
+}
+
+/// What matters more while an old generation drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Drain {
+    /// That no request is lost.
+    Lossless,
+    /// That old code answers nothing new: for development. A connection that cannot move to the next generation is closed
+    /// as soon as it is idle, and a request that is sent in that moment is lost.
+    Fresh,
 }
 
 /// How much of the machine an app may see.
@@ -180,6 +201,8 @@ impl Spec {
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
             drain_timeout: default::drain_timeout(),
+            drain: None,
+            linger: None,
             move_connections: default::move_connections(),
             watchdog: None,
             restart: Restart::default(),

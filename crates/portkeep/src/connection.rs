@@ -1,6 +1,7 @@
 //! One accepted connection, from its first byte to its end.
 
 mod answering;
+mod body;
 mod farewell;
 mod http1;
 #[cfg(feature = "http2")]

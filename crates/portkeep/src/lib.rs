@@ -54,6 +54,8 @@
 //! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
+//! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
 //!
 //! # Features
 //!
@@ -68,6 +70,7 @@
 mod accept;
 mod app;
 mod connection;
+mod doors;
 mod drain;
 mod error;
 pub mod guide;

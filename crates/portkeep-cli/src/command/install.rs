@@ -170,7 +170,7 @@ fn place_helper(helper: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether the user manager outlives the last session. logind marks it by a file.
-fn lingers() -> bool {
+pub(crate) fn lingers() -> bool {
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_default();

@@ -136,6 +136,9 @@ impl Report {
                     "{BAD}generation {generation} is gone{BAD:#}: {why}"
                 ));
             }
+            Event::Rested(generation) => self.line(&format!(
+                "generation {generation} has ended; the next connection starts it again"
+            )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
                 self.handed_over(&Ok(Outcome::HandedOver(record.clone())));
             }

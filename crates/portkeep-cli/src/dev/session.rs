@@ -1,5 +1,6 @@
 //! Who holds the port and runs the app while it is developed.
 
+mod lines;
 mod local;
 mod others;
 mod output;
@@ -31,6 +32,8 @@ pub(crate) enum Event {
     Note(String),
     /// The app is gone, and nothing serves.
     Gone(Generation, String),
+    /// The app has ended in good order, and nothing serves until somebody connects.
+    Rested(Generation),
     /// Another command asks something.
     Asked(Question),
     /// The watched output changed, by somebody else's doing.

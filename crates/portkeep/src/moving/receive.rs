@@ -25,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections of listeners with these names, until `closing`. Returns when no session is
 /// left: from then on connections can be given to the generation after this one, without meeting
-/// ourselves.
+/// ourselves. The socket comes back: it can be used again.
 pub(crate) async fn receive<A: App>(
     socket: MoveSocket,
     names: Vec<Arc<str>>,
     app: A,
     shared: Arc<Shared>,
     closing: ShutdownToken,
-) {
+) -> MoveSocket {
     let names: Arc<[Arc<str>]> = names.into();
     let mut closed = pin!(closing.started());
     let mut sessions = JoinSet::new();
@@ -64,6 +64,7 @@ pub(crate) async fn receive<A: App>(
         }
     }
     while sessions.join_next().await.is_some() {}
+    socket
 }
 
 /// Where connections arrive.

@@ -11,6 +11,7 @@ mod probe;
 mod cut;
 mod drain;
 mod http2;
+mod idle;
 mod moving;
 mod notify;
 mod overlap;

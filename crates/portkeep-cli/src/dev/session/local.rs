@@ -12,6 +12,7 @@ use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_ov
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
+use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
 use crate::control::{Answer, Ask, Control, Question};
@@ -25,6 +26,8 @@ use crate::{holder, locate};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
+/// The pause before the start after an end in good order.
+const BREATH: Duration = Duration::from_millis(20);
 
 pub(crate) struct LocalSession {
     local: Local,
@@ -68,8 +71,13 @@ impl LocalSession {
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
+        let lines = Lines::default();
+        let kept = lines.clone();
         tokio::spawn(async move {
             while let Some(event) = from_local.recv().await {
+                if let LocalEvent::Line(generation, line) = &event {
+                    kept.push(*generation, line);
+                }
                 let _ = forward.send(translate(event));
             }
         });
@@ -78,7 +86,7 @@ impl LocalSession {
             _ => None,
         };
         let control = Control::listen(&spec.name)?;
-        let control = tokio::spawn(serve_control(control, local.clone(), events.clone()));
+        let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
         Ok(Self {
             local,
             store,
@@ -127,7 +135,9 @@ impl LocalSession {
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
                 self.spawn(self.start(Request::now(Purpose::Deploy)));
             }
-            Event::Gone(..) => self.activate_by_connection(),
+            Event::Gone(..) => self.activate_by_connection(THROTTLE),
+            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            Event::Rested(_) => self.activate_by_connection(BREATH),
             Event::Output
             | Event::Line(..)
             | Event::Note(_)
@@ -147,7 +157,7 @@ impl LocalSession {
 
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
-    fn activate_by_connection(&self) {
+    fn activate_by_connection(&self, first_pause: Duration) {
         let (local, store, spec, events) = (
             self.local.clone(),
             self.store.clone(),
@@ -155,8 +165,10 @@ impl LocalSession {
             self.events.clone(),
         );
         tokio::spawn(async move {
+            let mut pause = first_pause;
             loop {
-                tokio::time::sleep(THROTTLE).await;
+                tokio::time::sleep(pause).await;
+                pause = THROTTLE;
                 if local.connection_waits().await.is_err() || store.current().is_some() {
                     break;
                 }
@@ -226,7 +238,12 @@ impl LocalSession {
 }
 
 /// Answers at once what can be answered at once, and hands on the rest.
-async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSender<Event>) {
+async fn serve_control(
+    control: Control,
+    local: Local,
+    lines: Lines,
+    events: mpsc::UnboundedSender<Event>,
+) {
     while let Ok(question) = control.next().await {
         let Some(question) = question else { continue };
         if matches!(question.ask, Ask::Status) {
@@ -236,6 +253,8 @@ async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSe
                     running.into_iter().map(Into::into).collect(),
                 ))
                 .await;
+        } else if matches!(question.ask, Ask::Logs { .. }) {
+            tokio::spawn(lines.clone().answer(question));
         } else if events.send(Event::Asked(question)).is_err() {
             break;
         }
@@ -249,6 +268,7 @@ fn translate(event: LocalEvent) -> Event {
             Event::Note(format!("generation {generation} is started again: {why}"))
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
+        LocalEvent::Rested(generation) => Event::Rested(generation),
         LocalEvent::Drained(generation) => {
             Event::Note(format!("generation {generation} finished and ended"))
         }

@@ -114,8 +114,15 @@ impl Supervisor {
                         let _ = store.mark_bad(&release.digest, &reason);
                     }
                 }
+                let crashed = store
+                    .ends(self.generation)
+                    .last()
+                    .is_some_and(End::is_crash);
                 let _ = store.clear_current();
-                self.shared.tell(LocalEvent::Gone(self.generation, reason));
+                self.shared.tell(match crashed {
+                    true => LocalEvent::Gone(self.generation, reason),
+                    false => LocalEvent::Rested(self.generation),
+                });
                 false
             }
         }
