@@ -61,7 +61,7 @@
 //!
 //! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
 //!
-//! To an app on axum and tokio the library adds 18 crates, itself included; 11 without `http2`.
+//! To an app on axum and tokio the library adds 18 crates, itself included; 10 without `http2`.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front.
 

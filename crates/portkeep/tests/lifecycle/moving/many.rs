@@ -8,7 +8,6 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::{World, who};
 use crate::client::Client;
 use crate::manager::Process;
-use crate::probe;
 
 const MANY: usize = 10_000;
 /// What a process needs besides its connections, and more.
