@@ -83,6 +83,11 @@ pub(crate) fn of_program(program: &Path) -> Vec<i32> {
     })
 }
 
+/// The processes whose program has this file name.
+pub(crate) fn named(name: &str) -> Vec<i32> {
+    processes(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with(name)))
+}
+
 /// The process and its descendants, without those that run `except`.
 pub(crate) fn tree(root: i32, except: &Path) -> Vec<i32> {
     let apps = of_program(except);

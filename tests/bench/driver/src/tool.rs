@@ -7,6 +7,8 @@ mod signalled;
 mod systemd;
 mod watching;
 
+use std::net::SocketAddr;
+
 use crate::place::{Kind, Place};
 
 /// One tool.
@@ -26,14 +28,42 @@ pub(crate) trait Tool {
     /// Starts it on a place with a release in it. Nobody has waited for an answer yet.
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>>;
 
+    /// Whether people run it on servers, with many apps.
+    fn is_for_production(&self) -> bool {
+        true
+    }
+
+    /// Its command that lists all apps.
+    fn lists(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// How it is used on a project with sources.
+    fn develop(&self) -> Option<Develop> {
+        None
+    }
+
     /// Whether it runs the app of this benchmark, whose start takes time.
     fn runs_the_app(&self) -> bool {
         true
     }
 }
 
+/// How a tool builds, runs and reloads the project of the current directory.
+pub(crate) struct Develop {
+    /// What the project takes its socket with: `portkeep` or `listenfd`.
+    pub(crate) library: &'static str,
+    /// The command.
+    pub(crate) words: fn(SocketAddr) -> Vec<String>,
+}
+
+/// A command line from words.
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
 /// A tool at work.
-pub(crate) trait Running {
+pub(crate) trait Running: Send {
     /// Asks for a reload after a release was published. An error is one that the tool told, and may be what is measured.
     fn reload(&mut self) -> anyhow::Result<()>;
 

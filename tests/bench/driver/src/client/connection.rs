@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, Response, Uri, Version};
+use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
@@ -111,9 +111,10 @@ impl Connection {
         if self.sender.is_none() {
             self.sender = Some(self.connect().await?);
         }
+        let request = self.asks(path)?;
         let response = match self.sender.as_mut() {
-            Some(Sender::One(sender)) => sender.send_request(self.http1(path)?).await,
-            Some(Sender::Two(sender)) => sender.send_request(self.http2(path)?).await,
+            Some(Sender::One(sender)) => sender.send_request(request).await,
+            Some(Sender::Two(sender)) => sender.send_request(request).await,
             None => return Err(Failure::Other),
         };
         answer(response.map_err(|error| kind(&error))?).await
@@ -138,22 +139,19 @@ impl Connection {
         }
     }
 
-    fn http1(&self, path: &str) -> Result<Request<Empty<Bytes>>, Failure> {
-        let mut request = Request::get(path).header(HOST, self.address.to_string());
-        if self.protocol == Protocol::Close {
-            request = request.header(CONNECTION, "close");
-        }
+    fn asks(&self, path: &str) -> Result<Request<Empty<Bytes>>, Failure> {
+        let request = if self.protocol == Protocol::Http2 {
+            let uri = format!("http://{}{path}", self.address);
+            Request::get(uri).version(Version::HTTP_2)
+        } else {
+            Request::get(path).header(HOST, self.address.to_string())
+        };
+        let request = if self.protocol == Protocol::Close {
+            request.header(CONNECTION, "close")
+        } else {
+            request
+        };
         request.body(Empty::new()).map_err(|_| Failure::Other)
-    }
-
-    fn http2(&self, path: &str) -> Result<Request<Empty<Bytes>>, Failure> {
-        let uri: Uri = format!("http://{}{path}", self.address)
-            .parse()
-            .map_err(|_| Failure::Other)?;
-        Request::get(uri)
-            .version(Version::HTTP_2)
-            .body(Empty::new())
-            .map_err(|_| Failure::Other)
     }
 }
 

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Running, Tool};
+use super::{Develop, Running, Tool, words};
 use crate::place::{Kind, Place};
-use crate::processes::{Started, end_program, run, tree};
+use crate::processes::{Started, end_program, named, run, tree};
 
 const BASE: &str = "hello-portkeep";
 
@@ -53,9 +53,20 @@ impl Tool for OnSystemd {
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
         let spec = write_spec(place)?;
-        let words = ["portkeep", "install", "--system", "--now", "--spec"].map(OsStr::new);
-        run(words.into_iter().chain([spec.as_os_str()]))?;
+        let install = ["portkeep", "install", "--system", "--now", "--spec"].map(OsStr::new);
+        run(install.into_iter().chain([spec.as_os_str()]))?;
         Ok(Box::new(Installed(place.clone())))
+    }
+
+    fn lists(&self) -> Option<&'static [&'static str]> {
+        Some(&["portkeep", "status", "--system"])
+    }
+
+    fn develop(&self) -> Option<Develop> {
+        Some(Develop {
+            library: "portkeep",
+            words: |address| words(&["portkeep", "dev", "--listen", &address.to_string()]),
+        })
     }
 }
 
@@ -66,7 +77,7 @@ impl Running for Installed {
 
     fn own_processes(&self) -> Vec<i32> {
         // Its helper runs while a generation starts, hands over or ends; nothing stays.
-        crate::processes::of_program(std::path::Path::new("/opt/portkeep/bin/portkeep"))
+        named("portkeep")
     }
 
     fn stop(self: Box<Self>) {
@@ -112,6 +123,20 @@ impl Tool for Local {
             process,
         }))
     }
+
+    fn is_for_production(&self) -> bool {
+        false
+    }
+
+    fn develop(&self) -> Option<Develop> {
+        Some(Develop {
+            library: "portkeep",
+            words: |address| {
+                let listen = address.to_string();
+                words(&["portkeep", "dev", "--backend", "local", "--listen", &listen])
+            },
+        })
+    }
 }
 
 /// Where nobody else's apps are.
@@ -138,10 +163,7 @@ impl Running for Dev {
         // Generations run a copy, so they are told apart by their name.
         tree(self.process.pid(), &app)
             .into_iter()
-            .filter(|pid| {
-                std::fs::read_link(format!("/proc/{pid}/exe"))
-                    .is_ok_and(|exe| exe.ends_with("portkeep"))
-            })
+            .filter(|pid| named("portkeep").contains(pid))
             .collect()
     }
 

@@ -66,6 +66,10 @@ impl Tool for Restart {
         run(["systemctl", "start", &format!("{}.socket", place.name)])?;
         Ok(units)
     }
+
+    fn lists(&self) -> Option<&'static [&'static str]> {
+        Some(&["systemctl", "status", "--no-pager", "--lines=0", "bench-app-*"])
+    }
 }
 
 fn file(place: &Place, kind: &str) -> PathBuf {

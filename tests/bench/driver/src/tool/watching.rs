@@ -1,10 +1,11 @@
 //! Tools of development: they restart the app when its file changes.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::{Running, Tool};
+use super::{Develop, Running, Tool, words};
 use crate::place::{Kind, Place};
 use crate::processes::{Started, end_program, run, signal, tree};
 
@@ -22,6 +23,7 @@ struct Watching {
     used: &'static str,
     versions: &'static [&'static [&'static str]],
     words: fn(&Place) -> Vec<String>,
+    develop: fn(SocketAddr) -> Vec<String>,
     trigger: Trigger,
 }
 
@@ -38,11 +40,14 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
             used: "`systemfd -s http::ADDR -- watchexec -r -w bin -- bin/app`",
             versions: &[&["systemfd", "--version"], &["watchexec", "--version"]],
             words: |place| {
-                let mut words = own(&["systemfd", "--no-pid", "-s"]);
-                words.push(format!("http::{}", place.address));
-                words.push("--".to_owned());
-                words.extend(watchexec(&[]));
-                words
+                let socket = format!("http::{}", place.address);
+                let systemfd = words(&["systemfd", "--no-pid", "-s", &socket, "--"]);
+                [systemfd, watchexec(&[])].concat()
+            },
+            develop: |address| {
+                let socket = format!("http::{address}");
+                let systemfd = words(&["systemfd", "--no-pid", "-s", &socket, "--"]);
+                [systemfd, cargo_run(&[])].concat()
             },
             trigger: Trigger::Change,
         }),
@@ -51,6 +56,7 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
             used: "`watchexec --socket ADDR -r -w bin -- bin/app`",
             versions: &[&["watchexec", "--version"]],
             words: |place| watchexec(&["--socket", &place.address.to_string()]),
+            develop: |address| cargo_run(&["--socket", &address.to_string()]),
             trigger: Trigger::Change,
         }),
         Box::new(Watching {
@@ -58,6 +64,7 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
             used: "`watchexec -r -w bin -- bin/app`: the app binds the port",
             versions: &[&["watchexec", "--version"]],
             words: |_| watchexec(&[]),
+            develop: |_| cargo_run(&[]),
             trigger: Trigger::Change,
         }),
         Box::new(Watching {
@@ -65,22 +72,27 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
             used: "`cargo devserver --bin bin/app`; SIGHUP (after the first change it does not see further ones)",
             versions: &[&["cargo-devserver", "devserver", "--version"]],
             words: |place| {
-                let mut words = own(&["cargo-devserver", "devserver", "--watch", "src", "--bin", "bin/app", "--host", "127.0.0.1"]);
-                words.extend(["--port".to_owned(), place.address.port().to_string()]);
-                words
+                let port = place.address.port().to_string();
+                let devserver = ["cargo-devserver", "devserver", "--watch", "src", "--bin", "bin/app"];
+                words(&[&devserver[..], &["--host", "127.0.0.1", "--port", &port]].concat())
+            },
+            develop: |address| {
+                let port = address.port().to_string();
+                words(&["cargo-devserver", "devserver", "--watch", "src", "--host", "127.0.0.1", "--port", &port])
             },
             trigger: Trigger::Hangup,
         }),
     ]
 }
 
-fn own(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
+fn cargo_run(options: &[&str]) -> Vec<String> {
+    let common = ["-r", "-w", "src", "--shell=none", "--", "cargo", "run", "--quiet"];
+    words(&[&["watchexec"], options, &common].concat())
 }
 
 fn watchexec(options: &[&str]) -> Vec<String> {
     let common = ["-r", "-w", "bin", "--shell=none", "--", "bin/app"];
-    own(&[&["watchexec"], options, &common].concat())
+    words(&[&["watchexec"], options, &common].concat())
 }
 
 impl Tool for Watching {
@@ -99,6 +111,17 @@ impl Tool for Watching {
 
     fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()> {
         place.publish("hello-axum", version, kind)
+    }
+
+    fn is_for_production(&self) -> bool {
+        false
+    }
+
+    fn develop(&self) -> Option<Develop> {
+        Some(Develop {
+            library: "listenfd",
+            words: self.develop,
+        })
     }
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
