@@ -1,5 +1,5 @@
-//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release; 4 nothing
-//! can serve.
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release;
+//! 4 needs a person.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -26,13 +26,13 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 /// A release failed, and the last good one was brought back: exit code 3.
 pub(crate) const FELL_BACK: u8 = 3;
 
-/// No release can serve, and a holding page says so: a person is needed. Exit code 4.
-pub(crate) const HOLDING: u8 = 4;
+/// Something is wrong that only a person can put right; no release can serve, for one. Exit code 4.
+pub(crate) const NEEDS_A_PERSON: u8 = 4;
 
 /// The exit code of a handover that did not fail.
 pub(crate) fn code_of(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Holding(_) => HOLDING,
+        Outcome::Holding(_) => NEEDS_A_PERSON,
         outcome if outcome.fell_back() => FELL_BACK,
         _ => 0,
     }

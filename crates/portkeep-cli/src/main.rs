@@ -8,8 +8,10 @@ mod exit;
 mod families;
 mod holder;
 mod holding;
+mod journal;
 mod locate;
 mod output;
+mod prove;
 mod without_bus;
 
 use std::io::{self, IsTerminal};

@@ -13,6 +13,7 @@
 //! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
+mod accepts;
 pub mod backend;
 pub mod crash;
 mod directories;
@@ -27,6 +28,7 @@ pub mod retry;
 pub mod store;
 mod take;
 
+pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
 pub use drive::{Outcome, Request, Wanted, hand_over};
@@ -35,4 +37,4 @@ pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
 pub use store::Store;
-pub use take::TakeError;
+pub use take::{TakeError, executable_of};

@@ -65,6 +65,16 @@ pub(crate) fn take(
     ))
 }
 
+/// The executable that a handover would take now.
+///
+/// # Errors
+/// When it is missing, empty or not executable: a handover would be refused for the same reason.
+pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
+    let look = Look::at(spec)?;
+    check(look.executable())?;
+    Ok(look.executable().to_owned())
+}
+
 fn check(source: &Path) -> Result<(), TakeError> {
     let metadata = fs::metadata(source).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => TakeError::Missing(source.to_owned()),

@@ -30,6 +30,8 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
+    /// ExecStartPost= of a generation that cannot say when it is ready.
+    Accepts(Process),
     /// ExecStopPost= of a generation.
     Settle(One),
     /// A generation that is no release of the app: answers that nothing can serve.
@@ -60,6 +62,11 @@ struct One {
     spec: PathBuf,
 }
 
+#[derive(Debug, clap::Args)]
+struct Process {
+    pid: u32,
+}
+
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         // The app's user is to get to what we make, whatever the sandbox of its unit says of our own files.
@@ -70,6 +77,10 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
+            Step::Accepts(process) => {
+                portkeep_engine::accepts(process.pid).await;
+                Ok(ExitCode::SUCCESS)
+            }
             Step::Settle(one) => {
                 settle::run(&one.name, Generation(one.generation), &one.spec).await
             }

@@ -32,6 +32,8 @@ pub enum LocalEvent {
     Restarted(Generation, String),
     /// It was current, ended by itself, and is not started again.
     Gone(Generation, String),
+    /// It was current and ended by itself, in good order: the next connection starts one.
+    Rested(Generation),
     /// It finished draining.
     Drained(Generation),
     /// It had to be killed because it did not finish in time.

@@ -7,6 +7,7 @@ mod job;
 mod journal;
 mod manager;
 mod proxy;
+mod unit_state;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use portkeep_spec::{AppName, Manager as Which, unit_names};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
-pub use manager::{Manager, ManagerError, UnitState, Until};
+pub use manager::{Manager, ManagerError, Until};
+pub use unit_state::UnitState;
 
 use crate::backend::{Backend, BackendError, Blame, StartFailure};
 use crate::generation::{Generation, Phase, Running};

@@ -213,6 +213,18 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),
         ),
         ("ExecStart", format!("{program:?}")),
+        when(
+            spec.readiness == Readiness::Accepts,
+            "ExecStartPost",
+            format!(
+                "{:?}",
+                Command {
+                    flags: s("+"),
+                    program: simplified(options.helper.to_str().unwrap()),
+                    args: ["handle", "accepts", "$MAINPID"].map(s).to_vec(),
+                }
+            ),
+        ),
         ("ExecStopPost", helper("-+", "settle", true)),
         ("Restart", s("on-failure")),
         ("RestartSec", micros(spec.restart.delay)),

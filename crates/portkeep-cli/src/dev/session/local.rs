@@ -14,20 +14,23 @@ use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_ov
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
+use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
 use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
-use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
+use crate::dev::{browser, environment};
 use crate::output::outcome_line;
 use crate::{exit, holder, holding, locate};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
+/// The pause before the start after an end in good order.
+const BREATH: Duration = Duration::from_millis(20);
 
 pub(crate) struct LocalSession {
     local: Local,
@@ -69,12 +72,20 @@ impl LocalSession {
                 }
                 None => anyhow::Error::new(error),
             })?;
-        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &browser::socket_path(store.run_directory()),
+        )?)?;
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
+        let lines = Lines::default();
+        let kept = lines.clone();
         tokio::spawn(async move {
             while let Some(event) = from_local.recv().await {
+                if let LocalEvent::Line(generation, line) = &event {
+                    kept.push(*generation, line);
+                }
                 let _ = forward.send(translate(event));
             }
         });
@@ -83,7 +94,7 @@ impl LocalSession {
             _ => None,
         };
         let control = Control::listen(&spec.name)?;
-        let control = tokio::spawn(serve_control(control, local.clone(), events.clone()));
+        let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
         let session = Self {
             local,
             store,
@@ -98,7 +109,7 @@ impl LocalSession {
             _lock: lock,
         };
         // Whoever connects during the first build is told so.
-        session.activate_by_connection();
+        session.activate_by_connection(THROTTLE);
         Ok(session)
     }
 
@@ -128,6 +139,17 @@ impl LocalSession {
         Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
     }
 
+    pub(super) fn start_again(&self) -> HandingOver {
+        self.start(Request {
+            unchanged: Unchanged::IsStarted,
+            ..self.request(Purpose::Reload)
+        })
+    }
+
+    pub(super) fn run_directory(&self) -> &std::path::Path {
+        self.store.run_directory()
+    }
+
     fn start(&self, request: Request) -> HandingOver {
         let (local, store, spec) = (self.local.clone(), self.store.clone(), self.spec.clone());
         Box::pin(async move { Ok(hand_over(&local, &store, &spec, request).await?) })
@@ -140,7 +162,9 @@ impl LocalSession {
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
                 self.spawn(self.start(self.request(Purpose::Deploy)));
             }
-            Event::Gone(..) => self.activate_by_connection(),
+            Event::Gone(..) => self.activate_by_connection(THROTTLE),
+            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            Event::Rested(_) => self.activate_by_connection(BREATH),
             Event::Output
             | Event::Line(..)
             | Event::Note(_)
@@ -160,7 +184,7 @@ impl LocalSession {
 
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
-    fn activate_by_connection(&self) {
+    fn activate_by_connection(&self, first_pause: Duration) {
         let activating = self.activating.clone();
         if activating.swap(true, Ordering::AcqRel) {
             return;
@@ -172,8 +196,10 @@ impl LocalSession {
             self.events.clone(),
         );
         tokio::spawn(async move {
+            let mut pause = first_pause;
             loop {
-                tokio::time::sleep(THROTTLE).await;
+                tokio::time::sleep(pause).await;
+                pause = THROTTLE;
                 if local.connection_waits().await.is_err() || store.current().is_some() {
                     break;
                 }
@@ -194,7 +220,7 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
-            Ask::Status => return,
+            Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
                     Unchanged::IsStarted
@@ -253,7 +279,12 @@ impl LocalSession {
 }
 
 /// Answers at once what can be answered at once, and hands on the rest.
-async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSender<Event>) {
+async fn serve_control(
+    control: Control,
+    local: Local,
+    lines: Lines,
+    events: mpsc::UnboundedSender<Event>,
+) {
     while let Ok(question) = control.next().await {
         let Some(question) = question else { continue };
         if matches!(question.ask, Ask::Status) {
@@ -263,6 +294,8 @@ async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSe
                     running.into_iter().map(Into::into).collect(),
                 ))
                 .await;
+        } else if matches!(question.ask, Ask::Logs { .. }) {
+            tokio::spawn(lines.clone().answer(question));
         } else if events.send(Event::Asked(question)).is_err() {
             break;
         }
@@ -276,6 +309,7 @@ fn translate(event: LocalEvent) -> Event {
             Event::Note(format!("generation {generation} is started again: {why}"))
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
+        LocalEvent::Rested(generation) => Event::Rested(generation),
         LocalEvent::Drained(generation) => {
             Event::Note(format!("generation {generation} finished and ended"))
         }

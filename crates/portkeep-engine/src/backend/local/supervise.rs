@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
+use crate::accepts;
 use crate::backend::{Blame, StartFailure};
 use crate::crash::{self, Budget, Settle, Standing};
 use crate::generation::{Generation, Phase};
@@ -118,8 +119,15 @@ impl Supervisor {
                         let _ = store.mark_bad(&release.digest, &reason);
                     }
                 }
+                let crashed = store
+                    .ends(self.generation)
+                    .last()
+                    .is_some_and(End::is_crash);
                 let _ = store.clear_current();
-                self.shared.tell(LocalEvent::Gone(self.generation, reason));
+                self.shared.tell(match crashed {
+                    true => LocalEvent::Gone(self.generation, reason),
+                    false => LocalEvent::Rested(self.generation),
+                });
                 false
             }
         }
@@ -172,7 +180,12 @@ impl Supervisor {
         // Why we ended it, where we did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
-        let mut executed = pin!(launch::executed(pid));
+        let mut is_up = pin!(async {
+            launch::executed(pid).await;
+            if spec.readiness == Readiness::Accepts {
+                accepts(pid).await;
+            }
+        });
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status,
@@ -215,7 +228,7 @@ impl Supervisor {
                     signal(group, Signal::TERM);
                     deadline.as_mut().reset(Instant::now() + spec.drain_timeout.0);
                 }
-                () = &mut executed, if !ready && spec.readiness == Readiness::Started => {
+                () = &mut is_up, if !ready && spec.readiness != Readiness::Notify => {
                     ready = true;
                     self.is_ready();
                     if self.order.is_none() {
