@@ -55,6 +55,9 @@ fn in_a_reload_at_each_step() {
         app.kill_helper_at(step);
         let _ = app.systemctl("reload").expect_failure();
         assert!(app.helper_was_killed(), "no helper came to `{step}`");
+        // As if it had been killed while it wrote, by a process that cannot live any more.
+        let half_written = app.run_directory().join(".current.4194305");
+        fs::write(half_written, "").expect("it can be written");
         app.publish(&Behaviour::version(&version));
         app.reload();
         expect_right(&app, step, &version);
