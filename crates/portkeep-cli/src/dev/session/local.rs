@@ -1,6 +1,8 @@
 //! `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -41,6 +43,8 @@ pub(crate) struct LocalSession {
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
     events: mpsc::UnboundedSender<Event>,
+    /// Whether a connection is waited for already.
+    activating: Arc<AtomicBool>,
     _lock: DevLock,
 }
 
@@ -91,7 +95,7 @@ impl LocalSession {
         };
         let control = Control::listen(&spec.name)?;
         let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
-        Ok(Self {
+        let session = Self {
             local,
             store,
             spec,
@@ -101,8 +105,12 @@ impl LocalSession {
             _output_watcher: output_watcher,
             control,
             events,
+            activating: Arc::default(),
             _lock: lock,
-        })
+        };
+        // Whoever connects during the first build is told so.
+        session.activate_by_connection(THROTTLE);
+        Ok(session)
     }
 
     pub(super) fn spec(&self) -> &Spec {
@@ -177,6 +185,10 @@ impl LocalSession {
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
     fn activate_by_connection(&self, first_pause: Duration) {
+        let activating = self.activating.clone();
+        if activating.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (local, store, spec, events) = (
             self.local.clone(),
             self.store.clone(),
@@ -202,6 +214,7 @@ impl LocalSession {
                     break;
                 }
             }
+            activating.store(false, Ordering::Release);
         });
     }
 
