@@ -42,6 +42,8 @@ pub(super) struct Supervisor {
     /// What was ordered; nothing is restarted after that.
     order: Option<Order>,
     last_lines: VecDeque<String>,
+    /// What it said of itself last (`STATUS=`).
+    status: String,
 }
 
 impl Supervisor {
@@ -61,6 +63,7 @@ impl Supervisor {
             starter,
             order: None,
             last_lines,
+            status: String::new(),
         }
     }
 
@@ -197,10 +200,8 @@ impl Supervisor {
                             let at = deadline.deadline().max(Instant::now() + by);
                             deadline.as_mut().reset(at);
                         }
-                        Message::Ready
-                        | Message::Watchdog
-                        | Message::ExtendTimeout(_)
-                        | Message::Status(_) => {}
+                        Message::Status(status) => self.status = status,
+                        Message::Ready | Message::Watchdog | Message::ExtendTimeout(_) => {}
                     }
                 },
                 Some(order) = self.inbox.recv() => {
@@ -228,7 +229,8 @@ impl Supervisor {
                 () = &mut deadline => {
                     verdict = Some("timeout");
                     if self.order == Some(Order::Drain) {
-                        self.shared.tell(LocalEvent::Cut(self.generation));
+                        let status = self.status.clone();
+                        self.shared.tell(LocalEvent::Cut(self.generation, status));
                     }
                     kill_all(group);
                     deadline.as_mut().reset(never());
@@ -249,7 +251,13 @@ impl Supervisor {
             self.line(line);
         }
         if self.order == Some(Order::Drain) && verdict.is_none() {
-            self.shared.tell(LocalEvent::Drained(self.generation));
+            // What it said last may still be in the socket: it was said before it ended.
+            while let Some(messages) = socket.received() {
+                self.last_status(messages);
+            }
+            let status = self.status.clone();
+            self.shared
+                .tell(LocalEvent::Drained(self.generation, status));
         }
         ended(status, verdict, ready)
     }
@@ -260,6 +268,14 @@ impl Supervisor {
         }
         if let Some(starter) = self.starter.take() {
             let _ = starter.send(Ok(()));
+        }
+    }
+
+    fn last_status(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if let Message::Status(status) = message {
+                self.status = status;
+            }
         }
     }
 
