@@ -22,7 +22,7 @@ mod steady;
 mod wait;
 
 pub use app::{App, AppBuilder, probe};
-pub use client::{Answer, Outcome, request};
+pub use client::{Answer, Outcome, request, whole_answer};
 pub use http2::{Http2Load, Http2Report};
 pub use load::{Connections, Load, LoadReport, RunningLoad};
 pub use manager::Manager;

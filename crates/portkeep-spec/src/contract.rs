@@ -30,8 +30,13 @@ pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
 /// `lossless` or `fresh`: what matters more while it drains.
 pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
+/// Where `portkeep dev` listens for the pages of the app.
+pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
+/// Set where requests wait while `portkeep dev` builds.
+pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
+
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 12] = [
+pub const RESERVED_VARIABLES: [&str; 14] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -42,6 +47,8 @@ pub const RESERVED_VARIABLES: [&str; 12] = [
     PORTKEEP_GENERATION,
     PORTKEEP_ARGS,
     PORTKEEP_DRAIN_TIMEOUT_USEC,
+    PORTKEEP_DEV,
+    PORTKEEP_DEV_HOLD,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
 ];

@@ -53,6 +53,7 @@
 //! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
 //! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
+//! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
 //! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
 //! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
@@ -63,6 +64,11 @@
 //!   `into_make_service_with_connect_info`. Who does not use axum saves compiling it by
 //!   `default-features = false`; the library needs nothing of it.
 //! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
+//! - `dev` (default): under `portkeep dev`, pages reload by themselves and show the compiler's
+//!   errors. There is nothing of it in a build without debug assertions.
+//! - `dev-in-release`: the same in a release build; for portkeep itself.
+//!
+//! To an app on axum and tokio the library adds 18 crates, itself included; 10 without `http2`.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front, or to [`Server::accept_with`].
 
@@ -73,6 +79,8 @@ mod acceptor;
 mod app;
 mod close_at_drain;
 mod connection;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+mod dev;
 mod doors;
 mod drain;
 mod error;
@@ -80,6 +88,7 @@ pub mod guide;
 mod listen;
 mod moving;
 mod notify;
+mod open_files;
 mod serve;
 mod server;
 mod shutdown;

@@ -11,6 +11,7 @@ use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
+use crate::open_files;
 use crate::server::{Check, Policy, Server};
 use crate::signals::{self, Signals};
 use crate::{Error, ShutdownToken};
@@ -19,6 +20,9 @@ use crate::{Error, ShutdownToken};
 /// (`PORTKEEP_LISTEN` names another address), until SIGTERM or SIGINT. Then it drains.
 ///
 /// The same as [`Server::new().serve(app)`](Server::serve).
+///
+/// Each connection is an open file: the process's soft limit of them, usually 1024, is raised to its
+/// hard limit (`LimitNOFILE=`; 524,288 under systemd).
 ///
 /// # Errors
 ///
@@ -30,6 +34,7 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
 pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
+    open_files::raise_limit();
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);

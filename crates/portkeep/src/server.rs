@@ -227,6 +227,8 @@ impl Server {
     /// If it cannot begin: see [`Error`].
     pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
         deployed::apply(&mut self, |name| std::env::var(name).ok());
+        #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+        let app = crate::dev::Layer::new(app, self.shutdown.clone());
         serve::run(self, app).await
     }
 }

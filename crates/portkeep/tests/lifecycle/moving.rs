@@ -2,6 +2,8 @@
 
 mod failures;
 mod long;
+mod many;
+mod midway;
 
 use std::io::Write;
 use std::net::TcpListener;
