@@ -45,6 +45,8 @@ pub(super) struct Supervisor {
     last_lines: VecDeque<String>,
     /// What it said of itself last (`STATUS=`).
     status: String,
+    /// It was READY since it was started last.
+    was_ready: bool,
 }
 
 impl Supervisor {
@@ -65,14 +67,22 @@ impl Supervisor {
             order: None,
             last_lines,
             status: String::new(),
+            was_ready: false,
         }
     }
 
     pub(super) async fn run(mut self) {
         let spec = self.shared.spec();
         loop {
+            (self.was_ready, self.status) = (false, String::new());
             let end = self.run_once(&spec).await;
             let _ = self.shared.store.note_end(self.generation, &end);
+            if self.was_ready && end.is_drain() {
+                let _ = self
+                    .shared
+                    .store
+                    .note_drained(self.generation, &end, &self.status);
+            }
             let reason = end.describe();
             if let Some(starter) = self.starter.take() {
                 let log = self.last_lines.drain(..).collect();
@@ -260,11 +270,11 @@ impl Supervisor {
         while let Ok(Some(line)) = timeout_at(last_lines, lines.recv()).await {
             self.line(line);
         }
+        // What it said last may still be in the socket: it was said before it ended.
+        while let Some(messages) = socket.received() {
+            self.last_status(messages);
+        }
         if self.order == Some(Order::Drain) && verdict.is_none() {
-            // What it said last may still be in the socket: it was said before it ended.
-            while let Some(messages) = socket.received() {
-                self.last_status(messages);
-            }
             let status = self.status.clone();
             self.shared
                 .tell(LocalEvent::Drained(self.generation, status));
@@ -273,6 +283,7 @@ impl Supervisor {
     }
 
     fn is_ready(&mut self) {
+        self.was_ready = true;
         if self.order.is_none() {
             let _ = self.phase.send(Some(Phase::Serving));
         }
