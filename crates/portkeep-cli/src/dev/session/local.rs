@@ -310,11 +310,17 @@ fn translate(event: LocalEvent) -> Event {
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
         LocalEvent::Rested(generation) => Event::Rested(generation),
-        LocalEvent::Drained(generation) => {
-            Event::Note(format!("generation {generation} finished and ended"))
-        }
-        LocalEvent::Cut(generation) => Event::Note(format!(
-            "generation {generation} did not finish in time and was ended"
+        LocalEvent::Drained(generation, said) => Event::Note(match said.as_str() {
+            said if said.starts_with("drained") => format!("generation {generation} {said}"),
+            _ => format!("generation {generation} finished and ended"),
+        }),
+        LocalEvent::Cut(generation, said) => Event::Note(format!(
+            "generation {generation} did not finish in time and was ended{}{said}",
+            if said.is_empty() {
+                ""
+            } else {
+                "; it said last: "
+            }
         )),
         other => Event::Note(format!("{other:?}")),
     }
