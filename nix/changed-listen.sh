@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # What a switch does about apps whose addresses change. An open socket cannot get another address: after systemd has read
 # the new unit, the next generation would be given no socket.
 #

@@ -11,6 +11,7 @@ guest_up() {
       *) die "unknown option $1" ;;
     esac
   done
+  [[ $# -le 1 ]] || die "options come before the guest: '$2' would be ignored"
   split_guest "${1:-}"
   if [[ -n $(guest_leader) && $fresh = no ]]; then
     wait_until_booted

@@ -294,3 +294,42 @@ mod user {
         }
     }
 }
+
+/// Run last, because little of what the others need is left.
+mod collected {
+    use super::*;
+
+    #[test]
+    fn what_a_rollback_needs_survives_a_garbage_collection() {
+        let mut app = Installed::new("nixed");
+        let mut programs = Vec::new();
+        for release in ["v3", "v4", "v5"] {
+            app.switch_to(release);
+            assert_eq!(version(), release);
+            programs.push(program(&app));
+        }
+        // As the profile of a machine does it, for the units that are installed now. Nothing else is kept for tests.
+        let installed = fs::canonicalize(Path::new(RELEASES).join("v5")).unwrap();
+        let root = "/srv/installed";
+        let words = ["--realise", "--add-root", root, installed.to_str().unwrap()];
+        let _ = run("nix-store", words).expect_success();
+        fs::remove_file(RELEASES).unwrap();
+
+        let _ = run("nix-store", ["--gc"]).expect_success();
+        let is_there: Vec<bool> = programs.iter().map(|program| program.exists()).collect();
+        // keepGenerations is 2, and what runs is one of them.
+        assert_eq!(is_there, [false, true, true], "{programs:?}");
+        assert_eq!(version(), "v5");
+    }
+
+    /// What the current generation executes.
+    fn program(app: &Installed) -> PathBuf {
+        let active = ["list-units", "--plain", "--no-legend", "--state=active"];
+        let units = app
+            .manager
+            .systemctl(&[&active[..], &["nixed@*.service"]].concat());
+        let unit = units.stdout.split_whitespace().next().unwrap().to_owned();
+        let process = app.manager.property(&unit, "MainPID");
+        fs::read_link(format!("/proc/{process}/exe")).unwrap()
+    }
+}

@@ -51,8 +51,22 @@ done
 for script in checks activation; do
   text=$(nix-instantiate --eval --strict --read-write-mode -E "builtins.toFile \"$script\" (builtins.unsafeDiscardStringContext (import $here/nixos.nix { lib = $lib; }).$script)" | tr -d '"')
   bash -n "$text"
+  cp "$text" "/tmp/$script"
   grep -q 'changed-listen.sh .* web$' "$text" || fail "$(cat "$text")"
 done
+
+# As pre-switch-check.nix of NixOS puts it together, for shellcheck.
+cat >/tmp/pre-switch-checks <<TEXT
+#!/usr/bin/env bash
+set -o errexit
+set -o nounset
+set -o pipefail
+if ! (
+$(cat /tmp/checks)
+) >&2 ; then
+  exit 1
+fi
+TEXT
 
 [[ $(ask good) == *nix/store* ]]
 [[ $(ask clashing) = '[false,false,false,false,false]' ]] || fail "$(ask clashing)"

@@ -8,7 +8,7 @@ assemble
 project=$HOME/hello
 rm -rf "$project"
 mkdir "$project"
-cd "$project"
+cd "$project" || exit
 
 # The template is complete, and its flake evaluates; its inputs are locked as a user's are, but to what is here.
 nix flake init --template "path:$work/portkeep"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # nix/units.nix with a real nix: portkeep is the builder, and says no where it should.
 . /checkout/tests/nix/common.sh
-cd "$here"
+cd "$here" || exit
 
 units() {
   nix-build --no-out-link --expr "

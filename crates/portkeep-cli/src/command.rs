@@ -11,6 +11,7 @@ pub(crate) mod man;
 pub(crate) mod port;
 pub(crate) mod prove;
 pub(crate) mod reload;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod uninstall;

@@ -18,6 +18,7 @@ fn every_command_shows_an_example_of_itself() {
         "install",
         "uninstall",
         "reload",
+        "rollback",
         "status",
         "history",
         "logs",

@@ -65,4 +65,4 @@ pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
 pub use render::{Manager, RenderOptions, UnitFile, left_out, render};
 pub use schema::json_schema;
 pub use span::{Span, SpanError};
-pub use spec::{Readiness, Resources, Restart, Sandbox, Spec};
+pub use spec::{Drain, Readiness, Resources, Restart, Sandbox, Spec};

@@ -96,6 +96,9 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         }
         (Sandbox::Strict, Manager::User) => units.push(unit(drop_in, templates::SANDBOX_USER)?),
     }
+    if spec.speaks_http() {
+        units.push(unit(unit_names::retry(name), templates::RETRY)?);
+    }
     if watched(spec, options).is_some() {
         units.push(unit(unit_names::path(name), templates::PATH)?);
         units.push(unit(unit_names::deploy(name), templates::DEPLOY)?);
@@ -143,9 +146,11 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         "type",
         Escaped::fixed(match spec.readiness {
             Readiness::Notify => "notify",
-            Readiness::Started => "exec",
+            Readiness::Accepts | Readiness::Started => "exec",
         }),
     );
+    let accepts = (spec.readiness == Readiness::Accepts).then(|| Escaped::fixed("accepts"));
+    context.set_optional("accepts", accepts.map(Into::into));
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
     context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));
