@@ -207,7 +207,8 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
-            Ask::Status => return,
+            // Answered where they come in.
+            Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
                     Unchanged::IsStarted
