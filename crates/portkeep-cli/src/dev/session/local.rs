@@ -220,6 +220,7 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
+            // Answered where they come in.
             Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
