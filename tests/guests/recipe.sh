@@ -16,6 +16,7 @@ packages_of() {
     # A nix without its daemon, and what a build needs.
     257) packages+=,nix-bin,git ;;
   esac
+  packages+=${PORTKEEP_GUEST_PACKAGES:+,$PORTKEEP_GUEST_PACKAGES}
   echo "$packages"
 }
 

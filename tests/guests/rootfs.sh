@@ -14,7 +14,12 @@ host_apt_options() {
     grep -E '^Acquire::(https?|ftp|tor)::|^Acquire::(Check-Valid-Until|Check-Date|Retries|ForceIPv[46]) ' || true
 }
 
-rootfs_path() { echo "$cache/rootfs-$version-$(sha256sum "$here/recipe.sh" | cut -c1-12)"; }
+# Guests with more packages (PORTKEEP_GUEST_PACKAGES, separated by commas) have a file system of their own.
+rootfs_path() {
+  local recipe more=${PORTKEEP_GUEST_PACKAGES:-}
+  recipe=$(sha256sum "$here/recipe.sh" | cut -c1-12)
+  echo "$cache/rootfs-$version-$recipe${more:+-with-${more//,/-}}"
+}
 
 guest_build() {
   split_guest "${1:-}"
@@ -38,7 +43,10 @@ rootfs_make() {
     [[ -z $option ]] || options+=(--aptopt="$option")
   done < <(host_apt_options)
   [[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || options+=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
-  rm -rf "$cache/rootfs-$version-"*
+  # What other recipes made.
+  find "$cache" -maxdepth 1 -name "rootfs-$version-*" ! -name "rootfs-$version-$(sha256sum "$here/recipe.sh" | cut -c1-12)*" \
+    -exec rm -rf {} +
+  rm -rf "$rootfs.part"
   mmdebstrap --quiet --variant=minbase --include="$(packages_of "$version")" "${options[@]}" \
     "$(release_of "$version")" "$rootfs.part" ${mirror:+"$mirror"} >&2 </dev/null
   customize "$rootfs.part"

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dev::Dev;
-use portkeep_tests::{Behaviour, Connections, Load, Mode, Outcome, Publish, Steady, wait_until};
+use portkeep_tests::{
+    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Steady, wait_until,
+};
 
 const RELOADS: u32 = 20;
 const DURATION: Duration = Duration::from_secs(20);
@@ -49,6 +51,30 @@ fn reloads(name: &str, connections: Connections) {
     );
     report.expect_lossless(LEAST);
     assert!(report.slowest < SLOWEST, "{report:?}");
+}
+
+#[test]
+fn twenty_reloads_with_http2() {
+    let dev = Dev::start("http2", Publish::Rename, &Behaviour::version("v0"));
+    let load = Http2Load::start(dev.address(), 50, DURATION);
+    let start = Instant::now();
+    let pace = DURATION / (RELOADS + 2);
+    for number in 1..=RELOADS {
+        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+        let version = format!("v{number}");
+        dev.publish(&Behaviour::version(&version));
+        let _ = dev.reload().expect_success();
+        dev.wait_for_version(&version, TAKEN_OVER);
+    }
+    assert!(load.is_running(), "the reloads outlasted the load");
+    let report = load.finish();
+    println!(
+        "measured: {RELOADS} reloads, HTTP/2, pooled client: {} requests, {} failed, slowest {:?}",
+        report.answers,
+        report.failures.len(),
+        report.slowest
+    );
+    report.expect_lossless(LEAST / 10);
 }
 
 #[test]

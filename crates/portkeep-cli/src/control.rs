@@ -24,6 +24,11 @@ pub(crate) enum Ask {
         /// Also when nothing changed.
         force: bool,
     },
+    /// Hand over to a release that served before.
+    Rollback {
+        /// The generation that ran it; none for the newest other good one.
+        generation: Option<u64>,
+    },
     /// What runs.
     Status,
     /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.
@@ -45,8 +50,8 @@ pub(crate) enum Answer {
     Done {
         /// What to tell.
         line: String,
-        /// Whether the last good release serves instead.
-        fell_back: bool,
+        /// The exit code of who asked.
+        code: u8,
     },
     /// It did not.
     Failed(String),

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use portkeep_engine::Outcome;
-use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent};
+use portkeep_engine::{Digest, Outcome};
 use portkeep_spec::AppName;
 use serde::Serialize;
 
@@ -79,6 +79,11 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
             }
             (None, _) => format!("{name}: no generation was started"),
         },
+        Outcome::Holding(record) => format!(
+            "{name}: nothing can serve, and generation {} answers so (503), because {}",
+            record.generation.map_or(0, |generation| generation.0),
+            record.reason.as_deref().unwrap_or("of an unknown reason"),
+        ),
         Outcome::Unchanged(generation) => {
             format!("{name}: unchanged, generation {generation} serves on")
         }
@@ -92,6 +97,48 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
 }
 
 /// One line of the history.
+pub(crate) fn event_line(event: &HistoryEvent) -> String {
+    let line = |at: jiff::Timestamp, word: &str, generation, digest: Option<&Digest>, rest| {
+        let digest = digest.map_or("-", Digest::short);
+        format!(
+            "{}  {word:<11} {generation:>5}  {digest:<12} {rest}",
+            local_time(at)
+        )
+    };
+    match event {
+        HistoryEvent::Handover(record) => record_line(record),
+        HistoryEvent::Crash(crash) => {
+            let decision = match (crash.decision, crash.pause_milliseconds) {
+                (Decision::Restart, Some(pause)) => format!("started again in {pause} ms"),
+                (Decision::GiveUp, _) => "its release was given up".to_owned(),
+                _ => "not started again".to_owned(),
+            };
+            let rest = format!("{} ({} recently); {decision}", crash.reason, crash.crashes);
+            line(
+                crash.at,
+                "crashed",
+                crash.generation,
+                crash.digest.as_ref(),
+                rest,
+            )
+        }
+        HistoryEvent::Drained(drained) => {
+            let said = [drained.status.as_str(), drained.reason.as_str()];
+            let rest = said.iter().find(|text| !text.is_empty());
+            let rest = rest.copied().unwrap_or_default().to_owned();
+            line(
+                drained.at,
+                "drained",
+                drained.generation,
+                drained.digest.as_ref(),
+                rest,
+            )
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// One line about a handover.
 pub(crate) fn record_line(record: &HandoverRecord) -> String {
     let at = local_time(record.at);
     let generation = record

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
+use crate::{Allow, AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -76,6 +76,9 @@ pub struct Spec {
     /// How much of the machine the app may see.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// What the app may do in its sandbox all the same.
+    #[serde(default)]
+    pub allow: Allow,
     /// Limits of each generation.
     #[serde(default)]
     pub resources: Resources,
@@ -122,7 +125,7 @@ pub enum Drain {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Nothing but its sockets, a read-only view of the system and Unix sockets.
+    /// Nothing but its sockets, a read-only view of the system, Unix sockets, and what `allow` says.
     #[default]
     Strict,
     /// What any other process of its user sees.
@@ -212,6 +215,7 @@ impl Spec {
             idle_exit: None,
             keep_generations: default::keep_generations(),
             sandbox: Sandbox::default(),
+            allow: Allow::default(),
             resources: Resources::default(),
             watch: None,
             build: Vec::new(),
@@ -223,10 +227,15 @@ impl Spec {
     /// library, which says READY, and serves HTTP.
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
-        let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
-        self.move_connections
-            && self.readiness == Readiness::Notify
-            && self.listen.iter().any(has_http)
+        self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.
+    #[must_use]
+    pub fn speaks_http(&self) -> bool {
+        self.listen
+            .iter()
+            .any(|listen| listen.protocol == Protocol::Http)
     }
 
     /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd

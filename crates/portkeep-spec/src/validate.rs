@@ -1,5 +1,7 @@
 //! The rules of a spec beyond the types of its fields.
 
+mod allow;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +25,7 @@ impl Spec {
         sockets(&self.listen)?;
         environment(&self.environment)?;
         paths(self)?;
+        allow::check(&self.allow)?;
         times(self)
     }
 }

@@ -11,6 +11,7 @@ use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
+use crate::open_files;
 use crate::server::{Check, Policy, Server};
 use crate::signals::{self, Signals};
 use crate::{Error, ShutdownToken};
@@ -19,6 +20,9 @@ use crate::{Error, ShutdownToken};
 /// (`PORTKEEP_LISTEN` names another address), until SIGTERM or SIGINT. Then it drains.
 ///
 /// The same as [`Server::new().serve(app)`](Server::serve).
+///
+/// Each connection is an open file: the process's soft limit of them, usually 1024, is raised to its
+/// hard limit (`LimitNOFILE=`; 524,288 under systemd).
 ///
 /// # Errors
 ///
@@ -30,12 +34,20 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
 pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    let listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    open_files::raise_limit();
+    let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    for listener in &mut listeners {
+        listener.acceptor.clone_from(&server.acceptor);
+    }
     let mut beside = JoinSet::new();
     if let Some(reread) = server.hangup.take() {
         beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
     }
-    let move_socket = move_socket();
+    // What an acceptor has wrapped does not move; another server may have some that do.
+    let move_socket = match server.acceptor {
+        Some(_) => None,
+        None => move_socket(),
+    };
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");

@@ -5,6 +5,9 @@ mod deployed;
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::acceptor::{Accepted, Acceptor};
 use crate::app::App;
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken};
@@ -57,6 +60,7 @@ pub struct Server {
     pub(crate) idle_exit: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
+    pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
     pub(crate) shutdown: ShutdownToken,
@@ -73,6 +77,7 @@ impl Server {
             idle_exit: None,
             policy: Policy::default(),
             reuse_port: false,
+            acceptor: None,
             hangup: None,
             checks: Vec::new(),
             shutdown: ShutdownToken::process(),
@@ -145,6 +150,34 @@ impl Server {
     /// its listener is refused. Passed sockets have no such moment.
     pub fn reuse_port(mut self) -> Self {
         self.reuse_port = true;
+        self
+    }
+
+    /// Lets every accepted connection go through `accept` before it is served: for TLS that ends in the
+    /// app. It has 30 s for each; what it refuses is closed.
+    ///
+    /// ```no_run
+    /// # async fn example(app: axum::Router, config: tokio_rustls::rustls::ServerConfig) -> Result<(), portkeep::Error> {
+    /// let tls = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    /// portkeep::Server::new()
+    ///     .accept_with(move |connection| tls.accept(connection))
+    ///     .serve(app)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// Such connections do not move to the next generation, because what the acceptor knows of them
+    /// (keys, counters) cannot be handed over. They drain: one that was just accepted is answered
+    /// first, busy ones finish, idle ones linger. If HTTP/2 is negotiated, it is served.
+    pub fn accept_with<F, S>(
+        mut self,
+        accept: impl Fn(Accepted) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = std::io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.acceptor = Some(Acceptor::new(accept));
         self
     }
 

@@ -7,7 +7,9 @@ use portkeep_spec::AppName;
 
 mod activate;
 mod deploy;
+mod hold;
 mod reload;
+mod retry;
 mod settle;
 
 /// What the units call; not for people
@@ -32,6 +34,10 @@ enum Step {
     Accepts(Process),
     /// ExecStopPost= of a generation.
     Settle(One),
+    /// A generation that is no release of the app: answers that nothing can serve.
+    Hold(Page),
+    /// Beside a holding page: wait for a release that can serve.
+    Retry(App),
 }
 
 #[derive(Debug, clap::Args)]
@@ -39,6 +45,13 @@ struct App {
     name: AppName,
     #[arg(long)]
     spec: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Page {
+    /// The name of a passed socket that speaks HTTP.
+    #[arg(long, required = true)]
+    socket: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +69,8 @@ struct Process {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        // The app's user is to get to what we make, whatever the sandbox of its unit says of our own files.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let asked = Moment::now();
         match self.step {
             Step::Activate(app) => activate::run(&app.name, &app.spec, asked).await,
@@ -69,6 +84,8 @@ impl Args {
             Step::Settle(one) => {
                 settle::run(&one.name, Generation(one.generation), &one.spec).await
             }
+            Step::Hold(page) => hold::run(page.socket).await,
+            Step::Retry(app) => retry::run(&app.name, &app.spec).await,
         }
     }
 }

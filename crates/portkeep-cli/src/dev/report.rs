@@ -176,6 +176,13 @@ impl Report {
                 ));
                 false
             }
+            Ok(Outcome::Holding(record)) => {
+                if self.shown.replace(record.generation) != record.generation {
+                    let reason = record.reason.as_deref().unwrap_or_default();
+                    self.line(&format!("{BAD}nothing can serve yet{BAD:#}: {reason}"));
+                }
+                false
+            }
             Ok(other) => {
                 self.line(&format!("{other:?}"));
                 true
@@ -205,7 +212,7 @@ impl Report {
                 "generation {generation} has ended; the next connection starts it again"
             )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
-                self.handed_over(&Ok(Outcome::HandedOver(record.clone())), Work::Something);
+                self.handed_over(&Ok(Outcome::from(record.clone())), Work::Something);
             }
             // Whoever asked for what was done already has been told so.
             Event::Ended(Ok(Outcome::Unchanged(_))) => {}

@@ -211,6 +211,11 @@ impl Backend for Local {
         Ok(())
     }
 
+    /// Nothing to do: whoever holds a [`Local`] watches the build and hands over.
+    async fn keep_trying(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
         Ok(self.with_children(|children| {
             let running = children.iter().filter_map(|(generation, child)| {

@@ -154,6 +154,12 @@ impl Backend for Systemd {
         self.manager.reset_failed(&unit).await.map_err(failed)
     }
 
+    async fn keep_trying(&self) -> Result<(), BackendError> {
+        let unit = unit_names::retry(&self.name);
+        let asked = self.manager.start_without_waiting(&unit).await;
+        asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
+    }
+
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
         let pattern = unit_names::generation_pattern(&self.name);
         let units = self.manager.list(&pattern).await;

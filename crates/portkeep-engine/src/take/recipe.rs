@@ -31,6 +31,18 @@ impl Recipe {
         }
     }
 
+    /// The recipe of what is not the app's own.
+    pub(crate) fn without_spec(
+        arguments: Vec<String>,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            arguments,
+            environment,
+            settings: String::new(),
+        }
+    }
+
     pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
         let variables = self
             .environment

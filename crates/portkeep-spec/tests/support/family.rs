@@ -282,6 +282,40 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         ],
     );
 
+    if spec.listen.iter().any(has_http) {
+        add(
+            format!("{name}-retry.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("waits for a release of {name} that can serve"),
+                        ),
+                        mark.clone(),
+                        (
+                            "StopPropagatedFrom",
+                            format!("{name}.service {name}.target"),
+                        ),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("exec")),
+                        ("ExecStart", helper("", "retry", false)),
+                        ("Restart", s("on-failure")),
+                        ("RestartSec", s("1s")),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
+    }
+
     if options.manager == Manager::System || spec.watch.is_none() {
         return units;
     }

@@ -37,6 +37,11 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
         request.extensions_mut().insert(self.probe.peer);
+        #[cfg(feature = "axum")]
+        if let Some(address) = self.probe.peer.address() {
+            let info = axum::extract::ConnectInfo(address);
+            request.extensions_mut().insert(info);
+        }
         self.probe.began(!request.body().is_end_stream());
         let connect = request.method() == Method::CONNECT;
         let http1 = request.version() < Version::HTTP_2;

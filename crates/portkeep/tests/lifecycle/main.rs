@@ -17,3 +17,4 @@ mod notify;
 mod overlap;
 mod settings;
 mod sockets;
+mod tls;

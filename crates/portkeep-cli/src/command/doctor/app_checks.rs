@@ -125,8 +125,17 @@ impl Report<'_> {
 
     fn socket(&mut self, socket: &SocketFacts) {
         let (unit, systemctl) = (&socket.unit, self.systemctl());
+        if *unit == unit_names::move_socket(&self.app.name) {
+            self.move_socket(socket);
+            return;
+        }
         let target = unit_names::target(&self.app.name);
-        let anew = format!("`{systemctl} stop {target}`, then `{systemctl} start {unit}`");
+        // The target alone is stopped at once, and its sockets only when the last generation has drained: a start in between
+        // would find the socket active, and leave it as it is.
+        let anew = format!(
+            "`{systemctl} stop {target} '{}'`, then `{systemctl} start {unit}`",
+            unit_names::generation_pattern(&self.app.name)
+        );
         let loaded = socket
             .state
             .listen
@@ -175,6 +184,18 @@ impl Report<'_> {
         if socket.state.enabled == "disabled" && !socket.state.fragment.starts_with("/run/") {
             let what = format!("{unit} is not enabled: the port stays closed after the next boot");
             self.advice("not-enabled", what, format!("`{systemctl} enable {unit}`"));
+        }
+    }
+
+    /// An app serves without it, and it follows the target.
+    fn move_socket(&mut self, socket: &SocketFacts) {
+        let target_is_up = self.app.target.is_active();
+        if target_is_up && matches!(socket.state.active.as_str(), "inactive" | "failed") {
+            let unit = &socket.unit;
+            let what =
+                format!("{unit} is not open: a reload closes connections that it could move");
+            let remedy = format!("`{} start {unit}`", self.systemctl());
+            self.advice("move-socket-closed", what, remedy);
         }
     }
 
@@ -301,7 +322,7 @@ pub(super) mod tests {
     #[test]
     fn each_fault_is_found_and_nothing_else() {
         type Case = (&'static str, fn(&mut AppFacts));
-        let cases: [Case; 19] = [
+        let cases: [Case; 20] = [
             ("", |_| {}),
             ("not-installed", |app| {
                 app.handle.load = "not-found".to_owned();
@@ -350,6 +371,12 @@ pub(super) mod tests {
             ("two-current", |app| app.current = Some(Generation(1))),
             ("open-files", |app| {
                 app.generations[0].open_files = Some((900, 1024));
+            }),
+            ("move-socket-closed", |app| {
+                let mut socket = app.sockets[0].clone();
+                socket.unit = "hello-move.socket".to_owned();
+                socket.state.active = "inactive".to_owned();
+                app.sockets.push(socket);
             }),
             ("crashes", |app| app.generations[0].restarts = 2),
         ];

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
+use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
@@ -22,7 +23,7 @@ use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
 use crate::output::outcome_line;
-use crate::{holder, locate};
+use crate::{exit, holder, holding, locate};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
@@ -117,19 +118,23 @@ impl LocalSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        self.store.current()
+        self.store.current_app()
     }
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
-        let request = Request::now(Purpose::Reload);
+        let request = self.request(Purpose::Reload);
         self.published.publish(executable.as_deref())?;
         Ok(self.start(request))
+    }
+
+    fn request(&self, purpose: Purpose) -> Request {
+        Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
     }
 
     pub(super) fn start_again(&self) -> HandingOver {
         self.start(Request {
             unchanged: Unchanged::IsStarted,
-            ..Request::now(Purpose::Reload)
+            ..self.request(Purpose::Reload)
         })
     }
 
@@ -147,7 +152,7 @@ impl LocalSession {
             Event::Asked(question) => self.answer(question),
             // One write is many events, and our own build is one of the writers.
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
-                self.spawn(self.start(Request::now(Purpose::Deploy)));
+                self.spawn(self.start(self.request(Purpose::Deploy)));
             }
             Event::Gone(..) => self.activate_by_connection(THROTTLE),
             // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
@@ -186,8 +191,8 @@ impl LocalSession {
                 if local.connection_waits().await.is_err() || store.current().is_some() {
                     break;
                 }
-                let result =
-                    hand_over(&local, &store, &spec, Request::now(Purpose::Activate)).await;
+                let request = Request::now(Purpose::Activate).or_hold(holding::page(&spec, &store));
+                let result = hand_over(&local, &store, &spec, request).await;
                 let serves = result.is_ok();
                 if events
                     .send(Event::Ended(result.map_err(Into::into)))
@@ -201,13 +206,26 @@ impl LocalSession {
     }
 
     fn answer(&self, question: Question) {
-        let Ask::Reload { force } = question.ask else {
-            return;
+        let request = match question.ask {
+            Ask::Status => return,
+            Ask::Reload { force } => {
+                let unchanged = if force {
+                    Unchanged::IsStarted
+                } else {
+                    Unchanged::IsDone
+                };
+                Ok(Request {
+                    unchanged,
+                    ..self.request(Purpose::Reload)
+                })
+            }
+            Ask::Rollback { generation } => {
+                rollback::request(&self.store, generation.map(Generation))
+            }
         };
-        let handover = if force {
-            self.start_again()
-        } else {
-            self.start(Request::now(Purpose::Reload))
+        let handover = match request {
+            Ok(request) => self.start(request),
+            Err(error) => Box::pin(async { Err(error) }),
         };
         let (events, name) = (self.events.clone(), self.spec.name.clone());
         tokio::spawn(async move {
@@ -215,7 +233,7 @@ impl LocalSession {
             let answer = match &result {
                 Ok(outcome) => Answer::Done {
                     line: outcome_line(&name, outcome),
-                    fell_back: outcome.fell_back(),
+                    code: exit::code_of(outcome),
                 },
                 Err(error) => Answer::Failed(format!("{error:#}")),
             };

@@ -23,7 +23,7 @@ use crate::dev::project::Project;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
 use crate::families::{self, Family, Readable, UnitDirectory};
-use crate::locate;
+use crate::{holding, locate};
 
 pub(crate) struct UnitSession {
     systemd: Arc<Systemd>,
@@ -126,12 +126,13 @@ impl UnitSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        self.systemd.store().current()
+        self.systemd.store().current_app()
     }
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let request = Request::now(Purpose::Reload);
+        let page = holding::page(&self.spec, self.systemd.store());
+        let request = Request::now(Purpose::Reload).or_hold(page);
         let before = self.serves();
         self.published.publish(executable.as_deref())?;
         Ok(self.start(request, before))
@@ -160,7 +161,7 @@ impl UnitSession {
             match outcome {
                 // The path unit was quicker: what it did is what was asked for.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
-                    Ok(last_handover(&systemd).map_or(outcome, Outcome::HandedOver))
+                    Ok(last_handover(&systemd).map_or(outcome, Outcome::from))
                 }
                 outcome => Ok(outcome),
             }

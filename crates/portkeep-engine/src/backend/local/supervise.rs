@@ -20,7 +20,7 @@ use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
 use crate::accepts;
 use crate::backend::{Blame, StartFailure};
-use crate::crash::{self, Budget, Settle};
+use crate::crash::{self, Budget, Settle, Standing};
 use crate::generation::{Generation, Phase};
 use crate::store::End;
 
@@ -93,25 +93,29 @@ impl Supervisor {
     /// Decides after an end by itself. True: start it again.
     async fn settle(&mut self, spec: &Spec, reason: String) -> bool {
         let store = self.shared.store.clone();
-        let is_current = store.current() == Some(self.generation);
-        match crash::settle(
-            Budget::of(spec),
-            &store.ends(self.generation),
-            is_current,
-            Timestamp::now(),
-        ) {
+        let budget = Budget::of(spec);
+        let ends = store.ends(self.generation);
+        let standing = match store.current() {
+            Some(current) if current == self.generation => Standing::Current,
             // There is no manager that would start it once more by itself.
+            _ => Standing::Replaced,
+        };
+        let settle = crash::settle(budget, &ends, standing, Timestamp::now());
+        let _ = store.note_crash(self.generation, budget, &ends, settle);
+        match settle {
             Settle::Nothing | Settle::Abandon => false,
             Settle::Restart { after } => {
                 self.shared
                     .tell(LocalEvent::Restarted(self.generation, reason));
                 self.pause(spec.restart.delay.0 + after).await
             }
-            Settle::DropHandle { release_is_bad } => {
+            Settle::DropHandle | Settle::GiveUp => {
                 let mut reason = reason;
-                if release_is_bad {
+                if settle == Settle::GiveUp {
                     reason = format!("it crashed too often; at last {reason}");
-                    if let Some(release) = store.release_of(self.generation) {
+                    let release = store.release_of(self.generation);
+                    let release = release.filter(|release| !release.digest.is_holding());
+                    if let Some(release) = release {
                         let _ = store.mark_bad(&release.digest, &reason);
                     }
                 }

@@ -134,6 +134,15 @@ impl Manager {
         Ok(())
     }
 
+    /// Asks for a unit to be stopped and started.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart_without_waiting(&self, unit: &str) -> Result<(), ManagerError> {
+        self.systemd.restart_unit(unit, "replace").await?;
+        Ok(())
+    }
+
     /// Stops a unit and waits for the job. One that is not loaded is stopped.
     ///
     /// # Errors

@@ -1,0 +1,180 @@
+//! Measures portkeep and its peers in one run. `tests/bench/run` builds what it needs and starts it where systemd runs.
+
+mod about;
+mod client;
+mod place;
+mod processes;
+mod render;
+mod results;
+mod row;
+mod serving;
+mod soak;
+mod tool;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use results::{About, Measurement, Results};
+use serving::Bench;
+use tool::Tool;
+
+/// Measures portkeep and its peers in one run.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure, and write the results as JSON.
+    Measure(Measure),
+    /// Make the table of results.
+    Render(Render),
+    /// Reload an app again and again under load, and watch what grows.
+    Soak(soak::Soak),
+}
+
+#[derive(Debug, Args)]
+struct Measure {
+    /// Only these tools.
+    #[arg(long, value_delimiter = ',')]
+    tools: Vec<String>,
+    /// Only these rows.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<u32>,
+    /// How often all is measured; tools take turns [default: 3, quick: 1].
+    #[arg(long)]
+    rounds: Option<u32>,
+    /// Reloads under load, in row 1 [default: 100, quick: 10].
+    #[arg(long)]
+    reloads: Option<u32>,
+    /// Shows that everything works, not how well.
+    #[arg(long)]
+    quick: bool,
+    /// The commit that is measured.
+    #[arg(long, default_value = "unknown")]
+    commit: String,
+    /// Where apps are placed.
+    #[arg(long, default_value = "/srv/bench")]
+    root: PathBuf,
+    /// Where the apps of the peers are.
+    #[arg(long, default_value = "/opt/portkeep/bin")]
+    programs: PathBuf,
+    /// The results; what other tools and rows have in there is kept.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Render {
+    /// What `measure` wrote.
+    results: PathBuf,
+    /// The table, in Markdown.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Measure(measure) => measure.run(),
+        Command::Render(render) => {
+            let results = read(&render.results)?;
+            fs::write(&render.out, render::table(&results))?;
+            Ok(())
+        }
+        Command::Soak(soak) => soak.run(),
+    }
+}
+
+fn read(path: &std::path::Path) -> anyhow::Result<Results> {
+    let text = fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+/// Thousands of connections need as many descriptors; what is started inherits the limit.
+fn raise_limit() -> anyhow::Result<()> {
+    let many = Some(65_536);
+    setrlimit(Resource::Nofile, Rlimit { current: many, maximum: many }).context("raising the limit of open files")
+}
+
+impl Measure {
+    fn run(self) -> anyhow::Result<()> {
+        raise_limit()?;
+        let tools = self.chosen_tools()?;
+        let rows = self.chosen_rows()?;
+        let mut results = if self.out.exists() { read(&self.out)? } else { Results::default() };
+        results.about = about::machine(&self.commit, self.quick)?;
+        let load_before = about::load()?;
+        results.measurements.retain(|old| {
+            let again = rows.iter().any(|row| row.number == old.row)
+                && tools.iter().any(|tool| tool.name() == old.tool);
+            !again
+        });
+        for tool in &tools {
+            results.tools.retain(|known| known.name != tool.name());
+            results.tools.push(About {
+                name: tool.name().to_owned(),
+                used: tool.used().to_owned(),
+                version: tool.version()?,
+            });
+        }
+        let bench = Bench {
+            root: self.root.clone(),
+            programs: self.programs.clone(),
+            quick: self.quick,
+            reloads: self.reloads.unwrap_or(if self.quick { 10 } else { 100 }),
+        };
+        let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { 3 });
+        for row in &rows {
+            for round in 1..=rounds {
+                for tool in &tools {
+                    let measured = (row.measure)(&bench, tool.as_ref());
+                    let measured = measured.unwrap_or_else(|error| vec![failed(&error)]);
+                    for mut measurement in measured {
+                        tool.name().clone_into(&mut measurement.tool);
+                        (measurement.row, measurement.round) = (row.number, round);
+                        println!("{}", serde_json::to_string(&measurement)?);
+                        results.measurements.push(measurement);
+                    }
+                    // Each, because a run takes long and may be interrupted.
+                    fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
+                }
+            }
+        }
+        results.about.push(("load average before and after".to_owned(), format!("{load_before} and {}", about::load()?)));
+        fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
+        Ok(())
+    }
+
+    fn chosen_tools(&self) -> anyhow::Result<Vec<Box<dyn Tool>>> {
+        let mut all = tool::all();
+        for name in &self.tools {
+            let names: Vec<_> = all.iter().map(|tool| tool.name()).collect();
+            anyhow::ensure!(names.contains(&name.as_str()), "no tool `{name}`; there are: {}", names.join(", "));
+        }
+        if !self.tools.is_empty() {
+            all.retain(|tool| self.tools.iter().any(|name| name == tool.name()));
+        }
+        Ok(all)
+    }
+
+    fn chosen_rows(&self) -> anyhow::Result<Vec<row::Row>> {
+        for number in &self.rows {
+            anyhow::ensure!((1..=8).contains(number), "no row {number}; there are 1 to 8");
+        }
+        let chosen = |row: &row::Row| self.rows.is_empty() || self.rows.contains(&row.number);
+        Ok(row::ALL.into_iter().filter(chosen).collect())
+    }
+}
+
+fn failed(error: &anyhow::Error) -> Measurement {
+    Measurement {
+        error: Some(format!("{error:#}")),
+        ..Measurement::default()
+    }
+}

@@ -1,0 +1,143 @@
+//! Processes: starting them apart, finding them by their program, ending them, and what they take.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+
+/// What a tool may take to end before it is killed.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A process in a group of its own, with its output in a file.
+pub(crate) struct Started {
+    child: Child,
+}
+
+impl Started {
+    pub(crate) fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+        let log = File::options().create(true).append(true).open(log)?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
+        Ok(Self { child })
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        i32::try_from(self.child.id()).unwrap_or_default()
+    }
+
+    /// SIGTERM, then SIGKILL to all of its group.
+    pub(crate) fn end(mut self) {
+        signal(self.pid(), Signal::TERM);
+        let deadline = Instant::now() + PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        if let Some(group) = Pid::from_raw(self.pid()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal; who is gone does not need it.
+pub(crate) fn signal(pid: i32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Runs a command to its end; its output is in the error if it fails.
+pub(crate) fn run<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
+    let mut words = words.into_iter();
+    let program = words.next().context("no command")?;
+    let output = Command::new(program.as_ref())
+        .args(words)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", program.as_ref().to_string_lossy()))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    anyhow::ensure!(
+        output.status.success(),
+        "{} failed: {text}{}",
+        program.as_ref().to_string_lossy(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(text)
+}
+
+/// The processes whose program is this file, also if the file was replaced since.
+pub(crate) fn of_program(program: &Path) -> Vec<i32> {
+    let deleted = PathBuf::from(format!("{} (deleted)", program.display()));
+    processes(|pid| {
+        fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == program || exe == deleted)
+    })
+}
+
+/// The processes whose program has this file name.
+pub(crate) fn named(name: &str) -> Vec<i32> {
+    processes(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with(name)))
+}
+
+/// The process and its descendants, without those that run `except`.
+pub(crate) fn tree(root: i32, except: &Path) -> Vec<i32> {
+    let apps = of_program(except);
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        next += 1;
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        let children = children.unwrap_or_default();
+        found.extend(
+            children
+                .split_whitespace()
+                .filter_map(|pid| pid.parse::<i32>().ok())
+                .filter(|pid| !apps.contains(pid)),
+        );
+    }
+    found
+}
+
+/// Kills what still runs a program.
+pub(crate) fn end_program(program: &Path) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let left = of_program(program);
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in left {
+            signal(pid, Signal::KILL);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Memory that only these processes use, and their part of what they share: proportional set size, in KiB.
+pub(crate) fn memory(pids: &[i32]) -> u64 {
+    pids.iter()
+        .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok())
+        .filter_map(|text| {
+            let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+            line.split_whitespace().nth(1)?.parse::<u64>().ok()
+        })
+        .sum()
+}
+
+fn processes(is: impl Fn(i32) -> bool) -> Vec<i32> {
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid| is(*pid))
+        .collect()
+}

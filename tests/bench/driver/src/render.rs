@@ -1,0 +1,129 @@
+//! The results as a Markdown page.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use crate::results::{Measurement, Results};
+use crate::row::{self, Row};
+
+/// The page.
+pub(crate) fn table(results: &Results) -> String {
+    let mut page = String::from(HEAD);
+    page.push_str("| | |\n|---|---|\n");
+    for (name, value) in &results.about {
+        line(&mut page, &[name, value]);
+    }
+    page.push_str("\n## What was compared\n\n| tool | version | how |\n|---|---|---|\n");
+    for tool in &results.tools {
+        line(&mut page, &[&tool.name, &tool.version, &tool.used]);
+    }
+    for row in row::ALL {
+        section(&mut page, &row, results);
+    }
+    page
+}
+
+const HEAD: &str = "<!-- Made by tests/bench/run; do not edit. -->\n# portkeep and its peers, measured in one run\n\n\
+    Medians over the rounds, with the least and the most in parentheses where they differ. Peers are used as their \
+    documentation shows them.\n\n";
+
+fn section(page: &mut String, row: &Row, results: &Results) {
+    let of_row: Vec<&Measurement> = results.measurements.iter().filter(|found| found.row == row.number).collect();
+    let _ = write!(page, "\n## {}. {}\n\n{}\n", row.number, row.title, row.explained);
+    if of_row.is_empty() {
+        page.push_str("\nNot measured.\n");
+        return;
+    }
+    // In the order in which they were measured.
+    let mut seen = BTreeSet::new();
+    let cases: Vec<&str> = of_row
+        .iter()
+        .filter(|found| found.error.is_none())
+        .map(|found| found.case.as_str())
+        .filter(|case| seen.insert(*case))
+        .collect();
+    for case in cases {
+        let _ = write!(page, "\n### {case}\n\n| tool |");
+        for (_, title) in row.columns {
+            let _ = write!(page, " {title} |");
+        }
+        page.push_str("\n|---|");
+        page.push_str(&"---|".repeat(row.columns.len()));
+        page.push('\n');
+        for tool in &results.tools {
+            let rounds: Vec<&Measurement> = of_row
+                .iter()
+                .copied()
+                .filter(|found| found.case == case && found.tool == tool.name)
+                .collect();
+            if rounds.is_empty() {
+                continue;
+            }
+            let cells: Vec<String> = row.columns.iter().map(|(name, _)| cell(&rounds, name)).collect();
+            let mut all = vec![tool.name.as_str()];
+            all.extend(cells.iter().map(String::as_str));
+            line(page, &all);
+        }
+    }
+    let errors: Vec<&&Measurement> = of_row.iter().filter(|found| found.error.is_some()).collect();
+    if !errors.is_empty() {
+        page.push_str("\nNot measured, because:\n\n");
+    }
+    for found in errors {
+        let error = found.error.as_deref().unwrap_or_default();
+        let first = error.lines().next().unwrap_or_default();
+        let _ = writeln!(page, "- {}, round {}: {first}", found.tool, found.round);
+    }
+}
+
+fn line(page: &mut String, cells: &[&str]) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    let _ = writeln!(page, "| {} |", cells.join(" | "));
+}
+
+fn cell(rounds: &[&Measurement], name: &str) -> String {
+    let mut values: Vec<f64> = rounds.iter().filter_map(|round| round.values.get(name)).copied().collect();
+    values.sort_by(f64::total_cmp);
+    let words: BTreeSet<&str> = rounds
+        .iter()
+        .filter_map(|round| round.words.get(name))
+        .map(String::as_str)
+        .filter(|word| !word.is_empty())
+        .collect();
+    let mut parts = Vec::new();
+    if let (Some(least), Some(most)) = (values.first(), values.last()) {
+        let median = number(values[values.len() / 2]);
+        let (least, most) = (number(*least), number(*most));
+        parts.push(if least == most { median } else { format!("{median} ({least} to {most})") });
+    }
+    parts.extend(words.into_iter().map(str::to_owned));
+    parts.join("; ")
+}
+
+/// With as many digits as mean something.
+fn number(value: f64) -> String {
+    if value == 0.0 || value.fract() == 0.0 {
+        format!("{value:.0}")
+    } else if value < 10.0 {
+        format!("{value:.2}")
+    } else if value < 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_has_the_median_the_spread_and_words() {
+        let round = |value: f64, word: &str| Measurement::of("x").value("ms", value).word("ms", word);
+        let rounds = [round(3.0, ""), round(1.25, ""), round(250.4, "never")];
+        let rounds: Vec<_> = rounds.iter().collect();
+        assert_eq!(cell(&rounds, "ms"), "3 (1.25 to 250); never");
+        assert_eq!(cell(&rounds[..1], "ms"), "3");
+        assert_eq!(cell(&rounds, "other"), "");
+    }
+}

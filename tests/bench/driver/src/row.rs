@@ -1,0 +1,37 @@
+//! The rows of the table: one kind of measurement a file.
+
+mod bad_release;
+mod build;
+mod burst;
+mod idle;
+mod reloads;
+mod steady;
+mod streams;
+mod switch;
+
+use crate::results::Measurement;
+use crate::serving::Bench;
+use crate::tool::Tool;
+
+/// A row.
+pub(crate) struct Row {
+    pub(crate) number: u32,
+    /// One column of the table each: the name of a value or of a word, and its title.
+    pub(crate) columns: &'static [(&'static str, &'static str)],
+    pub(crate) title: &'static str,
+    pub(crate) explained: &'static str,
+    /// How often it is repeated, if the run does not say.
+    pub(crate) measure: fn(&Bench, &dyn Tool) -> anyhow::Result<Vec<Measurement>>,
+}
+
+/// All of them, in order.
+pub(crate) const ALL: [Row; 8] = [
+    reloads::ROW,
+    streams::ROW,
+    bad_release::ROW,
+    burst::ROW,
+    switch::ROW,
+    build::ROW,
+    idle::ROW,
+    steady::ROW,
+];

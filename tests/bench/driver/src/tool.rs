@@ -1,0 +1,104 @@
+//! The tools that are compared. One adapter a tool: how it is started, told to reload, and stopped.
+
+mod nginx;
+mod portkeep;
+mod reuseport;
+mod signalled;
+mod systemd;
+mod watching;
+
+use std::net::SocketAddr;
+
+use crate::place::{Kind, Place};
+
+/// One tool.
+pub(crate) trait Tool {
+    /// As the table shows it; also chosen by this name.
+    fn name(&self) -> &'static str;
+
+    /// How it is used here, for the table.
+    fn used(&self) -> &'static str;
+
+    /// Its version, as it tells it.
+    fn version(&self) -> anyhow::Result<String>;
+
+    /// Puts a release into place. Tools that watch reload then.
+    fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()>;
+
+    /// Starts it on a place with a release in it. Nobody has waited for an answer yet.
+    fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>>;
+
+    /// Whether people run it on servers, with many apps.
+    fn is_for_production(&self) -> bool {
+        true
+    }
+
+    /// Its command that lists all apps.
+    fn lists(&self) -> Option<&'static [&'static str]> {
+        None
+    }
+
+    /// How it is used on a project with sources.
+    fn develop(&self) -> Option<Develop> {
+        None
+    }
+
+    /// Whether it runs the app of this benchmark, whose start takes time.
+    fn runs_the_app(&self) -> bool {
+        true
+    }
+}
+
+/// How a tool builds, runs and reloads the project of the current directory.
+pub(crate) struct Develop {
+    /// What the project takes its socket with: `portkeep` or `listenfd`.
+    pub(crate) library: &'static str,
+    /// The command.
+    pub(crate) words: fn(SocketAddr) -> Vec<String>,
+}
+
+/// A command line from words.
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// A tool at work.
+pub(crate) trait Running: Send {
+    /// Asks for a reload after a release was published. An error is one that the tool told, and may be what is measured.
+    fn reload(&mut self) -> anyhow::Result<()>;
+
+    /// Its own processes, without the app's.
+    fn own_processes(&self) -> Vec<i32>;
+
+    /// Ends it and the app.
+    fn stop(self: Box<Self>);
+}
+
+/// All of them, in the order of the table.
+pub(crate) fn all() -> Vec<Box<dyn Tool>> {
+    let mut tools: Vec<Box<dyn Tool>> = vec![
+        Box::new(portkeep::OnSystemd),
+        Box::new(portkeep::Local),
+        Box::new(systemd::Restart(systemd::Limits::Off)),
+        Box::new(systemd::Restart(systemd::Limits::Default)),
+        Box::new(reuseport::Pair),
+        Box::new(signalled::GracefulRestart),
+        Box::new(signalled::Ecdysis),
+        Box::new(nginx::Nginx),
+    ];
+    tools.extend(watching::all());
+    tools
+}
+
+/// The version of a crate that the peers are built with, from their lock file.
+fn locked(name: &str) -> anyhow::Result<String> {
+    let lock = include_str!("../../Cargo.lock");
+    let version = lock
+        .split("[[package]]")
+        .find(|package| package.contains(&format!("\nname = \"{name}\"\n")))
+        .and_then(|package| package.split("version = \"").nth(1))
+        .and_then(|rest| rest.split('"').next());
+    version
+        .map(|version| format!("{name} {version}"))
+        .ok_or_else(|| anyhow::anyhow!("{name} is not in Cargo.lock"))
+}

@@ -1,0 +1,174 @@
+//! portkeep: with systemd, and without.
+
+use std::ffi::OsStr;
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::{Develop, Running, Tool, words};
+use crate::place::{Kind, Place};
+use crate::processes::{Started, end_program, named, run, tree};
+
+const BASE: &str = "hello-portkeep";
+
+fn version() -> anyhow::Result<String> {
+    Ok(run(["portkeep", "--version"])?.trim().to_owned())
+}
+
+fn write_spec(place: &Place) -> anyhow::Result<std::path::PathBuf> {
+    let environment: std::collections::BTreeMap<_, _> = place.environment().into();
+    let spec = serde_json::json!({
+        "name": place.name,
+        "exec": [place.app()],
+        "listen": [{ "stream": place.address.to_string() }],
+        "environment": environment,
+        "watch": place.app(),
+    });
+    let path = place.directory.join("portkeep.json");
+    std::fs::write(&path, spec.to_string())?;
+    Ok(path)
+}
+
+/// `portkeep install --system`.
+pub(super) struct OnSystemd;
+
+struct Installed(Place);
+
+impl Tool for OnSystemd {
+    fn name(&self) -> &'static str {
+        "portkeep-systemd"
+    }
+
+    fn used(&self) -> &'static str {
+        "`portkeep install --system`, `systemctl reload`; default settings (sandbox strict)"
+    }
+
+    fn version(&self) -> anyhow::Result<String> {
+        version()
+    }
+
+    fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()> {
+        place.publish(BASE, version, kind)
+    }
+
+    fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
+        let spec = write_spec(place)?;
+        let install = ["portkeep", "install", "--system", "--now", "--spec"].map(OsStr::new);
+        run(install.into_iter().chain([spec.as_os_str()]))?;
+        Ok(Box::new(Installed(place.clone())))
+    }
+
+    fn lists(&self) -> Option<&'static [&'static str]> {
+        Some(&["portkeep", "status", "--system"])
+    }
+
+    fn develop(&self) -> Option<Develop> {
+        Some(Develop {
+            library: "portkeep",
+            words: |address| words(&["portkeep", "dev", "--listen", &address.to_string()]),
+        })
+    }
+}
+
+impl Running for Installed {
+    fn reload(&mut self) -> anyhow::Result<()> {
+        run(["systemctl", "reload", &format!("{}.service", self.0.name)]).map(drop)
+    }
+
+    fn own_processes(&self) -> Vec<i32> {
+        // Its helper runs while a generation starts, hands over or ends; nothing stays.
+        named("portkeep")
+    }
+
+    fn stop(self: Box<Self>) {
+        if let Err(error) = run(["portkeep", "uninstall", "--system", &self.0.name]) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
+/// `portkeep dev --backend local`.
+pub(super) struct Local;
+
+struct Dev {
+    place: Place,
+    process: Started,
+}
+
+impl Tool for Local {
+    fn name(&self) -> &'static str {
+        "portkeep-local"
+    }
+
+    fn used(&self) -> &'static str {
+        "`portkeep dev --backend local`, `portkeep reload`"
+    }
+
+    fn version(&self) -> anyhow::Result<String> {
+        version()
+    }
+
+    fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()> {
+        place.publish(BASE, version, kind)
+    }
+
+    fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
+        write_spec(place)?;
+        let mut command = portkeep(place);
+        command.args(["dev", "--backend", "local", "--project"]);
+        command.arg(&place.directory);
+        let process = Started::spawn(command, &place.directory.join("log"))?;
+        Ok(Box::new(Dev {
+            place: place.clone(),
+            process,
+        }))
+    }
+
+    fn is_for_production(&self) -> bool {
+        false
+    }
+
+    fn develop(&self) -> Option<Develop> {
+        Some(Develop {
+            library: "portkeep",
+            words: |address| {
+                let listen = address.to_string();
+                words(&["portkeep", "dev", "--backend", "local", "--listen", &listen])
+            },
+        })
+    }
+}
+
+/// Where nobody else's apps are.
+fn portkeep(place: &Place) -> Command {
+    let mut command = Command::new("portkeep");
+    command.env("HOME", &place.directory);
+    command.env("XDG_RUNTIME_DIR", &place.directory);
+    command
+}
+
+impl Running for Dev {
+    fn reload(&mut self) -> anyhow::Result<()> {
+        let output = portkeep(&self.place)
+            .args(["reload", &self.place.name])
+            .output()
+            .context("cannot run portkeep")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "portkeep reload: {said}");
+        Ok(())
+    }
+
+    fn own_processes(&self) -> Vec<i32> {
+        let app = self.place.app();
+        // Generations run a copy, so they are told apart by their name.
+        tree(self.process.pid(), &app)
+            .into_iter()
+            .filter(|pid| named("portkeep").contains(pid))
+            .collect()
+    }
+
+    fn stop(self: Box<Self>) {
+        self.process.end();
+        end_program(&self.place.app());
+    }
+}
