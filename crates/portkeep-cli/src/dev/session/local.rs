@@ -30,6 +30,9 @@ const THROTTLE: Duration = Duration::from_secs(1);
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long connections wait for the first build before a page tells them what it does.
+const FIRST_BUILD: Duration = Duration::from_secs(2);
+
 pub(crate) struct LocalSession {
     local: Local,
     store: Store,
@@ -91,7 +94,7 @@ impl LocalSession {
         };
         let control = Control::listen(&spec.name)?;
         let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
-        Ok(Self {
+        let session = Self {
             local,
             store,
             spec,
@@ -102,7 +105,10 @@ impl LocalSession {
             control,
             events,
             _lock: lock,
-        })
+        };
+        // Whoever connects during a long first build sees what is built.
+        session.activate_by_connection(FIRST_BUILD);
+        Ok(session)
     }
 
     pub(super) fn spec(&self) -> &Spec {
@@ -207,7 +213,8 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
-            Ask::Status => return,
+            // Answered where it came in.
+            Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
                     Unchanged::IsStarted
