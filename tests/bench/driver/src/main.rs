@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use results::{About, Measurement, Results};
 use serving::Bench;
@@ -98,8 +98,9 @@ fn read(path: &std::path::Path) -> anyhow::Result<Results> {
 
 /// Thousands of connections need as many descriptors; what is started inherits the limit.
 fn raise_limit() -> anyhow::Result<()> {
-    let many = Some(65_536);
-    setrlimit(Resource::Nofile, Rlimit { current: many, maximum: many }).context("raising the limit of open files")
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: maximum, maximum };
+    setrlimit(Resource::Nofile, raised).context("raising the limit of open files")
 }
 
 impl Measure {

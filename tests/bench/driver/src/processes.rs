@@ -19,8 +19,17 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+    /// In a control group of its own, as a unit has one: processors are shared out among groups, and a tool that runs in
+    /// that of the client would be given another share.
+    pub(crate) fn spawn(tool: Command, log: &Path) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new("systemd-run");
+        command.args(["--scope", "--quiet", "--collect", "--slice=system.slice", "--"]);
+        command.arg(tool.get_program()).args(tool.get_args());
+        if let Some(directory) = tool.get_current_dir() {
+            command.current_dir(directory);
+        }
+        command.envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

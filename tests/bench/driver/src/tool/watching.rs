@@ -69,7 +69,7 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
         }),
         Box::new(Watching {
             name: "cargo-devserver",
-            used: "`cargo devserver --bin bin/app`; SIGHUP (after the first change it does not see further ones)",
+            used: "`cargo devserver --bin bin/app`; SIGHUP",
             versions: &[&["cargo-devserver", "devserver", "--version"]],
             words: |place| {
                 let port = place.address.port().to_string();
