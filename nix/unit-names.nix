@@ -8,10 +8,8 @@ let
 
   # Over which idle connections go on to the next generation.
   speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
-  moves =
-    spec.moveConnections or true
-    && spec.readiness or "notify" == "notify"
-    && builtins.any speaksHttp spec.listen;
+  http = builtins.any speaksHttp spec.listen;
+  moves = spec.moveConnections or true && spec.readiness or "notify" == "notify" && http;
 in
 rec {
   sockets = [
@@ -34,6 +32,8 @@ rec {
     "${name}@.service"
   ]
   ++ sockets
+  # Runs while a holding page is shown.
+  ++ (if http then [ "${name}-retry.service" ] else [ ])
   ++ (if spec.sandbox or "strict" == "strict" then [ "${name}@.service.d/50-sandbox.conf" ] else [ ]);
 
   # A user's manager can watch a build, too.

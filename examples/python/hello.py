@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Run: `portkeep dev --project examples/python`, then open http://127.0.0.1:8080/
 
-The protocol without a library: a socket by its name, READY=1, and an end at SIGTERM.
+The protocol without a library: a socket by its name, READY=1, and an end at SIGTERM: nothing more is
+accepted, each answer says `Connection: close`, and what is still idle after five seconds is closed.
 """
 
 import os
@@ -12,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Hello(BaseHTTPRequestHandler):
-    # Keeps connections open; an idle one is closed by the end of the process.
     protocol_version = "HTTP/1.1"
+    timeout = 5  # How long a connection may be idle, in seconds.
 
     def do_GET(self):
         body = f"Hello from process {os.getpid()}\n".encode()

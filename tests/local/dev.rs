@@ -10,7 +10,7 @@ use std::time::Duration;
 use portkeep_tests::command::{Finished, run_command};
 use portkeep_tests::{Behaviour, Publish, Watcher, probe, request, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -26,19 +26,27 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(name: &str, way: Publish, first: &Behaviour) -> Self {
+        Self::start_with(name, way, first, json!({}))
+    }
+
+    /// With more fields in its spec.
+    pub(crate) fn start_with(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
             .unwrap();
         let project = project(home.path());
         fs::create_dir(&project).unwrap();
-        let spec = json!({
+        let mut spec = json!({
             "name": name,
             "exec": [format!("./{}", way.executable())],
             "watch": way.watched(),
             "listen": [{ "stream": address.to_string() }],
             "startTimeout": "2s",
         });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
         fs::write(project.join("portkeep.json"), spec.to_string()).unwrap();
         way.publish(&probe(), &project, first).unwrap();
         let log = File::create(home.path().join("log")).unwrap();

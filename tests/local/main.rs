@@ -8,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dev::Dev;
-use portkeep_tests::{Behaviour, Connections, Load, Mode, Outcome, Publish, Steady};
+use portkeep_tests::{
+    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Steady, wait_until,
+};
 
 const RELOADS: u32 = 20;
 const DURATION: Duration = Duration::from_secs(20);
@@ -49,6 +51,30 @@ fn reloads(name: &str, connections: Connections) {
     );
     report.expect_lossless(LEAST);
     assert!(report.slowest < SLOWEST, "{report:?}");
+}
+
+#[test]
+fn twenty_reloads_with_http2() {
+    let dev = Dev::start("http2", Publish::Rename, &Behaviour::version("v0"));
+    let load = Http2Load::start(dev.address(), 50, DURATION);
+    let start = Instant::now();
+    let pace = DURATION / (RELOADS + 2);
+    for number in 1..=RELOADS {
+        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+        let version = format!("v{number}");
+        dev.publish(&Behaviour::version(&version));
+        let _ = dev.reload().expect_success();
+        dev.wait_for_version(&version, TAKEN_OVER);
+    }
+    assert!(load.is_running(), "the reloads outlasted the load");
+    let report = load.finish();
+    println!(
+        "measured: {RELOADS} reloads, HTTP/2, pooled client: {} requests, {} failed, slowest {:?}",
+        report.answers,
+        report.failures.len(),
+        report.slowest
+    );
+    report.expect_lossless(LEAST / 10);
 }
 
 #[test]
@@ -116,4 +142,27 @@ fn ctrl_c_leaves_nothing_behind() {
     assert!(!process.exists(), "{} still runs", process.display());
     let outcome = portkeep_tests::request(address, "/", Duration::from_secs(1));
     assert_eq!(outcome, Outcome::Refused);
+}
+
+/// Clients that come about as often as an idle app ends: none is refused, all are answered.
+#[test]
+fn an_idle_app_ends_and_the_next_connection_starts_it() {
+    let more = serde_json::json!({ "idleExit": "150ms" });
+    let dev = Dev::start_with("rests", Publish::Rename, &Behaviour::version("v1"), more);
+    let first = dev.answering_process();
+    wait_until("it has ended by itself", Duration::from_secs(5), || {
+        (!first.exists()).then_some(())
+    });
+    let mut slowest = Duration::ZERO;
+    for number in 0..60_u64 {
+        thread::sleep(Duration::from_micros(
+            100_000 + number * 7919 * 13 % 200_000,
+        ));
+        let began = Instant::now();
+        let answer = portkeep_tests::request(dev.address(), "/", Duration::from_secs(5));
+        assert_eq!(answer.version(), Some("v1"), "client {number}");
+        slowest = slowest.max(began.elapsed());
+    }
+    println!("measured: 60 clients of an app that rests after 150 ms: slowest {slowest:?}");
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
 }

@@ -17,6 +17,7 @@ diff - /tmp/units <<'TEXT'
 ./page-deploy.service
 ./page-move.socket
 ./page-recheck.service
+./page-retry.service
 ./page.path
 ./page.service
 ./page.socket

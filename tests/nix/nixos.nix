@@ -54,6 +54,8 @@ let
         within = "2m";
       };
       idleExit = "1h";
+      drain = "lossless";
+      linger = "2s";
       keepGenerations = 5;
       moveConnections = false;
       sandbox = "off";

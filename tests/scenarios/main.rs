@@ -3,15 +3,28 @@
 #![allow(missing_docs, reason = "each module says what it shows")]
 
 mod activation;
+mod bus_away;
 mod connections;
 mod crash_loop;
+mod drain_deadline;
 mod failed_reload;
+mod hanging;
+mod holding_page;
+mod idle_exit;
 mod install;
+mod killed_helper;
 mod latency;
+mod launchers;
+mod lost_files;
+mod many_apps;
 mod nasty_values;
 mod quiet_client;
 mod reboot;
 mod reload_under_load;
 mod repair;
+mod rollback;
+mod sandbox;
 mod stop_and_restart;
+mod storms;
+mod views;
 mod watched;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 /// Not `reboot`: that is a target of systemd itself.
 const NAME: &str = "comes-back";
+const CLIENT: &str = "early-client";
 
 #[test]
 fn before() {
@@ -18,8 +19,60 @@ fn before() {
     app.settled();
     app.publish(&Behaviour::version("v2").mode(Mode::Exit));
     let _ = app.systemctl("reload").expect_failure();
+    connect_at_boot(&app);
     // It has to be there after the reboot.
     mem::forget(app);
+}
+
+/// A client that connects from the first moment of the boot: every 20 ms, until it was answered for a while.
+fn connect_at_boot(app: &App) {
+    let manager = app.manager();
+    let log = manager.apps_directory().join("early.log");
+    let script = app.directory().join("early.sh");
+    let text = format!(
+        r#"exec >>{log}
+answered=0
+for attempt in $(seq 1 1000); do
+  if exec 3<>/dev/tcp/127.0.0.1/8080; then
+    printf 'GET / HTTP/1.1\r\nHost: early\r\nConnection: close\r\n\r\n' >&3
+    read -r -t 10 line <&3 && [[ $line = *200* ]] && echo answered && answered=$((answered + 1)) || echo "cut: $line"
+    exec 3>&-
+  else
+    echo refused
+  fi 2>/dev/null
+  [ $answered -lt 20 ] || break
+  sleep 0.02
+done
+echo end
+"#,
+        log = log.display()
+    );
+    std::fs::write(&script, text).expect("the script can be written");
+    let unit = format!(
+        "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/bash {}\n[Install]\nWantedBy={}\n",
+        script.display(),
+        match manager {
+            Manager::System => "sysinit.target",
+            Manager::User => "default.target",
+        }
+    );
+    let directory = unit_directory(manager);
+    std::fs::create_dir_all(&directory).expect("it can be made");
+    std::fs::write(directory.join(format!("{CLIENT}.service")), unit)
+        .expect("the unit can be written");
+    let _ = manager
+        .systemctl(&["enable", &format!("{CLIENT}.service")])
+        .expect_success();
+}
+
+fn unit_directory(manager: Manager) -> std::path::PathBuf {
+    match manager {
+        Manager::System => "/etc/systemd/system".into(),
+        Manager::User => {
+            let home = std::env::var_os("HOME").expect("HOME is set");
+            std::path::PathBuf::from(home).join(".config/systemd/user")
+        }
+    }
 }
 
 #[test]
@@ -27,13 +80,35 @@ fn after() {
     let manager = Manager::of_this_process();
     let socket = format!("{NAME}.socket");
     assert_eq!(manager.property(&socket, "ActiveState"), "active");
-    let generation = format!("{NAME}@*.service");
-    let running = manager.systemctl(&["list-units", "--no-legend", &generation]);
-    assert_eq!(
-        running.expect_success().stdout,
-        "",
-        "nothing runs before it is needed"
+    // Whoever came early was refused only until the socket was there, and answered from then on.
+    let log = manager.apps_directory().join("early.log");
+    let log = wait_until(
+        "the early client has ended",
+        Duration::from_secs(15),
+        || {
+            let log = std::fs::read_to_string(&log).ok()?;
+            log.contains("end").then_some(log)
+        },
     );
+    let after_first = log.lines().skip_while(|line| *line != "answered");
+    let words: Vec<_> = after_first.collect();
+    assert_eq!(
+        words.iter().filter(|word| **word == "refused").count(),
+        0,
+        "{log}"
+    );
+    assert!(
+        words.iter().filter(|word| **word == "answered").count() >= 10,
+        "{log}"
+    );
+    let refused = log.lines().filter(|line| *line == "refused").count();
+    println!(
+        "measured: {NAME}: an early client was refused {refused} times before the socket was there, then answered {} times, never refused again",
+        words.len() - 1
+    );
+    let client = format!("{CLIENT}.service");
+    let _ = manager.systemctl(&["disable", &client]);
+    let _ = std::fs::remove_file(unit_directory(manager).join(client));
 
     let address = SocketAddr::from(([127, 0, 0, 1], 8080));
     wait_until(

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portkeep_tests::{App, Behaviour, Connections, Load, Sample};
+use portkeep_tests::{App, Behaviour, Connections, Http2Load, Load, Sample};
 
 const RELOADS: u32 = 20;
 const DURATION: Duration = Duration::from_secs(40);
@@ -46,6 +46,30 @@ fn reloads(name: &str, connections: Connections) {
     );
     report.expect_lossless(LEAST);
     assert!(report.slowest < SLOWEST, "{report:?}");
+}
+
+#[test]
+fn twenty_reloads_with_http2() {
+    let app = App::named("load-http2").serve(&Behaviour::version("v0"));
+    let load = Http2Load::start(app.address(), 50, DURATION / 2);
+    let start = Instant::now();
+    let pace = DURATION / 2 / (RELOADS + 2);
+    for number in 1..=RELOADS {
+        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+        let version = format!("v{number}");
+        app.publish(&Behaviour::version(&version));
+        app.reload();
+        app.wait_for_version(&version, TAKEN_OVER);
+    }
+    assert!(load.is_running(), "the reloads outlasted the load");
+    let report = load.finish();
+    println!(
+        "measured: {RELOADS} reloads, HTTP/2, pooled client: {} requests, {} failed, slowest {:?}",
+        report.answers,
+        report.failures.len(),
+        report.slowest
+    );
+    report.expect_lossless(LEAST / 10);
 }
 
 #[test]

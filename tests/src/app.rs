@@ -88,9 +88,15 @@ impl App {
             .unwrap_or_else(|error| panic!("cannot publish {}: {error}", behaviour.version));
     }
 
+    /// Where the executable is.
+    #[must_use]
+    pub fn executable(&self) -> PathBuf {
+        self.directory.join(self.way.executable())
+    }
+
     /// Removes the executable.
     pub fn remove_executable(&self) {
-        let path = self.directory.join(self.way.executable());
+        let path = self.executable();
         fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
@@ -135,6 +141,58 @@ impl App {
     #[must_use]
     pub fn watch(&self) -> Watcher {
         Watcher::start(self.address, Duration::from_millis(5), ANSWER_TIMEOUT)
+    }
+
+    /// Kills the helper that comes to this step next, as `kill -9` would.
+    pub fn kill_helper_at(&self, step: &str) {
+        let path = self.run_directory().join("fault");
+        fs::write(&path, step).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// Whether a helper came to the step at which it was to be killed.
+    #[must_use]
+    pub fn helper_was_killed(&self) -> bool {
+        !self.run_directory().join("fault").exists()
+    }
+
+    /// Where its generations are described, until the reboot.
+    #[must_use]
+    pub fn run_directory(&self) -> PathBuf {
+        self.manager.run_directory().join(&self.name)
+    }
+
+    /// Where its releases and its history are.
+    #[must_use]
+    pub fn state_directory(&self) -> PathBuf {
+        self.manager.state_directory().join(&self.name)
+    }
+
+    /// Waits until a request is answered with this status.
+    pub fn wait_for_status(&self, status: u16, deadline: Duration) {
+        wait_until(&format!("{status} is answered"), deadline, || {
+            (self.request("/") == Outcome::Status(status)).then_some(())
+        });
+    }
+
+    /// Waits until this is the only generation, and serves.
+    pub fn wait_for_only(&self, generation: &str, deadline: Duration) {
+        wait_until(&format!("only {generation} runs"), deadline, || {
+            (self.generations() == [generation]).then_some(())
+        });
+    }
+
+    /// The events of its history, as `portkeep history --json` tells them.
+    #[must_use]
+    pub fn history(&self) -> Vec<Value> {
+        let told = self.portkeep("history", &["--json"]).expect_success();
+        serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
+    }
+
+    /// Sends a signal to the main process of a generation. Not by `systemctl kill`, which systemd 257 has hit the settle
+    /// step, too.
+    pub fn signal(&self, generation: &str, signal: &str) {
+        let pid = self.manager.property(&self.unit(generation), "MainPID");
+        let _ = run("kill", ["-s", signal, &pid]).expect_success();
     }
 
     /// The units of its generations that are not inactive.

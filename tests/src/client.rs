@@ -59,7 +59,20 @@ impl Outcome {
 /// Connects, asks once for `path`, and reads the answer to its end.
 #[must_use]
 pub fn request(address: SocketAddr, path: &str, timeout: Duration) -> Outcome {
-    match exchange(address, path, Instant::now() + timeout) {
+    outcome(exchange(address, path, "", Instant::now() + timeout))
+}
+
+/// The whole answer, head and body, to one request with more headers (`Accept: text/html\r\n`).
+///
+/// # Errors
+/// The connection was refused or broke.
+pub fn whole_answer(address: SocketAddr, headers: &str, timeout: Duration) -> io::Result<String> {
+    let bytes = exchange(address, "/", headers, Instant::now() + timeout)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn outcome(exchanged: io::Result<Vec<u8>>) -> Outcome {
+    match exchanged {
         Ok(bytes) => parse(&bytes),
         Err(error) => match error.kind() {
             ErrorKind::ConnectionRefused => Outcome::Refused,
@@ -70,7 +83,12 @@ pub fn request(address: SocketAddr, path: &str, timeout: Duration) -> Outcome {
     }
 }
 
-fn exchange(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Vec<u8>> {
+fn exchange(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+    deadline: Instant,
+) -> io::Result<Vec<u8>> {
     let left = || {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -82,7 +100,8 @@ fn exchange(address: SocketAddr, path: &str, deadline: Instant) -> io::Result<Ve
     let mut stream = TcpStream::connect_timeout(&address, left()?)?;
     stream.set_write_timeout(Some(left()?))?;
     stream.write_all(
-        format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").as_bytes(),
+        format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n")
+            .as_bytes(),
     )?;
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];

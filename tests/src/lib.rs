@@ -11,6 +11,7 @@
 mod app;
 mod client;
 pub mod command;
+mod http2;
 mod load;
 mod manager;
 mod measure;
@@ -21,7 +22,8 @@ mod steady;
 mod wait;
 
 pub use app::{App, AppBuilder, probe};
-pub use client::{Answer, Outcome, request};
+pub use client::{Answer, Outcome, request, whole_answer};
+pub use http2::{Http2Load, Http2Report};
 pub use load::{Connections, Load, LoadReport, RunningLoad};
 pub use manager::Manager;
 pub use measure::Measurement;

@@ -43,6 +43,40 @@ impl Manager {
         }
     }
 
+    /// Where apps have what lives until the reboot.
+    #[must_use]
+    pub fn run_directory(self) -> PathBuf {
+        match self {
+            Self::System => PathBuf::from("/run/portkeep"),
+            Self::User => {
+                PathBuf::from(env::var_os("XDG_RUNTIME_DIR").expect("XDG_RUNTIME_DIR is set"))
+                    .join("portkeep")
+            }
+        }
+    }
+
+    /// Where apps have what lives on.
+    #[must_use]
+    pub fn state_directory(self) -> PathBuf {
+        match self {
+            Self::System => PathBuf::from("/var/lib/portkeep"),
+            Self::User => PathBuf::from(env::var_os("HOME").expect("HOME is set"))
+                .join(".local/state/portkeep"),
+        }
+    }
+
+    /// The socket of the bus that it is on.
+    #[must_use]
+    pub fn bus(self) -> PathBuf {
+        match self {
+            Self::System => PathBuf::from("/run/dbus/system_bus_socket"),
+            Self::User => {
+                PathBuf::from(env::var_os("XDG_RUNTIME_DIR").expect("XDG_RUNTIME_DIR is set"))
+                    .join("bus")
+            }
+        }
+    }
+
     /// Runs `systemctl`.
     pub fn systemctl(self, args: &[&str]) -> Finished {
         run("systemctl", [&[self.flag()], args].concat())

@@ -131,6 +131,21 @@ impl Observation {
         );
     }
 
+    /// Fails the test if more requests failed than those that a killed process had accepted, or if the port was closed.
+    #[track_caller]
+    pub fn expect_lost_at_most(&self, most: usize) {
+        self.expect_never_refused();
+        let failed = self.failed();
+        assert!(!self.samples.is_empty(), "no request was made");
+        assert!(
+            failed.len() <= most,
+            "{} of {} requests failed, not only those in flight: {:?}",
+            failed.len(),
+            self.samples.len(),
+            &failed[..failed.len().min(5)]
+        );
+    }
+
     /// Fails the test if the port was ever closed.
     #[track_caller]
     pub fn expect_never_refused(&self) {

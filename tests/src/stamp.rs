@@ -44,6 +44,8 @@ pub enum Mode {
     SegvBeforeReady,
     /// It serves, and hangs when it is told to stop.
     Deaf,
+    /// It serves, and has a child that ignores SIGTERM.
+    DeafChild,
     /// It dies of SIGSEGV some time after READY.
     SegvAfterReady {
         /// How long it serves before.

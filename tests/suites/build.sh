@@ -10,10 +10,10 @@ programs=$checkout/tests/.cache/guests/bin
 build_programs() {
   cargo build --quiet --workspace --bins || return 1
   local tests name placed
-  tests=$(cargo test --quiet --workspace --test scenarios --test contract-systemd --test local --test nix-guest \
+  tests=$(cargo test --quiet --workspace --test scenarios --test contract-systemd --test launchers --test examples --test local --test nix-guest \
     --no-run --message-format=json-render-diagnostics | test_executables) || return 1
   mkdir -p "$programs"
-  for name in "$target"/debug/{portkeep,probe,stamp} $tests; do
+  for name in "$target"/debug/{portkeep,probe,stamp,hello} $tests; do
     # cargo adds a hash to the names of tests.
     placed=${name##*/}
     [[ $name = */deps/* ]] && placed=${placed%-*}

@@ -31,21 +31,25 @@ need_rust() {
   return 1
 }
 
-# The load generator, kept with the guests because compiling it takes minutes.
+# need_tool COMMAND CRATE VERSION installs a program with cargo and keeps it, because compiling one takes minutes.
+need_tool() {
+  local command=$1 crate=$2 version=$3 tools=$checkout/tests/.cache/tools
+  [[ -x $tools/bin/$command && " $("$tools/bin/$command" --version) " = *" $version "* ]] && return 0
+  echo "installing $crate $version (a few minutes, once)"
+  # Link-time optimization would take longer than it saves.
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$tools/build \
+    cargo install --quiet --locked --force --root "$tools" --version "$version" "$crate" || {
+    cannot_run "$crate cannot be installed"
+    return 1
+  }
+  rm -rf "$tools/build"
+}
+
+# The load generator, where guests find it.
 need_oha() {
-  local version=1.16.0 tools=$checkout/tests/.cache/tools
-  if [[ ! -x $tools/bin/oha ]] || [[ $("$tools/bin/oha" --version) != "oha $version" ]]; then
-    echo "installing oha $version (a few minutes, once)"
-    # Link-time optimization would take longer than it saves.
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$tools/build \
-      cargo install --quiet --locked --force --root "$tools" --version "$version" oha || {
-      cannot_run "oha cannot be installed"
-      return 1
-    }
-    rm -rf "$tools/build"
-  fi
+  need_tool oha oha 1.16.0 || return
   mkdir -p "$programs"
-  install -m 755 "$tools/bin/oha" "$programs/oha"
+  install -m 755 "$checkout/tests/.cache/tools/bin/oha" "$programs/oha"
 }
 
 need_guests() {

@@ -22,10 +22,13 @@ Examples:
   portkeep dev                               build, serve and reload the project in this directory
   portkeep install --system --now            place the units of ./portkeep.json and open the port
   portkeep reload hello                      hand over to what was built since
+  portkeep rollback hello                    hand over to the release before
   portkeep status                            what runs
+  portkeep doctor                            what is wrong, and what to do about it
 
 Exit codes:
-  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release";
+  0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release
+  4 needs a person: nothing can serve (a holding page answers where HTTP is spoken), or the doctor found a problem";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -34,8 +37,13 @@ enum Command {
     Install(command::install::Args),
     Uninstall(command::uninstall::Args),
     Reload(command::reload::Args),
+    Rollback(command::rollback::Args),
     Status(command::status::Args),
     History(command::history::Args),
+    Logs(command::logs::Args),
+    Doctor(command::doctor::Args),
+    Port(command::port::Args),
+    Prove(command::prove::Args),
     Schema(command::schema::Args),
     Completions(command::completions::Args),
     Man(command::man::Args),
@@ -50,8 +58,13 @@ impl Cli {
             Command::Install(args) => args.run().await,
             Command::Uninstall(args) => args.run().await,
             Command::Reload(args) => args.run().await,
+            Command::Rollback(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
+            Command::Logs(args) => args.run().await,
+            Command::Doctor(args) => args.run().await,
+            Command::Port(args) => args.run().await,
+            Command::Prove(args) => args.run().await,
             Command::Schema(args) => args.run(),
             Command::Completions(args) => args.run(),
             Command::Man(args) => args.run(),

@@ -2,11 +2,16 @@
 
 pub(crate) mod completions;
 pub(crate) mod dev;
+pub(crate) mod doctor;
 pub(crate) mod handle;
 pub(crate) mod history;
 pub(crate) mod install;
+pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod port;
+pub(crate) mod prove;
 pub(crate) mod reload;
+pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod uninstall;

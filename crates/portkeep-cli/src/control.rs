@@ -24,8 +24,22 @@ pub(crate) enum Ask {
         /// Also when nothing changed.
         force: bool,
     },
+    /// Hand over to a release that served before.
+    Rollback {
+        /// The generation that ran it; none for the newest other good one.
+        generation: Option<u64>,
+    },
     /// What runs.
     Status,
+    /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.
+    Logs {
+        /// Only this one.
+        generation: Option<portkeep_engine::Generation>,
+        /// The last so many.
+        lines: usize,
+        /// And those to come.
+        follow: bool,
+    },
 }
 
 /// What is answered.
@@ -36,8 +50,8 @@ pub(crate) enum Answer {
     Done {
         /// What to tell.
         line: String,
-        /// Whether the last good release serves instead.
-        fell_back: bool,
+        /// The exit code of who asked.
+        code: u8,
     },
     /// It did not.
     Failed(String),
@@ -79,17 +93,23 @@ pub(crate) fn is_served(name: &AppName) -> bool {
     path(name).is_ok_and(|path| StdStream::connect(path).is_ok())
 }
 
-/// Asks the `portkeep dev` of an app.
-pub(crate) fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
+/// Asks the `portkeep dev` of an app, and leaves the answers to be read.
+pub(crate) fn open(name: &AppName, ask: &Ask) -> anyhow::Result<StdStream> {
     let path = path(name)?;
     let mut stream = StdStream::connect(&path)
         .with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
-    // A question about what runs is answered at once; a handover takes as long as it takes.
-    let deadline = matches!(ask, Ask::Status).then_some(STATUS_DEADLINE);
-    stream.set_read_timeout(deadline)?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line)?;
+    Ok(stream)
+}
+
+/// Asks the `portkeep dev` of an app.
+pub(crate) fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
+    let stream = open(name, ask)?;
+    // A question about what runs is answered at once; a handover takes as long as it takes.
+    let deadline = matches!(ask, Ask::Status).then_some(STATUS_DEADLINE);
+    stream.set_read_timeout(deadline)?;
     let mut answer = String::new();
     BufReader::new(stream)
         .read_line(&mut answer)
@@ -141,6 +161,15 @@ impl Control {
 }
 
 impl Question {
+    /// One of many answers; false when whoever asked has gone.
+    pub(crate) async fn answer_with(&mut self, answer: &impl Serialize) -> bool {
+        let Ok(mut line) = serde_json::to_vec(answer) else {
+            return false;
+        };
+        line.push(b'\n');
+        self.stream.write_all(&line).await.is_ok()
+    }
+
     /// Answers; whoever asked may have gone.
     pub(crate) async fn answer(mut self, answer: &Answer) {
         if let Ok(mut line) = serde_json::to_vec(answer) {

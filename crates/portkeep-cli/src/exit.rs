@@ -1,7 +1,10 @@
-//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release.
+//! Exit codes: 0 done; 1 failed, nothing changed; 2 bad usage or bad spec; 3 fell back to the last good release;
+//! 4 needs a person.
 
 use std::fmt;
 use std::process::ExitCode;
+
+use portkeep_engine::Outcome;
 
 /// What the user asked for cannot be: exit code 2.
 #[derive(Debug)]
@@ -22,6 +25,18 @@ pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
 
 /// A release failed, and the last good one was brought back: exit code 3.
 pub(crate) const FELL_BACK: u8 = 3;
+
+/// Something is wrong that only a person can put right; no release can serve, for one. Exit code 4.
+pub(crate) const NEEDS_A_PERSON: u8 = 4;
+
+/// The exit code of a handover that did not fail.
+pub(crate) fn code_of(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Holding(_) => NEEDS_A_PERSON,
+        outcome if outcome.fell_back() => FELL_BACK,
+        _ => 0,
+    }
+}
 
 /// Prints an error with its causes, and answers the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {

@@ -85,7 +85,11 @@ pub(crate) async fn conflict(
         unit_names::handle(name),
         unit_names::path(name),
     ]);
-    needed.extend([unit_names::deploy(name), unit_names::recheck(name)]);
+    needed.extend([
+        unit_names::retry(name),
+        unit_names::deploy(name),
+        unit_names::recheck(name),
+    ]);
     for unit in needed {
         if let Some(other) = manager.defined_elsewhere(&unit, directory).await? {
             return Ok(Some(other));

@@ -1,17 +1,40 @@
 //! Who holds a port: process, command and unit.
 
+mod find;
+
 use std::fmt;
 
-use portkeep_spec::Address;
+use jiff::Timestamp;
+use portkeep_spec::Manager as Which;
+use serde::Serialize;
+
+pub(crate) use find::{all, listening_at, of};
 
 /// A process that listens on an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(Default))]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Holder {
     /// Its number; none where the kernel does not let us see it (another user's).
-    pid: Option<i32>,
-    command: String,
+    pub(crate) pid: Option<i32>,
+    /// The user it runs as.
+    pub(crate) uid: Option<u32>,
+    /// Its command line; empty where it cannot be seen.
+    pub(crate) command: String,
     /// The systemd unit it belongs to.
-    unit: Option<String>,
+    pub(crate) unit: Option<String>,
+    /// The manager of that unit: `system` or `user`.
+    #[serde(serialize_with = "manager_word")]
+    pub(crate) manager: Option<Which>,
+    /// When the process started.
+    pub(crate) since: Option<Timestamp>,
+}
+
+fn manager_word<S: serde::Serializer>(
+    manager: &Option<Which>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    manager.map(|which| which.to_string()).serialize(serializer)
 }
 
 impl fmt::Display for Holder {
@@ -28,99 +51,52 @@ impl fmt::Display for Holder {
 }
 
 impl Holder {
+    /// True for a systemd manager itself, which holds ports for its socket units.
+    pub(crate) fn is_systemd(&self) -> bool {
+        let program = self.command.split_whitespace().next().unwrap_or_default();
+        self.unit.as_deref() == Some("init.scope")
+            && (program.ends_with("/systemd") || program.ends_with("/init"))
+            || self.pid == Some(1)
+    }
+
     /// What to do about it.
     pub(crate) fn remedy(&self) -> String {
+        let user = if self.manager == Some(Which::User) {
+            "--user "
+        } else {
+            ""
+        };
         match (self.pid, &self.unit) {
-            (Some(1), _) => "systemd holds it for a socket unit: `systemctl list-sockets` names it; stop that unit, or use another \
-                             address (--listen)".to_owned(),
+            (Some(_), _) if self.is_systemd() => format!(
+                "systemd holds it for a socket unit: `systemctl {user}list-sockets` names it; stop that unit, or use another \
+                 address (--listen)"
+            ),
             (Some(_), Some(unit)) if unit.ends_with(".service") => {
-                format!("`systemctl stop {unit}` ends it (with --user if it is yours); or use another address (--listen)")
+                format!("`systemctl {user}stop {unit}` ends it; or use another address (--listen)")
             }
             (Some(pid), _) => format!("`kill {pid}` ends it; or use another address (--listen)"),
-            (None, _) => "`sudo ss -ltnp` names it; or use another address (--listen)".to_owned(),
+            (None, _) => {
+                "`sudo portkeep port` names it; or use another address (--listen)".to_owned()
+            }
         }
     }
 }
 
-/// Who listens on `address`; `None` if nobody does, or it cannot be told.
-#[cfg(target_os = "linux")]
-pub(crate) fn of(address: &Address) -> Option<Holder> {
-    let inode = match address {
-        Address::Tcp(wanted) => tcp_inode(*wanted)?,
-        Address::UnixStream(path) | Address::UnixSeqpacket(path) => {
-            procfs::net::unix()
-                .ok()?
-                .into_iter()
-                .find(|entry| entry.path.as_ref() == Some(path))?
-                .inode
-        }
-        _ => return None,
-    };
-    Some(process_with(inode).unwrap_or(Holder {
-        pid: None,
-        command: String::new(),
-        unit: None,
-    }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Without /proc it cannot be told.
-#[cfg(not(target_os = "linux"))]
-pub(crate) fn of(_address: &Address) -> Option<Holder> {
-    None
-}
-
-/// The listening socket that stands in the way of `wanted`: the same address, or any address with the same port.
-#[cfg(target_os = "linux")]
-fn tcp_inode(wanted: std::net::SocketAddr) -> Option<u64> {
-    use procfs::net::TcpState;
-
-    let entries = procfs::net::tcp()
-        .unwrap_or_default()
-        .into_iter()
-        .chain(procfs::net::tcp6().unwrap_or_default());
-    let in_the_way = |local: std::net::SocketAddr| {
-        local.port() == wanted.port()
-            && (local.ip() == wanted.ip()
-                || local.ip().is_unspecified()
-                || wanted.ip().is_unspecified())
-    };
-    entries
-        .into_iter()
-        .find(|entry| entry.state == TcpState::Listen && in_the_way(entry.local_address))
-        .map(|entry| entry.inode)
-}
-
-#[cfg(target_os = "linux")]
-fn process_with(inode: u64) -> Option<Holder> {
-    use procfs::process::{FDTarget, all_processes};
-
-    let holds = |process: &procfs::process::Process| {
-        let descriptors = process.fd().ok()?;
-        descriptors
-            .flatten()
-            .any(|descriptor| matches!(descriptor.target, FDTarget::Socket(held) if held == inode))
-            .then_some(())
-    };
-    // Several may hold it: the one with the smallest number passed it to the others.
-    let process = all_processes()
-        .ok()?
-        .flatten()
-        .filter(|process| holds(process).is_some())
-        .min_by_key(|one| one.pid)?;
-    let command = process.cmdline().unwrap_or_default().join(" ");
-    let cgroups = process.cgroups().ok();
-    let unit = cgroups.and_then(|groups| {
-        let path = groups
-            .into_iter()
-            .find(|group| group.hierarchy == 0)?
-            .pathname;
-        path.rsplit('/')
-            .find(|part| part.ends_with(".service") || part.ends_with(".scope"))
-            .map(str::to_owned)
-    });
-    Some(Holder {
-        pid: Some(process.pid),
-        command,
-        unit,
-    })
+    #[test]
+    fn a_manager_is_told_from_what_it_runs() {
+        let holder = |pid, command: &str, unit: &str| Holder {
+            pid: Some(pid),
+            command: command.to_owned(),
+            unit: Some(unit.to_owned()),
+            ..Holder::default()
+        };
+        assert!(holder(1, "/sbin/init", "init.scope").is_systemd());
+        assert!(holder(812, "/usr/lib/systemd/systemd --user", "init.scope").is_systemd());
+        assert!(!holder(813, "/opt/systemd", "app.service").is_systemd());
+        assert!(!holder(814, "python3 -m http.server", "init.scope").is_systemd());
+    }
 }

@@ -7,8 +7,12 @@ mod dev;
 mod exit;
 mod families;
 mod holder;
+mod holding;
+mod journal;
 mod locate;
 mod output;
+mod prove;
+mod without_bus;
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;

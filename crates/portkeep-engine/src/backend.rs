@@ -81,6 +81,9 @@ pub trait Backend {
         generation: Generation,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
+    /// Sees that a release that can serve takes the place of a holding page by itself. Called before one is started.
+    fn keep_trying(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portkeep_spec::Spec;
 
-use crate::store::End;
+use crate::store::{Decision, End};
 
 /// The limits of the spec's `restart`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,19 @@ impl Budget {
     }
 }
 
+/// Where a generation stood when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It was the current one.
+    Current,
+    /// A handover is at work: it started this one and judges it, or is replacing it.
+    InHandover,
+    /// Another one is current and alive.
+    Replaced,
+    /// Nobody is current, and nobody is at work: its handover was killed, or `current` was lost.
+    Alone,
+}
+
 /// What settle does after a process of a generation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settle {
@@ -59,39 +72,47 @@ pub enum Settle {
     },
     /// It is not to be started again: nobody is waiting for it.
     Abandon,
-    /// It was current and is over: drop the handle, so that the next connection starts a generation anew.
-    DropHandle {
-        /// Its release crashed too often, and is not to be started again by itself.
-        release_is_bad: bool,
-    },
+    /// Nobody serves any more: drop the handle, so that the next connection starts a generation anew.
+    DropHandle,
+    /// It crashed too often, and its release is not to be started again by itself: start the handle anew at once, for
+    /// the last good release or the holding page.
+    GiveUp,
+}
+
+impl Settle {
+    /// The word in the history, for a crash that somebody may want to hear of.
+    #[must_use]
+    pub fn decision(self) -> Option<Decision> {
+        match self {
+            Self::Nothing => None,
+            Self::Restart { .. } => Some(Decision::Restart),
+            Self::Abandon | Self::DropHandle => Some(Decision::Abandon),
+            Self::GiveUp => Some(Decision::GiveUp),
+        }
+    }
 }
 
 /// Decides after an end of a generation. `ends` are all its ends, the last one included.
 #[must_use]
-pub fn settle(budget: Budget, ends: &[End], is_current: bool, now: Timestamp) -> Settle {
+pub fn settle(budget: Budget, ends: &[End], standing: Standing, now: Timestamp) -> Settle {
     let crashed = ends.last().is_some_and(End::is_crash);
-    if !is_current {
-        // The first crash of one that is not current is its handover's to judge. A second one means that whoever
-        // started it is gone.
-        let crashes = ends.iter().filter(|end| end.is_crash()).count();
-        return if crashed && crashes > 1 {
+    match standing {
+        Standing::Current if crashed => restart(budget, recent_crashes(budget, ends, now)),
+        Standing::Current | Standing::Alone => Settle::DropHandle,
+        // The first crash is the handover's to judge. A second one means that whoever started it is gone.
+        Standing::InHandover if ends.iter().filter(|end| end.is_crash()).count() > 1 && crashed => {
             Settle::Abandon
-        } else {
-            Settle::Nothing
-        };
+        }
+        Standing::Replaced if crashed => Settle::Abandon,
+        Standing::InHandover | Standing::Replaced => Settle::Nothing,
     }
-    if !crashed {
-        return Settle::DropHandle {
-            release_is_bad: false,
-        };
+}
+
+fn restart(budget: Budget, crashes: u32) -> Settle {
+    if crashes >= budget.crashes {
+        return Settle::GiveUp;
     }
-    let recent = recent_crashes(budget, ends, now);
-    if recent >= budget.crashes {
-        return Settle::DropHandle {
-            release_is_bad: true,
-        };
-    }
-    let doublings = recent.saturating_sub(1).min(16);
+    let doublings = crashes.saturating_sub(1).min(16);
     let total = budget
         .delay
         .saturating_mul(1 << doublings)
@@ -101,7 +122,9 @@ pub fn settle(budget: Budget, ends: &[End], is_current: bool, now: Timestamp) ->
     }
 }
 
-fn recent_crashes(budget: Budget, ends: &[End], now: Timestamp) -> u32 {
+/// How many of `ends` are crashes within the window.
+#[must_use]
+pub fn recent_crashes(budget: Budget, ends: &[End], now: Timestamp) -> u32 {
     let recent = ends.iter().filter(|end| end.is_crash()).filter(|end| {
         let age = now.duration_since(end.at);
         age.unsigned_abs() <= budget.within
@@ -130,11 +153,11 @@ mod tests {
         }
     }
 
-    fn decide(ends: &[End], is_current: bool) -> Settle {
+    fn decide(ends: &[End], standing: Standing) -> Settle {
         settle(
             BUDGET,
             ends,
-            is_current,
+            standing,
             Timestamp::from_second(1_000_000).unwrap(),
         )
     }
@@ -142,7 +165,7 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let pauses: Vec<_> = (1..4)
-            .map(|crashes| decide(&vec![end("signal", 1); crashes], true))
+            .map(|crashes| decide(&vec![end("signal", 1); crashes], Standing::Current))
             .collect();
         // 100, 200, 350 ms in all, of which the manager waits the last 100 itself.
         let expected = [0, 100, 250].map(|ms| Settle::Restart {
@@ -153,14 +176,12 @@ mod tests {
 
     #[test]
     fn the_budget_counts_only_crashes_within_the_window() {
-        let spent = Settle::DropHandle {
-            release_is_bad: true,
-        };
-        assert_eq!(decide(&vec![end("signal", 1); 4], true), spent);
+        let four = vec![end("signal", 1); 4];
+        assert_eq!(decide(&four, Standing::Current), Settle::GiveUp);
         let mut old = vec![end("signal", 61); 4];
         old.push(end("signal", 0));
         assert_eq!(
-            decide(&old, true),
+            decide(&old, Standing::Current),
             Settle::Restart {
                 after: Duration::ZERO
             }
@@ -168,22 +189,24 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_end_of_the_current_one_makes_the_socket_listen_again() {
-        assert_eq!(
-            decide(&[end("signal", 9), end("success", 0)], true),
-            Settle::DropHandle {
-                release_is_bad: false
-            }
-        );
-    }
-
-    #[test]
-    fn one_that_is_not_current_is_its_handovers_to_judge_once() {
-        assert_eq!(decide(&[end("success", 0)], false), Settle::Nothing);
-        assert_eq!(decide(&[end("exit-code", 1)], false), Settle::Nothing);
-        assert_eq!(
-            decide(&[end("exit-code", 1), end("exit-code", 0)], false),
-            Settle::Abandon
-        );
+    fn every_end_is_decided_by_where_the_generation_stood() {
+        let clean = || vec![end("signal", 9), end("success", 0)];
+        let crash = || vec![end("exit-code", 0)];
+        let again = || vec![end("exit-code", 1), end("exit-code", 0)];
+        let table = [
+            // A clean end of the current one makes the socket listen again.
+            (Standing::Current, clean(), Settle::DropHandle),
+            (Standing::InHandover, clean(), Settle::Nothing),
+            (Standing::InHandover, crash(), Settle::Nothing),
+            (Standing::InHandover, again(), Settle::Abandon),
+            (Standing::Replaced, clean(), Settle::Nothing),
+            (Standing::Replaced, crash(), Settle::Abandon),
+            // Nobody else would see that an active handle has no generation.
+            (Standing::Alone, clean(), Settle::DropHandle),
+            (Standing::Alone, crash(), Settle::DropHandle),
+        ];
+        for (standing, ends, expected) in table {
+            assert_eq!(decide(&ends, standing), expected, "{standing:?} {ends:?}");
+        }
     }
 }

@@ -2,22 +2,24 @@
 
 mod account;
 mod request;
+mod start;
+mod take;
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::Spec;
-use tokio::time::timeout_at;
 
-pub use request::{Outcome, Request};
+pub use request::{Outcome, Request, Wanted};
 
 use crate::backend::{Backend, Blame, StartFailure};
 use crate::error::EngineError;
-use crate::generation::{Generation, Phase};
-use crate::handover::{Action, Candidate, Event, Handover, Source, Survey};
-use crate::release::{Digest, Release};
+use crate::fault;
+use crate::generation::Generation;
+use crate::handover::{Action, Event, Handover, Survey};
+use crate::release::Release;
 use crate::store::{Lock, Steps, Store};
-use crate::take::{Look, Recipe, take};
+use crate::take::Look;
 
 /// How much later than the manager we give up on a start: the manager's own report is the better one.
 const GRACE: Duration = Duration::from_secs(5);
@@ -56,6 +58,7 @@ pub async fn hand_over<B: Backend>(
         drained: Vec::new(),
         _lock: lock,
     };
+    fault::point(store, "locked");
     run.perform().await
 }
 
@@ -110,19 +113,22 @@ impl<B: Backend> Run<'_, B> {
                     reason,
                     blame,
                 } => {
+                    fault::point(self.store, "failed");
                     self.backend.abandon(generation).await?;
-                    if blame == Blame::Release {
-                        self.store
-                            .mark_bad(&digest, &reason)
-                            .map_err(doing("mark the release as bad"))?;
-                    }
+                    self.mark_bad(&digest, &reason, blame);
+                    fault::point(self.store, "abandoned");
                     Event::Abandoned
                 }
                 Action::Switch(generation) => {
-                    self.switch(generation)
-                        .map_err(doing("make the generation current"))?;
-                    Event::Switched {
-                        serves: self.serves(generation).await,
+                    fault::point(self.store, "ready");
+                    match self.switch(generation) {
+                        Ok(()) => Event::Switched {
+                            serves: self.serves(generation).await,
+                        },
+                        Err(error) => Event::Failed {
+                            reason: format!("it could not be made current: {error}"),
+                            blame: Blame::Circumstances,
+                        },
                     }
                 }
                 Action::SwitchBack(generation) => {
@@ -132,7 +138,9 @@ impl<B: Backend> Run<'_, B> {
                     Event::SwitchedBack
                 }
                 Action::Drain(generations) => {
+                    fault::point(self.store, "switched");
                     self.drain(generations).await;
+                    fault::point(self.store, "drained");
                     Event::DrainAsked
                 }
                 Action::Finish(ending) => return self.finish(ending).await,
@@ -155,139 +163,10 @@ impl<B: Backend> Run<'_, B> {
             .map(|generation| (generation, digest(generation)));
         Ok(Survey {
             current,
+            can_hold: self.request.holding.is_some(),
             running,
             next,
         })
-    }
-
-    async fn take(&mut self) -> Result<Event, EngineError> {
-        let begun = Instant::now();
-        // Before it is taken: what changes from here on is another deploy's to see.
-        if let Ok(look) = Look::at(self.spec) {
-            self.store
-                .note_seen(&look)
-                .map_err(doing("note what was looked at"))?;
-        }
-        let attempt = self.store.failed_attempt();
-        let known = self.known_releases();
-        let (spec, store) = (self.spec.clone(), self.store.clone());
-        // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
-        let taken = tokio::task::spawn_blocking(move || {
-            let recipe = Recipe::of(&spec, &store.base_environment());
-            take(&spec, &recipe, &store, &known)
-        });
-        let taken = taken
-            .await
-            .map_err(io::Error::other)
-            .map_err(doing("take the release"))?;
-        self.steps.take_milliseconds = milliseconds(begun);
-        let release = match taken {
-            Ok(release) => release,
-            Err(error) => {
-                let fallback = self.store.last_good(None).map(|release| release.digest);
-                return Ok(Event::Refused {
-                    reason: chain(&error),
-                    fallback,
-                });
-            }
-        };
-        if self.store.release(&release.digest).is_some() {
-            // The same contents in other files: whoever asks next by the state of the files must find them known.
-            self.store
-                .keep_release(&release)
-                .map_err(doing("write the release"))?;
-        }
-        let failed_while_waiting = attempt
-            .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
-            .map(|attempt| attempt.reason);
-        let candidate = Candidate {
-            digest: release.digest.clone(),
-            bad: self.store.is_bad(&release.digest),
-            failed_while_waiting,
-            fallback: self
-                .store
-                .last_good(Some(&release.digest))
-                .map(|release| release.digest),
-        };
-        self.taken = Some(release);
-        Ok(Event::Taken(candidate))
-    }
-
-    /// Releases that need not be read again if their files did not change: the current one, and the one that failed
-    /// last.
-    fn known_releases(&self) -> Vec<Release> {
-        let current = self
-            .previous
-            .and_then(|generation| self.store.release_of(generation));
-        let failed = self
-            .store
-            .failed_attempt()
-            .and_then(|attempt| self.store.release(&attempt.digest));
-        let known = current.into_iter().chain(failed);
-        known
-            .filter(|release| release.executable.exists())
-            .collect()
-    }
-
-    async fn start(
-        &mut self,
-        generation: Generation,
-        source: Source,
-        digest: &Digest,
-        deadline: Instant,
-    ) -> Result<Event, EngineError> {
-        let release = match source {
-            Source::Taken => self.taken.clone(),
-            Source::LastGood => self.store.release(digest),
-        };
-        let Some(release) = release else {
-            let reason = format!("release {digest} is gone");
-            return Ok(Event::Failed {
-                reason,
-                blame: Blame::Release,
-            });
-        };
-        self.store
-            .prepare(generation, &release)
-            .map_err(doing("prepare the generation"))?;
-        self.started = Some(release);
-        let begun = Instant::now();
-        let started = timeout_at(deadline.into(), self.backend.start(generation, deadline)).await;
-        self.steps.start_milliseconds = milliseconds(begun);
-        Ok(match started {
-            Ok(Ok(Ok(()))) => Event::Ready,
-            Ok(Ok(Err(failure))) => Event::Failed {
-                reason: describe(&failure),
-                blame: failure.blame,
-            },
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_elapsed) => Event::Failed {
-                reason: format!(
-                    "its manager said nothing for {:.0} s",
-                    begun.elapsed().as_secs_f64()
-                ),
-                blame: Blame::Circumstances,
-            },
-        })
-    }
-
-    fn switch(&self, generation: Generation) -> io::Result<()> {
-        self.store.mark_ready(generation)?;
-        if let Some(release) = &self.started {
-            self.store.mark_good(&release.digest)?;
-        }
-        self.store.switch(generation)
-    }
-
-    /// Whether a generation that is current now still lives: it may have ended between READY and the switch, when its
-    /// end was nobody's to handle. Where the manager does not answer, its READY counts.
-    async fn serves(&self, generation: Generation) -> bool {
-        let Ok(running) = self.backend.running().await else {
-            return true;
-        };
-        running
-            .iter()
-            .any(|one| one.generation == generation && one.phase != Phase::Draining)
     }
 
     /// The new generation serves already, so what fails here does not undo the handover; the next one drains what is

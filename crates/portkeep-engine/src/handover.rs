@@ -20,7 +20,7 @@ enum State {
     Surveying,
     Taking,
     Starting(Started),
-    Abandoning(Started, String, WasCurrent),
+    Abandoning(Abandoned),
     Switching(Started),
     SwitchingBack(Ending),
     Draining(Ending),
@@ -32,6 +32,15 @@ enum State {
 enum WasCurrent {
     Yes,
     No,
+}
+
+/// A generation that failed and is being ended.
+#[derive(Debug)]
+struct Abandoned {
+    started: Started,
+    reason: String,
+    blame: Blame,
+    was_current: WasCurrent,
 }
 
 /// A generation that was started, with its release.
@@ -103,9 +112,7 @@ impl Handover {
             (State::Starting(started), Event::Failed { reason, blame }) => {
                 Ok(self.abandon(started, reason, blame, WasCurrent::No))
             }
-            (State::Abandoning(started, reason, was_current), Event::Abandoned) => {
-                Ok(self.abandoned(started, reason, was_current, now))
-            }
+            (State::Abandoning(abandoned), Event::Abandoned) => Ok(self.abandoned(abandoned, now)),
             (State::Switching(started), Event::Switched { serves: true }) => {
                 let Started {
                     generation, source, ..
@@ -121,7 +128,10 @@ impl Handover {
                 let reason = "it ended as soon as it was READY".to_owned();
                 Ok(self.abandon(started, reason, Blame::Circumstances, WasCurrent::Yes))
             }
-            (State::SwitchingBack(ending), Event::SwitchedBack) => Ok(Action::Finish(ending)),
+            (State::Switching(started), Event::Failed { reason, blame }) => {
+                Ok(self.abandon(started, reason, blame, WasCurrent::Yes))
+            }
+            (State::SwitchingBack(ending), Event::SwitchedBack) => Ok(self.end(ending)),
             (State::Draining(ending), Event::DrainAsked) => Ok(Action::Finish(ending)),
             (state, event) => Err(Misfit {
                 state: format!("{state:?}"),
@@ -146,6 +156,12 @@ impl Handover {
         serves.then_some((*generation, digest.as_ref()))
     }
 
+    /// Whether a release of the app serves now. A holding page is none: everything is better than that.
+    fn app_serves(&self) -> bool {
+        self.serving()
+            .is_some_and(|(_, digest)| digest.is_none_or(|digest| !digest.is_holding()))
+    }
+
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
         if self.purpose != Purpose::Activate {
@@ -157,17 +173,22 @@ impl Handover {
                 return self.drain_others(generation, Ending::Unchanged(generation));
             }
             if let Some(reason) = candidate.failed_while_waiting {
-                return Action::Finish(Ending::Failed {
+                return self.end(Ending::Failed {
                     generation: None,
                     reason,
                 });
             }
-            if self.purpose == Purpose::Deploy && candidate.bad {
-                return Action::Finish(Ending::KnownBad(candidate.digest));
+            if self.purpose == Purpose::Deploy && candidate.bad.is_some() {
+                return self.end(Ending::KnownBad(candidate.digest));
             }
-        } else if candidate.bad {
-            let reason = format!("release {} failed before", candidate.digest);
-            if let Some(action) = self.fall_back(&reason, now) {
+        } else if let Some(why) = candidate.bad {
+            let reason = format!("release {} failed before: {why}", candidate.digest);
+            // Also while a generation serves: where the handle is restarted, that one is about to be stopped.
+            if let Some(digest) = self.fallback.clone() {
+                self.instead = Some(reason);
+                return self.start(Source::LastGood, digest, now);
+            }
+            if let Some(action) = self.rescue(Source::Taken, reason, now) {
                 return action;
             }
         }
@@ -175,8 +196,10 @@ impl Handover {
     }
 
     fn refused(&mut self, reason: String, now: Instant) -> Action {
-        self.fall_back(&reason, now)
-            .unwrap_or(Action::Finish(Ending::Refused(reason)))
+        match self.rescue(Source::Taken, reason.clone(), now) {
+            Some(action) => action,
+            None => self.end(Ending::Refused(reason)),
+        }
     }
 
     fn abandon(
@@ -195,23 +218,36 @@ impl Handover {
             reason: reason.clone(),
             blame,
         };
-        self.go(State::Abandoning(started, reason, was_current), action)
+        let abandoned = Abandoned {
+            started,
+            reason,
+            blame,
+            was_current,
+        };
+        self.go(State::Abandoning(abandoned), action)
     }
 
-    fn abandoned(
-        &mut self,
-        started: Started,
-        reason: String,
-        was_current: WasCurrent,
-        now: Instant,
-    ) -> Action {
-        if started.source == Source::Taken {
-            if let Some(survey) = &mut self.survey {
-                survey.next = started.generation.next();
-            }
-            if let Some(action) = self.fall_back(&reason, now) {
-                return action;
-            }
+    fn abandoned(&mut self, abandoned: Abandoned, now: Instant) -> Action {
+        let Abandoned {
+            started,
+            mut reason,
+            blame,
+            was_current,
+        } = abandoned;
+        if let Some(survey) = &mut self.survey {
+            survey.next = started.generation.next();
+            // Somebody stopped it: that is not to be answered by a page.
+            survey.can_hold &= blame == Blame::Release;
+        }
+        if let Some(first) = self.instead.take() {
+            let other = match started.source {
+                Source::Holding => "the holding page",
+                Source::Taken | Source::LastGood => "the last good release",
+            };
+            reason = format!("{first}; {other} does not start either: {reason}");
+        }
+        if let Some(action) = self.rescue(started.source, reason.clone(), now) {
+            return action;
         }
         let ending = Ending::Failed {
             generation: Some(started.generation),
@@ -221,19 +257,23 @@ impl Handover {
             Some(generation) if was_current == WasCurrent::Yes => {
                 self.go(State::SwitchingBack(ending), Action::SwitchBack(generation))
             }
-            _ => Action::Finish(ending),
+            _ => self.end(ending),
         }
     }
 
-    /// Starts the last good release instead, where nothing serves: while a generation does, it serves on, and there is
-    /// nothing to rescue.
-    fn fall_back(&mut self, reason: &str, now: Instant) -> Option<Action> {
-        if self.serving().is_some() {
-            return None;
-        }
-        let digest = self.fallback.clone()?;
-        self.instead = Some(reason.to_owned());
-        Some(self.start(Source::LastGood, digest, now))
+    /// What is started instead of a release of `source` that cannot be: the last good one, then a page that says so.
+    /// While a generation serves, it serves on, and there is nothing to rescue.
+    fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
+        let can_hold = self.survey.as_ref().is_some_and(|survey| survey.can_hold);
+        let (source, digest) = match (source, self.fallback.clone()) {
+            (Source::Taken, Some(digest)) if !self.app_serves() => (Source::LastGood, digest),
+            (Source::Taken | Source::LastGood, _) if can_hold && self.serving().is_none() => {
+                (Source::Holding, Digest::holding())
+            }
+            _ => return None,
+        };
+        self.instead = Some(reason);
+        Some(self.start(source, digest, now))
     }
 
     fn start(&mut self, source: Source, digest: Digest, now: Instant) -> Action {
@@ -256,6 +296,14 @@ impl Handover {
                 deadline,
             },
         )
+    }
+
+    /// Ends without a new generation. What a killed helper left beside the one that serves is drained all the same.
+    fn end(&mut self, ending: Ending) -> Action {
+        match self.serving() {
+            Some((generation, _)) => self.drain_others(generation, ending),
+            None => Action::Finish(ending),
+        }
     }
 
     /// *All* others, not only the previous one: a helper that was killed may have left more than that. Also those that

@@ -6,30 +6,35 @@
 //! lock ─ survey ─ take the release ─ start N+1 ─ READY? ─ switch `current` ─ drain all others ─ account
 //!                     │ refused              │ no: report why, abandon N+1
 //!                     └──────────────────────┴──▶ the current generation serves on
+//!                                                 or, if none does: the last good release, else the holding page
 //! ```
 //!
 //! [`handover::Handover`] is the pure machine that decides the steps; [`drive`](mod@drive) carries them out against a
 //! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
+mod accepts;
 pub mod backend;
 pub mod crash;
 mod directories;
 pub mod drive;
 mod error;
+pub mod fault;
 mod generation;
 pub mod handover;
 mod moment;
 pub mod release;
+pub mod retry;
 pub mod store;
 mod take;
 
+pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
-pub use drive::{Outcome, Request, hand_over};
+pub use drive::{Outcome, Request, Wanted, hand_over};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
-pub use release::{Digest, Release};
+pub use release::{Digest, HoldingPage, Release};
 pub use store::Store;
-pub use take::TakeError;
+pub use take::{TakeError, executable_of};

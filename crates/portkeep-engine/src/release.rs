@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::take::{Look, Recipe};
+use crate::take::{Look, Recipe, TakeError};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -14,6 +14,18 @@ use crate::take::{Look, Recipe};
 pub struct Digest(pub(crate) String);
 
 impl Digest {
+    /// The name of the holding page, which is no release of the app and has no digits.
+    #[must_use]
+    pub fn holding() -> Self {
+        Self("holding-page".to_owned())
+    }
+
+    /// Whether it names the holding page.
+    #[must_use]
+    pub fn is_holding(&self) -> bool {
+        *self == Self::holding()
+    }
+
     /// The first twelve digits, as people read it.
     #[must_use]
     pub fn short(&self) -> &str {
@@ -31,6 +43,16 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.short())
     }
+}
+
+/// What is run where no release of the app can serve: portkeep itself, so that it is READY, drains and hands its
+/// connections over like any generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldingPage {
+    /// The `portkeep` executable.
+    pub executable: PathBuf,
+    /// What makes it serve the page.
+    pub arguments: Vec<String>,
 }
 
 /// One release: an executable with its arguments, environment and settings.
@@ -51,6 +73,24 @@ impl Release {
             look,
             recipe,
         }
+    }
+
+    /// The holding page, on top of the environment that `portkeep dev` was started with.
+    ///
+    /// # Errors
+    /// When its executable is missing.
+    pub(crate) fn holding(
+        page: &HoldingPage,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Self, TakeError> {
+        let look = Look::of(page.executable.clone())?;
+        let recipe = Recipe::without_spec(page.arguments.clone(), environment);
+        Ok(Self::new(
+            Digest::holding(),
+            page.executable.clone(),
+            look,
+            recipe,
+        ))
     }
 
     /// Its name.

@@ -7,28 +7,31 @@
 //! RUN/current -> generations/N  the generation that accepts connections; switched by rename
 //! RUN/generations/N/NAME        symbolic link to the release's executable
 //! RUN/generations/N/environment environment and arguments as systemd reads them (0600)
-//! RUN/generations/N/release     the digest of its release
-//! RUN/generations/N/ready       exists once it was current
+//! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
 //! RUN/generations/N/pid         its process, with the local backend
 //! RUN/attempt.json              the last handover that failed (0600)
+//! RUN/bad-DIGEST                as `bad` below, where that could not be written
 //! RUN/seen.json                 the files that the last handover looked at
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
 //! STATE/releases/DIGEST/        release.json, environment.json (0600), the copied executable, `bad` with a reason (0600)
 //! STATE/good.json               the releases that were READY, newest first
-//! STATE/history.jsonl           one line a handover (0600)
+//! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains (0600)
 //! STATE/last-generation         the highest number given away
 //! ```
 
 mod attempt;
 mod ends;
+mod events;
 mod gc_roots;
 mod generations;
 mod good;
 mod history;
 mod lock;
 mod releases;
+mod rollback;
 mod seen;
+mod sweep;
 mod write;
 
 use std::fs;
@@ -40,8 +43,9 @@ use portkeep_spec::AppName;
 
 pub use attempt::FailedAttempt;
 pub use ends::End;
-pub use history::{HandoverRecord, Steps};
+pub use events::{CrashRecord, Decision, DrainedRecord, HandoverRecord, HistoryEvent, Steps};
 pub use lock::Lock;
+pub use rollback::RollbackError;
 pub use write::{atomic_symlink, atomic_write};
 
 use crate::directories::Directories;
@@ -67,18 +71,27 @@ impl Store {
 
     /// Opens the store to work with, making its directories.
     ///
+    /// Without the directory of the releases no release can be taken, but one that crashed can be started again, and a
+    /// holding page shown: that it cannot be made is only logged.
+    ///
     /// # Errors
     /// When a directory cannot be made, or belongs to somebody else.
     pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
         let store = Self::at(name, directories);
-        for directory in [&store.generations_directory(), &store.releases_directory()] {
+        let make = |directory: &Path| {
             fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o755)
-                .create(directory)?;
+                .create(directory)
+        };
+        make(&store.generations_directory())?;
+        own(&store.run)?;
+        let releases = store.releases_directory();
+        if let Err(error) = make(&releases) {
+            tracing::warn!("cannot make {}: {error}", releases.display());
         }
-        for directory in [&store.run, &store.state] {
-            own(directory)?;
+        if store.state.exists() {
+            own(&store.state)?;
         }
         Ok(store)
     }

@@ -49,7 +49,8 @@ pub(crate) fn take(
         check(look.executable())?;
         match copy_and_digest(&look, recipe, store) {
             // Replaced while it was read (a build unlinks its output before it links the new one): look again.
-            Err(TakeError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(TakeError::Io { source, .. } | TakeError::Copy { source, .. })
+                if source.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
             Ok((digest, executable)) => {
                 if Look::at(spec).is_ok_and(|now| now == look) {
@@ -62,6 +63,16 @@ pub(crate) fn take(
     Err(TakeError::StillBeingWritten(
         spec.exec.first().map(PathBuf::from).unwrap_or_default(),
     ))
+}
+
+/// The executable that a handover would take now.
+///
+/// # Errors
+/// When it is missing, empty or not executable: a handover would be refused for the same reason.
+pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
+    let look = Look::at(spec)?;
+    check(look.executable())?;
+    Ok(look.executable().to_owned())
 }
 
 fn check(source: &Path) -> Result<(), TakeError> {
@@ -95,12 +106,17 @@ fn copy_and_digest(
         move |source| TakeError::Io { path, source }
     };
     let source = look.executable();
+    let copying = |error| TakeError::Copy {
+        from: source.to_owned(),
+        to: store.releases_directory(),
+        source: error,
+    };
     let in_place =
         !source.starts_with(COPIED) && RUN_IN_PLACE.iter().any(|place| source.starts_with(place));
     // The copy is digested, not the source: what is named is what will run.
     let staged = match in_place {
         true => None,
-        false => Some(store.stage_executable(source).map_err(fail(source))?),
+        false => Some(store.stage_executable(source).map_err(copying)?),
     };
     let mut hasher = blake3::Hasher::new();
     hash_file(&mut hasher, staged.as_deref().unwrap_or(source)).map_err(fail(source))?;
@@ -115,7 +131,7 @@ fn copy_and_digest(
             let name = source.file_name().unwrap_or(OsStr::new("app"));
             store
                 .keep_executable(&staged, &digest, name)
-                .map_err(fail(source))?
+                .map_err(copying)?
         }
     };
     Ok((digest, executable))

@@ -23,9 +23,20 @@ pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
 pub const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 /// How long a generation may drain, in microseconds (as systemd writes `WATCHDOG_USEC`).
 pub const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
+/// How long it may keep an idle connection open meanwhile, in microseconds.
+pub const PORTKEEP_LINGER_USEC: &str = "PORTKEEP_LINGER_USEC";
+/// After how long without a request it ends, in microseconds.
+pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
+/// `lossless` or `fresh`: what matters more while it drains.
+pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
+
+/// Where `portkeep dev` listens for the pages of the app.
+pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
+/// Set where requests wait while `portkeep dev` builds.
+pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 10] = [
+pub const RESERVED_VARIABLES: [&str; 14] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -36,6 +47,10 @@ pub const RESERVED_VARIABLES: [&str; 10] = [
     PORTKEEP_GENERATION,
     PORTKEEP_ARGS,
     PORTKEEP_DRAIN_TIMEOUT_USEC,
+    PORTKEEP_DEV,
+    PORTKEEP_DEV_HOLD,
+    PORTKEEP_LINGER_USEC,
+    PORTKEEP_IDLE_EXIT_USEC,
 ];
 
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.

@@ -128,6 +128,17 @@ pub enum Problem {
         "is not the identifier of a credential; allowed are letters, digits, \".\", \"_\" and \"-\", at most 255"
     )]
     CredentialId,
+    /// Not a word of the kind that is wanted.
+    #[error("{1:?} is not {0}")]
+    NotA(&'static str, String),
+    /// Not below `/dev`.
+    #[error("{0:?} is not a device; write its path, like \"/dev/fuse\"")]
+    NotADevice(String),
+    /// A lock that the system manager keeps for a user that it makes.
+    #[error(
+        "needs allow.user under the system manager: systemd keeps this lock for a user that it makes for the app"
+    )]
+    NeedsUser,
     /// A watched path without a directory.
     #[error("{0:?} has no directory that could be watched; write the path of the build output")]
     NothingToWatch(String),

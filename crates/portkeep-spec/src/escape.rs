@@ -80,6 +80,33 @@ impl Escaped {
         absolute(path).map(|text| Self(text.replace('%', "%%")))
     }
 
+    /// A path in a list, as in `ReadWritePaths=` and `DeviceAllow=`: specifiers are expanded, and white space, quotes and
+    /// backslashes are taken for themselves behind a backslash.
+    pub(crate) fn listed_path(path: &Path) -> Result<Self, Problem> {
+        let mut escaped = String::new();
+        for c in absolute(path)?.chars() {
+            match c {
+                '%' => escaped.push('%'),
+                '"' | '\'' | '\\' | ' ' => escaped.push('\\'),
+                _ => {}
+            }
+            escaped.push(c);
+        }
+        Ok(Self(escaped))
+    }
+
+    /// A word of systemd's own: letters, digits and `@_-`, which no directive gives a meaning to.
+    pub(crate) fn keyword(text: &str) -> Result<Self, Problem> {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "@_-".contains(c);
+        match text.chars().find(|&c| !is_plain(c)) {
+            Some(character) => Err(Problem::Inexpressible {
+                text: text.to_owned(),
+                character,
+            }),
+            None => Ok(Self(text.to_owned())),
+        }
+    }
+
     /// The path of `EnvironmentFile=`: specifiers are expanded, then it is a glob pattern.
     pub(crate) fn glob_path(path: &Path) -> Result<Self, Problem> {
         let mut escaped = String::new();
@@ -332,6 +359,23 @@ mod tests {
             Escaped::glob_path(Path::new(r"/a*[1]?\x%")).unwrap().0,
             r"/a\*\[1\]\?\\x%%"
         );
+    }
+
+    #[test]
+    fn paths_in_a_list() {
+        let listed = |text: &str| Escaped::listed_path(Path::new(text)).map(|escaped| escaped.0);
+        assert_eq!(
+            listed(r#"/a b/50%/"q"/x\y'"#).unwrap(),
+            r#"/a\ b/50%%/\"q\"/x\\y\'"#
+        );
+        assert!(matches!(
+            listed("/a\tb"),
+            Err(Problem::Inexpressible { .. })
+        ));
+        assert!(matches!(
+            Escaped::keyword("a b"),
+            Err(Problem::Inexpressible { .. })
+        ));
     }
 
     #[test]

@@ -35,6 +35,7 @@
 //! ```
 
 mod address;
+mod allow;
 mod check;
 pub mod contract;
 pub mod environment_file;
@@ -55,12 +56,13 @@ pub mod unit_names;
 mod validate;
 
 pub use address::{Address, AddressError};
+pub use allow::{Allow, Home, Network};
 pub use check::Check;
 pub use error::{Problem, SpecError};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
 pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
-pub use render::{Manager, RenderOptions, UnitFile, render};
+pub use render::{Manager, RenderOptions, UnitFile, left_out, render};
 pub use schema::json_schema;
 pub use span::{Span, SpanError};
-pub use spec::{Readiness, Resources, Restart, Sandbox, Spec};
+pub use spec::{Drain, Readiness, Resources, Restart, Sandbox, Spec};

@@ -7,8 +7,12 @@ use crate::escape::Escaped;
 use crate::template::{Context, Template};
 use crate::{Address, Listen, Problem, Readiness, Sandbox, Spec, SpecError, contract, unit_names};
 
+mod left_out;
+mod sandbox;
 mod templates;
 mod user_name;
+
+pub use left_out::left_out;
 
 /// A start may wait for an earlier call that holds the lock, drain and account: the handle gets this much more time than
 /// the app's own start.
@@ -82,12 +86,18 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     }
     units.push(unit(unit_names::handle(name), templates::HANDLE)?);
     let generation = unit_names::generation_template(name);
-    let sandbox = format!("{generation}.d/50-sandbox.conf");
+    let drop_in = format!("{generation}.d/50-sandbox.conf");
     units.push(unit(generation, templates::GENERATION)?);
     match (spec.sandbox, options.manager) {
         (Sandbox::Off, _) => {}
-        (Sandbox::Strict, Manager::System) => units.push(unit(sandbox, templates::SANDBOX_SYSTEM)?),
-        (Sandbox::Strict, Manager::User) => units.push(unit(sandbox, templates::SANDBOX_USER)?),
+        (Sandbox::Strict, Manager::System) => {
+            sandbox::check_for_system(&spec.allow)?;
+            units.push(unit(drop_in, templates::SANDBOX_SYSTEM)?);
+        }
+        (Sandbox::Strict, Manager::User) => units.push(unit(drop_in, templates::SANDBOX_USER)?),
+    }
+    if spec.speaks_http() {
+        units.push(unit(unit_names::retry(name), templates::RETRY)?);
     }
     if watched(spec, options).is_some() {
         units.push(unit(unit_names::path(name), templates::PATH)?);
@@ -136,9 +146,11 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         "type",
         Escaped::fixed(match spec.readiness {
             Readiness::Notify => "notify",
-            Readiness::Started => "exec",
+            Readiness::Accepts | Readiness::Started => "exec",
         }),
     );
+    let accepts = (spec.readiness == Readiness::Accepts).then(|| Escaped::fixed("accepts"));
+    context.set_optional("accepts", accepts.map(Into::into));
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
     context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));
@@ -155,6 +167,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     context.set_optional("watchdog", spec.watchdog.map(Escaped::span));
     paths(spec, options, &mut context)?;
     resources(spec, &mut context);
+    sandbox::fill(spec, &mut context)?;
     Ok(context)
 }
 

@@ -6,7 +6,7 @@ use crate::Spec;
 
 impl Spec {
     /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `workingDirectory`,
-    /// `environmentFiles`, `credentials`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    /// `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
     ///
     /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
     /// directory then means the directory that holds the symlink.
@@ -28,6 +28,7 @@ impl Spec {
             .flatten()
             .chain(&mut self.environment_files)
             .chain(self.credentials.values_mut())
+            .chain(&mut self.allow.writable_paths)
         {
             *path = absolute(base, path);
         }

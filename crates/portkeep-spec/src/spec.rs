@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
+use crate::{Allow, AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -45,6 +45,14 @@ pub struct Spec {
     /// How long an old generation may finish what it has. Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
+    /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and
+    /// "lossless" if it says nothing.
+    #[serde(default)]
+    pub drain: Option<Drain>,
+    /// How long a draining generation of an app on the server library leaves an idle connection open that cannot move, so
+    /// that a request that is on its way still gets an answer. Default: what the app says, and 5s if it says nothing.
+    #[serde(default)]
+    pub linger: Option<Span>,
     /// Idle connections of an app on the server library go on to the next generation. For that it is passed one more
     /// socket, `portkeep-move`; write false for an app that does not look at the names of its sockets. Default: true.
     /// Without HTTP, and with `readiness` "started", there is none.
@@ -57,7 +65,8 @@ pub struct Spec {
     /// What happens after a crash.
     #[serde(default)]
     pub restart: Restart,
-    /// The app exits after so long without a connection; the next connection starts it. Default: never.
+    /// An app on the server library exits after so long without a request and without a new connection; the next
+    /// connection starts it and waits meanwhile. Default: what the app says, and never if it says nothing.
     #[serde(default)]
     pub idle_exit: Option<Span>,
     /// How many releases are kept to roll back to. Default: 3.
@@ -67,6 +76,9 @@ pub struct Spec {
     /// How much of the machine the app may see.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// What the app may do in its sandbox all the same.
+    #[serde(default)]
+    pub allow: Allow,
     /// Limits of each generation.
     #[serde(default)]
     pub resources: Resources,
@@ -89,8 +101,23 @@ pub enum Readiness {
     /// When it says so (`READY=1`; the server library does).
     #[default]
     Notify,
-    /// As soon as it has been started: for programs that cannot tell.
+    /// When it takes connections, as far as can be seen from outside: for programs that cannot tell. A thread of it waits
+    /// in `accept` or `poll`, or its `epoll` has the socket; or it has lived for 3 seconds.
+    Accepts,
+    /// As soon as it has been started.
     Started,
+}
+
+/// What matters more while an old generation drains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Drain {
+    /// That no request is lost.
+    Lossless,
+    /// That old code answers nothing new: for development. A connection that cannot move to the next generation is closed
+    /// as soon as it is idle, and a request that is sent in that moment is lost.
+    Fresh,
 }
 
 /// How much of the machine an app may see.
@@ -98,7 +125,7 @@ pub enum Readiness {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Nothing but its sockets, a read-only view of the system and Unix sockets.
+    /// Nothing but its sockets, a read-only view of the system, Unix sockets, and what `allow` says.
     #[default]
     Strict,
     /// What any other process of its user sees.
@@ -180,12 +207,15 @@ impl Spec {
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
             drain_timeout: default::drain_timeout(),
+            drain: None,
+            linger: None,
             move_connections: default::move_connections(),
             watchdog: None,
             restart: Restart::default(),
             idle_exit: None,
             keep_generations: default::keep_generations(),
             sandbox: Sandbox::default(),
+            allow: Allow::default(),
             resources: Resources::default(),
             watch: None,
             build: Vec::new(),
@@ -197,10 +227,15 @@ impl Spec {
     /// library, which says READY, and serves HTTP.
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
-        let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
-        self.move_connections
-            && self.readiness == Readiness::Notify
-            && self.listen.iter().any(has_http)
+        self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.
+    #[must_use]
+    pub fn speaks_http(&self) -> bool {
+        self.listen
+            .iter()
+            .any(|listen| listen.protocol == Protocol::Http)
     }
 
     /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd

@@ -64,6 +64,12 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
+/// Waits for a release that can serve, while a holding page is shown. Only an app that speaks HTTP has it.
+#[must_use]
+pub fn retry(name: &AppName) -> String {
+    format!("{name}-retry.service")
+}
+
 /// Watches the build output. Development only, as `deploy` and `recheck`.
 #[must_use]
 pub fn path(name: &AppName) -> String {

@@ -1,5 +1,7 @@
 //! The rules of a spec beyond the types of its fields.
 
+mod allow;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +25,7 @@ impl Spec {
         sockets(&self.listen)?;
         environment(&self.environment)?;
         paths(self)?;
+        allow::check(&self.allow)?;
         times(self)
     }
 }
@@ -217,14 +220,16 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             return Err(Problem::Zero(hint).at(field));
         }
     }
-    let pauses = [
-        ("restart.delay", restart.delay),
-        ("restart.maxDelay", restart.max_delay),
+    let may_be_zero = [
+        ("restart.delay", Some(restart.delay)),
+        ("restart.maxDelay", Some(restart.max_delay)),
+        ("linger", spec.linger),
     ];
     let all = positive
         .into_iter()
-        .filter_map(|(field, span, _)| Some((field, span?)))
-        .chain(pauses);
+        .map(|(field, span, _)| (field, span))
+        .chain(may_be_zero)
+        .filter_map(|(field, span)| Some((field, span?)));
     for (field, span) in all {
         representable(span).map_err(|problem| problem.at(field))?;
     }

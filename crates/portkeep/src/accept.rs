@@ -18,13 +18,13 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// And the longest one, when the error stays.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Returns when the server closes; the listener is gone by then.
+/// Returns when the server closes. A passed listener comes back: it can be opened again.
 pub(crate) async fn accept<A: App>(
     listener: Listener,
     app: A,
     shared: Arc<Shared>,
     closing: ShutdownToken,
-) {
+) -> Option<Listener> {
     let mut closed = pin!(closing.started());
     let mut pause = PAUSE;
     loop {
@@ -54,12 +54,14 @@ pub(crate) async fn accept<A: App>(
     }
     // Clients that wait in the queue of a listener of our own would be reset by its end. Those
     // of a passed one are left to the next generation, or to systemd.
-    if !listener.shared {
-        for stream in listener.queued() {
-            let arrival = Arrival::accepted(stream, &listener);
-            connection::spawn(arrival, app.clone(), &shared);
-        }
+    if listener.shared {
+        return Some(listener);
     }
+    for stream in listener.queued() {
+        let arrival = Arrival::accepted(stream, &listener);
+        connection::spawn(arrival, app.clone(), &shared);
+    }
+    None
 }
 
 fn is_about_one_client(error: &io::Error) -> bool {

@@ -1,11 +1,14 @@
 //! One accepted connection, from its first byte to its end.
 
 mod answering;
+mod body;
 mod farewell;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod io;
+#[cfg(feature = "http2")]
+mod late_pong;
 mod patience;
 mod peer;
 mod probe;
@@ -16,12 +19,15 @@ mod self_test;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
+use crate::acceptor::Acceptor;
 use crate::app::App;
 use crate::drain::{Phase, Shared, Task, count};
 use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
 
-use io::Io;
+use self::io::Io;
 pub use peer::Peer;
 pub(crate) use self_test::hyper_is_as_expected;
 
@@ -41,6 +47,8 @@ pub(crate) struct Arrival {
     pub(crate) http1: bool,
     /// It had a request already.
     pub(crate) used: bool,
+    /// What it has to go through before it is read.
+    pub(crate) acceptor: Option<Acceptor>,
 }
 
 impl Arrival {
@@ -51,20 +59,52 @@ impl Arrival {
             unread: Vec::new(),
             http1: false,
             used: false,
+            acceptor: listener.acceptor.clone(),
         }
     }
 }
 
 /// Serves one connection in a task of its own. It counts from this call on, not from the first
 /// time the task runs: else a drain that begins in between would not wait for it.
-pub(crate) fn spawn<A: App>(arrival: Arrival, app: A, shared: &Arc<Shared>) {
+pub(crate) fn spawn<A: App>(mut arrival: Arrival, app: A, shared: &Arc<Shared>) {
     let task = Task::new(shared);
     let http1 = arrival.http1;
+    let acceptor = arrival.acceptor.take();
     let io = Io::new(arrival, shared);
     tokio::spawn(async move {
-        serve(io, http1, app).await;
+        let io = match acceptor {
+            Some(acceptor) => wrap(io, acceptor).await,
+            None => Some(io),
+        };
+        if let Some(io) = io {
+            serve(io, http1, app).await;
+        }
         drop(task);
     });
+}
+
+/// Lets the app's acceptor have it. A drain that has begun does not end this: who was accepted gets an
+/// answer.
+async fn wrap(io: Io, acceptor: Acceptor) -> Option<Io> {
+    let (stream, unread, identity) = io.dismantle();
+    let probe = identity.probe();
+    // What the acceptor knows of the connection cannot be told to another process.
+    probe.stay();
+    let wrapped = tokio::select! {
+        biased;
+        wrapped = timeout(HEAD_TIMEOUT, acceptor.wrap(stream)) => wrapped,
+        () = probe.shared.phases.reached(Phase::Cut) => {
+            probe.count_cut();
+            return None;
+        }
+    };
+    match wrapped.map_err(std::io::Error::from).flatten() {
+        Ok(stream) => Some(Io::assemble(stream, unread, identity)),
+        Err(error) => {
+            tracing::debug!(%error, "a connection was not accepted by the app's acceptor");
+            None
+        }
+    }
 }
 
 /// Until the connection is over, or another process has it.

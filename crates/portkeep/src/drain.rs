@@ -1,18 +1,19 @@
 //! Ending without losing anything: what the connections of a server share, and who waits for them.
 
 mod guard;
+mod idle;
 mod phase;
 mod report;
 mod supervise;
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::moving::Departures;
 
-pub(crate) use guard::{Live, Task};
+pub(crate) use guard::{Live, OpenRequest, Task};
 pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report};
 pub(crate) use supervise::{Asked, Limits, supervise};
@@ -24,13 +25,17 @@ pub(crate) struct Shared {
     /// How long an idle HTTP/1 connection is left open while draining.
     pub(crate) linger: Duration,
     /// Connections that cannot move end as soon as they are idle.
-    pub(crate) fresh: bool,
+    hurried: AtomicBool,
     /// Where connections go that are moved.
     pub(crate) departures: Departures,
     /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
     live: AtomicUsize,
     /// Connection tasks that run.
     tasks: AtomicUsize,
+    /// Requests that are not answered to their end.
+    open: AtomicUsize,
+    /// Connections and requests that ever came: tells whether anything happened between two looks.
+    stirred: AtomicU64,
     /// Told whenever one of the two becomes zero.
     emptied: Notify,
     pub(crate) counts: Counts,
@@ -53,13 +58,29 @@ impl Shared {
         Self {
             phases: Phases::default(),
             linger,
-            fresh: false,
+            hurried: AtomicBool::new(false),
             departures,
             live: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            stirred: AtomicU64::new(0),
             emptied: Notify::new(),
             counts: Counts::default(),
         }
+    }
+
+    /// Connections that cannot move shall end as soon as they are idle.
+    pub(crate) fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst)
+    }
+
+    /// Requests that are not answered to their end.
+    pub(crate) fn open_requests(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn live(&self) -> usize {

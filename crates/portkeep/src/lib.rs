@@ -38,7 +38,7 @@
 //! - [`serve`] and [`Server`]: everything above, for an `axum::Router` or any tower service
 //!   ([`App`]).
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
-//! - [`until_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
+//! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
 //! - [`Peer`]: who sent a request.
 //! - [`ready`]: for servers that do not use [`serve`].
@@ -53,32 +53,51 @@
 //! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
 //! | `WATCHDOG_USEC`, `WATCHDOG_PID` | `WATCHDOG=1` is sent at half this interval, from inside the runtime |
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
+//! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
+//! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
 //!
 //! # Features
 //!
+//! - `axum` (default): handlers can extract `axum::extract::ConnectInfo<SocketAddr>`, without a
+//!   `into_make_service_with_connect_info`. Who does not use axum saves compiling it by
+//!   `default-features = false`; the library needs nothing of it.
 //! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
+//! - `dev` (default): under `portkeep dev`, pages reload by themselves and show the compiler's
+//!   errors. There is nothing of it in a build without debug assertions.
+//! - `dev-in-release`: the same in a release build; for portkeep itself.
 //!
-//! Logs are `tracing` events. TLS is left to what stands in front.
+//! To an app on axum and tokio the library adds 18 crates, itself included; 10 without `http2`.
+//!
+//! Logs are `tracing` events. TLS is left to what stands in front, or to [`Server::accept_with`].
 
 #![forbid(unsafe_code)]
 
 mod accept;
+mod acceptor;
 mod app;
+mod close_at_drain;
 mod connection;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+mod dev;
+mod doors;
 mod drain;
 mod error;
 pub mod guide;
 mod listen;
 mod moving;
 mod notify;
+mod open_files;
 mod serve;
 mod server;
 mod shutdown;
 mod signals;
 mod until_drain;
 
+pub use acceptor::Accepted;
 pub use app::App;
+pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;
 pub use error::{BoxError, Error};
 pub use hyper::body::Incoming;

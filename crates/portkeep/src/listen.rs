@@ -7,10 +7,12 @@ mod error;
 mod info;
 mod listener;
 mod sockets;
+mod stream;
 
 pub use error::{ListenError, Passed};
 pub use info::{SocketInfo, SocketKind, Which};
 pub use sockets::Sockets;
 
 pub(crate) use address::Address;
-pub(crate) use listener::{Listener, Stream, open};
+pub(crate) use listener::{Listener, open};
+pub(crate) use stream::Stream;

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::accept::accept;
 use crate::app::App;
 use crate::connection::hyper_is_as_expected;
+use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
+use crate::open_files;
 use crate::server::{Check, Policy, Server};
 use crate::signals::{self, Signals};
 use crate::{Error, ShutdownToken};
@@ -19,6 +20,9 @@ use crate::{Error, ShutdownToken};
 /// (`PORTKEEP_LISTEN` names another address), until SIGTERM or SIGINT. Then it drains.
 ///
 /// The same as [`Server::new().serve(app)`](Server::serve).
+///
+/// Each connection is an open file: the process's soft limit of them, usually 1024, is raised to its
+/// hard limit (`LimitNOFILE=`; 524,288 under systemd).
 ///
 /// # Errors
 ///
@@ -30,12 +34,20 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
 pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    let listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    open_files::raise_limit();
+    let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
+    for listener in &mut listeners {
+        listener.acceptor.clone_from(&server.acceptor);
+    }
     let mut beside = JoinSet::new();
     if let Some(reread) = server.hangup.take() {
         beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
     }
-    let move_socket = move_socket();
+    // What an acceptor has wrapped does not move; another server may have some that do.
+    let move_socket = match server.acceptor {
+        Some(_) => None,
+        None => move_socket(),
+    };
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");
@@ -53,53 +65,55 @@ pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error>
     // serves, and whoever accepts has taken over.
     notify::ready().map_err(Error::Notify)?;
     let (departures, inbox) = moving::departures();
-    let mut shared = Shared::new(server.linger, departures);
-    shared.fresh = server.policy == Policy::Fresh;
-    let shared = Arc::new(shared);
+    let shared = Arc::new(Shared::new(server.linger, departures));
+    if server.policy == Policy::Fresh {
+        shared.hurry();
+    }
     let addresses = describe(&listeners);
-    let closing = ShutdownToken::new();
     let next = move_socket.as_ref().map(MoveSocket::address);
-    let accepting = arrivals(listeners, move_socket, app, &shared, &closing);
-    notify::status(&format!("serving on {addresses}"));
-    tracing::info!(%addresses, "serving");
-
-    let asked = end(&mut signals, &server.shutdown).await;
+    let mut doors = Doors {
+        listeners,
+        move_socket,
+    };
+    let idle_exit = server.idle_exit.filter(|_| doors.are_held_elsewhere());
+    if idle_exit != server.idle_exit {
+        tracing::warn!(
+            "it does not end when idle: nobody else holds {addresses}, so nobody would start it again"
+        );
+    }
+    let asked = loop {
+        let open = doors.open(&app, &shared);
+        notify::status(&format!("serving on {addresses}"));
+        tracing::info!(%addresses, "serving");
+        let quiet = tokio::select! {
+            biased;
+            asked = end(&mut signals, &server.shutdown) => {
+                open.close().await;
+                break asked;
+            }
+            quiet = shared.idle_for(idle_exit) => quiet,
+        };
+        doors = open.close().await;
+        // What came in the moment of closing has to be served by somebody who accepts.
+        if shared.is_still(quiet) {
+            shared.hurry();
+            break Asked::Idle;
+        }
+    };
     let limits = Limits::from_now(server.drain_timeout, server.linger);
-    closing.start();
-    // From here on nobody else can arrive: not even from ourselves, over the move socket.
-    accepting.join_all().await;
     server.shutdown.start();
     // Says when connections can move, and when they end here.
     let mut departing = JoinSet::new();
     match next {
-        Some(next) => {
+        // Whoever ends because nobody asks for anything has no next generation; to look for it
+        // would start it.
+        Some(next) if asked != Asked::Idle => {
             departing.spawn(moving::send(next, inbox, Arc::clone(&shared)));
         }
-        None => shared.phases.advance(Phase::Draining),
+        _ => shared.phases.advance(Phase::Draining),
     }
     finish(&supervise(&shared, &mut signals, asked, limits).await);
     Ok(())
-}
-
-/// Starts everything through which connections come.
-fn arrivals<A: App>(
-    listeners: Vec<Listener>,
-    move_socket: Option<MoveSocket>,
-    app: A,
-    shared: &Arc<Shared>,
-    closing: &ShutdownToken,
-) -> JoinSet<()> {
-    let mut accepting = JoinSet::new();
-    if let Some(socket) = move_socket {
-        let names = listeners.iter().map(|one| Arc::clone(&one.name)).collect();
-        let (app, shared) = (app.clone(), Arc::clone(shared));
-        accepting.spawn(moving::receive(socket, names, app, shared, closing.clone()));
-    }
-    for listener in listeners {
-        let (app, shared) = (app.clone(), Arc::clone(shared));
-        accepting.spawn(accept(listener, app, shared, closing.clone()));
-    }
-    accepting
 }
 
 /// The move socket, if hyper is such that connections can be moved.

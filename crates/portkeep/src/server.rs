@@ -1,8 +1,13 @@
 //! The settings of a server.
 
+mod deployed;
+
 use std::pin::Pin;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::acceptor::{Accepted, Acceptor};
 use crate::app::App;
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken};
@@ -10,10 +15,6 @@ use crate::{BoxError, Error, ShutdownToken};
 /// Where to listen when no socket is passed and nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
-/// What the spec of the app says of it, in microseconds; portkeep sets it for every generation.
-const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
-/// A word for the policy.
-const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 const DEFAULT_LINGER: Duration = Duration::from_secs(5);
 
 /// What is run at SIGHUP.
@@ -56,8 +57,10 @@ pub struct Server {
     pub(crate) names: Vec<String>,
     pub(crate) drain_timeout: Duration,
     pub(crate) linger: Duration,
+    pub(crate) idle_exit: Option<Duration>,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
+    pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
     pub(crate) shutdown: ShutdownToken,
@@ -71,8 +74,10 @@ impl Server {
             names: Vec::new(),
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             linger: DEFAULT_LINGER,
+            idle_exit: None,
             policy: Policy::default(),
             reuse_port: false,
+            acceptor: None,
             hangup: None,
             checks: Vec::new(),
             shutdown: ShutdownToken::process(),
@@ -108,8 +113,24 @@ impl Server {
     ///
     /// A shorter time makes drains shorter and loses requests: a client that sends one in the
     /// moment of the close gets no answer.
+    ///
+    /// The `linger` of the app's spec goes before this, in the variable `PORTKEEP_LINGER_USEC`.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
+        self
+    }
+
+    /// Ends when no connection and no request has come for this long, and none is open (default:
+    /// never). Whoever holds the port starts the program again for the next connection, which waits
+    /// in the queue and is not refused. Noticed at most a tenth of the time later.
+    ///
+    /// Connections between two requests are closed, as by any keep-alive timeout; WebSockets and
+    /// other upgraded connections keep it running. It concerns only passed sockets: nobody would
+    /// start a program again that binds its own.
+    ///
+    /// The `idleExit` of the app's spec goes before this, in the variable `PORTKEEP_IDLE_EXIT_USEC`.
+    pub fn idle_exit(mut self, time: Duration) -> Self {
+        self.idle_exit = Some(time);
         self
     }
 
@@ -129,6 +150,34 @@ impl Server {
     /// its listener is refused. Passed sockets have no such moment.
     pub fn reuse_port(mut self) -> Self {
         self.reuse_port = true;
+        self
+    }
+
+    /// Lets every accepted connection go through `accept` before it is served: for TLS that ends in the
+    /// app. It has 30 s for each; what it refuses is closed.
+    ///
+    /// ```no_run
+    /// # async fn example(app: axum::Router, config: tokio_rustls::rustls::ServerConfig) -> Result<(), portkeep::Error> {
+    /// let tls = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    /// portkeep::Server::new()
+    ///     .accept_with(move |connection| tls.accept(connection))
+    ///     .serve(app)
+    ///     .await
+    /// # }
+    /// ```
+    ///
+    /// Such connections do not move to the next generation, because what the acceptor knows of them
+    /// (keys, counters) cannot be handed over. They drain: one that was just accepted is answered
+    /// first, busy ones finish, idle ones linger. If HTTP/2 is negotiated, it is served.
+    pub fn accept_with<F, S>(
+        mut self,
+        accept: impl Fn(Accepted) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = std::io::Result<S>> + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.acceptor = Some(Acceptor::new(accept));
         self
     }
 
@@ -177,23 +226,10 @@ impl Server {
     ///
     /// If it cannot begin: see [`Error`].
     pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
-        let deployed = deployed(std::env::var(PORTKEEP_DRAIN_TIMEOUT_USEC).ok().as_deref());
-        self.drain_timeout = deployed.unwrap_or(self.drain_timeout);
-        self.policy = policy(std::env::var(PORTKEEP_DRAIN).ok().as_deref()).unwrap_or(self.policy);
+        deployed::apply(&mut self, |name| std::env::var(name).ok());
+        #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+        let app = crate::dev::Layer::new(app, self.shutdown.clone());
         serve::run(self, app).await
-    }
-}
-
-/// A value that is no number is as good as none: a server that does not start would be worse.
-fn deployed(microseconds: Option<&str>) -> Option<Duration> {
-    microseconds?.parse().ok().map(Duration::from_micros)
-}
-
-fn policy(word: Option<&str>) -> Option<Policy> {
-    match word? {
-        "lossless" => Some(Policy::Lossless),
-        "fresh" => Some(Policy::Fresh),
-        _ => None,
     }
 }
 
@@ -210,27 +246,9 @@ impl std::fmt::Debug for Server {
             .field("names", &self.names)
             .field("drain_timeout", &self.drain_timeout)
             .field("linger", &self.linger)
+            .field("idle_exit", &self.idle_exit)
             .field("policy", &self.policy)
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_is_one_of_two_words() {
-        assert_eq!(policy(Some("fresh")), Some(Policy::Fresh));
-        assert_eq!(policy(Some("lossless")), Some(Policy::Lossless));
-        assert_eq!(policy(Some("")), None);
-    }
-
-    #[test]
-    fn who_deploys_decides_how_long_a_drain_may_take() {
-        assert_eq!(deployed(Some("1500000")), Some(Duration::from_millis(1500)));
-        assert_eq!(deployed(Some("soon")), None);
-        assert_eq!(deployed(None), None);
     }
 }

@@ -25,12 +25,14 @@ use crate::ShutdownToken;
 /// ```
 ///
 /// The answer ends in good order, and an `EventSource` reconnects, to the next generation. Send it
-/// a short `retry:` at the start. To say goodbye at the end, or for a token of your own, wait for
+/// a short `retry:` at the start: also a stream that begins while the server drains gives its first
+/// item, if that is there at once. To say goodbye at the end, or for a token of your own, wait for
 /// [`ShutdownToken::started`] instead.
 pub fn until_drain<S: Stream>(stream: S) -> UntilDrain<S> {
     UntilDrain {
         stream,
         end: Some(Box::pin(ShutdownToken::process().started())),
+        begun: false,
     }
 }
 
@@ -40,6 +42,7 @@ pin_project! {
     pub struct UntilDrain<S> {
         #[pin]
         stream: S,
+        begun: bool,
         // Nothing once it has come.
         end: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     }
@@ -53,16 +56,59 @@ impl<S: Stream> Stream for UntilDrain<S> {
         let Some(end) = this.end else {
             return Poll::Ready(None);
         };
-        if end.as_mut().poll(cx).is_ready() {
-            *this.end = None;
-            return Poll::Ready(None);
+        let begun = std::mem::replace(this.begun, true);
+        if end.as_mut().poll(cx).is_pending() {
+            return this.stream.poll_next(cx);
         }
-        this.stream.poll_next(cx)
+        *this.end = None;
+        if !begun && let Poll::Ready(first) = this.stream.poll_next(cx) {
+            return Poll::Ready(first);
+        }
+        Poll::Ready(None)
     }
 }
 
 impl<S> std::fmt::Debug for UntilDrain<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UntilDrain").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt, stream};
+
+    use super::*;
+
+    /// A stream of numbers, with a token that no other test sees.
+    fn numbers(token: &ShutdownToken) -> UntilDrain<impl Stream<Item = u32> + Unpin> {
+        UntilDrain {
+            stream: stream::iter(0..),
+            begun: false,
+            end: Some(Box::pin(token.started())),
+        }
+    }
+
+    #[tokio::test]
+    async fn it_ends_in_the_middle() {
+        let token = ShutdownToken::new();
+        let mut stream = numbers(&token);
+        assert_eq!(stream.next().await, Some(0));
+        token.start();
+        assert_eq!(stream.next().await, None);
+        assert_eq!(stream.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn one_that_begins_too_late_gives_its_first_item() {
+        let token = ShutdownToken::new();
+        token.start();
+        assert_eq!(numbers(&token).collect::<Vec<_>>().await, [0]);
+        let never = UntilDrain {
+            stream: stream::pending::<u32>(),
+            begun: false,
+            end: Some(Box::pin(token.started())),
+        };
+        assert_eq!(never.collect::<Vec<_>>().await, []);
     }
 }

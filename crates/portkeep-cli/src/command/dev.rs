@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use portkeep_spec::Span;
+
 use crate::dev;
 
 /// Build, serve and reload the project at every change
@@ -10,7 +12,7 @@ use crate::dev;
 /// runs the same units as in production; elsewhere this process does.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose"
+    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open"
 )]
 pub(crate) struct Args {
     /// The project: a directory with a Cargo.toml or a portkeep.json.
@@ -31,6 +33,33 @@ pub(crate) struct Args {
     /// Who runs the app.
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     pub(crate) backend: BackendName,
+    /// A command that must succeed after each build and before the swap; may be given several times.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) check: Vec<String>,
+    /// What becomes of requests while a build runs: the old version answers, or they wait for the new one.
+    #[arg(long, value_enum, default_value_t = WhileBuilding::Serve)]
+    pub(crate) while_building: WhileBuilding,
+    /// How long a request waits for a build at most (--while-building hold); then a page says so.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub(crate) hold_at_most: Span,
+    /// Open the app in the browser when it serves for the first time.
+    #[arg(long)]
+    pub(crate) open: bool,
+    /// Where links to source lines lead, in the errors that pages show: an editor's name, or a URL with {file}, {line} and
+    /// {column}.
+    #[arg(
+        long,
+        value_name = "EDITOR",
+        env = "PORTKEEP_EDITOR",
+        default_value = "vscode"
+    )]
+    pub(crate) editor: Editor,
+    /// A file or directory to watch besides the packages that the app is made of; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) watch: Vec<PathBuf>,
+    /// What to ignore besides what git ignores, as a line of a .gitignore; may be given several times.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) ignore: Vec<String>,
     /// Leave it running and return once it serves (systemd only).
     #[arg(long)]
     pub(crate) detach: bool,
@@ -47,6 +76,66 @@ pub(crate) enum BackendName {
     Systemd,
     /// Child processes of this one.
     Local,
+}
+
+/// What becomes of requests while a build runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum WhileBuilding {
+    /// The last good version answers.
+    Serve,
+    /// They wait for the new version (needs the server library in the app).
+    Hold,
+}
+
+/// Where links to source lines lead.
+#[derive(Debug, Clone)]
+pub(crate) struct Editor(String);
+
+/// Editors that register a scheme of their own.
+const EDITORS: [(&str, &str); 6] = [
+    ("vscode", "vscode://file/{file}:{line}:{column}"),
+    ("vscodium", "vscodium://file/{file}:{line}:{column}"),
+    ("cursor", "cursor://file/{file}:{line}:{column}"),
+    ("zed", "zed://file/{file}:{line}:{column}"),
+    (
+        "idea",
+        "idea://open?file={file}&line={line}&column={column}",
+    ),
+    (
+        "rustrover",
+        "jetbrains://rustrover/navigate/reference?path={file}:{line}:{column}",
+    ),
+];
+
+impl Editor {
+    /// The URL, with places for file, line and column.
+    pub(crate) fn template(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl std::str::FromStr for Editor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some((_, url)) = EDITORS.iter().find(|(name, _)| *name == text) {
+            return Ok(Self((*url).to_owned()));
+        }
+        let is_url = text.contains("{file}")
+            && text.contains(':')
+            && !text
+                .to_ascii_lowercase()
+                .trim_start()
+                .starts_with("javascript:");
+        if is_url {
+            return Ok(Self(text.to_owned()));
+        }
+        let names: Vec<_> = EDITORS.iter().map(|(name, _)| *name).collect();
+        Err(format!(
+            "neither a URL with {{file}} in it nor one of {}",
+            names.join(", ")
+        ))
+    }
 }
 
 impl Args {

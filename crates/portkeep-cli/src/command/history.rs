@@ -7,7 +7,7 @@ use crate::exit::usage;
 use crate::locate::{ManagerArgs, existing_store, place};
 use crate::{control, output};
 
-/// Show the handovers of an app, oldest first
+/// Show what happened to an app, oldest first: handovers, crashes and what was made of them, ends of drains
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep history hello\n  portkeep history hello --json | jq '.[] | select(.result == \"failed\")'"
@@ -17,7 +17,7 @@ pub(crate) struct Args {
     name: AppName,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// As JSON: an array of handovers, durations in milliseconds.
+    /// As JSON: an array of events (`event` is `handover`, `crash` or `drained`), durations in milliseconds.
     #[arg(long)]
     json: bool,
 }
@@ -35,7 +35,7 @@ impl Args {
                 self.name
             )));
         }
-        let history = store.history().with_context(|| {
+        let history = store.events().with_context(|| {
             format!(
                 "cannot read the history of {}; it is its owner's to read",
                 self.name
@@ -44,8 +44,8 @@ impl Args {
         if self.json {
             output::json(&history)?;
         } else {
-            for record in &history {
-                anstream::println!("{}", output::record_line(record));
+            for event in &history {
+                anstream::println!("{}", output::event_line(event));
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -83,15 +83,17 @@ impl Args {
             directory.path().display()
         );
 
+        super::units::tell_left_out(&spec, &helper, &spec_path, which)?;
+
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
         if before.is_some_and(|before| before.listen != spec.listen) {
             anstream::println!(
-                "The addresses changed. A socket cannot be changed while it is open: `systemctl {}stop {}`, then \
-                 `systemctl {}start {}`.",
-                flag(which),
+                "The addresses changed. A socket cannot be changed while it is open: `systemctl {flag}stop {} '{}'`, then \
+                 `systemctl {flag}start {}`.",
                 unit_names::target(&name),
-                flag(which),
+                unit_names::generation_pattern(&name),
                 unit_names::socket(&name),
+                flag = flag(which),
             );
         }
         let handle = unit_names::handle(&name);
@@ -170,7 +172,7 @@ fn place_helper(helper: &Path) -> anyhow::Result<()> {
 }
 
 /// Whether the user manager outlives the last session. logind marks it by a file.
-fn lingers() -> bool {
+pub(crate) fn lingers() -> bool {
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_default();

@@ -8,7 +8,8 @@ use portkeep_engine::{Moment, Outcome, Request, hand_over};
 use portkeep_spec::{AppName, Manager as Which, unit_names};
 
 use crate::control::{self, Answer, Ask};
-use crate::exit::{FELL_BACK, usage};
+use crate::exit::{self, usage};
+use crate::holding;
 use crate::locate::{self, ManagerArgs};
 use crate::output::outcome_line;
 
@@ -33,20 +34,9 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.manager.named().is_none() && control::is_served(&self.name) {
-            return self.ask_dev();
+            return ask_dev(&self.name, &Ask::Reload { force: self.force });
         }
         self.reload_units().await
-    }
-
-    fn ask_dev(&self) -> anyhow::Result<ExitCode> {
-        match control::ask(&self.name, &Ask::Reload { force: self.force })? {
-            Answer::Done { line, fell_back } => {
-                anstream::println!("{line}");
-                Ok(code(fell_back))
-            }
-            Answer::Failed(reason) => Err(anyhow!(reason)),
-            Answer::Running(_) => Err(anyhow!("`portkeep dev` gave an answer of another kind")),
-        }
     }
 
     async fn reload_units(&self) -> anyhow::Result<ExitCode> {
@@ -61,11 +51,14 @@ impl Args {
         if !state.is_active() {
             let outcome = reload_handle(&systemd, &handle).await?;
             anstream::println!("{}", outcome_line(name, &outcome));
-            return Ok(code(outcome.fell_back()));
+            return Ok(code(&outcome));
         }
-        let path = systemd.store().spec_path().with_context(|| {
-            format!("{name} was never started since the boot; `systemctl restart {handle}` does it")
-        })?;
+        // The link was lost with the runtime directory: the unit knows where the spec is.
+        let Some(path) = systemd.store().spec_path() else {
+            let outcome = reload_handle(&systemd, &handle).await?;
+            anstream::println!("{}", outcome_line(name, &outcome));
+            return Ok(code(&outcome));
+        };
         let spec = locate::read_spec(&path)?;
         let unchanged = if self.force {
             Unchanged::IsStarted
@@ -73,22 +66,32 @@ impl Args {
             Unchanged::IsDone
         };
         let request = Request {
-            purpose: Purpose::Reload,
             unchanged,
             asked,
+            ..Request::now(Purpose::Reload)
         };
+        let request = request.or_hold(holding::page(&spec, systemd.store()));
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
         anstream::println!("{}", outcome_line(name, &outcome));
-        Ok(code(outcome.fell_back()))
+        Ok(code(&outcome))
     }
 }
 
-fn code(fell_back: bool) -> ExitCode {
-    if fell_back {
-        ExitCode::from(FELL_BACK)
-    } else {
-        ExitCode::SUCCESS
+/// Asks the `portkeep dev` that runs the app itself.
+pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
+    match control::ask(name, ask)? {
+        Answer::Done { line, code } => {
+            anstream::println!("{line}");
+            Ok(ExitCode::from(code))
+        }
+        Answer::Failed(reason) => Err(anyhow!(reason)),
+        Answer::Running(_) => Err(anyhow!("`portkeep dev` gave an answer of another kind")),
     }
+}
+
+/// The exit code of a handover that did not fail.
+pub(super) fn code(outcome: &Outcome) -> ExitCode {
+    ExitCode::from(exit::code_of(outcome))
 }
 
 /// Starts the handle, or reloads it where it runs; its helper hands over. Tells what came of it.
@@ -97,7 +100,7 @@ pub(crate) async fn reload_handle(systemd: &Systemd, handle: &str) -> anyhow::Re
     let job = systemd.manager().reload_or_restart(handle).await?;
     let new = last_record(systemd).filter(|last| before.as_ref() != Some(last));
     match (job, new) {
-        (JobResult::Done, Some(record)) => Ok(Outcome::HandedOver(record)),
+        (JobResult::Done, Some(record)) => Ok(Outcome::from(record)),
         (JobResult::Done, None) => {
             let current = systemd.store().current();
             Ok(Outcome::Unchanged(current.context(

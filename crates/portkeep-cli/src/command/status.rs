@@ -1,20 +1,23 @@
 use std::process::ExitCode;
 
+use portkeep_engine::Place;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
-use portkeep_engine::store::HandoverRecord;
-use portkeep_engine::{Backend, Generation, Phase, Place, Running, Store};
+use portkeep_engine::{Backend, Running};
 use portkeep_spec::{AppName, unit_names};
-use serde::Serialize;
+
+mod app;
+mod print;
 
 use crate::control::{self, Answer, Ask};
 use crate::families::installed_apps;
 use crate::locate::{self, ManagerArgs, existing_store, place};
 use crate::output;
+use app::{AppStatus, GenerationStatus};
 
 /// Show what runs: who is current, what drains, the last handover
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep status            all apps\n  portkeep status hello\n  portkeep status --json     an array: name, backend, port, current, generations, lastHandover"
+    after_help = "Examples:\n  portkeep status            all apps\n  portkeep status hello\n  portkeep status --json     an array: name, backend, port, listen, current, generations, lastHandover"
 )]
 pub(crate) struct Args {
     /// The app [default: all].
@@ -24,35 +27,6 @@ pub(crate) struct Args {
     /// As JSON.
     #[arg(long)]
     json: bool,
-}
-
-/// What is shown of an app; the shape of `--json`.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AppStatus {
-    name: AppName,
-    /// `system`, `user` or `local`.
-    backend: String,
-    /// State of the socket unit: `listening` or `running` while the port is open; `held` by `portkeep dev`.
-    port: String,
-    /// The generation that accepts connections.
-    current: Option<Generation>,
-    generations: Vec<GenerationStatus>,
-    last_handover: Option<HandoverRecord>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct GenerationStatus {
-    generation: Generation,
-    phase: Phase,
-    /// The release.
-    digest: Option<String>,
-    /// What it says of itself (`STATUS=`); empty where it says nothing.
-    status: String,
-    main_pid: Option<u32>,
-    memory_bytes: Option<u64>,
-    cpu_nanoseconds: Option<u64>,
 }
 
 impl Args {
@@ -69,13 +43,8 @@ impl Args {
         };
         if !names.is_empty() {
             let manager = Manager::connect(which).await?;
-            let mut manager = Some(manager);
             for name in names {
-                let manager = match manager.take() {
-                    Some(manager) => manager,
-                    None => Manager::connect(which).await?,
-                };
-                found.push(of_units(manager, &name).await?);
+                found.push(of_units(manager.clone(), &name).await?);
             }
         }
         if self.json {
@@ -85,7 +54,10 @@ impl Args {
                 "No apps. `portkeep dev` runs the project in this directory; `portkeep install` places units."
             );
         } else {
-            found.iter().for_each(AppStatus::print);
+            let now = jiff::Timestamp::now();
+            for line in found.iter().flat_map(|app| print::lines(app, now)) {
+                anstream::println!("{line}");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -111,9 +83,10 @@ impl Args {
                 name,
                 "local",
                 "held".to_owned(),
+                Vec::new(),
                 generations,
                 &store,
-            )?);
+            ));
         }
         Ok(found)
     }
@@ -129,101 +102,26 @@ async fn of_units(manager: Manager, name: &AppName) -> anyhow::Result<AppStatus>
     let store = systemd.store();
     let mut generations = Vec::new();
     for one in systemd.running().await? {
-        let unit = systemd
-            .manager()
-            .state(&unit_names::generation(name, one.generation.0))
-            .await?;
-        let mut status = GenerationStatus::new(one, store);
-        status.status = unit.status_text;
-        status.main_pid = Some(unit.main_pid).filter(|pid| *pid != 0);
-        status.memory_bytes = unit.memory_bytes;
-        status.cpu_nanoseconds = unit.cpu_nanoseconds;
-        generations.push(status);
+        let unit = unit_names::generation(name, one.generation.0);
+        let state = systemd.manager().state(&unit).await?;
+        generations.push(GenerationStatus::new(one, store).with(state));
     }
     let port = if socket.sub == "dead" {
         socket.active
     } else {
         socket.sub
     };
-    AppStatus::new(name.clone(), &which.to_string(), port, generations, store)
-}
-
-impl AppStatus {
-    fn new(
-        name: AppName,
-        backend: &str,
-        port: String,
-        generations: Vec<GenerationStatus>,
-        store: &Store,
-    ) -> anyhow::Result<Self> {
-        let serves =
-            |current: &Generation| generations.iter().any(|one| one.generation == *current);
-        let current = store.current().filter(serves);
-        // The history is its owner's; what runs is for everybody.
-        let last_handover = store
-            .history()
-            .ok()
-            .and_then(|history| history.into_iter().next_back());
-        Ok(Self {
-            name,
-            backend: backend.to_owned(),
-            port,
-            current,
-            generations,
-            last_handover,
-        })
-    }
-
-    fn print(&self) {
-        anstream::println!("{} ({}), port {}", self.name, self.backend, self.port);
-        if self.generations.is_empty() {
-            anstream::println!("  no generation runs; the next connection starts one");
-        }
-        for one in &self.generations {
-            let current = if self.current == Some(one.generation) {
-                "current"
-            } else {
-                ""
-            };
-            let memory = one
-                .memory_bytes
-                .map(|bytes| format!("{} MiB", bytes >> 20))
-                .unwrap_or_default();
-            anstream::println!(
-                "  generation {:<5} {:<9} {current:<8} {:<12} {memory:>9}  {}",
-                one.generation,
-                phase_word(one.phase),
-                one.digest.as_deref().unwrap_or_default(),
-                one.status,
-            );
-        }
-        if let Some(record) = &self.last_handover {
-            anstream::println!("  last: {}", output::record_line(record));
-        }
-    }
-}
-
-impl GenerationStatus {
-    fn new(running: Running, store: &Store) -> Self {
-        let digest = store
-            .release_of(running.generation)
-            .map(|release| release.digest().short().to_owned());
-        Self {
-            generation: running.generation,
-            phase: running.phase,
-            digest,
-            status: String::new(),
-            main_pid: None,
-            memory_bytes: None,
-            cpu_nanoseconds: None,
-        }
-    }
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Starting => "starting",
-        Phase::Serving => "serving",
-        Phase::Draining => "draining",
-    }
+    let listen = socket
+        .listen
+        .into_iter()
+        .map(|(_, address)| address)
+        .collect();
+    Ok(AppStatus::new(
+        name.clone(),
+        &which.to_string(),
+        port,
+        listen,
+        generations,
+        store,
+    ))
 }

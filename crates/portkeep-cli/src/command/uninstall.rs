@@ -79,6 +79,7 @@ pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Re
         unit_names::path(name),
         unit_names::deploy(name),
         unit_names::recheck(name),
+        unit_names::retry(name),
     ] {
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;

@@ -1,11 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use portkeep_spec::Manager as Which;
+use portkeep_spec::{Manager as Which, RenderOptions, Spec};
 
 use crate::families::{self, Family, Readable};
-use crate::locate;
+use crate::{locate, output};
 
 /// Render the units of an app, and nothing else
 ///
@@ -63,8 +63,42 @@ impl Args {
             let directory = out.join("lib/systemd").join(which.to_string());
             family.write(&directory)?;
             anstream::println!("{} units in {}", family.files().len(), directory.display());
+            tell_left_out(&spec, &helper, &spec_path, which)?;
         }
         families::write_spec(&spec, &spec_path, Readable::ByAll)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Says what of the sandbox a user's manager cannot do.
+pub(crate) fn tell_left_out(
+    spec: &Spec,
+    helper: &Path,
+    spec_path: &Path,
+    which: Which,
+) -> anyhow::Result<()> {
+    if which == Which::System {
+        return Ok(());
+    }
+    let options = RenderOptions {
+        helper: helper.to_owned(),
+        spec_path: spec_path.to_owned(),
+        manager: which,
+    };
+    // A spec for a user's manager need not be one for the system's.
+    let Ok(left_out) = portkeep_spec::left_out(spec, &options) else {
+        return Ok(());
+    };
+    if left_out.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<_> = left_out.iter().map(|name| format!("{name}=")).collect();
+    let text = format!(
+        "A user's manager cannot apply these of the sandbox, and they are left out: {}",
+        names.join(" ")
+    );
+    for line in output::wrapped(&text, 2) {
+        anstream::println!("{line}");
+    }
+    Ok(())
 }

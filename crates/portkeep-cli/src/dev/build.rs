@@ -1,30 +1,37 @@
 //! One build, which can be cancelled.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use cargo_metadata::Message;
-use rustix::process::{Pid, Signal, kill_process_group};
+use cargo_metadata::diagnostic::DiagnosticLevel;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{ChildStdout, Command};
 
+use super::browser::{Level, Part};
+use super::group::{Group, Show};
 use super::project::{BuildCommand, Project};
 
 /// A build under way.
 #[derive(Debug)]
 pub(crate) struct Build {
-    running: Option<Running>,
-    started: Instant,
-    executable: Option<PathBuf>,
-}
-
-#[derive(Debug)]
-struct Running {
-    child: Child,
+    running: Option<Group>,
     /// cargo's messages; a command of the user's writes to the terminal itself.
     messages: Option<Lines<BufReader<ChildStdout>>>,
+    started: Instant,
+    executable: Option<PathBuf>,
+    work: Work,
+    parts: Vec<Part>,
+}
+
+/// Whether a build did anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// All it would have made was there.
+    Nothing,
+    /// It made something, or does not tell.
+    Something,
 }
 
 /// How a build ended.
@@ -34,124 +41,116 @@ pub(crate) enum Built {
     Good {
         executable: Option<PathBuf>,
         took: Duration,
+        work: Work,
     },
     /// With errors, which are on the terminal.
-    Bad { took: Duration },
+    Bad { took: Duration, parts: Vec<Part> },
 }
 
 impl Build {
     pub(crate) fn start(project: &Project) -> anyhow::Result<Self> {
-        let (mut command, is_cargo) = match &project.build {
-            BuildCommand::None => {
-                return Ok(Self {
-                    running: None,
-                    started: Instant::now(),
-                    executable: None,
-                });
-            }
+        let mut build = Self {
+            running: None,
+            messages: None,
+            started: Instant::now(),
+            executable: None,
+            work: Work::Something,
+            parts: Vec::new(),
+        };
+        let (command, show) = match &project.build {
+            BuildCommand::None => return Ok(build),
             BuildCommand::Cargo(words) => {
                 let mut command =
                     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
                 command
                     .args(["build", "--message-format=json-diagnostic-rendered-ansi"])
                     .args(words);
-                command.stdout(Stdio::piped());
-                (command, true)
+                (command, Show::Errors)
             }
             BuildCommand::Custom(words) => {
                 let (program, arguments) = words.split_first().context("`build` is empty")?;
                 let mut command = Command::new(program);
                 command.args(arguments).current_dir(&project.directory);
-                (command, false)
+                (command, Show::All)
             }
         };
-        // cargo reads the terminal's keys; they are ours. Its progress bar goes to stderr, which stays the terminal.
-        command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
-        let program = command
-            .as_std()
-            .get_program()
-            .to_string_lossy()
-            .into_owned();
-        let mut child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{program}` to build the project"))?;
-        let stdout = child.stdout.take().filter(|_| is_cargo);
-        let messages = stdout.map(|stdout| BufReader::new(stdout).lines());
-        Ok(Self {
-            running: Some(Running { child, messages }),
-            started: Instant::now(),
-            executable: None,
-        })
+        let mut group = Group::start(command, show).context("the project cannot be built")?;
+        if let Some(stdout) = group.take_stdout() {
+            build.messages = Some(BufReader::new(stdout).lines());
+            build.work = Work::Nothing;
+        }
+        build.running = Some(group);
+        Ok(build)
     }
 
     /// Waits for the end. Can be dropped and called again.
     pub(crate) async fn finish(&mut self) -> anyhow::Result<Built> {
-        let Some(running) = &mut self.running else {
-            return Ok(Built::Good {
-                executable: None,
-                took: Duration::ZERO,
-            });
-        };
-        if let Some(messages) = &mut running.messages {
-            while let Some(line) = messages
+        while let Some(messages) = &mut self.messages {
+            match messages
                 .next_line()
                 .await
                 .context("cannot read what cargo says")?
             {
-                match serde_json::from_str::<Message>(&line) {
-                    Ok(Message::CompilerMessage(message)) => {
-                        if let Some(rendered) = message.message.rendered {
-                            anstream::eprint!("{rendered}");
-                        }
-                    }
-                    Ok(Message::CompilerArtifact(artifact)) => {
-                        if let Some(executable) = artifact.executable {
-                            self.executable = Some(executable.into_std_path_buf());
-                        }
-                    }
-                    _ => {}
+                Some(line) => self.note(&line),
+                None => self.messages = None,
+            }
+        }
+        let Some(running) = &mut self.running else {
+            return Ok(Built::Good {
+                executable: None,
+                took: Duration::ZERO,
+                work: Work::Something,
+            });
+        };
+        let status = running.wait().await?;
+        let took = self.started.elapsed();
+        if status.success() {
+            return Ok(Built::Good {
+                executable: self.executable.take(),
+                took,
+                work: self.work,
+            });
+        }
+        let mut parts = std::mem::take(&mut self.parts);
+        if !parts.iter().any(|part| part.level == Level::Error) {
+            // Not the compiler's: a manifest that cannot be read, a build script, a command of the user's.
+            parts.push(Part {
+                level: Level::Error,
+                text: running.text(),
+            });
+        }
+        Ok(Built::Bad { took, parts })
+    }
+
+    fn note(&mut self, line: &str) {
+        match serde_json::from_str::<Message>(line) {
+            Ok(Message::CompilerMessage(message)) => {
+                let level = match message.message.level {
+                    DiagnosticLevel::Error | DiagnosticLevel::Ice => Level::Error,
+                    _ => Level::Warning,
+                };
+                if let Some(rendered) = message.message.rendered {
+                    anstream::eprint!("{rendered}");
+                    let text = rendered.trim_end().to_owned();
+                    self.parts.push(Part { level, text });
                 }
             }
-            running.messages = None;
+            Ok(Message::CompilerArtifact(artifact)) => {
+                if !artifact.fresh {
+                    self.work = Work::Something;
+                }
+                if let Some(executable) = artifact.executable {
+                    self.executable = Some(executable.into_std_path_buf());
+                }
+            }
+            _ => {}
         }
-        let status = running
-            .child
-            .wait()
-            .await
-            .context("cannot wait for the build")?;
-        let took = self.started.elapsed();
-        if !status.success() {
-            return Ok(Built::Bad { took });
-        }
-        Ok(Built::Good {
-            executable: self.executable.take(),
-            took,
-        })
     }
 
     /// Ends the build; what it made so far stays for the next.
     pub(crate) async fn cancel(&mut self) {
-        let Some(running) = &mut self.running else {
-            return;
-        };
-        let pid = running
-            .child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            // cargo and the compilers it started are one group of their own.
-            let _ = kill_process_group(pid, Signal::TERM);
-        }
-        if tokio::time::timeout(Duration::from_secs(5), running.child.wait())
-            .await
-            .is_err()
-        {
-            let _ = pid.map(|pid| kill_process_group(pid, Signal::KILL));
-            let _ = running.child.wait().await;
+        if let Some(running) = &mut self.running {
+            running.cancel().await;
         }
     }
 }

@@ -6,6 +6,9 @@ use std::path::Path;
 use anyhow::Context;
 use portkeep_spec::contract;
 
+use super::project::Project;
+use crate::command::dev::WhileBuilding;
+
 /// Variables that speak of `portkeep dev` itself, not of the app, besides those that no process hands on.
 const OWN: [&str; 6] = [
     "INVOCATION_ID",
@@ -24,8 +27,12 @@ const OF_CARGO_RUN: [&str; 5] = [
     "CARGO_PRIMARY_",
 ];
 
-/// This process's environment less what is its own, and `.env` in `directory` for what it does not set.
-pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+/// This process's environment less what is its own, and `.env` in the project for what it does not set; and how the server
+/// library reaches us, at the socket `dev`.
+pub(crate) fn of_generations(
+    project: &Project,
+    dev: &Path,
+) -> anyhow::Result<BTreeMap<String, String>> {
     let is_own = |name: &str| {
         contract::NOT_INHERITED.contains(&name)
             || OWN.contains(&name)
@@ -33,7 +40,7 @@ pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String
             || OF_CARGO_RUN.iter().any(|prefix| name.starts_with(prefix))
     };
     let mut environment = BTreeMap::new();
-    let dotenv = directory.join(".env");
+    let dotenv = project.directory.join(".env");
     if dotenv.exists() {
         let fail = || format!("cannot read {}", dotenv.display());
         for entry in dotenvy::from_path_iter(&dotenv).with_context(fail)? {
@@ -45,6 +52,10 @@ pub(crate) fn of_generations(directory: &Path) -> anyhow::Result<BTreeMap<String
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     environment.extend(own.filter(|(name, _)| !is_own(name) && is_variable_name(name)));
+    environment.insert(contract::PORTKEEP_DEV.to_owned(), dev.display().to_string());
+    if project.while_building == WhileBuilding::Hold {
+        environment.insert(contract::PORTKEEP_DEV_HOLD.to_owned(), "1".to_owned());
+    }
     Ok(environment)
 }
 

@@ -7,6 +7,8 @@ use anstyle::{AnsiColor, Style};
 use portkeep_engine::{Generation, Outcome};
 use portkeep_spec::AppName;
 
+use super::browser::Changed;
+use super::build::Work;
 use super::project::url;
 use super::session::{Event, Session};
 
@@ -16,6 +18,29 @@ pub(crate) struct Report {
     name: AppName,
     /// The newest generation whose handover was shown.
     shown: Cell<Option<Generation>>,
+    /// Which of the app's lines are shown.
+    level: Cell<Level>,
+}
+
+/// Which of the app's lines are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    All,
+    Warnings,
+    Errors,
+}
+
+impl Level {
+    /// By the word that loggers write; a line without one belongs to the line before it, or to a panic.
+    fn shows(self, line: &str) -> bool {
+        let says = |words: &[&str]| words.iter().any(|word| line.contains(word));
+        let hidden: &[&str] = match self {
+            Self::All => &[],
+            Self::Warnings => &["TRACE", "DEBUG", "INFO"],
+            Self::Errors => &["TRACE", "DEBUG", "INFO", "WARN"],
+        };
+        !says(hidden)
+    }
 }
 
 const DIM: Style = Style::new().dimmed();
@@ -27,7 +52,19 @@ impl Report {
         Self {
             name,
             shown: Cell::new(None),
+            level: Cell::new(Level::All),
         }
+    }
+
+    /// Shows less of what the app writes, and after the least everything again.
+    pub(crate) fn next_level(&self) {
+        let (next, what) = match self.level.get() {
+            Level::All => (Level::Warnings, "warnings and errors"),
+            Level::Warnings => (Level::Errors, "errors only"),
+            Level::Errors => (Level::All, "everything"),
+        };
+        self.level.set(next);
+        self.line(&format!("of the app's log: {what}"));
     }
 
     pub(crate) fn line(&self, text: &str) {
@@ -37,6 +74,9 @@ impl Report {
     pub(crate) fn opened(&self, session: &Session) {
         for notice in session.notices() {
             self.line(notice);
+        }
+        if let Session::Bare(_) = session {
+            return;
         }
         for listen in &session.spec().listen {
             self.line(&format!(
@@ -59,18 +99,40 @@ impl Report {
     }
 
     pub(crate) fn build_failed(&self, took: Duration, serves: Option<Generation>) {
-        let meanwhile = match serves {
-            Some(generation) => format!("generation {generation} serves on"),
-            None => "nothing serves yet, connections wait".to_owned(),
-        };
         self.line(&format!(
-            "{BAD}the build failed{BAD:#} after {}; {meanwhile}",
-            seconds(took)
+            "{BAD}the build failed{BAD:#} after {}; {}",
+            seconds(took),
+            meanwhile(serves)
         ));
     }
 
+    pub(crate) fn checking(&self, check: &str) {
+        self.line(&format!("checking: {check}"));
+    }
+
+    pub(crate) fn check_passed(&self, check: &str, took: Duration) {
+        self.line(&format!("{check} passed in {}", seconds(took)));
+    }
+
+    pub(crate) fn check_failed(&self, check: &str, took: Duration, serves: Option<Generation>) {
+        self.line(&format!(
+            "{BAD}{check} failed{BAD:#} after {}; {}",
+            seconds(took),
+            meanwhile(serves)
+        ));
+    }
+
+    /// Files changed that no build is needed for.
+    pub(crate) fn files(&self, names: &str, changed: Changed) {
+        match changed {
+            Changed::Nothing => {}
+            Changed::Styles => self.line(&format!("{names} changed, pages take the new styles")),
+            Changed::Pages => self.line(&format!("{names} changed, pages reload")),
+        }
+    }
+
     /// Tells how a handover ended. True if the app serves what was built.
-    pub(crate) fn handed_over(&self, result: &anyhow::Result<Outcome>) -> bool {
+    pub(crate) fn handed_over(&self, result: &anyhow::Result<Outcome>, work: Work) -> bool {
         match result {
             Ok(Outcome::HandedOver(record)) => {
                 let generation = record.generation.unwrap_or(Generation(0));
@@ -101,15 +163,24 @@ impl Report {
                 }
             }
             Ok(Outcome::Unchanged(generation)) => {
-                self.line(&format!(
-                    "nothing changed, generation {generation} serves on"
-                ));
+                let found = match work {
+                    Work::Nothing => "nothing to build",
+                    Work::Something => "the same as before",
+                };
+                self.line(&format!("{found}, generation {generation} serves on"));
                 true
             }
             Ok(Outcome::KnownBad(digest)) => {
                 self.line(&format!(
                     "{BAD}release {digest} failed before{BAD:#} and did not change"
                 ));
+                false
+            }
+            Ok(Outcome::Holding(record)) => {
+                if self.shown.replace(record.generation) != record.generation {
+                    let reason = record.reason.as_deref().unwrap_or_default();
+                    self.line(&format!("{BAD}nothing can serve yet{BAD:#}: {reason}"));
+                }
                 false
             }
             Ok(other) => {
@@ -127,6 +198,7 @@ impl Report {
 
     pub(crate) fn session_event(&self, event: &Event) {
         match event {
+            Event::Line(_, line) if !self.level.get().shows(line) => {}
             Event::Line(generation, line) => {
                 anstream::println!("{DIM}{generation:>4} |{DIM:#} {line}");
             }
@@ -136,16 +208,26 @@ impl Report {
                     "{BAD}generation {generation} is gone{BAD:#}: {why}"
                 ));
             }
+            Event::Rested(generation) => self.line(&format!(
+                "generation {generation} has ended; the next connection starts it again"
+            )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
-                self.handed_over(&Ok(Outcome::HandedOver(record.clone())));
+                self.handed_over(&Ok(Outcome::from(record.clone())), Work::Something);
             }
             // Whoever asked for what was done already has been told so.
             Event::Ended(Ok(Outcome::Unchanged(_))) => {}
             Event::Ended(result) => {
-                self.handed_over(result);
+                self.handed_over(result, Work::Something);
             }
             Event::Asked(_) | Event::Output | Event::Recorded(_) => {}
         }
+    }
+}
+
+fn meanwhile(serves: Option<Generation>) -> String {
+    match serves {
+        Some(generation) => format!("generation {generation} serves on"),
+        None => "nothing serves yet, connections wait".to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who holds the port and runs the app while it is developed.
 
+mod lines;
+mod bare;
 mod local;
 mod others;
 mod output;
@@ -31,6 +33,8 @@ pub(crate) enum Event {
     Note(String),
     /// The app is gone, and nothing serves.
     Gone(Generation, String),
+    /// The app has ended in good order, and nothing serves until somebody connects.
+    Rested(Generation),
     /// Another command asks something.
     Asked(Question),
     /// The watched output changed, by somebody else's doing.
@@ -46,6 +50,7 @@ pub(crate) type HandingOver = Pin<Box<dyn Future<Output = anyhow::Result<Outcome
 
 /// Either way of running.
 pub(crate) enum Session {
+    Bare(bare::BareSession),
     Local(local::LocalSession),
     Units(units::UnitSession),
 }
@@ -60,6 +65,15 @@ impl Session {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
 
+        if project.binds_itself {
+            if args.detach || args.backend == BackendName::Systemd {
+                return Err(usage(
+                    "this app opens its port itself, so systemd cannot hold that: `portkeep::serve(app)` in place of \
+                     `TcpListener::bind` and `axum::serve` (cargo add portkeep) lets it",
+                ));
+            }
+            return Ok(Self::Bare(bare::BareSession::open(project, events)?));
+        }
         if args.backend == BackendName::Local {
             return Self::local(project, args, events, "--backend local".to_owned());
         }
@@ -99,6 +113,7 @@ impl Session {
 
     pub(crate) fn spec(&self) -> &Spec {
         match self {
+            Self::Bare(session) => session.spec(),
             Self::Local(session) => session.spec(),
             Self::Units(session) => session.spec(),
         }
@@ -106,6 +121,7 @@ impl Session {
 
     pub(crate) fn notices(&self) -> &[String] {
         match self {
+            Self::Bare(session) => session.notices(),
             Self::Local(session) => session.notices(),
             Self::Units(session) => session.notices(),
         }
@@ -114,6 +130,7 @@ impl Session {
     /// Who holds the port, for people.
     pub(crate) fn who_holds(&self) -> String {
         match self {
+            Self::Bare(_) => "opened by the app itself, wherever it says".to_owned(),
             Self::Local(session) => session.who_holds(),
             Self::Units(session) => session.who_holds(),
         }
@@ -122,6 +139,7 @@ impl Session {
     /// The generation that serves now.
     pub(crate) fn serves(&self) -> Option<Generation> {
         match self {
+            Self::Bare(session) => session.serves(),
             Self::Local(session) => session.serves(),
             Self::Units(session) => session.serves(),
         }
@@ -130,8 +148,27 @@ impl Session {
     /// Publishes what was built (where the builder named it) and starts to hand over.
     pub(crate) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         match self {
+            Self::Bare(session) => session.hand_over(executable),
             Self::Local(session) => session.hand_over(executable),
             Self::Units(session) => session.hand_over(executable),
+        }
+    }
+
+    /// Starts the release that serves once more, in a new generation.
+    pub(crate) fn start_again(&self) -> HandingOver {
+        match self {
+            Self::Bare(session) => session.start_again(),
+            Self::Local(session) => session.start_again(),
+            Self::Units(session) => session.start_again(),
+        }
+    }
+
+    /// The app's directory that lives with the boot.
+    pub(crate) fn run_directory(&self) -> &std::path::Path {
+        match self {
+            Self::Bare(session) => session.run_directory(),
+            Self::Local(session) => session.run_directory(),
+            Self::Units(session) => session.run_directory(),
         }
     }
 
@@ -151,6 +188,7 @@ impl Session {
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> anyhow::Result<()> {
         match self {
+            Self::Bare(session) => session.close().await,
             Self::Local(session) => session.close(report, signals, events).await,
             Self::Units(session) => session.close(signals).await,
         }

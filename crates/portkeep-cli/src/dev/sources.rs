@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ignore::WalkBuilder;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -20,8 +21,12 @@ pub(crate) struct Sources {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Event>,
     outputs: Vec<PathBuf>,
+    /// What the user wants to be ignored besides.
+    ignores: Gitignore,
+    /// Files that count where the rest of their directory does not.
+    single: HashSet<PathBuf>,
     /// A change that was heard of, and until when its burst lasts.
-    pending: Option<(PathBuf, Instant)>,
+    pending: Option<(Vec<PathBuf>, Instant)>,
     watched: HashSet<PathBuf>,
     /// Files that count, so that the removal of one is noticed.
     files: HashSet<PathBuf>,
@@ -35,24 +40,45 @@ impl Sources {
             let _ = event.map(|event| sender.send(event));
         })
         .context("cannot watch files")?;
-        let outputs = project.outputs.clone();
         let mut sources = Self {
             watcher,
             events,
-            outputs,
+            outputs: project.outputs.clone(),
+            ignores: ignores(project)?,
+            single: HashSet::new(),
             pending: None,
             watched: HashSet::new(),
             files: HashSet::new(),
         };
-        for directory in &project.sources {
-            sources.add(directory)?;
+        for source in &project.sources {
+            if source.is_dir() {
+                sources.add(source)?;
+            } else {
+                sources.add_file(source)?;
+            }
+        }
+        for file in &project.files {
+            sources.add_file(file)?;
         }
         Ok(sources)
     }
 
-    /// Waits for a change, and answers the first path that changed. Can be dropped and called again: what was heard stays
-    /// heard.
-    pub(crate) async fn changed(&mut self) -> String {
+    /// Watches the directory of a file for the sake of that file: editors replace files.
+    fn add_file(&mut self, file: &Path) -> anyhow::Result<()> {
+        let Some(directory) = file.parent().filter(|directory| directory.is_dir()) else {
+            return Ok(());
+        };
+        self.single.insert(file.to_owned());
+        if !self.watched.contains(directory) {
+            self.watcher
+                .watch(directory, RecursiveMode::NonRecursive)
+                .with_context(|| format!("cannot watch {}", directory.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for a change, and answers the paths that changed. Can be dropped and called again: what was heard stays heard.
+    pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
             // The rest of a burst belongs to its change.
             let next = match &self.pending {
@@ -61,45 +87,65 @@ impl Sources {
             };
             match next {
                 Ok(Some(event)) => {
-                    if let Some(path) = self.relevant(&event) {
-                        self.pending.get_or_insert((path, Instant::now() + BURST));
+                    let paths = self.relevant(&event);
+                    if !paths.is_empty() {
+                        let (all, _) = self
+                            .pending
+                            .get_or_insert_with(|| (Vec::new(), Instant::now() + BURST));
+                        for path in paths {
+                            if !all.contains(&path) {
+                                all.push(path);
+                            }
+                        }
                     }
                 }
                 // The watcher lives as long as we do.
                 Ok(None) => return std::future::pending().await,
                 Err(_elapsed) => {
-                    if let Some((path, _)) = self.pending.take() {
-                        return self.relative(&path);
+                    if let Some((paths, _)) = self.pending.take() {
+                        return paths;
                     }
                 }
             }
         }
     }
 
-    fn relative(&self, path: &Path) -> String {
+    /// What changed, for people.
+    pub(crate) fn name(&self, paths: &[PathBuf]) -> String {
         let here = std::env::current_dir().unwrap_or_default();
-        path.strip_prefix(&here)
-            .unwrap_or(path)
-            .display()
-            .to_string()
+        let first = paths
+            .first()
+            .map(|path| path.strip_prefix(&here).unwrap_or(path));
+        let first = first.unwrap_or(Path::new("")).display();
+        match paths.len() {
+            0 | 1 => first.to_string(),
+            all => format!("{first} and {} more", all - 1),
+        }
     }
 
-    /// The path that makes an event count.
-    fn relevant(&mut self, event: &notify::Event) -> Option<PathBuf> {
+    /// The paths that make an event count.
+    fn relevant(&mut self, event: &notify::Event) -> Vec<PathBuf> {
         if matches!(event.kind, EventKind::Access(_) | EventKind::Other) {
-            return None;
+            return Vec::new();
         }
-        let mut found = None;
+        let mut found = Vec::new();
         for path in &event.paths {
             if self.counts(path) {
-                found = Some(path.clone());
+                found.push(path.clone());
             }
         }
         found
     }
 
     fn counts(&mut self, path: &Path) -> bool {
-        if self.outputs.iter().any(|output| path.starts_with(output)) {
+        if self.single.contains(path) {
+            return true;
+        }
+        let is_ignored = self
+            .ignores
+            .matched_path_or_any_parents(path, path.is_dir())
+            .is_ignore();
+        if is_ignored || self.outputs.iter().any(|output| path.starts_with(output)) {
             return false;
         }
         if path.is_dir() {
@@ -125,7 +171,17 @@ impl Sources {
 
     /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
     fn add(&mut self, directory: &Path) -> anyhow::Result<()> {
-        for entry in walker(directory, &self.outputs).build().flatten() {
+        let ignores = self.ignores.clone();
+        let mut walker = walker(directory, &self.outputs);
+        walker.filter_entry({
+            let outputs = self.outputs.clone();
+            move |entry| {
+                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+                is_source(entry.path(), &outputs)
+                    && !ignores.matched(entry.path(), is_dir).is_ignore()
+            }
+        });
+        for entry in walker.build().flatten() {
             if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
                 self.files.insert(entry.into_path());
             } else if self.watched.insert(entry.path().to_owned()) {
@@ -161,10 +217,24 @@ fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
     walker
         .hidden(false)
         .require_git(false)
-        .filter_entry(move |entry| {
-            entry.file_name() != ".git" && !outputs.iter().any(|output| entry.path() == output)
-        });
+        .filter_entry(move |entry| is_source(entry.path(), &outputs));
     walker
+}
+
+fn is_source(path: &Path, outputs: &[PathBuf]) -> bool {
+    !path.ends_with(".git") && !outputs.iter().any(|output| path == output)
+}
+
+fn ignores(project: &Project) -> anyhow::Result<Gitignore> {
+    let mut builder = GitignoreBuilder::new(&project.directory);
+    for pattern in &project.ignores {
+        builder
+            .add_line(None, pattern)
+            .with_context(|| format!("--ignore {pattern} is no pattern"))?;
+    }
+    builder
+        .build()
+        .context("the patterns to ignore do not go together")
 }
 
 #[cfg(test)]
@@ -181,10 +251,14 @@ mod tests {
             HashSet::new(),
             HashSet::new(),
         );
+        let mut builder = GitignoreBuilder::new(directory);
+        builder.add_line(None, "/var/").unwrap();
         let mut sources = Sources {
             watcher,
             events,
             outputs,
+            ignores: builder.build().unwrap(),
+            single: HashSet::new(),
             pending: None,
             watched,
             files,
@@ -216,6 +290,7 @@ mod tests {
         assert!(!counts("target/debug/app"));
         assert!(!counts(".git/index"));
         assert!(!counts("out/app"));
+        assert!(!counts("var/state"), "the user wants that");
     }
 
     #[test]

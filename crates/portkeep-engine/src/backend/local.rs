@@ -32,6 +32,8 @@ pub enum LocalEvent {
     Restarted(Generation, String),
     /// It was current, ended by itself, and is not started again.
     Gone(Generation, String),
+    /// It was current and ended by itself, in good order: the next connection starts one.
+    Rested(Generation),
     /// It finished draining.
     Drained(Generation),
     /// It had to be killed because it did not finish in time.
@@ -206,6 +208,11 @@ impl Backend for Local {
         if let Some(mut phase) = self.order(generation, Order::Abandon).await {
             let _ = phase.wait_for(Option::is_none).await;
         }
+        Ok(())
+    }
+
+    /// Nothing to do: whoever holds a [`Local`] watches the build and hands over.
+    async fn keep_trying(&self) -> Result<(), BackendError> {
         Ok(())
     }
 

@@ -7,6 +7,7 @@ mod job;
 mod journal;
 mod manager;
 mod proxy;
+mod unit_state;
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,8 @@ use portkeep_spec::{AppName, Manager as Which, unit_names};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
-pub use manager::{Manager, ManagerError, UnitState, Until};
+pub use manager::{Manager, ManagerError, Until};
+pub use unit_state::UnitState;
 
 use crate::backend::{Backend, BackendError, Blame, StartFailure};
 use crate::generation::{Generation, Phase, Running};
@@ -150,6 +152,12 @@ impl Backend for Systemd {
             stopped.map_err(failed)?;
         }
         self.manager.reset_failed(&unit).await.map_err(failed)
+    }
+
+    async fn keep_trying(&self) -> Result<(), BackendError> {
+        let unit = unit_names::retry(&self.name);
+        let asked = self.manager.start_without_waiting(&unit).await;
+        asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::{Outcome, Run, chain, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
+use crate::fault;
 use crate::generation::Generation;
-use crate::handover::Ending;
+use crate::handover::{Ending, Source};
 use crate::moment::Moment;
 use crate::store::{FailedAttempt, HandoverRecord};
 
@@ -30,16 +31,16 @@ impl<B: Backend> Run<'_, B> {
             }
             Ending::HandedOver {
                 generation,
+                source,
                 instead,
-                ..
             } => {
-                let word = if instead.is_some() {
-                    "fell-back"
-                } else {
-                    "handed-over"
+                let word = match source {
+                    Source::Taken => "handed-over",
+                    Source::LastGood => "fell-back",
+                    Source::Holding => "holding",
                 };
                 let record = self.record(word, Some(generation), instead);
-                (record.clone(), Ok(Outcome::HandedOver(record)))
+                (record.clone(), Ok(Outcome::from(record)))
             }
             Ending::Refused(reason) => (
                 self.record("refused", None, Some(reason.clone())),
@@ -57,6 +58,7 @@ impl<B: Backend> Run<'_, B> {
                 chain(&*error)
             );
         }
+        fault::point(self.store, "accounted");
         result
     }
 

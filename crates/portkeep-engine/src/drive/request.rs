@@ -3,11 +3,11 @@
 use crate::generation::Generation;
 use crate::handover::{Purpose, Unchanged};
 use crate::moment::Moment;
-use crate::release::Digest;
+use crate::release::{Digest, HoldingPage};
 use crate::store::HandoverRecord;
 
 /// What is asked of a handover.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// Who asks.
     pub purpose: Purpose,
@@ -15,6 +15,19 @@ pub struct Request {
     pub unchanged: Unchanged,
     /// When it was asked. A handover that fails after this answers it too, where the release is the same.
     pub asked: Moment,
+    /// Which release.
+    pub wanted: Wanted,
+    /// What is shown where no release can serve; nothing where connections are to wait.
+    pub holding: Option<HoldingPage>,
+}
+
+/// Which release is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// What the spec describes now.
+    AsSpecified,
+    /// One that is kept.
+    Kept(Digest),
 }
 
 impl Request {
@@ -25,7 +38,16 @@ impl Request {
             purpose,
             unchanged: Unchanged::IsDone,
             asked: Moment::now(),
+            wanted: Wanted::AsSpecified,
+            holding: None,
         }
+    }
+
+    /// The same, with what is shown where no release can serve.
+    #[must_use]
+    pub fn or_hold(mut self, page: Option<HoldingPage>) -> Self {
+        self.holding = page;
+        self
     }
 }
 
@@ -36,10 +58,22 @@ pub enum Outcome {
     /// A new generation is current. Its record has a reason where it runs the last good release instead of the one that
     /// was asked for.
     HandedOver(HandoverRecord),
+    /// Nothing can serve: a holding page is current. Its record has the reason.
+    Holding(HandoverRecord),
     /// The release was current already.
     Unchanged(Generation),
     /// The release is known to be bad and was not tried again.
     KnownBad(Digest),
+}
+
+/// What a handover that others did came to.
+impl From<HandoverRecord> for Outcome {
+    fn from(record: HandoverRecord) -> Self {
+        match record.result.as_str() {
+            "holding" => Self::Holding(record),
+            _ => Self::HandedOver(record),
+        }
+    }
 }
 
 impl Outcome {

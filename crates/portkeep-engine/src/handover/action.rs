@@ -13,6 +13,8 @@ pub enum Source {
     Taken,
     /// The last good one.
     LastGood,
+    /// None of the app's: portkeep itself, which answers that nothing can serve now.
+    Holding,
 }
 
 /// What is to be done next. Each is answered by one event.
@@ -66,7 +68,7 @@ pub enum Ending {
         generation: Generation,
         /// What it runs.
         source: Source,
-        /// Why the release that was asked for does not run, where `source` is the last good one.
+        /// Why the release that was asked for does not run, where `source` is another one.
         instead: Option<String>,
     },
     /// The release is current already.

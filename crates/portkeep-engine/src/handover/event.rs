@@ -9,6 +9,8 @@ use crate::release::Digest;
 pub struct Survey {
     /// The generation that `current` names, with its release.
     pub current: Option<(Generation, Option<Digest>)>,
+    /// A holding page can be shown where no release can serve.
+    pub can_hold: bool,
     /// What the manager says is alive.
     pub running: Vec<Running>,
     /// The number that the next generation gets.
@@ -20,8 +22,8 @@ pub struct Survey {
 pub struct Candidate {
     /// Its name.
     pub digest: Digest,
-    /// It failed before, and was not READY since.
-    pub bad: bool,
+    /// Why it failed, if it did and was not READY since.
+    pub bad: Option<String>,
     /// A handover of it failed while this one waited for the lock, with this reason.
     pub failed_while_waiting: Option<String>,
     /// The newest other release that was READY once and is not bad.
@@ -47,7 +49,7 @@ pub enum Event {
     },
     /// The generation said READY.
     Ready,
-    /// The generation did not become READY.
+    /// The generation did not become READY, or could not be made current.
     Failed {
         /// Why.
         reason: String,

@@ -10,6 +10,10 @@ pub enum Purpose {
     Reload,
     /// The build output changed: an unchanged release and one known to be bad are both done.
     Deploy,
+    /// A person asks for a release that is kept: also for one known to be bad.
+    Rollback,
+    /// A holding page is shown, and some time has passed: what failed may have had a reason that is gone.
+    Retry,
 }
 
 impl Purpose {
@@ -20,6 +24,8 @@ impl Purpose {
             Self::Activate => "activate",
             Self::Reload => "reload",
             Self::Deploy => "deploy",
+            Self::Rollback => "rollback",
+            Self::Retry => "retry",
         }
     }
 }

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Store;
+use super::events::{CrashRecord, HistoryEvent};
+use crate::crash::{Budget, Settle, recent_crashes};
 use crate::generation::Generation;
 
 /// One end. The words are systemd's: `SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`.
@@ -76,6 +78,37 @@ impl Store {
             .append(true)
             .open(path)?
             .write_all(&line)
+    }
+
+    /// Adds a crash and what was decided about it to the history; a clean end is none.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn note_crash(
+        &self,
+        generation: Generation,
+        budget: Budget,
+        ends: &[End],
+        settle: Settle,
+    ) -> io::Result<()> {
+        let (Some(end), Some(decision)) =
+            (ends.last().filter(|end| end.is_crash()), settle.decision())
+        else {
+            return Ok(());
+        };
+        let pause = match settle {
+            Settle::Restart { after } => u64::try_from((after + budget.delay).as_millis()).ok(),
+            _ => None,
+        };
+        self.note_event(&HistoryEvent::Crash(CrashRecord {
+            at: end.at,
+            generation,
+            digest: self.release_of(generation).map(|release| release.digest),
+            reason: end.describe(),
+            crashes: recent_crashes(budget, ends, end.at),
+            decision,
+            pause_milliseconds: pause,
+        }))
     }
 
     /// The ends of `generation`, oldest first.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use portkeep_spec::{contract, environment_file};
 
+use super::releases::{read_release, write_release};
 use super::{Store, atomic_symlink, atomic_write};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
@@ -71,18 +72,27 @@ impl Store {
 
     /// Writes what the manager needs to start `generation` with `release`.
     pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
-        self.keep_release(release)?;
-        // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
-        atomic_write(
-            &self.counter_path(),
-            generation.to_string().as_bytes(),
-            0o644,
-        )?;
         let directory = self.generation_directory(generation);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o755)
             .create(&directory)?;
+        if release.digest.is_holding() {
+            // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
+            write_release(&directory, release)?;
+        } else {
+            self.keep_release(release)?;
+        }
+        // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
+        let counted = atomic_write(
+            &self.counter_path(),
+            generation.to_string().as_bytes(),
+            0o644,
+        );
+        if let Err(error) = counted {
+            // The directory above says it too, as long as this one is needed.
+            tracing::warn!("the number of generation {generation} could not be noted: {error}");
+        }
         atomic_symlink(&release.executable, &self.generation_executable(generation))?;
         let text = environment_file::render(
             &self.environment_of(generation, release),
@@ -118,7 +128,25 @@ impl Store {
     pub fn release_of(&self, generation: Generation) -> Option<Release> {
         let digest =
             fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
-        self.release(&Digest(digest))
+        let digest = Digest(digest);
+        if digest.is_holding() {
+            return read_release(&self.generation_directory(generation));
+        }
+        self.release(&digest)
+    }
+
+    /// Whether `generation` is a holding page and none of the app's releases.
+    #[must_use]
+    pub fn is_holding(&self, generation: Generation) -> bool {
+        fs::read_to_string(self.generation_directory(generation).join("release"))
+            .is_ok_and(|digest| Digest(digest).is_holding())
+    }
+
+    /// The generation that accepts connections, if it runs a release of the app.
+    #[must_use]
+    pub fn current_app(&self) -> Option<Generation> {
+        self.current()
+            .filter(|generation| !self.is_holding(*generation))
     }
 
     /// The generation that accepts connections, if one does.
@@ -146,16 +174,6 @@ impl Store {
         }
     }
 
-    /// True once the generation became current.
-    #[must_use]
-    pub fn was_ready(&self, generation: Generation) -> bool {
-        self.generation_directory(generation).join("ready").exists()
-    }
-
-    pub(crate) fn mark_ready(&self, generation: Generation) -> io::Result<()> {
-        fs::write(self.generation_directory(generation).join("ready"), "")
-    }
-
     /// Removes what is not needed any more: directories of generations that do not run, and releases that no generation
     /// runs and nobody would fall back to. The newest `keep` good releases stay.
     pub(crate) fn prune(&self, keep: usize, alive: &[Generation]) -> io::Result<()> {
@@ -174,7 +192,9 @@ impl Store {
         }
         // What failed last stays known, or it would be started again by the next activation.
         needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
-        self.prune_releases(&needed)
+        self.prune_releases(&needed)?;
+        self.sweep();
+        Ok(())
     }
 
     /// The base environment that `portkeep dev` left for every release of this app.

@@ -35,7 +35,7 @@ impl Store {
     fn usable(&self) -> impl Iterator<Item = Release> + '_ {
         self.good()
             .into_iter()
-            .filter(|digest| !self.is_bad(digest))
+            .filter(|digest| self.why_bad(digest).is_none())
             .filter_map(|digest| self.release(&digest))
             .filter(|release| release.executable.exists())
     }
@@ -47,11 +47,19 @@ impl Store {
             .find(|release| Some(&release.digest) != other_than)
     }
 
-    /// The newest `keep` releases that can be fallen back to.
-    pub(super) fn newest_good(&self, keep: usize) -> Vec<Digest> {
-        self.usable()
-            .take(keep)
+    /// The newest release to roll back to by hand: one that was READY and is not `current`. A bad one only where there is
+    /// no other.
+    pub(super) fn before(&self, current: Option<&Digest>) -> Option<Digest> {
+        let kept = |digest: &Digest| Some(digest) != current && self.is_kept(digest);
+        self.last_good(current)
             .map(|release| release.digest)
-            .collect()
+            .or_else(|| self.good().into_iter().find(kept))
+    }
+
+    /// The newest `keep` releases that can be fallen back to, and those as new that failed since: with them would go the
+    /// mark that keeps them from being started again.
+    pub(super) fn newest_good(&self, keep: usize) -> Vec<Digest> {
+        let usable = self.usable().take(keep).map(|release| release.digest);
+        usable.chain(self.good().into_iter().take(keep)).collect()
     }
 }

@@ -10,7 +10,7 @@ use super::{Store, atomic_write, gc_roots, write::beside};
 use crate::release::{Digest, Release};
 
 impl Store {
-    pub(super) fn releases_directory(&self) -> PathBuf {
+    pub(crate) fn releases_directory(&self) -> PathBuf {
         self.state.join("releases")
     }
 
@@ -20,6 +20,8 @@ impl Store {
 
     /// Copies an executable (sharing its blocks where the file system can) to a place of its own.
     pub(crate) fn stage_executable(&self, source: &Path) -> io::Result<PathBuf> {
+        // It may have been removed since the store was opened.
+        fs::create_dir_all(self.releases_directory())?;
         let staged = beside(&self.releases_directory().join("staged"));
         let _ = fs::remove_file(&staged);
         reflink_copy::reflink_or_copy(source, &staged)?;
@@ -48,54 +50,56 @@ impl Store {
 
     pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
         let directory = self.release_directory(&release.digest);
+        if read_release(&directory).as_ref() == Some(release) {
+            // Nothing to write: a kept release can be started from a disk that is full.
+            return Ok(());
+        }
         fs::create_dir_all(&directory)?;
-        atomic_write(
-            &directory.join("environment.json"),
-            &serde_json::to_vec(release.environment())?,
-            0o600,
-        )?;
-        atomic_write(
-            &directory.join("release.json"),
-            &serde_json::to_vec_pretty(release)?,
-            0o644,
-        )
+        write_release(&directory, release)
     }
 
     /// A kept release, with its environment.
     #[must_use]
     pub fn release(&self, digest: &Digest) -> Option<Release> {
-        let directory = self.release_directory(digest);
-        let release: Release =
-            serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
-        let environment =
-            serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
-        Some(release.with_environment(environment))
+        read_release(&self.release_directory(digest))
     }
 
     /// Remembers that a release failed, and why, so that nothing starts it again by itself.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be written, neither with the release nor until the next boot.
     pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
-        fs::create_dir_all(self.release_directory(digest))?;
-        atomic_write(
-            &self.release_directory(digest).join("bad"),
-            reason.as_bytes(),
-            0o600,
-        )
+        let kept = self.bad_path(digest);
+        let written = fs::create_dir_all(self.release_directory(digest))
+            .and_then(|()| atomic_write(&kept, reason.as_bytes(), 0o600));
+        // Without this, a full disk would have a release that crashes started again for ever.
+        written.or_else(|_| atomic_write(&self.bad_until_reboot(digest), reason.as_bytes(), 0o600))
     }
 
     pub(super) fn unmark_bad(&self, digest: &Digest) -> io::Result<()> {
-        match fs::remove_file(self.release_directory(digest).join("bad")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
+        for path in [self.bad_path(digest), self.bad_until_reboot(digest)] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
-    /// True once a release failed and has not been READY since.
+    /// Why a release failed, if it did and has not been READY since.
     #[must_use]
-    pub fn is_bad(&self, digest: &Digest) -> bool {
-        self.release_directory(digest).join("bad").exists()
+    pub fn why_bad(&self, digest: &Digest) -> Option<String> {
+        [self.bad_path(digest), self.bad_until_reboot(digest)]
+            .iter()
+            .find_map(|path| fs::read_to_string(path).ok())
+    }
+
+    fn bad_path(&self, digest: &Digest) -> PathBuf {
+        self.release_directory(digest).join("bad")
+    }
+
+    fn bad_until_reboot(&self, digest: &Digest) -> PathBuf {
+        self.run.join(format!("bad-{}", digest.as_str()))
     }
 
     /// Removes every release that `kept` does not name, and what a killed helper left half done; protects the others.
@@ -121,4 +125,28 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes a release into a directory.
+pub(super) fn write_release(directory: &Path, release: &Release) -> io::Result<()> {
+    // It may hold secrets.
+    atomic_write(
+        &directory.join("environment.json"),
+        &serde_json::to_vec(release.environment())?,
+        0o600,
+    )?;
+    atomic_write(
+        &directory.join("release.json"),
+        &serde_json::to_vec_pretty(release)?,
+        0o644,
+    )
+}
+
+/// The release that a directory holds, with its environment.
+pub(super) fn read_release(directory: &Path) -> Option<Release> {
+    let release: Release =
+        serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;
+    let environment =
+        serde_json::from_slice(&fs::read(directory.join("environment.json")).ok()?).ok()?;
+    Some(release.with_environment(environment))
 }

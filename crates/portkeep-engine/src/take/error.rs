@@ -28,8 +28,19 @@ pub enum TakeError {
     /// It changed while it was read, again and again.
     #[error("{0} is still being written; the next finished write starts a new attempt")]
     StillBeingWritten(PathBuf),
-    /// Reading or copying failed.
-    #[error("cannot read or copy {path}")]
+    /// It could not be copied to where no build overwrites it.
+    #[error("cannot copy {from} to {to}")]
+    Copy {
+        /// The executable.
+        from: PathBuf,
+        /// Where the releases are.
+        to: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Reading failed.
+    #[error("cannot read {path}")]
     Io {
         /// Which file.
         path: PathBuf,

@@ -64,6 +64,17 @@ impl Look {
         })
     }
 
+    /// Looks at one executable, and at nothing else.
+    ///
+    /// # Errors
+    /// When it is missing.
+    pub(crate) fn of(executable: PathBuf) -> Result<Self, TakeError> {
+        Ok(Self {
+            executable: identify(executable)?,
+            others: Vec::new(),
+        })
+    }
+
     pub(crate) fn executable(&self) -> &Path {
         &self.executable.0
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use portkeep_spec::{Spec, contract};
+use portkeep_spec::{Drain, Spec, contract};
 use serde::{Deserialize, Serialize};
 
 /// Everything but the files that are run.
@@ -31,6 +31,18 @@ impl Recipe {
         }
     }
 
+    /// The recipe of what is not the app's own.
+    pub(crate) fn without_spec(
+        arguments: Vec<String>,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            arguments,
+            environment,
+            settings: String::new(),
+        }
+    }
+
     pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
         let variables = self
             .environment
@@ -49,16 +61,27 @@ impl Recipe {
     }
 }
 
-/// The spec's own variables win over those that `portkeep dev` was started with. An app on our library is told how long
-/// it may drain, so that it reports what it cuts before its manager does the cutting.
+/// The spec's own variables win over those that `portkeep dev` was started with. An app on our library is told how it is to
+/// drain, and how long it may, so that it reports what it cuts before its manager does the cutting.
 fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut environment = base.clone();
     environment.extend(spec.environment.clone());
-    let drain_timeout = spec.drain_timeout.as_micros().to_string();
-    environment.insert(
-        contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
-        drain_timeout,
-    );
+    let drain = spec.drain.and_then(|drain| match drain {
+        Drain::Lossless => Some("lossless".to_owned()),
+        Drain::Fresh => Some("fresh".to_owned()),
+        _ => None,
+    });
+    environment.extend(drain.map(|word| (contract::PORTKEEP_DRAIN.to_owned(), word)));
+    for (name, time) in [
+        (
+            contract::PORTKEEP_DRAIN_TIMEOUT_USEC,
+            Some(spec.drain_timeout),
+        ),
+        (contract::PORTKEEP_LINGER_USEC, spec.linger),
+        (contract::PORTKEEP_IDLE_EXIT_USEC, spec.idle_exit),
+    ] {
+        environment.extend(time.map(|time| (name.to_owned(), time.as_micros().to_string())));
+    }
     environment
 }
 

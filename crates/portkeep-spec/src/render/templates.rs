@@ -19,12 +19,13 @@ pub(super) const HANDLE: Template = template!("app.service");
 pub(super) const GENERATION: Template = template!("app@.service");
 pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
 pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.user.conf");
+pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 10] = [
+pub(super) const ALL: [Template; 11] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -32,6 +33,7 @@ pub(super) const ALL: [Template; 10] = [
     GENERATION,
     SANDBOX_SYSTEM,
     SANDBOX_USER,
+    RETRY,
     PATH,
     DEPLOY,
     RECHECK,

@@ -147,6 +147,8 @@ pub fn spec(
             };
             spec.readiness = if flags.1 {
                 Readiness::Notify
+            } else if flags.0 {
+                Readiness::Accepts
             } else {
                 Readiness::Started
             };

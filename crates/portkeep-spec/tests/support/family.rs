@@ -213,6 +213,18 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),
         ),
         ("ExecStart", format!("{program:?}")),
+        when(
+            spec.readiness == Readiness::Accepts,
+            "ExecStartPost",
+            format!(
+                "{:?}",
+                Command {
+                    flags: s("+"),
+                    program: simplified(options.helper.to_str().unwrap()),
+                    args: ["handle", "accepts", "$MAINPID"].map(s).to_vec(),
+                }
+            ),
+        ),
         ("ExecStopPost", helper("-+", "settle", true)),
         ("Restart", s("on-failure")),
         ("RestartSec", micros(spec.restart.delay)),
@@ -269,6 +281,40 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             ("Service", service),
         ],
     );
+
+    if spec.listen.iter().any(has_http) {
+        add(
+            format!("{name}-retry.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("waits for a release of {name} that can serve"),
+                        ),
+                        mark.clone(),
+                        (
+                            "StopPropagatedFrom",
+                            format!("{name}.service {name}.target"),
+                        ),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("exec")),
+                        ("ExecStart", helper("", "retry", false)),
+                        ("Restart", s("on-failure")),
+                        ("RestartSec", s("1s")),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
+    }
 
     if options.manager == Manager::System || spec.watch.is_none() {
         return units;

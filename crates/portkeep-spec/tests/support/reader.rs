@@ -124,8 +124,11 @@ pub fn command(line: &str) -> Command {
     }
 }
 
-/// Replaces variables: `$$` is `$`; the one that our templates use becomes `<args>`.
+/// Replaces variables: `$$` is `$`; the release's arguments become `<args>`, and systemd's own variable stays.
 fn variables(word: &str) -> String {
+    if word == "$MAINPID" {
+        return word.to_owned();
+    }
     if word == "$PORTKEEP_ARGS" {
         return "<args>".to_owned();
     }

@@ -11,9 +11,10 @@ use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
+use super::body::AnswerBody;
 use super::probe::Probe;
 use crate::app::App;
-use crate::drain::{Phase, count};
+use crate::drain::{OpenRequest, Phase, count};
 
 pub(super) struct Answering<A> {
     app: A,
@@ -30,15 +31,24 @@ impl<A> Answering<A> {
 impl<A> Unpin for Answering<A> {}
 
 impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
-    type Response = Response<A::ResponseBody>;
+    type Response = Response<AnswerBody<A::ResponseBody>>;
     type Error = A::Error;
     type Future = Answer<A>;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
         request.extensions_mut().insert(self.probe.peer);
+        #[cfg(feature = "axum")]
+        if let Some(address) = self.probe.peer.address() {
+            let info = axum::extract::ConnectInfo(address);
+            request.extensions_mut().insert(info);
+        }
         self.probe.began(!request.body().is_end_stream());
+        let connect = request.method() == Method::CONNECT;
+        let http1 = request.version() < Version::HTTP_2;
         Answer {
-            closable: request.version() < Version::HTTP_2 && request.method() != Method::CONNECT,
+            closable: http1 && !connect,
+            tunnel: !http1 && connect,
+            request: Some(OpenRequest::new(&self.probe.shared)),
             running: Running(Arc::clone(&self.probe)),
             state: State::Waiting {
                 app: self.app.clone(),
@@ -61,6 +71,9 @@ pin_project! {
     /// The answer to one request.
     pub(super) struct Answer<A: App> {
         closable: bool,
+        // If it succeeds, what comes after the answer is the app's.
+        tunnel: bool,
+        request: Option<OpenRequest>,
         running: Running,
         #[pin]
         state: State<A>,
@@ -77,7 +90,7 @@ pin_project! {
 }
 
 impl<A: App> Future for Answer<A> {
-    type Output = Result<Response<A::ResponseBody>, A::Error>;
+    type Output = Result<Response<AnswerBody<A::ResponseBody>>, A::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
@@ -100,7 +113,11 @@ impl<A: App> Future for Answer<A> {
                     if *this.closable && probe.draining() {
                         announce_close(&mut response);
                     }
-                    return Poll::Ready(Ok(response));
+                    let mut request = this.request.take();
+                    if *this.tunnel && response.status().is_success() {
+                        probe.keep_open(request.take());
+                    }
+                    return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, request))));
                 }
             }
         }

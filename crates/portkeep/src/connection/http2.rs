@@ -2,12 +2,14 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper::server::conn::http2::Builder;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::answering::Answering;
 use super::io::Io;
+use super::late_pong::LatePong;
 use crate::app::App;
 use crate::drain::{Phase, count};
 
@@ -17,14 +19,18 @@ pub(super) async fn serve<A: App>(io: Io, app: A) {
     let mut builder = Builder::new(TokioExecutor::new());
     // WebSockets over HTTP/2.
     builder.enable_connect_protocol();
-    let mut connection =
-        pin!(builder.serve_connection(TokioIo::new(io), Answering::new(app, probe)));
+    let ending = Arc::new(AtomicBool::new(false));
+    let io = TokioIo::new(LatePong::new(io, Arc::clone(&ending)));
+    let mut connection = pin!(builder.serve_connection(io, Answering::new(app, probe)));
 
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = shared.phases.reached(Phase::Moving) => {
             // "No new streams soon", a ping, and when that is answered "none from here on": what
             // was on its way is still served.
+            // Where nobody is to wait for this end, there are no such streams either, or the app does
+            // not want them.
+            ending.store(!shared.is_hurried(), Ordering::SeqCst);
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 result = connection.as_mut() => result,

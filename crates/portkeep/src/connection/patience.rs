@@ -33,7 +33,7 @@ fn awaited(probe: &Probe, phase: Phase) -> Option<Wait> {
     }
     // The end of an answer may still be on its way out: that connection is not idle yet.
     let idle = probe.is_clean() && !probe.is_mid_head();
-    if phase >= Phase::Draining && probe.shared.fresh && idle {
+    if phase >= Phase::Draining && probe.shared.is_hurried() && idle {
         return Some(Wait::LastRequest);
     }
     if probe.is_mid_head() || !probe.was_used() {
@@ -54,7 +54,7 @@ impl Patience {
             self.current = Some(current);
             self.set(match wait {
                 Wait::Head => HEAD_TIMEOUT,
-                Wait::LastRequest if probe.shared.fresh => Duration::ZERO,
+                Wait::LastRequest if probe.shared.is_hurried() => Duration::ZERO,
                 Wait::LastRequest => probe.shared.linger,
             });
         }

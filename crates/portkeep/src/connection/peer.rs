@@ -19,6 +19,8 @@ use crate::listen::Stream;
 /// # let _: axum::Router = axum::Router::new().route("/", axum::routing::get(whoami));
 /// ```
 ///
+/// axum's own `ConnectInfo<SocketAddr>` works too, for connections over TCP (feature `axum`).
+///
 /// A connection that moves from process to process keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
@@ -41,7 +43,8 @@ impl Peer {
         let address = match stream {
             // Fails when the client is gone already.
             Stream::Tcp(stream) => stream.peer_addr().ok(),
-            Stream::Unix(_) => None,
+            // What is wrapped is asked before.
+            Stream::Unix(_) | Stream::Wrapped(_) => None,
         };
         Self { address }
     }

@@ -8,15 +8,15 @@
 //! Both hold directly after the connection was polled and is pending, in the task that polled it.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
 use super::Peer;
-use crate::drain::{Phase, Shared, count};
+use crate::drain::{OpenRequest, Phase, Shared, count};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
 /// because hyper's types have to be `Sync`.
@@ -45,6 +45,9 @@ pub(super) struct Probe {
     handlers: AtomicU64,
     /// It could not be moved and is not tried again.
     stays: AtomicBool,
+    /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
+    /// connection.
+    tunnels: Mutex<Vec<OpenRequest>>,
 }
 
 impl Probe {
@@ -64,6 +67,7 @@ impl Probe {
             had_body: AtomicBool::new(false),
             handlers: AtomicU64::new(0),
             stays: AtomicBool::new(false),
+            tunnels: Mutex::default(),
         }
     }
 
@@ -124,6 +128,11 @@ impl Probe {
         add(&self.requests);
         add(&self.handlers);
         self.had_body.store(with_body, Relaxed);
+    }
+
+    pub(super) fn keep_open(&self, request: Option<OpenRequest>) {
+        let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
+        tunnels.extend(request);
     }
 
     pub(super) fn handler_ended(&self) {

@@ -57,11 +57,12 @@ async fn reached(probe: &Probe, phase: Phase) {
 
 /// Waits until a connection that has not begun may not begin any more.
 async fn too_late(probe: &Probe) {
-    if !probe.shared.fresh {
-        return std::future::pending().await;
-    }
     if !probe.draining() {
         probe.shared.phases.reached(Phase::Draining).await;
+    }
+    // Known by the time that phase begins.
+    if !probe.shared.is_hurried() {
+        std::future::pending::<()>().await;
     }
 }
 

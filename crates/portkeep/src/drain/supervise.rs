@@ -12,6 +12,9 @@ use crate::signals::Signals;
 const NEWS: Duration = Duration::from_secs(5);
 /// How far each news moves the stop timeout: a runtime that hangs is killed this soon.
 const EXTENSION: Duration = Duration::from_secs(15);
+/// How long clients of idle connections may take to hear that a process ends that nobody has asked
+/// anything: new clients wait for it. No request is cut by this.
+const IDLE_CLIENTS: Duration = Duration::from_secs(3);
 /// How long connection tasks may take to notice that they are cut. Only one whose handler
 /// blocks the thread needs more than a moment.
 const CUT_GRACE: Duration = Duration::from_secs(1);
@@ -21,6 +24,8 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 pub(crate) enum Asked {
     Signal(&'static str),
     Token,
+    /// Nobody: nothing was going on for long enough.
+    Idle,
 }
 
 /// How long a drain may last.
@@ -57,6 +62,10 @@ pub(crate) async fn supervise(
     // handler that waits for `shutdown` can hear it before the server does.
     let mut signalled = matches!(asked, Asked::Signal(_));
     let moves = || shared.phases.current() < Phase::Draining;
+    let mut deadline = match asked {
+        Asked::Idle => limits.deadline.min(began + IDLE_CLIENTS),
+        Asked::Signal(_) | Asked::Token => limits.deadline,
+    };
 
     let mut news = interval(NEWS);
     news.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -73,7 +82,11 @@ pub(crate) async fn supervise(
                 signalled = true;
                 announce(shared, Asked::Signal(signal), limits);
             }
-            () = sleep_until(limits.deadline) => {
+            () = sleep_until(deadline) => {
+                if deadline < limits.deadline && shared.open_requests() > 0 {
+                    deadline = limits.deadline;
+                    continue;
+                }
                 cut(shared).await;
                 break;
             }
@@ -100,6 +113,7 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
             notify::stopping("draining");
         }
         Asked::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
+        Asked::Idle => tracing::info!(connections, "idle for long enough, ending"),
     }
 }
 
@@ -107,7 +121,11 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
 /// in small steps, from inside the runtime, so that a hung process does not profit.
 fn tell(shared: &Shared, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
-    let status = format!("draining, {} connections left", shared.live());
+    let status = format!(
+        "draining, {} requests in flight, {} connections left",
+        shared.open_requests(),
+        shared.live()
+    );
     notify::extend_timeout(EXTENSION.min(left + NEWS), &status);
 }
 

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use socket2::{Domain, SockRef, Type};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
-use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
+use crate::acceptor::Acceptor;
+
+use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Stream, Which};
 
 /// How many clients wait in the queue of a listener that tokio binds.
 const QUEUE: usize = 1024;
@@ -29,19 +30,14 @@ pub(crate) struct Listener {
     label: String,
     /// Whether other processes hold the same socket and will accept what this one leaves.
     pub(crate) shared: bool,
+    /// What its connections go through first.
+    pub(crate) acceptor: Option<Acceptor>,
 }
 
 #[derive(Debug)]
 enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
-}
-
-/// An accepted connection.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 /// The passed stream listeners of these names (all, if no name is given) that the app has not
@@ -103,30 +99,6 @@ fn missing(sockets: Sockets, name: &str) -> ListenError {
     }
 }
 
-impl Stream {
-    /// A connection that another process has accepted.
-    pub(crate) fn adopt(socket: OwnedFd) -> io::Result<Self> {
-        let seen = SockRef::from(&socket);
-        let is_stream = seen.r#type()? == Type::STREAM && !seen.is_listener()?;
-        let domain = seen.domain()?;
-        seen.set_nonblocking(true)?;
-        match domain {
-            _ if !is_stream => Err(io::Error::other("it is no connected stream")),
-            Domain::IPV4 | Domain::IPV6 => TcpStream::from_std(socket.into()).map(Self::Tcp),
-            Domain::UNIX => UnixStream::from_std(socket.into()).map(Self::Unix),
-            other => Err(io::Error::other(format!("{other:?} is not served"))),
-        }
-    }
-
-    /// Takes it from the runtime.
-    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
-        Ok(match self {
-            Self::Tcp(stream) => stream.into_std()?.into(),
-            Self::Unix(stream) => stream.into_std()?.into(),
-        })
-    }
-}
-
 impl Listener {
     fn adopt(sockets: Sockets, info: &SocketInfo) -> Result<Self, ListenError> {
         let index = Which::Index(info.index);
@@ -149,6 +121,7 @@ impl Listener {
             name: info.name.as_deref().unwrap_or_default().into(),
             label,
             shared: true,
+            acceptor: None,
         })
     }
 
@@ -161,6 +134,7 @@ impl Listener {
             name: name.into(),
             label: name.to_owned(),
             shared: true,
+            acceptor: None,
         }
     }
 
@@ -186,6 +160,7 @@ impl Listener {
             name: "".into(),
             label,
             shared: false,
+            acceptor: None,
         })
     }
 

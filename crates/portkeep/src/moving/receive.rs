@@ -25,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections of listeners with these names, until `closing`. Returns when no session is
 /// left: from then on connections can be given to the generation after this one, without meeting
-/// ourselves.
+/// ourselves. The socket comes back: it can be used again.
 pub(crate) async fn receive<A: App>(
     socket: MoveSocket,
     names: Vec<Arc<str>>,
     app: A,
     shared: Arc<Shared>,
     closing: ShutdownToken,
-) {
+) -> MoveSocket {
     let names: Arc<[Arc<str>]> = names.into();
     let mut closed = pin!(closing.started());
     let mut sessions = JoinSet::new();
@@ -49,6 +49,7 @@ pub(crate) async fn receive<A: App>(
                     names: Arc::clone(&names),
                     app: app.clone(),
                     shared: Arc::clone(&shared),
+                    refused: 0,
                 };
                 sessions.spawn(hold.session(socket, closing.clone()));
             }
@@ -63,6 +64,7 @@ pub(crate) async fn receive<A: App>(
         }
     }
     while sessions.join_next().await.is_some() {}
+    socket
 }
 
 /// Where connections arrive.
@@ -70,6 +72,8 @@ struct Hold<A> {
     names: Arc<[Arc<str>]>,
     app: A,
     shared: Arc<Shared>,
+    /// How many were not taken.
+    refused: u64,
 }
 
 impl<A: App> Hold<A> {
@@ -83,6 +87,12 @@ impl<A: App> Hold<A> {
         };
         if let Err(error) = ended {
             tracing::warn!(%error, "a session that moves connections was refused");
+        }
+        if self.refused > 1 {
+            tracing::warn!(
+                connections = self.refused,
+                "stay with the generation before, which ends them"
+            );
         }
     }
 
@@ -122,7 +132,12 @@ impl<A: App> Hold<A> {
                 connection::spawn(arrival, self.app.clone(), &self.shared);
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be taken over");
+                self.refused += 1;
+                // There can be thousands, and they have one reason.
+                match self.refused {
+                    1 => tracing::warn!(%error, "a connection cannot be taken over"),
+                    _ => tracing::debug!(%error, "another one cannot be taken over"),
+                }
                 packets.send(&[&answer(Kind::Nak)], &[]).await?;
             }
         }
@@ -155,6 +170,8 @@ impl<A: App> Hold<A> {
             },
             http1: header.flags.has(Flags::HTTP1),
             used: header.flags.has(Flags::USED),
+            // It was read from before, and cannot have been wrapped.
+            acceptor: None,
         })
     }
 }

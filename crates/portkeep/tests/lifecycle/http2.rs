@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use crate::manager::{Setup, listener};
@@ -95,14 +96,13 @@ fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
     }
 }
 
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
-#[test]
-fn goaway_comes_in_two_steps() {
-    let (listener, address) = listener();
-    let mut process = Setup::http(&listener).start_ready();
+/// A connection whose handshake is over.
+fn raw(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -122,7 +122,14 @@ fn goaway_comes_in_two_steps() {
         .write_all(&[0, 0, 8, PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8])
         .unwrap();
     read_until(&mut socket, PING);
+    socket
+}
 
+#[test]
+fn goaway_comes_in_two_steps() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let mut socket = raw(address);
     process.drain();
     let first = read_until(&mut socket, GOAWAY).3;
     assert_eq!(first[..8], [0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
@@ -134,4 +141,102 @@ fn goaway_comes_in_two_steps() {
     assert_eq!(second[..8], [0, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
     assert!(process.report().contains("nothing cut"));
+}
+
+/// Clients answer a ping before they send what is queued. What they began before they heard of the
+/// end comes right behind the answer, and is served.
+#[test]
+fn a_request_right_behind_the_pong_is_answered() {
+    let (listener, address) = listener();
+    let mut process = Setup::http(&listener).start_ready();
+    let mut socket = raw(address);
+    process.drain();
+    read_until(&mut socket, GOAWAY);
+    let (_, _, _, ping) = read_until(&mut socket, PING);
+    let pong = [vec![0, 0, 8, PING, 1, 0, 0, 0, 0], ping].concat();
+    // GET http://test/ on stream 1.
+    let block = [0x82, 0x86, 0x84, 0x41, 4, b't', b'e', b's', b't'];
+    let request = [&[0, 0, 9, HEADERS, 5, 0, 0, 0, 1], &block[..]].concat();
+    socket.write_all(&[pong, request].concat()).unwrap();
+    let (_, _, stream, block) = read_until(&mut socket, HEADERS);
+    assert_eq!((stream, block[0]), (1, 0x88), "status 200");
+    let last = read_until(&mut socket, GOAWAY).3;
+    assert_eq!(last[..8], [0, 0, 0, 1, 0, 0, 0, 0]);
+    drop(socket);
+    assert!(
+        process
+            .report()
+            .contains("1 answered, 0 moved, 0 idle closed, nothing cut")
+    );
+}
+
+/// A pooled client as users of hyper and reqwest have it. At a GOAWAY it opens a new connection for
+/// requests that it has not begun to send; it never sends one twice.
+///
+/// It has one thread. With more, hyper's client can learn of a GOAWAY on one thread while it begins a
+/// request on another, and reports that as failed, whatever the server does (hyper 1.12,
+/// `proto/h2/client.rs`: the request is lost with the error).
+#[tokio::test]
+async fn a_pooled_client_loses_nothing() {
+    let (listener, address) = listener();
+    let mut current = Setup::http(&listener).start_ready();
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let end = Instant::now() + Duration::from_secs(6);
+    let tasks: Vec<_> = (0..50)
+        .map(|number| {
+            let client = client.clone();
+            let path = if number % 5 == 0 { "slow/20" } else { "" };
+            let uri: http::Uri = format!("http://{address}/{path}").parse().unwrap();
+            tokio::spawn(async move {
+                let (mut answers, mut failures) = (0, Vec::new());
+                while Instant::now() < end {
+                    match ask(&client, uri.clone()).await {
+                        Ok(()) => answers += 1,
+                        Err(error) => failures.push(format!("{error:?}")),
+                    }
+                }
+                (answers, failures)
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(450)).await;
+        let next = Setup::http(&listener).start_ready();
+        let mut old = std::mem::replace(&mut current, next);
+        let report = tokio::task::spawn_blocking(move || {
+            old.drain();
+            old.report()
+        });
+        let report = report.await.unwrap();
+        assert!(report.contains("nothing cut"), "{report}");
+    }
+    let (mut answers, mut failures) = (0, Vec::new());
+    for task in tasks {
+        let (more, failed) = task.await.unwrap();
+        answers += more;
+        failures.extend(failed);
+    }
+    println!(
+        "measured: HTTP/2, pooled client, 10 handovers: {answers} answers, {} failed",
+        failures.len()
+    );
+    assert_eq!(failures, Vec::<String>::new());
+    assert!(answers > 2000, "{answers}");
+}
+
+async fn ask<C>(
+    client: &Client<C, Empty<Bytes>>,
+    uri: http::Uri,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    C: hyper_util::client::legacy::connect::Connect + Clone + Send + Sync + 'static,
+{
+    let answer = client.get(uri).await?;
+    if answer.status() != 200 || answer.version() != http::Version::HTTP_2 {
+        return Err(format!("{answer:?}").into());
+    }
+    answer.into_body().collect().await?;
+    Ok(())
 }

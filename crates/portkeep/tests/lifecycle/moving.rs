@@ -1,6 +1,9 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
 mod failures;
+mod long;
+mod many;
+mod midway;
 
 use std::io::Write;
 use std::net::TcpListener;

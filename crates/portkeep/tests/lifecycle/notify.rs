@@ -21,7 +21,7 @@ fn ready_once_and_stopping_only_after_the_signal() {
 
     process.drain();
     process.notified("EXTEND_TIMEOUT_USEC=15000000");
-    process.notified("STATUS=draining, 1 connections left");
+    process.notified("STATUS=draining, 0 requests in flight, 1 connections left");
     client.get("/").unwrap();
     drop(client);
     process.report();

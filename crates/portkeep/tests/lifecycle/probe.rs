@@ -2,20 +2,26 @@
 
 use std::convert::Infallible;
 use std::env;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code::RESTART};
+use axum::extract::{ConnectInfo, Path, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
 use portkeep::{Peer, Server, ShutdownToken, Sockets};
+
 use tokio::io::AsyncReadExt;
+
+use crate::tls;
 
 /// Set in the process under test; says what it does.
 pub(crate) const MODE: &str = "PORTKEEP_TEST_MODE";
@@ -30,6 +36,11 @@ pub(crate) const FAIL: &str = "PORTKEEP_TEST_FAIL";
 /// The length of the answer to `/early`: more than a small socket takes, less than what hyper
 /// buffers.
 pub(crate) const EARLY: usize = 300_000;
+
+/// What `/download` sends.
+pub(crate) const LARGE: usize = 100_000_000;
+/// A directory with `certificate` and `key`, in DER: serve TLS.
+pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
 
 #[test]
 fn probe_process() {
@@ -83,6 +94,10 @@ fn serve() {
             Ok::<_, std::io::Error>(())
         });
     }
+    if let Some(directory) = env::var_os(TLS) {
+        let tls = tls::acceptor(directory.as_ref());
+        server = server.accept_with(move |connection| tls.accept(connection));
+    }
     if env::var_os(FAIL).is_some() {
         server = server.ready_when(async { Err("the database is away") });
     }
@@ -134,6 +149,10 @@ fn app() -> Router {
     Router::new()
         .route("/", get(|| async { format!("{}", std::process::id()) }))
         .route("/peer", get(peer))
+        .route(
+            "/connect-info",
+            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
+        )
         .route("/ticks", get(ticks))
         .route("/slow/{ms}", get(slow))
         .route("/block/{ms}", get(block))
@@ -145,6 +164,13 @@ fn app() -> Router {
             post(|body: Bytes| async move { format!("{}", body.len()) }),
         )
         .route("/ignore", post(|| async { "ignored" }))
+        .route("/events", get(events))
+        .route("/download", get(download))
+        .route("/upload", post(upload))
+        .route(
+            "/ws",
+            get(|upgrade: WebSocketUpgrade| async { upgrade.on_upgrade(echo) }),
+        )
         .route("/early", post(early))
         .route("/upgrade", get(upgrade))
         .route(
@@ -164,6 +190,52 @@ async fn ticks() -> Body {
         Some((Ok::<_, Infallible>("tick"), ()))
     });
     Body::from_stream(portkeep::until_drain(ticks))
+}
+
+/// Server-sent events, with the process that sends them.
+async fn events() -> Response {
+    let pid = std::process::id();
+    let events = futures_util::stream::unfold(0, move |number| async move {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let event = match number {
+            0 => "retry: 100\n\n".to_owned(),
+            _ => format!("data: {pid}\n\n"),
+        };
+        Some((Ok::<_, Infallible>(event), number + 1))
+    });
+    let body = Body::from_stream(portkeep::until_drain(events));
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+async fn download() -> Response {
+    let piece = Bytes::from(vec![b'x'; LARGE / 100]);
+    let pieces =
+        futures_util::stream::iter((0..100).map(move |_| Ok::<_, Infallible>(piece.clone())));
+    let body = Body::from_stream(pieces);
+    ([(header::CONTENT_LENGTH, LARGE)], body).into_response()
+}
+
+/// How much came, and to which process.
+async fn upload(request: Request) -> String {
+    let mut body = request.into_body();
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.unwrap().into_data().map_or(0, |data| data.len());
+    }
+    format!("{length} {}", std::process::id())
+}
+
+async fn echo(socket: WebSocket) {
+    let frame = CloseFrame {
+        code: RESTART,
+        reason: "restart".into(),
+    };
+    let mut socket = portkeep::close_at_drain(socket, Message::Close(Some(frame)));
+    while let Some(Ok(message)) = socket.next().await {
+        if let Message::Text(_) = message {
+            let _ = socket.send(message).await;
+        }
+    }
 }
 
 async fn slow(Path(ms): Path<u64>) -> &'static str {

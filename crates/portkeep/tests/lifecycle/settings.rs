@@ -86,7 +86,9 @@ fn a_request_knows_its_peer() {
     let _process = Setup::http(&listener).start_ready();
     let mut client = Client::connect(address).unwrap();
     let own = client.socket.get_ref().local_addr().unwrap();
-    assert_eq!(client.get("/peer").unwrap().body, own.to_string());
+    for path in ["/peer", "/connect-info"] {
+        assert_eq!(client.get(path).unwrap().body, own.to_string(), "{path}");
+    }
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::handover::Purpose;
 use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, drive, hand_over};
 use portkeep_spec::AppName;
 
+use crate::holding;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
@@ -21,10 +22,10 @@ pub(super) async fn run(
     store.note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
     let request = Request {
-        purpose: Purpose::Activate,
-        unchanged: Unchanged::IsDone,
         asked,
+        ..Request::now(Purpose::Activate)
     };
+    let request = request.or_hold(holding::page(&spec, store));
     match hand_over(&systemd, store, &spec, request).await {
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.

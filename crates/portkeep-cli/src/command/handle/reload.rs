@@ -4,11 +4,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Moment, Phase, Request, Running, hand_over};
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::{Backend, Moment, Outcome, Phase, Request, Running, hand_over};
 use portkeep_spec::{AppName, unit_names};
 
 use crate::exit;
+use crate::holding;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
@@ -32,11 +33,15 @@ pub(super) async fn perform(
     systemd.store().note_spec(spec_path)?;
     let spec = read_spec(spec_path)?;
     let request = Request {
-        purpose,
-        unchanged: Unchanged::IsDone,
         asked,
+        ..Request::now(purpose)
     };
+    let request = request.or_hold(holding::page(&spec, systemd.store()));
     match hand_over(systemd, systemd.store(), &spec, request).await {
+        Ok(outcome @ Outcome::Holding(_)) => {
+            anstream::eprintln!("{}", outcome_line(name, &outcome));
+            Ok(exit::code_of(&outcome).into())
+        }
         Ok(outcome) => {
             anstream::println!("{}", outcome_line(name, &outcome));
             Ok(ExitCode::SUCCESS)

@@ -7,12 +7,14 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use portkeep_engine::Generation;
-use portkeep_engine::crash::{self, Budget, Settle};
+use portkeep_engine::backend::systemd::Systemd;
+use portkeep_engine::crash::{self, Budget, Settle, Standing};
 use portkeep_engine::store::{End, Lock, Store};
-use portkeep_spec::{AppName, unit_names};
+use portkeep_engine::{Backend, Generation, Phase, fault};
+use portkeep_spec::{AppName, Manager as Which, unit_names};
 
 use crate::locate::{own_manager, place, read_spec, store, systemd};
+use crate::without_bus::systemctl;
 
 /// How long to wait for a handover that is about to end. A longer one is still at work, and will see what is left.
 const LOCK_DEADLINE: Duration = Duration::from_secs(2);
@@ -23,43 +25,192 @@ pub(super) async fn run(
     generation: Generation,
     spec_path: &Path,
 ) -> anyhow::Result<ExitCode> {
-    let store = store(name, place(own_manager()))?;
-    let end = end_from_environment();
-    if let Err(error) = store.note_end(generation, &end) {
-        anstream::eprintln!("the end of generation {generation} could not be noted: {error}");
-    }
-    let budget = budget(spec_path);
-    let decide = || {
-        let mut ends = store.ends(generation);
-        if ends.last() != Some(&end) {
-            ends.push(end.clone());
+    let settling = Settling {
+        store: store(name, place(own_manager()))?,
+        generation,
+        end: end_from_environment(),
+        budget: budget(spec_path),
+        which: own_manager(),
+    };
+    settling.perform().await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One end of one generation.
+struct Settling {
+    store: Store,
+    generation: Generation,
+    end: End,
+    budget: Budget,
+    which: Which,
+}
+
+impl Settling {
+    async fn perform(&self) -> anyhow::Result<()> {
+        fault::point(&self.store, "settle");
+        if let Err(error) = self.store.note_end(self.generation, &self.end) {
+            anstream::eprintln!(
+                "the end of generation {} could not be noted: {error}",
+                self.generation
+            );
         }
-        let is_current = store.current() == Some(generation);
-        crash::settle(budget, &ends, is_current, Timestamp::now())
-    };
-    match decide() {
-        Settle::Nothing => return Ok(ExitCode::SUCCESS),
-        Settle::Restart { after } => tokio::time::sleep(after).await,
-        // Not under the lock: the handover that waits for this very step may hold it.
-        Settle::Abandon => return cancel_restart(name, generation).await,
-        Settle::DropHandle { .. } => {}
-    }
-    // A handover may be replacing it at this moment: it decides, and drains all others or drops the handle itself.
-    let Some(_lock) = lock(&store).await? else {
-        return Ok(ExitCode::SUCCESS);
-    };
-    match decide() {
-        Settle::Restart { .. } => Ok(ExitCode::SUCCESS),
-        // It is not current any more: nothing is to start it again.
-        Settle::Nothing | Settle::Abandon => cancel_restart(name, generation).await,
-        Settle::DropHandle { release_is_bad } => {
-            if release_is_bad && let Err(error) = mark_bad(&store, generation) {
-                anstream::eprintln!("its release could not be marked: {error}");
+        let decided = self.decide(self.standing().await);
+        self.tell(decided);
+        match decided {
+            Settle::Nothing => return Ok(()),
+            Settle::Restart { after } => tokio::time::sleep(after).await,
+            // Not under the lock: the handover that waits for this very step may hold it.
+            Settle::Abandon => return self.cancel_restart().await,
+            Settle::DropHandle | Settle::GiveUp => {}
+        }
+        // A handover may be replacing it at this moment: it decides, and drains all others or drops the handle itself.
+        let Some(_lock) = lock(&self.store).await? else {
+            return Ok(());
+        };
+        match self.decide(self.standing_under_lock().await) {
+            Settle::Restart { .. } => return Ok(()),
+            // It is not current any more: nothing is to start it again.
+            Settle::Nothing | Settle::Abandon => return self.cancel_restart().await,
+            Settle::DropHandle => self.give_back_handle("stop").await,
+            Settle::GiveUp => {
+                self.mark_bad();
+                fault::point(&self.store, "settle-marked");
+                // At once and not at the next connection: whoever looks is to see what serves instead, and why.
+                self.give_back_handle("restart").await
             }
-            store.clear_current()?;
-            drop_handle(name, generation).await
+        }?;
+        // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
+        // an active handle that nobody drops.
+        fault::point(&self.store, "settle-dropped");
+        Ok(self.store.clear_current()?)
+    }
+
+    fn decide(&self, standing: Standing) -> Settle {
+        crash::settle(self.budget, &self.ends(), standing, Timestamp::now())
+    }
+
+    fn ends(&self) -> Vec<End> {
+        let mut ends = self.store.ends(self.generation);
+        if ends.last() != Some(&self.end) {
+            ends.push(self.end.clone());
+        }
+        ends
+    }
+
+    async fn standing(&self) -> Standing {
+        if self.store.current() == Some(self.generation) {
+            return Standing::Current;
+        }
+        match self.store.try_lock() {
+            Ok(Some(_lock)) => self.standing_under_lock().await,
+            _ => Standing::InHandover,
         }
     }
+
+    /// Nobody else is at work.
+    async fn standing_under_lock(&self) -> Standing {
+        let current = self.store.current();
+        if current == Some(self.generation) {
+            return Standing::Current;
+        }
+        // `current` may name one that is gone. Where nobody can tell, nothing is dropped.
+        let lives = match (current, systemd(self.which, self.store.name()).await) {
+            (None, _) => false,
+            (Some(_), Err(_)) => true,
+            (Some(current), Ok(systemd)) => is_alive(&systemd, current).await,
+        };
+        if lives {
+            Standing::Replaced
+        } else {
+            Standing::Alone
+        }
+    }
+
+    /// In the journal and in the history.
+    fn tell(&self, decided: Settle) {
+        let ends = self.ends();
+        let noted = self
+            .store
+            .note_crash(self.generation, self.budget, &ends, decided);
+        if let Err(error) = noted {
+            anstream::eprintln!("the history could not be written: {error}");
+        }
+        if !self.end.is_crash() {
+            return;
+        }
+        let how = format!("generation {}: {}", self.generation, self.end.describe());
+        let crashes = crash::recent_crashes(self.budget, &ends, self.end.at);
+        let (most, within) = (self.budget.crashes, self.budget.within);
+        match decided {
+            Settle::Restart { after } => anstream::println!(
+                "{how}; crash {crashes} within {within:?}, started again in {:?}",
+                after + self.budget.delay
+            ),
+            Settle::GiveUp => anstream::println!(
+                "{how}; crash {crashes} of {most} within {within:?}: its release is given up"
+            ),
+            Settle::Abandon | Settle::DropHandle => {
+                anstream::println!("{how}; it is not started again");
+            }
+            Settle::Nothing => {}
+        }
+    }
+
+    fn mark_bad(&self) {
+        let reason = format!(
+            "it crashed {} times within {:?}; at last {}",
+            crash::recent_crashes(self.budget, &self.ends(), self.end.at),
+            self.budget.within,
+            self.end.describe()
+        );
+        let release = self.store.release_of(self.generation);
+        // The page is nothing that another start could be spared.
+        let release = release.filter(|release| !release.digest().is_holding());
+        if let Some(release) = release
+            && let Err(error) = self.store.mark_bad(release.digest(), &reason)
+        {
+            anstream::eprintln!("its release could not be marked: {error}");
+        }
+    }
+
+    /// Cancels the restart that systemd would do next.
+    async fn cancel_restart(&self) -> anyhow::Result<()> {
+        let unit = unit_names::generation(self.store.name(), self.generation.0);
+        match systemd(self.which, self.store.name()).await {
+            Ok(systemd) => Ok(systemd.manager().stop_without_waiting(&unit).await?),
+            Err(_) => systemctl(self.which, "stop", &unit).await,
+        }
+    }
+
+    /// Stops or restarts the handle. One that is being started or stopped finds no current generation by itself; to ask
+    /// for more would cancel that job.
+    async fn give_back_handle(&self, verb: &str) -> anyhow::Result<()> {
+        self.cancel_restart().await?;
+        let name = self.store.name();
+        let handle = unit_names::handle(name);
+        let Ok(systemd) = systemd(self.which, name).await else {
+            // Its jobs cannot be seen from here, and one that is active would keep connections waiting for ever.
+            return systemctl(self.which, verb, &handle).await;
+        };
+        let state = systemd.manager().state(&handle).await?;
+        if !state.is_active() || state.has_job {
+            return Ok(());
+        }
+        match verb {
+            "restart" => systemd.manager().restart_without_waiting(&handle).await?,
+            _ => systemd.manager().stop_without_waiting(&handle).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn is_alive(systemd: &Systemd, generation: Generation) -> bool {
+    let Ok(running) = systemd.running().await else {
+        return true;
+    };
+    running
+        .iter()
+        .any(|one| one.generation == generation && one.phase != Phase::Draining)
 }
 
 /// A spec that cannot be read must not leave an active handle without a generation.
@@ -81,46 +232,6 @@ async fn lock(store: &Store) -> anyhow::Result<Option<Lock>> {
             None => tokio::time::sleep(LOCK_STEP).await,
         }
     }
-}
-
-/// Cancels the restart that systemd would do next.
-async fn cancel_restart(name: &AppName, generation: Generation) -> anyhow::Result<ExitCode> {
-    let systemd = systemd(own_manager(), name).await?;
-    systemd
-        .manager()
-        .stop_without_waiting(&unit_names::generation(name, generation.0))
-        .await?;
-    Ok(ExitCode::SUCCESS)
-}
-
-async fn drop_handle(name: &AppName, generation: Generation) -> anyhow::Result<ExitCode> {
-    let systemd = systemd(own_manager(), name).await?;
-    systemd
-        .manager()
-        .stop_without_waiting(&unit_names::generation(name, generation.0))
-        .await?;
-    let handle = unit_names::handle(name);
-    let state = systemd.manager().state(&handle).await?;
-    // One that is being started or stopped finds no current generation by itself; a stop would cancel that job.
-    if state.is_active() && !state.has_job {
-        systemd.manager().stop_without_waiting(&handle).await?;
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn mark_bad(store: &Store, generation: Generation) -> anyhow::Result<()> {
-    let last = store.ends(generation).into_iter().rev().find(End::is_crash);
-    let reason = last.map_or_else(
-        || "it crashed too often".to_owned(),
-        |end| format!("it crashed too often; at last {}", end.describe()),
-    );
-    anstream::println!(
-        "generation {generation}: {reason}; its release is not started again by itself"
-    );
-    if let Some(release) = store.release_of(generation) {
-        store.mark_bad(release.digest(), &reason)?;
-    }
-    Ok(())
 }
 
 /// How the process ended, as systemd tells an `ExecStopPost=`.

@@ -12,19 +12,23 @@ use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_ov
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
+use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
+use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
-use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
+use crate::dev::{browser, environment};
 use crate::output::outcome_line;
-use crate::{holder, locate};
+use crate::{exit, holder, holding, locate};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
+/// The pause before the start after an end in good order.
+const BREATH: Duration = Duration::from_millis(20);
 
 pub(crate) struct LocalSession {
     local: Local,
@@ -64,12 +68,20 @@ impl LocalSession {
                 }
                 None => anyhow::Error::new(error),
             })?;
-        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &browser::socket_path(store.run_directory()),
+        )?)?;
         let (sender, mut from_local) = mpsc::unbounded_channel();
         let local = Local::new(store.clone(), spec.clone(), sockets, sender);
         let forward = events.clone();
+        let lines = Lines::default();
+        let kept = lines.clone();
         tokio::spawn(async move {
             while let Some(event) = from_local.recv().await {
+                if let LocalEvent::Line(generation, line) = &event {
+                    kept.push(*generation, line);
+                }
                 let _ = forward.send(translate(event));
             }
         });
@@ -78,7 +90,7 @@ impl LocalSession {
             _ => None,
         };
         let control = Control::listen(&spec.name)?;
-        let control = tokio::spawn(serve_control(control, local.clone(), events.clone()));
+        let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
         Ok(Self {
             local,
             store,
@@ -106,13 +118,28 @@ impl LocalSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        self.store.current()
+        self.store.current_app()
     }
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
-        let request = Request::now(Purpose::Reload);
+        let request = self.request(Purpose::Reload);
         self.published.publish(executable.as_deref())?;
         Ok(self.start(request))
+    }
+
+    fn request(&self, purpose: Purpose) -> Request {
+        Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
+    }
+
+    pub(super) fn start_again(&self) -> HandingOver {
+        self.start(Request {
+            unchanged: Unchanged::IsStarted,
+            ..self.request(Purpose::Reload)
+        })
+    }
+
+    pub(super) fn run_directory(&self) -> &std::path::Path {
+        self.store.run_directory()
     }
 
     fn start(&self, request: Request) -> HandingOver {
@@ -125,9 +152,11 @@ impl LocalSession {
             Event::Asked(question) => self.answer(question),
             // One write is many events, and our own build is one of the writers.
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
-                self.spawn(self.start(Request::now(Purpose::Deploy)));
+                self.spawn(self.start(self.request(Purpose::Deploy)));
             }
-            Event::Gone(..) => self.activate_by_connection(),
+            Event::Gone(..) => self.activate_by_connection(THROTTLE),
+            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            Event::Rested(_) => self.activate_by_connection(BREATH),
             Event::Output
             | Event::Line(..)
             | Event::Note(_)
@@ -147,7 +176,7 @@ impl LocalSession {
 
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
-    fn activate_by_connection(&self) {
+    fn activate_by_connection(&self, first_pause: Duration) {
         let (local, store, spec, events) = (
             self.local.clone(),
             self.store.clone(),
@@ -155,13 +184,15 @@ impl LocalSession {
             self.events.clone(),
         );
         tokio::spawn(async move {
+            let mut pause = first_pause;
             loop {
-                tokio::time::sleep(THROTTLE).await;
+                tokio::time::sleep(pause).await;
+                pause = THROTTLE;
                 if local.connection_waits().await.is_err() || store.current().is_some() {
                     break;
                 }
-                let result =
-                    hand_over(&local, &store, &spec, Request::now(Purpose::Activate)).await;
+                let request = Request::now(Purpose::Activate).or_hold(holding::page(&spec, &store));
+                let result = hand_over(&local, &store, &spec, request).await;
                 let serves = result.is_ok();
                 if events
                     .send(Event::Ended(result.map_err(Into::into)))
@@ -175,25 +206,34 @@ impl LocalSession {
     }
 
     fn answer(&self, question: Question) {
-        let Ask::Reload { force } = question.ask else {
-            return;
+        let request = match question.ask {
+            Ask::Status => return,
+            Ask::Reload { force } => {
+                let unchanged = if force {
+                    Unchanged::IsStarted
+                } else {
+                    Unchanged::IsDone
+                };
+                Ok(Request {
+                    unchanged,
+                    ..self.request(Purpose::Reload)
+                })
+            }
+            Ask::Rollback { generation } => {
+                rollback::request(&self.store, generation.map(Generation))
+            }
         };
-        let unchanged = if force {
-            Unchanged::IsStarted
-        } else {
-            Unchanged::IsDone
+        let handover = match request {
+            Ok(request) => self.start(request),
+            Err(error) => Box::pin(async { Err(error) }),
         };
-        let handover = self.start(Request {
-            unchanged,
-            ..Request::now(Purpose::Reload)
-        });
         let (events, name) = (self.events.clone(), self.spec.name.clone());
         tokio::spawn(async move {
             let result = handover.await;
             let answer = match &result {
                 Ok(outcome) => Answer::Done {
                     line: outcome_line(&name, outcome),
-                    fell_back: outcome.fell_back(),
+                    code: exit::code_of(outcome),
                 },
                 Err(error) => Answer::Failed(format!("{error:#}")),
             };
@@ -226,7 +266,12 @@ impl LocalSession {
 }
 
 /// Answers at once what can be answered at once, and hands on the rest.
-async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSender<Event>) {
+async fn serve_control(
+    control: Control,
+    local: Local,
+    lines: Lines,
+    events: mpsc::UnboundedSender<Event>,
+) {
     while let Ok(question) = control.next().await {
         let Some(question) = question else { continue };
         if matches!(question.ask, Ask::Status) {
@@ -236,6 +281,8 @@ async fn serve_control(control: Control, local: Local, events: mpsc::UnboundedSe
                     running.into_iter().map(Into::into).collect(),
                 ))
                 .await;
+        } else if matches!(question.ask, Ask::Logs { .. }) {
+            tokio::spawn(lines.clone().answer(question));
         } else if events.send(Event::Asked(question)).is_err() {
             break;
         }
@@ -249,6 +296,7 @@ fn translate(event: LocalEvent) -> Event {
             Event::Note(format!("generation {generation} is started again: {why}"))
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
+        LocalEvent::Rested(generation) => Event::Rested(generation),
         LocalEvent::Drained(generation) => {
             Event::Note(format!("generation {generation} finished and ended"))
         }

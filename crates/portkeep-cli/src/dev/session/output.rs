@@ -2,24 +2,13 @@
 
 use std::process::Stdio;
 
-use portkeep_engine::Generation;
-use portkeep_spec::{AppName, unit_names};
-use serde::Deserialize;
+use portkeep_spec::{AppName, Manager as Which};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::Event;
-
-/// An entry of `journalctl --output=json`.
-#[derive(Debug, Deserialize)]
-struct Entry {
-    #[serde(rename = "_SYSTEMD_USER_UNIT", default)]
-    unit: String,
-    /// Bytes that are not UTF-8 come as numbers, a long line as nothing.
-    #[serde(rename = "MESSAGE")]
-    message: serde_json::Value,
-}
+use crate::journal::Entry;
 
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.
 pub(super) fn follow(
@@ -53,30 +42,13 @@ pub(super) fn follow(
             let Ok(entry) = serde_json::from_str::<Entry>(&line) else {
                 continue;
             };
-            let Some(number) = unit_names::parse_generation(&name, &entry.unit) else {
+            let Some(generation) = entry.generation(&name, Which::User) else {
                 continue;
             };
-            if events
-                .send(Event::Line(Generation(number), text(&entry.message)))
-                .is_err()
-            {
+            if events.send(Event::Line(generation, entry.text())).is_err() {
                 break;
             }
         }
     });
     Ok(child)
-}
-
-fn text(message: &serde_json::Value) -> String {
-    match message {
-        serde_json::Value::String(text) => text.clone(),
-        serde_json::Value::Array(bytes) => {
-            let bytes: Vec<u8> = bytes
-                .iter()
-                .filter_map(|byte| u8::try_from(byte.as_u64()?).ok())
-                .collect();
-            String::from_utf8_lossy(&bytes).into_owned()
-        }
-        _ => String::new(),
-    }
 }

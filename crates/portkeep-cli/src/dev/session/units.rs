@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
-use portkeep_engine::handover::Purpose;
+use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, Outcome, Place, Request, Store, hand_over};
 use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
@@ -18,12 +18,12 @@ use super::{Event, HandingOver, others, output};
 use crate::command::install::open_ports;
 use crate::command::reload::reload_handle;
 use crate::command::uninstall::stop_family;
-use crate::dev::environment;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::terminal::Signals;
+use crate::dev::{browser, environment};
 use crate::families::{self, Family, Readable, UnitDirectory};
-use crate::locate;
+use crate::{holding, locate};
 
 pub(crate) struct UnitSession {
     systemd: Arc<Systemd>,
@@ -60,7 +60,10 @@ impl UnitSession {
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         spec.sandbox = Sandbox::Off;
         let published = Published::prepare(project, &store, &mut spec)?;
-        store.set_base_environment(&environment::of_generations(&project.directory)?)?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &browser::socket_path(store.run_directory()),
+        )?)?;
         let journal = output::follow(&spec.name, events.clone()).ok();
         let others = others::follow(&store, events).context("cannot watch the history")?;
         let systemd = Arc::new(Systemd::new(manager, store));
@@ -123,16 +126,33 @@ impl UnitSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        self.systemd.store().current()
+        self.systemd.store().current_app()
     }
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let request = Request::now(Purpose::Reload);
+        let page = holding::page(&self.spec, self.systemd.store());
+        let request = Request::now(Purpose::Reload).or_hold(page);
         let before = self.serves();
         self.published.publish(executable.as_deref())?;
+        Ok(self.start(request, before))
+    }
+
+    pub(super) fn start_again(&self) -> HandingOver {
+        let request = Request {
+            unchanged: Unchanged::IsStarted,
+            ..Request::now(Purpose::Reload)
+        };
+        self.start(request, self.serves())
+    }
+
+    pub(super) fn run_directory(&self) -> &std::path::Path {
+        self.systemd.store().run_directory()
+    }
+
+    fn start(&self, request: Request, before: Option<Generation>) -> HandingOver {
         let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
-        Ok(Box::pin(async move {
+        Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
             if !systemd.manager().state(&handle).await?.is_active() {
                 return reload_handle(&systemd, &handle).await;
@@ -141,11 +161,11 @@ impl UnitSession {
             match outcome {
                 // The path unit was quicker: what it did is what was asked for.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
-                    Ok(last_handover(&systemd).map_or(outcome, Outcome::HandedOver))
+                    Ok(last_handover(&systemd).map_or(outcome, Outcome::from))
                 }
                 outcome => Ok(outcome),
             }
-        }))
+        })
     }
 
     pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {

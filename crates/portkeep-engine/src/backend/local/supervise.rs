@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
+use crate::accepts;
 use crate::backend::{Blame, StartFailure};
-use crate::crash::{self, Budget, Settle};
+use crate::crash::{self, Budget, Settle, Standing};
 use crate::generation::{Generation, Phase};
 use crate::store::End;
 
@@ -92,30 +93,41 @@ impl Supervisor {
     /// Decides after an end by itself. True: start it again.
     async fn settle(&mut self, spec: &Spec, reason: String) -> bool {
         let store = self.shared.store.clone();
-        let is_current = store.current() == Some(self.generation);
-        match crash::settle(
-            Budget::of(spec),
-            &store.ends(self.generation),
-            is_current,
-            Timestamp::now(),
-        ) {
+        let budget = Budget::of(spec);
+        let ends = store.ends(self.generation);
+        let standing = match store.current() {
+            Some(current) if current == self.generation => Standing::Current,
             // There is no manager that would start it once more by itself.
+            _ => Standing::Replaced,
+        };
+        let settle = crash::settle(budget, &ends, standing, Timestamp::now());
+        let _ = store.note_crash(self.generation, budget, &ends, settle);
+        match settle {
             Settle::Nothing | Settle::Abandon => false,
             Settle::Restart { after } => {
                 self.shared
                     .tell(LocalEvent::Restarted(self.generation, reason));
                 self.pause(spec.restart.delay.0 + after).await
             }
-            Settle::DropHandle { release_is_bad } => {
+            Settle::DropHandle | Settle::GiveUp => {
                 let mut reason = reason;
-                if release_is_bad {
+                if settle == Settle::GiveUp {
                     reason = format!("it crashed too often; at last {reason}");
-                    if let Some(release) = store.release_of(self.generation) {
+                    let release = store.release_of(self.generation);
+                    let release = release.filter(|release| !release.digest.is_holding());
+                    if let Some(release) = release {
                         let _ = store.mark_bad(&release.digest, &reason);
                     }
                 }
+                let crashed = store
+                    .ends(self.generation)
+                    .last()
+                    .is_some_and(End::is_crash);
                 let _ = store.clear_current();
-                self.shared.tell(LocalEvent::Gone(self.generation, reason));
+                self.shared.tell(match crashed {
+                    true => LocalEvent::Gone(self.generation, reason),
+                    false => LocalEvent::Rested(self.generation),
+                });
                 false
             }
         }
@@ -168,7 +180,12 @@ impl Supervisor {
         // Why we ended it, where we did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
-        let mut executed = pin!(launch::executed(pid));
+        let mut is_up = pin!(async {
+            launch::executed(pid).await;
+            if spec.readiness == Readiness::Accepts {
+                accepts(pid).await;
+            }
+        });
         let status = loop {
             tokio::select! {
                 status = child.wait() => break status,
@@ -211,7 +228,7 @@ impl Supervisor {
                     signal(group, Signal::TERM);
                     deadline.as_mut().reset(Instant::now() + spec.drain_timeout.0);
                 }
-                () = &mut executed, if !ready && spec.readiness == Readiness::Started => {
+                () = &mut is_up, if !ready && spec.readiness != Readiness::Notify => {
                     ready = true;
                     self.is_ready();
                     if self.order.is_none() {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use portkeep_spec::Manager as Which;
-use zbus::OwnedVariant;
-use zbus::{Connection, OwnedObjectPath};
+use zbus::Connection;
 
 use super::connect::connect;
 use super::job::{JobResult, ended};
 use super::proxy::{PropertiesProxy, SystemdProxy};
+use super::unit_state::UnitState;
 use crate::directories::DirectoriesError;
 
 /// The oldest version whose units we know to work.
@@ -58,43 +58,8 @@ fn hint(which: Which) -> &'static str {
     }
 }
 
-/// The state of a unit, in systemd's words.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitState {
-    /// `loaded`, `not-found`, `bad-setting` …
-    pub load: String,
-    /// `active`, `activating`, `inactive`, `failed` …
-    pub active: String,
-    /// `running`, `exited`, `auto-restart`, `listening` …
-    pub sub: String,
-    /// `success`, `exit-code`, `timeout` …; empty where the unit has none.
-    pub result: String,
-    /// The file it was loaded from.
-    pub fragment: String,
-    /// Whether a job waits for it.
-    pub has_job: bool,
-    /// When it became active, in microseconds since the epoch; 0 if it is not.
-    pub active_since_microseconds: u64,
-    /// Its main process; 0 if it has none.
-    pub main_pid: u32,
-    /// What it says of itself (`STATUS=`).
-    pub status_text: String,
-    /// Memory of its processes in bytes, where it is accounted.
-    pub memory_bytes: Option<u64>,
-    /// CPU time of its processes in nanoseconds, where it is accounted.
-    pub cpu_nanoseconds: Option<u64>,
-}
-
-impl UnitState {
-    /// True while it is up.
-    #[must_use]
-    pub fn is_active(&self) -> bool {
-        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
-    }
-}
-
-/// A connection to one manager.
-#[derive(Debug)]
+/// A connection to one manager; a clone shares it.
+#[derive(Debug, Clone)]
 pub struct Manager {
     which: Which,
     connection: Connection,
@@ -166,6 +131,15 @@ impl Manager {
     /// When the manager refuses.
     pub async fn start_without_waiting(&self, unit: &str) -> Result<(), ManagerError> {
         self.systemd.start_unit(unit, "replace").await?;
+        Ok(())
+    }
+
+    /// Asks for a unit to be stopped and started.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart_without_waiting(&self, unit: &str) -> Result<(), ManagerError> {
+        self.systemd.restart_unit(unit, "replace").await?;
         Ok(())
     }
 
@@ -263,40 +237,7 @@ impl Manager {
             .build()
             .await?;
         // The empty interface name asks for the properties of all, in one call.
-        let mut properties = proxy.get_all("").await?;
-        let mut text = |name: &str| -> String {
-            properties
-                .remove(name)
-                .and_then(|value| String::try_from(value).ok())
-                .unwrap_or_default()
-        };
-        let mut state = UnitState {
-            load: text("LoadState"),
-            active: text("ActiveState"),
-            sub: text("SubState"),
-            result: text("Result"),
-            fragment: text("FragmentPath"),
-            status_text: text("StatusText"),
-            ..UnitState::default()
-        };
-        let number =
-            |value: Option<&OwnedVariant>| value.and_then(|value| u64::try_from(value).ok());
-        // The largest number stands for "not accounted".
-        let accounted =
-            |value: Option<&OwnedVariant>| number(value).filter(|value| *value != u64::MAX);
-        state.active_since_microseconds =
-            number(properties.get("ActiveEnterTimestamp")).unwrap_or(0);
-        state.memory_bytes = accounted(properties.get("MemoryCurrent"));
-        state.cpu_nanoseconds = accounted(properties.get("CPUUsageNSec"));
-        state.main_pid = properties
-            .get("MainPID")
-            .and_then(|value| u32::try_from(value).ok())
-            .unwrap_or(0);
-        state.has_job = properties
-            .remove("Job")
-            .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
-            .is_some_and(|(id, _)| id != 0);
-        Ok(state)
+        Ok(UnitState::of(proxy.get_all("").await?))
     }
 
     /// Enables units, for good or until the next boot.

@@ -18,11 +18,12 @@ use super::app::TestApp;
 use super::dice::Dice;
 use crate::ShutdownToken;
 use crate::accept::accept;
+use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
 use crate::moving::cargo::{Inbox, departures};
+use crate::moving::send;
 use crate::moving::socket::MoveSocket;
-use crate::moving::{receive, send};
 
 /// A listening socket with a path, as a service manager holds it.
 pub(super) fn move_socket(directory: &TempDir) -> OwnedFd {
@@ -56,8 +57,7 @@ pub(super) fn still_server(app: TestApp) -> SocketAddr {
 
 struct Generation {
     shared: Arc<Shared>,
-    closing: ShutdownToken,
-    arriving: JoinSet<()>,
+    doors: Open,
     next: SocketAddrUnix,
     inbox: Inbox,
 }
@@ -66,29 +66,16 @@ impl Generation {
     fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &Router) -> Self {
         let (departures, inbox) = departures();
         let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
-        let closing = ShutdownToken::new();
         let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
         let next = socket.address();
         let listener = Listener::of(listener.try_clone().unwrap(), "http");
-        let names = vec![Arc::clone(&listener.name)];
-        let mut arriving = JoinSet::new();
-        arriving.spawn(receive(
-            socket,
-            names,
-            app.clone(),
-            Arc::clone(&shared),
-            closing.clone(),
-        ));
-        arriving.spawn(accept(
-            listener,
-            app.clone(),
-            Arc::clone(&shared),
-            closing.clone(),
-        ));
+        let doors = Doors {
+            listeners: vec![listener],
+            move_socket: Some(socket),
+        };
         Self {
+            doors: doors.open(app, &shared),
             shared,
-            closing,
-            arriving,
             next,
             inbox,
         }
@@ -96,8 +83,7 @@ impl Generation {
 
     /// Gives everything to whoever comes next, and answers how much that was.
     async fn drain(self) -> u64 {
-        self.closing.start();
-        self.arriving.join_all().await;
+        drop(self.doors.close().await);
         let mut departing = JoinSet::new();
         departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));
         self.shared.all_closed().await;

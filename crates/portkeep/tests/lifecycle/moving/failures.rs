@@ -1,6 +1,7 @@
 //! Where moving is not possible, or goes wrong in the middle.
 
 use std::fs::Permissions;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
@@ -105,7 +106,7 @@ fn a_next_generation_without_descriptors_leaves_the_rest() {
 }
 
 /// A next generation as a test plays it: takes `connections`, acknowledges `acks`, and is gone.
-fn play(world: &World, connections: usize, acks: u64) {
+fn play(world: &World, connections: usize, acks: u64) -> OwnedFd {
     let session = world.next_session();
     let mut bytes = vec![0; 70_000];
     let (hello, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
@@ -125,6 +126,7 @@ fn play(world: &World, connections: usize, acks: u64) {
             answer(4, number);
         }
     }
+    session
 }
 
 /// What it had acknowledged dies with it, and nothing else.
@@ -138,7 +140,7 @@ fn a_next_generation_that_dies_takes_only_what_it_owned() {
             who(client);
         }
         old.signal(Signal::TERM);
-        play(&world, connections, acks);
+        drop(play(&world, connections, acks));
         old.logged("cannot be moved");
         let (mut served, mut lost) = (0, 0);
         for client in &mut clients {
@@ -154,6 +156,37 @@ fn a_next_generation_that_dies_takes_only_what_it_owned() {
         drop(clients);
         assert!(old.report().contains(&format!("{acks} moved")));
     }
+}
+
+/// An answer that this version does not know ends the session: what is not acknowledged stays.
+#[test]
+fn an_answer_of_another_version_in_the_middle_ends_the_session() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut clients: Vec<_> = (0..100).map(|_| world.client()).collect();
+    for client in &mut clients {
+        who(client);
+    }
+    old.signal(Signal::TERM);
+    // The session ends with the message, not with the other side.
+    let session = play(&world, 64, 7);
+    let mut answer = [0; 16];
+    (answer[0], answer[1], answer[8]) = (2, 4, 7);
+    send(&session, &answer, SendFlags::empty()).unwrap();
+    assert!(old.logged("cannot be moved").contains("version 2"));
+    let mut served = 0;
+    for client in &mut clients {
+        if client
+            .get("/")
+            .is_ok_and(|answer| answer.body == old.id().to_string())
+        {
+            served += 1;
+        }
+    }
+    // Its copies are closed here, with the process that this test is.
+    assert_eq!(served, 93);
+    drop(clients);
+    assert!(old.report().contains("7 moved"));
 }
 
 #[test]

@@ -1,0 +1,71 @@
+//! What runs beside a holding page: hands over as soon as there is a release that can serve, and ends.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use portkeep_engine::backend::systemd::Systemd;
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::{EngineError, Moment, Request, drive, hand_over, retry};
+use portkeep_spec::{AppName, Spec};
+
+use crate::holding;
+use crate::locate::{own_manager, read_spec, systemd};
+use crate::output::outcome_line;
+
+/// How often we look. A new build is served within this time and its own start.
+const LOOK: Duration = Duration::from_secs(1);
+
+pub(super) async fn run(name: &AppName, spec_path: &Path) -> anyhow::Result<ExitCode> {
+    let mut systemd = systemd(own_manager(), name).await?;
+    let mut tried = Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !is_needed(&systemd) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        // What cannot be read now may be in a second: somebody is at work on it.
+        let Ok(spec) = read_spec(spec_path) else {
+            continue;
+        };
+        let purpose = if drive::has_changed(systemd.store(), &spec) {
+            Purpose::Deploy
+        } else if tried.elapsed() >= pause(&systemd) {
+            Purpose::Retry
+        } else {
+            continue;
+        };
+        tried = Instant::now();
+        match attempt(&systemd, &spec, purpose).await {
+            Ok(line) => anstream::println!("{line}"),
+            Err(EngineError::Backend(error)) => {
+                anstream::eprintln!("{error}");
+                // The bus may have been restarted: the old connection would never know.
+                systemd = crate::locate::systemd(own_manager(), name).await?;
+            }
+            Err(error) => anstream::eprintln!("{error}"),
+        }
+    }
+}
+
+/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile.
+fn is_needed(systemd: &Systemd) -> bool {
+    let store = systemd.store();
+    let at_work = || matches!(store.try_lock(), Ok(None));
+    at_work() || store.current().is_some_and(|one| store.is_holding(one))
+}
+
+fn pause(systemd: &Systemd) -> Duration {
+    retry::pause(&systemd.store().history().unwrap_or_default())
+}
+
+async fn attempt(systemd: &Systemd, spec: &Spec, purpose: Purpose) -> Result<String, EngineError> {
+    let store = systemd.store();
+    let request = Request {
+        asked: Moment::now(),
+        ..Request::now(purpose)
+    };
+    let request = request.or_hold(holding::page(spec, store));
+    let outcome = hand_over(systemd, store, spec, request).await?;
+    Ok(outcome_line(store.name(), &outcome))
+}

@@ -1,0 +1,113 @@
+//! What is asked of the journal.
+
+use portkeep_engine::Generation;
+use portkeep_spec::{AppName, Manager as Which, unit_names};
+
+/// Which lines.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Query<'a> {
+    pub(crate) name: &'a AppName,
+    pub(crate) which: Which,
+    pub(crate) generation: Option<Generation>,
+    pub(crate) lines: usize,
+    pub(crate) follow: bool,
+}
+
+impl Query<'_> {
+    /// For `journalctl`. Generations to come must be found too, and a pattern of unit names is resolved once, to those that
+    /// exist. So it goes by what the units of generations call themselves.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let name = self.name;
+        let (by, about) = match self.which {
+            Which::System => ("_SYSTEMD_UNIT", "UNIT"),
+            Which::User => ("_SYSTEMD_USER_UNIT", "USER_UNIT"),
+        };
+        let mut arguments: Vec<String> = ["--output=json", "--no-pager", "--quiet"]
+            .map(str::to_owned)
+            .into();
+        if self.which == Which::User {
+            arguments.push("--user".to_owned());
+        }
+        arguments.push(format!("--lines={}", self.lines));
+        if self.follow {
+            arguments.push("--follow".to_owned());
+        }
+        let matches = match self.generation {
+            Some(generation) => {
+                let unit = unit_names::generation(name, generation.0);
+                vec![format!("{by}={unit}"), format!("{about}={unit}")]
+            }
+            None => {
+                let handle = unit_names::handle(name);
+                let socket = unit_names::socket(name);
+                vec![
+                    format!("SYSLOG_IDENTIFIER={name}"),
+                    format!("{by}={handle}"),
+                    format!("{about}={handle}"),
+                    format!("{about}={socket}"),
+                ]
+            }
+        };
+        for (index, one) in matches.into_iter().enumerate() {
+            if index > 0 {
+                arguments.push("+".to_owned());
+            }
+            arguments.push(one);
+        }
+        arguments
+    }
+
+    /// Anybody can call himself like the app; the unit is the journal's own word.
+    pub(crate) fn is_of_app(&self, unit: &str) -> bool {
+        let generation = unit_names::parse_generation(self.name, unit);
+        match self.generation {
+            Some(wanted) => generation == Some(wanted.0),
+            None => {
+                generation.is_some()
+                    || unit == unit_names::handle(self.name)
+                    || unit == unit_names::socket(self.name)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_units_of_the_app_are_shown() {
+        let name = "hello".parse().unwrap();
+        let mut query = Query {
+            name: &name,
+            which: Which::User,
+            generation: None,
+            lines: 10,
+            follow: true,
+        };
+        for (unit, expected) in [
+            ("hello@3.service", true),
+            ("hello.service", true),
+            ("hello.socket", true),
+            ("hello-dev@3.service", false),
+            ("other.service", false),
+            ("", false),
+        ] {
+            assert_eq!(query.is_of_app(unit), expected, "{unit}");
+        }
+        query.generation = Some(Generation(3));
+        assert!(query.is_of_app("hello@3.service"));
+        assert!(!query.is_of_app("hello@30.service") && !query.is_of_app("hello.service"));
+        assert_eq!(
+            query.arguments()[3..],
+            [
+                "--user",
+                "--lines=10",
+                "--follow",
+                "_SYSTEMD_USER_UNIT=hello@3.service",
+                "+",
+                "USER_UNIT=hello@3.service"
+            ]
+        );
+    }
+}

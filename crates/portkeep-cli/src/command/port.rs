@@ -1,0 +1,166 @@
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use portkeep_engine::backend::systemd::Manager;
+use portkeep_spec::{Address, Manager as Which};
+
+mod free;
+mod report;
+mod socket_unit;
+
+use crate::exit::usage;
+use crate::{holder, output};
+use free::Step;
+use report::PortReport;
+
+/// How long a holder may take to let go after it was asked.
+const LET_GO: Duration = Duration::from_secs(15);
+/// How often it is looked at meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Tell who holds an address: process, unit, since when
+///
+/// With --free it is asked to stop: a unit by its manager, so that it is not started again, anything else by SIGTERM.
+/// Nothing is killed. What is done is said before it is done.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  portkeep port 8080\n  portkeep port 127.0.0.1:8080 --free\n  portkeep port /run/hello.sock --json     address, sockets by unit, holders\n\nExit code 1: with --free, when it is still held at the end."
+)]
+pub(crate) struct Args {
+    /// A port, IP:PORT, or the path of a Unix socket.
+    #[arg(value_name = "ADDR")]
+    address: String,
+    /// Ask whoever holds it to stop.
+    #[arg(long)]
+    free: bool,
+    /// It is a datagram socket (UDP).
+    #[arg(long)]
+    udp: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let address = parse(&self.address, self.udp)?;
+        let report = look(&address).await;
+        if !self.free {
+            if self.json {
+                output::json(&report)?;
+            } else {
+                report.print();
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.json {
+            report.print();
+        }
+        for step in free::steps(&report.unit, &report.holders, &report.main_pids) {
+            // On standard error with --json, so that the answer stays one value.
+            if self.json {
+                anstream::eprintln!("{step}");
+            } else {
+                anstream::println!("{step}");
+            }
+            carry_out(&step).await?;
+        }
+        let until = Instant::now() + LET_GO;
+        while holder::listening_at(&address) == Some(true) {
+            if Instant::now() >= until {
+                let who = holder::of(&address).map_or_else(String::new, |who| format!(" by {who}"));
+                return Err(anyhow!(
+                    "{address} is still held{who} {} s after it was asked to stop; it may be finishing what it has: \
+                     look again later, or end it by hand",
+                    LET_GO.as_secs()
+                ));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        if self.json {
+            output::json(&look(&address).await)?;
+        } else {
+            anstream::println!("{address} is free");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// A bare port is asked for on all addresses: here it names what is there, it does not open anything.
+fn parse(text: &str, udp: bool) -> anyhow::Result<Address> {
+    let text = match text.strip_prefix(':').unwrap_or(text) {
+        port if port.parse::<u16>().is_ok() => format!("0.0.0.0:{port}"),
+        _ => text.replacen("localhost:", "127.0.0.1:", 1),
+    };
+    let address = if udp {
+        Address::datagram(&text)
+    } else {
+        Address::stream(&text)
+    };
+    address.map_err(|error| usage(error.to_string()))
+}
+
+async fn look(address: &Address) -> PortReport {
+    let holders = holder::all(address);
+    let (unit, main_pids) = socket_unit::find(address, &holders).await;
+    PortReport {
+        address: address.to_string(),
+        held: !holders.is_empty(),
+        unit,
+        holders,
+        main_pids,
+    }
+}
+
+async fn carry_out(step: &Step) -> anyhow::Result<()> {
+    match step {
+        Step::StopUnit { unit, manager } => {
+            let connection = Manager::connect(*manager).await?;
+            connection
+                .stop_without_waiting(unit)
+                .await
+                .map_err(|error| {
+                    let who = if *manager == Which::System {
+                        "; root may: use sudo"
+                    } else {
+                        ""
+                    };
+                    anyhow::Error::new(error).context(format!("{unit} could not be stopped{who}"))
+                })
+        }
+        Step::Terminate { pid, .. } => {
+            let process = rustix::process::Pid::from_raw(*pid)
+                .ok_or_else(|| anyhow!("{pid} is no process"))?;
+            match rustix::process::kill_process(process, rustix::process::Signal::TERM) {
+                // Gone meanwhile is what was wanted.
+                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+                Err(error) => Err(anyhow::Error::new(error).context(format!(
+                    "process {pid} could not be asked to stop; root may: use sudo"
+                ))),
+            }
+        }
+        Step::Refused(why) => Err(anyhow!("{why}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_people_write_them() {
+        for (text, address) in [
+            ("8080", "0.0.0.0:8080"),
+            (":8080", "0.0.0.0:8080"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("/run/a.sock", "/run/a.sock"),
+        ] {
+            assert_eq!(parse(text, false).unwrap().to_string(), address);
+        }
+        assert!(parse("99999", false).is_err());
+        assert!(parse("hello", false).is_err());
+        assert!(matches!(parse("53", true).unwrap(), Address::Udp(_)));
+    }
+}

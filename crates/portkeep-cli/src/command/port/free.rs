@@ -1,0 +1,192 @@
+//! Decides how a port is freed: by whom it is held, and what would take more with it than the port.
+
+use std::fmt;
+
+use portkeep_spec::{Manager as Which, unit_names};
+
+use super::socket_unit::SocketUnit;
+use crate::holder::Holder;
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Stop a unit by its manager.
+    StopUnit { unit: String, manager: Which },
+    /// Send SIGTERM to a process.
+    Terminate { pid: i32, command: String },
+    /// It cannot be done from here.
+    Refused(String),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StopUnit { unit, manager } => write!(f, "stopping {unit} ({manager} manager)"),
+            Self::Terminate { pid, command } => write!(f, "SIGTERM to process {pid} ({command})"),
+            Self::Refused(_) => f.write_str("nothing was stopped"),
+        }
+    }
+}
+
+/// What to do, in order. `main_pids` are the main processes of the holders' units.
+pub(crate) fn steps(
+    socket: &Option<SocketUnit>,
+    holders: &[Holder],
+    main_pids: &[i32],
+) -> Vec<Step> {
+    let mut steps = Vec::new();
+    if let Some(socket) = socket {
+        // The socket units of an app refuse to be stopped one by one; its target closes the port and ends the app.
+        let unit = match &socket.app {
+            Some(app) => unit_names::target(app),
+            None => socket.name.clone(),
+        };
+        steps.push(Step::StopUnit {
+            unit,
+            manager: socket.manager,
+        });
+        if socket.app.is_some() {
+            return steps;
+        }
+    }
+    for holder in holders {
+        let step = match (holder, holder.pid) {
+            (_, None) => Step::Refused(
+                "it is held by a process of another user, which cannot be seen from here; use sudo"
+                    .to_owned(),
+            ),
+            (holder, _) if holder.is_systemd() && socket.is_some() => continue,
+            (holder, _) if holder.is_systemd() => Step::Refused(format!(
+                "{holder} holds it, but no socket unit of a manager that can be asked listens there; use sudo, or look at \
+                 `systemctl list-sockets`"
+            )),
+            (holder, Some(pid)) => {
+                // A unit is stopped for what its main process holds. What it merely started (a job of cron, a shell in a
+                // session) is asked itself: stopping the unit would end much more.
+                let of_main =
+                    |unit: &String| unit.ends_with(".service") && main_pids.contains(&pid);
+                match (
+                    holder.unit.as_ref().filter(|unit| of_main(unit)),
+                    holder.manager,
+                ) {
+                    (Some(unit), Some(manager)) => Step::StopUnit {
+                        unit: unit.clone(),
+                        manager,
+                    },
+                    _ if of_stopped_unit(holder, holders, main_pids) => continue,
+                    _ => Step::Terminate {
+                        pid,
+                        command: holder.command.clone(),
+                    },
+                }
+            }
+        };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// A worker of a service whose main process holds the port as well.
+fn of_stopped_unit(holder: &Holder, holders: &[Holder], main_pids: &[i32]) -> bool {
+    holder.unit.is_some()
+        && holders.iter().any(|other| {
+            other.unit == holder.unit
+                && other
+                    .unit
+                    .as_deref()
+                    .is_some_and(|unit| unit.ends_with(".service"))
+                && other.pid.is_some_and(|pid| main_pids.contains(&pid))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(pid: i32, unit: &str) -> Holder {
+        Holder {
+            pid: Some(pid),
+            command: format!("/bin/{pid}"),
+            unit: Some(unit.to_owned()),
+            manager: Some(Which::System),
+            ..Holder::default()
+        }
+    }
+
+    fn stop(unit: &str) -> Step {
+        Step::StopUnit {
+            unit: unit.to_owned(),
+            manager: Which::System,
+        }
+    }
+
+    fn socket(app: Option<&str>) -> Option<SocketUnit> {
+        Some(SocketUnit {
+            name: "hello.socket".to_owned(),
+            manager: Which::System,
+            app: app.map(|app| app.parse().unwrap()),
+            since: None,
+        })
+    }
+
+    #[test]
+    fn an_app_is_stopped_as_a_whole() {
+        let holders = [holder(1, "init.scope"), holder(40, "hello@3.service")];
+        assert_eq!(
+            steps(&socket(Some("hello")), &holders, &[40]),
+            [stop("hello.target")]
+        );
+    }
+
+    #[test]
+    fn any_other_socket_unit_is_stopped_with_what_it_started() {
+        let holders = [holder(1, "init.scope"), holder(40, "a.service")];
+        assert_eq!(
+            steps(&socket(None), &holders, &[40]),
+            [stop("hello.socket"), stop("a.service")]
+        );
+    }
+
+    #[test]
+    fn a_service_is_stopped_once_with_its_workers() {
+        let holders = [holder(7, "nginx.service"), holder(8, "nginx.service")];
+        assert_eq!(steps(&None, &holders, &[7]), [stop("nginx.service")]);
+        assert_eq!(
+            steps(
+                &None,
+                &[holder(8, "nginx.service"), holder(7, "nginx.service")],
+                &[7]
+            ),
+            [stop("nginx.service")]
+        );
+    }
+
+    #[test]
+    fn what_a_session_or_a_cron_job_started_is_asked_itself() {
+        for unit in ["session-2.scope", "cron.service"] {
+            assert_eq!(
+                steps(&None, &[holder(9, unit)], &[5]),
+                [Step::Terminate {
+                    pid: 9,
+                    command: "/bin/9".to_owned()
+                }],
+                "{unit}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_left_alone() {
+        assert!(matches!(
+            steps(&None, &[Holder::default()], &[])[..],
+            [Step::Refused(_)]
+        ));
+        assert!(matches!(
+            steps(&None, &[holder(1, "init.scope")], &[])[..],
+            [Step::Refused(_)]
+        ));
+        assert_eq!(steps(&None, &[], &[]), []);
+    }
+}

@@ -1,0 +1,163 @@
+//! What a changed file means: a build, new styles, a page that has to be loaded again, or nothing.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::browser::Changed;
+
+const STYLES: [&str; 4] = ["css", "scss", "sass", "less"];
+/// What apps send as it is, or make pages of while they run.
+const PAGES: [&str; 20] = [
+    "html", "htm", "js", "mjs", "svg", "png", "jpg", "jpeg", "gif", "webp", "avif", "ico", "woff",
+    "woff2", "wasm", "jinja", "j2", "tera", "hbs", "liquid",
+];
+/// A build looks at these even where none did so far.
+const SOURCES: [&str; 3] = ["rs", "toml", "lock"];
+
+/// Learns which files no build looks at: the app's database, a log, a style sheet that is read at run time. Without that,
+/// an app that writes into its project would be built at every request.
+///
+/// A build after a change that finds nothing to do is how it is learned; for all files of that kind in that directory, since
+/// an app that writes files gives them new names.
+#[derive(Debug, Default)]
+pub(crate) struct Relevance {
+    not_built: HashSet<(PathBuf, OsString)>,
+}
+
+fn kind_and_place(path: &Path) -> (PathBuf, OsString) {
+    let parent = path.parent().unwrap_or(path).to_owned();
+    (parent, path.extension().unwrap_or_default().to_owned())
+}
+
+fn has_extension(path: &Path, of: &[&str]) -> bool {
+    path.extension()
+        .and_then(|extension| extension.to_str())
+        .is_some_and(|extension| of.contains(&extension))
+}
+
+impl Relevance {
+    pub(crate) fn needs_build(&self, paths: &[PathBuf]) -> bool {
+        paths
+            .iter()
+            .any(|path| !self.not_built.contains(&kind_and_place(path)))
+    }
+
+    /// A build after a change of these had nothing to do.
+    pub(crate) fn not_built(&mut self, paths: &[PathBuf]) {
+        let learned = paths
+            .iter()
+            .filter(|path| !has_extension(path, &SOURCES) && path.extension().is_some());
+        self.not_built
+            .extend(learned.map(|path| kind_and_place(path)));
+    }
+
+    /// A build looked at these.
+    pub(crate) fn built(&mut self, inputs: &[PathBuf]) {
+        if self.not_built.is_empty() {
+            return;
+        }
+        for input in inputs {
+            self.not_built.remove(&kind_and_place(input));
+            // A build script may look at a whole directory.
+            self.not_built
+                .retain(|(place, _)| !place.starts_with(input));
+        }
+    }
+}
+
+/// What pages have to do when a new generation was made of these.
+pub(crate) fn of_generation(paths: &[PathBuf]) -> Changed {
+    if !paths.is_empty() && paths.iter().all(|path| has_extension(path, &STYLES)) {
+        Changed::Styles
+    } else {
+        Changed::Pages
+    }
+}
+
+/// What pages have to do when these changed and the app did not.
+pub(crate) fn of_files(paths: &[PathBuf]) -> Changed {
+    let of = |path: &PathBuf| {
+        if has_extension(path, &STYLES) {
+            Changed::Styles
+        } else if has_extension(path, &PAGES) {
+            Changed::Pages
+        } else {
+            Changed::Nothing
+        }
+    };
+    paths.iter().map(of).max().unwrap_or(Changed::Nothing)
+}
+
+/// The files that cargo says an executable was made of.
+pub(crate) fn inputs(executable: &Path) -> Vec<PathBuf> {
+    let text = std::fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
+    parse_inputs(&text)
+}
+
+/// As in a makefile: `output: input input`, with spaces in names escaped.
+fn parse_inputs(text: &str) -> Vec<PathBuf> {
+    let inputs = text.lines().filter_map(|line| line.split_once(": "));
+    inputs
+        .flat_map(|(_, inputs)| {
+            let escaped = inputs.replace("\\ ", "\0");
+            let names: Vec<_> = escaped
+                .split_whitespace()
+                .map(|name| PathBuf::from(name.replace('\0', " ")))
+                .collect();
+            names
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(names: &[&str]) -> Vec<PathBuf> {
+        names.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn what_no_build_looks_at_asks_for_none_until_one_does() {
+        let mut relevance = Relevance::default();
+        let (database, upload) = (paths(&["/p/app.db"]), paths(&["/p/up/1.png"]));
+        assert!(relevance.needs_build(&database));
+        relevance.not_built(&database);
+        relevance.not_built(&upload);
+        assert!(!relevance.needs_build(&database));
+        assert!(!relevance.needs_build(&paths(&["/p/up/2.png", "/p/app.db"])));
+        assert!(relevance.needs_build(&paths(&["/p/up/2.png", "/p/src/main.rs"])));
+        relevance.built(&paths(&["/p/src/main.rs", "/p/up"]));
+        assert!(relevance.needs_build(&upload));
+        assert!(!relevance.needs_build(&database));
+    }
+
+    #[test]
+    fn a_source_stays_one_though_a_build_had_nothing_to_do() {
+        let mut relevance = Relevance::default();
+        let sources = paths(&["/p/src/new.rs", "/p/Cargo.toml", "/p/Makefile"]);
+        relevance.not_built(&sources);
+        for source in sources {
+            assert!(relevance.needs_build(&[source]));
+        }
+    }
+
+    #[test]
+    fn pages_reload_for_what_they_show_only() {
+        assert_eq!(of_generation(&paths(&["a.css", "b.scss"])), Changed::Styles);
+        assert_eq!(of_generation(&paths(&["a.css", "main.rs"])), Changed::Pages);
+        assert_eq!(of_generation(&[]), Changed::Pages);
+        assert_eq!(of_files(&paths(&["main.rs"])), Changed::Nothing);
+        assert_eq!(of_files(&paths(&["main.rs", "a.css"])), Changed::Styles);
+        assert_eq!(of_files(&paths(&["a.css", "index.html"])), Changed::Pages);
+    }
+
+    #[test]
+    fn cargo_tells_what_it_looked_at() {
+        assert_eq!(
+            parse_inputs("/t/hello: /p/src/main.rs /p/with\\ space/a.css\n\n/p/src/main.rs:\n"),
+            paths(&["/p/src/main.rs", "/p/with space/a.css"])
+        );
+    }
+}

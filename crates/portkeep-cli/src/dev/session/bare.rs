@@ -1,0 +1,276 @@
+//! An app that opens its port itself: nobody can hold that for it, and two versions cannot run at once. So the old one is
+//! stopped before the new one starts, once that is built and checked; if the new one does not come up, the old one returns.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex as Shared, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, bail};
+use jiff::Timestamp;
+use portkeep_engine::store::{HandoverRecord, Steps};
+use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
+use portkeep_spec::Spec;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, mpsc};
+use tokio::time::timeout;
+
+use super::{Event, HandingOver};
+use crate::dev::build::no_executable;
+use crate::dev::lock::DevLock;
+use crate::dev::project::Project;
+use crate::dev::{browser, environment};
+use crate::locate;
+
+/// How many lines of a version that did not come up are told.
+const LAST_LINES: usize = 8;
+
+pub(crate) struct BareSession {
+    app: Arc<App>,
+    notices: Vec<String>,
+    store: Store,
+    _lock: DevLock,
+}
+
+struct App {
+    spec: Spec,
+    environment: std::collections::BTreeMap<String, String>,
+    /// Where executables are kept, so that the next build does not take them away.
+    kept: PathBuf,
+    running: Mutex<Running>,
+    /// The generation that runs; told without waiting for a handover.
+    serves: Shared<Option<Generation>>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+#[derive(Default)]
+struct Running {
+    number: u64,
+    child: Option<Child>,
+    executable: Option<PathBuf>,
+}
+
+impl BareSession {
+    pub(super) fn open(project: &Project, events: mpsc::UnboundedSender<Event>) -> anyhow::Result<Self> {
+        let spec = project.spec.clone();
+        let store = locate::store(&spec.name, Place::Local)?;
+        let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        let kept = store.state_directory().join("build");
+        std::fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+        let socket = browser::socket_path(store.run_directory());
+        let app = App {
+            environment: environment::of_generations(project, &socket)?,
+            spec,
+            kept,
+            running: Mutex::default(),
+            serves: Shared::default(),
+            events,
+        };
+        Ok(Self {
+            app: Arc::new(app),
+            notices: project.notices.clone(),
+            store,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn spec(&self) -> &Spec {
+        &self.app.spec
+    }
+
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    pub(super) fn run_directory(&self) -> &Path {
+        self.store.run_directory()
+    }
+
+    pub(super) fn serves(&self) -> Option<Generation> {
+        *self.app.serves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
+        let executable = executable.ok_or_else(no_executable)?;
+        let app = self.app.clone();
+        Ok(Box::pin(async move { app.replace(Some(executable)).await }))
+    }
+
+    pub(super) fn start_again(&self) -> HandingOver {
+        let app = self.app.clone();
+        Box::pin(async move { app.replace(None).await })
+    }
+
+    pub(super) async fn close(self) -> anyhow::Result<()> {
+        let mut running = self.app.running.lock().await;
+        stop(running.child.take(), *self.app.spec.drain_timeout).await;
+        super::units::forget(&self.store)
+    }
+}
+
+impl App {
+    /// Ends what runs and starts `executable`, or what ran before once more.
+    async fn replace(&self, executable: Option<PathBuf>) -> anyhow::Result<Outcome> {
+        let mut running = self.running.lock().await;
+        let begun = Instant::now();
+        let is_alive = running
+            .child
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        let next = match executable {
+            Some(built) => {
+                let is_same = running
+                    .executable
+                    .as_deref()
+                    .is_some_and(|current| is_same(current, &built));
+                if is_same && is_alive {
+                    return Ok(Outcome::Unchanged(Generation(running.number)));
+                }
+                self.keep(&built, running.number + 1)?
+            }
+            None => running.executable.clone().ok_or_else(no_executable)?,
+        };
+        let previous = running.executable.clone();
+        stop(running.child.take(), *self.spec.drain_timeout).await;
+        let stopped = Instant::now();
+        match self.start(&mut running, &next).await {
+            Ok(()) => {
+                if let Some(previous) = previous.filter(|previous| *previous != next) {
+                    let _ = std::fs::remove_file(previous);
+                }
+                Ok(Outcome::HandedOver(record(&running, begun, stopped)))
+            }
+            Err(error) => {
+                if let Some(previous) = previous {
+                    self.start(&mut running, &previous)
+                        .await
+                        .context("the version before does not start any more either")?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn keep(&self, built: &Path, number: u64) -> anyhow::Result<PathBuf> {
+        let kept = self.kept.join(format!("{}-{number}", self.spec.name));
+        let _ = std::fs::remove_file(&kept);
+        if std::fs::hard_link(built, &kept).is_err() {
+            std::fs::copy(built, &kept)
+                .with_context(|| format!("cannot keep {}", built.display()))?;
+        }
+        Ok(kept)
+    }
+
+    async fn start(&self, running: &mut Running, executable: &Path) -> anyhow::Result<()> {
+        running.number += 1;
+        let generation = Generation(running.number);
+        let mut command = Command::new(executable);
+        command
+            .args(self.spec.exec.iter().skip(1))
+            .envs(&self.environment)
+            .envs(&self.spec.environment)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
+        if let Some(directory) = &self.spec.working_directory {
+            command.current_dir(directory);
+        }
+        let mut child = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", executable.display()))?;
+        let lines = Arc::default();
+        self.follow(generation, child.stdout.take(), &lines);
+        self.follow(generation, child.stderr.take(), &lines);
+        let pid = child.id().unwrap_or_default();
+        let came_up = tokio::select! {
+            status = child.wait() => Err(anyhow!("it ended before it accepted connections ({})", status?)),
+            up = timeout(*self.spec.start_timeout, accepts(pid)) => {
+                up.map_err(|_| anyhow!("it accepted no connection for {}", self.spec.start_timeout))
+            }
+        };
+        if let Err(error) = came_up {
+            stop(Some(child), *self.spec.drain_timeout).await;
+            // Its last lines may still be on their way to us.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let lines: VecDeque<String> = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+            let lines: String = lines.iter().map(|line| format!("\n  | {line}")).collect();
+            bail!("{error}; its last lines:{lines}");
+        }
+        running.child = Some(child);
+        running.executable = Some(executable.to_owned());
+        *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
+        Ok(())
+    }
+
+    fn follow(
+        &self,
+        generation: Generation,
+        stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+        last: &Arc<Shared<VecDeque<String>>>,
+    ) {
+        let Some(stream) = stream else { return };
+        let (events, last) = (self.events.clone(), last.clone());
+        tokio::spawn(async move {
+            let mut lines = BufReader::new(stream).lines();
+            while let Ok(Some(line)) = lines.next_line().await {
+                {
+                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+                    if last.len() == LAST_LINES {
+                        last.pop_front();
+                    }
+                    last.push_back(line.clone());
+                }
+                if events.send(Event::Line(generation, line)).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+}
+
+/// cargo makes a new file for a new build; a link of ours is the same file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+    };
+    identity(one).is_some_and(|found| identity(other) == Some(found))
+}
+
+async fn stop(child: Option<Child>, patience: Duration) {
+    let Some(mut child) = child else { return };
+    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let Some(group) = group else { return };
+    // It may have ended by itself in this moment.
+    let _ = kill_process_group(group, Signal::TERM);
+    let _ = timeout(patience, child.wait()).await;
+    let _ = kill_process_group(group, Signal::KILL);
+    let _ = child.wait().await;
+}
+
+fn record(running: &Running, begun: Instant, stopped: Instant) -> HandoverRecord {
+    let generation = Generation(running.number);
+    let milliseconds = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
+    HandoverRecord {
+        at: Timestamp::now(),
+        purpose: "reload".to_owned(),
+        result: "handed-over".to_owned(),
+        generation: Some(generation),
+        previous: None,
+        digest: None,
+        source: running.executable.clone(),
+        drained: Vec::new(),
+        steps: Steps {
+            start_milliseconds: milliseconds(stopped),
+            total_milliseconds: milliseconds(begun),
+            ..Steps::default()
+        },
+        reason: None,
+    }
+}

@@ -1,0 +1,335 @@
+//! The loop: build, check, hand over, wait for a change.
+
+use std::path::PathBuf;
+
+use portkeep_engine::Outcome;
+
+use super::last_words::LastWords;
+
+use super::browser::{Browser, Failure};
+use super::build::{self, Build, Built};
+use super::checking::{self, Checked, Checking};
+use super::inputs::{Inputs, Wake};
+use super::keys::{self, Key};
+use super::open_browser::open_browser;
+use super::project::{Project, url};
+use super::relevance::{self, Relevance};
+use super::report::Report;
+use super::session::{self, HandingOver, Session};
+use super::sources::Sources;
+use crate::command::dev::Args;
+
+/// Why the loop ended.
+pub(super) enum Ending {
+    /// The user wants it.
+    Stopped,
+    /// It serves, and is to go on without us.
+    Detached,
+    /// It was to go on without us, but does not serve.
+    Failed,
+}
+
+/// Why something is built.
+enum Why {
+    First,
+    Changed(Vec<PathBuf>),
+    Asked,
+}
+
+/// How one round from sources to a serving generation ended.
+enum Round {
+    Serves,
+    Fails,
+    /// Something changed in the middle of it.
+    Again(Why),
+    Stopped,
+}
+
+/// What comes of something that wakes us.
+enum Then {
+    GoOn,
+    Build(Why),
+    Restart,
+    Stop,
+}
+
+pub(super) struct Work<'a> {
+    project: &'a Project,
+    args: &'a Args,
+    session: &'a Session,
+    report: &'a Report,
+    browser: &'a Browser,
+    sources: Sources,
+    inputs: &'a mut Inputs,
+    relevance: Relevance,
+    /// What changed since the last version that serves.
+    changed: Vec<PathBuf>,
+    /// What the newest generation wrote.
+    last_words: LastWords,
+    /// The browser is still to be opened.
+    open: bool,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        project: &'a Project,
+        args: &'a Args,
+        session: &'a Session,
+        report: &'a Report,
+        browser: &'a Browser,
+        sources: Sources,
+        inputs: &'a mut Inputs,
+    ) -> Self {
+        Self {
+            project,
+            args,
+            session,
+            report,
+            browser,
+            sources,
+            inputs,
+            relevance: Relevance::default(),
+            changed: Vec::new(),
+            last_words: LastWords::default(),
+            open: args.open,
+        }
+    }
+
+    pub(super) async fn run(mut self) -> anyhow::Result<Ending> {
+        let mut why = Why::First;
+        loop {
+            // The last good version serves all the while.
+            let round = self.round(&why).await?;
+            match round {
+                Round::Stopped => return Ok(Ending::Stopped),
+                Round::Again(next) => {
+                    why = next;
+                    continue;
+                }
+                Round::Serves if self.args.detach => return Ok(Ending::Detached),
+                Round::Fails if self.args.detach => return Ok(Ending::Failed),
+                Round::Serves | Round::Fails => {}
+            }
+            why = loop {
+                let wake = self.inputs.next(&mut self.sources).await;
+                match self.on(wake) {
+                    Then::GoOn => {}
+                    Then::Build(next) => break next,
+                    Then::Stop => return Ok(Ending::Stopped),
+                    Then::Restart => {
+                        let handover = self.session.start_again();
+                        if let Round::Stopped = self.follow(handover, build::Work::Something).await
+                        {
+                            return Ok(Ending::Stopped);
+                        }
+                    }
+                }
+            };
+        }
+    }
+
+    async fn round(&mut self, why: &Why) -> anyhow::Result<Round> {
+        let what = match why {
+            Why::Changed(paths) => Some(self.sources.name(paths)),
+            Why::First | Why::Asked => None,
+        };
+        self.report.building(what.as_deref());
+        self.browser
+            .tell(|state| state.building(what.as_deref().unwrap_or_default()));
+
+        let mut build = Build::start(self.project)?;
+        let built = loop {
+            tokio::select! {
+                built = build.finish() => break built?,
+                wake = self.inputs.next(&mut self.sources) => if let Some(end) = self.interrupts(wake) {
+                    build.cancel().await;
+                    return Ok(end);
+                },
+            }
+        };
+        let (executable, work) = match built {
+            Built::Good {
+                executable,
+                took,
+                work,
+            } => {
+                self.report.built(took);
+                (executable, work)
+            }
+            Built::Bad { took, parts } => {
+                self.report.build_failed(took, self.session.serves());
+                self.browser
+                    .tell(|state| state.failed(Failure::new("the build failed", parts)));
+                return Ok(Round::Fails);
+            }
+        };
+        match (&executable, work) {
+            (Some(executable), build::Work::Something) => {
+                self.relevance.built(&relevance::inputs(executable));
+            }
+            (_, build::Work::Nothing) => self.relevance.not_built(&self.changed),
+            (None, build::Work::Something) => {}
+        }
+        if let Some(end) = self.check().await? {
+            return Ok(end);
+        }
+        self.browser.tell(|state| state.starting());
+        let handover = self.session.hand_over(executable)?;
+        Ok(self.follow(handover, work).await)
+    }
+
+    /// Runs the checks. What it answers ends the round.
+    async fn check(&mut self) -> anyhow::Result<Option<Round>> {
+        for check in &self.project.spec.checks {
+            let line = checking::line(check);
+            self.report.checking(&line);
+            self.browser.tell(|state| state.checking(&line));
+            let mut checking = Checking::start(check, self.project)?;
+            let checked = loop {
+                tokio::select! {
+                    checked = checking.finish() => break checked?,
+                    wake = self.inputs.next(&mut self.sources) => if let Some(end) = self.interrupts(wake) {
+                        checking.cancel().await;
+                        return Ok(Some(end));
+                    },
+                }
+            };
+            match checked {
+                Checked::Passed(took) => self.report.check_passed(&line, took),
+                Checked::Failed(took, text) => {
+                    self.report.check_failed(&line, took, self.session.serves());
+                    let title = format!("the check `{line}` failed");
+                    self.browser
+                        .tell(|state| state.failed(Failure::of_output(title, text)));
+                    return Ok(Some(Round::Fails));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Follows a handover to its end, while the app's lines go on being shown.
+    async fn follow(&mut self, mut handover: HandingOver, work: build::Work) -> Round {
+        let result = loop {
+            tokio::select! {
+                result = &mut handover => break result,
+                wake = self.inputs.next_but_sources() => if let Then::Stop = self.on(wake) {
+                    return Round::Stopped;
+                },
+            }
+        };
+        let serves = self.report.handed_over(&result, work);
+        self.tell_handover(&result);
+        if !serves {
+            return Round::Fails;
+        }
+        if std::mem::take(&mut self.open) {
+            self.open_page();
+        }
+        Round::Serves
+    }
+
+    fn tell_handover(&mut self, result: &anyhow::Result<Outcome>) {
+        match result {
+            Ok(Outcome::HandedOver(record)) => {
+                let generation = record.generation.map_or(0, |generation| generation.0);
+                let changed = relevance::of_generation(&self.changed);
+                self.browser.tell(|state| match &record.reason {
+                    None => state.serves(generation, changed),
+                    Some(reason) => {
+                        state.serves(generation, super::browser::Changed::Pages);
+                        state.failed(self.not_started(reason));
+                    }
+                });
+                if record.reason.is_none() {
+                    self.changed.clear();
+                }
+            }
+            Ok(Outcome::Unchanged(generation)) => {
+                let changed = relevance::of_files(&self.changed);
+                self.browser
+                    .tell(|state| state.unchanged(generation.0, changed));
+                self.changed.clear();
+            }
+            Ok(other) => {
+                let failure = self.not_started(&format!("{other:?}"));
+                self.browser.tell(|state| state.failed(failure));
+            }
+            Err(error) => {
+                let failure = self.not_started(&format!("{error:#}"));
+                self.browser.tell(|state| state.failed(failure));
+            }
+        }
+    }
+
+    /// What ends a build or a check before it is over.
+    fn interrupts(&mut self, wake: Wake) -> Option<Round> {
+        match self.on(wake) {
+            Then::Build(why) => Some(Round::Again(why)),
+            Then::Stop => Some(Round::Stopped),
+            // It is started anew anyhow.
+            Then::GoOn | Then::Restart => None,
+        }
+    }
+
+    fn on(&mut self, wake: Wake) -> Then {
+        match wake {
+            Wake::Stop | Wake::Key(Key::Quit) => return Then::Stop,
+            Wake::Key(Key::Rebuild) => return Then::Build(Why::Asked),
+            Wake::Key(Key::Reload) => return Then::Restart,
+            Wake::Key(Key::Open) => self.open_page(),
+            Wake::Key(Key::Level) => self.report.next_level(),
+            Wake::Key(Key::Help) => self.report.line(keys::HELP),
+            Wake::Session(event) => self.on_session(*event),
+            Wake::Changed(paths) => {
+                let needs_build = self.relevance.needs_build(&paths);
+                if needs_build {
+                    self.changed.extend(paths.iter().cloned());
+                    return Then::Build(Why::Changed(paths));
+                }
+                let changed = relevance::of_files(&paths);
+                self.report.files(&self.sources.name(&paths), changed);
+                self.browser.tell(|state| state.files(changed));
+            }
+        }
+        Then::GoOn
+    }
+
+    fn on_session(&mut self, event: session::Event) {
+        match &event {
+            session::Event::Line(generation, line) => self.last_words.hear(*generation, line),
+            session::Event::Recorded(record) => {
+                if let Some(generation) = record.generation {
+                    self.browser.tell(|state| state.is_served_by(generation.0));
+                }
+            }
+            session::Event::Ended(Ok(Outcome::HandedOver(record))) => {
+                if let Some(generation) = record.generation {
+                    self.browser.tell(|state| state.is_served_by(generation.0));
+                }
+            }
+            session::Event::Gone(generation, why) => {
+                let failure = Failure::of_output(format!("generation {generation} is gone"), why);
+                self.browser.tell(|state| state.failed(failure));
+            }
+            _ => {}
+        }
+        self.session.on_event(event, self.report);
+    }
+
+    fn open_page(&self) {
+        let Some(first) = self.session.spec().listen.first() else {
+            return;
+        };
+        if let Err(error) = open_browser(&url(first)) {
+            self.report.line(&format!("{error:#}"));
+        }
+    }
+
+    fn not_started(&self, reason: &str) -> Failure {
+        Failure::of_output(
+            "the new version did not start",
+            self.last_words.complete(reason),
+        )
+    }
+}

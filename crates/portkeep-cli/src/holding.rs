@@ -1,0 +1,33 @@
+//! The holding page as a release: what is run where no release of the app can serve.
+
+use std::path::PathBuf;
+
+use portkeep_engine::{HoldingPage, Store};
+use portkeep_spec::{Protocol, Spec};
+
+/// The page of an app; none where no socket speaks HTTP: there connections wait.
+pub(crate) fn page(spec: &Spec, store: &Store) -> Option<HoldingPage> {
+    if !spec.speaks_http() {
+        return None;
+    }
+    let mut arguments = vec!["handle".to_owned(), "hold".to_owned()];
+    for listen in &spec.listen {
+        if listen.protocol == Protocol::Http {
+            arguments.extend(["--socket".to_owned(), listen.name.to_string()]);
+        }
+    }
+    Some(HoldingPage {
+        executable: executable(store)?,
+        arguments,
+    })
+}
+
+/// The helper that the units call rather than whoever we are: a person's own `portkeep` may be where the sandbox does
+/// not let the app look.
+fn executable(store: &Store) -> Option<PathBuf> {
+    let installed = store.state_directory().join("portkeep");
+    if installed.exists() {
+        return Some(installed);
+    }
+    std::env::current_exe().ok().filter(|path| path.exists())
+}

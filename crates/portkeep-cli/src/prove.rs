@@ -1,0 +1,24 @@
+//! Loads a server while it is reloaded, and tells what its clients saw.
+//!
+//! ```text
+//! Pace ─ tickets, each due at its time ─▶ clients ─ samples ─▶ statistics ─▶ Report ─▶ lines, JSON, charts
+//!                              reloads ─ windows ───────────────▲
+//! ```
+//!
+//! The load is open: requests are due at a fixed rate, whatever the server does, and how long one took is counted from
+//! when it was due. A server that stalls does not slow down what it is measured by. Nothing is sent twice.
+
+pub(crate) mod chart;
+mod client;
+mod failure;
+mod pace;
+mod plan;
+mod progress;
+mod reloads;
+mod report;
+mod run;
+mod sample;
+mod statistics;
+
+pub(crate) use plan::{Mode, Plan, Target, VersionIn};
+pub(crate) use run::run;

@@ -1,0 +1,102 @@
+//! Server-sent events: a stream that stays open. What is timed is how long nothing came.
+
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, HOST};
+use tokio::time::Instant;
+
+use super::super::failure::Failure;
+use super::super::plan::VersionIn;
+use super::super::sample::Seen;
+use super::{RECONNECT, Shared, keep_alive};
+
+pub(super) async fn run(shared: Shared) -> Seen {
+    let mut seen = Seen::default();
+    // Counts from when the last event came, over the gap between two streams too.
+    let mut last = Instant::now();
+    while !shared.pace.is_over(Instant::now()) {
+        match open(&shared, &mut seen, last + shared.plan.timeout).await {
+            Ok((body, version)) => listen(&shared, body, version, &mut last, &mut seen).await,
+            Err(failure) => {
+                shared.note(&mut seen, last, Err(failure));
+                last = Instant::now();
+                tokio::time::sleep(RECONNECT).await;
+            }
+        }
+    }
+    seen
+}
+
+async fn open(
+    shared: &Shared,
+    seen: &mut Seen,
+    deadline: Instant,
+) -> Result<(Incoming, Option<u16>), Failure> {
+    let opened = tokio::time::timeout_at(deadline, async {
+        let mut sender = keep_alive::open(shared, seen).await?;
+        let target = &shared.plan.target;
+        let request = Request::get(&target.path)
+            .header(HOST, &target.authority)
+            .header(ACCEPT, "text/event-stream")
+            .body(Empty::new())
+            .map_err(|_| Failure::Other)?;
+        let sent = sender.send_request(request).await;
+        sent.map_err(|error| Failure::of(&error))
+    });
+    let response = opened.await.unwrap_or(Err(Failure::TimedOut))?;
+    let status = response.status().as_u16();
+    *seen.statuses.entry(status).or_default() += 1;
+    if status >= 500 {
+        return Err(Failure::ServerError);
+    }
+    let version = match &shared.plan.version {
+        VersionIn::Header(name) => {
+            let value = response.headers().get(name);
+            value.map(|value| seen.version(&String::from_utf8_lossy(value.as_bytes())))
+        }
+        _ => None,
+    };
+    Ok((response.into_body(), version))
+}
+
+/// Until the stream or the run ends.
+async fn listen(
+    shared: &Shared,
+    mut body: Incoming,
+    version: Option<u16>,
+    last: &mut Instant,
+    seen: &mut Seen,
+) {
+    loop {
+        let next = tokio::time::timeout_at(*last + shared.plan.timeout, body.frame()).await;
+        let now = Instant::now();
+        if shared.pace.is_over(now) {
+            return;
+        }
+        match next {
+            Ok(Some(Ok(frame))) => {
+                if frame.is_data() {
+                    shared.note(seen, *last, Ok(version));
+                    *last = now;
+                }
+            }
+            Ok(None) => {
+                seen.connections.told("end of the stream");
+                return;
+            }
+            Ok(Some(Err(error))) => {
+                seen.connections.cut += 1;
+                shared.note(seen, *last, Err(Failure::of(&error)));
+                *last = now;
+                return;
+            }
+            Err(_) => {
+                seen.connections.cut += 1;
+                shared.note(seen, *last, Err(Failure::TimedOut));
+                *last = now;
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! HTTP/1.1, many requests on a connection.
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONNECTION, HOST};
+use hyper::{Request, Version};
+use hyper_util::rt::TokioIo;
+
+use super::super::failure::Failure;
+use super::super::sample::Seen;
+use super::{Outcome, Shared, Timed, answer};
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+pub(super) async fn run(shared: Shared) -> Seen {
+    let mut seen = Seen::default();
+    let mut connection: Option<Sender> = None;
+    while let Some(start) = shared.pace.next().await {
+        let request = async |seen: &mut Seen| -> Outcome {
+            Some(request(&shared, &mut connection, seen).await)
+        };
+        if shared.timed(&mut seen, start, request).await == Timed::Out {
+            connection = None;
+        }
+    }
+    seen
+}
+
+async fn request(
+    shared: &Shared,
+    connection: &mut Option<Sender>,
+    seen: &mut Seen,
+) -> Result<Option<u16>, Failure> {
+    // Closed by the server while it was idle: a client that looks opens another one, and nothing is lost.
+    if connection.as_ref().is_some_and(SendRequest::is_closed) {
+        *connection = None;
+        seen.connections.told("idle closed");
+    }
+    let mut sender = match connection.take() {
+        Some(sender) => sender,
+        None => open(shared, seen).await?,
+    };
+    let asked = ask(shared, &mut sender, seen).await;
+    match &asked {
+        Ok((_, KeptOpen::Yes)) => *connection = Some(sender),
+        Ok((_, KeptOpen::No)) => seen.connections.told("connection: close"),
+        // An answer of 500 is a whole answer.
+        Err(Failure::ServerError) => *connection = Some(sender),
+        Err(_) => seen.connections.cut += 1,
+    }
+    asked.map(|(version, _)| version)
+}
+
+enum KeptOpen {
+    Yes,
+    No,
+}
+
+pub(super) async fn open(shared: &Shared, seen: &mut Seen) -> Result<Sender, Failure> {
+    let stream = shared.connect(seen).await?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Failure::of(&error))?;
+    // Its errors are told to the request that they hit.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn ask(
+    shared: &Shared,
+    sender: &mut Sender,
+    seen: &mut Seen,
+) -> Result<(Option<u16>, KeptOpen), Failure> {
+    sender.ready().await.map_err(|error| Failure::of(&error))?;
+    let target = &shared.plan.target;
+    let request = Request::get(&target.path)
+        .header(HOST, &target.authority)
+        .body(Empty::new())
+        .map_err(|_| Failure::Other)?;
+    let response = sender
+        .send_request(request)
+        .await
+        .map_err(|error| Failure::of(&error))?;
+    let says_close = response
+        .headers()
+        .get(CONNECTION)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"));
+    let kept = match says_close || response.version() == Version::HTTP_10 {
+        true => KeptOpen::No,
+        false => KeptOpen::Yes,
+    };
+    let version = answer::read(response, &shared.plan.version, seen).await?;
+    Ok((version, kept))
+}

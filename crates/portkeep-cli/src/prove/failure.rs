@@ -1,0 +1,106 @@
+//! How a request can fail, in the words of the kernel.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
+use serde::Serialize;
+
+/// Why a request has no good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Failure {
+    /// Nobody listened.
+    Refused,
+    /// The connection was reset.
+    Reset,
+    /// The connection ended before an answer, or in the middle of it.
+    Closed,
+    /// No answer in time.
+    TimedOut,
+    /// An answer of status 500 or more.
+    ServerError,
+    /// Anything else: not HTTP, no way to the host.
+    Other,
+}
+
+/// In the order in which they are shown.
+pub(crate) const ALL: [Failure; 6] = [
+    Failure::Refused,
+    Failure::Reset,
+    Failure::Closed,
+    Failure::TimedOut,
+    Failure::ServerError,
+    Failure::Other,
+];
+
+impl Failure {
+    /// For people.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Closed => "closed before an answer",
+            Self::TimedOut => "timed out",
+            Self::ServerError => "answered 5xx",
+            Self::Other => "other",
+        }
+    }
+
+    /// What an error means, by the system's error in its chain.
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(io) = error.downcast_ref::<io::Error>() {
+                match io.kind() {
+                    ErrorKind::ConnectionRefused | ErrorKind::NotFound => return Self::Refused,
+                    ErrorKind::ConnectionReset => return Self::Reset,
+                    ErrorKind::TimedOut => return Self::TimedOut,
+                    ErrorKind::UnexpectedEof
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::NotConnected => {
+                        return Self::Closed;
+                    }
+                    // The error that it wraps may tell more; `source` would pass that over.
+                    _ => {
+                        if let Some(inner) = io.get_ref() {
+                            next = Some(inner);
+                            continue;
+                        }
+                    }
+                }
+            }
+            next = error.source();
+        }
+        match error.downcast_ref::<hyper::Error>() {
+            Some(hyper)
+                if hyper.is_incomplete_message() || hyper.is_canceled() || hyper.is_closed() =>
+            {
+                Self::Closed
+            }
+            Some(hyper) if hyper.is_timeout() => Self::TimedOut,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_system() {
+        for (kind, failure) in [
+            (ErrorKind::ConnectionRefused, Failure::Refused),
+            (ErrorKind::ConnectionReset, Failure::Reset),
+            (ErrorKind::UnexpectedEof, Failure::Closed),
+            (ErrorKind::BrokenPipe, Failure::Closed),
+            (ErrorKind::TimedOut, Failure::TimedOut),
+            (ErrorKind::InvalidData, Failure::Other),
+        ] {
+            assert_eq!(Failure::of(&io::Error::from(kind)), failure);
+            let wrapped = io::Error::other(io::Error::from(kind));
+            assert_eq!(Failure::of(&wrapped), failure, "wrapped {kind}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The state of a unit, in systemd's words.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use zbus::{OwnedObjectPath, OwnedVariant};
+
+/// `ExecStart=` as the manager tells it: the program, and more that nobody here asks for.
+type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
+
+/// The state of a unit, in systemd's words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `loaded`, `not-found`, `bad-setting` …
+    pub load: String,
+    /// `active`, `activating`, `inactive`, `failed` …
+    pub active: String,
+    /// `running`, `exited`, `auto-restart`, `listening` …
+    pub sub: String,
+    /// `success`, `exit-code`, `timeout` …; empty where the unit has none.
+    pub result: String,
+    /// The file it was loaded from.
+    pub fragment: String,
+    /// `enabled`, `disabled`, `static` …; empty where it has no file.
+    pub enabled: String,
+    /// Its files changed since they were read.
+    pub needs_daemon_reload: bool,
+    /// Whether a job waits for it.
+    pub has_job: bool,
+    /// When it became active, in microseconds since the epoch; 0 if it is not.
+    pub active_since_microseconds: u64,
+    /// When it began to stop, in microseconds since the epoch; 0 if it never did.
+    pub stopping_since_microseconds: u64,
+    /// How long its stop may take.
+    pub stop_timeout: Option<Duration>,
+    /// Its main process; 0 if it has none.
+    pub main_pid: u32,
+    /// What it says of itself (`STATUS=`).
+    pub status_text: String,
+    /// How often it was restarted by the manager.
+    pub restarts: u32,
+    /// Memory of its processes in bytes, where it is accounted.
+    pub memory_bytes: Option<u64>,
+    /// CPU time of its processes in nanoseconds, where it is accounted.
+    pub cpu_nanoseconds: Option<u64>,
+    /// The program of its first `ExecStart=`.
+    pub program: Option<String>,
+    /// What a socket unit listens on, as its loaded file says: kind (`Stream`, `Datagram` …) and address.
+    pub listen: Vec<(String, String)>,
+    /// Whether people may stop it (`RefuseManualStop=`).
+    pub refuses_stop: bool,
+}
+
+impl UnitState {
+    /// True while it is up.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Since when it is active.
+    #[must_use]
+    pub fn active_since(&self) -> Option<Timestamp> {
+        time(self.active_since_microseconds)
+    }
+
+    /// Until when it may stop; none where it does not stop, or has no limit.
+    #[must_use]
+    pub fn stops_until(&self) -> Option<Timestamp> {
+        if self.active != "deactivating" {
+            return None;
+        }
+        let since = time(self.stopping_since_microseconds)?;
+        since.checked_add(self.stop_timeout?).ok()
+    }
+
+    pub(super) fn of(mut properties: HashMap<String, OwnedVariant>) -> Self {
+        let mut text = |name: &str| -> String {
+            properties
+                .remove(name)
+                .and_then(|value| String::try_from(value).ok())
+                .unwrap_or_default()
+        };
+        let mut state = Self {
+            load: text("LoadState"),
+            active: text("ActiveState"),
+            sub: text("SubState"),
+            result: text("Result"),
+            fragment: text("FragmentPath"),
+            enabled: text("UnitFileState"),
+            status_text: text("StatusText"),
+            ..Self::default()
+        };
+        let number = |name: &str| u64::try_from(properties.get(name)?).ok();
+        let small = |name: &str| u32::try_from(properties.get(name)?).ok();
+        let yes = |name: &str| {
+            let value = properties.get(name);
+            value.is_some_and(|value| bool::try_from(value).unwrap_or(false))
+        };
+        // The largest number stands for "not accounted", and for "no limit".
+        let limited = |name: &str| number(name).filter(|value| *value != u64::MAX);
+        state.needs_daemon_reload = yes("NeedDaemonReload");
+        state.refuses_stop = yes("RefuseManualStop");
+        state.active_since_microseconds = number("ActiveEnterTimestamp").unwrap_or(0);
+        state.stopping_since_microseconds = number("ActiveExitTimestamp").unwrap_or(0);
+        state.stop_timeout = limited("TimeoutStopUSec").map(Duration::from_micros);
+        state.memory_bytes = limited("MemoryCurrent");
+        state.cpu_nanoseconds = limited("CPUUsageNSec");
+        state.main_pid = small("MainPID").unwrap_or(0);
+        state.restarts = small("NRestarts").unwrap_or(0);
+        state.listen = properties
+            .remove("Listen")
+            .and_then(|value| Vec::<(String, String)>::try_from(value).ok())
+            .unwrap_or_default();
+        state.program = properties
+            .remove("ExecStart")
+            .and_then(|value| Vec::<ExecCommand>::try_from(value).ok())
+            .and_then(|commands| commands.into_iter().next())
+            .map(|(program, ..)| program);
+        state.has_job = properties
+            .remove("Job")
+            .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
+            .is_some_and(|(id, _)| id != 0);
+        state
+    }
+}
+
+fn time(microseconds: u64) -> Option<Timestamp> {
+    let microseconds = i64::try_from(microseconds).ok().filter(|one| *one != 0)?;
+    Timestamp::from_microsecond(microseconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stops_has_a_deadline() {
+        let mut state = UnitState {
+            active: "active".to_owned(),
+            stopping_since_microseconds: 1_000_000,
+            stop_timeout: Some(Duration::from_secs(30)),
+            ..UnitState::default()
+        };
+        assert_eq!(state.stops_until(), None);
+        state.active = "deactivating".to_owned();
+        assert_eq!(state.stops_until().unwrap().as_second(), 31);
+        state.stop_timeout = None;
+        assert_eq!(state.stops_until(), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! The start of a generation, and what is noted of its release.
+
+use std::io;
+use std::time::Instant;
+
+use portkeep_spec::contract;
+use tokio::time::timeout_at;
+
+use super::{Run, chain, describe, doing, milliseconds};
+use crate::backend::{Backend, Blame};
+use crate::error::EngineError;
+use crate::fault;
+use crate::generation::{Generation, Phase};
+use crate::handover::{Event, Purpose, Source};
+use crate::release::{Digest, Release};
+
+impl<B: Backend> Run<'_, B> {
+    pub(super) async fn start(
+        &mut self,
+        generation: Generation,
+        source: Source,
+        digest: &Digest,
+        deadline: Instant,
+    ) -> Result<Event, EngineError> {
+        let release = match source {
+            Source::Taken => self.taken.clone(),
+            Source::LastGood => self.store.release(digest),
+            Source::Holding => self.holding_page().await,
+        };
+        let Some(release) = release else {
+            let reason = format!("release {digest} is gone");
+            return Ok(Event::Failed {
+                reason,
+                blame: Blame::Release,
+            });
+        };
+        self.store
+            .prepare(generation, &release)
+            .map_err(doing("prepare the generation"))?;
+        self.started = Some(release);
+        fault::point(self.store, "prepared");
+        let begun = Instant::now();
+        let started = timeout_at(deadline.into(), self.backend.start(generation, deadline)).await;
+        self.steps.start_milliseconds = milliseconds(begun);
+        Ok(match started {
+            Ok(Ok(Ok(()))) => Event::Ready,
+            Ok(Ok(Err(failure))) => Event::Failed {
+                reason: describe(&failure),
+                blame: failure.blame,
+            },
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_elapsed) => Event::Failed {
+                reason: format!(
+                    "its manager said nothing for {:.0} s",
+                    begun.elapsed().as_secs_f64()
+                ),
+                blame: Blame::Circumstances,
+            },
+        })
+    }
+
+    pub(super) fn switch(&self, generation: Generation) -> io::Result<()> {
+        if let Some(release) = &self.started
+            && !release.digest.is_holding()
+            && let Err(error) = self.mark_good(&release.digest)
+        {
+            // It serves all the same; only a later fallback may not find it.
+            tracing::warn!("release {} could not be noted: {error}", release.digest);
+        }
+        self.store.switch(generation)
+    }
+
+    fn mark_good(&self, digest: &Digest) -> io::Result<()> {
+        self.store.mark_good(digest)?;
+        // Who rolls back by hand does not want to see the other one again until somebody asks for it.
+        let replaced = self
+            .previous
+            .and_then(|generation| self.store.release_of(generation))
+            .filter(|previous| previous.digest != *digest && !previous.digest.is_holding());
+        match replaced.filter(|_| self.request.purpose == Purpose::Rollback) {
+            Some(previous) => self
+                .store
+                .mark_bad(&previous.digest, &format!("it was rolled back to {digest}")),
+            None => Ok(()),
+        }
+    }
+
+    /// One that cannot be marked is tried again sooner than it should be: no reason to hide why it failed.
+    pub(super) fn mark_bad(&self, digest: &Digest, reason: &str, blame: Blame) {
+        if blame == Blame::Circumstances || digest.is_holding() {
+            return;
+        }
+        if let Err(error) = self.store.mark_bad(digest, reason) {
+            tracing::warn!("release {digest} could not be marked as bad: {error}");
+        }
+    }
+
+    /// The page as a release. Whoever waits for a release that can serve is started before it: killed in between, we
+    /// would leave a page for ever.
+    async fn holding_page(&self) -> Option<Release> {
+        let page = self.request.holding.as_ref()?;
+        let mut environment = self.store.base_environment();
+        environment.insert(
+            contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
+            self.spec.drain_timeout.as_micros().to_string(),
+        );
+        if let Err(error) = self.backend.keep_trying().await {
+            tracing::warn!(
+                "nothing will replace the holding page by itself: {}",
+                chain(&error)
+            );
+        }
+        Release::holding(page, environment).ok()
+    }
+
+    /// Whether a generation that is current now still lives: it may have ended between READY and the switch, when its
+    /// end was nobody's to handle. Where the manager does not answer, its READY counts.
+    pub(super) async fn serves(&self, generation: Generation) -> bool {
+        let Ok(running) = self.backend.running().await else {
+            return true;
+        };
+        running
+            .iter()
+            .any(|one| one.generation == generation && one.phase != Phase::Draining)
+    }
+}

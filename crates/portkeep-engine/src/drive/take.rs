@@ -1,0 +1,104 @@
+//! Which release is started: what the spec describes, or a kept one.
+
+use std::io;
+use std::time::Instant;
+
+use super::request::Wanted;
+use super::{Run, chain, doing, milliseconds};
+use crate::backend::Backend;
+use crate::error::EngineError;
+use crate::fault;
+use crate::handover::{Candidate, Event};
+use crate::release::{Digest, Release};
+use crate::take::{Look, Recipe, take};
+
+impl<B: Backend> Run<'_, B> {
+    pub(super) async fn take(&mut self) -> Result<Event, EngineError> {
+        if let Wanted::Kept(digest) = &self.request.wanted {
+            return Ok(self.take_kept(&digest.clone()));
+        }
+        let begun = Instant::now();
+        // Before it is taken: what changes from here on is another deploy's to see.
+        if let Ok(look) = Look::at(self.spec) {
+            self.store
+                .note_seen(&look)
+                .map_err(doing("note what was looked at"))?;
+        }
+        let attempt = self.store.failed_attempt();
+        let known = self.known_releases();
+        let (spec, store) = (self.spec.clone(), self.store.clone());
+        // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
+        let taken = tokio::task::spawn_blocking(move || {
+            let recipe = Recipe::of(&spec, &store.base_environment());
+            take(&spec, &recipe, &store, &known)
+        });
+        let taken = taken
+            .await
+            .map_err(io::Error::other)
+            .map_err(doing("take the release"))?;
+        self.steps.take_milliseconds = milliseconds(begun);
+        let release = match taken {
+            Ok(release) => release,
+            Err(error) => {
+                let fallback = self.store.last_good(None).map(|release| release.digest);
+                return Ok(Event::Refused {
+                    reason: chain(&error),
+                    fallback,
+                });
+            }
+        };
+        if self.store.release(&release.digest).is_some() {
+            // The same contents in other files: whoever asks next by the state of the files must find them known.
+            self.store
+                .keep_release(&release)
+                .map_err(doing("write the release"))?;
+        }
+        let failed_while_waiting = attempt
+            .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
+            .map(|attempt| attempt.reason);
+        fault::point(self.store, "taken");
+        Ok(self.candidate(release, failed_while_waiting))
+    }
+
+    fn candidate(&mut self, release: Release, failed_while_waiting: Option<String>) -> Event {
+        let candidate = Candidate {
+            digest: release.digest.clone(),
+            bad: self.store.why_bad(&release.digest),
+            failed_while_waiting,
+            fallback: self
+                .store
+                .last_good(Some(&release.digest))
+                .map(|release| release.digest),
+        };
+        self.taken = Some(release);
+        Event::Taken(candidate)
+    }
+
+    /// A release that is kept. It may have gone since it was named.
+    fn take_kept(&mut self, digest: &Digest) -> Event {
+        let kept = self.store.release(digest);
+        match kept.filter(|release| release.executable.exists()) {
+            Some(release) => self.candidate(release, None),
+            None => Event::Refused {
+                reason: format!("release {digest} is not kept any more"),
+                fallback: self.store.last_good(None).map(|release| release.digest),
+            },
+        }
+    }
+
+    /// Releases that need not be read again if their files did not change: the current one, and the one that failed
+    /// last.
+    fn known_releases(&self) -> Vec<Release> {
+        let current = self
+            .previous
+            .and_then(|generation| self.store.release_of(generation));
+        let failed = self
+            .store
+            .failed_attempt()
+            .and_then(|attempt| self.store.release(&attempt.digest));
+        let known = current.into_iter().chain(failed);
+        known
+            .filter(|release| release.executable.exists())
+            .collect()
+    }
+}

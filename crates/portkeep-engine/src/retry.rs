@@ -1,0 +1,66 @@
+//! When a release that failed is tried again while a holding page is shown: pure, over the history.
+
+use std::time::Duration;
+
+use crate::store::HandoverRecord;
+
+/// What failed may have had a reason that is gone: a database that was away.
+const FIRST: Duration = Duration::from_secs(30);
+/// And yet the history is not to be filled by one release that never starts.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// The pause before the next try. It grows with each try since somebody did something about it.
+#[must_use]
+pub fn pause(history: &[HandoverRecord]) -> Duration {
+    let tries = history
+        .iter()
+        .rev()
+        .take_while(|record| record.purpose == "retry" || record.result == "holding")
+        .filter(|record| record.purpose == "retry")
+        .count();
+    let doublings = u32::try_from(tries).unwrap_or(u32::MAX).min(16);
+    FIRST.saturating_mul(1 << doublings).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Steps;
+
+    fn records(lines: &[(&str, &str)]) -> Vec<HandoverRecord> {
+        let record = |(purpose, result): &(&str, &str)| HandoverRecord {
+            at: jiff::Timestamp::UNIX_EPOCH,
+            purpose: (*purpose).to_owned(),
+            result: (*result).to_owned(),
+            generation: None,
+            previous: None,
+            digest: None,
+            source: None,
+            drained: Vec::new(),
+            steps: Steps::default(),
+            reason: None,
+        };
+        lines.iter().map(record).collect()
+    }
+
+    #[test]
+    fn it_grows_until_somebody_does_something() {
+        let (held, failed) = (("activate", "holding"), ("retry", "failed"));
+        let crashed = ("retry", "handed-over");
+        for (lines, seconds) in [
+            (&[][..], 30),
+            (&[held], 30),
+            (&[held, failed, failed], 120),
+            // It was READY and crashed: the page again, and no new beginning.
+            (&[held, crashed, held, crashed, held], 120),
+            (&[held, failed, failed, ("deploy", "failed")], 30),
+            (&[failed; 40], 600),
+        ] {
+            assert_eq!(
+                pause(&records(lines)),
+                Duration::from_secs(seconds),
+                "{lines:?}"
+            );
+        }
+    }
+}

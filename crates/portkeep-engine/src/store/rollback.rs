@@ -1,0 +1,99 @@
+//! Which kept release a person means.
+
+use super::Store;
+use crate::generation::Generation;
+use crate::release::Digest;
+
+/// Why there is nothing to roll back to. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RollbackError {
+    /// There is no other release.
+    #[error(
+        "no other release is kept: a release is kept once it was READY, and `keepGenerations` in the spec says how many"
+    )]
+    NoOther,
+    /// That generation never served, or so long ago that nothing is known of it.
+    #[error("nothing is known of a generation {generation} that served; {}", can(.kept))]
+    Unknown {
+        /// What was asked for.
+        generation: Generation,
+        /// What can be rolled back to.
+        kept: Vec<(Generation, Digest)>,
+    },
+    /// Its release was removed.
+    #[error(
+        "release {digest} of generation {generation} is gone: only the newest are kept (`keepGenerations` in the spec); {}", can(.kept)
+    )]
+    Gone {
+        /// What was asked for.
+        generation: Generation,
+        /// Its release.
+        digest: Digest,
+        /// What can be rolled back to.
+        kept: Vec<(Generation, Digest)>,
+    },
+}
+
+fn can(kept: &[(Generation, Digest)]) -> String {
+    if kept.is_empty() {
+        return "no other release is kept".to_owned();
+    }
+    let listed: Vec<_> = kept
+        .iter()
+        .map(|(generation, digest)| format!("{generation} ({digest})"))
+        .collect();
+    format!("kept are those of generations {}", listed.join(", "))
+}
+
+impl Store {
+    /// The release that `generation` ran, or the newest good one that is not current.
+    ///
+    /// # Errors
+    /// When it is not kept; the message says what is.
+    pub fn rollback_target(&self, generation: Option<Generation>) -> Result<Digest, RollbackError> {
+        let current = self
+            .current()
+            .and_then(|generation| self.release_of(generation))
+            .map(|release| release.digest);
+        let Some(generation) = generation else {
+            return self.before(current.as_ref()).ok_or(RollbackError::NoOther);
+        };
+        let served = self.served();
+        let digest = served
+            .iter()
+            .find(|(served, _)| *served == generation)
+            .map(|(_, digest)| digest.clone());
+        let mut kept: Vec<(Generation, Digest)> = Vec::new();
+        for (served, digest) in served {
+            let is_new = kept.iter().all(|(_, other)| *other != digest);
+            if is_new && self.is_kept(&digest) {
+                kept.push((served, digest));
+            }
+        }
+        match digest {
+            None => Err(RollbackError::Unknown { generation, kept }),
+            Some(digest) if self.is_kept(&digest) => Ok(digest),
+            Some(digest) => Err(RollbackError::Gone {
+                generation,
+                digest,
+                kept,
+            }),
+        }
+    }
+
+    /// Generations that served, with their releases, newest first.
+    fn served(&self) -> Vec<(Generation, Digest)> {
+        let history = self.history().unwrap_or_default();
+        let served = history.into_iter().rev().filter_map(|record| {
+            matches!(record.result.as_str(), "handed-over" | "fell-back")
+                .then_some((record.generation?, record.digest?))
+        });
+        served.collect()
+    }
+
+    pub(super) fn is_kept(&self, digest: &Digest) -> bool {
+        self.release(digest)
+            .is_some_and(|release| release.executable.exists())
+    }
+}

@@ -1,0 +1,75 @@
+//! Temporary files that a killed helper left behind.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::{Pid, test_kill_process};
+
+use super::Store;
+
+impl Store {
+    /// Removes them. Runs under the lock; those of other processes that live are theirs.
+    pub(super) fn sweep(&self) {
+        let generations = self.generations();
+        let generations = generations
+            .iter()
+            .map(|one| self.generation_directory(*one));
+        let releases = fs::read_dir(self.releases_directory())
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        let fixed = [self.run.clone(), self.state.clone()];
+        for directory in fixed.into_iter().chain(generations).chain(releases) {
+            sweep_directory(&directory);
+        }
+    }
+}
+
+fn sweep_directory(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if maker(&entry.file_name().to_string_lossy()).is_some_and(|pid| !lives(pid)) {
+            // What cannot be removed now is left to the next handover.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Who made a temporary file `.NAME.PID`; none if it is not one.
+fn maker(name: &str) -> Option<i32> {
+    let (_, pid) = name.strip_prefix('.')?.rsplit_once('.')?;
+    pid.parse().ok().filter(|pid| *pid > 0)
+}
+
+fn lives(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn only_what_dead_processes_left_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = format!(".current.{}", std::process::id());
+        let kept = [own.as_str(), "current", ".hidden", ".a.b", "x.4194305"];
+        for name in kept.iter().chain(&[".current.4194305", ".staged.4194305"]) {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        sweep_directory(directory.path());
+        let mut left: Vec<_> = fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort_unstable();
+        let mut kept = kept.map(str::to_owned);
+        kept.sort_unstable();
+        assert_eq!(left, kept);
+    }
+}

@@ -1,0 +1,159 @@
+//! The way to `portkeep dev`: a Unix socket, one question a connection.
+//!
+//! The question is a line, `GENERATION PATH`. The answer is a line, `STATUS CONTENT-TYPE`, and then
+//! the body until the end; it may never end.
+
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, StatusCode};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::UnixStream;
+
+use crate::ShutdownToken;
+
+/// What `portkeep dev` answers and the app does not.
+pub(super) const PREFIX: &str = "/.portkeep/";
+
+const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
+const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
+const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+/// A first line longer than this is none.
+const LONGEST_HEAD: usize = 256;
+
+/// How to reach `portkeep dev`.
+#[derive(Debug)]
+pub(super) struct Channel {
+    path: PathBuf,
+    /// The number of this generation.
+    pub(super) generation: String,
+    /// Requests may have to wait for a build.
+    pub(super) holds: bool,
+}
+
+impl Channel {
+    /// As `portkeep dev` told it; `None` where it did not start this process.
+    pub(super) fn from_env() -> Option<Self> {
+        let path = PathBuf::from(std::env::var_os(PORTKEEP_DEV)?);
+        let generation = std::env::var(PORTKEEP_GENERATION).ok()?;
+        let number = generation.bytes().all(|byte| byte.is_ascii_digit());
+        number.then_some(Self {
+            path,
+            generation,
+            holds: std::env::var_os(PORTKEEP_DEV_HOLD).is_some(),
+        })
+    }
+
+    /// Whether somebody is there; it may have gone and left us running.
+    pub(super) fn is_open(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// Asks. `path` is what follows [`PREFIX`].
+    pub(super) async fn ask(&self, path: &str) -> io::Result<Answer> {
+        let stream = UnixStream::connect(&self.path).await?;
+        let question = format!("{} {path}\n", self.generation);
+        let mut rest = question.as_bytes();
+        while !rest.is_empty() {
+            stream.writable().await?;
+            match stream.try_write(rest) {
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut read = BytesMut::new();
+        let end = loop {
+            if let Some(end) = read.iter().position(|byte| *byte == b'\n') {
+                break end;
+            }
+            if read.len() > LONGEST_HEAD || !receive(&stream, &mut read).await? {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        };
+        let head = read.split_to(end + 1);
+        let (status, kind) = head_of(&head[..end]).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Answer {
+            status,
+            kind,
+            first: read.freeze(),
+            stream,
+        })
+    }
+}
+
+fn head_of(line: &[u8]) -> Option<(StatusCode, HeaderValue)> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (status, kind) = line.split_once(' ')?;
+    Some((status.parse().ok()?, kind.parse().ok()?))
+}
+
+/// Reads what is there. False at the end.
+async fn receive(stream: &UnixStream, into: &mut BytesMut) -> io::Result<bool> {
+    let mut piece = [0; 4096];
+    loop {
+        stream.readable().await?;
+        match stream.try_read(&mut piece) {
+            Ok(count) => {
+                into.extend_from_slice(&piece[..count]);
+                return Ok(count > 0);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What `portkeep dev` answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// Its content type.
+    pub(super) kind: HeaderValue,
+    first: Bytes,
+    stream: UnixStream,
+}
+
+impl Answer {
+    /// The body, which ends when the server drains: an open tab must not hold that up.
+    pub(super) fn into_body(self, token: &ShutdownToken) -> Pieces {
+        Pieces {
+            first: self.first,
+            stream: self.stream,
+            end: Box::pin(token.started()),
+        }
+    }
+
+    /// The whole body, of an answer that ends.
+    pub(super) async fn into_text(self) -> io::Result<Bytes> {
+        let mut text = BytesMut::from(&self.first[..]);
+        while receive(&self.stream, &mut text).await? {}
+        Ok(text.freeze())
+    }
+}
+
+/// A body that is handed through as it comes.
+pub(super) struct Pieces {
+    first: Bytes,
+    stream: UnixStream,
+    end: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
+}
+
+impl Pieces {
+    pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if !self.first.is_empty() {
+            return Poll::Ready(Some(std::mem::take(&mut self.first)));
+        }
+        if self.end.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let mut piece = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut piece);
+        // An error is the end: `portkeep dev` has gone.
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+        let piece = buffer.filled();
+        Poll::Ready((read.is_ok() && !piece.is_empty()).then(|| Bytes::copy_from_slice(piece)))
+    }
+}

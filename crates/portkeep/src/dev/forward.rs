@@ -1,0 +1,53 @@
+//! Gives a request that waited for a build to the generation that came of it.
+
+use std::io;
+
+use http::header::{CONNECTION, HOST};
+use http::{HeaderValue, Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::BoxError;
+
+/// Sends `request` to whoever accepts at `address`: `IP:PORT`, or the path of a Unix socket.
+pub(super) async fn forward(
+    mut request: Request<Incoming>,
+    address: &str,
+) -> Result<Response<Incoming>, BoxError> {
+    if !request.headers().contains_key(HOST)
+        && let Some(authority) = request.uri().authority()
+    {
+        let host = HeaderValue::from_str(authority.as_str())?;
+        request.headers_mut().insert(HOST, host);
+    }
+    // As a client of HTTP/1 asks a server that is no proxy.
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
+    let path: Uri = path.parse()?;
+    *request.uri_mut() = path;
+    *request.version_mut() = http::Version::HTTP_11;
+    // One connection for one request.
+    request
+        .headers_mut()
+        .insert(CONNECTION, HeaderValue::from_static("close"));
+    let mut response = if address.starts_with('/') {
+        send(TokioIo::new(UnixStream::connect(address).await?), request).await?
+    } else {
+        send(TokioIo::new(TcpStream::connect(address).await?), request).await?
+    };
+    response.headers_mut().remove(CONNECTION);
+    Ok(response)
+}
+
+async fn send<I>(io: I, request: Request<Incoming>) -> Result<Response<Incoming>, BoxError>
+where
+    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?)
+}

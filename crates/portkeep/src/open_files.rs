@@ -1,0 +1,45 @@
+//! How many connections a process may have.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit of open files as far as this process may: the soft limit to the hard one.
+///
+/// Service managers start everything with 1024, because `select` cannot have more, and let those
+/// go beyond who do not use it (systemd's hard limit is 524,288). At the limit nobody is accepted,
+/// and the next generation cannot take over what this one has.
+pub(crate) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => {
+            tracing::debug!(from = ?limit.current, to = ?limit.maximum, "limit of open files")
+        }
+        // Everything works, with fewer connections.
+        Err(error) => tracing::debug!(%error, "the limit of open files cannot be raised"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soft_limit_becomes_the_hard_one() {
+        let before = getrlimit(Resource::Nofile);
+        let hard = before.maximum.expect("there is one on every Linux");
+        let soft = Rlimit {
+            // Other tests run in this process.
+            current: Some(hard - 1),
+            maximum: before.maximum,
+        };
+        setrlimit(Resource::Nofile, soft).unwrap();
+        raise_limit();
+        assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
+    }
+}

@@ -1,0 +1,2 @@
+//! What `proto/hello.proto` becomes.
+tonic::include_proto!("hello");

@@ -1,0 +1,28 @@
+//! Run: `portkeep dev --project examples/frameworks/tonic`, then
+//! `cargo run -p hello-tonic --example client -- 127.0.0.1:8080 5` calls it for five seconds.
+//!
+//! A tonic service is an axum router inside, so `portkeep::serve` does everything: it takes the
+//! socket, says READY before the first accept, and at SIGTERM tells each HTTP/2 connection by a
+//! GOAWAY in two steps to open no more calls, while those that run are finished.
+
+use hello_tonic::greeter_server::{Greeter, GreeterServer};
+use hello_tonic::{Greeting, Name};
+use tonic::service::Routes;
+use tonic::{Request, Response, Status};
+
+struct Hello;
+
+#[tonic::async_trait]
+impl Greeter for Hello {
+    async fn say_hello(&self, request: Request<Name>) -> Result<Response<Greeting>, Status> {
+        let name = request.into_inner().name;
+        let text = format!("Hello {name} from process {}", std::process::id());
+        Ok(Response::new(Greeting { text }))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), portkeep::Error> {
+    let calls = Routes::new(GreeterServer::new(Hello));
+    portkeep::serve(calls.into_axum_router()).await
+}

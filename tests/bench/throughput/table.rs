@@ -1,0 +1,65 @@
+//! Medians, side by side.
+
+use std::fmt;
+
+use crate::load::{Load, Sample};
+
+pub(crate) const HEAD: &str = "\
+| load | | `portkeep::serve` | `axum::serve` | ratio of medians | ratios of single rounds |
+|---|---|---|---|---|---|";
+
+/// One load, both servers.
+pub(crate) struct Row<'a> {
+    load: Load,
+    /// Of portkeep, and of axum.
+    samples: &'a [Vec<Sample>; 2],
+}
+
+impl<'a> Row<'a> {
+    pub(crate) fn new(load: Load, samples: &'a [Vec<Sample>; 2]) -> Self {
+        Self { load, samples }
+    }
+
+    fn line(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        what: &str,
+        digits: usize,
+        value: impl Fn(&Sample) -> f64,
+    ) -> fmt::Result {
+        let [portkeep, axum] = self
+            .samples
+            .each_ref()
+            .map(|all| all.iter().map(&value).collect::<Vec<_>>());
+        let ratios: Vec<_> = portkeep.iter().zip(&axum).map(|(a, b)| a / b).collect();
+        let (ours, theirs) = (quantile(&portkeep, 50), quantile(&axum, 50));
+        write!(
+            f,
+            "| {} | {what} | {ours:.digits$} | {theirs:.digits$} | {:.3} | {:.3} ({:.3} to {:.3}) |",
+            self.load.name(),
+            ours / theirs,
+            quantile(&ratios, 50),
+            quantile(&ratios, 0),
+            quantile(&ratios, 100),
+        )
+    }
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.line(f, "requests/s", 0, |sample| sample.rate)?;
+        writeln!(f)?;
+        self.line(f, "p99, ms", 2, |sample| sample.p99.as_secs_f64() * 1e3)?;
+        writeln!(f)?;
+        self.line(f, "server's processor time, µs a request", 2, |sample| {
+            sample.processor.as_secs_f64() * 1e6 / sample.requests
+        })
+    }
+}
+
+/// The one that `percent` of all do not exceed.
+fn quantile(values: &[f64], percent: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) * percent).div_ceil(100)]
+}

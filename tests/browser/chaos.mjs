@@ -1,0 +1,91 @@
+// Random edits, breaks, repairs and bursts: never a failed request, and always the last good version at the end.
+// `node chaos.mjs [SEQUENCES] [SEED]`
+import fs from "node:fs";
+
+import { check, run, same } from "./cases.mjs";
+import { BUILD, Dev, get, until } from "./dev.mjs";
+
+const sequences = Number(process.argv[2] ?? 100);
+let seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
+process.argv.length = 2;
+console.log(`${sequences} sequences, seed ${seed}`);
+
+// The same numbers for the same seed.
+function random(below) {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return Math.floor((seed / 2 ** 32) * below);
+}
+
+const dev = await Dev.serving();
+const good = fs.readFileSync(dev.path("src/main.rs"), "utf8");
+const write = (text) => fs.writeFileSync(dev.path("src/main.rs"), text);
+const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+let number = 0;
+const version = (name) => good.replace('VERSION: &str = "one"', `VERSION: &str = "${name}"`);
+const next = () => `v${(number += 1)}`;
+const steps = {
+  edit: () => write(version(next())),
+  break: () => write(version(next()).replace("// start", "missing!();")),
+  panic: () => write(version(next()).replace("// start", "panic!(\"at the start\");")),
+  truncate: () => write(""),
+  touch: () => fs.utimesSync(dev.path("src/main.rs"), new Date(), new Date()),
+  style: () => fs.writeFileSync(dev.path("static/style.css"), `h1 { color: rgb(${random(256)}, 0, 0); }\n`),
+  embedded: () => fs.writeFileSync(dev.path("src/embedded.css"), `p { color: rgb(${random(256)}, 0, 0); }\n`),
+  replace: () => {
+    fs.writeFileSync(dev.path("src/main.rs.new"), version(next()));
+    fs.renameSync(dev.path("src/main.rs.new"), dev.path("src/main.rs"));
+  },
+  async burst() {
+    for (let count = 0; count < 10; count++) {
+      write(version(next()));
+      await pause(random(15));
+    }
+  },
+};
+const names = Object.keys(steps);
+
+let over = false;
+let asked = 0;
+let slowest = 0;
+const failures = [];
+async function ask() {
+  while (!over) {
+    const begun = Date.now();
+    try {
+      const answer = await get(`${dev.url}/plain`);
+      if (answer.status !== 200 || !/^(one|v\d+)$/.test(answer.body.toString())) failures.push(`${answer.status} ${answer.body}`);
+    } catch (error) {
+      failures.push(String(error));
+    }
+    asked += 1;
+    slowest = Math.max(slowest, Date.now() - begun);
+    await pause(10);
+  }
+}
+const asking = [ask(), ask()];
+
+await run([[`chaos: ${sequences} random sequences`, async () => {
+  for (let sequence = 0; sequence < sequences; sequence++) {
+    const done = [];
+    for (let step = 1 + random(4); step > 0; step--) {
+      const name = names[random(names.length)];
+      done.push(name);
+      await steps[name]();
+      await pause([0, 20, 300, 1500][random(4)]);
+    }
+    const last = next();
+    write(version(last));
+    await until(`${last} answers after ${done}`, BUILD, async () => (await get(`${dev.url}/plain`)).body.toString() === last)
+      .catch((error) => { throw new Error(`${error.message}\n${dev.output.slice(-3000)}`); });
+    same(failures, [], `failures after ${done}`);
+  }
+  over = true;
+  await Promise.all(asking);
+  same(failures, [], "failures");
+  check(asked > sequences * 10, `only ${asked} requests`);
+  console.log(`measured: ${sequences} random sequences, ${number} versions, ${asked} requests, none failed, slowest ${slowest} ms`);
+}]]).finally(async () => {
+  over = true;
+  await dev.stop();
+});

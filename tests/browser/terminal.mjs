@@ -1,0 +1,77 @@
+// What a terminal shows of portkeep dev, and what its keys do: in tmux.
+import { execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+
+import { check, run } from "./cases.mjs";
+import { BUILD, Dev, freePort, get, until } from "./dev.mjs";
+
+const { directory, project } = Dev.copyApp();
+const port = await freePort();
+const url = `http://127.0.0.1:${port}/plain`;
+// In place of the desktop's: notes what it is given.
+const bin = path.join(directory, "bin");
+fs.mkdirSync(bin);
+fs.writeFileSync(path.join(bin, "browser"), `#!/bin/sh\necho "$1" >> ${directory}/opened\n`, { mode: 0o755 });
+const environment = {
+  HOME: directory,
+  XDG_RUNTIME_DIR: path.join(directory, "runtime"),
+  CARGO_HOME: process.env.CARGO_HOME ?? `${process.env.HOME}/.cargo`,
+  RUSTUP_HOME: process.env.RUSTUP_HOME ?? `${process.env.HOME}/.rustup`,
+  CARGO_TARGET_DIR: process.env.PAGES_TARGET,
+  BROWSER: path.join(bin, "browser"),
+};
+const server = path.join(directory, "tmux");
+const tmux = (...args) => execFileSync("tmux", ["-S", server, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+const command = `${process.env.PORTKEEP ?? "portkeep"} dev --backend local --listen 127.0.0.1:${port} --open; echo ended $?; stty -a`;
+tmux(
+  "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "-c", project,
+  ...Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]), "sh", "-c", `${command}; sleep 600`,
+);
+const screen = () => tmux("capture-pane", "-p", "-e", "-S", "-500");
+const shows = (what, deadline = BUILD) =>
+  until(what, deadline, () => screen().includes(what)).catch((error) => {
+    throw new Error(`${error.message}\n${screen()}`);
+  });
+const press = (key) => tmux("send-keys", key);
+const edit = (from, to) => {
+  const file = path.join(project, "src/main.rs");
+  fs.writeFileSync(file, fs.readFileSync(file, "utf8").replace(from, to));
+};
+
+await run([
+  ["the keys are shown, and the browser is opened", async () => {
+    await shows("keys: r reload   b rebuild   o open   l log level   q quit", 60_000);
+    await shows("READY in", 600_000);
+    await until("the browser is opened", BUILD, () => fs.existsSync(`${directory}/opened`));
+    check(fs.readFileSync(`${directory}/opened`, "utf8") === `http://127.0.0.1:${port}\n`, "what is opened");
+  }],
+  ["cargo shows its colours and its progress, which a pipe would not get", async () => {
+    edit("// start", "missing!();");
+    await shows("the build failed");
+    check(/\x1b\[[0-9;]*m *Compiling/.test(screen()), `cargo's own colours\n${screen()}`);
+    check(/\x1b\[[0-9;]*m *error/.test(screen()), "the colour of the error");
+    edit("missing!();", "// start");
+  }],
+  ["b builds, r starts it again, o opens it, l shows less", async () => {
+    await until("it serves", BUILD, () => /nothing to build|the same as before|generation \d+ serves/.test(screen().split("the build failed")[1] ?? ""));
+    press("b");
+    await until("a build without a change", BUILD, () => /nothing to build, generation \d+ serves on/.test(screen()));
+    const before = Number([...screen().matchAll(/generation (\d+)\x1b?[^ ]* ?serves/g)].at(-1)[1]);
+    press("r");
+    await until("a new generation", BUILD, () => screen().includes(`generation ${before + 1} serves`));
+    press("o");
+    await until("opened once more", BUILD, () => fs.readFileSync(`${directory}/opened`, "utf8").split("\n").length === 3);
+    press("l");
+    await shows("of the app's log: warnings and errors");
+    check((await get(url)).status === 200, "it serves");
+  }],
+  ["q ends it, and the terminal is as it was", async () => {
+    press("q");
+    await shows("ended 0");
+    await until("stty", BUILD, () => / icanon /.test(screen()) && / echo /.test(screen()));
+  }],
+].map(([name, body]) => [`terminal: ${name}`, body])).finally(() => {
+  tmux("kill-server");
+  fs.rmSync(directory, { recursive: true, force: true });
+});

@@ -1,0 +1,143 @@
+//! Every example, built and served by `portkeep dev`, with load while it is reloaded.
+#![allow(missing_docs, reason = "the names of the tests say what they show")]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod running;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use portkeep_tests::{Connections, Load};
+use running::{Running, project};
+use serde_json::json;
+
+const RELOADS: u32 = 3;
+const DURATION: Duration = Duration::from_secs(8);
+
+/// What a server that is compiled is asked for, in requests a second.
+const COMPILED: u32 = 2000;
+/// And one that is interpreted.
+const INTERPRETED: u32 = 300;
+
+/// Who wants to see how it is done reads one screen.
+#[test]
+fn each_is_short() {
+    for file in [
+        "hello/src/main.rs",
+        "../crates/portkeep/examples/plain_hyper.rs",
+        "frameworks/actix-web/src/main.rs",
+        "frameworks/tonic/src/main.rs",
+        "go/main.go",
+        "node/hello.mjs",
+        "python/hello.py",
+    ] {
+        let lines = fs::read_to_string(project(file)).unwrap().lines().count();
+        assert!(lines <= 60, "{file} has {lines} lines");
+    }
+}
+
+#[test]
+fn axum_with_the_library() {
+    survives(&Running::start("hello", &project("hello")), COMPILED);
+}
+
+#[test]
+fn plain_hyper() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = json!({
+        "name": "hello-hyper",
+        // In PATH: an example of a crate is no project.
+        "exec": ["plain-hyper"],
+        "listen": [{ "stream": "127.0.0.1:8080" }],
+    });
+    fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
+    survives(&Running::start("hello-hyper", directory.path()), COMPILED);
+}
+
+#[test]
+fn actix_web() {
+    let running = Running::start("hello-actix", &project("frameworks/actix-web"));
+    survives(&running, COMPILED);
+}
+
+#[test]
+fn go() {
+    survives(&Running::start("hello-go", &project("go")), COMPILED);
+}
+
+#[test]
+fn node() {
+    survives(&Running::start("hello-node", &project("node")), INTERPRETED);
+}
+
+#[test]
+fn python() {
+    let running = Running::start("hello-python", &project("python"));
+    survives(&running, INTERPRETED);
+    running.interrupt();
+}
+
+/// Calls over HTTP/2, by a pooled client that follows a GOAWAY.
+#[test]
+fn tonic() {
+    let running = Running::start("hello-tonic", &project("frameworks/tonic"));
+    let client = calls(running.address());
+    reload(&running, || ());
+    let finished = client.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&finished.stdout);
+    let complaint = String::from_utf8_lossy(&finished.stderr);
+    println!("measured: tonic, {RELOADS} reloads: {said}");
+    assert!(finished.status.success(), "{said}\n{complaint}");
+    let processes = format!("by {} processes, 0 failed", RELOADS + 1);
+    assert!(said.contains(&processes), "{said}");
+}
+
+fn calls(address: SocketAddr) -> std::process::Child {
+    // In PATH, as the suite puts it there.
+    Command::new("tonic-client")
+        .args([&address.to_string(), &DURATION.as_secs().to_string()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("tonic-client (`tests/run examples` brings it): {error}"))
+}
+
+/// Reloads, spread over the time of the load, and looks after each.
+fn reload(running: &Running, mut look: impl FnMut()) {
+    let start = Instant::now();
+    let pace = DURATION / (RELOADS + 1);
+    for number in 1..=RELOADS {
+        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+        running.reload();
+        look();
+    }
+}
+
+/// No request fails, on connections that are kept and on new ones.
+fn survives(running: &Running, rate: u32) {
+    for connections in [Connections::KeepAlive, Connections::OnePerRequest] {
+        let mut processes = BTreeSet::from([running.answering_process()]);
+        let mut load = Load::new(running.address(), DURATION, connections)
+            .rate(rate)
+            .start();
+        reload(running, || {
+            processes.insert(running.answering_process());
+        });
+        assert!(load.is_running(), "the reloads outlasted the load");
+        let report = load.finish();
+        println!(
+            "measured: {}, {RELOADS} reloads, {connections:?}: {} requests, {} failed, slowest {:?}",
+            running.name(),
+            report.requests,
+            report.failed,
+            report.slowest
+        );
+        // Half of what is asked for, at least.
+        report.expect_lossless(u64::from(rate) * DURATION.as_secs() / 2);
+        assert_eq!(processes.len() as u32, RELOADS + 1, "{processes:?}");
+    }
+}

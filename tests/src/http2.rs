@@ -1,0 +1,115 @@
+//! Requests over HTTP/2, from a pooled client that follows GOAWAY.
+
+use std::net::SocketAddr;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+/// Load over HTTP/2 by prior knowledge, from tasks that share one pooled client.
+///
+/// It is hyper-util's, as most Rust programs have it: at a GOAWAY it opens a new connection for what it
+/// has not begun to send, and sends nothing twice. It has one thread: with more, it can learn of a GOAWAY
+/// on one while it begins a request on another, and reports that as failed, whatever the server does.
+#[derive(Debug)]
+pub struct Http2Load {
+    thread: JoinHandle<Http2Report>,
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub struct Http2Report {
+    /// Requests that were answered.
+    pub answers: u64,
+    /// Why others were not.
+    pub failures: Vec<String>,
+    /// The longest an answer took.
+    pub slowest: Duration,
+}
+
+impl Http2Load {
+    /// Starts `tasks` that ask without a pause, for `duration`.
+    #[must_use]
+    pub fn start(address: SocketAddr, tasks: usize, duration: Duration) -> Self {
+        let thread = thread::spawn(move || {
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime starts")
+                .block_on(load(address, tasks, Instant::now() + duration))
+        });
+        Self { thread }
+    }
+
+    /// Whether the time is not over.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
+    /// Waits for the end.
+    #[must_use]
+    pub fn finish(self) -> Http2Report {
+        self.thread.join().expect("the load ends")
+    }
+}
+
+impl Http2Report {
+    /// Nothing failed, and enough was asked.
+    #[track_caller]
+    pub fn expect_lossless(&self, least: u64) {
+        let (count, first) = (self.failures.len(), self.failures.first());
+        assert_eq!(count, 0, "of {}; the first: {first:?}", self.answers);
+        assert!(self.answers >= least, "only {} answers", self.answers);
+    }
+}
+
+async fn load(address: SocketAddr, tasks: usize, end: Instant) -> Http2Report {
+    let client = Client::builder(TokioExecutor::new())
+        .http2_only(true)
+        .build_http();
+    let tasks: Vec<_> = (0..tasks)
+        .map(|_| tokio::spawn(one(client.clone(), address, end)))
+        .collect();
+    let mut total = Http2Report::default();
+    for task in tasks {
+        let report = task.await.expect("a client ends");
+        total.answers += report.answers;
+        total.failures.extend(report.failures);
+        total.slowest = total.slowest.max(report.slowest);
+    }
+    total
+}
+
+async fn one(
+    client: Client<HttpConnector, Empty<Bytes>>,
+    address: SocketAddr,
+    end: Instant,
+) -> Http2Report {
+    let mut report = Http2Report::default();
+    while Instant::now() < end {
+        let began = Instant::now();
+        match ask(&client, address).await {
+            Ok(()) => report.answers += 1,
+            Err(error) => report.failures.push(format!("{error:?}")),
+        }
+        report.slowest = report.slowest.max(began.elapsed());
+    }
+    report
+}
+
+async fn ask(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    address: SocketAddr,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let answer = client.get(format!("http://{address}/").parse()?).await?;
+    if answer.status() != 200 || answer.version() != axum::http::Version::HTTP_2 {
+        return Err(format!("{answer:?}").into());
+    }
+    answer.into_body().collect().await?;
+    Ok(())
+}
