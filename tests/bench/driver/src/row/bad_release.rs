@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Row;
 use crate::client::{Load, Protocol};
@@ -55,10 +55,12 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
     let told = serving.reload();
     sleep(SUFFERS);
     let open = TcpStream::connect_timeout(&serving.place.address, Duration::from_secs(1)).is_ok();
+    let published = Instant::now();
     serving.publish("good", Kind::Good)?;
     // Whether it helped is seen in what follows.
     let _ = serving.reload();
-    let recovered = serving.wait_for("good", RECOVERS);
+    let recovered = serving.wait_for("good", RECOVERS).map(drop);
+    let after = published.elapsed();
     let report = load.finish()?;
     let kinds = report.kinds();
     let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -71,7 +73,7 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
         .word("port", if open { "open" } else { "closed" })
         .word("told", if told.is_ok() { "nothing" } else { "that it failed" });
     Ok(match recovered {
-        Ok(after) => measured.time("good ms", after),
+        Ok(()) => measured.time("good ms", after),
         Err(_) => measured.word("good ms", "never"),
     })
 }
