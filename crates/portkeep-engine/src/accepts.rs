@@ -26,7 +26,10 @@ pub async fn accepts(pid: u32) {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
         let listening = listening_sockets();
-        if family(pid).into_iter().any(|pid| does_accept(&directory(pid), &listening)) {
+        if family(pid)
+            .into_iter()
+            .any(|pid| does_accept(&directory(pid), &listening))
+        {
             return;
         }
         tokio::time::sleep(LOOK).await;
@@ -45,7 +48,11 @@ fn family(pid: u32) -> Vec<u32> {
         let tasks = entries(&directory(*pid).join("task"));
         for task in tasks {
             let children = fs::read_to_string(task.join("children")).unwrap_or_default();
-            family.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            family.extend(
+                children
+                    .split_whitespace()
+                    .filter_map(|child| child.parse::<u32>().ok()),
+            );
         }
         at += 1;
     }
@@ -75,9 +82,9 @@ fn does_accept(process: &Path, listening: &HashSet<String>) -> bool {
         .iter()
         .any(|poll| watches(&fs::read_to_string(poll).unwrap_or_default(), &sockets));
     polled
-        || entries(&process.join("task")).iter().any(|task| {
-            waits(&fs::read_to_string(task.join("syscall")).unwrap_or_default())
-        })
+        || entries(&process.join("task"))
+            .iter()
+            .any(|task| waits(&fs::read_to_string(task.join("syscall")).unwrap_or_default()))
 }
 
 /// Whether an epoll has one of `sockets` in it, by what the kernel says of it: `tfd: 3 events: …`.
@@ -97,12 +104,23 @@ fn waits(syscall: &str) -> bool {
 
 /// The inodes of all listening sockets of this network.
 fn listening_sockets() -> HashSet<String> {
-    let table = |name: &str| fs::read_to_string(Path::new("/proc/self/net").join(name)).unwrap_or_default();
+    let table =
+        |name: &str| fs::read_to_string(Path::new("/proc/self/net").join(name)).unwrap_or_default();
     let mut found = HashSet::new();
     for tcp in ["tcp", "tcp6"] {
-        found.extend(table(tcp).lines().filter_map(listening_tcp).map(str::to_owned));
+        found.extend(
+            table(tcp)
+                .lines()
+                .filter_map(listening_tcp)
+                .map(str::to_owned),
+        );
     }
-    found.extend(table("unix").lines().filter_map(listening_unix).map(str::to_owned));
+    found.extend(
+        table("unix")
+            .lines()
+            .filter_map(listening_unix)
+            .map(str::to_owned),
+    );
     found
 }
 
@@ -115,7 +133,9 @@ fn listening_tcp(line: &str) -> Option<&str> {
 fn listening_unix(line: &str) -> Option<&str> {
     let mut words = line.split_whitespace();
     // The flags are the fourth word, the inode is the seventh.
-    (words.nth(3)? == "00010000").then(|| words.nth(2)).flatten()
+    (words.nth(3)? == "00010000")
+        .then(|| words.nth(2))
+        .flatten()
 }
 
 fn entries(directory: &Path) -> Vec<PathBuf> {
@@ -125,7 +145,10 @@ fn entries(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
 }
 
 #[cfg(test)]

@@ -33,7 +33,10 @@ impl LastWords {
         let Some((why, last)) = reason.split_once("; its last lines:") else {
             return reason.to_owned();
         };
-        let end = last.lines().last().and_then(|line| line.strip_prefix("  | "));
+        let end = last
+            .lines()
+            .last()
+            .and_then(|line| line.strip_prefix("  | "));
         if end.is_none_or(|end| self.lines.iter().all(|line| line != end)) {
             return reason.to_owned();
         }

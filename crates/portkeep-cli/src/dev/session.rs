@@ -1,7 +1,7 @@
 //! Who holds the port and runs the app while it is developed.
 
-mod lines;
 mod bare;
+mod lines;
 mod local;
 mod others;
 mod output;

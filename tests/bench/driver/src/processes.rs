@@ -23,12 +23,22 @@ impl Started {
     pub(crate) fn spawn(tool: Command, log: &Path) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new("setsid");
-        command.args(["systemd-run", "--scope", "--quiet", "--collect", "--slice=system.slice", "--"]);
+        command.args([
+            "systemd-run",
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--slice=system.slice",
+            "--",
+        ]);
         command.arg(tool.get_program()).args(tool.get_args());
         if let Some(directory) = tool.get_current_dir() {
             command.current_dir(directory);
         }
-        command.envs(tool.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.envs(
+            tool.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

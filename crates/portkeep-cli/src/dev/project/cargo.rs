@@ -104,7 +104,9 @@ pub(super) fn from_manifest(
         .entry("listen")
         .or_insert_with(|| serde_json::json!([{ "stream": listen::DEFAULT }]));
     if let Some(readiness) = manners.readiness() {
-        fields.entry("readiness").or_insert_with(|| readiness.into());
+        fields
+            .entry("readiness")
+            .or_insert_with(|| readiness.into());
     }
     let base = package
         .manifest_path
@@ -172,4 +174,3 @@ pub(super) fn sources(metadata: &Metadata, package: &Package) -> Vec<PathBuf> {
     }
     seen.into_iter().collect()
 }
-

@@ -9,7 +9,12 @@ const LIBRARY: [&str; 1] = ["portkeep"];
 /// Can say READY.
 const NOTIFY: [&str; 4] = ["sd-notify", "libsystemd", "systemd", "ecdysis"];
 /// Takes passed sockets.
-const ACTIVATED: [&str; 4] = ["listenfd", "tokio-listener", "socket-activation", "tokio-socket-activation"];
+const ACTIVATED: [&str; 4] = [
+    "listenfd",
+    "tokio-listener",
+    "socket-activation",
+    "tokio-socket-activation",
+];
 /// In the sources of a program that takes passed sockets by itself.
 const BY_HAND: &str = "LISTEN_FDS";
 
@@ -34,11 +39,18 @@ impl Manners {
         let is_library = LIBRARY.contains(&package.name.as_str());
         // A crate of the workspace may do it for the program.
         let within = |names: &[&str]| sources.iter().any(|source| manifest_names(source, names));
-        if is_library || depends(&LIBRARY) || depends(&NOTIFY) || within(&LIBRARY) || within(&NOTIFY) {
+        if is_library
+            || depends(&LIBRARY)
+            || depends(&NOTIFY)
+            || within(&LIBRARY)
+            || within(&NOTIFY)
+        {
             Self::Notifies
         } else if depends(&ACTIVATED)
             || within(&ACTIVATED)
-            || sources.iter().any(|source| mentions(&source.join("src"), BY_HAND))
+            || sources
+                .iter()
+                .any(|source| mentions(&source.join("src"), BY_HAND))
         {
             Self::TakesSockets
         } else {
@@ -85,7 +97,10 @@ fn manifest_names(package: &Path, names: &[&str]) -> bool {
 
 fn mentions(directory: &Path, word: &str) -> bool {
     ignore::Walk::new(directory).flatten().any(|entry| {
-        entry.path().extension().is_some_and(|extension| extension == "rs")
+        entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extension == "rs")
             && std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(word))
     })
 }

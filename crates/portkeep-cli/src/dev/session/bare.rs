@@ -54,12 +54,16 @@ struct Running {
 }
 
 impl BareSession {
-    pub(super) fn open(project: &Project, events: mpsc::UnboundedSender<Event>) -> anyhow::Result<Self> {
+    pub(super) fn open(
+        project: &Project,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = locate::store(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         let kept = store.state_directory().join("build");
-        std::fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+        std::fs::create_dir_all(&kept)
+            .with_context(|| format!("cannot make {}", kept.display()))?;
         let socket = browser::socket_path(store.run_directory());
         let app = App {
             environment: environment::of_generations(project, &socket)?,
@@ -90,7 +94,11 @@ impl BareSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        *self.app.serves.lock().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .app
+            .serves
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
@@ -197,7 +205,8 @@ impl App {
             stop(Some(child), *self.spec.drain_timeout).await;
             // Its last lines may still be on their way to us.
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let lines: VecDeque<String> = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
+            let lines: VecDeque<String> =
+                std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
             let lines: String = lines.iter().map(|line| format!("\n  | {line}")).collect();
             bail!("{error}; its last lines:{lines}");
         }
@@ -238,14 +247,22 @@ fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |path: &Path| {
         let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.dev(), metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+        Some((
+            metadata.dev(),
+            metadata.ino(),
+            metadata.mtime(),
+            metadata.mtime_nsec(),
+        ))
     };
     identity(one).is_some_and(|found| identity(other) == Some(found))
 }
 
 async fn stop(child: Option<Child>, patience: Duration) {
     let Some(mut child) = child else { return };
-    let group = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let group = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
     let Some(group) = group else { return };
     // It may have ended by itself in this moment.
     let _ = kill_process_group(group, Signal::TERM);

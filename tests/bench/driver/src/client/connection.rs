@@ -197,7 +197,11 @@ fn kind(error: &hyper::Error) -> Failure {
         source = cause.source();
     }
     // All that is left when the server is a correct one: it closed, or told GOAWAY, before the answer.
-    if error.is_parse() { Failure::Other } else { Failure::Cut }
+    if error.is_parse() {
+        Failure::Other
+    } else {
+        Failure::Cut
+    }
 }
 
 fn io_kind(error: &io::Error) -> Failure {

@@ -31,7 +31,8 @@ impl Default for Report {
             versions: BTreeSet::new(),
             silence: Duration::ZERO,
             // Three digits, any length.
-            latencies: Histogram::new(3).unwrap_or_else(|_| unreachable!("three digits are allowed")),
+            latencies: Histogram::new(3)
+                .unwrap_or_else(|_| unreachable!("three digits are allowed")),
             answers: Vec::new(),
         }
     }

@@ -38,7 +38,10 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     if tool.runs_the_app() {
         kinds.push((Kind::Crashes, "crashes after READY"));
     }
-    kinds.into_iter().map(|(kind, case)| suffer(bench, tool, kind, case)).collect()
+    kinds
+        .into_iter()
+        .map(|(kind, case)| suffer(bench, tool, kind, case))
+        .collect()
 }
 
 fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Result<Measurement> {
@@ -63,7 +66,10 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
     let after = published.elapsed();
     let report = load.finish()?;
     let kinds = report.kinds();
-    let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     let measured = Measurement::of(case)
         .count("requests", report.requests)
         .count("failed", report.failed())
@@ -71,7 +77,14 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
         .time("silence ms", report.silence)
         .word("kinds", kinds.join(", "))
         .word("port", if open { "open" } else { "closed" })
-        .word("told", if told.is_ok() { "nothing" } else { "that it failed" });
+        .word(
+            "told",
+            if told.is_ok() {
+                "nothing"
+            } else {
+                "that it failed"
+            },
+        );
     Ok(match recovered {
         Ok(()) => measured.time("good ms", after),
         Err(_) => measured.word("good ms", "never"),
