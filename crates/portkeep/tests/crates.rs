@@ -1,5 +1,7 @@
 //! What an app compiles for the sake of this library.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

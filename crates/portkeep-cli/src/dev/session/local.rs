@@ -207,7 +207,7 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
-            Ask::Status => return,
+            Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
                     Unchanged::IsStarted
