@@ -23,8 +23,11 @@ rustPlatform.buildRustPackage (finalAttrs: {
       ./schema.json
       # Not all of tests: the guests are kept below it.
       ../tests/Cargo.toml
+      ../tests/bench/throughput
       ../tests/contract
+      ../tests/examples
       ../tests/fixture
+      ../tests/launchers
       ../tests/local
       ../tests/nix
       ../tests/scenarios

@@ -32,13 +32,17 @@ impl Dev {
 
     /// With more fields in its spec.
     pub(crate) fn start_with(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
-        let dev = Self::open(name, way, first, more);
+        let dev = Self::open_with(name, way, first, more);
         dev.wait_for_version(&first.version, SOON);
         dev
     }
 
-    /// Without waiting for an answer.
-    pub(crate) fn open(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
+    /// Starts it, whatever becomes of the first build.
+    pub(crate) fn open(name: &str, way: Publish, first: &Behaviour) -> Self {
+        Self::open_with(name, way, first, json!({}))
+    }
+
+    fn open_with(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -88,8 +92,12 @@ impl Dev {
     }
 
     pub(crate) fn reload(&self) -> Finished {
+        self.portkeep(&["reload", &self.name])
+    }
+
+    pub(crate) fn portkeep(&self, words: &[&str]) -> Finished {
         let mut command = portkeep(self.home.path());
-        command.args(["reload", &self.name]);
+        command.args(words);
         run_command(command)
     }
 
@@ -105,6 +113,25 @@ impl Dev {
         wait_until(&format!("{status} is answered"), deadline, || {
             (request(self.address, "/", SOON) == Outcome::Status(status)).then_some(())
         });
+    }
+
+    /// A command for the shell that hands over, changed or not.
+    pub(crate) fn forced_reload(&self) -> String {
+        let command = portkeep(self.home.path());
+        let variables = command.get_envs().map(|(name, value)| match value {
+            Some(value) => format!("{}='{}'", name.display(), value.display()),
+            None => format!("-u {}", name.display()),
+        });
+        let variables: Vec<_> = variables.collect();
+        // `env` wants its options first.
+        let (unset, set): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|one| one.starts_with("-u"));
+        format!(
+            "env {} {} portkeep reload {} --force",
+            unset.join(" "),
+            set.join(" "),
+            self.name
+        )
     }
 
     pub(crate) fn watch(&self) -> Watcher {

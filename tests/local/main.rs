@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod dev;
+mod prove;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -124,7 +125,7 @@ fn a_build_that_cannot_serve_changes_nothing() {
 #[test]
 fn where_nothing_can_serve_a_page_says_so_until_a_build_can() {
     let bad = Behaviour::version("v1").mode(Mode::Exit);
-    let dev = Dev::open("held", Publish::Rename, &bad, serde_json::json!({}));
+    let dev = Dev::open("held", Publish::Rename, &bad);
     dev.wait_for_status(503, Duration::from_secs(10));
     let watcher = dev.watch();
     dev.publish(&Behaviour::version("v2"));
@@ -178,6 +179,26 @@ fn the_last_of_many_builds_serves() {
     }
     dev.wait_for_version("v200", Duration::from_secs(2));
     watcher.finish().expect_lossless();
+}
+
+#[test]
+fn its_last_lines_are_shown_with_their_generation() {
+    let dev = Dev::start("wrote", Publish::Rename, &Behaviour::version("v1"));
+    dev.publish(&Behaviour::version("v2").mode(Mode::Exit));
+    let _ = dev.reload().expect_failure();
+    let words = "this build exits with 3";
+    let shown = dev.portkeep(&["logs", "wrote"]).expect_success();
+    assert!(
+        shown
+            .stdout
+            .lines()
+            .any(|line| line.contains("2  probe: ") && line.ends_with(words)),
+        "{shown}"
+    );
+    let first = dev
+        .portkeep(&["logs", "wrote", "-g", "1", "--json"])
+        .expect_success();
+    assert!(!first.stdout.contains(words), "{first}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ assemble() {
   mkdir -p "$work"/{portkeep,inputs}
   (cd /checkout && cp -r --parents flake.{nix,lock} nix crates systemd examples Cargo.{toml,lock} clippy.toml rustfmt.toml "$work/portkeep")
   mkdir "$work/portkeep/tests"
-  (cd /checkout/tests && cp -r Cargo.toml contract fixture local nix scenarios src "$work/portkeep/tests")
+  (cd /checkout/tests && cp -r --parents Cargo.toml bench/throughput contract examples fixture launchers local nix scenarios src "$work/portkeep/tests")
   cp -r "$here/stubs/nixpkgs" "$here/stubs/git-hooks" "$work/inputs/"
   cp -r "$sources/nixpkgs.lib/lib" "$work/inputs/nixpkgs/lib"
   cp -r "$sources/devenv" "$work/inputs/devenv"

@@ -18,7 +18,7 @@ pub(crate) fn raise_limit() {
     };
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => {
-            tracing::debug!(from = ?limit.current, to = ?limit.maximum, "limit of open files")
+            tracing::debug!(from = ?limit.current, to = ?limit.maximum, "limit of open files");
         }
         // Everything works, with fewer connections.
         Err(error) => tracing::debug!(%error, "the limit of open files cannot be raised"),

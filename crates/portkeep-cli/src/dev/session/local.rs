@@ -32,6 +32,9 @@ const THROTTLE: Duration = Duration::from_secs(1);
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long connections wait for the first build before a page tells them what it does.
+const FIRST_BUILD: Duration = Duration::from_secs(2);
+
 pub(crate) struct LocalSession {
     local: Local,
     store: Store,
@@ -108,8 +111,8 @@ impl LocalSession {
             activating: Arc::default(),
             _lock: lock,
         };
-        // Whoever connects during the first build is told so.
-        session.activate_by_connection(THROTTLE);
+        // Whoever connects during a long first build sees what is built.
+        session.activate_by_connection(FIRST_BUILD);
         Ok(session)
     }
 
@@ -220,6 +223,7 @@ impl LocalSession {
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
+            // Answered where it came in.
             Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
@@ -310,11 +314,17 @@ fn translate(event: LocalEvent) -> Event {
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
         LocalEvent::Rested(generation) => Event::Rested(generation),
-        LocalEvent::Drained(generation) => {
-            Event::Note(format!("generation {generation} finished and ended"))
-        }
-        LocalEvent::Cut(generation) => Event::Note(format!(
-            "generation {generation} did not finish in time and was ended"
+        LocalEvent::Drained(generation, said) => Event::Note(match said.as_str() {
+            said if said.starts_with("drained") => format!("generation {generation} {said}"),
+            _ => format!("generation {generation} finished and ended"),
+        }),
+        LocalEvent::Cut(generation, said) => Event::Note(format!(
+            "generation {generation} did not finish in time and was ended{}{said}",
+            if said.is_empty() {
+                ""
+            } else {
+                "; it said last: "
+            }
         )),
         other => Event::Note(format!("{other:?}")),
     }
