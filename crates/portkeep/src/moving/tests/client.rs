@@ -162,7 +162,7 @@ pub(super) async fn randomly(
     };
     // The end comes from the server. If it comes before all is sent, the reader knows.
     tokio::pin!(reader);
-    let got = timeout(PATIENCE, async {
+    let got = async {
         tokio::select! {
             sent = send => {
                 let _ = sent;
@@ -170,10 +170,21 @@ pub(super) async fn randomly(
             }
             got = &mut reader => got,
         }
-    });
-    match got.await {
-        Ok(got) => got.unwrap(),
-        Err(_) => Got {
+    };
+    // Not the time of all of it: a slow reader of long answers takes that on a busy machine.
+    let stalled = async {
+        let mut before = None;
+        loop {
+            let now = received.0.load(Ordering::SeqCst);
+            if before.replace(now) == Some(now) {
+                break;
+            }
+            sleep(PATIENCE).await;
+        }
+    };
+    tokio::select! {
+        got = got => got.unwrap(),
+        () = stalled => Got {
             bytes: Vec::new(),
             error: Some(io::Error::other(format!(
                 "hung after {} bytes",
