@@ -49,7 +49,7 @@ fn few_crates_are_added_to_plain_axum() {
     );
     // What the documentation says has to be true.
     let said = format!(
-        "adds {} crates, itself included; {least} without `http2`",
+        "adds {} crates, itself included; {least} without the default features",
         default.len()
     );
     let documentation = include_str!("../src/lib.rs");

@@ -40,7 +40,7 @@ fn said(program: &str, argument: &str) -> String {
 
 /// The versions that this was built with.
 fn crates(names: &[&str]) -> String {
-    let lock = include_str!("../../../Cargo.lock");
+    let lock = include_str!("../../../../Cargo.lock");
     let versions = names.iter().filter_map(|name| {
         let rest = lock
             .split(&format!("name = \"{name}\"\nversion = \""))
