@@ -41,8 +41,14 @@ bench_up() {
   local cargo_home=${CARGO_HOME:-$HOME/.cargo}
   PORTKEEP_GUEST_PACKAGES=nginx-light,gcc,libc6-dev \
     "$checkout/tests/guests/guest" up --fresh --bind "$(rustc --print sysroot):/opt/rust" --bind "$cargo_home:/opt/cargo" "$bench_guest_name" || exit 1
-  bench_guest sh -c 'systemctl disable --now --quiet nginx; mkdir -p /srv/bench /srv/cargo &&
-    ln -s /opt/cargo/registry /srv/cargo/registry && chown dev: /srv/cargo'
+  bench_guest sh -c 'systemctl disable --now --quiet nginx; mkdir -p /srv/bench /srv/cargo/registry &&
+    ln -s /opt/cargo/registry/index /opt/cargo/registry/cache /srv/cargo/registry'
+  # A copy, because some crates have files that only their owner may read, and a developer is not root.
+  awk '/^name = / { name = $3 } /^version = / && name { print name "-" $3; name = "" }' tests/bench/Cargo.lock | tr -d '"' |
+    bench_guest sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p "/srv/cargo/registry/src/$source"; done
+      while read -r crate; do
+        for found in */"$crate"; do [ ! -d "$found" ] || cp -r "$found" "/srv/cargo/registry/src/$found"; done
+      done; chmod -R a+rX /srv/cargo; chown dev: /srv/cargo /srv/cargo/registry'
 }
 
 bench_guest() {

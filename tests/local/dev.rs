@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use portkeep_tests::command::{Finished, run_command};
-use portkeep_tests::{Behaviour, Publish, Watcher, probe, request, wait_until};
+use portkeep_tests::{Behaviour, Outcome, Publish, Watcher, probe, request, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -25,12 +25,24 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
+    /// Starts it and waits until the first build answers.
     pub(crate) fn start(name: &str, way: Publish, first: &Behaviour) -> Self {
         Self::start_with(name, way, first, json!({}))
     }
 
     /// With more fields in its spec.
     pub(crate) fn start_with(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
+        let dev = Self::open_with(name, way, first, more);
+        dev.wait_for_version(&first.version, SOON);
+        dev
+    }
+
+    /// Starts it, whatever becomes of the first build.
+    pub(crate) fn open(name: &str, way: Publish, first: &Behaviour) -> Self {
+        Self::open_with(name, way, first, json!({}))
+    }
+
+    fn open_with(name: &str, way: Publish, first: &Behaviour, more: Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let address = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -60,15 +72,13 @@ impl Dev {
             .unwrap_or_else(|error| {
                 panic!("cannot start portkeep (`tests/run reload` brings it): {error}")
             });
-        let dev = Self {
+        Self {
             home,
             name: name.to_owned(),
             address,
             way,
             child,
-        };
-        dev.wait_for_version(&first.version, SOON);
-        dev
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -82,9 +92,46 @@ impl Dev {
     }
 
     pub(crate) fn reload(&self) -> Finished {
+        self.portkeep(&["reload", &self.name])
+    }
+
+    pub(crate) fn portkeep(&self, words: &[&str]) -> Finished {
         let mut command = portkeep(self.home.path());
-        command.args(["reload", &self.name]);
+        command.args(words);
         run_command(command)
+    }
+
+    /// `portkeep rollback`, to the last good release or to that of a generation.
+    pub(crate) fn rollback(&self, generation: &[&str]) -> Finished {
+        let mut command = portkeep(self.home.path());
+        command.args(["rollback", &self.name]).args(generation);
+        run_command(command)
+    }
+
+    /// Waits until a request is answered with this status.
+    pub(crate) fn wait_for_status(&self, status: u16, deadline: Duration) {
+        wait_until(&format!("{status} is answered"), deadline, || {
+            (request(self.address, "/", SOON) == Outcome::Status(status)).then_some(())
+        });
+    }
+
+    /// A command for the shell that hands over, changed or not.
+    pub(crate) fn forced_reload(&self) -> String {
+        let command = portkeep(self.home.path());
+        let variables = command.get_envs().map(|(name, value)| match value {
+            Some(value) => format!("{}='{}'", name.display(), value.display()),
+            None => format!("-u {}", name.display()),
+        });
+        let variables: Vec<_> = variables.collect();
+        // `env` wants its options first.
+        let (unset, set): (Vec<_>, Vec<_>) =
+            variables.into_iter().partition(|one| one.starts_with("-u"));
+        format!(
+            "env {} {} portkeep reload {} --force",
+            unset.join(" "),
+            set.join(" "),
+            self.name
+        )
     }
 
     pub(crate) fn watch(&self) -> Watcher {

@@ -3,13 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod dev;
+mod prove;
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use dev::Dev;
 use portkeep_tests::{
-    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Steady, wait_until,
+    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Sample, Steady, wait_until,
 };
 
 const RELOADS: u32 = 20;
@@ -122,6 +123,53 @@ fn a_build_that_cannot_serve_changes_nothing() {
 }
 
 #[test]
+fn where_nothing_can_serve_a_page_says_so_until_a_build_can() {
+    let bad = Behaviour::version("v1").mode(Mode::Exit);
+    let dev = Dev::open("held", Publish::Rename, &bad);
+    dev.wait_for_status(503, Duration::from_secs(10));
+    let watcher = dev.watch();
+    dev.publish(&Behaviour::version("v2"));
+    dev.wait_for_version("v2", Duration::from_secs(5));
+    let seen = watcher.finish();
+    seen.expect_never_refused();
+    let cut = |sample: &&&Sample| sample.outcome != Outcome::Status(503);
+    assert_eq!(seen.failed().iter().filter(cut).count(), 0);
+}
+
+#[test]
+fn a_release_that_served_before_can_be_brought_back() {
+    let dev = Dev::start("back", Publish::Rename, &Behaviour::version("v1"));
+    dev.publish(&Behaviour::version("v2"));
+    let _ = dev.reload().expect_success();
+    dev.wait_for_version("v2", TAKEN_OVER);
+    let watcher = dev.watch();
+    let _ = dev.rollback(&[]).expect_success();
+    dev.wait_for_version("v1", TAKEN_OVER);
+    dev.rollback(&["9"])
+        .expect_failure()
+        .expect_mention(&["nothing is known of a generation 9"]);
+    watcher.finish().expect_lossless();
+}
+
+#[test]
+fn a_build_that_crashes_after_ready_gives_way_to_the_last_good_one() {
+    let dev = Dev::start("crash", Publish::Rename, &Behaviour::version("v1"));
+    let after = Duration::from_millis(100);
+    dev.publish(&Behaviour::version("v2").mode(Mode::SegvAfterReady { after }));
+    let _ = dev.reload().expect_success();
+    dev.wait_for_version("v2", Duration::from_secs(5));
+    let watcher = dev.watch();
+    dev.wait_for_version("v1", Duration::from_secs(20));
+    // Three crashes, and of each what it had accepted.
+    watcher.finish().expect_lost_at_most(12);
+    let watcher = dev.watch();
+    thread::sleep(Duration::from_secs(1));
+    let seen = watcher.finish();
+    seen.expect_lossless();
+    assert_eq!(seen.versions(), ["v1"]);
+}
+
+#[test]
 fn the_last_of_many_builds_serves() {
     let dev = Dev::start("rapid", Publish::HardLink, &Behaviour::version("v0"));
     let watcher = dev.watch();
@@ -131,6 +179,26 @@ fn the_last_of_many_builds_serves() {
     }
     dev.wait_for_version("v200", Duration::from_secs(2));
     watcher.finish().expect_lossless();
+}
+
+#[test]
+fn its_last_lines_are_shown_with_their_generation() {
+    let dev = Dev::start("wrote", Publish::Rename, &Behaviour::version("v1"));
+    dev.publish(&Behaviour::version("v2").mode(Mode::Exit));
+    let _ = dev.reload().expect_failure();
+    let words = "this build exits with 3";
+    let shown = dev.portkeep(&["logs", "wrote"]).expect_success();
+    assert!(
+        shown
+            .stdout
+            .lines()
+            .any(|line| line.contains("2  probe: ") && line.ends_with(words)),
+        "{shown}"
+    );
+    let first = dev
+        .portkeep(&["logs", "wrote", "-g", "1", "--json"])
+        .expect_success();
+    assert!(!first.stdout.contains(words), "{first}");
 }
 
 #[test]

@@ -59,6 +59,14 @@ let
       keepGenerations = 5;
       moveConnections = false;
       sandbox = "off";
+      allow = {
+        network = "loopback";
+        home = "read-only";
+        writablePaths = [ "/srv/web/data" ];
+        capabilities = [ "CAP_NET_ADMIN" ];
+        user = "web";
+        jit = true;
+      };
       resources = {
         memoryMax = "512M";
         memoryHigh = 400000000;

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use portkeep_tests::{App, Behaviour, Steady, wait_until};
+use serde_json::json;
 
 const RELOADS: u32 = 20;
 const TAKEN_OVER: Duration = Duration::from_secs(1);
@@ -41,6 +42,42 @@ fn no_connection_is_closed_by_a_reload() {
     );
     kept.expect_all(5000);
     assert!(kept.versions.contains(&last), "{:?}", kept.versions);
+}
+
+/// What the old generation did is told by the history, after it has ended.
+#[test]
+fn the_history_says_what_was_moved_and_cut() {
+    let app = App::named("accounts")
+        .with("drainTimeout", json!("1s"))
+        .serve(&Behaviour::version("v1"));
+    let mut idle = TcpStream::connect(app.address()).unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        .unwrap();
+    assert!(idle.read(&mut [0; 1024]).unwrap() > 0);
+    let mut busy = TcpStream::connect(app.address()).unwrap();
+    busy.write_all(b"GET /slow?ms=60000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        .unwrap();
+    // Accepted after both of them.
+    assert_eq!(app.get("/").version, "v1");
+    app.publish(&Behaviour::version("v2"));
+    app.reload();
+    let drained = wait_until(
+        "the history tells of the drain",
+        Duration::from_secs(10),
+        || {
+            let history = app.portkeep("history", &["--json"]).expect_success().stdout;
+            let events: Vec<serde_json::Value> = serde_json::from_str(&history).unwrap();
+            events.into_iter().find(|event| event["event"] == "drained")
+        },
+    );
+    assert_eq!(drained["generation"], 1, "{drained}");
+    let status = drained["status"].as_str().unwrap();
+    assert!(
+        status.contains("1 moved, 0 idle closed, cut 1: 1 busy"),
+        "{drained}"
+    );
+    app.portkeep("history", &[])
+        .expect_mention(&["cut 1: 1 busy"]);
 }
 
 /// A client that keeps its connection does not start an app again that was stopped: the old process

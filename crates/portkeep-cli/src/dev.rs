@@ -50,9 +50,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let result = work(&project, &args, &session, &report, &mut inputs).await;
     if matches!(result, Ok(Ending::Detached)) {
-        report.line(
+        report.line(&format!(
             "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
-        );
+            session.name()
+        ));
         session.detach();
         return Ok(ExitCode::SUCCESS);
     }

@@ -21,6 +21,7 @@
 //! ```
 
 mod attempt;
+mod drains;
 mod ends;
 mod events;
 mod gc_roots;

@@ -7,9 +7,9 @@ use crate::dev;
 
 /// Build, serve and reload the project at every change
 ///
-/// The port is held while the project is built and started: nobody is refused, requests wait for the first version and
-/// are answered by the last good one ever after. Where a systemd user manager is reachable, systemd holds the port and
-/// runs the same units as in production; elsewhere this process does.
+/// The port is held while the project is built and started: nobody is refused. Requests wait for the first version, after
+/// two seconds a page tells what is built, and the last good version answers ever after. Where a systemd user manager is
+/// reachable, systemd holds the port and runs the same units as in production; elsewhere this process does.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open"
@@ -30,6 +30,15 @@ pub(crate) struct Args {
     /// Features to build with, as cargo takes them.
     #[arg(long, value_name = "FEATURES")]
     pub(crate) features: Option<String>,
+    /// Do not build the package's default features.
+    #[arg(long)]
+    pub(crate) no_default_features: bool,
+    /// The cargo profile to build with [default: dev].
+    #[arg(long, value_name = "PROFILE", conflicts_with = "release")]
+    pub(crate) profile: Option<String>,
+    /// Leave pages as they are: no reloads, no errors in the browser.
+    #[arg(long, conflicts_with = "while_building")]
+    pub(crate) no_inject: bool,
     /// Who runs the app.
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     pub(crate) backend: BackendName,

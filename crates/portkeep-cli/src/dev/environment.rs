@@ -52,6 +52,9 @@ pub(crate) fn of_generations(
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     environment.extend(own.filter(|(name, _)| !is_own(name) && is_variable_name(name)));
+    if project.leaves_pages {
+        return Ok(environment);
+    }
     environment.insert(contract::PORTKEEP_DEV.to_owned(), dev.display().to_string());
     if project.while_building == WhileBuilding::Hold {
         environment.insert(contract::PORTKEEP_DEV_HOLD.to_owned(), "1".to_owned());

@@ -57,6 +57,8 @@ pub(crate) struct Project {
     pub(crate) root: PathBuf,
     /// What becomes of requests while a build runs.
     pub(crate) while_building: WhileBuilding,
+    /// Pages of the app are left as they are.
+    pub(crate) leaves_pages: bool,
     /// It opens its port itself, so nobody can hold that for it.
     pub(crate) binds_itself: bool,
     /// What to tell the user at the start.
@@ -128,6 +130,7 @@ impl Project {
             files: Vec::new(),
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
+            leaves_pages: false,
             binds_itself: false,
             notices: Vec::new(),
         }
@@ -156,6 +159,15 @@ impl Project {
         words.extend(["--manifest-path".to_owned(), manifest.display().to_string()]);
         words.extend(args.release.then(|| "--release".to_owned()));
         words.extend(
+            args.no_default_features
+                .then(|| "--no-default-features".to_owned()),
+        );
+        words.extend(
+            args.profile
+                .iter()
+                .flat_map(|profile| ["--profile".to_owned(), profile.clone()]),
+        );
+        words.extend(
             args.features
                 .iter()
                 .flat_map(|features| ["--features".to_owned(), features.clone()]),
@@ -174,6 +186,7 @@ impl Project {
             ignores: Vec::new(),
             root,
             while_building: WhileBuilding::Serve,
+            leaves_pages: false,
             binds_itself: manners == Manners::Bare && !has_own_exec,
             outputs: vec![metadata.target_directory.clone().into_std_path_buf()],
             directory,
@@ -199,6 +212,7 @@ impl Project {
         let checks = args.check.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
         self.while_building = args.while_building;
+        self.leaves_pages = args.no_inject;
         self.sources.extend(
             args.watch
                 .iter()

@@ -227,7 +227,7 @@ impl Report {
 fn meanwhile(serves: Option<Generation>) -> String {
     match serves {
         Some(generation) => format!("generation {generation} serves on"),
-        None => "nothing serves yet, connections wait".to_owned(),
+        None => "nothing serves yet".to_owned(),
     }
 }
 

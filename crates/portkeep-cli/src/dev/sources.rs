@@ -141,11 +141,7 @@ impl Sources {
         if self.single.contains(path) {
             return true;
         }
-        let is_ignored = self
-            .ignores
-            .matched_path_or_any_parents(path, path.is_dir())
-            .is_ignore();
-        if is_ignored || self.outputs.iter().any(|output| path.starts_with(output)) {
+        if self.is_ignored(path) || self.outputs.iter().any(|output| path.starts_with(output)) {
             return false;
         }
         if path.is_dir() {
@@ -167,6 +163,15 @@ impl Sources {
             self.files.insert(path.to_owned());
         }
         counts
+    }
+
+    /// Whether the user wants that, of it or a directory above. Paths elsewhere are matched too: a workspace is more than the
+    /// project's directory.
+    fn is_ignored(&self, path: &Path) -> bool {
+        path.ancestors().any(|one| {
+            let is_dir = one != path || one.is_dir();
+            self.ignores.matched(one, is_dir).is_ignore()
+        })
     }
 
     /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
@@ -291,6 +296,8 @@ mod tests {
         assert!(!counts(".git/index"));
         assert!(!counts("out/app"));
         assert!(!counts("var/state"), "the user wants that");
+        let outside = tempfile::tempdir().unwrap();
+        assert!(!sources.is_ignored(&outside.path().join("a.rs")));
     }
 
     #[test]

@@ -251,6 +251,11 @@ impl<'a> Work<'a> {
                     .tell(|state| state.unchanged(generation.0, changed));
                 self.changed.clear();
             }
+            Ok(Outcome::Holding(record)) => {
+                let reason = record.reason.as_deref().unwrap_or_default();
+                let failure = self.not_started(reason);
+                self.browser.tell(|state| state.failed(failure));
+            }
             Ok(other) => {
                 let failure = self.not_started(&format!("{other:?}"));
                 self.browser.tell(|state| state.failed(failure));
@@ -298,16 +303,8 @@ impl<'a> Work<'a> {
     fn on_session(&mut self, event: session::Event) {
         match &event {
             session::Event::Line(generation, line) => self.last_words.hear(*generation, line),
-            session::Event::Recorded(record) => {
-                if let Some(generation) = record.generation {
-                    self.browser.tell(|state| state.is_served_by(generation.0));
-                }
-            }
-            session::Event::Ended(Ok(Outcome::HandedOver(record))) => {
-                if let Some(generation) = record.generation {
-                    self.browser.tell(|state| state.is_served_by(generation.0));
-                }
-            }
+            session::Event::Recorded(record) => self.tell_others(&record.clone().into()),
+            session::Event::Ended(Ok(outcome)) => self.tell_others(outcome),
             session::Event::Gone(generation, why) => {
                 let failure = Failure::of_output(format!("generation {generation} is gone"), why);
                 self.browser.tell(|state| state.failed(failure));
@@ -315,6 +312,15 @@ impl<'a> Work<'a> {
             _ => {}
         }
         self.session.on_event(event, self.report);
+    }
+
+    /// A handover that was not asked for by a build of ours. A holding page is none: what it waits for is told already.
+    fn tell_others(&self, outcome: &Outcome) {
+        if let Outcome::HandedOver(record) = outcome
+            && let Some(generation) = record.generation
+        {
+            self.browser.tell(|state| state.is_served_by(generation.0));
+        }
     }
 
     fn open_page(&self) {

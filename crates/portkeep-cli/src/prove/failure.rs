@@ -70,6 +70,18 @@ impl Failure {
                     }
                 }
             }
+            if let Some(h2) = error.downcast_ref::<h2::Error>() {
+                if let Some(io) = h2.get_io() {
+                    next = Some(io);
+                    continue;
+                }
+                // A stream that the server gave up, or a connection that it left with requests under way.
+                return if h2.is_reset() {
+                    Self::Reset
+                } else {
+                    Self::Closed
+                };
+            }
             next = error.source();
         }
         match error.downcast_ref::<hyper::Error>() {

@@ -34,10 +34,10 @@ pub enum LocalEvent {
     Gone(Generation, String),
     /// It was current and ended by itself, in good order: the next connection starts one.
     Rested(Generation),
-    /// It finished draining.
-    Drained(Generation),
-    /// It had to be killed because it did not finish in time.
-    Cut(Generation),
+    /// It finished draining; with what it said last, such as what it answered, moved and cut.
+    Drained(Generation, String),
+    /// It had to be killed because it did not finish in time; with what it said last.
+    Cut(Generation, String),
 }
 
 /// What the supervisor of a generation is told.

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use results::{About, Measurement, Results};
 use serving::Bench;
@@ -98,8 +98,12 @@ fn read(path: &std::path::Path) -> anyhow::Result<Results> {
 
 /// Thousands of connections need as many descriptors; what is started inherits the limit.
 fn raise_limit() -> anyhow::Result<()> {
-    let many = Some(65_536);
-    setrlimit(Resource::Nofile, Rlimit { current: many, maximum: many }).context("raising the limit of open files")
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    setrlimit(Resource::Nofile, raised).context("raising the limit of open files")
 }
 
 impl Measure {
@@ -107,7 +111,11 @@ impl Measure {
         raise_limit()?;
         let tools = self.chosen_tools()?;
         let rows = self.chosen_rows()?;
-        let mut results = if self.out.exists() { read(&self.out)? } else { Results::default() };
+        let mut results = if self.out.exists() {
+            read(&self.out)?
+        } else {
+            Results::default()
+        };
         results.about = about::machine(&self.commit, self.quick)?;
         let load_before = about::load()?;
         results.measurements.retain(|old| {
@@ -146,7 +154,10 @@ impl Measure {
                 }
             }
         }
-        results.about.push(("load average before and after".to_owned(), format!("{load_before} and {}", about::load()?)));
+        results.about.push((
+            "load average before and after".to_owned(),
+            format!("{load_before} and {}", about::load()?),
+        ));
         fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
         Ok(())
     }
@@ -155,7 +166,11 @@ impl Measure {
         let mut all = tool::all();
         for name in &self.tools {
             let names: Vec<_> = all.iter().map(|tool| tool.name()).collect();
-            anyhow::ensure!(names.contains(&name.as_str()), "no tool `{name}`; there are: {}", names.join(", "));
+            anyhow::ensure!(
+                names.contains(&name.as_str()),
+                "no tool `{name}`; there are: {}",
+                names.join(", ")
+            );
         }
         if !self.tools.is_empty() {
             all.retain(|tool| self.tools.iter().any(|name| name == tool.name()));
@@ -165,7 +180,10 @@ impl Measure {
 
     fn chosen_rows(&self) -> anyhow::Result<Vec<row::Row>> {
         for number in &self.rows {
-            anyhow::ensure!((1..=8).contains(number), "no row {number}; there are 1 to 8");
+            anyhow::ensure!(
+                (1..=8).contains(number),
+                "no row {number}; there are 1 to 8"
+            );
         }
         let chosen = |row: &row::Row| self.rows.is_empty() || self.rows.contains(&row.number);
         Ok(row::ALL.into_iter().filter(chosen).collect())

@@ -42,7 +42,12 @@ pub(crate) struct Place {
 
 impl Place {
     /// An empty one below `root`, with a port that nobody uses.
-    pub(crate) fn new(root: &Path, programs: &Path, name: &str, start: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        root: &Path,
+        programs: &Path,
+        name: &str,
+        start: Duration,
+    ) -> anyhow::Result<Self> {
         let directory = root.join(name);
         if directory.exists() {
             fs::remove_dir_all(&directory)?;

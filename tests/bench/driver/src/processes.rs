@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -19,13 +18,31 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Self> {
+    /// In a control group and a session of its own, as a unit has them: processors are shared out among control groups,
+    /// else among sessions, and a tool in those of the client would be given another share.
+    pub(crate) fn spawn(tool: Command, log: &Path) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new("setsid");
+        command.args([
+            "systemd-run",
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--slice=system.slice",
+            "--",
+        ]);
+        command.arg(tool.get_program()).args(tool.get_args());
+        if let Some(directory) = tool.get_current_dir() {
+            command.current_dir(directory);
+        }
+        command.envs(
+            tool.get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().to_string_lossy()))?;
         Ok(Self { child })

@@ -28,8 +28,16 @@ const HEAD: &str = "<!-- Made by tests/bench/run; do not edit. -->\n# portkeep a
     documentation shows them.\n\n";
 
 fn section(page: &mut String, row: &Row, results: &Results) {
-    let of_row: Vec<&Measurement> = results.measurements.iter().filter(|found| found.row == row.number).collect();
-    let _ = write!(page, "\n## {}. {}\n\n{}\n", row.number, row.title, row.explained);
+    let of_row: Vec<&Measurement> = results
+        .measurements
+        .iter()
+        .filter(|found| found.row == row.number)
+        .collect();
+    let _ = write!(
+        page,
+        "\n## {}. {}\n\n{}\n",
+        row.number, row.title, row.explained
+    );
     if of_row.is_empty() {
         page.push_str("\nNot measured.\n");
         return;
@@ -59,13 +67,20 @@ fn section(page: &mut String, row: &Row, results: &Results) {
             if rounds.is_empty() {
                 continue;
             }
-            let cells: Vec<String> = row.columns.iter().map(|(name, _)| cell(&rounds, name)).collect();
+            let cells: Vec<String> = row
+                .columns
+                .iter()
+                .map(|(name, _)| cell(&rounds, name))
+                .collect();
             let mut all = vec![tool.name.as_str()];
             all.extend(cells.iter().map(String::as_str));
             line(page, &all);
         }
     }
-    let errors: Vec<&&Measurement> = of_row.iter().filter(|found| found.error.is_some()).collect();
+    let errors: Vec<&&Measurement> = of_row
+        .iter()
+        .filter(|found| found.error.is_some())
+        .collect();
     if !errors.is_empty() {
         page.push_str("\nNot measured, because:\n\n");
     }
@@ -82,7 +97,11 @@ fn line(page: &mut String, cells: &[&str]) {
 }
 
 fn cell(rounds: &[&Measurement], name: &str) -> String {
-    let mut values: Vec<f64> = rounds.iter().filter_map(|round| round.values.get(name)).copied().collect();
+    let mut values: Vec<f64> = rounds
+        .iter()
+        .filter_map(|round| round.values.get(name))
+        .copied()
+        .collect();
     values.sort_by(f64::total_cmp);
     let words: BTreeSet<&str> = rounds
         .iter()
@@ -94,7 +113,11 @@ fn cell(rounds: &[&Measurement], name: &str) -> String {
     if let (Some(least), Some(most)) = (values.first(), values.last()) {
         let median = number(values[values.len() / 2]);
         let (least, most) = (number(*least), number(*most));
-        parts.push(if least == most { median } else { format!("{median} ({least} to {most})") });
+        parts.push(if least == most {
+            median
+        } else {
+            format!("{median} ({least} to {most})")
+        });
     }
     parts.extend(words.into_iter().map(str::to_owned));
     parts.join("; ")
@@ -119,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_cell_has_the_median_the_spread_and_words() {
-        let round = |value: f64, word: &str| Measurement::of("x").value("ms", value).word("ms", word);
+        let round =
+            |value: f64, word: &str| Measurement::of("x").value("ms", value).word("ms", word);
         let rounds = [round(3.0, ""), round(1.25, ""), round(250.4, "never")];
         let rounds: Vec<_> = rounds.iter().collect();
         assert_eq!(cell(&rounds, "ms"), "3 (1.25 to 250); never");

@@ -70,7 +70,9 @@ impl Serving<'_> {
 
     /// Asks for a reload; what the tool says to it.
     pub(crate) fn reload(&mut self) -> anyhow::Result<()> {
-        self.running.as_mut().map_or(Ok(()), |running| running.reload())
+        self.running
+            .as_mut()
+            .map_or(Ok(()), |running| running.reload())
     }
 
     /// Waits until a version answers; returns how long that took.
@@ -109,7 +111,10 @@ pub(crate) fn ask(address: SocketAddr) -> Result<String, Failure> {
 pub(crate) fn wait_on<T>(future: impl Future<Output = T>) -> Option<T> {
     RUNTIME.with_borrow_mut(|runtime| {
         if runtime.is_none() {
-            *runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok();
+            *runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok();
         }
         runtime.as_ref().map(|runtime| runtime.block_on(future))
     })

@@ -128,23 +128,47 @@ impl Soak {
         }
         println!(
             "measured: {} reloads in {seconds:.0} s, {} requests, {} failed, {} connections closed, slowest {:.1} ms",
-            figures.reloads, figures.requests, figures.failed, figures.closed, figures.slowest_milliseconds
+            figures.reloads,
+            figures.requests,
+            figures.failed,
+            figures.closed,
+            figures.slowest_milliseconds
         );
         self.judge(&figures, report.versions.len())
     }
 
     fn judge(&self, figures: &Figures, versions: usize) -> anyhow::Result<()> {
         ensure!(figures.failed == 0, "{} requests failed", figures.failed);
-        ensure!(figures.closed == 0, "{} connections were closed", figures.closed);
-        ensure!(versions > self.reloads as usize, "only {versions} versions answered");
+        ensure!(
+            figures.closed == 0,
+            "{} connections were closed",
+            figures.closed
+        );
+        ensure!(
+            versions > self.reloads as usize,
+            "only {versions} versions answered"
+        );
         #[allow(clippy::cast_precision_loss, reason = "nobody counts that far")]
         let rate = figures.requests as f64 / figures.seconds;
-        ensure!(rate >= f64::from(self.rate) * HELD, "the rate was only {rate:.0} requests/s");
-        flat("memory of the app", &figures.samples, |sample| sample.app_kib)?;
-        flat("descriptors of the app", &figures.samples, |sample| sample.app_descriptors)?;
-        flat("memory of systemd", &figures.samples, |sample| sample.systemd_kib)?;
-        flat("descriptors of systemd", &figures.samples, |sample| sample.systemd_descriptors)?;
-        flat("files of portkeep", &figures.samples, |sample| sample.state_files)?;
+        ensure!(
+            rate >= f64::from(self.rate) * HELD,
+            "the rate was only {rate:.0} requests/s"
+        );
+        flat("memory of the app", &figures.samples, |sample| {
+            sample.app_kib
+        })?;
+        flat("descriptors of the app", &figures.samples, |sample| {
+            sample.app_descriptors
+        })?;
+        flat("memory of systemd", &figures.samples, |sample| {
+            sample.systemd_kib
+        })?;
+        flat("descriptors of systemd", &figures.samples, |sample| {
+            sample.systemd_descriptors
+        })?;
+        flat("files of portkeep", &figures.samples, |sample| {
+            sample.state_files
+        })?;
         flat("generations", &figures.samples, |sample| sample.generations)
     }
 }
@@ -160,7 +184,10 @@ fn flat(what: &str, samples: &[Sample], value: fn(&Sample) -> u64) -> anyhow::Re
         part.sort_unstable();
         part[part.len() / 2]
     };
-    let (first, last) = (median(&values[..third]), median(&values[values.len() - third..]));
+    let (first, last) = (
+        median(&values[..third]),
+        median(&values[values.len() - third..]),
+    );
     // One file or descriptor more is no growth.
     ensure!(
         last as f64 <= first as f64 * FLAT || last <= first + 1,
@@ -172,18 +199,33 @@ fn flat(what: &str, samples: &[Sample], value: fn(&Sample) -> u64) -> anyhow::Re
 
 fn sample(name: &str, reloads: u32) -> anyhow::Result<Sample> {
     let pattern = format!("{name}@*.service");
-    let units = run(["systemctl", "list-units", "--plain", "--no-legend", "--state=active,activating,deactivating", &pattern])?;
+    let units = run([
+        "systemctl",
+        "list-units",
+        "--plain",
+        "--no-legend",
+        "--state=active,activating,deactivating",
+        &pattern,
+    ])?;
     let mut app = 0;
     let mut newest = 0;
-    for unit in units.lines().filter_map(|line| line.split_whitespace().next()) {
-        let number = unit.split(['@', '.']).nth(1).and_then(|number| number.parse::<u32>().ok());
+    for unit in units
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+    {
+        let number = unit
+            .split(['@', '.'])
+            .nth(1)
+            .and_then(|number| number.parse::<u32>().ok());
         if number.is_some_and(|number| number > newest) {
             newest = number.unwrap_or_default();
             let pid = run(["systemctl", "show", "--value", "--property=MainPID", unit])?;
             app = pid.trim().parse().unwrap_or_default();
         }
     }
-    let descriptors = |pid: i32| fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64);
+    let descriptors = |pid: i32| {
+        fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, |entries| entries.count() as u64)
+    };
     Ok(Sample {
         reloads,
         app_kib: memory(&[app]),
@@ -205,7 +247,11 @@ fn files(directory: &std::path::Path) -> u64 {
         .flatten()
         .map(|entry| {
             let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            1 + if is_directory { files(&entry.path()) } else { 0 }
+            1 + if is_directory {
+                files(&entry.path())
+            } else {
+                0
+            }
         })
         .sum()
 }

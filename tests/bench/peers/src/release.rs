@@ -90,7 +90,9 @@ fn last_line() -> anyhow::Result<(String, String)> {
     let mut end = Vec::new();
     file.read_to_end(&mut end)?;
     let end = String::from_utf8_lossy(&end).into_owned();
-    let words = end.rsplit_once(MARK).map_or("unpublished good", |(_, line)| line);
+    let words = end
+        .rsplit_once(MARK)
+        .map_or("unpublished good", |(_, line)| line);
     let (version, mode) = words.split_once(' ').unwrap_or((words, "good"));
     Ok((version.to_owned(), mode.trim().to_owned()))
 }

@@ -59,7 +59,11 @@ async fn clock(State(app): State<App>) -> Response {
             () = tokio::time::sleep(TICK) => Some((Ok::<_, Infallible>("data: tick\n\n"), Some(told))),
         }
     });
-    ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(ticks)).into_response()
+    (
+        [(CONTENT_TYPE, "text/event-stream")],
+        Body::from_stream(ticks),
+    )
+        .into_response()
 }
 
 async fn echo(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {

@@ -254,6 +254,15 @@ impl Report<'_> {
             );
             self.problem("open-files", what, remedy);
         }
+        if one.is_holding_page && one.phase == Phase::Serving {
+            let name = &self.app.name;
+            let what = "no release can serve: portkeep's holding page answers, or connections wait"
+                .to_owned();
+            let remedy = format!(
+                "`portkeep history {name}` says why; build a release that serves, and `portkeep reload {name}`"
+            );
+            self.problem("holding-page", what, remedy);
+        }
         if one.restarts > 0 && Some(one.generation) == self.app.current {
             let what = format!(
                 "generation {} crashed and was restarted {} times",
@@ -311,6 +320,7 @@ pub(super) mod tests {
             generations: vec![GenerationFacts {
                 generation: Generation(2),
                 phase: Phase::Serving,
+                is_holding_page: false,
                 restarts: 0,
                 open_files: Some((20, 1024)),
             }],
@@ -322,7 +332,7 @@ pub(super) mod tests {
     #[test]
     fn each_fault_is_found_and_nothing_else() {
         type Case = (&'static str, fn(&mut AppFacts));
-        let cases: [Case; 20] = [
+        let cases: [Case; 21] = [
             ("", |_| {}),
             ("not-installed", |app| {
                 app.handle.load = "not-found".to_owned();
@@ -377,6 +387,9 @@ pub(super) mod tests {
                 socket.unit = "hello-move.socket".to_owned();
                 socket.state.active = "inactive".to_owned();
                 app.sockets.push(socket);
+            }),
+            ("holding-page", |app| {
+                app.generations[0].is_holding_page = true;
             }),
             ("crashes", |app| app.generations[0].restarts = 2),
         ];

@@ -198,6 +198,7 @@ async fn generations(systemd: &Systemd) -> anyhow::Result<Vec<GenerationFacts>> 
         found.push(GenerationFacts {
             generation: one.generation,
             phase: one.phase,
+            is_holding_page: systemd.store().is_holding(one.generation),
             restarts: state.restarts,
             open_files: (one.phase == Phase::Serving)
                 .then(|| open_files(state.main_pid))

@@ -64,6 +64,8 @@ pub(crate) struct SocketFacts {
 pub(crate) struct GenerationFacts {
     pub(crate) generation: Generation,
     pub(crate) phase: Phase,
+    /// It is the holding page.
+    pub(crate) is_holding_page: bool,
     /// How often it was restarted after a crash.
     pub(crate) restarts: u32,
     /// Open files of its main process, and how many it may have.

@@ -76,3 +76,70 @@ impl Diagnosis {
         anstream::println!("{count}{found}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DOCUMENTED: &str = include_str!("../../../docs/json.md");
+
+    /// What programs rely on; a field more is no harm, a changed one is.
+    #[test]
+    fn the_json_is_as_documented() {
+        let diagnosis = Diagnosis {
+            manager: "user".to_owned(),
+            version: None,
+            checked: Vec::new(),
+            findings: vec![Finding {
+                level: Level::Problem,
+                app: None,
+                code: "somaxconn",
+                what: String::new(),
+                remedy: String::new(),
+            }],
+        };
+        let json = serde_json::to_value(diagnosis).unwrap();
+        let keys = |value: &serde_json::Value| {
+            let keys = value.as_object().unwrap().keys();
+            keys.map(String::as_str).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(&json), "checked findings manager version");
+        assert_eq!(keys(&json["findings"][0]), "app code level remedy what");
+        assert_eq!(json["findings"][0]["level"], "problem");
+    }
+
+    #[test]
+    fn every_code_is_documented() {
+        let sources = [
+            include_str!("app_checks.rs"),
+            include_str!("machine_checks.rs"),
+        ];
+        let code = sources.map(|source| source.split("#[cfg(test)]").next().unwrap_or_default());
+        // A code is a word in small letters, alone in its quotes.
+        let is_code = |word: &&str| {
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        };
+        let quoted = code
+            .iter()
+            .flat_map(|source| source.split('"').skip(1).step_by(2));
+        let states = [
+            "active",
+            "activating",
+            "deactivating",
+            "failed",
+            "closed",
+            "loaded",
+            "enabled",
+            "disabled",
+            "inactive",
+            "none",
+            "systemctl",
+        ];
+        for word in quoted.filter(is_code).filter(|word| !states.contains(word)) {
+            assert!(
+                DOCUMENTED.contains(&format!("`{word}`")),
+                "{word} is not in docs/json.md"
+            );
+        }
+    }
+}

@@ -32,7 +32,9 @@ pub(super) async fn run(
         budget: budget(spec_path),
         which: own_manager(),
     };
-    settling.perform().await?;
+    let settled = settling.perform().await;
+    settling.note_drained().await;
+    settled?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -83,6 +85,27 @@ impl Settling {
         // an active handle that nobody drops.
         fault::point(&self.store, "settle-dropped");
         Ok(self.store.clear_current()?)
+    }
+
+    /// Notes what it said last: an app on the server library says what it answered, moved and cut.
+    async fn note_drained(&self) {
+        if !self.end.is_drain() {
+            return;
+        }
+        let unit = unit_names::generation(self.store.name(), self.generation.0);
+        let status = match systemd(self.which, self.store.name()).await {
+            Ok(systemd) => match systemd.manager().state(&unit).await {
+                // Never READY: that is its handover's to tell.
+                Ok(state) if state.active_since_microseconds == 0 => return,
+                Ok(state) => state.status_text,
+                Err(_) => String::new(),
+            },
+            Err(_) => String::new(),
+        };
+        let noted = self.store.note_drained(self.generation, &self.end, &status);
+        if let Err(error) = noted {
+            anstream::eprintln!("the history could not be written: {error}");
+        }
     }
 
     fn decide(&self, standing: Standing) -> Settle {

@@ -78,3 +78,70 @@ fn describe(holder: &Holder) -> Vec<String> {
     }
     lines
 }
+
+#[cfg(test)]
+mod tests {
+    use portkeep_spec::Manager as Which;
+
+    use super::*;
+    use crate::output::COLUMNS;
+
+    fn report() -> PortReport {
+        PortReport {
+            address: "127.0.0.1:8080".to_owned(),
+            held: true,
+            unit: Some(SocketUnit {
+                name: "hello.socket".to_owned(),
+                manager: Which::User,
+                app: Some("hello".parse().unwrap()),
+                since: Some("2026-11-20T16:01:02Z".parse().unwrap()),
+            }),
+            holders: vec![
+                Holder {
+                    pid: Some(4242),
+                    command: "/run/hello ".repeat(20),
+                    unit: Some("hello@3.service".to_owned()),
+                    manager: Some(Which::User),
+                    ..Holder::default()
+                },
+                Holder::default(),
+            ],
+            main_pids: vec![4242],
+        }
+    }
+
+    /// What programs rely on; a field more is no harm, a changed one is.
+    #[test]
+    fn the_json_is_as_documented() {
+        let json = serde_json::to_value(report()).unwrap();
+        let keys = |value: &serde_json::Value| {
+            let keys = value.as_object().unwrap().keys();
+            keys.map(String::as_str).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(&json), "address held holders socketUnit");
+        assert_eq!(keys(&json["socketUnit"]), "app manager name since");
+        assert_eq!(
+            keys(&json["holders"][0]),
+            "command manager pid since uid unit"
+        );
+        assert_eq!(json["holders"][0]["manager"], "user");
+    }
+
+    #[test]
+    fn it_names_unit_and_process_and_fits_a_terminal() {
+        let lines = report().lines();
+        let shown = lines.join("\n");
+        for words in [
+            "hello.socket (user manager, app hello, open since 2026-11-20",
+            "process 4242",
+            "hello@3.service (user)",
+            "another user",
+        ] {
+            assert!(shown.contains(words), "`{words}` is missing in:\n{shown}");
+        }
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= COLUMNS),
+            "{shown}"
+        );
+    }
+}

@@ -30,6 +30,8 @@ pub(crate) struct AppStatus {
 pub(crate) struct GenerationStatus {
     pub(crate) generation: Generation,
     pub(crate) phase: Phase,
+    /// It is portkeep's holding page: no release can serve.
+    pub(crate) is_holding_page: bool,
     /// Since when it serves; none before.
     pub(crate) since: Option<Timestamp>,
     /// What is left of it is cut then; none while it does not drain.
@@ -82,6 +84,7 @@ impl GenerationStatus {
         Self {
             generation: running.generation,
             phase: running.phase,
+            is_holding_page: store.is_holding(running.generation),
             since: None,
             drains_until: None,
             digest,

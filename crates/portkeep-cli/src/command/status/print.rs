@@ -34,6 +34,7 @@ pub(crate) fn lines(app: &AppStatus, now: Timestamp) -> Vec<String> {
 fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<String> {
     let word = match one.phase {
         Phase::Starting => "starting",
+        Phase::Serving if one.is_holding_page => "holding",
         Phase::Serving if is_current => "current",
         Phase::Serving => "serving",
         Phase::Draining => "draining",
@@ -48,6 +49,7 @@ fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<S
         "  generation {:<4} {word:<9} {digest:<12}  {when}",
         one.generation
     );
+    let holding = "portkeep's holding page, because no release can serve".to_owned();
     let facts = [
         one.main_pid.map(|pid| format!("process {pid}")),
         one.memory_bytes
@@ -58,7 +60,12 @@ fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<S
     ];
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     let mut lines = vec![clip(first.trim_end())];
-    for more in [facts.join(", "), one.status.clone()] {
+    let says = if one.is_holding_page {
+        holding
+    } else {
+        one.status.clone()
+    };
+    for more in [facts.join(", "), says] {
         if !more.is_empty() {
             lines.push(clip(&format!("                  {more}")));
         }
@@ -86,6 +93,7 @@ mod tests {
         GenerationStatus {
             generation: Generation(number),
             phase,
+            is_holding_page: false,
             since: Some(at(0)),
             drains_until: None,
             digest: Some("29b4a5a9dd6c".to_owned()),
@@ -160,7 +168,7 @@ mod tests {
         );
         assert_eq!(
             keys(&json["generations"][0]),
-            "cpuNanoseconds digest drainsUntil generation mainPid memoryBytes phase restarts since status"
+            "cpuNanoseconds digest drainsUntil generation isHoldingPage mainPid memoryBytes phase restarts since status"
         );
         assert_eq!(json["generations"][0]["phase"], "draining");
         assert_eq!(json["current"], 3);

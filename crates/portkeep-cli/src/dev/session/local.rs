@@ -1,6 +1,8 @@
 //! `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -30,6 +32,9 @@ const THROTTLE: Duration = Duration::from_secs(1);
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// How long connections wait for the first build before a page tells them what it does.
+const FIRST_BUILD: Duration = Duration::from_secs(2);
+
 pub(crate) struct LocalSession {
     local: Local,
     store: Store,
@@ -41,6 +46,8 @@ pub(crate) struct LocalSession {
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
     events: mpsc::UnboundedSender<Event>,
+    /// Whether a connection is waited for already.
+    activating: Arc<AtomicBool>,
     _lock: DevLock,
 }
 
@@ -91,7 +98,7 @@ impl LocalSession {
         };
         let control = Control::listen(&spec.name)?;
         let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
-        Ok(Self {
+        let session = Self {
             local,
             store,
             spec,
@@ -101,8 +108,12 @@ impl LocalSession {
             _output_watcher: output_watcher,
             control,
             events,
+            activating: Arc::default(),
             _lock: lock,
-        })
+        };
+        // Whoever connects during a long first build sees what is built.
+        session.activate_by_connection(FIRST_BUILD);
+        Ok(session)
     }
 
     pub(super) fn spec(&self) -> &Spec {
@@ -177,6 +188,10 @@ impl LocalSession {
     /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
     /// throttled pace. Over as soon as one serves, by whomever it was started.
     fn activate_by_connection(&self, first_pause: Duration) {
+        let activating = self.activating.clone();
+        if activating.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let (local, store, spec, events) = (
             self.local.clone(),
             self.store.clone(),
@@ -202,11 +217,13 @@ impl LocalSession {
                     break;
                 }
             }
+            activating.store(false, Ordering::Release);
         });
     }
 
     fn answer(&self, question: Question) {
         let request = match question.ask {
+            // Answered where it came in.
             Ask::Status | Ask::Logs { .. } => return,
             Ask::Reload { force } => {
                 let unchanged = if force {
@@ -297,11 +314,17 @@ fn translate(event: LocalEvent) -> Event {
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
         LocalEvent::Rested(generation) => Event::Rested(generation),
-        LocalEvent::Drained(generation) => {
-            Event::Note(format!("generation {generation} finished and ended"))
-        }
-        LocalEvent::Cut(generation) => Event::Note(format!(
-            "generation {generation} did not finish in time and was ended"
+        LocalEvent::Drained(generation, said) => Event::Note(match said.as_str() {
+            said if said.starts_with("drained") => format!("generation {generation} {said}"),
+            _ => format!("generation {generation} finished and ended"),
+        }),
+        LocalEvent::Cut(generation, said) => Event::Note(format!(
+            "generation {generation} did not finish in time and was ended{}{said}",
+            if said.is_empty() {
+                ""
+            } else {
+                "; it said last: "
+            }
         )),
         other => Event::Note(format!("{other:?}")),
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
 use tokio::net::UnixDatagram;
 
 /// What a generation says of itself.
@@ -60,6 +61,13 @@ impl NotifySocket {
         let length = self.socket.recv(&mut buffer).await?;
         Ok(parse(&String::from_utf8_lossy(&buffer[..length])))
     }
+
+    /// What is there already. Asks the kernel and not the runtime, which may not have heard of it yet.
+    pub(super) fn received(&self) -> Option<Vec<Message>> {
+        let mut buffer = [0; 4096];
+        let (length, _) = recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).ok()?;
+        Some(parse(&String::from_utf8_lossy(&buffer[..length])))
+    }
 }
 
 impl Drop for NotifySocket {
@@ -82,5 +90,18 @@ mod tests {
             Message::ExtendTimeout(Duration::from_millis(1500)),
         ];
         assert_eq!(said, expected);
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_the_end_is_there_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = NotifySocket::bind(directory.path()).unwrap();
+        let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        sender.send_to(b"STATUS=bye", socket.path()).unwrap();
+        assert_eq!(
+            socket.received(),
+            Some(vec![Message::Status("bye".to_owned())])
+        );
+        assert_eq!(socket.received(), None);
     }
 }

@@ -43,6 +43,10 @@ pub(super) struct Supervisor {
     /// What was ordered; nothing is restarted after that.
     order: Option<Order>,
     last_lines: VecDeque<String>,
+    /// What it said of itself last (`STATUS=`).
+    status: String,
+    /// It was READY since it was started last.
+    was_ready: bool,
 }
 
 impl Supervisor {
@@ -62,14 +66,23 @@ impl Supervisor {
             starter,
             order: None,
             last_lines,
+            status: String::new(),
+            was_ready: false,
         }
     }
 
     pub(super) async fn run(mut self) {
         let spec = self.shared.spec();
         loop {
+            (self.was_ready, self.status) = (false, String::new());
             let end = self.run_once(&spec).await;
             let _ = self.shared.store.note_end(self.generation, &end);
+            if self.was_ready && end.is_drain() {
+                let _ = self
+                    .shared
+                    .store
+                    .note_drained(self.generation, &end, &self.status);
+            }
             let reason = end.describe();
             if let Some(starter) = self.starter.take() {
                 let log = self.last_lines.drain(..).collect();
@@ -207,10 +220,8 @@ impl Supervisor {
                             let at = deadline.deadline().max(Instant::now() + by);
                             deadline.as_mut().reset(at);
                         }
-                        Message::Ready
-                        | Message::Watchdog
-                        | Message::ExtendTimeout(_)
-                        | Message::Status(_) => {}
+                        Message::Status(status) => self.status = status,
+                        Message::Ready | Message::Watchdog | Message::ExtendTimeout(_) => {}
                     }
                 },
                 Some(order) = self.inbox.recv() => {
@@ -238,7 +249,8 @@ impl Supervisor {
                 () = &mut deadline => {
                     verdict = Some("timeout");
                     if self.order == Some(Order::Drain) {
-                        self.shared.tell(LocalEvent::Cut(self.generation));
+                        let status = self.status.clone();
+                        self.shared.tell(LocalEvent::Cut(self.generation, status));
                     }
                     kill_all(group);
                     deadline.as_mut().reset(never());
@@ -258,18 +270,33 @@ impl Supervisor {
         while let Ok(Some(line)) = timeout_at(last_lines, lines.recv()).await {
             self.line(line);
         }
+        // What it said last may still be in the socket: it was said before it ended.
+        while let Some(messages) = socket.received() {
+            self.last_status(messages);
+        }
         if self.order == Some(Order::Drain) && verdict.is_none() {
-            self.shared.tell(LocalEvent::Drained(self.generation));
+            let status = self.status.clone();
+            self.shared
+                .tell(LocalEvent::Drained(self.generation, status));
         }
         ended(status, verdict, ready)
     }
 
     fn is_ready(&mut self) {
+        self.was_ready = true;
         if self.order.is_none() {
             let _ = self.phase.send(Some(Phase::Serving));
         }
         if let Some(starter) = self.starter.take() {
             let _ = starter.send(Ok(()));
+        }
+    }
+
+    fn last_status(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if let Message::Status(status) = message {
+                self.status = status;
+            }
         }
     }
 

@@ -98,26 +98,44 @@ impl Connection {
     }
 
     async fn exchange(&mut self, path: &str) -> Result<String, Failure> {
-        if let Some(sender) = &mut self.sender {
-            let usable = match sender {
-                Sender::One(sender) => sender.ready().await.is_ok() && !sender.is_closed(),
-                Sender::Two(sender) => sender.ready().await.is_ok() && !sender.is_closed(),
-            };
-            if !usable {
-                self.closed += 1;
-                self.sender = None;
+        if self.sender.is_some() {
+            match self.send(path).await? {
+                Some(response) => return answer(response).await,
+                // The server had ended the connection, and the request never left. That is no failure, and no retry.
+                None => {
+                    self.closed += 1;
+                    self.sender = None;
+                }
             }
         }
-        if self.sender.is_none() {
-            self.sender = Some(self.connect().await?);
+        self.sender = Some(self.connect().await?);
+        match self.send(path).await? {
+            Some(response) => answer(response).await,
+            None => Err(Failure::Cut),
         }
+    }
+
+    /// Nothing, if the connection had ended before the request could be sent.
+    async fn send(&mut self, path: &str) -> Result<Option<Response<Incoming>>, Failure> {
         let request = self.asks(path)?;
-        let response = match self.sender.as_mut() {
-            Some(Sender::One(sender)) => sender.send_request(request).await,
-            Some(Sender::Two(sender)) => sender.send_request(request).await,
-            None => return Err(Failure::Other),
+        let sent = match &mut self.sender {
+            Some(Sender::One(sender)) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(_) => return Ok(None),
+            },
+            Some(Sender::Two(sender)) => match sender.ready().await {
+                Ok(()) => sender.try_send_request(request).await,
+                Err(_) => return Ok(None),
+            },
+            None => return Ok(None),
         };
-        answer(response.map_err(|error| kind(&error))?).await
+        match sent {
+            Ok(response) => Ok(Some(response)),
+            Err(mut error) => match error.take_message() {
+                Some(_unsent) => Ok(None),
+                None => Err(kind(error.error())),
+            },
+        }
     }
 
     async fn connect(&self) -> Result<Sender, Failure> {
@@ -179,7 +197,11 @@ fn kind(error: &hyper::Error) -> Failure {
         source = cause.source();
     }
     // All that is left when the server is a correct one: it closed, or told GOAWAY, before the answer.
-    if error.is_parse() { Failure::Other } else { Failure::Cut }
+    if error.is_parse() {
+        Failure::Other
+    } else {
+        Failure::Cut
+    }
 }
 
 fn io_kind(error: &io::Error) -> Failure {

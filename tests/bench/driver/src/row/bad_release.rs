@@ -2,7 +2,7 @@
 
 use std::net::TcpStream;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Row;
 use crate::client::{Load, Protocol};
@@ -38,7 +38,10 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     if tool.runs_the_app() {
         kinds.push((Kind::Crashes, "crashes after READY"));
     }
-    kinds.into_iter().map(|(kind, case)| suffer(bench, tool, kind, case)).collect()
+    kinds
+        .into_iter()
+        .map(|(kind, case)| suffer(bench, tool, kind, case))
+        .collect()
 }
 
 fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Result<Measurement> {
@@ -55,13 +58,18 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
     let told = serving.reload();
     sleep(SUFFERS);
     let open = TcpStream::connect_timeout(&serving.place.address, Duration::from_secs(1)).is_ok();
+    let published = Instant::now();
     serving.publish("good", Kind::Good)?;
     // Whether it helped is seen in what follows.
     let _ = serving.reload();
-    let recovered = serving.wait_for("good", RECOVERS);
+    let recovered = serving.wait_for("good", RECOVERS).map(drop);
+    let after = published.elapsed();
     let report = load.finish()?;
     let kinds = report.kinds();
-    let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     let measured = Measurement::of(case)
         .count("requests", report.requests)
         .count("failed", report.failed())
@@ -69,9 +77,16 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
         .time("silence ms", report.silence)
         .word("kinds", kinds.join(", "))
         .word("port", if open { "open" } else { "closed" })
-        .word("told", if told.is_ok() { "nothing" } else { "that it failed" });
+        .word(
+            "told",
+            if told.is_ok() {
+                "nothing"
+            } else {
+                "that it failed"
+            },
+        );
     Ok(match recovered {
-        Ok(after) => measured.time("good ms", after),
+        Ok(()) => measured.time("good ms", after),
         Err(_) => measured.word("good ms", "never"),
     })
 }

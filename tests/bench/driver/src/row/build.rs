@@ -94,7 +94,10 @@ impl Project {
         fs::create_dir_all(directory.join("src"))?;
         let manifest = include_str!("../../project/Cargo.toml");
         fs::write(directory.join("Cargo.toml"), manifest)?;
-        fs::write(directory.join("Cargo.lock"), include_str!("../../../Cargo.lock"))?;
+        fs::write(
+            directory.join("Cargo.lock"),
+            include_str!("../../../Cargo.lock"),
+        )?;
         let source = match develop.library {
             "portkeep" => include_str!("../../project/portkeep.rs"),
             _ => include_str!("../../project/listenfd.rs"),
@@ -112,7 +115,13 @@ impl Project {
         fs::write(&next, source)?;
         fs::rename(next, self.directory.join("src/main.rs"))?;
         // The project belongs to the user who develops.
-        run(["chown", "-R", "--no-dereference", "dev:", &self.directory.join("src").to_string_lossy()])?;
+        run([
+            "chown",
+            "-R",
+            "--no-dereference",
+            "dev:",
+            &self.directory.join("src").to_string_lossy(),
+        ])?;
         if fs::metadata(self.directory.join("target")).is_err() {
             run(["chown", "-R", "dev:", &self.directory.to_string_lossy()])?;
         }
@@ -122,7 +131,10 @@ impl Project {
     fn cargo(&self) -> anyhow::Result<()> {
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
         let words = ["cargo", "build", "--quiet"].map(str::to_owned);
-        let output = self.command(&words, address).output().context("cannot run cargo")?;
+        let output = self
+            .command(&words, address)
+            .output()
+            .context("cannot run cargo")?;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "cargo build: {said}");
         Ok(())
@@ -136,12 +148,19 @@ impl Project {
         command.current_dir(&self.directory);
         command.env("HOME", "/home/dev").env("USER", "dev");
         command.env("XDG_RUNTIME_DIR", "/run/user/1000");
-        command.env("CARGO_HOME", "/srv/cargo").env("CARGO_NET_OFFLINE", "true");
+        command
+            .env("CARGO_HOME", "/srv/cargo")
+            .env("CARGO_NET_OFFLINE", "true");
         command.env("BENCH_LISTEN", address.to_string());
         command
     }
 
-    fn session(&self, address: std::net::SocketAddr, log: &Path, saves: u32) -> anyhow::Result<Session> {
+    fn session(
+        &self,
+        address: std::net::SocketAddr,
+        log: &Path,
+        saves: u32,
+    ) -> anyhow::Result<Session> {
         answers(address, "v0").context("the first version")?;
         thread::sleep(BETWEEN);
         let mut times = Vec::new();
@@ -160,7 +179,9 @@ impl Project {
         let mut shown = None;
         while shown.is_none() && begun.elapsed() < Duration::from_secs(20) {
             let text = fs::read(log).unwrap_or_default();
-            let new = text.get(usize::try_from(before).unwrap_or_default()..).unwrap_or_default();
+            let new = text
+                .get(usize::try_from(before).unwrap_or_default()..)
+                .unwrap_or_default();
             if String::from_utf8_lossy(new).contains("E0425") {
                 shown = Some(begun.elapsed());
             }

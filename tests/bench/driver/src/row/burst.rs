@@ -35,7 +35,8 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
         .map(|count| {
             let serving = bench.start(tool, "bench-app", START)?;
             sleep(HOLDS);
-            wait_on(at_once(serving.place.address, count)).ok_or_else(|| anyhow::anyhow!("no runtime"))
+            wait_on(at_once(serving.place.address, count))
+                .ok_or_else(|| anyhow::anyhow!("no runtime"))
         })
         .collect()
 }
@@ -55,7 +56,10 @@ async fn at_once(address: SocketAddr, count: usize) -> Measurement {
         }
     }
     times.sort_unstable();
-    let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     let measured = Measurement::of(format!("{count} at once"))
         .count("answered", times.len() as u64)
         .word("kinds", kinds.join(", "));

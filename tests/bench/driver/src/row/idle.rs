@@ -37,7 +37,10 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
         (false, false) => &[1, 10],
         (false, true) => &[1, 10, 100],
     };
-    counts.iter().map(|count| many(bench, tool, *count)).collect()
+    counts
+        .iter()
+        .map(|count| many(bench, tool, *count))
+        .collect()
 }
 
 fn many(bench: &Bench, tool: &dyn Tool, count: u32) -> anyhow::Result<Measurement> {
@@ -53,7 +56,12 @@ fn many(bench: &Bench, tool: &dyn Tool, count: u32) -> anyhow::Result<Measuremen
     thread::sleep(CALM);
     let mut own: Vec<i32> = apps
         .iter()
-        .flat_map(|app| app.running.as_ref().map(|running| running.own_processes()).unwrap_or_default())
+        .flat_map(|app| {
+            app.running
+                .as_ref()
+                .map(|running| running.own_processes())
+                .unwrap_or_default()
+        })
         .collect();
     own.sort_unstable();
     own.dedup();
@@ -77,7 +85,9 @@ fn many(bench: &Bench, tool: &dyn Tool, count: u32) -> anyhow::Result<Measuremen
             scope.spawn(move || running.as_mut().map(|running| running.reload()));
         }
     });
-    let answered = apps.iter().try_for_each(|app| app.wait_for("v1", LONGEST).map(drop));
+    let answered = apps
+        .iter()
+        .try_for_each(|app| app.wait_for("v1", LONGEST).map(drop));
     Ok(match answered {
         Ok(()) => measured.time("reload ms", begun.elapsed()),
         Err(_) => measured.word("reload ms", "not all"),

@@ -59,7 +59,10 @@ fn under_load(bench: &Bench, tool: &dyn Tool, protocol: Protocol) -> anyhow::Res
     sleep(START + PACE);
     let report = load.finish()?;
     let kinds = report.kinds();
-    let kinds: Vec<_> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    let kinds: Vec<_> = kinds
+        .iter()
+        .map(|(kind, count)| format!("{count} {kind}"))
+        .collect();
     Ok(Measurement::of(protocol.name())
         .count("requests", report.requests)
         .count("failed", report.failed())

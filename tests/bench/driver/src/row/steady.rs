@@ -27,8 +27,15 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     let serving = bench.serve(tool, Duration::ZERO)?;
     let url = format!("http://{}/", serving.place.address);
     let time = if bench.quick { "2s" } else { "6s" };
-    let options = ["oha", "--no-tui", "--output-format", "json", "--wait-ongoing-requests-after-deadline"];
-    let words = options.into_iter().chain(["-z", time, "-c", "50", &url]);
+    let options = [
+        "oha",
+        "--no-tui",
+        "--output-format",
+        "json",
+        "--wait-ongoing-requests-after-deadline",
+    ];
+    // A tool whose queue is full leaves connections waiting for minutes.
+    let words = ["timeout", "40"].into_iter().chain(options).chain(["-t", "15s", "-z", time, "-c", "50", &url]);
     let told: serde_json::Value = serde_json::from_str(&run(words)?).context("oha's report")?;
     let number = |pointer: &str| told.pointer(pointer).and_then(serde_json::Value::as_f64);
     let ok = number("/statusCodeDistribution/200").unwrap_or_default();
@@ -39,9 +46,18 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
         .sum();
     Ok(vec![
         Measurement::of("keep-alive")
-            .value("requests/s", number("/summary/requestsPerSec").context("no rate")?)
-            .value("p50 ms", number("/latencyPercentiles/p50").context("no median")? * 1000.0)
-            .value("p99 ms", number("/latencyPercentiles/p99").context("no p99")? * 1000.0)
+            .value(
+                "requests/s",
+                number("/summary/requestsPerSec").context("no rate")?,
+            )
+            .value(
+                "p50 ms",
+                number("/latencyPercentiles/p50").context("no median")? * 1000.0,
+            )
+            .value(
+                "p99 ms",
+                number("/latencyPercentiles/p99").context("no p99")? * 1000.0,
+            )
             .value("failed", all - ok),
     ])
 }

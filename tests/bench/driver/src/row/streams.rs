@@ -55,7 +55,12 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
         .collect()
 }
 
-fn across(bench: &Bench, tool: &dyn Tool, stream: Stream, case: &str) -> anyhow::Result<Measurement> {
+fn across(
+    bench: &Bench,
+    tool: &dyn Tool,
+    stream: Stream,
+    case: &str,
+) -> anyhow::Result<Measurement> {
     let mut serving = bench.serve(tool, Duration::from_millis(300))?;
     let address = serving.place.address;
     let until = Instant::now() + Duration::from_millis(500) + WATCHED;
@@ -64,7 +69,10 @@ fn across(bench: &Bench, tool: &dyn Tool, stream: Stream, case: &str) -> anyhow:
         .collect();
     thread::sleep(Duration::from_millis(500));
     let ended_early = open.iter().filter(|thread| thread.is_finished()).count();
-    anyhow::ensure!(ended_early == 0, "{ended_early} streams did not last until the reload");
+    anyhow::ensure!(
+        ended_early == 0,
+        "{ended_early} streams did not last until the reload"
+    );
     let reload = Instant::now();
     serving.publish("v1", Kind::Good)?;
     let waited = thread::scope(|scope| {
@@ -83,10 +91,18 @@ fn across(bench: &Bench, tool: &dyn Tool, stream: Stream, case: &str) -> anyhow:
     });
     let mut ends = Vec::new();
     for thread in open {
-        ends.push(thread.join().map_err(|_| anyhow::anyhow!("a stream panicked"))??);
+        ends.push(
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a stream panicked"))??,
+        );
     }
     let count = |end| ends.iter().filter(|(how, _)| *how == end).count() as u64;
-    let last = ends.iter().filter(|(how, _)| *how != End::GoesOn).map(|(_, when)| *when).max();
+    let last = ends
+        .iter()
+        .filter(|(how, _)| *how != End::GoesOn)
+        .map(|(_, when)| *when)
+        .max();
     let mut measured = Measurement::of(case)
         .count("told", count(End::Told))
         .count("cut", count(End::Cut))
@@ -149,9 +165,15 @@ mod tests {
     #[test]
     fn a_goodbye_is_told_from_a_cut() {
         let ended = |stream, bytes: &[u8]| how_it_ended(stream, bytes);
-        assert_eq!(ended(Stream::WebSocket, b"\x81\x02hi\x88\x02\x03\xf4"), End::Told);
+        assert_eq!(
+            ended(Stream::WebSocket, b"\x81\x02hi\x88\x02\x03\xf4"),
+            End::Told
+        );
         assert_eq!(ended(Stream::WebSocket, b"\x81\x02hi"), End::Cut);
-        assert_eq!(ended(Stream::Events, b"c\r\ndata: tick\n\n\r\n0\r\n\r\n"), End::Told);
+        assert_eq!(
+            ended(Stream::Events, b"c\r\ndata: tick\n\n\r\n0\r\n\r\n"),
+            End::Told
+        );
         assert_eq!(ended(Stream::Events, b"c\r\ndata: tick\n\n\r\n"), End::Cut);
     }
 }

@@ -32,14 +32,20 @@ impl Tool for Restart {
 
     fn used(&self) -> &'static str {
         match self.0 {
-            Limits::Off => "plain axum on a `.socket`, `systemctl restart`, `Restart=on-failure`, start and trigger limits off",
+            Limits::Off => {
+                "plain axum on a `.socket`, `systemctl restart`, `Restart=on-failure`, start and trigger limits off"
+            }
             Limits::Default => "the same with systemd's default limits",
         }
     }
 
     fn version(&self) -> anyhow::Result<String> {
         let version = run(["systemctl", "--version"])?;
-        let systemd = version.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+        let systemd = version
+            .split_whitespace()
+            .take(2)
+            .collect::<Vec<_>>()
+            .join(" ");
         Ok(format!("{systemd}, {}", locked("axum")?))
     }
 
@@ -68,7 +74,13 @@ impl Tool for Restart {
     }
 
     fn lists(&self) -> Option<&'static [&'static str]> {
-        Some(&["systemctl", "status", "--no-pager", "--lines=0", "bench-app-*"])
+        Some(&[
+            "systemctl",
+            "status",
+            "--no-pager",
+            "--lines=0",
+            "bench-app-*",
+        ])
     }
 }
 

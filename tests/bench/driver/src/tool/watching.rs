@@ -69,16 +69,32 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
         }),
         Box::new(Watching {
             name: "cargo-devserver",
-            used: "`cargo devserver --bin bin/app`; SIGHUP (after the first change it does not see further ones)",
+            used: "`cargo devserver --bin bin/app`; SIGHUP",
             versions: &[&["cargo-devserver", "devserver", "--version"]],
             words: |place| {
                 let port = place.address.port().to_string();
-                let devserver = ["cargo-devserver", "devserver", "--watch", "src", "--bin", "bin/app"];
+                let devserver = [
+                    "cargo-devserver",
+                    "devserver",
+                    "--watch",
+                    "src",
+                    "--bin",
+                    "bin/app",
+                ];
                 words(&[&devserver[..], &["--host", "127.0.0.1", "--port", &port]].concat())
             },
             develop: |address| {
                 let port = address.port().to_string();
-                words(&["cargo-devserver", "devserver", "--watch", "src", "--host", "127.0.0.1", "--port", &port])
+                words(&[
+                    "cargo-devserver",
+                    "devserver",
+                    "--watch",
+                    "src",
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    &port,
+                ])
             },
             trigger: Trigger::Hangup,
         }),
@@ -86,7 +102,16 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
 }
 
 fn cargo_run(options: &[&str]) -> Vec<String> {
-    let common = ["-r", "-w", "src", "--shell=none", "--", "cargo", "run", "--quiet"];
+    let common = [
+        "-r",
+        "-w",
+        "src",
+        "--shell=none",
+        "--",
+        "cargo",
+        "run",
+        "--quiet",
+    ];
     words(&[&["watchexec"], options, &common].concat())
 }
 
@@ -105,7 +130,11 @@ impl Tool for Watching {
     }
 
     fn version(&self) -> anyhow::Result<String> {
-        let versions: anyhow::Result<Vec<_>> = self.versions.iter().map(|words| first_line(words)).collect();
+        let versions: anyhow::Result<Vec<_>> = self
+            .versions
+            .iter()
+            .map(|words| first_line(words))
+            .collect();
         Ok(versions?.join(", "))
     }
 
@@ -144,7 +173,11 @@ impl Tool for Watching {
 fn first_line(words: &[&str]) -> anyhow::Result<String> {
     let text = run(words)?;
     let line = text.lines().next().unwrap_or_default();
-    Ok(line.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+    Ok(line
+        .split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" "))
 }
 
 impl Running for Process {

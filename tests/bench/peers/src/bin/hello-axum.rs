@@ -35,8 +35,14 @@ fn listener(release: &Release) -> anyhow::Result<TcpListener> {
         return Ok(passed);
     }
     // cargo-devserver's own.
-    if let Some(descriptor) = env::var("LISTEN_FD").ok().and_then(|text| text.parse().ok()) {
-        #[allow(unsafe_code, reason = "the documented way to take the socket of cargo-devserver")]
+    if let Some(descriptor) = env::var("LISTEN_FD")
+        .ok()
+        .and_then(|text| text.parse().ok())
+    {
+        #[allow(
+            unsafe_code,
+            reason = "the documented way to take the socket of cargo-devserver"
+        )]
         // SAFETY: cargo-devserver passes this descriptor to its child, and nobody else here takes it.
         return Ok(unsafe { TcpListener::from_raw_fd(descriptor) });
     }

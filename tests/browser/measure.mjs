@@ -1,0 +1,115 @@
+// Save → new answer, and the longest that a request waited meanwhile, beside the watchers that people use.
+// `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES]`: needs systemfd and watchexec in PATH.
+import { spawn, execFileSync } from "node:child_process";
+import fs from "node:fs";
+import path from "node:path";
+
+import { BUILD, Dev, freePort, get, until } from "./dev.mjs";
+
+const rounds = Number(process.argv[2] ?? 15);
+const start = Number(process.argv[3] ?? 0);
+const padding = Number(process.argv[4] ?? 0);
+const only = process.argv[5]?.split(",");
+const shared = process.env.PAGES_TARGET;
+
+// A project with a build directory of its own, in which the dependencies are built.
+function project() {
+  const made = Dev.copyApp();
+  made.target = path.join(made.directory, "target");
+  execFileSync("cp", ["-a", "--reflink=auto", shared, made.target]);
+  made.source = path.join(made.project, "src/main.rs");
+  made.version = "one";
+  if (padding > 0) {
+    execFileSync("dd", ["if=/dev/urandom", `of=${made.directory}/padding`, "bs=1M", `count=${padding}`], { stdio: "ignore" });
+    const text = fs.readFileSync(made.source, "utf8");
+    fs.writeFileSync(made.source, `${text}\n#[used]\nstatic PADDING: &[u8] = include_bytes!("${made.directory}/padding");\n`);
+  }
+  const text = fs.readFileSync(made.source, "utf8");
+  fs.writeFileSync(made.source, text.replace("START: u64 = 0", `START: u64 = ${start}`));
+  return made;
+}
+
+const real = process.env.HOME;
+const environment = (made) => ({
+  ...process.env,
+  HOME: made.directory,
+  XDG_RUNTIME_DIR: path.join(made.directory, "runtime"),
+  CARGO_HOME: process.env.CARGO_HOME ?? `${real}/.cargo`,
+  RUSTUP_HOME: process.env.RUSTUP_HOME ?? `${real}/.rustup`,
+  CARGO_TARGET_DIR: made.target,
+});
+
+const ways = {
+  "portkeep (local)": (port) => [process.env.PORTKEEP ?? "portkeep", "dev", "--backend", "local", "--listen", `127.0.0.1:${port}`],
+  "systemfd + watchexec -r": (port) => ["systemfd", "--no-pid", "-s", `http::127.0.0.1:${port}`, "--", "watchexec", "-r", "-w", "src", "--", "cargo", "run"],
+  "watchexec --socket": (port) => ["watchexec", "--socket", `127.0.0.1:${port}`, "-r", "-w", "src", "--", "cargo", "run"],
+};
+
+const tools = [];
+for (const [name, command] of Object.entries(ways)) {
+  if (only && !only.some((part) => name.includes(part))) continue;
+  const tool = { name, ...project(), port: await freePort(), took: [], waited: [], failed: 0 };
+  const [program, ...args] = command(tool.port);
+  tool.process = spawn(program, args, { cwd: tool.project, env: environment(tool), stdio: ["ignore", "ignore", "pipe"], detached: true });
+  tool.process.stderr.on("data", (piece) => (tool.output = (tool.output ?? "") + piece));
+  tool.url = `http://127.0.0.1:${tool.port}/plain`;
+  await until(`${name} serves`, 600_000, async () => (await get(tool.url).catch(() => null))?.body.toString() === "one");
+  tools.push(tool);
+}
+const alone = { ...project(), took: [] };
+execFileSync("cargo", ["build"], { cwd: alone.project, env: environment(alone), stdio: "ignore" });
+
+function save(tool, version) {
+  const text = fs.readFileSync(tool.source, "utf8");
+  fs.writeFileSync(tool.source, text.replace(`VERSION: &str = "${tool.version}"`, `VERSION: &str = "${version}"`));
+  tool.version = version;
+}
+
+async function once(tool, version) {
+  let slowest = 0;
+  let answered = false;
+  const asked = [];
+  const begun = performance.now();
+  save(tool, version);
+  let took;
+  while (!answered && performance.now() - begun < BUILD) {
+    const at = performance.now();
+    asked.push(get(tool.url).then((answer) => {
+      slowest = Math.max(slowest, performance.now() - at);
+      if (answer.body.toString() === version) {
+        took ??= performance.now() - begun;
+        answered = true;
+      }
+    }, () => (tool.failed += 1)));
+    // 200 requests a second.
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  await Promise.all(asked);
+  tool.took.push(took);
+  tool.waited.push(slowest);
+}
+
+try {
+  for (let round = 0; round < rounds; round++) {
+    const begun = performance.now();
+    save(alone, `r${round}`);
+    execFileSync("cargo", ["build"], { cwd: alone.project, env: environment(alone), stdio: "ignore" });
+    alone.took.push(performance.now() - begun);
+    for (const tool of tools) await once(tool, `r${round}`);
+  }
+} finally {
+  for (const tool of tools) {
+    try { process.kill(-tool.process.pid, "SIGINT"); } catch { /* it has ended */ }
+    await Promise.race([new Promise((done) => tool.process.on("exit", done)), new Promise((done) => setTimeout(done, 5000))]);
+    fs.rmSync(tool.directory, { recursive: true, force: true });
+  }
+  fs.rmSync(alone.directory, { recursive: true, force: true });
+}
+const median = (all) => [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)];
+const figures = (all) => `${median(all).toFixed(0)} ms (${Math.min(...all).toFixed(0)} to ${Math.max(...all).toFixed(0)})`;
+console.log(`measured: start ${start} ms, ${padding} MB more, median of ${rounds}`);
+console.log(`measured: cargo build alone: ${figures(alone.took)}`);
+for (const tool of tools) {
+  console.log(`measured: ${tool.name}: save to answer ${figures(tool.took)}, longest wait ${figures(tool.waited)}, ${tool.failed} failed`);
+}
+process.exit(0);
