@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Building one of the heavy ones takes longest.
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
-const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A running example, with a home of its own.
 pub(crate) struct Running {
