@@ -55,7 +55,8 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
 
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let words = (develop.words)(address);
-    let log = project.directory.join("log");
+    // Outside of the project: a tool that watches it would see each of its own lines as a change.
+    let log = bench.root.join("build.log");
     let _ = fs::remove_file(&log);
     let process = Started::spawn(project.command(&words, address), &log)?;
     let measured = project.session(address, &log, if bench.quick { 2 } else { 5 });
@@ -111,7 +112,7 @@ impl Project {
         if !builds {
             source.push_str("\nfn broken() -> u32 { missing }\n");
         }
-        let next = self.directory.join("main.rs.next");
+        let next = self.directory.with_extension("next");
         fs::write(&next, source)?;
         fs::rename(next, self.directory.join("src/main.rs"))?;
         // The project belongs to the user who develops.

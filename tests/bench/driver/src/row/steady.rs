@@ -35,7 +35,10 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
         "--wait-ongoing-requests-after-deadline",
     ];
     // A tool whose queue is full leaves connections waiting for minutes.
-    let words = ["timeout", "40"].into_iter().chain(options).chain(["-t", "15s", "-z", time, "-c", "50", &url]);
+    let words = ["timeout", "40"]
+        .into_iter()
+        .chain(options)
+        .chain(["-t", "15s", "-z", time, "-c", "50", &url]);
     let told: serde_json::Value = serde_json::from_str(&run(words)?).context("oha's report")?;
     let number = |pointer: &str| told.pointer(pointer).and_then(serde_json::Value::as_f64);
     let ok = number("/statusCodeDistribution/200").unwrap_or_default();

@@ -69,7 +69,7 @@ pub(super) fn all() -> [Box<dyn Tool>; 4] {
         }),
         Box::new(Watching {
             name: "cargo-devserver",
-            used: "`cargo devserver --bin bin/app`; SIGHUP",
+            used: "`cargo devserver --bin bin/app`; SIGHUP. This version closes its own socket before it starts the app, so nothing ever answers",
             versions: &[&["cargo-devserver", "devserver", "--version"]],
             words: |place| {
                 let port = place.address.port().to_string();
