@@ -20,7 +20,7 @@ fn workspace() -> PathBuf {
         .unwrap()
 }
 
-/// The dependencies that users of each package compile directly.
+/// The dependencies that users of each package cannot but compile.
 fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
     let manifest = workspace().join("Cargo.toml");
     let metadata = MetadataCommand::new()
@@ -32,7 +32,7 @@ fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
         let normal = package
             .dependencies
             .into_iter()
-            .filter(|one| one.kind == DependencyKind::Normal);
+            .filter(|one| one.kind == DependencyKind::Normal && !one.optional);
         (
             package.name.to_string(),
             normal.map(|one| one.name).collect(),
