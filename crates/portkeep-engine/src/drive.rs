@@ -149,6 +149,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     async fn survey(&self) -> Result<Survey, EngineError> {
+        self.store.sweep();
         let running = self.backend.running().await?;
         let next = self
             .store

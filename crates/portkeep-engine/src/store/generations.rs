@@ -192,9 +192,7 @@ impl Store {
         }
         // What failed last stays known, or it would be started again by the next activation.
         needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
-        self.prune_releases(&needed)?;
-        self.sweep();
-        Ok(())
+        self.prune_releases(&needed)
     }
 
     /// The base environment that `portkeep dev` left for every release of this app.

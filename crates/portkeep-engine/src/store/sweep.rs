@@ -8,8 +8,9 @@ use rustix::process::{Pid, test_kill_process};
 use super::Store;
 
 impl Store {
-    /// Removes them. Runs under the lock; those of other processes that live are theirs.
-    pub(super) fn sweep(&self) {
+    /// Removes them. Runs under the lock, also where nothing comes of the handover; those of other processes that live
+    /// are theirs.
+    pub(crate) fn sweep(&self) {
         let generations = self.generations();
         let generations = generations
             .iter()

@@ -1,7 +1,8 @@
-//! Where no release can serve.
+//! Where no release can serve, and what a killed helper left.
 
 use super::*;
 
+/// Nothing runs, and a holding page can be shown.
 fn nothing_but_a_page() -> Survey {
     Survey {
         can_hold: true,
@@ -109,5 +110,43 @@ fn a_retry_tries_a_bad_release_and_leaves_one_that_serves() {
     assert_eq!(
         step(&mut machine, bad("old")),
         Action::Finish(Ending::Unchanged(Generation(4)))
+    );
+}
+
+#[test]
+fn what_a_killed_helper_left_is_drained_also_where_nothing_is_handed_over() {
+    let strays = || {
+        let mut survey = serving();
+        survey.running.push(alive(3, Phase::Serving));
+        survey
+    };
+    let drained = Action::Drain(vec![Generation(3)]);
+    let mut machine = surveyed(Purpose::Reload, strays());
+    assert_eq!(step(&mut machine, refused(None)), drained);
+    let mut machine = surveyed(Purpose::Deploy, strays());
+    assert_eq!(step(&mut machine, bad("new")), drained);
+    let mut machine = surveyed(Purpose::Reload, strays());
+    let _ = step(&mut machine, good("new"));
+    let _ = step(&mut machine, failed("it exited"));
+    assert_eq!(step(&mut machine, Event::Abandoned), drained);
+    assert_eq!(
+        step(&mut machine, Event::DrainAsked),
+        finish_failed(5, "it exited")
+    );
+}
+
+#[test]
+fn one_that_cannot_be_made_current_is_abandoned() {
+    let mut machine = surveyed(Purpose::Reload, serving());
+    let _ = step(&mut machine, good("new"));
+    let _ = step(&mut machine, Event::Ready);
+    let full = Event::Failed {
+        reason: "disk full".to_owned(),
+        blame: Blame::Circumstances,
+    };
+    assert!(matches!(step(&mut machine, full), Action::Abandon { .. }));
+    assert_eq!(
+        step(&mut machine, Event::Abandoned),
+        Action::SwitchBack(Generation(4))
     );
 }
