@@ -320,6 +320,8 @@ mod collected {
         // keepGenerations is 2, and what runs is one of them.
         assert_eq!(is_there, [false, true, true], "{programs:?}");
         assert_eq!(version(), "v5");
+        let _ = run("portkeep", ["rollback", app.name]).expect_success();
+        assert_eq!(version(), "v4");
     }
 
     /// What the current generation executes.

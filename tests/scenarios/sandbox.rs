@@ -1,4 +1,5 @@
 //! `sandbox: "strict"` locks the app in, and `allow` opens what it says.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,5 @@
 //! What people are shown: `status`, `logs`, `doctor` and `port`.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -31,14 +31,15 @@ need_rust() {
   return 1
 }
 
-# need_tool COMMAND CRATE VERSION installs a program with cargo and keeps it, because compiling one takes minutes.
+# need_tool COMMAND CRATE VERSION [OPTIMISATION] installs a program with cargo and keeps it, because compiling one takes
+# minutes; half of them go into optimising, which only a load generator is worth.
 need_tool() {
-  local command=$1 crate=$2 version=$3 tools=$checkout/tests/.cache/tools
+  local command=$1 crate=$2 version=$3 level=${4:-0} tools=$checkout/tests/.cache/tools
   [[ -x $tools/bin/$command && " $("$tools/bin/$command" --version) " = *" $version "* ]] && return 0
   echo "installing $crate $version (a few minutes, once)"
   # Link-time optimization would take longer than it saves.
-  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_TARGET_DIR=$tools/build \
-    cargo install --quiet --locked --force --root "$tools" --version "$version" "$crate" || {
+  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=$level \
+    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --force --root "$tools" --version "$version" "$crate" || {
     cannot_run "$crate cannot be installed"
     return 1
   }
@@ -47,7 +48,7 @@ need_tool() {
 
 # The load generator, where guests find it.
 need_oha() {
-  need_tool oha oha 1.16.0 || return
+  need_tool oha oha 1.16.0 3 || return
   mkdir -p "$programs"
   install -m 755 "$checkout/tests/.cache/tools/bin/oha" "$programs/oha"
 }

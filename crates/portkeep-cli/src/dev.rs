@@ -11,6 +11,7 @@ mod last_words;
 mod listen;
 mod lock;
 mod open_browser;
+mod own_output;
 mod project;
 mod relevance;
 mod report;

@@ -14,6 +14,7 @@ const PAGES: [&str; 20] = [
 ];
 /// A build looks at these even where none did so far.
 const SOURCES: [&str; 3] = ["rs", "toml", "lock"];
+const SOURCE_NAMES: [&str; 4] = ["Makefile", "makefile", "justfile", "Dockerfile"];
 
 /// Learns which files no build looks at: the app's database, a log, a style sheet that is read at run time. Without that,
 /// an app that writes into its project would be built at every request.
@@ -25,9 +26,21 @@ pub(crate) struct Relevance {
     not_built: HashSet<(PathBuf, OsString)>,
 }
 
+/// A file without an extension is a kind of its own.
 fn kind_and_place(path: &Path) -> (PathBuf, OsString) {
+    let Some(extension) = path.extension() else {
+        return (path.to_owned(), OsString::new());
+    };
     let parent = path.parent().unwrap_or(path).to_owned();
-    (parent, path.extension().unwrap_or_default().to_owned())
+    (parent, extension.to_owned())
+}
+
+fn is_source(path: &Path) -> bool {
+    has_extension(path, &SOURCES)
+        || path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| SOURCE_NAMES.contains(&name))
 }
 
 fn has_extension(path: &Path, of: &[&str]) -> bool {
@@ -45,9 +58,7 @@ impl Relevance {
 
     /// A build after a change of these had nothing to do.
     pub(crate) fn not_built(&mut self, paths: &[PathBuf]) {
-        let learned = paths
-            .iter()
-            .filter(|path| !has_extension(path, &SOURCES) && path.extension().is_some());
+        let learned = paths.iter().filter(|path| !is_source(path));
         self.not_built
             .extend(learned.map(|path| kind_and_place(path)));
     }
@@ -125,7 +136,10 @@ mod tests {
         assert!(relevance.needs_build(&database));
         relevance.not_built(&database);
         relevance.not_built(&upload);
+        relevance.not_built(&paths(&["/p/log"]));
         assert!(!relevance.needs_build(&database));
+        assert!(!relevance.needs_build(&paths(&["/p/log"])));
+        assert!(relevance.needs_build(&paths(&["/p/template"])));
         assert!(!relevance.needs_build(&paths(&["/p/up/2.png", "/p/app.db"])));
         assert!(relevance.needs_build(&paths(&["/p/up/2.png", "/p/src/main.rs"])));
         relevance.built(&paths(&["/p/src/main.rs", "/p/up"]));

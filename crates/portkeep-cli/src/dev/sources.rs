@@ -11,6 +11,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::own_output::OwnOutput;
 use super::project::Project;
 
 /// An editor writes a file in several steps; they come within this.
@@ -21,6 +22,7 @@ pub(crate) struct Sources {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<notify::Event>,
     outputs: Vec<PathBuf>,
+    own_output: OwnOutput,
     /// What the user wants to be ignored besides.
     ignores: Gitignore,
     /// Files that count where the rest of their directory does not.
@@ -44,6 +46,7 @@ impl Sources {
             watcher,
             events,
             outputs: project.outputs.clone(),
+            own_output: OwnOutput::of_this_process(),
             ignores: ignores(project)?,
             single: HashSet::new(),
             pending: None,
@@ -141,7 +144,8 @@ impl Sources {
         if self.single.contains(path) {
             return true;
         }
-        if self.is_ignored(path) || self.outputs.iter().any(|output| path.starts_with(output)) {
+        let is_output = self.outputs.iter().any(|output| path.starts_with(output));
+        if is_output || self.own_output.is(path) || self.is_ignored(path) {
             return false;
         }
         if path.is_dir() {
@@ -262,6 +266,7 @@ mod tests {
             watcher,
             events,
             outputs,
+            own_output: OwnOutput::of_this_process(),
             ignores: builder.build().unwrap(),
             single: HashSet::new(),
             pending: None,
