@@ -1,5 +1,6 @@
 //! Who holds the port and runs the app while it is developed.
 
+mod activator;
 mod bare;
 mod lines;
 mod local;

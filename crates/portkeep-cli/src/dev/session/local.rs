@@ -1,8 +1,6 @@
 //! `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -14,6 +12,7 @@ use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_ov
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
+use super::activator::Activator;
 use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
@@ -27,8 +26,6 @@ use crate::dev::{browser, environment};
 use crate::output::outcome_line;
 use crate::{exit, holder, holding, locate};
 
-/// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
-const THROTTLE: Duration = Duration::from_secs(1);
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -46,8 +43,7 @@ pub(crate) struct LocalSession {
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
     events: mpsc::UnboundedSender<Event>,
-    /// Whether a connection is waited for already.
-    activating: Arc<AtomicBool>,
+    activator: Activator,
     _lock: DevLock,
 }
 
@@ -98,6 +94,7 @@ impl LocalSession {
         };
         let control = Control::listen(&spec.name)?;
         let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
+        let activator = Activator::new(local.clone(), store.clone(), spec.clone(), events.clone());
         let session = Self {
             local,
             store,
@@ -108,11 +105,11 @@ impl LocalSession {
             _output_watcher: output_watcher,
             control,
             events,
-            activating: Arc::default(),
+            activator,
             _lock: lock,
         };
         // Whoever connects during a long first build sees what is built.
-        session.activate_by_connection(FIRST_BUILD);
+        session.activator.after(FIRST_BUILD);
         Ok(session)
     }
 
@@ -165,9 +162,9 @@ impl LocalSession {
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
                 self.spawn(self.start(self.request(Purpose::Deploy)));
             }
-            Event::Gone(..) => self.activate_by_connection(THROTTLE),
+            Event::Gone(..) => self.activator.after_failure(),
             // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
-            Event::Rested(_) => self.activate_by_connection(BREATH),
+            Event::Rested(_) => self.activator.after(BREATH),
             Event::Output
             | Event::Line(..)
             | Event::Note(_)
@@ -182,42 +179,6 @@ impl LocalSession {
         tokio::spawn(async move {
             let result = handover.await;
             let _ = events.send(Event::Ended(result));
-        });
-    }
-
-    /// As a handle does under systemd: the next connection starts a generation, also after one that failed, at a
-    /// throttled pace. Over as soon as one serves, by whomever it was started.
-    fn activate_by_connection(&self, first_pause: Duration) {
-        let activating = self.activating.clone();
-        if activating.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (local, store, spec, events) = (
-            self.local.clone(),
-            self.store.clone(),
-            self.spec.clone(),
-            self.events.clone(),
-        );
-        tokio::spawn(async move {
-            let mut pause = first_pause;
-            loop {
-                tokio::time::sleep(pause).await;
-                pause = THROTTLE;
-                if local.connection_waits().await.is_err() || store.current().is_some() {
-                    break;
-                }
-                let request = Request::now(Purpose::Activate).or_hold(holding::page(&spec, &store));
-                let result = hand_over(&local, &store, &spec, request).await;
-                let serves = result.is_ok();
-                if events
-                    .send(Event::Ended(result.map_err(Into::into)))
-                    .is_err()
-                    || serves
-                {
-                    break;
-                }
-            }
-            activating.store(false, Ordering::Release);
         });
     }
 
