@@ -13,6 +13,7 @@ diff - /tmp/units <<'TEXT'
 ./sockets.target.wants/web.socket
 ./web-move.socket
 ./web-move.socket.d/overrides.conf
+./web-retry.service
 ./web.service
 ./web.socket
 ./web.socket.d/overrides.conf
