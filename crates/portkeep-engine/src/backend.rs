@@ -6,7 +6,7 @@ pub mod systemd;
 use std::future::Future;
 use std::time::Instant;
 
-use crate::generation::{Generation, Running};
+use crate::generation::{Generation, Phase, Running};
 
 /// Who is to blame for a generation that did not become READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,25 @@ pub struct StartFailure {
     pub blame: Blame,
     /// The last lines it wrote, oldest first.
     pub log: Vec<String>,
+}
+
+impl StartFailure {
+    /// What stands between the reason and the last lines.
+    pub const LAST_LINES: &str = "; its last lines:";
+
+    /// The reason, with the last lines below it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        if self.log.is_empty() {
+            return self.reason.clone();
+        }
+        let lines: String = self
+            .log
+            .iter()
+            .map(|line| format!("\n  | {line}"))
+            .collect();
+        format!("{}{}{lines}", self.reason, Self::LAST_LINES)
+    }
 }
 
 /// The manager could not be asked.
@@ -61,7 +80,7 @@ impl BackendError {
 /// - `abandon` leaves no process of the generation behind.
 /// - `running` tells the truth as it is now, whoever started them.
 /// - A generation that crashes after READY is started again, with the same number, after the spec's delay.
-pub trait Backend {
+pub trait Backend: Sync {
     /// Starts `generation` and waits until it is READY.
     fn start(
         &self,
@@ -86,4 +105,17 @@ pub trait Backend {
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
+
+    /// Whether `generation`, which was READY, has not ended and does not end. Where the manager does not answer, it counts
+    /// as alive: nobody is to act on what is not known.
+    fn serves(&self, generation: Generation) -> impl Future<Output = bool> + Send {
+        async move {
+            let Ok(running) = self.running().await else {
+                return true;
+            };
+            running
+                .iter()
+                .any(|one| one.generation == generation && one.phase != Phase::Draining)
+        }
+    }
 }

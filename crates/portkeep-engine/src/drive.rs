@@ -12,7 +12,7 @@ use portkeep_spec::Spec;
 
 pub use request::{Outcome, Request, Wanted};
 
-use crate::backend::{Backend, Blame, StartFailure};
+use crate::backend::{Backend, Blame};
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
@@ -123,7 +123,7 @@ impl<B: Backend> Run<'_, B> {
                     fault::point(self.store, "ready");
                     match self.switch(generation) {
                         Ok(()) => Event::Switched {
-                            serves: self.serves(generation).await,
+                            serves: self.backend.serves(generation).await,
                         },
                         Err(error) => Event::Failed {
                             reason: format!("it could not be made current: {error}"),
@@ -188,18 +188,6 @@ impl<B: Backend> Run<'_, B> {
 fn milliseconds(since: Instant) -> f64 {
     // Microseconds are fine enough, and short to read.
     (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
-}
-
-fn describe(failure: &StartFailure) -> String {
-    if failure.log.is_empty() {
-        return failure.reason.clone();
-    }
-    let lines: String = failure
-        .log
-        .iter()
-        .map(|line| format!("\n  | {line}"))
-        .collect();
-    format!("{}; its last lines:{lines}", failure.reason)
 }
 
 /// An error with all its causes in one line.

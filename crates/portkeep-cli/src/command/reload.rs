@@ -48,13 +48,9 @@ impl Args {
         if state.load != "loaded" {
             return Err(not_installed(name, which));
         }
-        if !state.is_active() {
-            let outcome = reload_handle(&systemd, &handle).await?;
-            anstream::println!("{}", outcome_line(name, &outcome));
-            return Ok(code(&outcome));
-        }
-        // The link was lost with the runtime directory: the unit knows where the spec is.
-        let Some(path) = systemd.store().spec_path() else {
+        // Where the link was lost with the runtime directory, the unit knows where the spec is.
+        let path = systemd.store().spec_path();
+        let Some(path) = path.filter(|_| state.is_active()) else {
             let outcome = reload_handle(&systemd, &handle).await?;
             anstream::println!("{}", outcome_line(name, &outcome));
             return Ok(code(&outcome));

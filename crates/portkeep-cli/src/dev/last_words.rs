@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use portkeep_engine::Generation;
+use portkeep_engine::backend::StartFailure;
 
 /// Enough for a panic with a long backtrace.
 const KEPT: usize = 200;
@@ -30,7 +31,7 @@ impl LastWords {
 
     /// Puts all lines in place of the last ones that `reason` ends with, where they are of the same generation.
     pub(super) fn complete(&self, reason: &str) -> String {
-        let Some((why, last)) = reason.split_once("; its last lines:") else {
+        let Some((why, last)) = reason.split_once(StartFailure::LAST_LINES) else {
             return reason.to_owned();
         };
         let end = last

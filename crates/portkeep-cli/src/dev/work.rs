@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use portkeep_engine::Outcome;
 
-use super::last_words::LastWords;
-
 use super::browser::{Browser, Failure};
 use super::build::{self, Build, Built};
 use super::checking::{self, Checked, Checking};
 use super::inputs::{Inputs, Wake};
 use super::keys::{self, Key};
+use super::last_words::LastWords;
 use super::open_browser::open_browser;
 use super::project::{Project, url};
 use super::relevance::{self, Relevance};

@@ -6,11 +6,11 @@ use std::time::Instant;
 use portkeep_spec::contract;
 use tokio::time::timeout_at;
 
-use super::{Run, chain, describe, doing, milliseconds};
+use super::{Run, chain, doing, milliseconds};
 use crate::backend::{Backend, Blame};
 use crate::error::EngineError;
 use crate::fault;
-use crate::generation::{Generation, Phase};
+use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
 use crate::release::{Digest, Release};
 
@@ -45,7 +45,7 @@ impl<B: Backend> Run<'_, B> {
         Ok(match started {
             Ok(Ok(Ok(()))) => Event::Ready,
             Ok(Ok(Err(failure))) => Event::Failed {
-                reason: describe(&failure),
+                reason: failure.describe(),
                 blame: failure.blame,
             },
             Ok(Err(error)) => return Err(error.into()),
@@ -76,7 +76,7 @@ impl<B: Backend> Run<'_, B> {
         let replaced = self
             .previous
             .and_then(|generation| self.store.release_of(generation))
-            .filter(|previous| previous.digest != *digest && !previous.digest.is_holding());
+            .filter(|previous| previous.digest != *digest);
         match replaced.filter(|_| self.request.purpose == Purpose::Rollback) {
             Some(previous) => self
                 .store
@@ -87,7 +87,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// One that cannot be marked is tried again sooner than it should be: no reason to hide why it failed.
     pub(super) fn mark_bad(&self, digest: &Digest, reason: &str, blame: Blame) {
-        if blame == Blame::Circumstances || digest.is_holding() {
+        if blame == Blame::Circumstances {
             return;
         }
         if let Err(error) = self.store.mark_bad(digest, reason) {
@@ -111,16 +111,5 @@ impl<B: Backend> Run<'_, B> {
             );
         }
         Release::holding(page, environment).ok()
-    }
-
-    /// Whether a generation that is current now still lives: it may have ended between READY and the switch, when its
-    /// end was nobody's to handle. Where the manager does not answer, its READY counts.
-    pub(super) async fn serves(&self, generation: Generation) -> bool {
-        let Ok(running) = self.backend.running().await else {
-            return true;
-        };
-        running
-            .iter()
-            .any(|one| one.generation == generation && one.phase != Phase::Draining)
     }
 }

@@ -64,11 +64,15 @@ impl Store {
         read_release(&self.release_directory(digest))
     }
 
-    /// Remembers that a release failed, and why, so that nothing starts it again by itself.
+    /// Remembers that a release failed, and why, so that nothing starts it again by itself. The holding page is no release,
+    /// and nothing that another start could be spared.
     ///
     /// # Errors
     /// When the file cannot be written, neither with the release nor until the next boot.
     pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
+        if digest.is_holding() {
+            return Ok(());
+        }
         let kept = self.bad_path(digest);
         let written = fs::create_dir_all(self.release_directory(digest))
             .and_then(|()| atomic_write(&kept, reason.as_bytes(), 0o600));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::Purpose;
-use portkeep_engine::{EngineError, Moment, Request, drive, hand_over, retry};
+use portkeep_engine::{EngineError, Request, drive, hand_over, retry};
 use portkeep_spec::{AppName, Spec};
 
 use crate::holding;
@@ -61,11 +61,7 @@ fn pause(systemd: &Systemd) -> Duration {
 
 async fn attempt(systemd: &Systemd, spec: &Spec, purpose: Purpose) -> Result<String, EngineError> {
     let store = systemd.store();
-    let request = Request {
-        asked: Moment::now(),
-        ..Request::now(purpose)
-    };
-    let request = request.or_hold(holding::page(spec, store));
+    let request = Request::now(purpose).or_hold(holding::page(spec, store));
     let outcome = hand_over(systemd, store, spec, request).await?;
     Ok(outcome_line(store.name(), &outcome))
 }

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::crash::{self, Budget, Settle, Standing};
 use portkeep_engine::store::{End, Lock, Store};
-use portkeep_engine::{Backend, Generation, Phase, fault};
+use portkeep_engine::{Backend, Generation, fault};
 use portkeep_spec::{AppName, Manager as Which, unit_names};
+use tokio::sync::OnceCell;
 
 use crate::locate::{own_manager, place, read_spec, store, systemd};
 use crate::without_bus::systemctl;
@@ -25,12 +26,13 @@ pub(super) async fn run(
     generation: Generation,
     spec_path: &Path,
 ) -> anyhow::Result<ExitCode> {
-    let settling = Settling {
+    let mut settling = Settling {
         store: store(name, place(own_manager()))?,
         generation,
         end: end_from_environment(),
         budget: budget(spec_path),
         which: own_manager(),
+        systemd: OnceCell::new(),
     };
     let settled = settling.perform().await;
     settling.note_drained().await;
@@ -45,10 +47,18 @@ struct Settling {
     end: End,
     budget: Budget,
     which: Which,
+    /// The connection, once somebody needs it.
+    systemd: OnceCell<Systemd>,
 }
 
 impl Settling {
-    async fn perform(&self) -> anyhow::Result<()> {
+    /// The manager by D-Bus, which may be away: whoever asks again tries again.
+    async fn systemd(&self) -> Option<&Systemd> {
+        let connect = || systemd(self.which, self.store.name());
+        self.systemd.get_or_try_init(connect).await.ok()
+    }
+
+    async fn perform(&mut self) -> anyhow::Result<()> {
         fault::point(&self.store, "settle");
         if let Err(error) = self.store.note_end(self.generation, &self.end) {
             anstream::eprintln!(
@@ -60,7 +70,11 @@ impl Settling {
         self.tell(decided);
         match decided {
             Settle::Nothing => return Ok(()),
-            Settle::Restart { after } => tokio::time::sleep(after).await,
+            Settle::Restart { after } => {
+                tokio::time::sleep(after).await;
+                // D-Bus may have gone meanwhile, and an old connection would not tell.
+                self.systemd = OnceCell::new();
+            }
             // Not under the lock: the handover that waits for this very step may hold it.
             Settle::Abandon => return self.cancel_restart().await,
             Settle::DropHandle | Settle::GiveUp => {}
@@ -93,14 +107,15 @@ impl Settling {
             return;
         }
         let unit = unit_names::generation(self.store.name(), self.generation.0);
-        let status = match systemd(self.which, self.store.name()).await {
-            Ok(systemd) => match systemd.manager().state(&unit).await {
-                // Never READY: that is its handover's to tell.
-                Ok(state) if state.active_since_microseconds == 0 => return,
-                Ok(state) => state.status_text,
-                Err(_) => String::new(),
-            },
-            Err(_) => String::new(),
+        let state = match self.systemd().await {
+            Some(systemd) => systemd.manager().state(&unit).await.ok(),
+            None => None,
+        };
+        let status = match state {
+            // Never READY: that is its handover's to tell.
+            Some(state) if state.active_since_microseconds == 0 => return,
+            Some(state) => state.status_text,
+            None => String::new(),
         };
         let noted = self.store.note_drained(self.generation, &self.end, &status);
         if let Err(error) = noted {
@@ -137,10 +152,12 @@ impl Settling {
             return Standing::Current;
         }
         // `current` may name one that is gone. Where nobody can tell, nothing is dropped.
-        let lives = match (current, systemd(self.which, self.store.name()).await) {
-            (None, _) => false,
-            (Some(_), Err(_)) => true,
-            (Some(current), Ok(systemd)) => is_alive(&systemd, current).await,
+        let lives = match current {
+            None => false,
+            Some(current) => match self.systemd().await {
+                Some(systemd) => systemd.serves(current).await,
+                None => true,
+            },
         };
         if lives {
             Standing::Replaced
@@ -186,10 +203,7 @@ impl Settling {
             self.budget.within,
             self.end.describe()
         );
-        let release = self.store.release_of(self.generation);
-        // The page is nothing that another start could be spared.
-        let release = release.filter(|release| !release.digest().is_holding());
-        if let Some(release) = release
+        if let Some(release) = self.store.release_of(self.generation)
             && let Err(error) = self.store.mark_bad(release.digest(), &reason)
         {
             anstream::eprintln!("its release could not be marked: {error}");
@@ -199,9 +213,9 @@ impl Settling {
     /// Cancels the restart that systemd would do next.
     async fn cancel_restart(&self) -> anyhow::Result<()> {
         let unit = unit_names::generation(self.store.name(), self.generation.0);
-        match systemd(self.which, self.store.name()).await {
-            Ok(systemd) => Ok(systemd.manager().stop_without_waiting(&unit).await?),
-            Err(_) => systemctl(self.which, "stop", &unit).await,
+        match self.systemd().await {
+            Some(systemd) => Ok(systemd.manager().stop_without_waiting(&unit).await?),
+            None => systemctl(self.which, "stop", &unit).await,
         }
     }
 
@@ -209,9 +223,8 @@ impl Settling {
     /// for more would cancel that job.
     async fn give_back_handle(&self, verb: &str) -> anyhow::Result<()> {
         self.cancel_restart().await?;
-        let name = self.store.name();
-        let handle = unit_names::handle(name);
-        let Ok(systemd) = systemd(self.which, name).await else {
+        let handle = unit_names::handle(self.store.name());
+        let Some(systemd) = self.systemd().await else {
             // Its jobs cannot be seen from here, and one that is active would keep connections waiting for ever.
             return systemctl(self.which, verb, &handle).await;
         };
@@ -225,15 +238,6 @@ impl Settling {
         }
         Ok(())
     }
-}
-
-async fn is_alive(systemd: &Systemd, generation: Generation) -> bool {
-    let Ok(running) = systemd.running().await else {
-        return true;
-    };
-    running
-        .iter()
-        .any(|one| one.generation == generation && one.phase != Phase::Draining)
 }
 
 /// A spec that cannot be read must not leave an active handle without a generation.

@@ -7,8 +7,9 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use jiff::Timestamp;
+use portkeep_engine::backend::{Blame, StartFailure};
 use portkeep_engine::store::{HandoverRecord, Steps};
 use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
 use portkeep_spec::Spec;
@@ -16,7 +17,8 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, mpsc};
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::{timeout, timeout_at};
 
 use super::{Event, HandingOver};
 use crate::dev::build::no_executable;
@@ -27,6 +29,9 @@ use crate::locate;
 
 /// How many lines of a version that did not come up are told.
 const LAST_LINES: usize = 8;
+/// How long after the end of a process its last lines are waited for: something it started may have kept the other side
+/// open.
+const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
 
 pub(crate) struct BareSession {
     app: Arc<App>,
@@ -192,8 +197,10 @@ impl App {
             .spawn()
             .with_context(|| format!("cannot start {}", executable.display()))?;
         let lines = Arc::default();
-        self.follow(generation, child.stdout.take(), &lines);
-        self.follow(generation, child.stderr.take(), &lines);
+        let followers = [
+            self.follow(generation, child.stdout.take(), &lines),
+            self.follow(generation, child.stderr.take(), &lines),
+        ];
         let pid = child.id().unwrap_or_default();
         let came_up = tokio::select! {
             status = child.wait() => Err(anyhow!("it ended before it accepted connections ({})", status?)),
@@ -203,12 +210,18 @@ impl App {
         };
         if let Err(error) = came_up {
             stop(Some(child), *self.spec.drain_timeout).await;
-            // Its last lines may still be on their way to us.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let until = tokio::time::Instant::now() + LAST_LINES_DEADLINE;
+            for follower in followers.into_iter().flatten() {
+                let _ = timeout_at(until, follower).await;
+            }
             let lines: VecDeque<String> =
                 std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-            let lines: String = lines.iter().map(|line| format!("\n  | {line}")).collect();
-            bail!("{error}; its last lines:{lines}");
+            let failure = StartFailure {
+                reason: error.to_string(),
+                blame: Blame::Release,
+                log: lines.into(),
+            };
+            return Err(anyhow!(failure.describe()));
         }
         running.child = Some(child);
         running.executable = Some(executable.to_owned());
@@ -216,15 +229,16 @@ impl App {
         Ok(())
     }
 
+    /// Tells and keeps what it writes, until nobody has the other end.
     fn follow(
         &self,
         generation: Generation,
         stream: Option<impl AsyncRead + Unpin + Send + 'static>,
         last: &Arc<Shared<VecDeque<String>>>,
-    ) {
-        let Some(stream) = stream else { return };
+    ) -> Option<JoinHandle<()>> {
+        let stream = stream?;
         let (events, last) = (self.events.clone(), last.clone());
-        tokio::spawn(async move {
+        Some(tokio::spawn(async move {
             let mut lines = BufReader::new(stream).lines();
             while let Ok(Some(line)) = lines.next_line().await {
                 {
@@ -238,7 +252,7 @@ impl App {
                     break;
                 }
             }
-        });
+        }))
     }
 }
 

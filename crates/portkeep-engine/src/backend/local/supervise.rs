@@ -126,20 +126,15 @@ impl Supervisor {
                 let mut reason = reason;
                 if settle == Settle::GiveUp {
                     reason = format!("it crashed too often; at last {reason}");
-                    let release = store.release_of(self.generation);
-                    let release = release.filter(|release| !release.digest.is_holding());
-                    if let Some(release) = release {
+                    if let Some(release) = store.release_of(self.generation) {
                         let _ = store.mark_bad(&release.digest, &reason);
                     }
                 }
-                let crashed = store
-                    .ends(self.generation)
-                    .last()
-                    .is_some_and(End::is_crash);
                 let _ = store.clear_current();
-                self.shared.tell(match crashed {
-                    true => LocalEvent::Gone(self.generation, reason),
-                    false => LocalEvent::Rested(self.generation),
+                self.shared.tell(if ends.last().is_some_and(End::is_crash) {
+                    LocalEvent::Gone(self.generation, reason)
+                } else {
+                    LocalEvent::Rested(self.generation)
                 });
                 false
             }
