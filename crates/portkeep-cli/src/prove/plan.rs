@@ -67,6 +67,11 @@ pub(crate) struct Plan {
 }
 
 impl Target {
+    /// An HTTP/1.1 request for it.
+    pub(crate) fn get(&self) -> http::request::Builder {
+        http::Request::get(&self.path).header(http::header::HOST, &self.authority)
+    }
+
     /// Reads a URL and looks its host up, once: the time for that is nobody's here.
     pub(crate) async fn resolve(url: &str) -> anyhow::Result<Self> {
         let uri: hyper::Uri = url.parse().map_err(|error| {

@@ -1,5 +1,6 @@
 //! Reads an answer to its end.
 
+use http::response::Parts;
 use http_body_util::BodyExt;
 use hyper::Response;
 use hyper::body::Incoming;
@@ -19,22 +20,29 @@ pub(super) async fn read(
 ) -> Result<Option<u16>, Failure> {
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| Failure::of(&error))?;
-    let status = head.status.as_u16();
-    *seen.statuses.entry(status).or_default() += 1;
-    if status >= 500 {
+    let in_header = read_head(&head, version, seen)?;
+    if *version != VersionIn::Body {
+        return Ok(in_header);
+    }
+    let bytes = body.to_bytes();
+    let text = String::from_utf8_lossy(&bytes);
+    let text: String = text.trim().chars().take(LONGEST_VERSION).collect();
+    Ok(Some(seen.version(&text)))
+}
+
+/// Counts the status, and answers the version if that is in a header.
+pub(super) fn read_head(
+    head: &Parts,
+    version: &VersionIn,
+    seen: &mut Seen,
+) -> Result<Option<u16>, Failure> {
+    *seen.statuses.entry(head.status.as_u16()).or_default() += 1;
+    if head.status.as_u16() >= 500 {
         return Err(Failure::ServerError);
     }
-    Ok(match version {
-        VersionIn::Nowhere => None,
-        VersionIn::Header(name) => {
-            let value = head.headers.get(name);
-            value.map(|value| seen.version(&String::from_utf8_lossy(value.as_bytes())))
-        }
-        VersionIn::Body => {
-            let bytes = body.to_bytes();
-            let text = String::from_utf8_lossy(&bytes);
-            let text: String = text.trim().chars().take(LONGEST_VERSION).collect();
-            Some(seen.version(&text))
-        }
-    })
+    let VersionIn::Header(name) = version else {
+        return Ok(None);
+    };
+    let value = head.headers.get(name);
+    Ok(value.map(|value| seen.version(&String::from_utf8_lossy(value.as_bytes()))))
 }

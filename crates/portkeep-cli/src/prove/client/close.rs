@@ -1,8 +1,7 @@
 //! HTTP/1.1, a new connection for each request.
 
 use http_body_util::Empty;
-use hyper::Request;
-use hyper::header::{CONNECTION, HOST};
+use hyper::header::CONNECTION;
 
 use super::super::failure::Failure;
 use super::super::sample::Seen;
@@ -24,9 +23,10 @@ pub(super) async fn run(shared: Shared) -> Seen {
 
 async fn request(shared: &Shared, seen: &mut Seen) -> Result<Option<u16>, Failure> {
     let mut sender = keep_alive::open(shared, seen).await?;
-    let target = &shared.plan.target;
-    let request = Request::get(&target.path)
-        .header(HOST, &target.authority)
+    let request = shared
+        .plan
+        .target
+        .get()
         .header(CONNECTION, "close")
         .body(Empty::new())
         .map_err(|_| Failure::Other)?;

@@ -1,15 +1,13 @@
 //! Server-sent events: a stream that stays open. What is timed is how long nothing came.
 
 use http_body_util::{BodyExt, Empty};
-use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, HOST};
+use hyper::header::ACCEPT;
 use tokio::time::Instant;
 
 use super::super::failure::Failure;
-use super::super::plan::VersionIn;
 use super::super::sample::Seen;
-use super::{RECONNECT, Shared, keep_alive};
+use super::{RECONNECT, Shared, answer, keep_alive};
 
 pub(super) async fn run(shared: Shared) -> Seen {
     let mut seen = Seen::default();
@@ -35,9 +33,10 @@ async fn open(
 ) -> Result<(Incoming, Option<u16>), Failure> {
     let opened = tokio::time::timeout_at(deadline, async {
         let mut sender = keep_alive::open(shared, seen).await?;
-        let target = &shared.plan.target;
-        let request = Request::get(&target.path)
-            .header(HOST, &target.authority)
+        let request = shared
+            .plan
+            .target
+            .get()
             .header(ACCEPT, "text/event-stream")
             .body(Empty::new())
             .map_err(|_| Failure::Other)?;
@@ -45,19 +44,9 @@ async fn open(
         sent.map_err(|error| Failure::of(&error))
     });
     let response = opened.await.unwrap_or(Err(Failure::TimedOut))?;
-    let status = response.status().as_u16();
-    *seen.statuses.entry(status).or_default() += 1;
-    if status >= 500 {
-        return Err(Failure::ServerError);
-    }
-    let version = match &shared.plan.version {
-        VersionIn::Header(name) => {
-            let value = response.headers().get(name);
-            value.map(|value| seen.version(&String::from_utf8_lossy(value.as_bytes())))
-        }
-        _ => None,
-    };
-    Ok((response.into_body(), version))
+    let (head, body) = response.into_parts();
+    let version = answer::read_head(&head, &shared.plan.version, seen)?;
+    Ok((body, version))
 }
 
 /// Until the stream or the run ends.

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use http_body_util::Empty;
+use hyper::Version;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONNECTION, HOST};
-use hyper::{Request, Version};
+use hyper::header::CONNECTION;
 use hyper_util::rt::TokioIo;
 
 use super::super::failure::Failure;
@@ -73,9 +73,10 @@ async fn ask(
     seen: &mut Seen,
 ) -> Result<(Option<u16>, KeptOpen), Failure> {
     sender.ready().await.map_err(|error| Failure::of(&error))?;
-    let target = &shared.plan.target;
-    let request = Request::get(&target.path)
-        .header(HOST, &target.authority)
+    let request = shared
+        .plan
+        .target
+        .get()
         .body(Empty::new())
         .map_err(|_| Failure::Other)?;
     let response = sender
