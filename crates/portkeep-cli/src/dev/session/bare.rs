@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use portkeep_engine::backend::{Blame, StartFailure};
 use portkeep_engine::store::{HandoverRecord, Steps};
 use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
-use portkeep_spec::Spec;
+use portkeep_spec::{Spec, contract};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
@@ -181,6 +181,10 @@ impl App {
         running.number += 1;
         let generation = Generation(running.number);
         let mut command = Command::new(executable);
+        // As for any generation: they speak of us, or of sockets that are not its.
+        for name in contract::NOT_INHERITED {
+            command.env_remove(name);
+        }
         command
             .args(self.spec.exec.iter().skip(1))
             .envs(&self.environment)
