@@ -7,21 +7,16 @@
 }:
 let
   cfg = config.services.portkeep;
-  apps = lib.filter (app: app.enable) (lib.attrValues cfg.apps);
-  fileNames = import ../unit-names.nix;
-
-  unitsOf =
-    app:
-    import ../units.nix
-      {
-        inherit (pkgs) runCommand writeText;
-        portkeep = cfg.package;
-      }
-      {
-        inherit (app) spec;
-        manager = "user";
-        expected = (fileNames app.spec).user;
-      };
+  inherit
+    (import ../installed.nix {
+      inherit lib pkgs cfg;
+      manager = "user";
+    })
+    apps
+    fileNames
+    unitsOf
+    mayRestart
+    ;
 
   # File by file, because the switch compares what is in the configuration directory, not what packages bring.
   filesOf =
@@ -57,7 +52,6 @@ let
           }
       fi
     '';
-  mayRestart = builtins.partition (app: app.restartSocket) apps;
 
   # `portkeep dev` places its units where they would be hidden by these, and this switch would stop and start them.
   developed = lib.concatMapStrings (app: ''

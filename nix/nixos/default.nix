@@ -7,22 +7,16 @@
 }:
 let
   cfg = config.services.portkeep;
-  apps = lib.filter (app: app.enable) (lib.attrValues cfg.apps);
-  fileNames = import ../unit-names.nix;
-
-  unitsOf =
-    app:
-    import ../units.nix
-      {
-        inherit (pkgs) runCommand writeText;
-        portkeep = cfg.package;
-      }
-      {
-        inherit (app) spec;
-        # Only these: NixOS would hand user units to the managers of all users.
-        manager = "system";
-        expected = (fileNames app.spec).system;
-      };
+  inherit
+    (import ../installed.nix {
+      inherit lib pkgs cfg;
+      manager = "system";
+    })
+    apps
+    fileNames
+    unitsOf
+    mayRestart
+    ;
 
   # `[Install]` of packaged units is not read, and a drop-in without text is how a packaged unit is wanted. Not by
   # `systemd.services`: that would add a PATH and a locale to the unit.
@@ -52,7 +46,6 @@ let
       }
     '';
   current = "/run/current-system/etc/systemd/system";
-  mayRestart = builtins.partition (app: app.restartSocket) apps;
 in
 {
   _class = "nixos";

@@ -28,6 +28,19 @@ edition = "2024"
 ${dependency}
 `;
 
+// An app without the library, which answers "first" on the listener that `opened` makes.
+const server = (opened) => `use std::io::{Read, Write};
+fn main() {
+${opened}
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let body = "first";
+        let _ = write!(stream, "HTTP/1.1 200 OK\\r\\ncontent-length: {}\\r\\nconnection: close\\r\\n\\r\\n{body}", body.len());
+    }
+}
+`;
+
 await run([
   ["a check stands between the build and the swap", () =>
     withDev(["--check", "! grep -n forbidden src/main.rs"], async (dev) => {
@@ -111,19 +124,9 @@ await run([
     }, {
       prepare(dev) {
         fs.writeFileSync(dev.path("Cargo.toml"), CARGO_WITHOUT_LIBRARY("listenfd = \"1\""));
-        fs.writeFileSync(dev.path("src/main.rs"), `use std::io::{Read, Write};
-fn main() {
-    std::thread::sleep(std::time::Duration::from_millis(300));
+        fs.writeFileSync(dev.path("src/main.rs"), server(`    std::thread::sleep(std::time::Duration::from_millis(300));
     let listener = listenfd::ListenFd::from_env().take_tcp_listener(0).unwrap().unwrap();
-    listener.set_nonblocking(false).unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let body = "first";
-        let _ = write!(stream, "HTTP/1.1 200 OK\\r\\ncontent-length: {}\\r\\nconnection: close\\r\\n\\r\\n{body}", body.len());
-    }
-}
-`);
+    listener.set_nonblocking(false).unwrap();`));
       },
     })],
   ["an app that binds its port itself is replaced when the new version is built, and comes back if that fails", () =>
@@ -139,17 +142,7 @@ fn main() {
     }, {
       prepare(dev) {
         fs.writeFileSync(dev.path("Cargo.toml"), CARGO_WITHOUT_LIBRARY(""));
-        fs.writeFileSync(dev.path("src/main.rs"), `use std::io::{Read, Write};
-fn main() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:${dev.port}").unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let body = "first";
-        let _ = write!(stream, "HTTP/1.1 200 OK\\r\\ncontent-length: {}\\r\\nconnection: close\\r\\n\\r\\n{body}", body.len());
-    }
-}
-`);
+        fs.writeFileSync(dev.path("src/main.rs"), server(`    let listener = std::net::TcpListener::bind("127.0.0.1:${dev.port}").unwrap();`));
       },
     })],
 ].map(([name, body]) => [`loop: ${name}`, body]));

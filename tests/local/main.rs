@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use dev::Dev;
 use portkeep_tests::{
-    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Sample, Steady, wait_until,
+    Behaviour, Connections, Http2Load, Load, Mode, Outcome, Publish, Sample, Steady, paced,
+    wait_until,
 };
 
 const RELOADS: u32 = 20;
@@ -34,16 +35,13 @@ fn twenty_reloads_with_a_connection_for_each_request() {
 fn reloads(name: &str, connections: Connections) {
     let dev = Dev::start(name, Publish::Rename, &Behaviour::version("v0"));
     let mut load = Load::new(dev.address(), DURATION, connections).start();
-    let start = Instant::now();
-    let pace = DURATION / (RELOADS + 2);
-    for number in 1..=RELOADS {
-        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+    paced(RELOADS, DURATION, |number| {
         let version = format!("v{number}");
         let behaviour = Behaviour::version(&version).start_delay(Duration::from_millis(300));
         dev.publish(&behaviour);
         let _ = dev.reload().expect_success();
         dev.wait_for_version(&version, TAKEN_OVER);
-    }
+    });
     assert!(load.is_running(), "the reloads outlasted the load");
     let report = load.finish();
     println!(
@@ -58,23 +56,15 @@ fn reloads(name: &str, connections: Connections) {
 fn twenty_reloads_with_http2() {
     let dev = Dev::start("http2", Publish::Rename, &Behaviour::version("v0"));
     let load = Http2Load::start(dev.address(), 50, DURATION);
-    let start = Instant::now();
-    let pace = DURATION / (RELOADS + 2);
-    for number in 1..=RELOADS {
-        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+    paced(RELOADS, DURATION, |number| {
         let version = format!("v{number}");
         dev.publish(&Behaviour::version(&version));
         let _ = dev.reload().expect_success();
         dev.wait_for_version(&version, TAKEN_OVER);
-    }
+    });
     assert!(load.is_running(), "the reloads outlasted the load");
     let report = load.finish();
-    println!(
-        "measured: {RELOADS} reloads, HTTP/2, pooled client: {} requests, {} failed, slowest {:?}",
-        report.answers,
-        report.failures.len(),
-        report.slowest
-    );
+    println!("measured: {RELOADS} reloads, HTTP/2, pooled client: {report}");
     report.expect_lossless(LEAST / 10);
 }
 
@@ -95,12 +85,7 @@ fn no_connection_is_closed_by_a_reload() {
     }
     thread::sleep(Duration::from_millis(1500));
     let kept = steady.finish();
-    println!(
-        "measured: {RELOADS} reloads, 50 connections: {} answers, {} connections ended, slowest {:?}",
-        kept.answers,
-        kept.ended.len(),
-        kept.slowest
-    );
+    println!("measured: {RELOADS} reloads, 50 connections: {kept}");
     kept.expect_all(5000);
     assert!(kept.versions.contains(&format!("v{RELOADS}")));
 }

@@ -34,12 +34,7 @@ fn no_connection_is_closed_by_a_reload() {
     });
     thread::sleep(Duration::from_millis(1500));
     let kept = steady.finish();
-    println!(
-        "measured: {RELOADS} reloads, 50 connections: {} answers, {} connections ended, slowest {:?}",
-        kept.answers,
-        kept.ended.len(),
-        kept.slowest
-    );
+    println!("measured: {RELOADS} reloads, 50 connections: {kept}");
     kept.expect_all(5000);
     assert!(kept.versions.contains(&last), "{:?}", kept.versions);
 }

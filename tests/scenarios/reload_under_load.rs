@@ -1,9 +1,9 @@
 //! Nothing is lost while versions change under load.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use portkeep_tests::{App, Behaviour, Connections, Http2Load, Load, Sample};
+use portkeep_tests::{App, Behaviour, Connections, Http2Load, Load, Sample, paced};
 
 const RELOADS: u32 = 20;
 const DURATION: Duration = Duration::from_secs(40);
@@ -27,17 +27,14 @@ fn reloads(name: &str, connections: Connections) {
     let app = App::named(name).serve(&Behaviour::version("v0"));
 
     let mut load = Load::new(app.address(), DURATION, connections).start();
-    let start = Instant::now();
-    let pace = DURATION / (RELOADS + 2);
-    for number in 1..=RELOADS {
-        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+    paced(RELOADS, DURATION, |number| {
         let version = format!("v{number}");
         let behaviour = Behaviour::version(&version).start_delay(Duration::from_millis(300));
         app.publish(&behaviour);
         app.reload();
         // For an instant both accept: the old one is told to drain when the new one is READY.
         app.wait_for_version(&version, TAKEN_OVER);
-    }
+    });
     assert!(load.is_running(), "the reloads outlasted the load");
     let report = load.finish();
     println!(
@@ -52,23 +49,15 @@ fn reloads(name: &str, connections: Connections) {
 fn twenty_reloads_with_http2() {
     let app = App::named("load-http2").serve(&Behaviour::version("v0"));
     let load = Http2Load::start(app.address(), 50, DURATION / 2);
-    let start = Instant::now();
-    let pace = DURATION / 2 / (RELOADS + 2);
-    for number in 1..=RELOADS {
-        thread::sleep((start + pace * number).saturating_duration_since(Instant::now()));
+    paced(RELOADS, DURATION / 2, |number| {
         let version = format!("v{number}");
         app.publish(&Behaviour::version(&version));
         app.reload();
         app.wait_for_version(&version, TAKEN_OVER);
-    }
+    });
     assert!(load.is_running(), "the reloads outlasted the load");
     let report = load.finish();
-    println!(
-        "measured: {RELOADS} reloads, HTTP/2, pooled client: {} requests, {} failed, slowest {:?}",
-        report.answers,
-        report.failures.len(),
-        report.slowest
-    );
+    println!("measured: {RELOADS} reloads, HTTP/2, pooled client: {report}");
     report.expect_lossless(LEAST / 10);
 }
 

@@ -1,5 +1,6 @@
 //! Requests over HTTP/2, from a pooled client that follows GOAWAY.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -55,6 +56,17 @@ impl Http2Load {
     #[must_use]
     pub fn finish(self) -> Http2Report {
         self.thread.join().expect("the load ends")
+    }
+}
+
+impl fmt::Display for Http2Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (answers, failed) = (self.answers, self.failures.len());
+        write!(
+            f,
+            "{answers} requests, {failed} failed, slowest {:?}",
+            self.slowest
+        )
     }
 }
 

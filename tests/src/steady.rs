@@ -1,6 +1,7 @@
 //! Clients that keep one connection each, as long as the server does, and never open another.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -29,6 +30,17 @@ pub struct Kept {
     pub versions: BTreeSet<String>,
     /// The longest time that an answer took.
     pub slowest: Duration,
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (answers, ended) = (self.answers, self.ended.len());
+        write!(
+            f,
+            "{answers} answers, {ended} connections ended, slowest {:?}",
+            self.slowest
+        )
+    }
 }
 
 impl Steady {

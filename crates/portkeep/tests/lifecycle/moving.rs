@@ -69,6 +69,15 @@ impl World {
         }
     }
 
+    /// Connections that have had a request each.
+    fn clients(&self, count: usize) -> Vec<Client> {
+        let mut clients: Vec<_> = (0..count).map(|_| self.client()).collect();
+        for client in &mut clients {
+            who(client);
+        }
+        clients
+    }
+
     /// One that the current generation has accepted, because a later one was answered.
     fn accepted(&self) -> Client {
         let client = self.client();
@@ -85,6 +94,32 @@ fn who(client: &mut Client) -> u32 {
     answer.body.parse().unwrap()
 }
 
+/// How many still have `process` to answer them, and how many have nobody.
+#[track_caller]
+fn served_and_lost(clients: &mut [Client], process: &Process) -> (usize, usize) {
+    let (mut served, mut lost) = (0, 0);
+    for client in clients {
+        match client.get("/") {
+            Ok(answer) => {
+                assert_eq!(answer.body, process.id().to_string());
+                served += 1;
+            }
+            Err(_) => lost += 1,
+        }
+    }
+    (served, lost)
+}
+
+/// Waits for the end of an old generation, which had one connection and moved it.
+#[track_caller]
+fn has_moved_one(old: &mut Process) {
+    let report = old.report();
+    assert!(
+        report.contains("1 moved, 0 idle closed, nothing cut"),
+        "{report}"
+    );
+}
+
 #[test]
 fn an_idle_connection_is_served_on() {
     let world = World::new();
@@ -95,11 +130,7 @@ fn an_idle_connection_is_served_on() {
         let new = world.start();
         let began = Instant::now();
         old.drain();
-        let report = old.report();
-        assert!(
-            report.contains("1 moved, 0 idle closed, nothing cut"),
-            "{report}"
-        );
+        has_moved_one(&mut old);
         assert!(
             began.elapsed() < Duration::from_secs(1),
             "{:?}",
@@ -228,10 +259,7 @@ fn a_long_head_goes_along_in_a_file() {
 fn a_thousand_idle_connections_move() {
     let world = World::new();
     let mut old = world.setup().open_files(4096).start_ready();
-    let mut clients: Vec<_> = (0..1000).map(|_| world.client()).collect();
-    for client in &mut clients {
-        who(client);
-    }
+    let mut clients = world.clients(1000);
     let new = world.setup().open_files(4096).start_ready();
     old.drain();
     let report = old.report();

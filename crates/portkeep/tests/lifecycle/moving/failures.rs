@@ -12,7 +12,7 @@ use rustix::net::{
 };
 use rustix::process::{Signal, Uid};
 
-use super::{World, who};
+use super::{World, served_and_lost, who};
 use crate::manager::{Setup, listener};
 
 /// No next generation, or one without the library: the connection ends here, and hears of it.
@@ -56,10 +56,7 @@ fn the_last_generation_asks_nobody() {
 fn a_next_generation_that_hangs_takes_nothing_along() {
     let world = World::new();
     let mut old = world.start();
-    let mut clients: Vec<_> = (0..20).map(|_| world.client()).collect();
-    for client in &mut clients {
-        who(client);
-    }
+    let mut clients = world.clients(20);
     let new = world.start();
     new.signal(Signal::STOP);
     let began = old.drain();
@@ -80,10 +77,7 @@ fn a_next_generation_that_hangs_takes_nothing_along() {
 fn a_next_generation_without_descriptors_leaves_the_rest() {
     let world = World::new();
     let mut old = world.start();
-    let mut clients: Vec<_> = (0..60).map(|_| world.client()).collect();
-    for client in &mut clients {
-        who(client);
-    }
+    let mut clients = world.clients(60);
     let new = world.setup().open_files(40).start_ready();
     old.drain();
     old.logged("cannot have a connection");
@@ -135,24 +129,13 @@ fn a_next_generation_that_dies_takes_only_what_it_owned() {
     for (connections, acks) in [(0, 0), (1, 0), (1, 1), (20, 7), (64, 64)] {
         let world = World::new();
         let mut old = world.start();
-        let mut clients: Vec<_> = (0..100).map(|_| world.client()).collect();
-        for client in &mut clients {
-            who(client);
-        }
+        let mut clients = world.clients(100);
         old.signal(Signal::TERM);
         drop(play(&world, connections, acks));
         old.logged("cannot be moved");
-        let (mut served, mut lost) = (0, 0);
-        for client in &mut clients {
-            match client.get("/") {
-                Ok(answer) => {
-                    assert_eq!(answer.body, old.id().to_string());
-                    served += 1;
-                }
-                Err(_) => lost += 1,
-            }
-        }
-        assert_eq!((served, lost), (100 - acks, acks), "{connections} sent");
+        let owned = acks as usize;
+        let found = served_and_lost(&mut clients, &old);
+        assert_eq!(found, (100 - owned, owned), "{connections} sent");
         drop(clients);
         assert!(old.report().contains(&format!("{acks} moved")));
     }
@@ -163,10 +146,7 @@ fn a_next_generation_that_dies_takes_only_what_it_owned() {
 fn an_answer_of_another_version_in_the_middle_ends_the_session() {
     let world = World::new();
     let mut old = world.start();
-    let mut clients: Vec<_> = (0..100).map(|_| world.client()).collect();
-    for client in &mut clients {
-        who(client);
-    }
+    let mut clients = world.clients(100);
     old.signal(Signal::TERM);
     // The session ends with the message, not with the other side.
     let session = play(&world, 64, 7);

@@ -6,7 +6,6 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{World, who};
-use crate::client::Client;
 use crate::manager::Process;
 
 const MANY: usize = 10_000;
@@ -32,15 +31,6 @@ pub(super) fn allow_descriptors(count: usize) {
     setrlimit(Resource::Nofile, limit).unwrap_or_else(|error| {
         panic!("this test needs {count} descriptors, and `ulimit -Hn` is lower: {error}")
     });
-}
-
-/// Connections that have had a request each.
-pub(super) fn connected(world: &World, count: usize) -> Vec<Client> {
-    let mut clients: Vec<_> = (0..count).map(|_| world.client()).collect();
-    clients.iter_mut().for_each(|client| {
-        who(client);
-    });
-    clients
 }
 
 /// How many descriptors a process has.
@@ -78,7 +68,7 @@ fn ten_thousand_idle_connections_move() {
     let start = || world.setup().open_files(limit as u32).start_ready();
     let mut old = start();
     let (old_empty, old_descriptors) = (memory(&old, "VmRSS"), settled_descriptors(&old));
-    let mut clients = connected(&world, MANY);
+    let mut clients = world.clients(MANY);
     let old_full = memory(&old, "VmRSS");
     assert_eq!(descriptors(&old), old_descriptors + MANY);
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::many::{allow_descriptors, connected, descriptors};
-use super::{World, who};
+use super::many::{allow_descriptors, descriptors};
+use super::{World, served_and_lost, who};
 use crate::client::{Client, get};
 use crate::manager::{PATIENCE, Process};
 use crate::probe;
@@ -29,7 +29,7 @@ fn generations() -> (World, Process, Process, Vec<Client>) {
         setup.open_files(LIMIT as u32).start_ready()
     };
     let old = start();
-    let clients = connected(&world, CONNECTIONS);
+    let clients = world.clients(CONNECTIONS);
     let new = start();
     (world, old, new, clients)
 }
@@ -79,16 +79,7 @@ fn moved(report: &str) -> usize {
 fn one_that_is_killed_takes_only_what_it_owned() {
     let (_world, mut old, new, mut clients) = generations();
     interrupt(&old, &new, Signal::KILL);
-    let (mut served, mut lost) = (0, 0);
-    for client in &mut clients {
-        match client.get("/") {
-            Ok(answer) => {
-                assert_eq!(answer.body, old.id().to_string());
-                served += 1;
-            }
-            Err(_) => lost += 1,
-        }
-    }
+    let (served, lost) = served_and_lost(&mut clients, &old);
     drop(clients);
     let report = old.report();
     assert_eq!(moved(&report), lost, "{served} served; {report}");
@@ -165,7 +156,7 @@ fn one_that_runs_out_of_descriptors_leaves_the_rest() {
     let world = World::new();
     let setup = || world.setup().set(probe::LINGER, 15_000);
     let mut old = setup().open_files(LIMIT as u32).start_ready();
-    let mut clients = connected(&world, CONNECTIONS);
+    let mut clients = world.clients(CONNECTIONS);
     let new = setup().open_files(1000).start_ready();
     old.signal(Signal::TERM);
     old.logged("cannot have a connection");
