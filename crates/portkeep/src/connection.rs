@@ -6,6 +6,7 @@ mod farewell;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
+mod in_flight;
 mod io;
 #[cfg(feature = "http2")]
 mod late_pong;

@@ -4,6 +4,7 @@ mod guard;
 mod idle;
 mod phase;
 mod report;
+mod requests;
 mod supervise;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -13,9 +14,10 @@ use tokio::sync::Notify;
 
 use crate::moving::Departures;
 
-pub(crate) use guard::{Live, OpenRequest, Task};
+pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report};
+pub(crate) use requests::{Began, Requests};
 pub(crate) use supervise::{Asked, Limits, supervise};
 
 /// What the accept loops, the connections and the one who drains them have in common.
@@ -32,12 +34,11 @@ pub(crate) struct Shared {
     live: AtomicUsize,
     /// Connection tasks that run.
     tasks: AtomicUsize,
-    /// Requests that are not answered to their end.
-    open: AtomicUsize,
-    /// Connections and requests that ever came: tells whether anything happened between two looks.
-    stirred: AtomicU64,
     /// Told whenever one of the two becomes zero.
     emptied: Notify,
+    /// Connections that ever came.
+    arrived: AtomicU64,
+    pub(crate) requests: Requests,
     pub(crate) counts: Counts,
 }
 
@@ -62,9 +63,9 @@ impl Shared {
             departures,
             live: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
-            open: AtomicUsize::new(0),
-            stirred: AtomicU64::new(0),
             emptied: Notify::new(),
+            arrived: AtomicU64::new(0),
+            requests: Requests::new(),
             counts: Counts::default(),
         }
     }
@@ -76,11 +77,6 @@ impl Shared {
 
     pub(crate) fn is_hurried(&self) -> bool {
         self.hurried.load(Ordering::SeqCst)
-    }
-
-    /// Requests that are not answered to their end.
-    pub(crate) fn open_requests(&self) -> usize {
-        self.open.load(Ordering::SeqCst)
     }
 
     pub(crate) fn live(&self) -> usize {

@@ -12,9 +12,10 @@ use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
 use super::body::AnswerBody;
+use super::in_flight::InFlight;
 use super::probe::Probe;
 use crate::app::App;
-use crate::drain::{OpenRequest, Phase, count};
+use crate::drain::{Phase, count};
 
 pub(super) struct Answering<A> {
     app: A,
@@ -36,34 +37,18 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
     type Future = Answer<A>;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
-        request.extensions_mut().insert(self.probe.peer);
-        #[cfg(feature = "axum")]
-        if let Some(address) = self.probe.peer.address() {
-            let info = axum::extract::ConnectInfo(address);
-            request.extensions_mut().insert(info);
-        }
-        self.probe.began(!request.body().is_end_stream());
+        self.probe.peer.introduce(request.extensions_mut());
         let connect = request.method() == Method::CONNECT;
         let http1 = request.version() < Version::HTTP_2;
         Answer {
             closable: http1 && !connect,
             tunnel: !http1 && connect,
-            request: Some(OpenRequest::new(&self.probe.shared)),
-            running: Running(Arc::clone(&self.probe)),
+            in_flight: Some(InFlight::new(&self.probe, !request.body().is_end_stream())),
             state: State::Waiting {
                 app: self.app.clone(),
                 request: Some(request),
             },
         }
-    }
-}
-
-/// A handler that runs.
-struct Running(Arc<Probe>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.handler_ended();
     }
 }
 
@@ -73,8 +58,8 @@ pin_project! {
         closable: bool,
         // If it succeeds, what comes after the answer is the app's.
         tunnel: bool,
-        request: Option<OpenRequest>,
-        running: Running,
+        // Until there is an answer.
+        in_flight: Option<InFlight>,
         #[pin]
         state: State<A>,
     }
@@ -106,18 +91,24 @@ impl<A: App> Future for Answer<A> {
                 }
                 StateProjection::Called { future } => {
                     let mut response = ready!(future.poll(cx))?;
-                    let probe = &this.running.0;
+                    let Some(mut in_flight) = this.in_flight.take() else {
+                        unreachable!("a future that is over is not polled")
+                    };
+                    in_flight.handler_ended();
+                    let probe = in_flight.probe();
                     if probe.shared.phases.current() > Phase::Serving {
                         count(&probe.shared.counts.answered);
                     }
                     if *this.closable && probe.draining() {
                         announce_close(&mut response);
                     }
-                    let mut request = this.request.take();
-                    if *this.tunnel && response.status().is_success() {
-                        probe.keep_open(request.take());
-                    }
-                    return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, request))));
+                    let in_flight = if *this.tunnel && response.status().is_success() {
+                        in_flight.become_tunnel();
+                        None
+                    } else {
+                        Some(in_flight)
+                    };
+                    return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, in_flight))));
                 }
             }
         }

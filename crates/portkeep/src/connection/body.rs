@@ -1,4 +1,4 @@
-//! The body of an answer, which keeps its request open until it is sent.
+//! The body of an answer, which keeps its request in flight until it is sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,20 +6,20 @@ use std::task::{Context, Poll};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use crate::drain::OpenRequest;
+use super::in_flight::InFlight;
 
 pin_project! {
     /// hyper drops it when it has taken the last of it.
     pub(super) struct AnswerBody<B> {
         #[pin]
         body: B,
-        request: Option<OpenRequest>,
+        in_flight: Option<InFlight>,
     }
 }
 
 impl<B> AnswerBody<B> {
-    pub(super) fn new(body: B, request: Option<OpenRequest>) -> Self {
-        Self { body, request }
+    pub(super) fn new(body: B, in_flight: Option<InFlight>) -> Self {
+        Self { body, in_flight }
     }
 }
 

@@ -39,7 +39,7 @@ impl Identity {
 
 impl Io {
     pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
-        let peer = Peer::of(&arrival.stream);
+        let peer = Peer::behind(&arrival.stream);
         let identity = Identity {
             listener: arrival.listener,
             probe: Arc::new(Probe::new(Arc::clone(shared), peer, arrival.used)),

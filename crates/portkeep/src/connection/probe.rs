@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 
 use super::Peer;
-use crate::drain::{OpenRequest, Phase, Shared, count};
+use crate::drain::{Began, Phase, Shared, count};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
 /// because hyper's types have to be `Sync`.
@@ -47,7 +47,7 @@ pub(super) struct Probe {
     stays: AtomicBool,
     /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
     /// connection.
-    tunnels: Mutex<Vec<OpenRequest>>,
+    tunnels: Mutex<Vec<Began>>,
 }
 
 impl Probe {
@@ -130,9 +130,9 @@ impl Probe {
         self.had_body.store(with_body, Relaxed);
     }
 
-    pub(super) fn keep_open(&self, request: Option<OpenRequest>) {
+    pub(super) fn keep_open(&self, tunnel: Began) {
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
-        tunnels.extend(request);
+        tunnels.push(tunnel);
     }
 
     pub(super) fn handler_ended(&self) {
@@ -176,6 +176,15 @@ impl Probe {
     /// Makes hyper give up on the head at its next poll.
     pub(super) fn expire(&self) {
         self.expired.store(true, Relaxed);
+    }
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        let tunnels = self.tunnels.get_mut();
+        for tunnel in tunnels.unwrap_or_else(PoisonError::into_inner).drain(..) {
+            self.shared.requests.end(tunnel);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::Peer;
 /// A page from elsewhere can make its own name resolve to this machine and read what it gets (DNS
 /// rebinding); the name gives it away.
 pub(super) fn local_host<B>(request: &Request<B>) -> Option<&str> {
-    let peer = request.extensions().get::<Peer>()?;
+    let peer = Peer::of(request.extensions())?;
     if !peer
         .address()
         .is_none_or(|address| is_loopback(address.ip()))

@@ -14,27 +14,9 @@ pub(crate) struct Live(Arc<Shared>);
 #[derive(Debug)]
 pub(crate) struct Task(Arc<Shared>);
 
-/// A request that is not answered to its end. It goes where the answer goes: into its body.
-#[derive(Debug)]
-pub(crate) struct OpenRequest(Arc<Shared>);
-
-impl OpenRequest {
-    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        shared.open.fetch_add(1, Ordering::SeqCst);
-        shared.stirred.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for OpenRequest {
-    fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
 impl Live {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        shared.stirred.fetch_add(1, Ordering::SeqCst);
+        shared.arrived.fetch_add(1, Ordering::SeqCst);
         shared.live.fetch_add(1, Ordering::SeqCst);
         Self(Arc::clone(shared))
     }

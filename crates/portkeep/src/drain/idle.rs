@@ -13,7 +13,8 @@ const STEPS: u32 = 10;
 /// A moment in which nothing was going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quiet {
-    stirred: u64,
+    /// Connections and requests that ever came.
+    came: [u64; 2],
 }
 
 impl Shared {
@@ -21,10 +22,10 @@ impl Shared {
     /// wait for a request do not count: they are there for as long as their clients like.
     fn quiet(&self) -> Option<Quiet> {
         // First: what begins after this is not part of the moment.
-        let stirred = self.stirred.load(Ordering::SeqCst);
+        let came = [self.arrived.load(Ordering::SeqCst), self.requests.began()];
         // A socket without a task of ours was upgraded.
         let upgraded = self.live() > self.tasks();
-        (self.open_requests() == 0 && !upgraded).then_some(Quiet { stirred })
+        (self.requests.open() == 0 && !upgraded).then_some(Quiet { came })
     }
 
     /// Whether nothing has come since.
@@ -66,10 +67,25 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::drain::{Live, OpenRequest, Task};
+    use crate::drain::{Began, Live, Task};
     use crate::moving::departures;
 
     const TIME: Option<Duration> = Some(Duration::from_secs(10));
+
+    /// An open request.
+    struct Request(Arc<Shared>, Option<Began>);
+
+    impl Request {
+        fn new(shared: &Arc<Shared>) -> Self {
+            Self(Arc::clone(shared), Some(shared.requests.begin()))
+        }
+    }
+
+    impl Drop for Request {
+        fn drop(&mut self) {
+            self.0.requests.end(self.1.take().unwrap());
+        }
+    }
 
     fn shared() -> Arc<Shared> {
         Arc::new(Shared::new(Duration::ZERO, departures().0))
@@ -86,7 +102,7 @@ mod tests {
             "{took:?}"
         );
         assert!(shared.is_still(quiet));
-        drop(OpenRequest::new(&shared));
+        drop(Request::new(&shared));
         assert!(!shared.is_still(quiet));
     }
 
@@ -95,7 +111,7 @@ mod tests {
     async fn what_is_not_idle() {
         type Hold = fn(&Arc<Shared>) -> Box<dyn std::any::Any>;
         let holds: [(&str, Hold); 2] = [
-            ("a request", |shared| Box::new(OpenRequest::new(shared))),
+            ("a request", |shared| Box::new(Request::new(shared))),
             ("an upgraded connection", |shared| {
                 Box::new(Live::new(shared))
             }),
@@ -127,7 +143,7 @@ mod tests {
         let visits = async {
             for _ in 0..20 {
                 sleep(Duration::from_secs(9)).await;
-                drop(OpenRequest::new(&shared));
+                drop(Request::new(&shared));
             }
         };
         tokio::select! {

@@ -83,7 +83,7 @@ pub(crate) async fn supervise(
                 announce(shared, Asked::Signal(signal), limits);
             }
             () = sleep_until(deadline) => {
-                if deadline < limits.deadline && shared.open_requests() > 0 {
+                if deadline < limits.deadline && shared.requests.open() > 0 {
                     deadline = limits.deadline;
                     continue;
                 }
@@ -123,7 +123,7 @@ fn tell(shared: &Shared, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     let status = format!(
         "draining, {} requests in flight, {} connections left",
-        shared.open_requests(),
+        shared.requests.open(),
         shared.live()
     );
     notify::extend_timeout(EXTENSION.min(left + NEWS), &status);

@@ -11,6 +11,7 @@ use super::{SocketInfo, SocketKind, Which};
 pub enum ListenError {
     /// One of the `LISTEN_*` variables has a value that cannot be meant.
     #[error("{variable}={value} is not {expected}; whoever starts this process sets it")]
+    #[non_exhaustive]
     Variable {
         /// Which variable.
         variable: &'static str,
@@ -24,6 +25,7 @@ pub enum ListenError {
         "LISTEN_FDNAMES={names} does not name {count} descriptors; \
          give one name for each, separated by colons, or unset it"
     )]
+    #[non_exhaustive]
     NamesMismatch {
         /// The variable as it is.
         names: String,
@@ -32,6 +34,7 @@ pub enum ListenError {
     },
     /// No socket of that name or index was passed, or it was taken already.
     #[error("no socket {wanted} was passed to this process; {passed}")]
+    #[non_exhaustive]
     NotFound {
         /// What was asked for.
         wanted: Which,
@@ -40,6 +43,7 @@ pub enum ListenError {
     },
     /// The socket is there, but of another kind.
     #[error("socket {wanted} is {found}, not {expected}; {passed}")]
+    #[non_exhaustive]
     WrongKind {
         /// What was asked for.
         wanted: Which,
@@ -55,6 +59,7 @@ pub enum ListenError {
         "none of the passed sockets can be served: a TCP or Unix stream listener is needed \
          that the app has not taken; {passed}"
     )]
+    #[non_exhaustive]
     NothingToServe {
         /// What is there.
         passed: Passed,
@@ -63,6 +68,7 @@ pub enum ListenError {
     #[error(
         "{text:?} is no address to listen on; write 127.0.0.1:8080, [::1]:8080 or /path/to/socket"
     )]
+    #[non_exhaustive]
     Address {
         /// The address as given.
         text: String,
@@ -71,6 +77,7 @@ pub enum ListenError {
     #[error(
         "cannot listen on {address}; is another process there? set PORTKEEP_LISTEN to use another address"
     )]
+    #[non_exhaustive]
     Bind {
         /// The address.
         address: String,
@@ -80,6 +87,7 @@ pub enum ListenError {
     },
     /// A passed descriptor could not be made ready for use.
     #[error("passed socket {socket} cannot be used")]
+    #[non_exhaustive]
     Adopt {
         /// Which one.
         socket: SocketInfo,

@@ -5,13 +5,13 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code::RESTART};
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
@@ -179,7 +179,7 @@ fn app() -> Router {
         )
 }
 
-async fn peer(Extension(peer): Extension<Peer>) -> String {
+async fn peer(peer: Peer) -> String {
     peer.address()
         .map_or_else(String::new, |peer| peer.to_string())
 }

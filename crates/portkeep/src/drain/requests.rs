@@ -1,0 +1,96 @@
+//! Counting requests without making processors wait for each other.
+//!
+//! A counter that every request changes is a cache line that goes from processor to processor all
+//! the time. So each thread counts for itself, and whoever wants to know adds up.
+
+use std::array;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// More threads than this share some. A power of two.
+const SLOTS: usize = 16;
+
+thread_local! {
+    static SLOT: usize = {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        THREADS.fetch_add(1, Ordering::Relaxed) % SLOTS
+    };
+}
+
+/// All requests of a server.
+#[derive(Debug)]
+pub(crate) struct Requests {
+    slots: [Slot; SLOTS],
+}
+
+/// What one thread has counted. Processors fetch cache lines of 64 bytes, some of them in pairs.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Slot {
+    began: AtomicU64,
+    /// Of those that began here, wherever they ended.
+    ended: AtomicU64,
+}
+
+/// What has begun has to [end](Requests::end).
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Began {
+    slot: usize,
+}
+
+impl Requests {
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: array::from_fn(|_| Slot::default()),
+        }
+    }
+
+    pub(crate) fn begin(&self) -> Began {
+        // While a thread ends, it has no slot any more.
+        let slot = SLOT.try_with(|slot| *slot).unwrap_or(0);
+        self.slots[slot].began.fetch_add(1, Ordering::SeqCst);
+        Began { slot }
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "it cannot end twice")]
+    pub(crate) fn end(&self, began: Began) {
+        self.slots[began.slot].ended.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How many ever began.
+    pub(crate) fn began(&self) -> u64 {
+        self.sum(|slot| &slot.began)
+    }
+
+    /// How many are open; never too few.
+    pub(crate) fn open(&self) -> u64 {
+        // First: one that begins and ends while this adds up counts as open.
+        let ended = self.sum(|slot| &slot.ended);
+        self.began() - ended
+    }
+
+    fn sum(&self, of: fn(&Slot) -> &AtomicU64) -> u64 {
+        let counts = self.slots.iter().map(of);
+        counts.map(|count| count.load(Ordering::SeqCst)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn they_begin_and_end_in_any_thread() {
+        let requests = Requests::new();
+        // More than there are slots.
+        let open: Vec<_> = thread::scope(|scope| {
+            let began = [(); 2 * SLOTS].map(|()| scope.spawn(|| requests.begin()));
+            began.map(|thread| thread.join().unwrap()).into()
+        });
+        assert_eq!((requests.open(), requests.began()), (32, 32));
+        open.into_iter().for_each(|began| requests.end(began));
+        assert_eq!((requests.open(), requests.began()), (0, 32));
+    }
+}
