@@ -51,12 +51,18 @@ fn section(page: &mut String, row: &Row, results: &Results) {
         .filter(|case| seen.insert(*case))
         .collect();
     for case in cases {
+        // Some columns are of some cases only.
+        let of_case = || of_row.iter().filter(|found| found.case == case);
+        let has = |name: &str| {
+            of_case().any(|found| found.values.contains_key(name) || found.words.contains_key(name))
+        };
+        let columns: Vec<_> = row.columns.iter().filter(|(name, _)| has(name)).collect();
         let _ = write!(page, "\n### {case}\n\n| tool |");
-        for (_, title) in row.columns {
+        for (_, title) in &columns {
             let _ = write!(page, " {title} |");
         }
-        page.push_str("\n|---|");
-        page.push_str(&"---|".repeat(row.columns.len()));
+        page.push_str(" rounds |\n|---|");
+        page.push_str(&"---|".repeat(columns.len() + 1));
         page.push('\n');
         for tool in &results.tools {
             let rounds: Vec<&Measurement> = of_row
@@ -67,10 +73,10 @@ fn section(page: &mut String, row: &Row, results: &Results) {
             if rounds.is_empty() {
                 continue;
             }
-            let cells: Vec<String> = row
-                .columns
+            let cells: Vec<String> = columns
                 .iter()
                 .map(|(name, _)| cell(&rounds, name))
+                .chain([rounds.len().to_string()])
                 .collect();
             let mut all = vec![tool.name.as_str()];
             all.extend(cells.iter().map(String::as_str));

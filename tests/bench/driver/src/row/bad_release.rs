@@ -25,6 +25,8 @@ pub(super) const ROW: Row = Row {
         ("good ms", "good release answers after, ms"),
         ("told", "the reload said"),
     ],
+    rounds: 1,
+    takes: Duration::from_secs(24),
     measure,
 };
 

@@ -22,6 +22,8 @@ pub(super) const ROW: Row = Row {
         ("median ms", "median, ms"),
         ("slowest ms", "slowest, ms"),
     ],
+    rounds: 1,
+    takes: Duration::from_secs(10),
     measure,
 };
 

@@ -20,6 +20,8 @@ pub(super) const ROW: Row = Row {
         ("p99 ms", "p99, ms"),
         ("failed", "failed"),
     ],
+    rounds: 3,
+    takes: Duration::from_secs(8),
     measure,
 };
 
