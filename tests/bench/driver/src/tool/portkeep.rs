@@ -129,6 +129,11 @@ impl Tool for Local {
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
         write_spec(place)?;
+        let home = place.directory.with_extension("home");
+        if home.exists() {
+            std::fs::remove_dir_all(&home)?;
+        }
+        std::fs::create_dir_all(&home)?;
         let mut command = portkeep(place);
         command.args(["dev", "--backend", "local", "--project"]);
         command.arg(&place.directory);
@@ -157,8 +162,9 @@ impl Tool for Local {
 /// Where nobody else's apps are.
 fn portkeep(place: &Place) -> Command {
     let mut command = Command::new("portkeep");
-    command.env("HOME", &place.directory);
-    command.env("XDG_RUNTIME_DIR", &place.directory);
+    // Beside the project, as everybody's are.
+    let home = place.directory.with_extension("home");
+    command.env("HOME", &home).env("XDG_RUNTIME_DIR", &home);
     command
 }
 
