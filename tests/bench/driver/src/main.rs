@@ -1,6 +1,7 @@
 //! Measures portkeep and its peers in one run. `tests/bench/run` builds what it needs and starts it where systemd runs.
 
 mod about;
+mod chart;
 mod client;
 mod place;
 mod processes;
@@ -89,7 +90,11 @@ fn main() -> anyhow::Result<()> {
         Command::Measure(measure) => measure.run(),
         Command::Render(render) => {
             let results = read(&render.results)?;
-            fs::write(&render.out, render::table(&results))?;
+            let (page, pictures) = render::page(&results);
+            fs::write(&render.out, page)?;
+            for (name, picture) in pictures {
+                fs::write(render.out.with_file_name(name), picture)?;
+            }
             Ok(())
         }
         Command::Soak(soak) => soak.run(),

@@ -22,6 +22,8 @@ pub(crate) struct Row {
     pub(crate) columns: &'static [(&'static str, &'static str)],
     pub(crate) title: &'static str,
     pub(crate) explained: &'static str,
+    /// Cases that are shown as a picture too: the case, and the value.
+    pub(crate) charts: &'static [(&'static str, &'static str)],
     /// How often it is measured, if the run does not say and there is time.
     pub(crate) rounds: u32,
     /// About how long that takes for a tool, each time: for the estimate at the start.

@@ -16,6 +16,10 @@ pub(super) const ROW: Row = Row {
     title: "A bad release",
     explained: "500 requests a second, each on a connection of its own, while a release is reloaded that panics at start, or one that \
                 aborts 0.5 s after it began to serve, again and again. After 8 s a good release is reloaded.",
+    charts: &[
+        ("panics at start", "failed"),
+        ("crashes after READY", "failed"),
+    ],
     columns: &[
         ("failed", "failed requests"),
         ("kinds", "of which"),

@@ -21,6 +21,7 @@ pub(super) const ROW: Row = Row {
     title: "From a save to the new answer",
     explained: "A small axum project, built without optimisation. `cargo build` alone is measured with the same change, in the same \
                 round, before the tool is started. Meanwhile somebody asks every 10 ms, each time on a new connection.",
+    charts: &[("debug build", "save ms")],
     columns: &[
         ("save ms", "save to new answer, ms"),
         ("cargo ms", "`cargo build` alone, ms"),

@@ -16,6 +16,7 @@ pub(super) const ROW: Row = Row {
     explained: "Processes of the tool besides the app's, their memory (proportional set size), what systemd itself grew by, how long it \
                 takes to render all units (one process an app), to set all of them up one after the other, to reload all of them at once until each new version answers, and \
                 to list them with the tool's own command.",
+    charts: &[("10 apps", "memory KiB")],
     columns: &[
         ("processes", "processes"),
         ("memory KiB", "memory, KiB"),

@@ -17,6 +17,12 @@ pub(super) const ROW: Row = Row {
                 each reload follows as soon as the version before has answered (0.1 s later), or 4 s later if it does not; after \
                 five in a row that never came the rest are left out. A request is failed if it got no answer with status 200; a connection is closed if the server \
                 ended it under the client. The slowest counts from the moment at which the request was due.",
+    charts: &[
+        ("keep-alive", "failed"),
+        ("keep-alive", "closed"),
+        ("close", "failed"),
+        ("http2", "failed"),
+    ],
     columns: &[
         ("failed", "failed requests"),
         ("kinds", "of which"),

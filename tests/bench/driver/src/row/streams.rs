@@ -18,6 +18,7 @@ pub(super) const ROW: Row = Row {
                 answer. Cut: the connection ended without it. Goes on: still served by the old process. An app that listens to its \
                 tool tells its streams; only portkeep's library has such a signal for handlers, in the others they are what the \
                 documentation shows.",
+    charts: &[],
     columns: &[
         ("told", "told to end"),
         ("cut", "cut"),
