@@ -30,7 +30,7 @@ pub(super) const ROW: Row = Row {
         ("lock ms", "lock, ms"),
         ("take ms", "copy and digest, ms"),
         ("ask ms", "D-Bus, job to start and back, ms"),
-        ("gate ms", "gate, fork, ms"),
+        ("unit ms", "systemd: fork, sandbox, ms"),
         ("app ms", "exec to READY less start-up, ms"),
         ("rest ms", "rest, ms"),
         ("engine ms", "engine's own share, ms"),
