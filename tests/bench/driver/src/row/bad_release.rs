@@ -36,7 +36,7 @@ pub(super) const ROW: Row = Row {
 
 const START: Duration = Duration::from_millis(300);
 const SUFFERS: Duration = Duration::from_secs(8);
-const RECOVERS: Duration = Duration::from_secs(15);
+const RECOVERS: Duration = Duration::from_secs(10);
 
 fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     let mut kinds = vec![(Kind::Panics, "panics at start")];

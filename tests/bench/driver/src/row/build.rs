@@ -31,7 +31,7 @@ pub(super) const ROW: Row = Row {
         ("broken failed", "failed while it does not build"),
     ],
     rounds: 1,
-    takes: Duration::from_secs(60),
+    takes: Duration::from_secs(25),
     measure,
 };
 

@@ -14,7 +14,7 @@ pub(super) const ROW: Row = Row {
     number: 1,
     title: "Reloads under load",
     explained: "4,000 requests a second on 50 connections (HTTP/2: 10) at fixed times, without any retry; the app needs 0.3 s to start; \
-                each reload follows as soon as the version before has answered (0.1 s later), or 4 s later if it does not; after \
+                each reload follows as soon as the version before has answered (50 ms later), or 4 s later if it does not; after \
                 five in a row that never came the rest are left out. A request is failed if it got no answer with status 200; a connection is closed if the server \
                 ended it under the client. The slowest counts from the moment at which the request was due.",
     charts: &[
@@ -35,13 +35,13 @@ pub(super) const ROW: Row = Row {
         ("requests", "requests"),
     ],
     rounds: 1,
-    takes: Duration::from_secs(120),
+    takes: Duration::from_secs(110),
     measure,
 };
 
 const START: Duration = Duration::from_millis(300);
 /// Between the first answer of a version and the next reload.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 /// Somebody asks for the version so often, beside the load.
 const ASKED: Duration = Duration::from_millis(10);
 /// For a version to answer.
@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(4);
 /// Versions in a row that never came, after which nothing more is expected of a tool.
 const ENOUGH: u32 = 5;
 /// A tool that is slower than any that is known reloads less often.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(60);
 
 fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     [Protocol::KeepAlive, Protocol::Close, Protocol::Http2]

@@ -60,7 +60,8 @@ fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
 
 fn switch(bench: &Bench, tool: &dyn Tool, start: Duration) -> anyhow::Result<Vec<Measurement>> {
     let reloads = match (bench.quick, start.as_millis()) {
-        (true, _) | (_, 1000..) => 3,
+        (true, _) => 3,
+        (false, 1000..) => 2,
         (false, 1..) => 5,
         (false, 0) => 10,
     };
