@@ -31,7 +31,7 @@ pub(super) const ROW: Row = Row {
     measure,
 };
 
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(30);
 /// Until a reload that nobody awaits is over.
 const CALM: Duration = Duration::from_millis(500);
 
