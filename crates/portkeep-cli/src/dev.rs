@@ -76,7 +76,7 @@ async fn work(
     inputs: &mut Inputs,
 ) -> anyhow::Result<Ending> {
     let browser = Browser::listen(
-        browser::socket_path(session.run_directory()),
+        browser::socket_path(session.store().run_directory()),
         browser::Settings {
             editor: args.editor.template(),
             root: project.root.clone(),
@@ -84,7 +84,7 @@ async fn work(
             address: browser::address(&session.spec().listen),
         },
     )?;
-    let sources = Sources::watch(project)?;
+    let sources = Sources::watch(project, session.store())?;
     if inputs.keys.are_heard() {
         report.line(keys::HELP);
     }

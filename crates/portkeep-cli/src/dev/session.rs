@@ -13,7 +13,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::store::{HandoverRecord, Store};
 use portkeep_engine::{Generation, Outcome};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
@@ -164,12 +164,12 @@ impl Session {
         }
     }
 
-    /// The app's directory that lives with the boot.
-    pub(crate) fn run_directory(&self) -> &std::path::Path {
+    /// Where what is known of the app is kept.
+    pub(crate) fn store(&self) -> &Store {
         match self {
-            Self::Bare(session) => session.run_directory(),
-            Self::Local(session) => session.run_directory(),
-            Self::Units(session) => session.run_directory(),
+            Self::Bare(session) => session.store(),
+            Self::Local(session) => session.store(),
+            Self::Units(session) => session.store(),
         }
     }
 

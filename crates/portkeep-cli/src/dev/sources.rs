@@ -8,6 +8,7 @@ use anyhow::Context;
 use ignore::WalkBuilder;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -35,7 +36,7 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
-    pub(crate) fn watch(project: &Project) -> anyhow::Result<Self> {
+    pub(crate) fn watch(project: &Project, store: &Store) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Nobody listens any more: we are ending.
@@ -45,7 +46,7 @@ impl Sources {
         let mut sources = Self {
             watcher,
             events,
-            outputs: project.outputs.clone(),
+            outputs: [project.outputs.clone(), kept_in(store)].concat(),
             own_output: OwnOutput::of_this_process(),
             ignores: ignores(project)?,
             single: HashSet::new(),
@@ -246,6 +247,15 @@ fn ignores(project: &Project) -> anyhow::Result<Gitignore> {
         .context("the patterns to ignore do not go together")
 }
 
+/// What we write ourselves: `HOME` or the runtime directory may be inside of the project, in a container for instance. A
+/// handover would be a change, which asks for a handover.
+fn kept_in(store: &Store) -> Vec<PathBuf> {
+    let kept = [store.run_directory(), store.state_directory()];
+    // Events name the files by their real paths.
+    let real = kept.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    real.to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -303,6 +313,27 @@ mod tests {
         assert!(!counts("var/state"), "the user wants that");
         let outside = tempfile::tempdir().unwrap();
         assert!(!sources.is_ignored(&outside.path().join("a.rs")));
+    }
+
+    #[test]
+    fn what_we_keep_ourselves_does_not_count_wherever_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let directories = portkeep_engine::Directories {
+            run: root.join("run/hello"),
+            state: root.join(".local/state/hello"),
+        };
+        let store = Store::open(&"hello".parse().unwrap(), &directories).unwrap();
+        let mut sources = project(&root);
+        sources.outputs.extend(kept_in(&store));
+        for (name, expected) in [
+            ("run/hello/seen.json", false),
+            (".local/state/hello/history.jsonl", false),
+            ("run/other.rs", true),
+        ] {
+            fs::write(root.join(name), "x").unwrap();
+            assert_eq!(sources.counts(&root.join(name)), expected, "{name}");
+        }
     }
 
     #[test]

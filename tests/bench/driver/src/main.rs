@@ -1,18 +1,21 @@
 //! Measures portkeep and its peers in one run. `tests/bench/run` builds what it needs and starts it where systemd runs.
 
 mod about;
+mod chart;
 mod client;
 mod place;
 mod processes;
 mod render;
 mod results;
 mod row;
+mod schedule;
 mod serving;
 mod soak;
 mod tool;
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -47,12 +50,15 @@ struct Measure {
     /// Only these rows.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<u32>,
-    /// How often all is measured; tools take turns [default: 3, quick: 1].
+    /// How often all is measured; tools take turns [default: what each row says, quick: 1].
     #[arg(long)]
     rounds: Option<u32>,
     /// Reloads under load, in row 1 [default: 100, quick: 10].
     #[arg(long)]
     reloads: Option<u32>,
+    /// After so many minutes nothing new is begun; what is left out is named in the results.
+    #[arg(long, default_value_t = 46)]
+    minutes: u64,
     /// Shows that everything works, not how well.
     #[arg(long)]
     quick: bool,
@@ -84,7 +90,11 @@ fn main() -> anyhow::Result<()> {
         Command::Measure(measure) => measure.run(),
         Command::Render(render) => {
             let results = read(&render.results)?;
-            fs::write(&render.out, render::table(&results))?;
+            let (page, pictures) = render::page(&results);
+            fs::write(&render.out, page)?;
+            for (name, picture) in pictures {
+                fs::write(render.out.with_file_name(name), picture)?;
+            }
             Ok(())
         }
         Command::Soak(soak) => soak.run(),
@@ -137,21 +147,28 @@ impl Measure {
             quick: self.quick,
             reloads: self.reloads.unwrap_or(if self.quick { 10 } else { 100 }),
         };
-        let rounds = self.rounds.unwrap_or(if self.quick { 1 } else { 3 });
-        for row in &rows {
-            for round in 1..=rounds {
-                for tool in &tools {
-                    let measured = (row.measure)(&bench, tool.as_ref());
-                    let measured = measured.unwrap_or_else(|error| vec![failed(&error)]);
-                    for mut measurement in measured {
-                        tool.name().clone_into(&mut measurement.tool);
-                        (measurement.row, measurement.round) = (row.number, round);
-                        println!("{}", serde_json::to_string(&measurement)?);
-                        results.measurements.push(measurement);
-                    }
-                    // Each, because a run takes long and may be interrupted.
-                    fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
+        let turns = schedule::turns(&rows, self.rounds.or(self.quick.then_some(1)));
+        println!("{}", schedule::estimate(&rows, &turns, tools.len()));
+        let end = Instant::now() + Duration::from_secs(60) * u32::try_from(self.minutes)?;
+        for (row, round) in turns {
+            for tool in &tools {
+                let measured = if Instant::now() < end {
+                    (row.measure)(&bench, tool.as_ref())
+                        .unwrap_or_else(|error| vec![failed(&error)])
+                } else if round == 1 {
+                    vec![failed(&anyhow::anyhow!("the time of the run was up"))]
+                } else {
+                    // Fewer rounds, which the table states.
+                    Vec::new()
+                };
+                for mut measurement in measured {
+                    tool.name().clone_into(&mut measurement.tool);
+                    (measurement.row, measurement.round) = (row.number, round);
+                    println!("{}", serde_json::to_string(&measurement)?);
+                    results.measurements.push(measurement);
                 }
+                // Each, because a run takes long and may be interrupted.
+                fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
             }
         }
         results.about.push((

@@ -3,7 +3,8 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// What a tool may take to end before it is killed.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What a command may take. One tool that hangs must not end the whole run.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// A process in a group of its own, with its output in a file.
 pub(crate) struct Started {
@@ -76,19 +80,36 @@ pub(crate) fn signal(pid: i32, signal: Signal) {
 /// Runs a command to its end; its output is in the error if it fails.
 pub(crate) fn run<S: AsRef<OsStr>>(words: impl IntoIterator<Item = S>) -> anyhow::Result<String> {
     let mut words = words.into_iter();
-    let program = words.next().context("no command")?;
-    let output = Command::new(program.as_ref())
-        .args(words)
+    let mut command = Command::new(words.next().context("no command")?);
+    command.args(words);
+    run_within(command, LONGEST)
+}
+
+/// The same; one that takes longer is killed, and has failed.
+pub(crate) fn run_within(mut command: Command, limit: Duration) -> anyhow::Result<String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command
         .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {}", program.as_ref().to_string_lossy()))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    anyhow::ensure!(
-        output.status.success(),
-        "{} failed: {text}{}",
-        program.as_ref().to_string_lossy(),
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot run {program}"))?;
+    let pid = i32::try_from(child.id()).unwrap_or_default();
+    let (sender, ended) = mpsc::channel();
+    // Not joined: what the command has started may hold its output for ever.
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    let Ok(output) = ended.recv_timeout(limit) else {
+        signal(pid, Signal::KILL);
+        anyhow::bail!("{program} did not end within {limit:?}");
+    };
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = output?;
+    let text = String::from_utf8_lossy(&stdout).into_owned();
+    let errors = String::from_utf8_lossy(&stderr);
+    anyhow::ensure!(status.success(), "{program} failed: {text}{errors}");
     Ok(text)
 }
 
@@ -157,4 +178,23 @@ fn processes(is: impl Fn(i32) -> bool) -> Vec<i32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| is(*pid))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let begun = Instant::now();
+        let mut hangs = Command::new("sleep");
+        hangs.arg("60");
+        let error = run_within(hangs, Duration::from_millis(100)).unwrap_err();
+        assert!(error.to_string().contains("did not end"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(10));
+        assert_eq!(run(["echo", "done"]).unwrap(), "done\n");
+        assert!(run(["false"]).is_err());
+    }
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::chart::{self, Bar};
 use crate::results::{Measurement, Results};
 use crate::row::{self, Row};
 
-/// The page.
-pub(crate) fn table(results: &Results) -> String {
+/// The page, and its pictures by file name.
+pub(crate) fn page(results: &Results) -> (String, Vec<(String, String)>) {
+    let mut pictures = Vec::new();
     let mut page = String::from(HEAD);
     page.push_str("| | |\n|---|---|\n");
     for (name, value) in &results.about {
@@ -19,8 +21,53 @@ pub(crate) fn table(results: &Results) -> String {
     }
     for row in row::ALL {
         section(&mut page, &row, results);
+        for (case, name) in row.charts {
+            let Some(picture) = picture(&row, case, name, results) else {
+                continue;
+            };
+            let words = |text: &str| text.replace([' ', '/', '.'], "-");
+            let file = format!("row-{}-{}-{}.svg", row.number, words(case), words(name));
+            let _ = write!(page, "\n![{case}: {}]({file})\n", title(&row, name));
+            pictures.push((file, picture));
+        }
     }
-    page
+    (page, pictures)
+}
+
+fn title(row: &Row, name: &str) -> &'static str {
+    let mut columns = row.columns.iter();
+    columns
+        .find(|(column, _)| *column == name)
+        .map_or("", |(_, title)| title)
+}
+
+/// Nothing, if no tool was measured.
+fn picture(row: &Row, case: &str, name: &str, results: &Results) -> Option<String> {
+    let bars: Vec<Bar> = results
+        .tools
+        .iter()
+        .filter_map(|tool| {
+            let of_tool = |found: &&Measurement| {
+                found.row == row.number
+                    && found.tool == tool.name
+                    && (found.case == case || found.error.is_some())
+            };
+            let rounds: Vec<_> = results.measurements.iter().filter(of_tool).collect();
+            let value = spread(&rounds, name).ok_or_else(|| "not measured".to_owned());
+            (!rounds.is_empty()).then(|| Bar {
+                tool: tool.name.clone(),
+                value,
+            })
+        })
+        .collect();
+    let title = format!(
+        "{}. {}, {case}: {}",
+        row.number,
+        row.title,
+        title(row, name)
+    );
+    let any = bars.iter().any(|bar| bar.value.is_ok());
+    any.then(|| chart::draw(&title, &bars))
 }
 
 const HEAD: &str = "<!-- Made by tests/bench/run; do not edit. -->\n# portkeep and its peers, measured in one run\n\n\
@@ -51,12 +98,18 @@ fn section(page: &mut String, row: &Row, results: &Results) {
         .filter(|case| seen.insert(*case))
         .collect();
     for case in cases {
+        // Some columns are of some cases only.
+        let of_case = || of_row.iter().filter(|found| found.case == case);
+        let has = |name: &str| {
+            of_case().any(|found| found.values.contains_key(name) || found.words.contains_key(name))
+        };
+        let columns: Vec<_> = row.columns.iter().filter(|(name, _)| has(name)).collect();
         let _ = write!(page, "\n### {case}\n\n| tool |");
-        for (_, title) in row.columns {
+        for (_, title) in &columns {
             let _ = write!(page, " {title} |");
         }
-        page.push_str("\n|---|");
-        page.push_str(&"---|".repeat(row.columns.len()));
+        page.push_str(" rounds |\n|---|");
+        page.push_str(&"---|".repeat(columns.len() + 1));
         page.push('\n');
         for tool in &results.tools {
             let rounds: Vec<&Measurement> = of_row
@@ -67,10 +120,10 @@ fn section(page: &mut String, row: &Row, results: &Results) {
             if rounds.is_empty() {
                 continue;
             }
-            let cells: Vec<String> = row
-                .columns
+            let cells: Vec<String> = columns
                 .iter()
                 .map(|(name, _)| cell(&rounds, name))
+                .chain([rounds.len().to_string()])
                 .collect();
             let mut all = vec![tool.name.as_str()];
             all.extend(cells.iter().map(String::as_str));
@@ -97,12 +150,6 @@ fn line(page: &mut String, cells: &[&str]) {
 }
 
 fn cell(rounds: &[&Measurement], name: &str) -> String {
-    let mut values: Vec<f64> = rounds
-        .iter()
-        .filter_map(|round| round.values.get(name))
-        .copied()
-        .collect();
-    values.sort_by(f64::total_cmp);
     let words: BTreeSet<&str> = rounds
         .iter()
         .filter_map(|round| round.words.get(name))
@@ -110,9 +157,8 @@ fn cell(rounds: &[&Measurement], name: &str) -> String {
         .filter(|word| !word.is_empty())
         .collect();
     let mut parts = Vec::new();
-    if let (Some(least), Some(most)) = (values.first(), values.last()) {
-        let median = number(values[values.len() / 2]);
-        let (least, most) = (number(*least), number(*most));
+    if let Some((median, least, most)) = spread(rounds, name) {
+        let [median, least, most] = [median, least, most].map(number);
         parts.push(if least == most {
             median
         } else {
@@ -123,8 +169,23 @@ fn cell(rounds: &[&Measurement], name: &str) -> String {
     parts.join("; ")
 }
 
+/// Median, least and most.
+fn spread(rounds: &[&Measurement], name: &str) -> Option<(f64, f64, f64)> {
+    let mut values: Vec<f64> = rounds
+        .iter()
+        .filter_map(|round| round.values.get(name))
+        .copied()
+        .collect();
+    values.sort_by(f64::total_cmp);
+    Some((
+        values.get(values.len() / 2).copied()?,
+        *values.first()?,
+        *values.last()?,
+    ))
+}
+
 /// With as many digits as mean something.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     if value == 0.0 || value.fract() == 0.0 {
         format!("{value:.0}")
     } else if value < 10.0 {

@@ -9,6 +9,8 @@ mod steady;
 mod streams;
 mod switch;
 
+use std::time::Duration;
+
 use crate::results::Measurement;
 use crate::serving::Bench;
 use crate::tool::Tool;
@@ -20,7 +22,12 @@ pub(crate) struct Row {
     pub(crate) columns: &'static [(&'static str, &'static str)],
     pub(crate) title: &'static str,
     pub(crate) explained: &'static str,
-    /// How often it is repeated, if the run does not say.
+    /// Cases that are shown as a picture too: the case, and the value.
+    pub(crate) charts: &'static [(&'static str, &'static str)],
+    /// How often it is measured, if the run does not say and there is time.
+    pub(crate) rounds: u32,
+    /// About how long that takes for a tool, each time: for the estimate at the start.
+    pub(crate) takes: Duration,
     pub(crate) measure: fn(&Bench, &dyn Tool) -> anyhow::Result<Vec<Measurement>>,
 }
 

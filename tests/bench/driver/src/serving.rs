@@ -77,6 +77,16 @@ impl Serving<'_> {
 
     /// Waits until a version answers; returns how long that took.
     pub(crate) fn wait_for(&self, version: &str, longest: Duration) -> anyhow::Result<Duration> {
+        self.wait_asking(version, longest, Duration::from_millis(1))
+    }
+
+    /// The same, with a pause between two questions: beside a load that must not notice.
+    pub(crate) fn wait_asking(
+        &self,
+        version: &str,
+        longest: Duration,
+        every: Duration,
+    ) -> anyhow::Result<Duration> {
         let start = Instant::now();
         let mut last = None;
         while start.elapsed() < longest {
@@ -84,7 +94,7 @@ impl Serving<'_> {
                 Ok(answered) if answered == version => return Ok(start.elapsed()),
                 other => Some(other),
             };
-            sleep(Duration::from_millis(1));
+            sleep(every);
         }
         bail!("{version} did not answer within {longest:?}; the last answer was {last:?}")
     }

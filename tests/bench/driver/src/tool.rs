@@ -1,6 +1,7 @@
 //! The tools that are compared. One adapter a tool: how it is started, told to reload, and stopped.
 
 mod nginx;
+mod parts;
 mod portkeep;
 mod reuseport;
 mod signalled;
@@ -8,6 +9,7 @@ mod systemd;
 mod watching;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::place::{Kind, Place};
 
@@ -38,6 +40,11 @@ pub(crate) trait Tool {
         None
     }
 
+    /// Its command that makes the files of an app, if that can be had without setting it up.
+    fn renders(&self, _place: &Place) -> Option<Vec<String>> {
+        None
+    }
+
     /// How it is used on a project with sources.
     fn develop(&self) -> Option<Develop> {
         None
@@ -57,6 +64,9 @@ pub(crate) struct Develop {
     pub(crate) words: fn(SocketAddr) -> Vec<String>,
 }
 
+/// A part of a reload: the name of its column, and how long it took.
+pub(crate) type Part = (&'static str, Duration);
+
 /// A command line from words.
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|&word| word.to_owned()).collect()
@@ -66,6 +76,11 @@ fn words(words: &[&str]) -> Vec<String> {
 pub(crate) trait Running: Send {
     /// Asks for a reload after a release was published. An error is one that the tool told, and may be what is measured.
     fn reload(&mut self) -> anyhow::Result<()>;
+
+    /// Where the time of the last reload went, as the tool tells it: part and time.
+    fn parts(&self) -> anyhow::Result<Vec<Part>> {
+        Ok(Vec::new())
+    }
 
     /// Its own processes, without the app's.
     fn own_processes(&self) -> Vec<i32>;

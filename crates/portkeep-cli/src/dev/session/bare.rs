@@ -94,8 +94,8 @@ impl BareSession {
         &self.notices
     }
 
-    pub(super) fn run_directory(&self) -> &Path {
-        self.store.run_directory()
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {

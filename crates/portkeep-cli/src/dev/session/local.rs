@@ -146,8 +146,8 @@ impl LocalSession {
         })
     }
 
-    pub(super) fn run_directory(&self) -> &std::path::Path {
-        self.store.run_directory()
+    pub(super) fn store(&self) -> &Store {
+        &self.store
     }
 
     fn start(&self, request: Request) -> HandingOver {

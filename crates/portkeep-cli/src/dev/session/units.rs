@@ -146,8 +146,8 @@ impl UnitSession {
         self.start(request, self.serves())
     }
 
-    pub(super) fn run_directory(&self) -> &std::path::Path {
-        self.systemd.store().run_directory()
+    pub(super) fn store(&self) -> &Store {
+        self.systemd.store()
     }
 
     fn start(&self, request: Request, before: Option<Generation>) -> HandingOver {

@@ -16,6 +16,10 @@ pub(super) const ROW: Row = Row {
     title: "A bad release",
     explained: "500 requests a second, each on a connection of its own, while a release is reloaded that panics at start, or one that \
                 aborts 0.5 s after it began to serve, again and again. After 8 s a good release is reloaded.",
+    charts: &[
+        ("panics at start", "failed"),
+        ("crashes after READY", "failed"),
+    ],
     columns: &[
         ("failed", "failed requests"),
         ("kinds", "of which"),
@@ -25,12 +29,14 @@ pub(super) const ROW: Row = Row {
         ("good ms", "good release answers after, ms"),
         ("told", "the reload said"),
     ],
+    rounds: 1,
+    takes: Duration::from_secs(24),
     measure,
 };
 
 const START: Duration = Duration::from_millis(300);
 const SUFFERS: Duration = Duration::from_secs(8);
-const RECOVERS: Duration = Duration::from_secs(15);
+const RECOVERS: Duration = Duration::from_secs(10);
 
 fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
     let mut kinds = vec![(Kind::Panics, "panics at start")];

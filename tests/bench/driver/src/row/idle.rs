@@ -14,20 +14,24 @@ pub(super) const ROW: Row = Row {
     number: 7,
     title: "Many apps, idle",
     explained: "Processes of the tool besides the app's, their memory (proportional set size), what systemd itself grew by, how long it \
-                takes to set all of them up one after the other, to reload all of them at once until each new version answers, and \
+                takes to render all units (one process an app), to set all of them up one after the other, to reload all of them at once until each new version answers, and \
                 to list them with the tool's own command.",
+    charts: &[("10 apps", "memory KiB")],
     columns: &[
         ("processes", "processes"),
         ("memory KiB", "memory, KiB"),
         ("systemd KiB", "systemd grew by, KiB"),
+        ("render ms", "render all units, ms"),
         ("set up ms", "set up, ms"),
         ("reload ms", "reload all, ms"),
         ("list ms", "list, ms"),
     ],
+    rounds: 1,
+    takes: Duration::from_secs(20),
     measure,
 };
 
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(30);
 /// Until a reload that nobody awaits is over.
 const CALM: Duration = Duration::from_millis(500);
 
@@ -70,6 +74,14 @@ fn many(bench: &Bench, tool: &dyn Tool, count: u32) -> anyhow::Result<Measuremen
         .count("memory KiB", memory(&own))
         .count("systemd KiB", memory(&[1]).saturating_sub(before))
         .time("set up ms", set_up);
+    let commands: Option<Vec<_>> = apps.iter().map(|app| tool.renders(&app.place)).collect();
+    if let Some(commands) = commands {
+        let begun = Instant::now();
+        for words in commands {
+            run(words)?;
+        }
+        measured = measured.time("render ms", begun.elapsed());
+    }
     if let Some(words) = tool.lists() {
         let begun = Instant::now();
         run(words)?;

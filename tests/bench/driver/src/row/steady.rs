@@ -14,12 +14,15 @@ pub(super) const ROW: Row = Row {
     number: 8,
     title: "With no reload",
     explained: "oha, 50 connections, as fast as it goes, on the same two processors as the app.",
+    charts: &[("keep-alive", "requests/s")],
     columns: &[
         ("requests/s", "requests/s"),
         ("p50 ms", "p50, ms"),
         ("p99 ms", "p99, ms"),
         ("failed", "failed"),
     ],
+    rounds: 3,
+    takes: Duration::from_secs(8),
     measure,
 };
 

@@ -2,14 +2,15 @@
 
 use std::ffi::OsStr;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::Context;
-
-use super::{Develop, Running, Tool, words};
+use super::{Develop, Part, Running, Tool, parts, words};
 use crate::place::{Kind, Place};
-use crate::processes::{Started, end_program, named, run, tree};
+use crate::processes::{Started, end_program, named, run, run_within, tree};
 
 const BASE: &str = "hello-portkeep";
+/// What a command of it may take.
+const LONGEST: Duration = Duration::from_secs(60);
 
 fn version() -> anyhow::Result<String> {
     Ok(run(["portkeep", "--version"])?.trim().to_owned())
@@ -62,6 +63,15 @@ impl Tool for OnSystemd {
         Some(&["portkeep", "status", "--system"])
     }
 
+    fn renders(&self, place: &Place) -> Option<Vec<String>> {
+        let spec = place.directory.join("portkeep.json");
+        let units = place.directory.join("units");
+        let [spec, units] = [&spec, &units].map(|path| path.to_string_lossy());
+        Some(words(&[
+            "portkeep", "units", "--spec", &spec, "--out", &units,
+        ]))
+    }
+
     fn develop(&self) -> Option<Develop> {
         Some(Develop {
             library: "portkeep",
@@ -73,6 +83,11 @@ impl Tool for OnSystemd {
 impl Running for Installed {
     fn reload(&mut self) -> anyhow::Result<()> {
         run(["systemctl", "reload", &format!("{}.service", self.0.name)]).map(drop)
+    }
+
+    fn parts(&self) -> anyhow::Result<Vec<Part>> {
+        let history = run(["portkeep", "history", "--system", "--json", &self.0.name])?;
+        parts::of_last(&history, &self.0, true)
     }
 
     fn own_processes(&self) -> Vec<i32> {
@@ -114,6 +129,11 @@ impl Tool for Local {
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
         write_spec(place)?;
+        let home = place.directory.with_extension("home");
+        if home.exists() {
+            std::fs::remove_dir_all(&home)?;
+        }
+        std::fs::create_dir_all(&home)?;
         let mut command = portkeep(place);
         command.args(["dev", "--backend", "local", "--project"]);
         command.arg(&place.directory);
@@ -142,20 +162,23 @@ impl Tool for Local {
 /// Where nobody else's apps are.
 fn portkeep(place: &Place) -> Command {
     let mut command = Command::new("portkeep");
-    command.env("HOME", &place.directory);
-    command.env("XDG_RUNTIME_DIR", &place.directory);
+    // Beside the project, as everybody's are.
+    let home = place.directory.with_extension("home");
+    command.env("HOME", &home).env("XDG_RUNTIME_DIR", &home);
     command
 }
 
 impl Running for Dev {
     fn reload(&mut self) -> anyhow::Result<()> {
-        let output = portkeep(&self.place)
-            .args(["reload", &self.place.name])
-            .output()
-            .context("cannot run portkeep")?;
-        let said = String::from_utf8_lossy(&output.stderr);
-        anyhow::ensure!(output.status.success(), "portkeep reload: {said}");
-        Ok(())
+        let mut command = portkeep(&self.place);
+        command.args(["reload", &self.place.name]);
+        run_within(command, LONGEST).map(drop)
+    }
+
+    fn parts(&self) -> anyhow::Result<Vec<Part>> {
+        let mut command = portkeep(&self.place);
+        command.args(["history", "--json", &self.place.name]);
+        parts::of_last(&run_within(command, LONGEST)?, &self.place, false)
     }
 
     fn own_processes(&self) -> Vec<i32> {
