@@ -1,11 +1,11 @@
-//! Medians, side by side.
+//! Means, side by side.
 
 use std::fmt;
 
 use crate::load::{Load, Sample};
 
 pub(crate) const HEAD: &str = "\
-| load | | `portkeep::serve` | `axum::serve` | ratio of medians | ratios of single rounds |
+| load | | `portkeep::serve` | `axum::serve` | ratio | ratios of single rounds |
 |---|---|---|---|---|---|";
 
 /// One load, both servers.
@@ -32,12 +32,13 @@ impl<'a> Row<'a> {
             .each_ref()
             .map(|all| all.iter().map(&value).collect::<Vec<_>>());
         let ratios: Vec<_> = portkeep.iter().zip(&axum).map(|(a, b)| a / b).collect();
-        let (ours, theirs) = (quantile(&portkeep, 50), quantile(&axum, 50));
+        let (ours, theirs) = (mean(&portkeep), mean(&axum));
         write!(
             f,
-            "| {} | {what} | {ours:.digits$} | {theirs:.digits$} | {:.3} | {:.3} ({:.3} to {:.3}) |",
+            "| {} | {what} | {ours:.digits$} | {theirs:.digits$} | {:.3} ± {:.3} | {:.3} ({:.3} to {:.3}) |",
             self.load.name(),
             ours / theirs,
+            error(&ratios),
             quantile(&ratios, 50),
             quantile(&ratios, 0),
             quantile(&ratios, 100),
@@ -55,6 +56,20 @@ impl fmt::Display for Row<'_> {
             sample.processor.as_secs_f64() * 1e6 / sample.requests
         })
     }
+}
+
+/// Not the median: where servers and load share the processors, a round has one of two speeds, and the median jumps
+/// from one to the other.
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// The standard error of their mean.
+fn error(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    let count = values.len() as f64;
+    (squares / (count - 1.0) / count).sqrt()
 }
 
 /// The one that `percent` of all do not exceed.
