@@ -172,6 +172,7 @@ impl<'a> Work<'a> {
         if let Some(end) = self.check().await? {
             return Ok(end);
         }
+        self.report.starting();
         self.browser.tell(|state| state.starting());
         let handover = self.session.hand_over(executable)?;
         Ok(self.follow(handover, work).await)
