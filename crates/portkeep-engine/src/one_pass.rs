@@ -44,6 +44,8 @@ fn pass(
                 let _ = digested.send(piece);
             }
         });
+        // Moved in, so that it is dropped at the end, which is how the other thread hears of it.
+        let written = written;
         loop {
             let mut piece = free.try_recv().unwrap_or_default();
             piece.clear();
