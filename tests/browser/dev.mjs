@@ -1,4 +1,4 @@
-// A running `portkeep dev` on a copy of app/, with a home of its own.
+// A running `portkeep dev` on a copy of app/: with a home of its own, or with the user manager (PORTKEEP_BACKEND=systemd).
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
@@ -10,6 +10,32 @@ const here = import.meta.dirname;
 const checkout = path.resolve(here, "../..");
 // Kept between runs: what is tested is not how fast axum compiles.
 const target = process.env.PAGES_TARGET ?? path.join(checkout, "tests/.cache/pages-target");
+
+export const BACKEND = process.env.PORTKEEP_BACKEND ?? "local";
+
+// What a session sees. A user manager has one home, and one runtime directory.
+export function environmentOf(directory, target) {
+  const home = os.homedir();
+  const places = BACKEND === "systemd" ? {} : { HOME: directory, XDG_RUNTIME_DIR: path.join(directory, "runtime") };
+  return {
+    ...process.env,
+    CARGO_HOME: process.env.CARGO_HOME ?? path.join(home, ".cargo"),
+    RUSTUP_HOME: process.env.RUSTUP_HOME ?? path.join(home, ".rustup"),
+    CARGO_TARGET_DIR: target,
+    ...places,
+  };
+}
+
+// Where the app's directory of this boot is.
+export const runDirectory = (directory) =>
+  BACKEND === "systemd"
+    ? path.join(process.env.XDG_RUNTIME_DIR, "portkeep/pages")
+    : path.join(directory, "runtime/portkeep-local/pages");
+
+// The history outlives a session, and generations are counted on: each test begins with the first.
+export function forgetHistory() {
+  if (BACKEND === "systemd") fs.rmSync(path.join(os.homedir(), ".local/state/portkeep/pages"), { recursive: true, force: true });
+}
 
 export const BUILD = 120_000;
 const FIRST_BUILD = 600_000;
@@ -57,8 +83,9 @@ export class Dev {
     return { directory, project };
   }
 
-  static async start(args = [], { environment = {}, prepare } = {}) {
+  static async start(args = [], { environment = {}, prepare, backend = BACKEND } = {}) {
     const dev = new Dev();
+    forgetHistory();
     Object.assign(dev, Dev.copyApp());
     dev.port = await freePort();
     dev.url = `http://127.0.0.1:${dev.port}`;
@@ -66,19 +93,11 @@ export class Dev {
     dev.output = "";
     dev.process = spawn(
       process.env.PORTKEEP ?? "portkeep",
-      ["dev", "--backend", "local", "--listen", `127.0.0.1:${dev.port}`, ...args],
+      ["dev", "--backend", backend, "--listen", `127.0.0.1:${dev.port}`, ...args],
       {
         cwd: dev.project,
         stdio: ["ignore", "pipe", "pipe"],
-        env: {
-          ...process.env,
-          HOME: dev.directory,
-          XDG_RUNTIME_DIR: path.join(dev.directory, "runtime"),
-          CARGO_HOME: process.env.CARGO_HOME ?? path.join(os.homedir(), ".cargo"),
-          RUSTUP_HOME: process.env.RUSTUP_HOME ?? path.join(os.homedir(), ".rustup"),
-          CARGO_TARGET_DIR: target,
-          ...environment,
-        },
+        env: { ...environmentOf(dev.directory, target), ...environment },
       },
     );
     dev.process.stdout.on("data", (piece) => (dev.output += piece));

@@ -111,6 +111,20 @@ await run([
         dev.edit("src/main.rs", "get(|| async { VERSION })", "get(|| async { std::env::var(\"GREETING\").unwrap_or_default() })");
       },
     })],
+  ["paths to watch and to ignore, as the project says", () =>
+    withDev([], async (dev) => {
+      fs.writeFileSync(dev.path("src/x.generated.rs"), "");
+      const hear = dev.hear();
+      fs.writeFileSync(`${dev.directory}/outside/note.txt`, "x");
+      await hear("outside/note.txt changed");
+      check(!dev.output.includes("x.generated.rs"), "what is ignored");
+    }, {
+      prepare(dev) {
+        fs.mkdirSync(`${dev.directory}/outside`);
+        const settings = "[package.metadata.portkeep]\nsources = [\"../outside\"]\nignore = [\"*.generated.rs\"]\n\n[workspace]";
+        dev.edit("Cargo.toml", "[workspace]", settings);
+      },
+    })],
   ["an app with listenfd and without the library is ready when it accepts", () =>
     withDev([], async (dev) => {
       check(dev.output.includes("counts as ready when it accepts"), "what one line more gives");
@@ -140,6 +154,8 @@ await run([
       await dev.said("the new version did not take over");
       same((await get(dev.url)).body.toString(), "second", "the last good version");
     }, {
+      // systemd cannot hold a port that the app opens.
+      backend: "auto",
       prepare(dev) {
         fs.writeFileSync(dev.path("Cargo.toml"), CARGO_WITHOUT_LIBRARY(""));
         fs.writeFileSync(dev.path("src/main.rs"), server(`    let listener = std::net::TcpListener::bind("127.0.0.1:${dev.port}").unwrap();`));

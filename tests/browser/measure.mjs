@@ -1,10 +1,11 @@
 // Save → new answer, and the longest that a request waited meanwhile, beside the watchers that people use.
-// `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES]`: needs systemfd and watchexec in PATH.
+// `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES] [WAYS]`: needs systemfd and watchexec in PATH. WAYS are
+// parts of their names, separated by commas. measure-in-guest runs it where a user manager is.
 import { spawn, execFileSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 
-import { BUILD, Dev, freePort, get, until } from "./dev.mjs";
+import { BACKEND, BUILD, Dev, environmentOf, forgetHistory, freePort, get, until } from "./dev.mjs";
 
 const rounds = Number(process.argv[2] ?? 15);
 const start = Number(process.argv[3] ?? 0);
@@ -29,21 +30,21 @@ function project() {
   return made;
 }
 
-const real = process.env.HOME;
-const environment = (made) => ({
-  ...process.env,
-  HOME: made.directory,
-  XDG_RUNTIME_DIR: path.join(made.directory, "runtime"),
-  CARGO_HOME: process.env.CARGO_HOME ?? `${real}/.cargo`,
-  RUSTUP_HOME: process.env.RUSTUP_HOME ?? `${real}/.rustup`,
-  CARGO_TARGET_DIR: made.target,
-});
+const environment = (made) => environmentOf(made.directory, made.target);
+const portkeep = (backend) => (port) => [process.env.PORTKEEP ?? "portkeep", "dev", "--backend", backend, "--listen", `127.0.0.1:${port}`];
 
 const ways = {
-  "portkeep (local)": (port) => [process.env.PORTKEEP ?? "portkeep", "dev", "--backend", "local", "--listen", `127.0.0.1:${port}`],
+  ...(BACKEND === "systemd" && { "portkeep (systemd)": portkeep("systemd") }),
+  "portkeep (local)": portkeep("local"),
   "systemfd + watchexec -r": (port) => ["systemfd", "--no-pid", "-s", `http::127.0.0.1:${port}`, "--", "watchexec", "-r", "-w", "src", "--", "cargo", "run"],
   "watchexec --socket": (port) => ["watchexec", "--socket", `127.0.0.1:${port}`, "-r", "-w", "src", "--", "cargo", "run"],
 };
+
+// What they all depend on, once.
+const first = Dev.copyApp();
+execFileSync("cargo", ["build"], { cwd: first.project, env: environmentOf(first.directory, shared), stdio: "ignore" });
+fs.rmSync(first.directory, { recursive: true, force: true });
+forgetHistory();
 
 const tools = [];
 for (const [name, command] of Object.entries(ways)) {
@@ -53,7 +54,8 @@ for (const [name, command] of Object.entries(ways)) {
   tool.process = spawn(program, args, { cwd: tool.project, env: environment(tool), stdio: ["ignore", "ignore", "pipe"], detached: true });
   tool.process.stderr.on("data", (piece) => (tool.output = (tool.output ?? "") + piece));
   tool.url = `http://127.0.0.1:${tool.port}/plain`;
-  await until(`${name} serves`, 600_000, async () => (await get(tool.url).catch(() => null))?.body.toString() === "one");
+  await until(`${name} serves`, 600_000, async () => (await get(tool.url).catch(() => null))?.body.toString() === "one")
+    .catch((error) => { throw new Error(`${error.message}\n${tool.output}`); });
   tools.push(tool);
 }
 const alone = { ...project(), took: [] };
@@ -96,6 +98,8 @@ try {
     execFileSync("cargo", ["build"], { cwd: alone.project, env: environment(alone), stdio: "ignore" });
     alone.took.push(performance.now() - begun);
     for (const tool of tools) await once(tool, `r${round}`);
+    // Of one that starts in seconds, a round takes half a minute: clients whose connection was dropped ask again late.
+    process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
 } finally {
   for (const tool of tools) {

@@ -4,7 +4,7 @@ import zlib from "node:zlib";
 
 import { check, run, same } from "./cases.mjs";
 import { launch, mark, overlay } from "./chromium.mjs";
-import { BUILD, Dev, get, until } from "./dev.mjs";
+import { BUILD, Dev, get, runDirectory, until } from "./dev.mjs";
 
 const dev = await Dev.serving([], {
   prepare(dev) {
@@ -208,7 +208,7 @@ await run([
     same(rebound.body.toString().includes(".portkeep"), false, "a page under another name");
     same((await get(events, { method: "POST" })).status, 403, "a POST");
     same((await get(`${dev.url}/.portkeep/../../etc/passwd`)).status < 500, true, "a path");
-    const socket = `${dev.directory}/runtime/portkeep-local/pages/dev`;
+    const socket = `${runDirectory(dev.directory)}/dev`;
     same((fs.statSync(socket).mode & 0o777).toString(8), "600", "the mode of the socket");
   }],
   ["the building mark counts, and goes", async () => {

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 
 import { check, run } from "./cases.mjs";
-import { BUILD, Dev, freePort, get, until } from "./dev.mjs";
+import { BACKEND, BUILD, Dev, environmentOf, forgetHistory, freePort, get, until } from "./dev.mjs";
 
 const { directory, project } = Dev.copyApp();
 const port = await freePort();
@@ -13,17 +13,11 @@ const url = `http://127.0.0.1:${port}/plain`;
 const bin = path.join(directory, "bin");
 fs.mkdirSync(bin);
 fs.writeFileSync(path.join(bin, "browser"), `#!/bin/sh\necho "$1" >> ${directory}/opened\n`, { mode: 0o755 });
-const environment = {
-  HOME: directory,
-  XDG_RUNTIME_DIR: path.join(directory, "runtime"),
-  CARGO_HOME: process.env.CARGO_HOME ?? `${process.env.HOME}/.cargo`,
-  RUSTUP_HOME: process.env.RUSTUP_HOME ?? `${process.env.HOME}/.rustup`,
-  CARGO_TARGET_DIR: process.env.PAGES_TARGET,
-  BROWSER: path.join(bin, "browser"),
-};
+const environment = { ...environmentOf(directory, process.env.PAGES_TARGET), BROWSER: path.join(bin, "browser") };
+forgetHistory();
 const server = path.join(directory, "tmux");
 const tmux = (...args) => execFileSync("tmux", ["-S", server, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-const command = `${process.env.PORTKEEP ?? "portkeep"} dev --backend local --listen 127.0.0.1:${port} --open; echo ended $?; stty -a`;
+const command = `${process.env.PORTKEEP ?? "portkeep"} dev --backend ${BACKEND} --listen 127.0.0.1:${port} --open; echo ended $?; stty -a`;
 tmux(
   "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "-c", project,
   ...Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]), "sh", "-c", `${command}; sleep 600`,

@@ -74,6 +74,8 @@ let
         tasksMax = 64;
       };
       watch = "/srv/web/bin";
+      sources = [ "/srv/shared" ];
+      ignore = [ "*.log" ];
       build = [ "make" ];
       checks = [
         "make test"

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::Spec;
 
 impl Spec {
-    /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `workingDirectory`,
-    /// `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `sources`,
+    /// `workingDirectory`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
     ///
     /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
     /// directory then means the directory that holds the symlink.
@@ -29,6 +29,7 @@ impl Spec {
             .chain(&mut self.environment_files)
             .chain(self.credentials.values_mut())
             .chain(&mut self.allow.writable_paths)
+            .chain(&mut self.sources)
         {
             *path = absolute(base, path);
         }

@@ -85,6 +85,13 @@ pub struct Spec {
     /// The build output whose change asks for a handover, in development.
     #[serde(default)]
     pub watch: Option<PathBuf>,
+    /// Files and directories whose change asks for a build in development, besides the packages that the app is made of (or
+    /// the spec's directory, where it is no cargo project). They must exist.
+    #[serde(default)]
+    pub sources: Vec<PathBuf>,
+    /// What asks for no build in development, besides what git ignores: lines of a `.gitignore` in the spec's directory.
+    #[serde(default)]
+    pub ignore: Vec<String>,
     /// The command that builds the app, in development.
     #[serde(default)]
     pub build: Vec<String>,
@@ -218,6 +225,8 @@ impl Spec {
             allow: Allow::default(),
             resources: Resources::default(),
             watch: None,
+            sources: Vec::new(),
+            ignore: Vec::new(),
             build: Vec::new(),
             checks: Vec::new(),
         }

@@ -190,6 +190,15 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
             return Err(Problem::NothingToWatch(path.display().to_string()).at("watch"));
         }
     }
+    for (index, path) in spec.sources.iter().enumerate() {
+        check(format!("sources[{index}]"), path)?;
+    }
+    for (index, pattern) in spec.ignore.iter().enumerate() {
+        if pattern.trim().is_empty() {
+            let hint = "write a pattern, like \"*.generated.rs\"";
+            return Err(Problem::Empty(hint).at(format!("ignore[{index}]")));
+        }
+    }
     Ok(())
 }
 

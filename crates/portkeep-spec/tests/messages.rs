@@ -274,6 +274,14 @@ fn commands_and_paths() {
         "exec[1]: contains a NUL character, which no argument, variable or path can have",
     );
     assert_message(
+        &with("sources", json!(["templates", ""])),
+        "sources[1]: is empty; write a path",
+    );
+    assert_message(
+        &with("ignore", json!([" "])),
+        "ignore[0]: is empty; write a pattern, like \"*.generated.rs\"",
+    );
+    assert_message(
         &with("checks", json!(["ok", " "])),
         "checks[1]: is empty; write a command, like \"cargo test\"",
     );

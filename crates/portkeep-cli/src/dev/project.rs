@@ -3,7 +3,7 @@
 mod cargo;
 mod sockets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
@@ -213,13 +213,10 @@ impl Project {
         self.spec.checks.extend(checks);
         self.while_building = args.while_building;
         self.leaves_pages = args.no_inject;
-        self.sources.extend(
-            args.watch
-                .iter()
-                .cloned()
-                .map(absolute)
-                .collect::<Result<Vec<_>, _>>()?,
-        );
+        for path in self.spec.sources.iter().chain(&args.watch) {
+            self.sources.push(absolute(path)?);
+        }
+        self.ignores.extend(self.spec.ignore.iter().cloned());
         self.ignores.extend(args.ignore.iter().cloned());
         self.keep_behind_checks();
         if self.spec.working_directory.is_none() {
@@ -244,9 +241,13 @@ impl Project {
     }
 }
 
-fn absolute(path: PathBuf) -> anyhow::Result<PathBuf> {
-    std::fs::canonicalize(&path)
-        .map_err(|error| usage(format!("cannot watch {}: {error}", path.display())))
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|error| {
+        usage(format!(
+            "cannot watch {}: {error}; correct --watch, or `sources` in the spec",
+            path.display()
+        ))
+    })
 }
 
 /// What the listeners of a spec are for people: a URL where a browser can open it.

@@ -20,6 +20,34 @@ pub(crate) struct Report {
     shown: Cell<Option<Generation>>,
     /// Which of the app's lines are shown.
     level: Cell<Level>,
+    /// What the app is waited for, where nothing serves.
+    step: Cell<Step>,
+}
+
+/// How far the newest version has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// It is built and checked.
+    Making,
+    /// It cannot be built, or a check failed.
+    NotMade,
+    /// It is started, or has been.
+    Started,
+}
+
+impl Step {
+    /// Why there is a holding page in place of the app; `reason` is what the handover found.
+    fn why_nothing_serves(self, reason: &str) -> String {
+        match self {
+            Self::Making => "nothing serves before the first build is done: pages show how far it is, other clients are \
+                             answered 503 and told to ask again"
+                .to_owned(),
+            Self::NotMade => {
+                "nothing serves before a build is good: pages show what failed, other clients are answered 503".to_owned()
+            }
+            Self::Started => format!("{BAD}nothing can serve yet{BAD:#}: {reason}"),
+        }
+    }
 }
 
 /// Which of the app's lines are shown.
@@ -53,6 +81,7 @@ impl Report {
             name,
             shown: Cell::new(None),
             level: Cell::new(Level::All),
+            step: Cell::new(Step::Making),
         }
     }
 
@@ -88,6 +117,7 @@ impl Report {
     }
 
     pub(crate) fn building(&self, reason: Option<&str>) {
+        self.step.set(Step::Making);
         match reason {
             None => self.line("building"),
             Some(path) => self.line(&format!("{path} changed, building")),
@@ -99,6 +129,7 @@ impl Report {
     }
 
     pub(crate) fn build_failed(&self, took: Duration, serves: Option<Generation>) {
+        self.step.set(Step::NotMade);
         self.line(&format!(
             "{BAD}the build failed{BAD:#} after {}; {}",
             seconds(took),
@@ -115,11 +146,17 @@ impl Report {
     }
 
     pub(crate) fn check_failed(&self, check: &str, took: Duration, serves: Option<Generation>) {
+        self.step.set(Step::NotMade);
         self.line(&format!(
             "{BAD}{check} failed{BAD:#} after {}; {}",
             seconds(took),
             meanwhile(serves)
         ));
+    }
+
+    /// What was built and checked is started.
+    pub(crate) fn starting(&self) {
+        self.step.set(Step::Started);
     }
 
     /// Files changed that no build is needed for.
@@ -179,7 +216,7 @@ impl Report {
             Ok(Outcome::Holding(record)) => {
                 if self.shown.replace(record.generation) != record.generation {
                     let reason = record.reason.as_deref().unwrap_or_default();
-                    self.line(&format!("{BAD}nothing can serve yet{BAD:#}: {reason}"));
+                    self.line(&self.step.get().why_nothing_serves(reason));
                 }
                 false
             }

@@ -46,6 +46,27 @@ pub(crate) enum Event {
     Ended(anyhow::Result<Outcome>),
 }
 
+/// How the end of a replaced generation is told: an app on the server library has said what it answered, moved and cut.
+fn drained(generation: Generation, said: &str) -> Event {
+    Event::Note(if said.starts_with("drained") {
+        format!("generation {generation} {said}")
+    } else {
+        format!("generation {generation} finished and ended")
+    })
+}
+
+/// The same, of one that was ended at its deadline.
+fn cut(generation: Generation, said: &str) -> Event {
+    let said = if said.is_empty() {
+        String::new()
+    } else {
+        format!("; it said last: {said}")
+    };
+    Event::Note(format!(
+        "generation {generation} did not finish in time and was ended{said}"
+    ))
+}
+
 /// A handover under way; it does not borrow the session.
 pub(crate) type HandingOver = Pin<Box<dyn Future<Output = anyhow::Result<Outcome>> + Send>>;
 

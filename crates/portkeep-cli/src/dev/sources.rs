@@ -238,9 +238,9 @@ fn is_source(path: &Path, outputs: &[PathBuf]) -> bool {
 fn ignores(project: &Project) -> anyhow::Result<Gitignore> {
     let mut builder = GitignoreBuilder::new(&project.directory);
     for pattern in &project.ignores {
-        builder
-            .add_line(None, pattern)
-            .with_context(|| format!("--ignore {pattern} is no pattern"))?;
+        builder.add_line(None, pattern).with_context(|| {
+            format!("{pattern} is no pattern to ignore; correct --ignore, or `ignore` in the spec")
+        })?;
     }
     builder
         .build()

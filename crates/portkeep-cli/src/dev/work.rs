@@ -67,6 +67,9 @@ pub(super) struct Work<'a> {
     last_words: LastWords,
     /// The browser is still to be opened.
     open: bool,
+    /// While a handover of ours is followed: what the history says of handovers. Ours is among them, and is told with what
+    /// changed, when it is over.
+    meanwhile: Option<Vec<Outcome>>,
 }
 
 impl<'a> Work<'a> {
@@ -91,6 +94,7 @@ impl<'a> Work<'a> {
             changed: Vec::new(),
             last_words: LastWords::default(),
             open: args.open,
+            meanwhile: None,
         }
     }
 
@@ -172,6 +176,7 @@ impl<'a> Work<'a> {
         if let Some(end) = self.check().await? {
             return Ok(end);
         }
+        self.report.starting();
         self.browser.tell(|state| state.starting());
         let handover = self.session.hand_over(executable)?;
         Ok(self.follow(handover, work).await)
@@ -209,6 +214,7 @@ impl<'a> Work<'a> {
 
     /// Follows a handover to its end, while the app's lines go on being shown.
     async fn follow(&mut self, mut handover: HandingOver, work: build::Work) -> Round {
+        self.meanwhile = Some(Vec::new());
         let result = loop {
             tokio::select! {
                 result = &mut handover => break result,
@@ -219,6 +225,9 @@ impl<'a> Work<'a> {
         };
         let serves = self.report.handed_over(&result, work);
         self.tell_handover(&result);
+        for outcome in self.meanwhile.take().unwrap_or_default() {
+            self.tell_others(&outcome);
+        }
         if !serves {
             return Round::Fails;
         }
@@ -302,7 +311,13 @@ impl<'a> Work<'a> {
     fn on_session(&mut self, event: session::Event) {
         match &event {
             session::Event::Line(generation, line) => self.last_words.hear(*generation, line),
-            session::Event::Recorded(record) => self.tell_others(&record.clone().into()),
+            session::Event::Recorded(record) => {
+                let outcome = Outcome::from(record.clone());
+                match &mut self.meanwhile {
+                    Some(heard) => heard.push(outcome),
+                    None => self.tell_others(&outcome),
+                }
+            }
             session::Event::Ended(Ok(outcome)) => self.tell_others(outcome),
             session::Event::Gone(generation, why) => {
                 let failure = Failure::of_output(format!("generation {generation} is gone"), why);

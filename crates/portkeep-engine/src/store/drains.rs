@@ -14,6 +14,17 @@ impl End {
     }
 }
 
+/// How the reason of a drain begins that was ended at its deadline.
+const CUT: &str = "it did not finish in time";
+
+impl DrainedRecord {
+    /// Whether it was ended at its deadline, with something unfinished.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.reason.starts_with(CUT)
+    }
+}
+
 impl Store {
     /// Adds the end of a drain to the history. `status` is what the generation said last of itself: an app on the server
     /// library says what it answered, moved and cut.
@@ -22,7 +33,7 @@ impl Store {
     /// When the file cannot be written.
     pub fn note_drained(&self, generation: Generation, end: &End, status: &str) -> io::Result<()> {
         let reason = match end.result.as_str() {
-            "timeout" => "it did not finish in time and was ended".to_owned(),
+            "timeout" => format!("{CUT} and was ended"),
             _ => end.describe(),
         };
         self.note_event(&HistoryEvent::Drained(DrainedRecord {

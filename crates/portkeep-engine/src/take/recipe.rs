@@ -93,6 +93,8 @@ fn settings(spec: &Spec) -> String {
     shaping.build.clear();
     shaping.checks.clear();
     shaping.watch = None;
+    shaping.sources.clear();
+    shaping.ignore.clear();
     shaping.keep_generations = 0;
     let mut hasher = blake3::Hasher::new();
     hasher.update(shaping.to_json().as_bytes());

@@ -16,6 +16,10 @@ use super::{document, forward, guard};
 use crate::app::App;
 use crate::{BoxError, ShutdownToken};
 
+/// For programs that waited as long as they may.
+const STILL_BUILDING: &str =
+    "The new version is still being built. Please try again in a second.\n";
+
 /// An app that lets `portkeep dev` into its pages.
 #[derive(Clone)]
 pub(crate) struct Layer<A> {
@@ -90,9 +94,15 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
                         return Ok(response.map(|body| DevBody::Forwarded { body }));
                     }
                     Verdict::Page(text) => {
-                        let mut page = say(StatusCode::SERVICE_UNAVAILABLE, text);
-                        let html = HeaderValue::from_static("text/html; charset=utf-8");
-                        page.headers_mut().insert(CONTENT_TYPE, html);
+                        let mut page = match page_for {
+                            Some(_) => say(StatusCode::SERVICE_UNAVAILABLE, text),
+                            // Programs are better off with text.
+                            None => say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING),
+                        };
+                        if page_for.is_some() {
+                            let html = HeaderValue::from_static("text/html; charset=utf-8");
+                            page.headers_mut().insert(CONTENT_TYPE, html);
+                        }
                         page.headers_mut()
                             .insert("retry-after", HeaderValue::from_static("1"));
                         return Ok(into_page(page, page_for, &channel));

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::packets::{Packets, Received};
-use super::session;
+use super::session::{self, has_closed};
 use super::socket::MoveSocket;
 use super::spill;
 use super::wire::{Flags, Header, Kind, LONGEST, name_and_unread};
@@ -85,8 +85,15 @@ impl<A: App> Hold<A> {
             () = closed.as_mut() => return,
             ended = self.unload_all(socket) => ended,
         };
-        if let Err(error) = ended {
-            tracing::warn!(%error, "a session that moves connections was refused");
+        match ended {
+            Ok(()) => {}
+            // One that has nothing to move may be gone before it is greeted, or before it has read the last answer.
+            Err(error) if has_closed(&error) => {
+                tracing::debug!(%error, "the generation before has ended its session");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a session that moves connections was refused");
+            }
         }
         if self.refused > 1 {
             tracing::warn!(

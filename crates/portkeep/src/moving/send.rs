@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::cargo::{Departure, Inbox};
 use super::packets::Packets;
-use super::session::{self, ANSWER_TIMEOUT};
+use super::session::{self, ANSWER_TIMEOUT, has_closed};
 use super::spill;
 use super::successor;
 use super::wire::{Flags, HEADER, Header, Kind};
@@ -69,17 +69,6 @@ async fn give_away(
         // over. After one that has crashed, nobody answers until it has been started again.
         sleep(PAUSE).await;
     }
-}
-
-/// The other side has closed the session.
-fn has_closed(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::NotConnected
-    )
 }
 
 /// Sends and hears answers until the session is over.

@@ -57,3 +57,52 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<(), Ma
         Err(malformed) => Err(malformed),
     })
 }
+
+/// The other side has closed the session.
+pub(super) fn has_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    use super::*;
+
+    fn pair() -> [UnixStream; 2] {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (old, new) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        [old, new].map(|end| UnixStream::from_std(end.into()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_old_generation_that_is_gone_is_no_refusal() {
+        let [old, new] = pair();
+        drop(old);
+        assert!(has_closed(&welcome(new).await.err().unwrap()));
+
+        // It has greeted, and does not wait for the answer.
+        let [old, new] = pair();
+        let old = Packets::new(old);
+        old.send(&[&Header::of(Kind::Hello, 0).encode()], &[])
+            .await
+            .unwrap();
+        drop(old);
+        assert!(has_closed(&welcome(new).await.err().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn one_that_speaks_otherwise_is() {
+        let [old, new] = pair();
+        let old = Packets::new(old);
+        old.send(&[b"hello"], &[]).await.unwrap();
+        assert!(!has_closed(&welcome(new).await.err().unwrap()));
+    }
+}

@@ -131,8 +131,8 @@ impl LocalSession {
 
     pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
         let request = self.request(Purpose::Reload);
-        self.published.publish(executable.as_deref())?;
-        Ok(self.start(request))
+        let replaced = self.published.publish(executable.as_deref())?;
+        Ok(replaced.dropped_after(self.start(request)))
     }
 
     fn request(&self, purpose: Purpose) -> Request {
@@ -275,18 +275,8 @@ fn translate(event: LocalEvent) -> Event {
         }
         LocalEvent::Gone(generation, why) => Event::Gone(generation, why),
         LocalEvent::Rested(generation) => Event::Rested(generation),
-        LocalEvent::Drained(generation, said) => Event::Note(match said.as_str() {
-            said if said.starts_with("drained") => format!("generation {generation} {said}"),
-            _ => format!("generation {generation} finished and ended"),
-        }),
-        LocalEvent::Cut(generation, said) => Event::Note(format!(
-            "generation {generation} did not finish in time and was ended{}{said}",
-            if said.is_empty() {
-                ""
-            } else {
-                "; it said last: "
-            }
-        )),
+        LocalEvent::Drained(generation, said) => super::drained(generation, &said),
+        LocalEvent::Cut(generation, said) => super::cut(generation, &said),
         other => Event::Note(format!("{other:?}")),
     }
 }

@@ -1,17 +1,20 @@
-//! Handovers that others did: the path unit after a build in another terminal, `systemctl reload`, the next connection.
+//! What others did, as the history tells it: handovers (the path unit after a build in another terminal, `systemctl reload`,
+//! the next connection), and the ends of what was replaced.
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::Store;
+use portkeep_engine::store::HistoryEvent;
 use tokio::sync::mpsc;
 
-use super::Event;
+use super::{Event, cut, drained};
 
-/// Sends the last line of the history whenever it changes. Ours come too: whoever shows them has to know its own.
+/// Sends what is new in the history whenever it changes. Ours comes too: whoever shows it has to know its own.
 pub(super) fn follow(
     store: &Store,
     events: mpsc::UnboundedSender<Event>,
 ) -> notify::Result<RecommendedWatcher> {
     let reader = store.clone();
+    let mut known = store.events().map_or(0, |all| all.len());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // To read it is an event too, which must not make us read it again.
         let is_history = |event: notify::Event| {
@@ -24,15 +27,30 @@ pub(super) fn follow(
         if !event.is_ok_and(is_history) {
             return;
         }
-        if let Some(record) = reader
-            .history()
-            .ok()
-            .and_then(|history| history.into_iter().next_back())
-        {
+        let Ok(all) = reader.events() else { return };
+        // It is cut now and then, after the newest line was added.
+        let first = if all.len() < known {
+            all.len().saturating_sub(1)
+        } else {
+            known
+        };
+        known = all.len();
+        for event in all.into_iter().skip(first).filter_map(tell) {
             // Nobody listens any more: we are ending.
-            let _ = events.send(Event::Recorded(record));
+            let _ = events.send(event);
         }
     })?;
     watcher.watch(store.state_directory(), RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+fn tell(event: HistoryEvent) -> Option<Event> {
+    match event {
+        HistoryEvent::Handover(record) => Some(Event::Recorded(record)),
+        HistoryEvent::Drained(record) if record.is_cut() => {
+            Some(cut(record.generation, &record.status))
+        }
+        HistoryEvent::Drained(record) => Some(drained(record.generation, &record.status)),
+        _ => None,
+    }
 }

@@ -134,8 +134,8 @@ impl UnitSession {
         let page = holding::page(&self.spec, self.systemd.store());
         let request = Request::now(Purpose::Reload).or_hold(page);
         let before = self.serves();
-        self.published.publish(executable.as_deref())?;
-        Ok(self.start(request, before))
+        let replaced = self.published.publish(executable.as_deref())?;
+        Ok(replaced.dropped_after(self.start(request, before)))
     }
 
     pub(super) fn start_again(&self) -> HandingOver {

@@ -1,0 +1,30 @@
+# A guest in which somebody develops: rust, cargo with the crates that the host has, and a build of the pages app.
+# shellcheck shell=bash
+
+# develop_guest NAME boots it clean, with more packages if PORTKEEP_GUEST_PACKAGES names some.
+develop_guest() {
+  local name=$1 lock=tests/browser/app/Cargo.lock
+  "$checkout/tests/guests/guest" up --fresh --bind "$(rustc --print sysroot):/opt/rust" \
+    --bind "${CARGO_HOME:-$HOME/.cargo}:/opt/cargo" "$name" || return 1
+  in_guest_as_root "$name" sh -c 'mkdir -p /srv/cargo/registry /srv/pages &&
+    ln -s /opt/cargo/registry/index /opt/cargo/registry/cache /srv/cargo/registry' || return 1
+  # A copy, because some crates have files that only their owner may read, and a developer is not root. listenfd is what one
+  # of the apps uses that the tests write.
+  awk '/^name = / { name = $3 } /^version = / && name { print name "-" $3; name = "" }' "$lock" Cargo.lock | tr -d '"' | sort -u |
+    in_guest_as_root "$name" sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p "/srv/cargo/registry/src/$source"; done
+      while read -r crate; do
+        for found in */"$crate"; do [ ! -d "$found" ] || cp -r "$found" "/srv/cargo/registry/src/$found"; done
+      done
+      chmod -R a+rX /srv/cargo; chown -R dev: /srv/cargo /srv/pages'
+}
+
+in_guest_as_root() {
+  "$checkout/tests/guests/guest" run "$1" -- "${@:2}"
+}
+
+# in_guest_as_developer NAME COMMAND… with the user manager of `dev`, and one directory for the builds of all sessions.
+in_guest_as_developer() {
+  "$checkout/tests/guests/guest" run --user -C /checkout/tests/browser \
+    -e "PATH=/opt/portkeep/bin:/target/debug:/opt/rust/bin:/usr/bin:/bin" -e CARGO_HOME=/srv/cargo -e CARGO_NET_OFFLINE=true \
+    -e PAGES_TARGET=/srv/pages -e PORTKEEP_BACKEND=systemd "$1" -- "${@:2}"
+}
