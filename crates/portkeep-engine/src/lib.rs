@@ -23,7 +23,6 @@ pub mod fault;
 mod generation;
 pub mod handover;
 mod moment;
-mod one_pass;
 pub mod release;
 pub mod retry;
 pub mod store;

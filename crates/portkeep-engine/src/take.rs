@@ -5,7 +5,7 @@ mod look;
 mod recipe;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ pub use error::TakeError;
 pub(crate) use look::Look;
 pub(crate) use recipe::Recipe;
 
-use crate::one_pass::digest_file;
 use crate::release::{Digest, Release};
 use crate::store::Store;
 
@@ -114,17 +113,15 @@ fn copy_and_digest(
     };
     let in_place =
         !source.starts_with(COPIED) && RUN_IN_PLACE.iter().any(|place| source.starts_with(place));
-    let mut hasher = blake3::Hasher::new();
     // The copy is digested, not the source: what is named is what will run.
-    let staged = if in_place {
-        digest_file(source, &mut hasher).map_err(fail(source))?;
-        None
-    } else {
-        let staged = store.stage_executable(source, &mut hasher);
-        Some(staged.map_err(copying)?)
+    let staged = match in_place {
+        true => None,
+        false => Some(store.stage_executable(source).map_err(copying)?),
     };
+    let mut hasher = blake3::Hasher::new();
+    hash_file(&mut hasher, staged.as_deref().unwrap_or(source)).map_err(fail(source))?;
     for other in look.others() {
-        digest_file(other, &mut hasher).map_err(fail(other))?;
+        hash_file(&mut hasher, other).map_err(fail(other))?;
     }
     recipe.hash(&mut hasher);
     let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
@@ -138,4 +135,9 @@ fn copy_and_digest(
         }
     };
     Ok((digest, executable))
+}
+
+fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> io::Result<()> {
+    hasher.update_reader(File::open(path)?)?;
+    Ok(())
 }

@@ -7,7 +7,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{Store, atomic_write, gc_roots, write::beside};
-use crate::one_pass::{copy_and_digest, digest_file};
 use crate::release::{Digest, Release};
 
 impl Store {
@@ -19,20 +18,13 @@ impl Store {
         self.releases_directory().join(digest.as_str())
     }
 
-    /// Copies an executable (sharing its blocks where the file system can) to a place of its own, and digests the copy.
-    pub(crate) fn stage_executable(
-        &self,
-        source: &Path,
-        hasher: &mut blake3::Hasher,
-    ) -> io::Result<PathBuf> {
+    /// Copies an executable (sharing its blocks where the file system can) to a place of its own.
+    pub(crate) fn stage_executable(&self, source: &Path) -> io::Result<PathBuf> {
         // It may have been removed since the store was opened.
         fs::create_dir_all(self.releases_directory())?;
         let staged = beside(&self.releases_directory().join("staged"));
         let _ = fs::remove_file(&staged);
-        match reflink_copy::reflink(source, &staged) {
-            Ok(()) => digest_file(&staged, hasher)?,
-            Err(_not_on_this_file_system) => copy_and_digest(source, &staged, hasher)?,
-        }
+        reflink_copy::reflink_or_copy(source, &staged)?;
         fs::set_permissions(&staged, fs::Permissions::from_mode(0o755))?;
         Ok(staged)
     }

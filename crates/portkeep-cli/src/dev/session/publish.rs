@@ -15,6 +15,8 @@ use crate::dev::project::Project;
 
 /// Numbers what is published.
 static NEXT: AtomicU64 = AtomicU64::new(0);
+/// The extension of what is not in its place yet, or not any more.
+const STAGED: &str = "new";
 
 /// The place of the built executable. A path of our own and not cargo's: what appears there was built whole, and has
 /// passed whatever stands between the build and the swap.
@@ -43,6 +45,7 @@ impl Published {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;
+            sweep(parent).with_context(|| format!("cannot clean {}", parent.display()))?;
         }
         if let Some(first) = spec.exec.first_mut() {
             *first = path.display().to_string();
@@ -60,14 +63,15 @@ impl Published {
         let executable = executable.ok_or_else(no_executable)?;
         let fail = || format!("cannot put {} at {}", executable.display(), path.display());
         // What was replaced before may still be on its way out under the last of these names.
-        let staged = path.with_extension(format!("{}.new", NEXT.fetch_add(1, Ordering::Relaxed)));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let staged = path.with_extension(format!("{number}.{STAGED}"));
         let _ = fs::remove_file(&staged);
         // A link costs nothing; on another file system it takes a copy.
         if fs::hard_link(executable, &staged).is_err() {
             fs::copy(executable, &staged).with_context(fail)?;
         }
-        // A rename onto a name that exists has ext4 write the whole new file to the disk first, and free the old one: 60 ms
-        // and more for a large executable. Exchanging two names does neither.
+        // A rename onto a name that exists makes ext4 begin to write the new file to the disk (auto_da_alloc) and frees the
+        // old one: tens of milliseconds for 200 MB. Exchanging two names does neither.
         if renameat_with(CWD, &staged, CWD, path, RenameFlags::EXCHANGE).is_err() {
             // Nothing is there yet, or the file system cannot exchange.
             fs::rename(&staged, path).with_context(fail)?;
@@ -75,6 +79,20 @@ impl Published {
         // Where both were names of the same file, neither rename moves anything, and the other name is left.
         Ok(Replaced(Some(staged)))
     }
+}
+
+/// Removes what a run left that was killed.
+fn sweep(directory: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == STAGED)
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// What was published before, under another name, and removed when this is dropped. To free a large file takes the file
@@ -123,6 +141,9 @@ mod tests {
                 std::thread::yield_now();
             }
         }
+        fs::write(place.with_extension(format!("7.{STAGED}")), "left").unwrap();
+        sweep(directory.path()).unwrap();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
         // The same file once more: cargo had nothing to do.
         let built = directory.path().join("built");
         drop(published.publish(Some(&built)).unwrap());

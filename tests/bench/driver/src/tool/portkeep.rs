@@ -24,6 +24,8 @@ fn write_spec(place: &Place) -> anyhow::Result<std::path::PathBuf> {
         "listen": [{ "stream": place.address.to_string() }],
         "environment": environment,
         "watch": place.app(),
+        // `portkeep dev` takes a release when it is told to, as all others do, and not when it sees it too.
+        "ignore": ["*"],
     });
     let path = place.directory.join("portkeep.json");
     std::fs::write(&path, spec.to_string())?;
