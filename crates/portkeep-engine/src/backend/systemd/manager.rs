@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
 use zbus::Connection;
 
 use super::connect::connect;
-use super::job::{JobResult, ended};
+use super::job::{JobResult, Removed, ended};
 use super::proxy::{PropertiesProxy, SystemdProxy};
 use super::unit_state::UnitState;
 use crate::directories::DirectoriesError;
@@ -115,14 +116,28 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
+    /// The ends of all jobs from now on.
+    async fn removed(&self) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        let signals = self.systemd.receive_job_removed().await?;
+        Ok(signals.map(|signal| {
+            let arguments = signal.args()?;
+            Ok(Removed {
+                job: arguments.job.clone(),
+                result: arguments.result.clone(),
+            })
+        }))
+    }
+
     /// Starts a unit and waits for the job.
     ///
     /// # Errors
     /// When the manager refuses; a job that fails is not an error but its result.
     pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        let removed = self.systemd.receive_job_removed().await?;
-        let job = self.systemd.start_unit(unit, "replace").await?;
-        ended(removed, job).await
+        ended(
+            self.removed().await?,
+            self.systemd.start_unit(unit, "replace"),
+        )
+        .await
     }
 
     /// Asks for a unit to be started.
@@ -148,11 +163,14 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        let removed = self.systemd.receive_job_removed().await?;
-        match self.systemd.stop_unit(unit, "replace").await {
-            Ok(job) => ended(removed, job).await,
-            Err(error) if is_no_such_unit(&error) => Ok(JobResult::Done),
-            Err(error) => Err(error.into()),
+        match ended(
+            self.removed().await?,
+            self.systemd.stop_unit(unit, "replace"),
+        )
+        .await
+        {
+            Err(ManagerError::Bus(error)) if is_no_such_unit(&error) => Ok(JobResult::Done),
+            other => other,
         }
     }
 
@@ -188,9 +206,8 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn reload_or_restart(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        let removed = self.systemd.receive_job_removed().await?;
-        let job = self.systemd.reload_or_restart_unit(unit, "replace").await?;
-        ended(removed, job).await
+        let ask = self.systemd.reload_or_restart_unit(unit, "replace");
+        ended(self.removed().await?, ask).await
     }
 
     /// Forgets that a unit failed.
