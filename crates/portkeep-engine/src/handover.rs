@@ -164,7 +164,13 @@ impl Handover {
 
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
-        if self.purpose != Purpose::Activate {
+        if self.purpose == Purpose::Connect
+            && self.app_serves()
+            && let Some((generation, _)) = self.serving()
+        {
+            return self.drain_others(generation, Ending::Unchanged(generation));
+        }
+        if !matches!(self.purpose, Purpose::Activate | Purpose::Connect) {
             if let Some((generation, Some(digest))) = self.serving()
                 && *digest == candidate.digest
                 && self.unchanged == Unchanged::IsDone

@@ -6,6 +6,8 @@ pub enum Purpose {
     /// The handle starts: always starts a generation, also of an unchanged release; one known to be bad gives way to
     /// the last good one.
     Activate,
+    /// A connection waits, and nothing served when it came: what serves by now is enough, else the same as [`Self::Activate`].
+    Connect,
     /// A person (or a switch tool) asks: an unchanged release is done, a bad one is tried again.
     Reload,
     /// The build output changed: an unchanged release and one known to be bad are both done.
@@ -21,7 +23,7 @@ impl Purpose {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Activate => "activate",
+            Self::Activate | Self::Connect => "activate",
             Self::Reload => "reload",
             Self::Deploy => "deploy",
             Self::Rollback => "rollback",

@@ -269,9 +269,24 @@ fn activation_avoids_a_bad_release_where_there_is_a_good_one() {
     assert_eq!(step(&mut machine, bad("new")), start(5, "new"));
 }
 
+/// It waited for the lock while another handover started one.
+#[test]
+fn a_connection_that_is_served_by_now_starts_nothing() {
+    let mut machine = surveyed(Purpose::Connect, serving());
+    let action = step(&mut machine, candidate("new", false, Some("old")));
+    assert!(!matches!(action, Action::Start { .. }), "{action:?}");
+    let mut machine = surveyed(Purpose::Connect, nothing());
+    assert_eq!(step(&mut machine, bad("new")), start(5, "new"));
+}
+
 #[test]
 fn where_nothing_serves_a_failed_start_falls_back_once() {
-    for purpose in [Purpose::Activate, Purpose::Reload, Purpose::Deploy] {
+    for purpose in [
+        Purpose::Activate,
+        Purpose::Connect,
+        Purpose::Reload,
+        Purpose::Deploy,
+    ] {
         let mut machine = surveyed(purpose, nothing());
         let _ = step(&mut machine, candidate("new", false, Some("old")));
         let _ = step(&mut machine, failed("it exited"));

@@ -77,7 +77,7 @@ impl Starting {
             return true;
         }
         let page = holding::page(&self.spec, &self.store);
-        let request = Request::now(Purpose::Activate).or_hold(page);
+        let request = Request::now(Purpose::Connect).or_hold(page);
         let result = hand_over(&self.local, &self.store, &self.spec, request).await;
         let serves = result.is_ok();
         let told = self.events.send(Event::Ended(result.map_err(Into::into)));
