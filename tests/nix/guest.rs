@@ -49,7 +49,11 @@ impl Installed {
         self.place(&Path::new(RELEASES).join(release));
         self.systemctl(&["daemon-reload"]);
         let handle = format!("{}.service", self.name);
-        let active = self.manager.property(&handle, "ActiveState") == "active";
+        // The app answers a moment before its handle is done, and a reload waits for that.
+        let active = wait_until("the handle is at rest", ANSWER, || {
+            let state = self.manager.property(&handle, "ActiveState");
+            (state != "activating").then(|| state == "active")
+        });
         let mut reloaded = true;
         if active && before != self.handle_text() {
             reloaded = self.manager.systemctl(&["reload", &handle]).code == Some(0);
@@ -111,6 +115,14 @@ impl Drop for Installed {
         let _ = self
             .manager
             .systemctl(&["stop", &format!("{}.target", self.name)]);
+        // The stop of a target does not wait for what it pulls down, and the next test has the same names.
+        let end = Instant::now() + ANSWER;
+        let units = [".socket", "-move.socket", ".service"];
+        let down =
+            |unit: &&str| matches!(&*self.property(unit, "ActiveState"), "inactive" | "failed");
+        while !units.iter().all(down) && Instant::now() < end {
+            thread::yield_now();
+        }
         for link in self.links.drain(..) {
             let _ = fs::remove_file(link);
         }
