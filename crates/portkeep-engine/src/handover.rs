@@ -156,17 +156,18 @@ impl Handover {
         serves.then_some((*generation, digest.as_ref()))
     }
 
-    /// Whether a release of the app serves now. A holding page is none: everything is better than that.
-    fn app_serves(&self) -> bool {
-        self.serving()
-            .is_some_and(|(_, digest)| digest.is_none_or(|digest| !digest.is_holding()))
+    /// The generation that serves now, if it is a release of the app. A holding page is none: everything is better than
+    /// that.
+    fn serving_app(&self) -> Option<Generation> {
+        let (generation, digest) = self.serving()?;
+        let is_app = digest.is_none_or(|digest| !digest.is_holding());
+        is_app.then_some(generation)
     }
 
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
         if self.purpose == Purpose::Connect
-            && self.app_serves()
-            && let Some((generation, _)) = self.serving()
+            && let Some(generation) = self.serving_app()
         {
             return self.drain_others(generation, Ending::Unchanged(generation));
         }
@@ -272,7 +273,9 @@ impl Handover {
     fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
         let can_hold = self.survey.as_ref().is_some_and(|survey| survey.can_hold);
         let (source, digest) = match (source, self.fallback.clone()) {
-            (Source::Taken, Some(digest)) if !self.app_serves() => (Source::LastGood, digest),
+            (Source::Taken, Some(digest)) if self.serving_app().is_none() => {
+                (Source::LastGood, digest)
+            }
             (Source::Taken | Source::LastGood, _) if can_hold && self.serving().is_none() => {
                 (Source::Holding, Digest::holding())
             }

@@ -94,15 +94,15 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
                         return Ok(response.map(|body| DevBody::Forwarded { body }));
                     }
                     Verdict::Page(text) => {
-                        let mut page = match page_for {
-                            Some(_) => say(StatusCode::SERVICE_UNAVAILABLE, text),
-                            // Programs are better off with text.
-                            None => say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING),
-                        };
-                        if page_for.is_some() {
+                        let mut page = if page_for.is_some() {
+                            let mut page = say(StatusCode::SERVICE_UNAVAILABLE, text);
                             let html = HeaderValue::from_static("text/html; charset=utf-8");
                             page.headers_mut().insert(CONTENT_TYPE, html);
-                        }
+                            page
+                        } else {
+                            // Programs are better off with text.
+                            say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING)
+                        };
                         page.headers_mut()
                             .insert("retry-after", HeaderValue::from_static("1"));
                         return Ok(into_page(page, page_for, &channel));
