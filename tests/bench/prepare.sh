@@ -12,7 +12,7 @@ bench_prepare() {
   cargo build --quiet --release --package portkeep-cli || exit 1
   cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir "$target/bench" || exit 1
   place "$target/release/portkeep" "$tools"/bin/{systemfd,watchexec,cargo-devserver} \
-    "$target"/bench/release/{bench,hello-portkeep,hello-axum,hello-graceful-restart,hello-ecdysis}
+    "$target"/bench/release/{bench,hello-portkeep,hello-axum,hello-graceful-restart,hello-ecdysis} || exit 1
 }
 
 # The version is pinned: the table states it.
@@ -27,28 +27,9 @@ need_peer() {
   }
 }
 
-# place PROGRAM… to where the guest finds it; atomically, because a guest may run the old one.
-place() {
-  local program
-  mkdir -p "$programs"
-  for program in "$@"; do
-    install -m 755 --strip "$program" "$programs/.new" && mv "$programs/.new" "$programs/${program##*/}" || exit 1
-  done
-}
-
-# A guest with what a developer has; its cargo finds on the host what the build of the peers has fetched.
 bench_up() {
-  local cargo_home=${CARGO_HOME:-$HOME/.cargo}
-  PORTKEEP_GUEST_PACKAGES=nginx-light,gcc,libc6-dev \
-    "$checkout/tests/guests/guest" up --fresh --bind "$(rustc --print sysroot):/opt/rust" --bind "$cargo_home:/opt/cargo" "$bench_guest_name" || exit 1
-  bench_guest sh -c 'systemctl disable --now --quiet nginx; mkdir -p /srv/bench /srv/cargo/registry &&
-    ln -s /opt/cargo/registry/index /opt/cargo/registry/cache /srv/cargo/registry'
-  # A copy, because some crates have files that only their owner may read, and a developer is not root.
-  awk '/^name = / { name = $3 } /^version = / && name { print name "-" $3; name = "" }' tests/bench/Cargo.lock | tr -d '"' |
-    bench_guest sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p "/srv/cargo/registry/src/$source"; done
-      while read -r crate; do
-        for found in */"$crate"; do [ ! -d "$found" ] || cp -r "$found" "/srv/cargo/registry/src/$found"; done
-      done; chmod -R a+rX /srv/cargo; chown dev: /srv/cargo /srv/cargo/registry'
+  PORTKEEP_GUEST_PACKAGES=nginx-light,gcc,libc6-dev develop_guest "$bench_guest_name" tests/bench/Cargo.lock || exit 1
+  bench_guest sh -c 'systemctl disable --now --quiet nginx; mkdir -p /srv/bench'
 }
 
 bench_guest() {

@@ -11,6 +11,9 @@ const rounds = Number(process.argv[2] ?? 15);
 const start = Number(process.argv[3] ?? 0);
 const padding = Number(process.argv[4] ?? 0);
 const only = process.argv[5]?.split(",");
+// How long those are waited for that have no answer when the new version has given its first: a connection that a full queue
+// dropped is tried again by its client after 1, 3, 7, 15 … seconds.
+const PATIENCE = 10_000;
 const shared = process.env.PAGES_TARGET;
 
 // A project with a build directory of its own, in which the dependencies are built.
@@ -49,7 +52,7 @@ forgetHistory();
 const tools = [];
 for (const [name, command] of Object.entries(ways)) {
   if (only && !only.some((part) => name.includes(part))) continue;
-  const tool = { name, ...project(), port: await freePort(), took: [], waited: [], failed: 0 };
+  const tool = { name, ...project(), port: await freePort(), took: [], waited: [], failed: 0, givenUp: 0 };
   const [program, ...args] = command(tool.port);
   tool.process = spawn(program, args, { cwd: tool.project, env: environment(tool), stdio: ["ignore", "ignore", "pipe"], detached: true });
   tool.process.stderr.on("data", (piece) => (tool.output = (tool.output ?? "") + piece));
@@ -71,22 +74,29 @@ async function once(tool, version) {
   let slowest = 0;
   let answered = false;
   const asked = [];
+  const givingUp = new AbortController();
   const begun = performance.now();
   save(tool, version);
   let took;
   while (!answered && performance.now() - begun < BUILD) {
     const at = performance.now();
-    asked.push(get(tool.url).then((answer) => {
-      slowest = Math.max(slowest, performance.now() - at);
+    const waited = () => (slowest = Math.max(slowest, performance.now() - at));
+    asked.push(get(tool.url, { signal: givingUp.signal }).then((answer) => {
+      waited();
       if (answer.body.toString() === version) {
         took ??= performance.now() - begun;
         answered = true;
       }
-    }, () => (tool.failed += 1)));
+    }, () => {
+      waited();
+      tool[givingUp.signal.aborted ? "givenUp" : "failed"] += 1;
+    }));
     // 200 requests a second.
     await new Promise((done) => setTimeout(done, 5));
   }
+  const patience = setTimeout(() => givingUp.abort(), PATIENCE);
   await Promise.all(asked);
+  clearTimeout(patience);
   tool.took.push(took);
   tool.waited.push(slowest);
 }
@@ -98,7 +108,6 @@ try {
     execFileSync("cargo", ["build"], { cwd: alone.project, env: environment(alone), stdio: "ignore" });
     alone.took.push(performance.now() - begun);
     for (const tool of tools) await once(tool, `r${round}`);
-    // Of one that starts in seconds, a round takes half a minute: clients whose connection was dropped ask again late.
     process.stderr.write(`round ${round + 1} of ${rounds}\n`);
   }
 } finally {
@@ -114,6 +123,6 @@ const figures = (all) => `${median(all).toFixed(0)} ms (${Math.min(...all).toFix
 console.log(`measured: start ${start} ms, ${padding} MB more, median of ${rounds}`);
 console.log(`measured: cargo build alone: ${figures(alone.took)}`);
 for (const tool of tools) {
-  console.log(`measured: ${tool.name}: save to answer ${figures(tool.took)}, longest wait ${figures(tool.waited)}, ${tool.failed} failed`);
+  console.log(`measured: ${tool.name}: save to answer ${figures(tool.took)}, longest wait ${figures(tool.waited)}, ${tool.failed} failed, ${tool.givenUp} without an answer ${PATIENCE / 1000} s later`);
 }
 process.exit(0);

@@ -5,6 +5,15 @@ target=${CARGO_TARGET_DIR:-$checkout/target}
 [[ $target = /* ]] || target=$checkout/$target
 programs=$checkout/tests/.cache/guests/bin
 
+# place PROGRAM… to where guests find it, without what only a debugger reads; atomically, because one may run there.
+place() {
+  local program
+  mkdir -p "$programs"
+  for program in "$@"; do
+    install -m 755 --strip "$program" "$programs/.new" && mv "$programs/.new" "$programs/${program##*/}" || return 1
+  done
+}
+
 # The same build as the unit tests', which is there already where these ran; without its debug information, which would
 # be copied and hashed at each reload.
 build_programs() {
