@@ -2,6 +2,7 @@
 // `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES] [WAYS]`: needs systemfd and watchexec in PATH. WAYS are
 // parts of their names, separated by commas. measure-in-guest runs it where a user manager is.
 import { spawn, execFileSync } from "node:child_process";
+import { setMaxListeners } from "node:events";
 import fs from "node:fs";
 import path from "node:path";
 
@@ -75,6 +76,7 @@ async function once(tool, version) {
   let answered = false;
   const asked = [];
   const givingUp = new AbortController();
+  setMaxListeners(0, givingUp.signal);
   const begun = performance.now();
   save(tool, version);
   let took;

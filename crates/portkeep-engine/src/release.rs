@@ -59,7 +59,7 @@ pub struct HoldingPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     pub(crate) digest: Digest,
-    /// What is run: a copy that no build overwrites, or the file itself where files never change.
+    /// What is run: a copy or a name of its own that no build overwrites, or the file itself where files never change.
     pub(crate) executable: PathBuf,
     look: Look,
     recipe: Recipe,
@@ -119,6 +119,12 @@ impl Release {
     pub(crate) fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
         self.recipe.environment = environment;
         self
+    }
+
+    /// Whether its executable is there, and what it was: one that shares its blocks with a build's output could have been
+    /// written into by somebody.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.look.holds_for(&self.executable)
     }
 
     /// Whether it was made of files in that state, by that recipe.

@@ -1,11 +1,12 @@
 //! Takes the release that the spec describes now: look, refuse, copy, digest.
 
+mod contents;
 mod error;
 mod look;
 mod recipe;
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ fn check(source: &Path) -> Result<(), TakeError> {
     Ok(())
 }
 
-/// Digests the release and puts a copy of the executable where no build overwrites it.
+/// Digests the release and puts its executable where no build overwrites it.
 fn copy_and_digest(
     look: &Look,
     recipe: &Recipe,
@@ -113,15 +114,21 @@ fn copy_and_digest(
     };
     let in_place =
         !source.starts_with(COPIED) && RUN_IN_PLACE.iter().any(|place| source.starts_with(place));
-    // The copy is digested, not the source: what is named is what will run.
-    let staged = match in_place {
-        true => None,
-        false => Some(store.stage_executable(source).map_err(copying)?),
-    };
     let mut hasher = blake3::Hasher::new();
-    hash_file(&mut hasher, staged.as_deref().unwrap_or(source)).map_err(fail(source))?;
+    let staged = if in_place {
+        contents::digest(source, &mut hasher).map_err(fail(source))?;
+        None
+    } else {
+        let staged = store.place_to_stage().map_err(copying)?;
+        if store.may_share(source) && fs::hard_link(source, &staged).is_ok() {
+            contents::digest(&staged, &mut hasher).map_err(fail(source))?;
+        } else {
+            contents::copy_and_digest(source, &staged, &mut hasher).map_err(copying)?;
+        }
+        Some(staged)
+    };
     for other in look.others() {
-        hash_file(&mut hasher, other).map_err(fail(other))?;
+        contents::digest(other, &mut hasher).map_err(fail(other))?;
     }
     recipe.hash(&mut hasher);
     let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
@@ -137,7 +144,117 @@ fn copy_and_digest(
     Ok((digest, executable))
 }
 
-fn hash_file(hasher: &mut blake3::Hasher, path: &Path) -> io::Result<()> {
-    hasher.update_reader(File::open(path)?)?;
-    Ok(())
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::directories::Directories;
+
+    struct Project {
+        directory: tempfile::TempDir,
+        store: Store,
+        spec: Spec,
+    }
+
+    impl Project {
+        /// One whose `target/app` is built and has a second name, as what cargo makes has.
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let name = "app".parse().unwrap();
+            let directories = Directories {
+                run: directory.path().join("run"),
+                state: directory.path().join("state"),
+            };
+            let store = Store::open(&name, &directories).unwrap();
+            let built = directory.path().join("target/app");
+            let spec = Spec::new(name, vec![built.display().to_string()], Vec::new());
+            let project = Self {
+                directory,
+                store,
+                spec,
+            };
+            project.build("one");
+            project
+        }
+
+        fn built(&self) -> PathBuf {
+            self.directory.path().join("target/app")
+        }
+
+        /// As cargo does: what was there is removed first.
+        fn build(&self, contents: &str) {
+            let (made, shown) = (self.built().with_extension("made"), self.built());
+            fs::create_dir_all(made.parent().unwrap()).unwrap();
+            for name in [&made, &shown] {
+                let _ = fs::remove_file(name);
+            }
+            fs::write(&made, contents).unwrap();
+            fs::set_permissions(&made, PermissionsExt::from_mode(0o755)).unwrap();
+            fs::hard_link(&made, &shown).unwrap();
+        }
+
+        /// As `portkeep dev` does, and what runs from there on.
+        fn publish(&mut self) {
+            let published = self.store.published(&self.spec.name);
+            fs::create_dir_all(published.parent().unwrap()).unwrap();
+            let _ = fs::remove_file(&published);
+            fs::hard_link(self.built(), &published).unwrap();
+            self.spec.exec = vec![published.display().to_string()];
+        }
+
+        fn take(&self) -> Release {
+            let recipe = Recipe::of(&self.spec, &BTreeMap::new());
+            let release = take(&self.spec, &recipe, &self.store, &[]).unwrap();
+            self.store.keep_release(&release).unwrap();
+            release
+        }
+    }
+
+    fn inode(path: &Path) -> u64 {
+        fs::metadata(path).unwrap().ino()
+    }
+
+    #[test]
+    fn what_a_build_may_overwrite_is_copied() {
+        let project = Project::new();
+        let release = project.take();
+        assert_ne!(inode(&release.executable), inode(&project.built()));
+        // In place, as no cargo does.
+        fs::write(project.built(), "two").unwrap();
+        assert_eq!(fs::read(&release.executable).unwrap(), b"one");
+        assert!(release.is_intact());
+        assert_ne!(project.take().digest, release.digest);
+    }
+
+    #[test]
+    fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
+        let copied = Project::new().take().digest;
+        let mut project = Project::new();
+        project.publish();
+        let release = project.take();
+        assert_eq!(inode(&release.executable), inode(&project.built()));
+        assert_eq!(release.digest, copied, "the same contents");
+        project.build("two");
+        project.publish();
+        let next = project.take();
+        assert_ne!(next.digest, release.digest);
+        assert_eq!(fs::read(&release.executable).unwrap(), b"one");
+        assert_eq!(fs::read(&next.executable).unwrap(), b"two");
+        assert!(release.is_intact() && next.is_intact());
+        let recipe = Recipe::of(&project.spec, &BTreeMap::new());
+        let look = Look::at(&project.spec).unwrap();
+        assert!(next.is_made_of(&look, &recipe), "names came and went");
+    }
+
+    #[test]
+    fn what_was_written_into_is_no_release_any_more() {
+        let mut project = Project::new();
+        project.publish();
+        let release = project.take();
+        assert!(release.is_intact());
+        fs::write(project.built(), "other contents").unwrap();
+        assert!(!release.is_intact());
+    }
 }

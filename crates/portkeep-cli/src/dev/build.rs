@@ -20,6 +20,8 @@ pub(crate) struct Build {
     /// cargo's messages; a command of the user's writes to the terminal itself.
     messages: Option<Lines<BufReader<ChildStdout>>>,
     started: Instant,
+    /// The name of the one that is run, of those that cargo makes.
+    binary: Option<String>,
     executable: Option<PathBuf>,
     work: Work,
     parts: Vec<Part>,
@@ -53,18 +55,20 @@ impl Build {
             running: None,
             messages: None,
             started: Instant::now(),
+            binary: None,
             executable: None,
             work: Work::Something,
             parts: Vec::new(),
         };
         let (command, show) = match &project.build {
             BuildCommand::None => return Ok(build),
-            BuildCommand::Cargo(words) => {
+            BuildCommand::Cargo(cargo) => {
+                build.binary = Some(cargo.binary.clone());
                 let mut command =
                     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
                 command
                     .args(["build", "--message-format=json-diagnostic-rendered-ansi"])
-                    .args(words);
+                    .args(&cargo.words);
                 (command, Show::Errors)
             }
             BuildCommand::Custom(words) => {
@@ -139,7 +143,9 @@ impl Build {
                 if !artifact.fresh {
                     self.work = Work::Something;
                 }
-                if let Some(executable) = artifact.executable {
+                if let Some(executable) = artifact.executable
+                    && self.binary.as_ref() == Some(&artifact.target.name)
+                {
                     self.executable = Some(executable.into_std_path_buf());
                 }
             }

@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::tee;
 
 /// How long a command may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long its output may come after its end: something it started may have kept the other side open.
+/// How long what it started may go on after its end, and its output may come: something may have kept the other side open.
 const REST: Duration = Duration::from_millis(200);
+/// How often we look whether a group is empty: nothing tells us of the ends of other people's children.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// What a command wrote.
 #[derive(Debug, Clone, Default)]
@@ -125,13 +127,17 @@ impl Group {
         if let Some(pid) = pid {
             let _ = kill_process_group(pid, Signal::TERM);
         }
-        if tokio::time::timeout(PATIENCE, self.child.wait())
-            .await
-            .is_err()
-        {
-            let _ = pid.map(|pid| kill_process_group(pid, Signal::KILL));
-            let _ = self.child.wait().await;
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let Some(pid) = pid else { return };
+        if ended.is_ok() {
+            // What it started ends with it, as a rule; its number is not given to others while one of them is left.
+            let until = tokio::time::Instant::now() + REST;
+            while test_kill_process_group(pid).is_ok() && tokio::time::Instant::now() < until {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
         }
+        let _ = kill_process_group(pid, Signal::KILL);
+        let _ = self.child.wait().await;
     }
 }
 
@@ -172,6 +178,27 @@ mod tests {
         assert!(begun.elapsed() < PATIENCE);
         let tee = group.tee.take().unwrap();
         // Nobody has the other end any more.
+        tokio::time::timeout(Duration::from_secs(10), tee)
+            .await
+            .unwrap()
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_does_not_want_to_end_is_killed_also_when_its_parent_has_ended() {
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "(trap '' TERM; echo begun; while :; do sleep 0.05; done) & wait",
+        ]);
+        let mut group = Group::start(command, Show::All).unwrap();
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while group.text() != "begun" {
+            assert!(tokio::time::Instant::now() < deadline);
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        group.cancel().await;
+        let tee = group.tee.take().unwrap();
         tokio::time::timeout(Duration::from_secs(10), tee)
             .await
             .unwrap()

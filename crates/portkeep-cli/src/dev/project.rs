@@ -1,6 +1,7 @@
 //! The project under development: what to build, what it becomes, what to watch.
 
 mod cargo;
+mod cargo_build;
 mod sockets;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use anyhow::Context;
 use cargo_metadata::MetadataCommand;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
+pub(crate) use self::cargo_build::CargoBuild;
 use self::sockets::Manners;
 use super::listen;
 use crate::command::dev::{Args, WhileBuilding};
@@ -28,7 +30,7 @@ const OF_A_WORKSPACE: [&str; 5] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BuildCommand {
     /// `cargo build`, which tells us where the executable is.
-    Cargo(Vec<String>),
+    Cargo(CargoBuild),
     /// A command of the spec's.
     Custom(Vec<String>),
     /// Nothing is built.
@@ -43,8 +45,6 @@ pub(crate) struct Project {
     /// The spec: the project's own, or one made from its Cargo.toml. With cargo its `exec` is filled in after the build.
     pub(crate) spec: Spec,
     pub(crate) build: BuildCommand,
-    /// Whether the spec names its executable itself, so that it is not taken from cargo.
-    pub(crate) has_own_exec: bool,
     /// Directories with sources.
     pub(crate) sources: Vec<PathBuf>,
     /// Directories of build output, never watched.
@@ -100,8 +100,9 @@ impl Project {
                     directory.display()
                 )));
             }
-            (Some(spec), _) if !spec.build.is_empty() || !is_cargo => Self::custom(directory, spec),
-            (own_spec, _) => Self::cargo(directory, own_spec, args)?,
+            (Some(spec), false) => Self::custom(directory, spec),
+            (Some(spec), true) if builds_otherwise(&spec) => Self::custom(directory, spec),
+            (own_spec, true) => Self::cargo(directory, own_spec, args)?,
         };
         project.apply(args)?;
         project.spec.validate()?;
@@ -124,7 +125,6 @@ impl Project {
             directory,
             spec,
             build,
-            has_own_exec: true,
             sources,
             outputs,
             files: Vec::new(),
@@ -149,51 +149,43 @@ impl Project {
                 };
                 usage(format!("cargo cannot read {}:\n{said}", manifest.display()))
             })?;
-        let (package, binary) = cargo::binary(&metadata, &manifest, args.bin.as_deref())?;
-        let mut words = vec![
-            "--package".to_owned(),
-            package.name.to_string(),
-            "--bin".to_owned(),
-            binary.clone(),
-        ];
-        words.extend(["--manifest-path".to_owned(), manifest.display().to_string()]);
-        words.extend(args.release.then(|| "--release".to_owned()));
-        words.extend(
-            args.no_default_features
-                .then(|| "--no-default-features".to_owned()),
-        );
-        words.extend(
-            args.profile
-                .iter()
-                .flat_map(|profile| ["--profile".to_owned(), profile.clone()]),
-        );
-        words.extend(
-            args.features
-                .iter()
-                .flat_map(|features| ["--features".to_owned(), features.clone()]),
-        );
-        let has_own_exec = own_spec.is_some();
-        let sources = cargo::sources(&metadata, package);
-        let manners = Manners::of(package, &sources);
-        let spec = match own_spec {
-            Some(spec) => spec,
-            None => cargo::from_manifest(package, &binary, manners)?,
+        let has_spec_file = own_spec.is_some();
+        let meant = own_spec
+            .as_ref()
+            .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
+        let named = args.bin.as_deref().or(meant);
+        let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
+        let reach = cargo::reach(&metadata, package);
+        let manners = Manners::of(package, &reach);
+        let (spec, notice) = match own_spec {
+            Some(spec) => {
+                let notice = manners.doubt(spec.readiness);
+                (spec, notice)
+            }
+            None => {
+                let spec = cargo::from_manifest(package, &binary, manners)?;
+                (spec, manners.notice())
+            }
         };
+        if builds_otherwise(&spec) {
+            return Ok(Self::custom(directory, spec));
+        }
+        let words = CargoBuild::words_in(&spec.build).unwrap_or_default();
+        let build = CargoBuild::new(&metadata, package, &binary, &manifest, words, args);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
-            sources,
+            sources: reach.directories,
             files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
             ignores: Vec::new(),
             root,
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
-            binds_itself: manners == Manners::Bare && !has_own_exec,
+            binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: vec![metadata.target_directory.clone().into_std_path_buf()],
             directory,
             spec,
-            build: BuildCommand::Cargo(words),
-            has_own_exec,
-            notices: manners.notice().into_iter().map(str::to_owned).collect(),
+            build: BuildCommand::Cargo(build),
+            notices: notice.into_iter().map(str::to_owned).collect(),
         })
     }
 
@@ -218,7 +210,11 @@ impl Project {
         }
         self.ignores.extend(self.spec.ignore.iter().cloned());
         self.ignores.extend(args.ignore.iter().cloned());
-        self.keep_behind_checks();
+        if !self.spec.checks.is_empty() {
+            // Where checks stand between the build and the swap, nothing may be swapped by the build alone.
+            self.spec.watch = None;
+        }
+        self.tell_of_the_executable();
         if self.spec.working_directory.is_none() {
             let here = std::env::current_dir().context("cannot tell the working directory")?;
             self.spec.working_directory = Some(here);
@@ -228,17 +224,40 @@ impl Project {
 }
 
 impl Project {
-    /// Where checks stand between the build and the swap, nothing may be swapped by the build alone.
-    fn keep_behind_checks(&mut self) {
-        if self.spec.checks.is_empty() {
+    /// The built executable, where we publish what cargo makes; else what the spec names runs.
+    pub(crate) fn publishes(&self) -> bool {
+        matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))
+    }
+
+    /// One spec is for development and for production, and names what production runs.
+    fn tell_of_the_executable(&mut self) {
+        let (BuildCommand::Cargo(build), Some(exec)) = (&self.build, self.spec.exec.first()) else {
             return;
-        }
-        self.spec.watch = None;
-        if matches!(self.build, BuildCommand::Cargo(_)) {
-            // What cargo made is published by us, after the checks.
-            self.has_own_exec = false;
+        };
+        let (made, exec) = (build.made(), Path::new(exec));
+        let shown = |path: &Path| {
+            let short = path.strip_prefix(&self.directory).unwrap_or(path);
+            short.display().to_string()
+        };
+        if exec.is_absolute() && exec != made {
+            self.notices.push(match self.publishes() {
+                true => format!(
+                    "{} runs in place of {}, which the spec names",
+                    shown(&made),
+                    shown(exec)
+                ),
+                false => format!(
+                    "{} runs, as the spec says; what cargo builds here does not",
+                    shown(exec)
+                ),
+            });
         }
     }
+}
+
+/// Whether the spec has a `build` that is not cargo's.
+fn builds_otherwise(spec: &Spec) -> bool {
+    !spec.build.is_empty() && CargoBuild::words_in(&spec.build).is_none()
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {

@@ -77,7 +77,7 @@ impl<B: Backend> Run<'_, B> {
     /// A release that is kept. It may have gone since it was named.
     fn take_kept(&mut self, digest: &Digest) -> Event {
         let kept = self.store.release(digest);
-        match kept.filter(|release| release.executable.exists()) {
+        match kept.filter(|release| release.is_intact()) {
             Some(release) => self.candidate(release, None),
             None => Event::Refused {
                 reason: format!("release {digest} is not kept any more"),
@@ -97,8 +97,6 @@ impl<B: Backend> Run<'_, B> {
             .failed_attempt()
             .and_then(|attempt| self.store.release(&attempt.digest));
         let known = current.into_iter().chain(failed);
-        known
-            .filter(|release| release.executable.exists())
-            .collect()
+        known.filter(|release| release.is_intact()).collect()
     }
 }

@@ -37,7 +37,7 @@ impl Store {
             .into_iter()
             .filter(|digest| self.why_bad(digest).is_none())
             .filter_map(|digest| self.release(&digest))
-            .filter(|release| release.executable.exists())
+            .filter(|release| release.is_intact())
     }
 
     /// The newest release that was READY, has not failed since, and is not `other_than`.

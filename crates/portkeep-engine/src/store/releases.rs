@@ -3,8 +3,10 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+
+use portkeep_spec::AppName;
 
 use super::{Store, atomic_write, gc_roots, write::beside};
 use crate::release::{Digest, Release};
@@ -18,15 +20,34 @@ impl Store {
         self.releases_directory().join(digest.as_str())
     }
 
-    /// Copies an executable (sharing its blocks where the file system can) to a place of its own.
-    pub(crate) fn stage_executable(&self, source: &Path) -> io::Result<PathBuf> {
+    /// Where `portkeep dev` puts what was built and has passed its checks.
+    #[must_use]
+    pub fn published(&self, name: &AppName) -> PathBuf {
+        self.published_directory().join(name.as_str())
+    }
+
+    fn published_directory(&self) -> PathBuf {
+        self.state.join("build")
+    }
+
+    /// Whether a release may be one more name of this file instead of a copy, which takes half a second for a gigabyte. Where
+    /// `portkeep dev` has put it as a name of cargo's output, it may: cargo removes that before it builds anew, so that nobody's
+    /// other names change (rust-lang/cargo#8348).
+    pub(crate) fn may_share(&self, source: &Path) -> bool {
+        let published = fs::canonicalize(self.published_directory());
+        published.is_ok_and(|published| source.starts_with(published))
+            && fs::metadata(source).is_ok_and(|metadata| metadata.nlink() > 1)
+    }
+
+    /// Where an executable is put that becomes a release, or is found to be one that is kept. There is nothing yet.
+    pub(crate) fn place_to_stage(&self) -> io::Result<PathBuf> {
         // It may have been removed since the store was opened.
         fs::create_dir_all(self.releases_directory())?;
         let staged = beside(&self.releases_directory().join("staged"));
-        let _ = fs::remove_file(&staged);
-        reflink_copy::reflink_or_copy(source, &staged)?;
-        fs::set_permissions(&staged, fs::Permissions::from_mode(0o755))?;
-        Ok(staged)
+        match fs::remove_file(&staged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(staged),
+        }
     }
 
     /// Moves a staged executable into its release's directory and answers where it is now.

@@ -94,6 +94,6 @@ impl Store {
 
     pub(super) fn is_kept(&self, digest: &Digest) -> bool {
         self.release(digest)
-            .is_some_and(|release| release.executable.exists())
+            .is_some_and(|release| release.is_intact())
     }
 }

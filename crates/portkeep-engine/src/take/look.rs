@@ -29,7 +29,11 @@ impl From<&Metadata> for Identity {
             inode: metadata.ino(),
             size: metadata.size(),
             modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            changed_nanoseconds: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            changed_nanoseconds: match metadata.nlink() {
+                1 => nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+                // Changes whenever one of its names comes or goes. cargo's output has two, and ours.
+                _ => 0,
+            },
         }
     }
 }
@@ -77,6 +81,15 @@ impl Look {
 
     pub(crate) fn executable(&self) -> &Path {
         &self.executable.0
+    }
+
+    /// Whether `executable` is what was looked at, unless it has been written into since. Another file is a copy.
+    pub(crate) fn holds_for(&self, executable: &Path) -> bool {
+        fs::metadata(executable).is_ok_and(|metadata| {
+            let (now, then) = (Identity::from(&metadata), self.executable.1);
+            (now.device, now.inode) != (then.device, then.inode)
+                || (now.size, now.modified_nanoseconds) == (then.size, then.modified_nanoseconds)
+        })
     }
 
     pub(crate) fn others(&self) -> impl Iterator<Item = &Path> {

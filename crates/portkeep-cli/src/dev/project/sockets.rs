@@ -1,13 +1,20 @@
 //! How a program comes to its sockets, as far as its dependencies and sources tell.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cargo_metadata::Package;
+use portkeep_spec::Readiness;
+
+use super::cargo::Reach;
 
 /// Says READY, takes passed sockets, moves connections.
 const LIBRARY: [&str; 1] = ["portkeep"];
 /// Can say READY.
-const NOTIFY: [&str; 4] = ["sd-notify", "libsystemd", "systemd", "ecdysis"];
+const NOTIFY: [&str; 2] = ["sd-notify", "ecdysis"];
+/// Can say READY, and are used for logging as well.
+const DAEMON: [&str; 2] = ["libsystemd", "systemd"];
+/// The part of those that says READY.
+const DAEMON_MODULE: [&str; 1] = ["daemon"];
 /// Takes passed sockets.
 const ACTIVATED: [&str; 4] = [
     "listenfd",
@@ -16,7 +23,7 @@ const ACTIVATED: [&str; 4] = [
     "tokio-socket-activation",
 ];
 /// In the sources of a program that takes passed sockets by itself.
-const BY_HAND: &str = "LISTEN_FDS";
+const BY_HAND: [&str; 1] = ["LISTEN_FDS"];
 
 /// How a program comes to its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,28 +37,20 @@ pub(super) enum Manners {
 }
 
 impl Manners {
-    /// `sources` are the directories of the package and of what it depends on by path.
-    pub(super) fn of(package: &Package, sources: &[PathBuf]) -> Self {
-        let depends = |names: &[&str]| {
-            let mut all = package.dependencies.iter();
-            all.any(|dependency| names.contains(&dependency.name.as_str()))
-        };
-        let is_library = LIBRARY.contains(&package.name.as_str());
+    pub(super) fn of(package: &Package, reach: &Reach) -> Self {
+        let depends = |names: &[&str]| names.iter().any(|&name| reach.dependencies.contains(name));
         // A crate of the workspace may do it for the program.
-        let within = |names: &[&str]| sources.iter().any(|source| manifest_names(source, names));
-        if is_library
+        let mentions = |words: &[&str]| {
+            let mut sources = reach.linked.iter().map(|source| source.join("src"));
+            sources.any(|source| mentions(&source, words))
+        };
+        if LIBRARY.contains(&package.name.as_str())
             || depends(&LIBRARY)
             || depends(&NOTIFY)
-            || within(&LIBRARY)
-            || within(&NOTIFY)
+            || depends(&DAEMON) && mentions(&DAEMON_MODULE)
         {
             Self::Notifies
-        } else if depends(&ACTIVATED)
-            || within(&ACTIVATED)
-            || sources
-                .iter()
-                .any(|source| mentions(&source.join("src"), BY_HAND))
-        {
+        } else if depends(&ACTIVATED) || mentions(&BY_HAND) {
             Self::TakesSockets
         } else {
             Self::Bare
@@ -63,6 +62,22 @@ impl Manners {
         match self {
             Self::Notifies => None,
             Self::TakesSockets | Self::Bare => Some("accepts"),
+        }
+    }
+
+    /// What may be wrong with a spec that somebody wrote: it says how the app comes to its sockets, and is taken at its word.
+    pub(super) fn doubt(self, readiness: Readiness) -> Option<&'static str> {
+        match (self, readiness) {
+            (Self::Notifies, _) | (Self::Bare, Readiness::Started) => None,
+            (Self::TakesSockets, Readiness::Notify) => Some(
+                "this app does not seem to say READY, and portkeep.json waits for that: use `portkeep::serve(app)` (cargo add \
+                 portkeep), or write \"readiness\": \"accepts\" there",
+            ),
+            (Self::TakesSockets, _) => self.notice(),
+            (Self::Bare, _) => Some(
+                "this app does not seem to take the sockets that portkeep.json gives it: use `portkeep::serve(app)` (cargo add \
+                 portkeep) in place of `TcpListener::bind` and `axum::serve`",
+            ),
         }
     }
 
@@ -83,39 +98,124 @@ impl Manners {
     }
 }
 
-/// Whether a manifest has one of `names` among its dependencies: a line that begins with it.
-fn manifest_names(package: &Path, names: &[&str]) -> bool {
-    let manifest = std::fs::read_to_string(package.join("Cargo.toml")).unwrap_or_default();
-    manifest.lines().any(|line| {
-        names.iter().any(|name| {
-            line.trim_start()
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
-        })
-    })
-}
-
-fn mentions(directory: &Path, word: &str) -> bool {
+/// Whether one of `words` is in the sources below `directory`.
+fn mentions(directory: &Path, words: &[&str]) -> bool {
     ignore::Walk::new(directory).flatten().any(|entry| {
-        entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extension == "rs")
-            && std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(word))
+        let path = entry.path();
+        path.extension().is_some_and(|extension| extension == "rs")
+            && std::fs::read_to_string(path)
+                .is_ok_and(|text| words.iter().any(|word| text.contains(word)))
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use cargo_metadata::MetadataCommand;
+
     use super::*;
+    use crate::dev::project::cargo::{binary, reach};
+
+    /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
+    fn manners(dependencies: &str, source: &str, part: &str) -> Manners {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path: PathBuf = directory.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let head = |name: &str| {
+            format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n"
+            )
+        };
+        write("app/Cargo.toml", &format!("{}{dependencies}", head("app")));
+        write("app/src/main.rs", source);
+        write("part/Cargo.toml", &format!("{}{part}", head("part")));
+        write("part/src/lib.rs", "");
+        let manifest = directory
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("app/Cargo.toml");
+        let metadata = MetadataCommand::new()
+            .manifest_path(&manifest)
+            .no_deps()
+            .exec()
+            .unwrap();
+        let (package, _) = binary(&metadata, &manifest, None).unwrap();
+        Manners::of(package, &reach(&metadata, package))
+    }
 
     #[test]
-    fn a_manifest_names_its_dependencies_at_the_beginning_of_lines() {
-        let directory = tempfile::tempdir().unwrap();
-        let manifest = "[dependencies]\nlistenfd = \"1\"\nsd-notify.workspace = true\n# portkeep = 1\nportkeeper = \"1\"\n";
-        std::fs::write(directory.path().join("Cargo.toml"), manifest).unwrap();
-        assert!(manifest_names(directory.path(), &ACTIVATED));
-        assert!(manifest_names(directory.path(), &NOTIFY));
-        assert!(!manifest_names(directory.path(), &LIBRARY));
+    fn what_is_linked_into_the_app_tells_how_it_comes_to_its_sockets() {
+        const MAIN: &str = "fn main() {}";
+        const PART: &str = "[dependencies]\npart = { path = \"../part\" }\n";
+        for (dependencies, source, part, expected) in [
+            ("", MAIN, "", Manners::Bare),
+            (
+                "[dependencies]\nlistenfd = \"1\"\n",
+                MAIN,
+                "",
+                Manners::TakesSockets,
+            ),
+            (
+                "",
+                "fn main() { var(\"LISTEN_FDS\") }",
+                "",
+                Manners::TakesSockets,
+            ),
+            (
+                "[dependencies]\nsd-notify = \"0.4\"\n",
+                MAIN,
+                "",
+                Manners::Notifies,
+            ),
+            (
+                PART,
+                MAIN,
+                "[dependencies]\nportkeep = \"0.1\"\n",
+                Manners::Notifies,
+            ),
+            // For logging only.
+            (
+                "[dependencies]\nlibsystemd = \"0.7\"\n",
+                MAIN,
+                "",
+                Manners::Bare,
+            ),
+            (
+                "[dependencies]\nlibsystemd = \"0.7\"\n",
+                "fn main() { libsystemd::daemon::notify() }",
+                "",
+                Manners::Notifies,
+            ),
+            // For tests and for building only.
+            (
+                "[dev-dependencies]\nportkeep = \"0.1\"\n",
+                MAIN,
+                "",
+                Manners::Bare,
+            ),
+            (
+                "[build-dependencies]\nsd-notify = \"0.4\"\n",
+                MAIN,
+                "",
+                Manners::Bare,
+            ),
+            (
+                "[dev-dependencies]\npart = { path = \"../part\" }\n",
+                MAIN,
+                "[dependencies]\nportkeep = \"0.1\"\n",
+                Manners::Bare,
+            ),
+        ] {
+            assert_eq!(
+                manners(dependencies, source, part),
+                expected,
+                "{dependencies}{source}{part}"
+            );
+        }
     }
 }

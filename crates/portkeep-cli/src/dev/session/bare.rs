@@ -1,9 +1,11 @@
 //! An app that opens its port itself: nobody can hold that for it, and two versions cannot run at once. So the old one is
 //! stopped before the new one starts, once that is built and checked; if the new one does not come up, the old one returns.
 
+mod process;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,13 +15,13 @@ use portkeep_engine::backend::{Blame, StartFailure};
 use portkeep_engine::store::{HandoverRecord, Steps};
 use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
 use portkeep_spec::{Spec, contract};
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 
+use self::process::{End, Process};
 use super::{Event, HandingOver};
 use crate::dev::build::no_executable;
 use crate::dev::lock::DevLock;
@@ -47,14 +49,14 @@ struct App {
     kept: PathBuf,
     running: Mutex<Running>,
     /// The generation that runs; told without waiting for a handover.
-    serves: Shared<Option<Generation>>,
+    serves: Arc<Shared<Option<Generation>>>,
     events: mpsc::UnboundedSender<Event>,
 }
 
 #[derive(Default)]
 struct Running {
     number: u64,
-    child: Option<Child>,
+    process: Option<Process>,
     executable: Option<PathBuf>,
 }
 
@@ -75,7 +77,7 @@ impl BareSession {
             spec,
             kept,
             running: Mutex::default(),
-            serves: Shared::default(),
+            serves: Arc::default(),
             events,
         };
         Ok(Self {
@@ -119,7 +121,7 @@ impl BareSession {
 
     pub(super) async fn close(self) -> anyhow::Result<()> {
         let mut running = self.app.running.lock().await;
-        stop(running.child.take(), *self.app.spec.drain_timeout).await;
+        self.app.stop(&mut running).await;
         super::units::forget(&self.store)
     }
 }
@@ -129,10 +131,7 @@ impl App {
     async fn replace(&self, executable: Option<PathBuf>) -> anyhow::Result<Outcome> {
         let mut running = self.running.lock().await;
         let begun = Instant::now();
-        let is_alive = running
-            .child
-            .as_mut()
-            .is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        let is_alive = running.process.as_ref().is_some_and(Process::is_alive);
         let next = match executable {
             Some(built) => {
                 let is_same = running
@@ -147,7 +146,7 @@ impl App {
             None => running.executable.clone().ok_or_else(no_executable)?,
         };
         let previous = running.executable.clone();
-        stop(running.child.take(), *self.spec.drain_timeout).await;
+        self.stop(&mut running).await;
         let stopped = Instant::now();
         match self.start(&mut running, &next).await {
             Ok(()) => {
@@ -191,29 +190,26 @@ impl App {
             .envs(&self.spec.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true);
+            .stderr(Stdio::piped());
         if let Some(directory) = &self.spec.working_directory {
             command.current_dir(directory);
         }
-        let mut child = command
-            .spawn()
+        let (process, stdout, stderr) = Process::start(command)
             .with_context(|| format!("cannot start {}", executable.display()))?;
         let lines = Arc::default();
         let followers = [
-            self.follow(generation, child.stdout.take(), &lines),
-            self.follow(generation, child.stderr.take(), &lines),
+            self.follow(generation, stdout, &lines),
+            self.follow(generation, stderr, &lines),
         ];
-        let pid = child.id().unwrap_or_default();
+        let mut end = process.end();
         let came_up = tokio::select! {
-            status = child.wait() => Err(anyhow!("it ended before it accepted connections ({})", status?)),
-            up = timeout(*self.spec.start_timeout, accepts(pid)) => {
+            status = end.come() => Err(anyhow!("it ended before it accepted connections ({})", told(status))),
+            up = timeout(*self.spec.start_timeout, accepts(process.id())) => {
                 up.map_err(|_| anyhow!("it accepted no connection for {}", self.spec.start_timeout))
             }
         };
         if let Err(error) = came_up {
-            stop(Some(child), *self.spec.drain_timeout).await;
+            process.stop(*self.spec.drain_timeout).await;
             let until = tokio::time::Instant::now() + LAST_LINES_DEADLINE;
             for follower in followers.into_iter().flatten() {
                 let _ = timeout_at(until, follower).await;
@@ -227,10 +223,36 @@ impl App {
             };
             return Err(anyhow!(failure.describe()));
         }
-        running.child = Some(child);
+        running.process = Some(process);
         running.executable = Some(executable.to_owned());
         *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
+        self.tell_of_end(generation, end);
         Ok(())
+    }
+
+    async fn stop(&self, running: &mut Running) {
+        // First, so that its end is none to tell of.
+        *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(process) = running.process.take() {
+            process.stop(*self.spec.drain_timeout).await;
+        }
+    }
+
+    /// Nobody asked for an end that comes while it serves. It is not started again by itself: it may have done what it is for.
+    fn tell_of_end(&self, generation: Generation, mut end: End) {
+        let (serves, events) = (self.serves.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let status = end.come().await;
+            let mut serves = serves.lock().unwrap_or_else(PoisonError::into_inner);
+            if *serves == Some(generation) {
+                *serves = None;
+                let why = format!(
+                    "it ended ({}); the next change starts it again, or r",
+                    told(status)
+                );
+                let _ = events.send(Event::Gone(generation, why));
+            }
+        });
     }
 
     /// Tells and keeps what it writes, until nobody has the other end.
@@ -275,18 +297,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|found| identity(other) == Some(found))
 }
 
-async fn stop(child: Option<Child>, patience: Duration) {
-    let Some(mut child) = child else { return };
-    let group = child
-        .id()
-        .and_then(|pid| i32::try_from(pid).ok())
-        .and_then(Pid::from_raw);
-    let Some(group) = group else { return };
-    // It may have ended by itself in this moment.
-    let _ = kill_process_group(group, Signal::TERM);
-    let _ = timeout(patience, child.wait()).await;
-    let _ = kill_process_group(group, Signal::KILL);
-    let _ = child.wait().await;
+fn told(status: Option<ExitStatus>) -> String {
+    status.map_or_else(
+        || "nobody knows how".to_owned(),
+        |status| status.to_string(),
+    )
 }
 
 fn record(running: &Running, begun: Instant, stopped: Instant) -> HandoverRecord {

@@ -35,13 +35,10 @@ impl Published {
         store: &Store,
         spec: &mut Spec,
     ) -> anyhow::Result<Self> {
-        if project.has_own_exec {
+        if !project.publishes() {
             return Ok(Self::BySpec);
         }
-        let path = store
-            .state_directory()
-            .join("build")
-            .join(spec.name.as_str());
+        let path = store.published(&spec.name);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;

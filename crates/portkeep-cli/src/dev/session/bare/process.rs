@@ -1,0 +1,78 @@
+//! A process in a group of its own, whose end is heard of by everybody who wants to know.
+
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{ChildStderr, ChildStdout, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Ends, and all it started, when the runtime does.
+#[derive(Debug)]
+pub(super) struct Process {
+    group: Option<Pid>,
+    end: End,
+}
+
+/// The end of a process, once it has come.
+#[derive(Debug, Clone)]
+pub(super) struct End(watch::Receiver<Option<ExitStatus>>);
+
+impl End {
+    /// Waits for it. Nothing where the process could not be waited for.
+    pub(super) async fn come(&mut self) -> Option<ExitStatus> {
+        self.0
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|status| *status)
+    }
+}
+
+impl Process {
+    pub(super) fn start(
+        mut command: Command,
+    ) -> std::io::Result<(Self, Option<ChildStdout>, Option<ChildStderr>)> {
+        let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
+        let group = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .and_then(Pid::from_raw);
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let (sender, end) = watch::channel(None);
+        tokio::spawn(async move {
+            let status = child.wait().await.ok();
+            let _ = sender.send(status);
+        });
+        let process = Self {
+            group,
+            end: End(end),
+        };
+        Ok((process, stdout, stderr))
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.group
+            .and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.end.0.borrow().is_none()
+    }
+
+    pub(super) fn end(&self) -> End {
+        self.end.clone()
+    }
+
+    /// Ends it and all it started; what does not end by itself is killed after `patience`.
+    pub(super) async fn stop(mut self, patience: Duration) {
+        let Some(group) = self.group else { return };
+        // It may have ended by itself in this moment.
+        let _ = kill_process_group(group, Signal::TERM);
+        let _ = timeout(patience, self.end.come()).await;
+        let _ = kill_process_group(group, Signal::KILL);
+        self.end.come().await;
+    }
+}
