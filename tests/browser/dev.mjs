@@ -9,8 +9,11 @@ import path from "node:path";
 const here = import.meta.dirname;
 const checkout = path.resolve(here, "../..");
 // Kept between runs: what is tested is not how fast axum compiles.
-const target = process.env.PAGES_TARGET ?? path.join(checkout, "tests/.cache/pages-target");
+export const target = process.env.PAGES_TARGET ?? path.join(checkout, "tests/.cache/pages-target");
 
+const PORTKEEP = process.env.PORTKEEP ?? "portkeep";
+// Where cargo finds `cargo portkeep`.
+export const WITH_PORTKEEP = { PATH: `${path.dirname(PORTKEEP)}:${process.env.PATH}` };
 export const BACKEND = process.env.PORTKEEP_BACKEND ?? "local";
 
 // What a session sees. A user manager has one home, and one runtime directory.
@@ -83,7 +86,7 @@ export class Dev {
     return { directory, project };
   }
 
-  static async start(args = [], { environment = {}, prepare, backend = BACKEND } = {}) {
+  static async start(args = [], { environment = {}, prepare, backend = BACKEND, program = [PORTKEEP] } = {}) {
     const dev = new Dev();
     forgetHistory();
     Object.assign(dev, Dev.copyApp());
@@ -92,8 +95,8 @@ export class Dev {
     prepare?.(dev);
     dev.output = "";
     dev.process = spawn(
-      process.env.PORTKEEP ?? "portkeep",
-      ["dev", "--backend", backend, "--listen", `127.0.0.1:${dev.port}`, ...args],
+      program[0],
+      [...program.slice(1), "dev", "--backend", backend, "--listen", `127.0.0.1:${dev.port}`, ...args],
       {
         cwd: dev.project,
         stdio: ["ignore", "pipe", "pipe"],
@@ -148,5 +151,18 @@ export class Dev {
       await ended;
     }
     fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+// With a session that serves, until `body` is over.
+export async function withDev(args, body, options) {
+  const dev = await Dev.serving(args, options);
+  try {
+    await body(dev);
+  } catch (error) {
+    error.message += `\n--- it said:\n${dev.output.slice(-4000)}`;
+    throw error;
+  } finally {
+    await dev.stop();
   }
 }

@@ -1,45 +1,11 @@
-// The loop itself: the gate, requests that wait, cancelled builds, settings; and apps without the library.
+// The loop itself: the gate, requests that wait, cancelled builds, settings.
 import fs from "node:fs";
 
 import { check, run, same } from "./cases.mjs";
 import { launch, overlay } from "./chromium.mjs";
-import { BUILD, Dev, get, until } from "./dev.mjs";
+import { BUILD, Dev, get, until, withDev } from "./dev.mjs";
 
 const plain = async (dev) => (await get(`${dev.url}/plain`)).body.toString();
-
-async function withDev(args, body, options) {
-  const dev = await Dev.serving(args, options);
-  try {
-    await body(dev);
-  } catch (error) {
-    error.message += `\n--- it said:\n${dev.output.slice(-4000)}`;
-    throw error;
-  } finally {
-    await dev.stop();
-  }
-}
-
-const CARGO_WITHOUT_LIBRARY = (dependency) => `[package]
-name = "pages"
-version = "0.0.0"
-edition = "2024"
-[workspace]
-[dependencies]
-${dependency}
-`;
-
-// An app without the library, which answers "first" on the listener that `opened` makes.
-const server = (opened) => `use std::io::{Read, Write};
-fn main() {
-${opened}
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let body = "first";
-        let _ = write!(stream, "HTTP/1.1 200 OK\\r\\ncontent-length: {}\\r\\nconnection: close\\r\\n\\r\\n{body}", body.len());
-    }
-}
-`;
 
 await run([
   ["a check stands between the build and the swap", () =>
@@ -123,42 +89,6 @@ await run([
         fs.mkdirSync(`${dev.directory}/outside`);
         const settings = "[package.metadata.portkeep]\nsources = [\"../outside\"]\nignore = [\"*.generated.rs\"]\n\n[workspace]";
         dev.edit("Cargo.toml", "[workspace]", settings);
-      },
-    })],
-  ["an app with listenfd and without the library is ready when it accepts", () =>
-    withDev([], async (dev) => {
-      check(dev.output.includes("counts as ready when it accepts"), "what one line more gives");
-      same((await get(dev.url)).body.toString(), "first", "the first version");
-      dev.edit("src/main.rs", "\"first\"", "\"second\"");
-      await dev.said("generation 2 serves");
-      same((await get(dev.url)).body.toString(), "second", "the second version");
-      // It binds late: the old one answers until then.
-      const late = dev.output.match(/generation 2 serves, READY in (\d+) ms/);
-      check(Number(late[1]) >= 300, `ready after ${late[1]} ms, before it accepted`);
-    }, {
-      prepare(dev) {
-        fs.writeFileSync(dev.path("Cargo.toml"), CARGO_WITHOUT_LIBRARY("listenfd = \"1\""));
-        fs.writeFileSync(dev.path("src/main.rs"), server(`    std::thread::sleep(std::time::Duration::from_millis(300));
-    let listener = listenfd::ListenFd::from_env().take_tcp_listener(0).unwrap().unwrap();
-    listener.set_nonblocking(false).unwrap();`));
-      },
-    })],
-  ["an app that binds its port itself is replaced when the new version is built, and comes back if that fails", () =>
-    withDev([], async (dev) => {
-      check(dev.output.includes("in place of `TcpListener::bind`"), "what one line more gives");
-      same((await get(dev.url)).body.toString(), "first", "the first version");
-      dev.edit("src/main.rs", "\"first\"", "\"second\"");
-      await dev.said("generation 2 serves");
-      same((await get(dev.url)).body.toString(), "second", "the second version");
-      dev.edit("src/main.rs", "let listener", "panic!(\"no\");\n    #[allow(unreachable_code)]\n    let listener");
-      await dev.said("the new version did not take over");
-      same((await get(dev.url)).body.toString(), "second", "the last good version");
-    }, {
-      // systemd cannot hold a port that the app opens.
-      backend: "auto",
-      prepare(dev) {
-        fs.writeFileSync(dev.path("Cargo.toml"), CARGO_WITHOUT_LIBRARY(""));
-        fs.writeFileSync(dev.path("src/main.rs"), server(`    let listener = std::net::TcpListener::bind("127.0.0.1:${dev.port}").unwrap();`));
       },
     })],
 ].map(([name, body]) => [`loop: ${name}`, body]));
