@@ -8,7 +8,7 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Ends, and all it started, when the runtime does.
+/// Ends with this value, at the latest, and with it all it started.
 #[derive(Debug)]
 pub(super) struct Process {
     group: Option<Pid>,
@@ -74,5 +74,31 @@ impl Process {
         let _ = timeout(patience, self.end.come()).await;
         let _ = kill_process_group(group, Signal::KILL);
         self.end.come().await;
+    }
+}
+
+impl Drop for Process {
+    /// Where a start is given up in the middle of it.
+    fn drop(&mut self) {
+        if let Some(group) = self.group.filter(|_| self.is_alive()) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_has_any_more_is_ended() {
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let (process, _, _) = Process::start(command).unwrap();
+        let mut end = process.end();
+        assert!(process.is_alive());
+        drop(process);
+        let status = timeout(Duration::from_secs(10), end.come()).await.unwrap();
+        assert!(!status.unwrap().success());
     }
 }
