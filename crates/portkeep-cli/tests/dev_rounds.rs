@@ -73,6 +73,35 @@ fn a_file_that_only_the_start_reads_is_tried_again_while_a_failure_is_shown() {
 }
 
 #[test]
+fn what_only_a_check_looks_at_is_checked_each_time() {
+    let manifest = manifest("checks = [\"grep good data/x.json\"]");
+    let files = [
+        (MANIFEST, &*manifest),
+        (MAIN, APP),
+        ("hello/data/x.json", "good 1"),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    let data = |text: &str| session.write("hello/data/x.json", text);
+    session.expect_said("nothing to build", || data("good 2"));
+    session.expect_said("grep good data/x.json failed", || data("bad"));
+    session.expect_said("nothing to build", || data("good 3"));
+}
+
+#[test]
+fn a_check_that_writes_a_file_comes_to_rest() {
+    let manifest = manifest("checks = [\"date +%s%N > times.txt; sleep 0.05\"]");
+    let files = [(MANIFEST, &*manifest), (MAIN, APP), ("hello/times.txt", "")];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    session.edit(MAIN, "\"one\"", "\"two\"");
+    session.expect_answer("two");
+    session.wait_for_rest();
+    let said = "`--ignore hello/times.txt` leaves it out";
+    assert_eq!(session.count(said), 1, "{}", session.log());
+}
+
+#[test]
 fn a_style_sheet_that_is_compiled_in_is_built_beside_one_that_is_not() {
     let manifest = manifest("");
     let main = APP.replace("\"one\"", "include_str!(\"../static/b.css\")");
@@ -180,11 +209,11 @@ fn what_happens_while_a_version_starts_does_not_start_it_twice() {
     let main = APP.replace("// start", slow);
     let session = Session::start(&[(MANIFEST, &*manifest), (MAIN, &*main)], &[]);
     session.expect_answer("one");
-    session.edit(MAIN, "\"one\"", "\"two\"");
-    session.expect_answer("two");
     session.wait("the build of what it wrote ends", || {
         session.log().contains("nothing to build")
     });
+    session.edit(MAIN, "\"one\"", "\"two\"");
+    session.expect_answer("two");
     assert_eq!(session.count("| it starts"), 2, "{}", session.log());
 }
 

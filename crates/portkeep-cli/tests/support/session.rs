@@ -111,6 +111,19 @@ impl Session {
         self.wait(words, || self.count(words) > before);
     }
 
+    /// Waits until nothing was said for a second.
+    #[track_caller]
+    pub(crate) fn wait_for_rest(&self) {
+        let (mut log, mut since) = (self.log(), Instant::now());
+        self.wait("it comes to rest", || {
+            let now = self.log();
+            if now != log {
+                (log, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_secs(1)
+        });
+    }
+
     #[track_caller]
     pub(crate) fn expect_answer(&self, version: &str) {
         self.wait(&format!("{version} answers"), || {
