@@ -97,7 +97,7 @@ fn a_check_that_writes_a_file_comes_to_rest() {
     session.edit(MAIN, "\"one\"", "\"two\"");
     session.expect_answer("two");
     session.wait_for_rest();
-    let said = "`--ignore hello/times.txt` leaves it out";
+    let said = "`--ignore '/times.txt'` leaves it out";
     assert_eq!(session.count(said), 1, "{}", session.log());
 }
 
@@ -114,7 +114,7 @@ fn a_style_sheet_that_is_compiled_in_is_built_beside_one_that_is_not() {
     let session = Session::start(&files, &[]);
     session.expect_answer("b1");
     session.expect_said("nothing to build", || {
-        session.write("hello/static/a.css", "a2")
+        session.write("hello/static/a.css", "a2");
     });
     session.expect_said("pages take the new styles", || {
         session.write("hello/static/a.css", "a3");
@@ -152,7 +152,7 @@ fn a_build_that_writes_a_source_of_its_own_comes_to_its_end() {
     );
     session.edit(MAIN, "\"two\"", "\"three\"");
     session.expect_answer("three");
-    let said = "`--ignore hello/src/gen.rs` leaves it out";
+    let said = "`--ignore '/src/gen.rs'` leaves it out";
     assert_eq!(session.count(said), 1, "{}", session.log());
 }
 
@@ -182,7 +182,7 @@ fn a_start_that_hangs_does_not_keep_the_next_version_waiting() {
     session.expect_said("| it hangs", || session.edit(MAIN, "// start", hangs));
     // What cannot be built does not end it.
     session.expect_said("the build failed", || {
-        session.edit(MAIN, "fn main", "fn niam")
+        session.edit(MAIN, "fn main", "fn niam");
     });
     assert_eq!(session.get().unwrap(), "one");
     session.write(MAIN, &APP.replace("\"one\"", "\"three\""));

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Somebody who edits a file while it is built stops at some time; a build that writes it does not.
-const MOST: usize = 5;
+pub(super) const MOST: usize = 5;
 
 /// Counts in how many rounds in a row a file changed, from the start of the build to the end of the start.
 #[derive(Debug, Default)]

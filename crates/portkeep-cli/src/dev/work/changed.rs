@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Then, Why, Work};
 use crate::dev::relevance;
+use crate::dev::restless::MOST;
 
 /// What was written at the end of a round may be heard of so much later.
 const LATE: Duration = Duration::from_millis(50);
@@ -65,13 +66,18 @@ impl Work<'_> {
     fn tell_restless(&self, path: &Path) {
         let name = self.sources.name(std::slice::from_ref(&path.to_owned()));
         let what = if self.relevance.is_input(path) {
-            "it is built to its end now, and then again"
+            "it is built to its end from now on, and then again"
         } else {
-            "while it is built, that does not count any more"
+            "from now on that does not count while it is built"
+        };
+        // A pattern is of the project, wherever we were called; of what is elsewhere it knows the name.
+        let pattern = match path.strip_prefix(&self.project.directory) {
+            Ok(inside) => format!("/{}", inside.display()),
+            Err(_) => path.file_name().unwrap_or_default().display().to_string(),
         };
         self.report.line(&format!(
-            "{name} changed whenever it was built, so the build, a check or the app seems to write it: {what}; \
-             `--ignore {name}` leaves it out"
+            "{name} changed during {MOST} builds in a row: {what}. If nobody edits it, the build, a check or the app writes \
+             it: `--ignore '{pattern}'` leaves it out"
         ));
     }
 }
