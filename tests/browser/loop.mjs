@@ -61,6 +61,17 @@ await run([
       await dev.said("generation 2 serves");
       same(await plain(dev), "three", "what serves");
       check(!dev.output.includes("generation 3"), "one handover for both");
+
+      // In one go, as a checkout or a formatter writes.
+      const before = dev.output.length;
+      for (let file = 0; file < 50; file++) fs.writeFileSync(dev.path(`src/other-${file}.rs`), `// ${file}\n`);
+      dev.version("three", "four");
+      await dev.said("generation 3 serves");
+      same(await plain(dev), "four", "what serves after the burst");
+      const said = dev.output.slice(before);
+      same(said.match(/built in/g).length, 1, `builds that came to their end\n${said}`);
+      // The machine may be slow in telling of the last files.
+      check(said.match(/building/g).length <= 3, `a burst is hardly more than one build\n${said}`);
     })],
   ["paths to watch and to ignore, and the file .env", () =>
     withDev(["--ignore", "*.generated.rs", "--watch", "../outside"], async (dev) => {

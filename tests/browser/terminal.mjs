@@ -60,6 +60,13 @@ await run([
     await shows("of the app's log: warnings and errors");
     check((await get(url)).status === 200, "it serves");
   }],
+  ["b is not lost while a version starts", async () => {
+    edit("const START: u64 = 0", "const START: u64 = 2000");
+    const since = () => screen().split("main.rs changed, building").at(-1);
+    await until("the new version starts", BUILD, () => since().includes("built in") && !since().includes("serves"));
+    press("b");
+    await until("the build that was asked for", BUILD, () => /serves[^]*READY in[^]*nothing to build/.test(since()));
+  }],
   ["q ends it, and the terminal is as it was", async () => {
     press("q");
     await shows("ended 0");

@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portkeep_engine::{Backend, Generation, Phase, Running};
+use portkeep_engine::{Backend, Generation, GiveUp, Phase, Running};
 use portkeep_tests::{Behaviour, Mode};
 
 use crate::world::World;
@@ -44,6 +44,33 @@ pub(crate) async fn a_start_ends_at_its_deadline<B: Backend>(world: World<B>) {
     assert!(took < World::<B>::START_TIMEOUT + SOON, "{took:?}");
     assert_eq!(world.running().await, [serving(1)]);
     assert_eq!(world.ask("/").await.version(), Some("v1"));
+}
+
+/// A start that nobody waits for any more is ended, and says nothing against the release.
+pub(crate) async fn a_start_can_be_given_up<B: Backend>(world: World<B>) {
+    world.publish(&Behaviour::version("v2").mode(Mode::NeverReady));
+    let give_up = GiveUp::default();
+    let begun = Instant::now();
+    let starting = world.hand_over_unless(&give_up);
+    let ask = async {
+        world
+            .until("it starts", async || {
+                let running = world.running().await;
+                let is_starting = |one: &Running| one.phase == Phase::Starting;
+                running.iter().any(is_starting).then_some(())
+            })
+            .await;
+        give_up.ask();
+    };
+    let (result, ()) = tokio::join!(starting, ask);
+    let told = result.expect_err("it is given up").to_string();
+    assert!(told.contains("given up"), "{told}");
+    let took = begun.elapsed();
+    assert!(took < World::<B>::START_TIMEOUT, "{took:?}");
+    assert_eq!(world.running().await, [serving(1)]);
+    world.publish(&Behaviour::version("v3"));
+    world.hand_over().await.expect("v3 starts");
+    world.until_only(Generation(3)).await;
 }
 
 /// `drain` answers at once, may be repeated, and lets a request under way finish.
@@ -136,6 +163,7 @@ macro_rules! hold {
             start_answers_when_ready
             a_failed_start_has_a_reason_and_changes_nothing
             a_start_ends_at_its_deadline
+            a_start_can_be_given_up
             a_drain_lets_requests_finish
             a_drain_ends_at_its_deadline
             a_crash_after_ready_is_started_again

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{
-    Backend, EngineError, Generation, Phase, Request, Running, Store, hand_over,
+    Backend, EngineError, Generation, GiveUp, Phase, Request, Running, Store, hand_over,
 };
 use portkeep_spec::Spec;
 use portkeep_tests::{Behaviour, Outcome, Publish, probe, request};
@@ -45,6 +45,14 @@ impl<B: Backend> World<B> {
 
     pub(crate) async fn hand_over(&self) -> Result<portkeep_engine::Outcome, EngineError> {
         let request = Request::now(Purpose::Reload);
+        hand_over(&self.backend, &self.store, &self.spec, request).await
+    }
+
+    pub(crate) async fn hand_over_unless(
+        &self,
+        give_up: &GiveUp,
+    ) -> Result<portkeep_engine::Outcome, EngineError> {
+        let request = Request::now(Purpose::Reload).unless(give_up);
         hand_over(&self.backend, &self.store, &self.spec, request).await
     }
 

@@ -15,6 +15,7 @@ mod own_output;
 mod project;
 mod relevance;
 mod report;
+mod restless;
 mod session;
 mod sources;
 mod tee;
@@ -41,13 +42,14 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (events, from_session) = mpsc::unbounded_channel();
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
     let signals = Signals::listen()?;
-    let session = Session::open(&project, &args, events).await?;
+    let session = Session::open(&project, &args, events.clone()).await?;
     let report = Report::new(session.name().clone());
     report.opened(&session);
     let mut inputs = Inputs {
         signals,
         keys: Keys::listen(),
         from_session,
+        to_session: events,
     };
     let result = work(&project, &args, &session, &report, &mut inputs).await;
     if matches!(result, Ok(Ending::Detached)) {

@@ -1,6 +1,7 @@
 //! Carries out a handover: performs the machine's actions against a backend and a store.
 
 mod account;
+mod give_up;
 mod request;
 mod start;
 mod take;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use portkeep_spec::Spec;
 
+pub use give_up::GiveUp;
 pub use request::{Outcome, Request, Wanted};
 
 use crate::backend::{Backend, Blame};

@@ -60,7 +60,7 @@ impl Build {
             work: Work::Something,
             parts: Vec::new(),
         };
-        let (command, show) = match &project.build {
+        let (mut command, show) = match &project.build {
             BuildCommand::None => return Ok(build),
             BuildCommand::Cargo(cargo) => {
                 build.binary = Some(cargo.binary.clone());
@@ -74,11 +74,13 @@ impl Build {
             BuildCommand::Custom(words) => {
                 let (program, arguments) = words.split_first().context("`build` is empty")?;
                 let mut command = Command::new(program);
-                command.args(arguments).current_dir(&project.directory);
+                command.args(arguments);
                 (command, Show::All)
             }
         };
-        let mut group = Group::start(command, show).context("the project cannot be built")?;
+        // The project's own `.cargo/config.toml` and `rust-toolchain.toml` are found from there.
+        command.current_dir(&project.directory);
+        let mut group = Group::start(command, show)?;
         if let Some(stdout) = group.take_stdout() {
             build.messages = Some(BufReader::new(stdout).lines());
             build.work = Work::Nothing;

@@ -14,6 +14,8 @@ pub(super) struct Inputs {
     pub(super) signals: Signals,
     pub(super) keys: Keys,
     pub(super) from_session: mpsc::UnboundedReceiver<session::Event>,
+    /// The other end of that.
+    pub(super) to_session: mpsc::UnboundedSender<session::Event>,
 }
 
 pub(super) enum Wake {
@@ -33,15 +35,6 @@ impl Inputs {
             Some(event) = self.from_session.recv() => Wake::Session(Box::new(event)),
             key = self.keys.next() => Wake::Key(key),
             paths = sources.changed() => Wake::Changed(paths),
-        }
-    }
-
-    /// The same while sources are left for later.
-    pub(super) async fn next_but_sources(&mut self) -> Wake {
-        tokio::select! {
-            () = self.signals.stop() => Wake::Stop,
-            Some(event) = self.from_session.recv() => Wake::Session(Box::new(event)),
-            key = self.keys.next() => Wake::Key(key),
         }
     }
 }

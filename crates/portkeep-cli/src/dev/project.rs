@@ -140,6 +140,8 @@ impl Project {
         let manifest = directory.join("Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(&manifest)
+            // Whose settings of cargo and rustup count.
+            .current_dir(&directory)
             .no_deps()
             .exec()
             .map_err(|error| {

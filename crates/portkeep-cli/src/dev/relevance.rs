@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::browser::Changed;
 
@@ -20,10 +20,13 @@ const SOURCE_NAMES: [&str; 4] = ["Makefile", "makefile", "justfile", "Dockerfile
 /// an app that writes into its project would be built at every request.
 ///
 /// A build after a change that finds nothing to do is how it is learned; for all files of that kind in that directory, since
-/// an app that writes files gives them new names.
+/// an app that writes files gives them new names. Where the builder says what it looked at, that is known better: a style
+/// sheet beside those may be one that is compiled in.
 #[derive(Debug, Default)]
 pub(crate) struct Relevance {
     not_built: HashSet<(PathBuf, OsString)>,
+    /// Files and directories that the last good build looked at.
+    inputs: HashSet<PathBuf>,
 }
 
 /// A file without an extension is a kind of its own.
@@ -53,26 +56,29 @@ impl Relevance {
     pub(crate) fn needs_build(&self, paths: &[PathBuf]) -> bool {
         paths
             .iter()
-            .any(|path| !self.not_built.contains(&kind_and_place(path)))
+            .any(|path| self.is_input(path) || !self.not_built.contains(&kind_and_place(path)))
     }
 
-    /// A build after a change of these had nothing to do.
+    /// Whether the last good build looked at it, or any build would.
+    pub(crate) fn is_input(&self, path: &Path) -> bool {
+        // A build script may look at a whole directory.
+        is_source(path) || path.ancestors().any(|one| self.inputs.contains(one))
+    }
+
+    /// A build after a change of these, and of nothing else, had nothing to do.
     pub(crate) fn not_built(&mut self, paths: &[PathBuf]) {
-        let learned = paths.iter().filter(|path| !is_source(path));
+        // A directory stands for what is not known.
+        let learned = paths
+            .iter()
+            .filter(|path| !self.is_input(path) && !path.is_dir());
         self.not_built
-            .extend(learned.map(|path| kind_and_place(path)));
+            .extend(learned.map(|path| kind_and_place(path)).collect::<Vec<_>>());
     }
 
-    /// A build looked at these.
-    pub(crate) fn built(&mut self, inputs: &[PathBuf]) {
-        if self.not_built.is_empty() {
-            return;
-        }
-        for input in inputs {
-            self.not_built.remove(&kind_and_place(input));
-            // A build script may look at a whole directory.
-            self.not_built
-                .retain(|(place, _)| !place.starts_with(input));
+    /// A good build looked at these. A builder that does not tell has none.
+    pub(crate) fn built(&mut self, inputs: Vec<PathBuf>) {
+        if !inputs.is_empty() {
+            self.inputs = inputs.into_iter().collect();
         }
     }
 }
@@ -114,11 +120,25 @@ fn parse_inputs(text: &str) -> Vec<PathBuf> {
             let escaped = inputs.replace("\\ ", "\0");
             let names: Vec<_> = escaped
                 .split_whitespace()
-                .map(|name| PathBuf::from(name.replace('\0', " ")))
+                .map(|name| plain(Path::new(&name.replace('\0', " "))))
                 .collect();
             names
         })
         .collect()
+}
+
+/// As the watcher names it: `include_str!("../a.css")` in `src/main.rs` is told as `src/../a.css`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 #[cfg(test)]
@@ -142,7 +162,7 @@ mod tests {
         assert!(relevance.needs_build(&paths(&["/p/template"])));
         assert!(!relevance.needs_build(&paths(&["/p/up/2.png", "/p/app.db"])));
         assert!(relevance.needs_build(&paths(&["/p/up/2.png", "/p/src/main.rs"])));
-        relevance.built(&paths(&["/p/src/main.rs", "/p/up"]));
+        relevance.built(paths(&["/p/src/main.rs", "/p/up"]));
         assert!(relevance.needs_build(&upload));
         assert!(!relevance.needs_build(&database));
     }
@@ -158,6 +178,28 @@ mod tests {
     }
 
     #[test]
+    fn what_a_build_looked_at_is_built_whatever_was_learned_of_its_kind() {
+        let mut relevance = Relevance::default();
+        let (read, included) = (paths(&["/p/static/a.css"]), paths(&["/p/static/b.css"]));
+        relevance.built(paths(&["/p/src/main.rs", "/p/static/b.css"]));
+        relevance.not_built(&[read.clone(), included.clone()].concat());
+        assert!(!relevance.needs_build(&read));
+        assert!(relevance.needs_build(&included));
+        // A builder that does not tell changes nothing.
+        relevance.built(Vec::new());
+        assert!(relevance.needs_build(&included));
+    }
+
+    #[test]
+    fn a_directory_says_nothing_of_what_is_in_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut relevance = Relevance::default();
+        let unknown = [directory.path().to_owned()];
+        relevance.not_built(&unknown);
+        assert!(relevance.needs_build(&unknown));
+    }
+
+    #[test]
     fn pages_reload_for_what_they_show_only() {
         assert_eq!(of_generation(&paths(&["a.css", "b.scss"])), Changed::Styles);
         assert_eq!(of_generation(&paths(&["a.css", "main.rs"])), Changed::Pages);
@@ -170,8 +212,10 @@ mod tests {
     #[test]
     fn cargo_tells_what_it_looked_at() {
         assert_eq!(
-            parse_inputs("/t/hello: /p/src/main.rs /p/with\\ space/a.css\n\n/p/src/main.rs:\n"),
-            paths(&["/p/src/main.rs", "/p/with space/a.css"])
+            parse_inputs(
+                "/t/hello: /p/src/main.rs /p/with\\ space/a.css /p/src/../b.css\n\n/p/src/main.rs:\n"
+            ),
+            paths(&["/p/src/main.rs", "/p/with space/a.css", "/p/b.css"])
         );
     }
 }

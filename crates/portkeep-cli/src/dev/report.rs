@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use portkeep_engine::{Generation, Outcome};
+use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::{EngineError, Generation, Outcome};
 use portkeep_spec::AppName;
 
 use super::browser::Changed;
@@ -154,6 +155,20 @@ impl Report {
         ));
     }
 
+    /// Something went wrong that is not the sources' fault.
+    pub(crate) fn could_not(&self, error: &anyhow::Error, serves: Option<Generation>) {
+        self.step.set(Step::NotMade);
+        self.line(&format!("{BAD}{error:#}{BAD:#}; {}", meanwhile(serves)));
+    }
+
+    /// Sources changed before the version that starts was READY.
+    pub(crate) fn overtaken(&self, serves: Option<Generation>) {
+        self.line(&format!(
+            "newer sources overtake the version that starts; {}",
+            meanwhile(serves)
+        ));
+    }
+
     /// What was built and checked is started.
     pub(crate) fn starting(&self) {
         self.step.set(Step::Started);
@@ -225,6 +240,13 @@ impl Report {
                 true
             }
             Err(error) => {
+                let failed = error.downcast_ref();
+                if let Some(EngineError::StartFailed { generation, .. }) = failed
+                    && generation.is_some()
+                    && self.shown.replace(*generation) == *generation
+                {
+                    return false;
+                }
                 self.line(&format!(
                     "{BAD}the new version did not take over{BAD:#}: {error:#}"
                 ));
@@ -249,7 +271,7 @@ impl Report {
                 "generation {generation} has ended; the next connection starts it again"
             )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
-                self.handed_over(&Ok(Outcome::from(record.clone())), Work::Something);
+                self.handed_over(&told_by(record), Work::Something);
             }
             // Whoever asked for what was done already has been told so.
             Event::Ended(Ok(Outcome::Unchanged(_))) => {}
@@ -258,6 +280,20 @@ impl Report {
             }
             Event::Asked(_) | Event::Output | Event::Recorded(_) => {}
         }
+    }
+}
+
+/// What a line of the history says of a handover.
+pub(crate) fn told_by(record: &HandoverRecord) -> anyhow::Result<Outcome> {
+    let reason = record.reason.clone().unwrap_or_default();
+    match record.result.as_str() {
+        "refused" => Err(EngineError::Refused(reason).into()),
+        "failed" => Err(EngineError::StartFailed {
+            generation: record.generation,
+            reason,
+        }
+        .into()),
+        _ => Ok(Outcome::from(record.clone())),
     }
 }
 

@@ -13,8 +13,9 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use anyhow::anyhow;
 use portkeep_engine::store::{HandoverRecord, Store};
-use portkeep_engine::{Generation, Outcome};
+use portkeep_engine::{Generation, GiveUp, Outcome, drive};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
@@ -69,6 +70,17 @@ fn cut(generation: Generation, said: &str) -> Event {
 
 /// A handover under way; it does not borrow the session.
 pub(crate) type HandingOver = Pin<Box<dyn Future<Output = anyhow::Result<Outcome>> + Send>>;
+
+/// What is started directly ends when nobody waits for it.
+fn unless(give_up: &GiveUp, handover: HandingOver) -> HandingOver {
+    let give_up = give_up.clone();
+    Box::pin(async move {
+        tokio::select! {
+            result = handover => result,
+            () = give_up.asked() => Err(anyhow!("it was given up for a newer version")),
+        }
+    })
+}
 
 /// Either way of running.
 pub(crate) enum Session {
@@ -167,21 +179,35 @@ impl Session {
         }
     }
 
-    /// Publishes what was built (where the builder named it) and starts to hand over.
-    pub(crate) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
-        match self {
-            Self::Bare(session) => session.hand_over(executable),
-            Self::Local(session) => session.hand_over(executable),
-            Self::Units(session) => session.hand_over(executable),
-        }
+    /// Publishes what was built (where the builder named it) and starts to hand over. The start ends early if `give_up` is
+    /// asked to.
+    pub(crate) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
+        Ok(match self {
+            Self::Bare(session) => unless(give_up, session.hand_over(executable)?),
+            Self::Local(session) => session.hand_over(executable, give_up)?,
+            Self::Units(session) => session.hand_over(executable, give_up)?,
+        })
     }
 
     /// Starts the release that serves once more, in a new generation.
-    pub(crate) fn start_again(&self) -> HandingOver {
+    pub(crate) fn start_again(&self, give_up: &GiveUp) -> HandingOver {
         match self {
-            Self::Bare(session) => session.start_again(),
-            Self::Local(session) => session.start_again(),
-            Self::Units(session) => session.start_again(),
+            Self::Bare(session) => unless(give_up, session.start_again()),
+            Self::Local(session) => session.start_again(give_up),
+            Self::Units(session) => session.start_again(give_up),
+        }
+    }
+
+    /// Whether what is published now is not what the last handover looked at.
+    pub(crate) fn has_other_release(&self) -> bool {
+        match self {
+            // Nothing is published: what was built is taken from where it is.
+            Self::Bare(_) => true,
+            Self::Local(_) | Self::Units(_) => drive::has_changed(self.store(), self.spec()),
         }
     }
 

@@ -1,117 +1,99 @@
-//! Watches the sources: what git ignores, and what the build writes, does not count.
+//! Watches the sources, and says what changed.
 
-use std::collections::HashSet;
+mod burst;
+mod contents;
+mod tree;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
-use ignore::WalkBuilder;
-use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::RecommendedWatcher;
 use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use super::own_output::OwnOutput;
+use self::burst::Burst;
+use self::contents::Contents;
+use self::tree::Tree;
 use super::project::Project;
-
-/// An editor writes a file in several steps; they come within this.
-const BURST: Duration = Duration::from_millis(10);
 
 /// The watched sources.
 pub(crate) struct Sources {
-    watcher: RecommendedWatcher,
+    tree: Tree,
     events: mpsc::UnboundedReceiver<notify::Event>,
-    outputs: Vec<PathBuf>,
-    own_output: OwnOutput,
-    /// What the user wants to be ignored besides.
-    ignores: Gitignore,
-    /// Files that count where the rest of their directory does not.
-    single: HashSet<PathBuf>,
-    /// A change that was heard of, and until when its burst lasts.
-    pending: Option<(Vec<PathBuf>, Instant)>,
-    watched: HashSet<PathBuf>,
-    /// Files that count, so that the removal of one is noticed.
-    files: HashSet<PathBuf>,
+    /// Changes that were heard of, while there may be more of them.
+    burst: Option<Burst>,
+    contents: Contents,
 }
 
 impl Sources {
     pub(crate) fn watch(project: &Project, store: &Store) -> anyhow::Result<Self> {
+        Self::of(|watcher| Tree::new(watcher, project, kept_in(store)))
+    }
+
+    fn of(tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Nobody listens any more: we are ending.
-            let _ = event.map(|event| sender.send(event));
+            // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+            let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
         })
         .context("cannot watch files")?;
-        let mut sources = Self {
-            watcher,
+        Ok(Self {
+            tree: tree(watcher)?,
             events,
-            outputs: [project.outputs.clone(), kept_in(store)].concat(),
-            own_output: OwnOutput::of_this_process(),
-            ignores: ignores(project)?,
-            single: HashSet::new(),
-            pending: None,
-            watched: HashSet::new(),
-            files: HashSet::new(),
-        };
-        for source in &project.sources {
-            if source.is_dir() {
-                sources.add(source)?;
-            } else {
-                sources.add_file(source)?;
-            }
-        }
-        for file in &project.files {
-            sources.add_file(file)?;
-        }
-        Ok(sources)
+            burst: None,
+            contents: Contents::default(),
+        })
     }
 
-    /// Watches the directory of a file for the sake of that file: editors replace files.
-    fn add_file(&mut self, file: &Path) -> anyhow::Result<()> {
-        let Some(directory) = file.parent().filter(|directory| directory.is_dir()) else {
-            return Ok(());
-        };
-        self.single.insert(file.to_owned());
-        if !self.watched.contains(directory) {
-            self.watcher
-                .watch(directory, RecursiveMode::NonRecursive)
-                .with_context(|| format!("cannot watch {}", directory.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Waits for a change, and answers the paths that changed. Can be dropped and called again: what was heard stays heard.
+    /// Waits for a change, and answers the files that changed. Can be dropped and called again: what was heard stays heard.
     pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
             // The rest of a burst belongs to its change.
-            let next = match &self.pending {
-                Some((_, until)) => tokio::time::timeout_at(*until, self.events.recv()).await,
+            let next = match &self.burst {
+                Some(burst) => timeout_at(burst.end(), self.events.recv()).await,
                 None => Ok(self.events.recv().await),
             };
             match next {
-                Ok(Some(event)) => {
-                    let paths = self.relevant(&event);
-                    if !paths.is_empty() {
-                        let (all, _) = self
-                            .pending
-                            .get_or_insert_with(|| (Vec::new(), Instant::now() + BURST));
-                        for path in paths {
-                            if !all.contains(&path) {
-                                all.push(path);
-                            }
-                        }
-                    }
-                }
+                Ok(Some(event)) => self.hear(&event),
                 // The watcher lives as long as we do.
                 Ok(None) => return std::future::pending().await,
                 Err(_elapsed) => {
-                    if let Some((paths, _)) = self.pending.take() {
+                    let paths = self.burst.take().map(Burst::into_paths);
+                    let paths = self.contents.new_of(paths.unwrap_or_default());
+                    if !paths.is_empty() {
                         return paths;
                     }
                 }
             }
         }
+    }
+
+    fn hear(&mut self, event: &notify::Event) {
+        let paths = if event.need_rescan() {
+            self.look_again()
+        } else {
+            self.tree.changed_by(event)
+        };
+        if !paths.is_empty() {
+            let now = Instant::now();
+            self.burst
+                .get_or_insert_with(|| Burst::begin(now))
+                .add(paths, now);
+        }
+    }
+
+    /// There were more events than the kernel keeps: anything may have changed.
+    fn look_again(&mut self) -> Vec<PathBuf> {
+        self.contents.forget();
+        // What cannot be watched any more could not be said here; the rest is watched.
+        let _ = self.tree.look();
+        self.tree.roots().to_vec()
+    }
+
+    /// The next write to a file counts, whatever it writes: somebody wants it tried again.
+    pub(crate) fn take_all_as_new(&mut self) {
+        self.contents.forget();
     }
 
     /// What changed, for people.
@@ -126,125 +108,6 @@ impl Sources {
             all => format!("{first} and {} more", all - 1),
         }
     }
-
-    /// The paths that make an event count.
-    fn relevant(&mut self, event: &notify::Event) -> Vec<PathBuf> {
-        if matches!(event.kind, EventKind::Access(_) | EventKind::Other) {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
-        for path in &event.paths {
-            if self.counts(path) {
-                found.push(path.clone());
-            }
-        }
-        found
-    }
-
-    fn counts(&mut self, path: &Path) -> bool {
-        if self.single.contains(path) {
-            return true;
-        }
-        let is_output = self.outputs.iter().any(|output| path.starts_with(output));
-        if is_output || self.own_output.is(path) || self.is_ignored(path) {
-            return false;
-        }
-        if path.is_dir() {
-            // A new directory may have come with files in it, before it was watched.
-            let before = self.files.len();
-            if !self.watched.contains(path) && is_listed(path) {
-                let _ = self.add(path);
-            }
-            return self.files.len() > before;
-        }
-        if !path.exists() {
-            return self.files.remove(path);
-        }
-        let counts = path
-            .parent()
-            .is_some_and(|parent| self.watched.contains(parent))
-            && is_listed(path);
-        if counts {
-            self.files.insert(path.to_owned());
-        }
-        counts
-    }
-
-    /// Whether the user wants that, of it or a directory above. Paths elsewhere are matched too: a workspace is more than the
-    /// project's directory.
-    fn is_ignored(&self, path: &Path) -> bool {
-        path.ancestors().any(|one| {
-            let is_dir = one != path || one.is_dir();
-            self.ignores.matched(one, is_dir).is_ignore()
-        })
-    }
-
-    /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
-    fn add(&mut self, directory: &Path) -> anyhow::Result<()> {
-        let ignores = self.ignores.clone();
-        let mut walker = walker(directory, &self.outputs);
-        walker.filter_entry({
-            let outputs = self.outputs.clone();
-            move |entry| {
-                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                is_source(entry.path(), &outputs)
-                    && !ignores.matched(entry.path(), is_dir).is_ignore()
-            }
-        });
-        for entry in walker.build().flatten() {
-            if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
-                self.files.insert(entry.into_path());
-            } else if self.watched.insert(entry.path().to_owned()) {
-                self.watcher.watch(entry.path(), RecursiveMode::NonRecursive).with_context(|| {
-                    format!(
-                        "cannot watch {}; a limit may be reached: `sysctl fs.inotify.max_user_watches`",
-                        entry.path().display()
-                    )
-                })?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether git would see `path`, whose directory it does see. The walker knows all the rules of ignoring; asked for one
-/// directory, it is quick.
-fn is_listed(path: &Path) -> bool {
-    path.parent().is_some_and(|parent| {
-        walker(parent, &[])
-            .max_depth(Some(1))
-            .build()
-            .flatten()
-            .any(|entry| entry.path() == path)
-    })
-}
-
-/// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
-/// (`.cargo/config.toml`), git's own are not.
-fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
-    let mut walker = WalkBuilder::new(directory);
-    let outputs = outputs.to_vec();
-    walker
-        .hidden(false)
-        .require_git(false)
-        .filter_entry(move |entry| is_source(entry.path(), &outputs));
-    walker
-}
-
-fn is_source(path: &Path, outputs: &[PathBuf]) -> bool {
-    !path.ends_with(".git") && !outputs.iter().any(|output| path == output)
-}
-
-fn ignores(project: &Project) -> anyhow::Result<Gitignore> {
-    let mut builder = GitignoreBuilder::new(&project.directory);
-    for pattern in &project.ignores {
-        builder.add_line(None, pattern).with_context(|| {
-            format!("{pattern} is no pattern to ignore; correct --ignore, or `ignore` in the spec")
-        })?;
-    }
-    builder
-        .build()
-        .context("the patterns to ignore do not go together")
 }
 
 /// What we write ourselves: `HOME` or the runtime directory may be inside of the project, in a container for instance. A
@@ -259,91 +122,134 @@ fn kept_in(store: &Store) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Duration;
+
+    use notify::event::Flag;
+    use notify::{Event, EventKind};
+    use tokio::time::timeout;
 
     use super::*;
 
-    fn project(directory: &Path) -> Sources {
-        let (_, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(|_| {}).unwrap();
-        let (outputs, watched, files) = (
-            vec![directory.join("target")],
-            HashSet::new(),
-            HashSet::new(),
-        );
-        let mut builder = GitignoreBuilder::new(directory);
-        builder.add_line(None, "/var/").unwrap();
-        let mut sources = Sources {
-            watcher,
-            events,
-            outputs,
-            own_output: OwnOutput::of_this_process(),
-            ignores: builder.build().unwrap(),
-            single: HashSet::new(),
-            pending: None,
-            watched,
-            files,
-        };
-        sources.add(directory).unwrap();
-        sources
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Sources below `root`, and `single` besides.
+    fn sources(root: &Path, single: &[&Path]) -> Sources {
+        Sources::of(|watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
     }
 
-    #[test]
-    fn what_git_ignores_and_what_the_build_writes_does_not_count() {
+    /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.
+    async fn expect_noticed(sources: &mut Sources, path: &Path, what: &str) {
+        fs::write(path, what).unwrap();
+        let noticed = async { while !sources.changed().await.iter().any(|one| one == path) {} };
+        let noticed = timeout(DEADLINE, noticed).await;
+        assert!(noticed.is_ok(), "{} is not noticed: {what}", path.display());
+    }
+
+    /// Waits until everything that has happened so far is heard of.
+    async fn settle(sources: &mut Sources, root: &Path) {
+        expect_noticed(
+            sources,
+            &root.join("settle.rs"),
+            &format!("{:?}", Instant::now()),
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_made_anew_or_returns_is_watched_again() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
-        fs::write(root.join(".gitignore"), "out\n*.db\n").unwrap();
-        for made in ["src", "target/debug", ".git"] {
-            fs::create_dir_all(root.join(made)).unwrap();
+        let (a, b) = (root.join("a"), root.join("b"));
+        fs::create_dir_all(a.join("deep")).unwrap();
+        fs::write(a.join("deep/x.rs"), "x").unwrap();
+        let mut sources = sources(&root, &[]);
+
+        fs::remove_dir_all(&a).unwrap();
+        settle(&mut sources, &root).await;
+        fs::create_dir_all(a.join("deep")).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "made anew").await;
+
+        fs::rename(&a, &b).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &b.join("deep/x.rs"), "moved").await;
+        fs::rename(&b, &a).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "back again").await;
+
+        // In one go, as a checkout does it.
+        fs::rename(&a, &b).unwrap();
+        fs::rename(&b, &a).unwrap();
+        fs::remove_dir_all(&a).unwrap();
+        fs::create_dir_all(a.join("deep")).unwrap();
+        fs::write(a.join("deep/x.rs"), "y").unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "in one go").await;
+    }
+
+    #[tokio::test]
+    async fn where_sources_begin_may_go_and_return() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let root = above.join("crates/hello");
+        let config = above.join(".cargo/config.toml");
+        fs::create_dir_all(root.join("src")).unwrap();
+        let mut sources = sources(&root, &[&config]);
+        for times in ["first", "second"] {
+            fs::create_dir(above.join(".cargo")).unwrap();
+            expect_noticed(&mut sources, &config, times).await;
+            settle(&mut sources, &root).await;
+            fs::remove_dir_all(above.join(".cargo")).unwrap();
+            fs::remove_dir_all(above.join("crates")).unwrap();
+            let gone = timeout(DEADLINE, sources.changed()).await;
+            assert!(!gone.unwrap().is_empty());
+            fs::create_dir_all(root.join("src")).unwrap();
+            settle(&mut sources, &root).await;
+            expect_noticed(&mut sources, &root.join("src/main.rs"), times).await;
         }
-        let mut sources = project(&root);
-        let mut counts = |name: &str| {
-            let path = root.join(name);
-            // As events come: a new directory first.
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            sources.counts(path.parent().unwrap());
-            fs::write(&path, "x").unwrap();
-            sources.counts(&path)
-        };
-        assert!(counts("src/main.rs"));
-        assert!(counts(".cargo/config.toml"));
-        assert!(!counts("app.db"));
-        assert!(!counts("target/debug/app"));
-        assert!(!counts(".git/index"));
-        assert!(!counts("out/app"));
-        assert!(!counts("var/state"), "the user wants that");
-        let outside = tempfile::tempdir().unwrap();
-        assert!(!sources.is_ignored(&outside.path().join("a.rs")));
+    }
+
+    #[tokio::test]
+    async fn lost_events_are_a_change_and_everything_is_looked_at_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let mut sources = sources(&root, &[]);
+        let main = root.join("main.rs");
+        expect_noticed(&mut sources, &main, "x").await;
+        sources.hear(&Event::new(EventKind::Other).set_flag(Flag::Rescan));
+        let changed = timeout(DEADLINE, sources.changed()).await;
+        assert!(changed.unwrap().contains(&root));
+        // It may have been another in between.
+        expect_noticed(&mut sources, &main, "x").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_written_as_it_was_is_not_heard_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let (generated, main) = (root.join("gen.rs"), root.join("main.rs"));
+        let mut sources = sources(&root, &[]);
+        expect_noticed(&mut sources, &generated, "x").await;
+        fs::write(&generated, "x").unwrap();
+        fs::write(&main, "y").unwrap();
+        let changed = timeout(DEADLINE, sources.changed()).await;
+        assert_eq!(changed.unwrap(), [main]);
     }
 
     #[test]
-    fn what_we_keep_ourselves_does_not_count_wherever_it_is() {
+    fn what_we_keep_ourselves_is_known_by_its_real_path() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
+        let linked = root.join("linked");
+        std::os::unix::fs::symlink(&root, &linked).unwrap();
         let directories = portkeep_engine::Directories {
-            run: root.join("run/hello"),
-            state: root.join(".local/state/hello"),
+            run: linked.join("run/hello"),
+            state: linked.join("state/hello"),
         };
         let store = Store::open(&"hello".parse().unwrap(), &directories).unwrap();
-        let mut sources = project(&root);
-        sources.outputs.extend(kept_in(&store));
-        for (name, expected) in [
-            ("run/hello/seen.json", false),
-            (".local/state/hello/history.jsonl", false),
-            ("run/other.rs", true),
-        ] {
-            fs::write(root.join(name), "x").unwrap();
-            assert_eq!(sources.counts(&root.join(name)), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_removal_of_a_source_counts_once() {
-        let directory = tempfile::tempdir().unwrap();
-        let root = fs::canonicalize(directory.path()).unwrap();
-        fs::write(root.join("a.rs"), "x").unwrap();
-        let mut sources = project(&root);
-        fs::remove_file(root.join("a.rs")).unwrap();
-        assert!(sources.counts(&root.join("a.rs")));
-        assert!(!sources.counts(&root.join("a.rs")));
+        assert_eq!(
+            kept_in(&store),
+            [root.join("run/hello"), root.join("state/hello")]
+        );
     }
 }

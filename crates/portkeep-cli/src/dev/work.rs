@@ -1,8 +1,15 @@
 //! The loop: build, check, hand over, wait for a change.
 
-use std::path::PathBuf;
+mod changed;
+mod follow;
 
-use portkeep_engine::Outcome;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context;
+use portkeep_engine::{GiveUp, Outcome};
+
+use self::follow::Overtaken;
 
 use super::browser::{Browser, Failure};
 use super::build::{self, Build, Built};
@@ -13,8 +20,9 @@ use super::last_words::LastWords;
 use super::open_browser::open_browser;
 use super::project::{Project, url};
 use super::relevance::{self, Relevance};
-use super::report::Report;
-use super::session::{self, HandingOver, Session};
+use super::report::{self, Report};
+use super::restless::Restless;
+use super::session::{self, Session};
 use super::sources::Sources;
 use crate::command::dev::Args;
 
@@ -61,6 +69,16 @@ pub(super) struct Work<'a> {
     sources: Sources,
     inputs: &'a mut Inputs,
     relevance: Relevance,
+    restless: Restless,
+    /// A failure is shown.
+    failing: bool,
+    /// The last build came to a good end: what a build does next, it does because of what changed since.
+    is_built: bool,
+    /// Nothing while a round is under way.
+    round_ended: Option<Instant>,
+    /// What changed in a round without ending it.
+    late: Vec<PathBuf>,
+    overtaken: Vec<Overtaken>,
     /// What changed since the last version that serves.
     changed: Vec<PathBuf>,
     /// What the newest generation wrote.
@@ -91,6 +109,12 @@ impl<'a> Work<'a> {
             sources,
             inputs,
             relevance: Relevance::default(),
+            restless: Restless::default(),
+            failing: false,
+            is_built: false,
+            round_ended: None,
+            late: Vec::new(),
+            overtaken: Vec::new(),
             changed: Vec::new(),
             last_words: LastWords::default(),
             open: args.open,
@@ -102,7 +126,10 @@ impl<'a> Work<'a> {
         let mut why = Why::First;
         loop {
             // The last good version serves all the while.
-            let round = self.round(&why).await?;
+            let round = self.round(&why).await;
+            // The port is kept, whatever goes wrong: the next change tries again.
+            let round = round.unwrap_or_else(|error| self.could_not(&error));
+            let left = self.end_round();
             match round {
                 Round::Stopped => return Ok(Ending::Stopped),
                 Round::Again(next) => {
@@ -113,6 +140,10 @@ impl<'a> Work<'a> {
                 Round::Fails if self.args.detach => return Ok(Ending::Failed),
                 Round::Serves | Round::Fails => {}
             }
+            if let Some(left) = left {
+                why = left;
+                continue;
+            }
             why = loop {
                 let wake = self.inputs.next(&mut self.sources).await;
                 match self.on(wake) {
@@ -120,10 +151,13 @@ impl<'a> Work<'a> {
                     Then::Build(next) => break next,
                     Then::Stop => return Ok(Ending::Stopped),
                     Then::Restart => {
-                        let handover = self.session.start_again();
-                        if let Round::Stopped = self.follow(handover, build::Work::Something).await
-                        {
-                            return Ok(Ending::Stopped);
+                        let give_up = GiveUp::default();
+                        let handover = self.session.start_again(&give_up);
+                        let work = build::Work::Something;
+                        match self.follow(handover, give_up, work).await {
+                            Round::Stopped => return Ok(Ending::Stopped),
+                            Round::Again(next) => break next,
+                            Round::Serves | Round::Fails => {}
                         }
                     }
                 }
@@ -132,6 +166,7 @@ impl<'a> Work<'a> {
     }
 
     async fn round(&mut self, why: &Why) -> anyhow::Result<Round> {
+        let learns = self.begin_round();
         let what = match why {
             Why::Changed(paths) => Some(self.sources.name(paths)),
             Why::First | Why::Asked => None,
@@ -140,17 +175,21 @@ impl<'a> Work<'a> {
         self.browser
             .tell(|state| state.building(what.as_deref().unwrap_or_default()));
 
-        let mut build = Build::start(self.project)?;
+        let cannot_build = "the project cannot be built";
+        let mut build = Build::start(self.project).context(cannot_build)?;
         let built = loop {
             tokio::select! {
-                built = build.finish() => break built?,
+                built = build.finish() => break built,
                 wake = self.inputs.next(&mut self.sources) => if let Some(end) = self.interrupts(wake) {
                     build.cancel().await;
                     return Ok(end);
                 },
             }
         };
-        let (executable, work) = match built {
+        if built.is_err() {
+            build.cancel().await;
+        }
+        let (executable, work) = match built.context(cannot_build)? {
             Built::Good {
                 executable,
                 took,
@@ -161,25 +200,45 @@ impl<'a> Work<'a> {
             }
             Built::Bad { took, parts } => {
                 self.report.build_failed(took, self.session.serves());
-                self.browser
-                    .tell(|state| state.failed(Failure::new("the build failed", parts)));
-                return Ok(Round::Fails);
+                return Ok(self.fails(Failure::new("the build failed", parts)));
             }
         };
-        match (&executable, work) {
-            (Some(executable), build::Work::Something) => {
-                self.relevance.built(&relevance::inputs(executable));
-            }
-            (_, build::Work::Nothing) => self.relevance.not_built(&self.changed),
-            (None, build::Work::Something) => {}
+        self.is_built = true;
+        if let Some(executable) = &executable {
+            self.relevance.built(relevance::inputs(executable));
+        }
+        if let (true, build::Work::Nothing, Why::Changed(paths)) = (learns, work, why) {
+            self.relevance.not_built(paths);
         }
         if let Some(end) = self.check().await? {
             return Ok(end);
         }
         self.report.starting();
         self.browser.tell(|state| state.starting());
-        let handover = self.session.hand_over(executable)?;
-        Ok(self.follow(handover, work).await)
+        let give_up = GiveUp::default();
+        let handover = self.session.hand_over(executable, &give_up);
+        let handover = handover.context("the new version cannot be put in place")?;
+        self.give_up_overtaken(work);
+        Ok(self.follow(handover, give_up, work).await)
+    }
+
+    /// A round that could not come to its end.
+    fn could_not(&mut self, error: &anyhow::Error) -> Round {
+        self.report.could_not(error, self.session.serves());
+        let why: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
+        self.fails(Failure::of_output(error.to_string(), why.join(": ")))
+    }
+
+    fn fails(&mut self, failure: Failure) -> Round {
+        self.browser.tell(|state| state.failed(failure));
+        self.is_failing();
+        Round::Fails
+    }
+
+    fn is_failing(&mut self) {
+        self.failing = true;
+        // To save a file once more is to ask for another try.
+        self.sources.take_all_as_new();
     }
 
     /// Runs the checks. What it answers ends the round.
@@ -188,10 +247,11 @@ impl<'a> Work<'a> {
             let line = checking::line(check);
             self.report.checking(&line);
             self.browser.tell(|state| state.checking(&line));
-            let mut checking = Checking::start(check, self.project)?;
+            let cannot_check = || format!("the check `{line}` cannot be run");
+            let mut checking = Checking::start(check, self.project).with_context(cannot_check)?;
             let checked = loop {
                 tokio::select! {
-                    checked = checking.finish() => break checked?,
+                    checked = checking.finish() => break checked.with_context(cannot_check)?,
                     wake = self.inputs.next(&mut self.sources) => if let Some(end) = self.interrupts(wake) {
                         checking.cancel().await;
                         return Ok(Some(end));
@@ -203,38 +263,11 @@ impl<'a> Work<'a> {
                 Checked::Failed(took, text) => {
                     self.report.check_failed(&line, took, self.session.serves());
                     let title = format!("the check `{line}` failed");
-                    self.browser
-                        .tell(|state| state.failed(Failure::of_output(title, text)));
-                    return Ok(Some(Round::Fails));
+                    return Ok(Some(self.fails(Failure::of_output(title, text))));
                 }
             }
         }
         Ok(None)
-    }
-
-    /// Follows a handover to its end, while the app's lines go on being shown.
-    async fn follow(&mut self, mut handover: HandingOver, work: build::Work) -> Round {
-        self.meanwhile = Some(Vec::new());
-        let result = loop {
-            tokio::select! {
-                result = &mut handover => break result,
-                wake = self.inputs.next_but_sources() => if let Then::Stop = self.on(wake) {
-                    return Round::Stopped;
-                },
-            }
-        };
-        let serves = self.report.handed_over(&result, work);
-        self.tell_handover(&result);
-        for outcome in self.meanwhile.take().unwrap_or_default() {
-            self.tell_others(&outcome);
-        }
-        if !serves {
-            return Round::Fails;
-        }
-        if std::mem::take(&mut self.open) {
-            self.open_page();
-        }
-        Round::Serves
     }
 
     fn tell_handover(&mut self, result: &anyhow::Result<Outcome>) {
@@ -294,16 +327,7 @@ impl<'a> Work<'a> {
             Wake::Key(Key::Level) => self.report.next_level(),
             Wake::Key(Key::Help) => self.report.line(keys::HELP),
             Wake::Session(event) => self.on_session(*event),
-            Wake::Changed(paths) => {
-                let needs_build = self.relevance.needs_build(&paths);
-                if needs_build {
-                    self.changed.extend(paths.iter().cloned());
-                    return Then::Build(Why::Changed(paths));
-                }
-                let changed = relevance::of_files(&paths);
-                self.report.files(&self.sources.name(&paths), changed);
-                self.browser.tell(|state| state.files(changed));
-            }
+            Wake::Changed(paths) => return self.on_changed(paths),
         }
         Then::GoOn
     }
@@ -312,16 +336,16 @@ impl<'a> Work<'a> {
         match &event {
             session::Event::Line(generation, line) => self.last_words.hear(*generation, line),
             session::Event::Recorded(record) => {
-                let outcome = Outcome::from(record.clone());
-                match &mut self.meanwhile {
-                    Some(heard) => heard.push(outcome),
-                    None => self.tell_others(&outcome),
+                match (report::told_by(record), &mut self.meanwhile) {
+                    (Err(_), _) => {}
+                    (Ok(outcome), Some(heard)) => heard.push(outcome),
+                    (Ok(outcome), None) => self.tell_others(&outcome),
                 }
             }
             session::Event::Ended(Ok(outcome)) => self.tell_others(outcome),
             session::Event::Gone(generation, why) => {
                 let failure = Failure::of_output(format!("generation {generation} is gone"), why);
-                self.browser.tell(|state| state.failed(failure));
+                self.fails(failure);
             }
             _ => {}
         }

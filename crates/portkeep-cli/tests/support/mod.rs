@@ -1,6 +1,8 @@
 //! A home of its own for each test, where no systemd user manager can be found.
 #![allow(dead_code, missing_docs, reason = "each test uses its part")]
 
+pub(crate) mod session;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

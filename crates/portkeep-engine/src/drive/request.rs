@@ -1,5 +1,6 @@
 //! What is asked of a handover, and what comes of it.
 
+use super::give_up::GiveUp;
 use crate::generation::Generation;
 use crate::handover::{Purpose, Unchanged};
 use crate::moment::Moment;
@@ -19,6 +20,8 @@ pub struct Request {
     pub wanted: Wanted,
     /// What is shown where no release can serve; nothing where connections are to wait.
     pub holding: Option<HoldingPage>,
+    /// How its start is given up.
+    pub give_up: GiveUp,
 }
 
 /// Which release is asked for.
@@ -40,6 +43,7 @@ impl Request {
             asked: Moment::now(),
             wanted: Wanted::AsSpecified,
             holding: None,
+            give_up: GiveUp::default(),
         }
     }
 
@@ -47,6 +51,13 @@ impl Request {
     #[must_use]
     pub fn or_hold(mut self, page: Option<HoldingPage>) -> Self {
         self.holding = page;
+        self
+    }
+
+    /// The same, whose start is given up when `give_up` is asked to.
+    #[must_use]
+    pub fn unless(mut self, give_up: &GiveUp) -> Self {
+        self.give_up = give_up.clone();
         self
     }
 }

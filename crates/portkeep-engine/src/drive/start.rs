@@ -40,8 +40,18 @@ impl<B: Backend> Run<'_, B> {
         self.started = Some(release);
         fault::point(self.store, "prepared");
         let begun = Instant::now();
-        let started = timeout_at(deadline.into(), self.backend.start(generation, deadline)).await;
+        let started = tokio::select! {
+            biased;
+            () = self.request.give_up.asked() => None,
+            started = timeout_at(deadline.into(), self.backend.start(generation, deadline)) => Some(started),
+        };
         self.steps.start_milliseconds = milliseconds(begun);
+        let Some(started) = started else {
+            return Ok(Event::Failed {
+                reason: "it was given up for a newer version".to_owned(),
+                blame: Blame::Circumstances,
+            });
+        };
         Ok(match started {
             Ok(Ok(Ok(()))) => Event::Ready,
             Ok(Ok(Err(failure))) => Event::Failed {

@@ -8,7 +8,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Generation, Place, Request, Store, drive, hand_over};
+use portkeep_engine::{Backend, Generation, GiveUp, Place, Request, Store, drive, hand_over};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -129,8 +129,12 @@ impl LocalSession {
         self.store.current_app()
     }
 
-    pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
-        let request = self.request(Purpose::Reload);
+    pub(super) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
+        let request = self.request(Purpose::Reload).unless(give_up);
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request)))
     }
@@ -139,10 +143,10 @@ impl LocalSession {
         Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
     }
 
-    pub(super) fn start_again(&self) -> HandingOver {
+    pub(super) fn start_again(&self, give_up: &GiveUp) -> HandingOver {
         self.start(Request {
             unchanged: Unchanged::IsStarted,
-            ..self.request(Purpose::Reload)
+            ..self.request(Purpose::Reload).unless(give_up)
         })
     }
 

@@ -8,7 +8,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::store::HandoverRecord;
-use portkeep_engine::{Generation, Outcome, Place, Request, Store, hand_over};
+use portkeep_engine::{Generation, GiveUp, Outcome, Place, Request, Store, hand_over};
 use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -129,19 +129,23 @@ impl UnitSession {
         self.systemd.store().current_app()
     }
 
-    pub(super) fn hand_over(&self, executable: Option<PathBuf>) -> anyhow::Result<HandingOver> {
+    pub(super) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
         let page = holding::page(&self.spec, self.systemd.store());
-        let request = Request::now(Purpose::Reload).or_hold(page);
+        let request = Request::now(Purpose::Reload).or_hold(page).unless(give_up);
         let before = self.serves();
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request, before)))
     }
 
-    pub(super) fn start_again(&self) -> HandingOver {
+    pub(super) fn start_again(&self, give_up: &GiveUp) -> HandingOver {
         let request = Request {
             unchanged: Unchanged::IsStarted,
-            ..Request::now(Purpose::Reload)
+            ..Request::now(Purpose::Reload).unless(give_up)
         };
         self.start(request, self.serves())
     }

@@ -1,0 +1,178 @@
+//! A running `portkeep dev`, without systemd, on a project of its own.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::Home;
+
+/// How long a small program may take to be built and started, where other tests compile too.
+pub(crate) const BUILD: Duration = Duration::from_secs(90);
+
+/// Takes the socket that is passed to it, and depends on nothing.
+pub(crate) const APP: &str = r#"use std::io::{Read, Write};
+use std::os::fd::FromRawFd;
+
+const VERSION: &str = "one";
+
+fn main() {
+    // start
+    assert!(std::env::var("LISTEN_FDS").is_ok());
+    let listener = unsafe { std::net::TcpListener::from_raw_fd(3) };
+    listener.set_nonblocking(false).unwrap();
+    let ready = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    ready.send_to(b"READY=1", std::env::var("NOTIFY_SOCKET").unwrap()).unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{VERSION}");
+    }
+}
+"#;
+
+/// Its manifest, with `more` at the end, where a table of portkeep's settings is open.
+pub(crate) fn manifest(more: &str) -> String {
+    format!(
+        "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n\
+         [package.metadata.portkeep]\nreadiness = \"notify\"\nmoveConnections = false\n{more}\n"
+    )
+}
+
+pub(crate) struct Session {
+    child: Child,
+    home: Home,
+    address: SocketAddr,
+}
+
+impl Session {
+    /// Starts it in the directory above the project `hello`, which `files` are written into before.
+    pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let home = Home::new();
+        for (name, text) in files {
+            home.write(name, text);
+        }
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let output = File::create(home.path().join("log")).unwrap();
+        let listen = address.to_string();
+        let first = ["dev", "--backend", "local", "--project", "hello"];
+        let child = home
+            .command(&[&first[..], &["--listen", &listen], arguments].concat())
+            // The toolchain is found through the real home.
+            .env("CARGO_HOME", of_the_user("CARGO_HOME", ".cargo"))
+            .env("RUSTUP_HOME", of_the_user("RUSTUP_HOME", ".rustup"))
+            .env_remove("CARGO_TARGET_DIR")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone().unwrap())
+            .stderr(output)
+            .spawn()
+            .unwrap();
+        Self {
+            child,
+            home,
+            address,
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
+    }
+
+    pub(crate) fn count(&self, words: &str) -> usize {
+        self.log().matches(words).count()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(&self, what: &str, mut probe: impl FnMut() -> bool) {
+        let start = Instant::now();
+        while !probe() {
+            assert!(
+                start.elapsed() < BUILD,
+                "not within {BUILD:?}: {what}\n{}",
+                self.log()
+            );
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until `words` were said once more than before.
+    #[track_caller]
+    pub(crate) fn expect_said(&self, words: &str, act: impl FnOnce()) {
+        let before = self.count(words);
+        act();
+        self.wait(words, || self.count(words) > before);
+    }
+
+    /// Waits until nothing was said for a second.
+    #[track_caller]
+    pub(crate) fn wait_for_rest(&self) {
+        let (mut log, mut since) = (self.log(), Instant::now());
+        self.wait("it comes to rest", || {
+            let now = self.log();
+            if now != log {
+                (log, since) = (now, Instant::now());
+            }
+            since.elapsed() > Duration::from_secs(1)
+        });
+    }
+
+    #[track_caller]
+    pub(crate) fn expect_answer(&self, version: &str) {
+        self.wait(&format!("{version} answers"), || {
+            self.get().is_ok_and(|body| body == version)
+        });
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        self.home.write(name, text);
+    }
+
+    /// Replaces a part of a file, which must be there.
+    #[track_caller]
+    pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(old), "{name} has no {old}");
+        fs::write(self.path(name), text.replace(old, new)).unwrap();
+    }
+
+    /// One request on a connection of its own, without any retry.
+    pub(crate) fn get(&self) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let body = answer.split_once("\r\n\r\n");
+        Ok(body.map(|(_, body)| body.to_owned()).unwrap_or_default())
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        let _ = self.child.wait();
+    }
+}
+
+fn of_the_user(variable: &str, place: &str) -> PathBuf {
+    std::env::var_os(variable).map_or_else(
+        || Path::new(&std::env::var_os("HOME").expect("HOME is set")).join(place),
+        PathBuf::from,
+    )
+}
