@@ -91,6 +91,11 @@ impl Sources {
         self.tree.roots().to_vec()
     }
 
+    /// Watches files that a build looked at, wherever they are.
+    pub(crate) fn also(&mut self, inputs: &[PathBuf]) {
+        self.tree.also(inputs);
+    }
+
     /// The next write to a file counts, whatever it writes: somebody wants it tried again.
     pub(crate) fn take_all_as_new(&mut self) {
         self.contents.forget();
@@ -185,6 +190,19 @@ mod tests {
         fs::write(a.join("deep/x.rs"), "y").unwrap();
         settle(&mut sources, &root).await;
         expect_noticed(&mut sources, &a.join("deep/x.rs"), "in one go").await;
+    }
+
+    #[tokio::test]
+    async fn what_a_build_looked_at_elsewhere_counts_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, patch) = (above.join("app"), above.join("patch/src/lib.rs"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(patch.parent().unwrap()).unwrap();
+        fs::write(&patch, "one").unwrap();
+        let mut sources = sources(&root, &[]);
+        sources.also(&[patch.clone(), root.join("missing.rs")]);
+        expect_noticed(&mut sources, &patch, "two").await;
     }
 
     #[tokio::test]

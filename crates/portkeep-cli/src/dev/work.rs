@@ -205,7 +205,9 @@ impl<'a> Work<'a> {
         };
         self.is_built = true;
         if let Some(executable) = &executable {
-            self.relevance.built(relevance::inputs(executable));
+            let inputs = relevance::inputs(executable);
+            self.sources.also(&inputs);
+            self.relevance.built(inputs);
         }
         if let (true, build::Work::Nothing, Why::Changed(paths)) = (learns, work, why) {
             self.relevance.not_built(paths);

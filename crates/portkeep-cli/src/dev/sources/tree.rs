@@ -85,6 +85,21 @@ impl Tree {
         Ok(())
     }
 
+    /// Has files count that a build looked at, where nobody would look for them: a `[patch]`, a dependency that came later, an
+    /// `include_str!` of a neighbour's.
+    pub(super) fn also(&mut self, inputs: &[PathBuf]) {
+        for input in inputs {
+            let is_output = self.outputs.iter().any(|output| input.starts_with(output));
+            let is_seen = input
+                .parent()
+                .is_some_and(|parent| self.watched.contains(parent));
+            if !is_output && !is_seen && !self.is_ignored(input) && input.is_file() {
+                self.single.insert(input.clone());
+                self.watch_above(input);
+            }
+        }
+    }
+
     /// Where the sources begin, for whoever cannot say what changed.
     pub(super) fn roots(&self) -> &[PathBuf] {
         &self.roots
