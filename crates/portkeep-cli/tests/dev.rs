@@ -178,6 +178,13 @@ fn edits_take_over_breaks_do_not_and_nothing_is_refused() {
     session.wait("Hello answers", FIRST_BUILD, || {
         get(address).is_ok_and(|body| body.contains("<h1>Hello</h1>"))
     });
+    // Where the first build took a while, a page was generation 1, which may answer until it has ended.
+    session.wait("only Hello answers", BUILD, || {
+        let ends = ["serves", "finished and ended", "drained"];
+        let log = session.log();
+        ends.iter()
+            .any(|end| log.contains(&format!("generation 1 {end}")))
+    });
 
     let (over, asked) = (
         Arc::new(AtomicBool::new(false)),

@@ -158,6 +158,23 @@ fn a_build_that_writes_a_source_of_its_own_comes_to_its_end() {
 }
 
 #[test]
+fn the_last_of_many_edits_is_built_whenever_it_comes() {
+    let manifest = manifest("");
+    let session = Session::start(&[(MANIFEST, &*manifest), (MAIN, APP)], &[]);
+    session.expect_answer("one");
+    // As soon as one is built, and while one is.
+    for (moment, said) in [("after", "serves"), ("during", "changed, building")] {
+        for number in 0..8 {
+            let version = format!("\"{moment} {number}\"");
+            session.expect_said(said, || {
+                session.write(MAIN, &APP.replace("\"one\"", &version));
+            });
+        }
+        session.expect_answer(&format!("{moment} 7"));
+    }
+}
+
+#[test]
 fn the_settings_of_cargo_in_the_project_count_wherever_it_is_called_from() {
     let manifest = manifest("");
     let main = APP.replace("\"one\"", "env!(\"OF_THE_PROJECT\")");

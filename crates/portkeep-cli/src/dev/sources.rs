@@ -3,6 +3,7 @@
 mod burst;
 mod contents;
 mod tree;
+mod walk;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! The loop: build, check, hand over, wait for a change.
 
 mod changed;
+mod failing;
 mod follow;
 
 use std::path::PathBuf;
@@ -222,25 +223,6 @@ impl<'a> Work<'a> {
         let handover = handover.context("the new version cannot be put in place")?;
         self.give_up_overtaken(work);
         Ok(self.follow(handover, give_up, work).await)
-    }
-
-    /// A round that could not come to its end.
-    fn could_not(&mut self, error: &anyhow::Error) -> Round {
-        self.report.could_not(error, self.session.serves());
-        let why: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
-        self.fails(Failure::of_output(error.to_string(), why.join(": ")))
-    }
-
-    fn fails(&mut self, failure: Failure) -> Round {
-        self.browser.tell(|state| state.failed(failure));
-        self.is_failing();
-        Round::Fails
-    }
-
-    fn is_failing(&mut self) {
-        self.failing = true;
-        // To save a file once more is to ask for another try.
-        self.sources.take_all_as_new();
     }
 
     /// Runs the checks. What it answers ends the round.

@@ -25,7 +25,10 @@ impl Work<'_> {
     pub(super) fn end_round(&mut self) -> Option<Why> {
         self.round_ended = Some(Instant::now());
         let mut late = std::mem::take(&mut self.late);
-        late.retain(|path| self.failing || self.relevance.is_input(path));
+        late.retain(|path| {
+            let may_mend = self.failing && !self.restless.is(path);
+            may_mend || self.relevance.is_input(path)
+        });
         if late.is_empty() {
             return None;
         }
@@ -33,29 +36,39 @@ impl Work<'_> {
         Some(Why::Changed(late))
     }
 
-    pub(super) fn on_changed(&mut self, mut paths: Vec<PathBuf>) -> Then {
+    pub(super) fn on_changed(&mut self, paths: Vec<PathBuf>) -> Then {
         if self.round_ended.is_none_or(|at| at.elapsed() < LATE) {
             for path in self.restless.changed(&paths) {
                 self.tell_restless(&path);
             }
-            // They do not end the round: no round would come to its end.
-            let restless = paths.extract_if(.., |path| self.restless.is(path));
-            let inputs = restless.filter(|path| self.relevance.is_input(path));
-            self.late.extend(inputs);
         }
-        if paths.is_empty() {
-            return Then::GoOn;
-        }
-        if self.needs_build(&paths) {
+        let (put_off, now): (Vec<_>, Vec<_>) = paths
+            .iter()
+            .cloned()
+            .partition(|path| self.is_put_off(path));
+        if !now.is_empty() && self.needs_build(&now) {
             self.changed.extend(paths.iter().cloned());
             return Then::Build(Why::Changed(paths));
         }
         let changed = relevance::of_files(&paths);
         self.report.files(&self.sources.name(&paths), changed);
         self.browser.tell(|state| state.files(changed));
-        // A build that is under way may be the first to look at them.
-        self.late.extend(paths);
+        if self.round_ended.is_none() {
+            // The build that is under way may be the first to look at them.
+            for path in put_off.into_iter().chain(now) {
+                if !self.late.contains(&path) {
+                    self.late.push(path);
+                }
+            }
+        }
         Then::GoOn
+    }
+
+    /// A file that changes in every round does not end one, or none would come to its end. A source is built again
+    /// afterwards, since it may be a person who writes it; of another file nothing more is expected.
+    fn is_put_off(&self, path: &Path) -> bool {
+        let soon = |at: Instant| at.elapsed() < LATE && !self.relevance.is_input(path);
+        self.restless.is(path) && self.round_ended.is_none_or(soon)
     }
 
     /// Checks and starts look at files that no build looks at: while one of them fails, any file may be what mends it.
