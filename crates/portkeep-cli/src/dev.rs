@@ -41,7 +41,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (events, from_session) = mpsc::unbounded_channel();
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
     let signals = Signals::listen()?;
-    let session = Session::open(&project, &args, events).await?;
+    let session = Session::open(&project, &args, events.clone()).await?;
     let report = Report::new(session.name().clone());
     report.opened(&session);
     let mut inputs = Inputs {
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         keys: Keys::listen(),
         from_session,
     };
-    let result = work(&project, &args, &session, &report, &mut inputs).await;
+    let result = work(&project, &args, &session, &report, &mut inputs, events).await;
     if matches!(result, Ok(Ending::Detached)) {
         report.line(&format!(
             "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
@@ -74,6 +74,7 @@ async fn work(
     session: &Session,
     report: &Report,
     inputs: &mut Inputs,
+    notes: mpsc::UnboundedSender<session::Event>,
 ) -> anyhow::Result<Ending> {
     let browser = Browser::listen(
         browser::socket_path(session.store().run_directory()),
@@ -81,8 +82,9 @@ async fn work(
             editor: args.editor.template(),
             root: project.root.clone(),
             hold: *args.hold_at_most,
-            address: browser::address(&session.spec().listen),
+            addresses: browser::addresses(&session.spec().listen),
         },
+        notes,
     )?;
     let sources = Sources::watch(project, session.store())?;
     if inputs.keys.are_heard() {

@@ -1,5 +1,7 @@
 //! The loop: build, check, hand over, wait for a change.
 
+mod telling;
+
 use std::path::PathBuf;
 
 use portkeep_engine::Outcome;
@@ -16,7 +18,7 @@ use super::relevance::{self, Relevance};
 use super::report::Report;
 use super::session::{self, HandingOver, Session};
 use super::sources::Sources;
-use crate::command::dev::Args;
+use crate::command::dev::{Args, WhileBuilding};
 
 /// Why the loop ended.
 pub(super) enum Ending {
@@ -42,6 +44,15 @@ enum Round {
     /// Something changed in the middle of it.
     Again(Why),
     Stopped,
+}
+
+/// Why a generation is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// It was built and checked.
+    New(build::Work),
+    /// The user wants what was built last to start once more.
+    Again,
 }
 
 /// What comes of something that wakes us.
@@ -70,6 +81,8 @@ pub(super) struct Work<'a> {
     /// While a handover of ours is followed: what the history says of handovers. Ours is among them, and is told with what
     /// changed, when it is over.
     meanwhile: Option<Vec<Outcome>>,
+    /// Requests are to wait for builds; nobody knows yet whether they do.
+    holds: bool,
 }
 
 impl<'a> Work<'a> {
@@ -95,6 +108,7 @@ impl<'a> Work<'a> {
             last_words: LastWords::default(),
             open: args.open,
             meanwhile: None,
+            holds: project.while_building == WhileBuilding::Hold,
         }
     }
 
@@ -121,8 +135,7 @@ impl<'a> Work<'a> {
                     Then::Stop => return Ok(Ending::Stopped),
                     Then::Restart => {
                         let handover = self.session.start_again();
-                        if let Round::Stopped = self.follow(handover, build::Work::Something).await
-                        {
+                        if let Round::Stopped = self.follow(handover, Start::Again).await {
                             return Ok(Ending::Stopped);
                         }
                     }
@@ -179,7 +192,7 @@ impl<'a> Work<'a> {
         self.report.starting();
         self.browser.tell(|state| state.starting());
         let handover = self.session.hand_over(executable)?;
-        Ok(self.follow(handover, work).await)
+        Ok(self.follow(handover, Start::New(work)).await)
     }
 
     /// Runs the checks. What it answers ends the round.
@@ -213,7 +226,7 @@ impl<'a> Work<'a> {
     }
 
     /// Follows a handover to its end, while the app's lines go on being shown.
-    async fn follow(&mut self, mut handover: HandingOver, work: build::Work) -> Round {
+    async fn follow(&mut self, mut handover: HandingOver, start: Start) -> Round {
         self.meanwhile = Some(Vec::new());
         let result = loop {
             tokio::select! {
@@ -223,11 +236,12 @@ impl<'a> Work<'a> {
                 },
             }
         };
+        let work = match start {
+            Start::New(work) => work,
+            Start::Again => build::Work::Something,
+        };
         let serves = self.report.handed_over(&result, work);
-        self.tell_handover(&result);
-        for outcome in self.meanwhile.take().unwrap_or_default() {
-            self.tell_others(&outcome);
-        }
+        self.tell(&result, start);
         if !serves {
             return Round::Fails;
         }
@@ -235,44 +249,6 @@ impl<'a> Work<'a> {
             self.open_page();
         }
         Round::Serves
-    }
-
-    fn tell_handover(&mut self, result: &anyhow::Result<Outcome>) {
-        match result {
-            Ok(Outcome::HandedOver(record)) => {
-                let generation = record.generation.map_or(0, |generation| generation.0);
-                let changed = relevance::of_generation(&self.changed);
-                self.browser.tell(|state| match &record.reason {
-                    None => state.serves(generation, changed),
-                    Some(reason) => {
-                        state.serves(generation, super::browser::Changed::Pages);
-                        state.failed(self.not_started(reason));
-                    }
-                });
-                if record.reason.is_none() {
-                    self.changed.clear();
-                }
-            }
-            Ok(Outcome::Unchanged(generation)) => {
-                let changed = relevance::of_files(&self.changed);
-                self.browser
-                    .tell(|state| state.unchanged(generation.0, changed));
-                self.changed.clear();
-            }
-            Ok(Outcome::Holding(record)) => {
-                let reason = record.reason.as_deref().unwrap_or_default();
-                let failure = self.not_started(reason);
-                self.browser.tell(|state| state.failed(failure));
-            }
-            Ok(other) => {
-                let failure = self.not_started(&format!("{other:?}"));
-                self.browser.tell(|state| state.failed(failure));
-            }
-            Err(error) => {
-                let failure = self.not_started(&format!("{error:#}"));
-                self.browser.tell(|state| state.failed(failure));
-            }
-        }
     }
 
     /// What ends a build or a check before it is over.
@@ -301,8 +277,9 @@ impl<'a> Work<'a> {
                     return Then::Build(Why::Changed(paths));
                 }
                 let changed = relevance::of_files(&paths);
-                self.report.files(&self.sources.name(&paths), changed);
-                self.browser.tell(|state| state.files(changed));
+                let names = self.sources.name(&paths);
+                self.report.files(&names, changed);
+                self.browser.tell(|state| state.files(changed, &names));
             }
         }
         Then::GoOn
@@ -321,20 +298,12 @@ impl<'a> Work<'a> {
             session::Event::Ended(Ok(outcome)) => self.tell_others(outcome),
             session::Event::Gone(generation, why) => {
                 let failure = Failure::of_output(format!("generation {generation} is gone"), why);
-                self.browser.tell(|state| state.failed(failure));
+                self.browser
+                    .tell(|state| state.is_gone(generation.0, failure));
             }
             _ => {}
         }
         self.session.on_event(event, self.report);
-    }
-
-    /// A handover that was not asked for by a build of ours. A holding page is none: what it waits for is told already.
-    fn tell_others(&self, outcome: &Outcome) {
-        if let Outcome::HandedOver(record) = outcome
-            && let Some(generation) = record.generation
-        {
-            self.browser.tell(|state| state.is_served_by(generation.0));
-        }
     }
 
     fn open_page(&self) {
@@ -344,12 +313,5 @@ impl<'a> Work<'a> {
         if let Err(error) = open_browser(&url(first)) {
             self.report.line(&format!("{error:#}"));
         }
-    }
-
-    fn not_started(&self, reason: &str) -> Failure {
-        Failure::of_output(
-            "the new version did not start",
-            self.last_words.complete(reason),
-        )
     }
 }
