@@ -1,5 +1,5 @@
 // A running `portkeep dev` on a copy of app/: with a home of its own, or with the user manager (PORTKEEP_BACKEND=systemd).
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
 import net from "node:net";
@@ -132,6 +132,14 @@ export class Dev {
   said(what, deadline = BUILD) {
     return until(`${what}\n${this.output}`, deadline, () => this.output.includes(what)).catch((error) => {
       throw new Error(`${error.message}\n--- it said:\n${this.output}`);
+    });
+  }
+
+  // Another command of portkeep's, for the same app.
+  run(...args) {
+    return execFileSync(process.env.PORTKEEP ?? "portkeep", args, {
+      encoding: "utf8",
+      env: environmentOf(this.directory, target),
     });
   }
 

@@ -23,6 +23,11 @@ await run([["holding: a first build that fails is shown, and the page becomes th
     }
     await overlay(page).waitFor({ timeout: 600_000 });
     check((await overlay(page).innerText()).includes("cannot find macro `missing`"), "the error");
+    // Dismissed is dismissed: the page is not loaded anew before there is something to see.
+    await page.keyboard.press("Escape");
+    const loaded = await page.waitForEvent("load", { timeout: 7_000 }).then(() => true, () => false);
+    check(!loaded && (await overlay(page).isHidden()), "it is loaded anew for nothing");
+    await mark(page).click();
     if (pictures) {
       for (const [width, colorScheme] of [[1280, "light"], [1280, "dark"], [400, "light"], [400, "dark"]]) {
         await page.emulateMedia({ colorScheme });

@@ -27,8 +27,8 @@ const edit = () => {
   return (version = to);
 };
 
-async function open(path = "/") {
-  const page = await context.newPage();
+async function open(path = "/", where = context) {
+  const page = await where.newPage();
   page.problems = [];
   page.on("console", (message) => message.type() === "error" && page.problems.push(message.text()));
   page.on("pageerror", (error) => page.problems.push(String(error)));
@@ -55,16 +55,68 @@ await run([
   }],
   ["every tab reloads, also more than a browser has connections, and one that slept catches up", async () => {
     const pages = [];
-    for (let count = 0; count < 8; count++) pages.push(await open());
-    const asleep = pages[7];
-    await asleep.context().setOffline(false);
-    const session = await context.newCDPSession(asleep);
-    await session.send("Page.setWebLifecycleState", { state: "frozen" });
-    const to = edit();
-    await Promise.all(pages.slice(0, 7).map((page) => shows(page, to)));
-    await session.send("Page.setWebLifecycleState", { state: "active" });
+    for (let count = 0; count < 7; count++) pages.push(await open());
+    // Chromium freezes hidden tabs only, and none of a headless one is hidden: a debugger holds it, and whatever else
+    // is in its process, so it is by itself.
+    const alone = await browser.newContext();
+    const asleep = await open("/", alone);
+    const session = await alone.newCDPSession(asleep);
+    await session.send("Debugger.enable");
+    const held = new Promise((done) => session.once("Debugger.paused", done));
+    await session.send("Debugger.pause");
+    await held;
+    let to;
+    for (let count = 0; count < 2; count++) {
+      to = edit();
+      await Promise.all(pages.map((page) => shows(page, to)));
+    }
+    // Twice as long as the others took: it sleeps indeed.
+    same(asleep.loads, 1, "loads of the one that sleeps");
+    await session.send("Debugger.resume");
     await shows(asleep, to);
+    same(asleep.loads, 2, "loads of the one that slept");
+    await alone.close();
     await Promise.all(pages.map((page) => page.close()));
+  }],
+  ["a page whose connection was cut catches up", async () => {
+    const alone = await browser.newContext();
+    const page = await open("/", alone);
+    await alone.setOffline(true);
+    const to = edit();
+    await until("it serves", BUILD, async () => (await get(`${dev.url}/plain`)).body.toString() === to);
+    same(page.loads, 1, "loads while it is cut off");
+    await alone.setOffline(false);
+    await shows(page, to);
+    await alone.close();
+  }],
+  ["a page heeds a new generation only when that one says so itself", async () => {
+    // Nobody else tells it anything.
+    const alone = await browser.newContext();
+    const page = await alone.newPage();
+    page.on("load", () => (page.loads = (page.loads ?? 0) + 1));
+    let tell = {};
+    await page.route("**/.portkeep/events", async (route) => {
+      const state = { session: 1, generation: 1e6, pageSince: 1, styles: 0, assets: 0, files: "", phase: "idle", since: 0, what: "", failure: null, via: 1e6, ...tell };
+      await route.fulfill({ contentType: "text/event-stream", body: `data: ${JSON.stringify(state)}\n\n` });
+    });
+    // The page believes that it was made in the session of these events.
+    await page.route(`${dev.url}/`, async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, body: (await answer.text()).replace(/data-made-of="\d+ \d+ \d+"/, 'data-made-of="1 0 0"') });
+    });
+    const says = (title) => page.locator("portkeep-dev h2", { hasText: title }).waitFor({ timeout: 10_000 });
+    const failure = (title) => ({ title, parts: [] });
+    await page.goto(dev.url);
+    tell = { failure: failure("one") };
+    await says("one");
+    tell = { pageSince: 1e6, styles: 1, assets: 1, via: 1, failure: failure("two") };
+    await says("two");
+    tell = { pageSince: 1e6, styles: 1, assets: 1, via: 1, failure: failure("three") };
+    await says("three");
+    same(page.loads, 1, "loads for what an old generation says");
+    tell = { pageSince: 1e6 };
+    await until("a load", 10_000, () => page.loads > 1);
+    await alone.close();
   }],
   ["style sheets are swapped without a reload, from a file and from the executable", async () => {
     const page = await open();
@@ -82,6 +134,89 @@ await run([
     same(await page.inputValue("#field"), "half written", "the form");
     await page.close();
   }],
+  ["styles that are in the page, or have their hash in their name, come with the page", async () => {
+    const pages = [await open("/inline"), await open("/hashed"), await open("/")];
+    const colour = (page) => page.evaluate(() => getComputedStyle(document.querySelector("#version")).color);
+    for (const to of ["rgb(11, 22, 33)", "rgb(44, 55, 66)"]) {
+      dev.edit("src/embedded.css", await colour(pages[0]), to);
+      for (const page of pages) await until(`the colour at ${page.url()}`, BUILD, async () => (await colour(page).catch(() => "")) === to);
+    }
+    same(pages.map((page) => page.loads), [3, 3, 1], "loads");
+    await Promise.all(pages.map((page) => page.close()));
+  }],
+  ["what changes after a page was asked for and before it can hear reaches it", async () => {
+    const page = await context.newPage();
+    let asked, changed;
+    const isAsked = new Promise((done) => (asked = done));
+    const hasChanged = new Promise((done) => (changed = done));
+    await page.route("**/.portkeep/dev.js", async (route) => {
+      asked();
+      await hasChanged;
+      await route.continue();
+    });
+    const colour = () => page.evaluate(() => getComputedStyle(document.querySelector("h1")).color);
+    const going = page.goto(dev.url);
+    await isAsked;
+    const before = fs.readFileSync(dev.path("static/style.css"), "utf8").match(/rgb\([^)]*\)/)[0];
+    await until("the old style", 10_000, async () => (await colour()) === before);
+    const hear = dev.hear();
+    dev.edit("static/style.css", before, "rgb(9, 8, 7)");
+    // Learned by now, or with a build that has nothing to do.
+    await until("it is heard of", BUILD, () => hear("pages take the new styles", 0).catch(() => hear("nothing to build", 0)).then(() => true, () => false));
+    changed();
+    await going;
+    await until("the new style", 10_000, async () => (await colour()) === "rgb(9, 8, 7)");
+    await page.close();
+  }],
+  ["a page that changes files whenever it is made is not loaded for ever", async () => {
+    const page = await open("/chart");
+    await mark(page).filter({ hasText: "chart.svg changes whenever this page is loaded" }).waitFor({ timeout: BUILD });
+    const before = page.loads;
+    check(before <= 9, `${before} loads`);
+    // A click is one more, and no more than that.
+    await mark(page).click();
+    await until("it is loaded again", 10_000, () => page.loads === before + 1);
+    await mark(page).filter({ hasText: "chart.svg changes whenever" }).waitFor({ timeout: 10_000 });
+    same(page.loads, before + 1, "loads");
+    // A new version is another matter.
+    await shows(page, edit());
+    await page.close();
+  }],
+  ["a page that came of a form is not loaded again, which would send the form again", async () => {
+    const page = await context.newPage();
+    page.on("load", () => (page.loads = (page.loads ?? 0) + 1));
+    await page.goto(`${dev.url}/form`);
+    await page.click("button");
+    await shows(page, version);
+    await until("both loads", 10_000, () => page.loads === 2);
+    const old = version;
+    edit();
+    await mark(page).filter({ hasText: "a new version is ready" }).waitFor({ timeout: BUILD });
+    same(await page.textContent("#version"), old, "the page");
+    same(page.loads, 2, "loads");
+    await page.close();
+  }],
+  ["a page that the browser kept from before has the script, and what a script fetches has not", async () => {
+    const page = await open();
+    const fetched = () => page.evaluate(() => fetch("/kept").then((answer) => answer.text()));
+    await fetched();
+    await page.goto(`${dev.url}/kept`);
+    await page.waitForFunction(() => document.querySelector("portkeep-dev") !== null);
+    check(!(await fetched()).includes(".portkeep"), "what is fetched");
+    await page.close();
+  }],
+  ["a version that somebody rolled back to is shown, and then the newest again", async () => {
+    const page = await open();
+    const old = version;
+    await shows(page, edit());
+    dev.run("rollback", "pages");
+    await shows(page, old);
+    // Only a style changes, but the newest is more than that.
+    const colour = () => page.evaluate(() => getComputedStyle(document.querySelector("#version")).color);
+    dev.edit("src/embedded.css", await colour(), "rgb(100, 100, 0)");
+    await shows(page, version);
+    await page.close();
+  }],
   ["a compiler error covers the page, leads to the editor, and goes away by itself", async () => {
     const page = await open();
     dev.edit("src/main.rs", "// start\n", "let unused = 1;\n    let x: u32 = \"<img src=x onerror=alert(1)>\";\n    // start\n");
@@ -89,7 +224,7 @@ await run([
     const text = await overlay(page).innerText();
     check(text.includes("error[E0308]: mismatched types") && text.includes("<img src=x"), text);
     const link = overlay(page).locator("a").first();
-    same(await link.getAttribute("href"), `vscode://file${dev.path("src/main.rs")}:19:18`.replace("file/", "file//"), "the link");
+    same(await link.getAttribute("href"), `vscode://file${dev.path("src/main.rs")}:20:18`.replace("file/", "file//"), "the link");
     const red = await overlay(page).locator(".f1").first().evaluate((span) => getComputedStyle(span).color);
     same(red, "rgb(179, 38, 30)", "the colour of an error");
     // The page beneath works, on the last good version.
@@ -106,11 +241,20 @@ await run([
   }],
   ["errors come first and warnings are folded", async () => {
     const page = await open();
-    const broken = "let _ = missing();\n    #[warn(unused_mut)]\n    let mut odd = 1; drop(odd);\n    // start\n";
-    dev.edit("src/main.rs", "// start\n", `#[allow(x::y)]\n    fn strange() {}\n    ${broken}`);
+    // cargo tells of the warning first.
+    const broken = "use std::collections::BTreeMap;\n    let _: u32 = \"text\";\n    let _: u8 = \"more\";\n    // start\n";
+    dev.edit("src/main.rs", "// start\n", broken);
     await overlay(page).waitFor({ timeout: BUILD });
-    check((await overlay(page).locator("pre").first().innerText()).includes("error"), "an error is first");
-    dev.edit("src/main.rs", `#[allow(x::y)]\n    fn strange() {}\n    ${broken}`, "// start\n");
+    const parts = await overlay(page).locator(".parts").evaluate((parts) =>
+      [...parts.children].map((part) => [part.localName, part.textContent.match(/^(error|warning|\d+ warnings?)/)?.[0] ?? part.textContent]));
+    check(parts.length === 3 && parts.slice(0, -1).every(([name, begin]) => name === "pre" && begin === "error"), `errors, then the rest: ${JSON.stringify(parts)}`);
+    check(parts.at(-1)[0] === "details" && /warning/.test(parts.at(-1)[1]), `what comes last: ${parts.at(-1)}`);
+    const folded = overlay(page).locator("details pre").first();
+    check((await folded.textContent()).includes("unused import"), "the warning");
+    same(await folded.isVisible(), false, "it is seen");
+    await overlay(page).locator("summary").click();
+    await folded.waitFor();
+    dev.edit("src/main.rs", broken, "// start\n");
     await overlay(page).waitFor({ state: "hidden", timeout: BUILD });
     await page.close();
   }],
@@ -152,7 +296,7 @@ await run([
   ["the script goes into pages only, and everything else stays as it is", async () => {
     const page = await get(`${dev.url}/`, browserHeaders());
     const text = page.body.toString();
-    check(/<script src="\/\/127[^<]*dev\.js" data-generation="\d+" defer><\/script><\/body>\n<\/html>\n$/.test(text), text);
+    check(/<script src="\/\/127[^<]*dev\.js" data-generation="\d+" data-made-of="\d+ \d+ \d+" defer><\/script><\/body>\n<\/html>\n$/.test(text), text);
     same(page.headers.etag, undefined, "a validator of the page without the script");
     same((await get(`${dev.url}/`)).body.toString().includes(".portkeep"), false, "for a client that is no browser");
     for (const dest of ["empty", "iframe", "script"]) {
@@ -177,6 +321,11 @@ await run([
     const page = await open("/compressed");
     await shows(page, "from a file");
     await page.close();
+    // What is compressed though nobody wants it so is passed on, and somebody is told.
+    const zipped = await get(`${dev.url}/zipped`, browserHeaders());
+    same(zipped.headers["content-encoding"], "gzip", "its encoding");
+    check(zipped.body.equals(fs.readFileSync(dev.path("static/page.html.gz"))), "byte for byte");
+    await dev.said("/zipped came compressed", 10_000);
   }],
   ["a policy with a nonce, and one with trusted types, let it work", async () => {
     for (const path of ["/nonce", "/strict"]) {
@@ -220,7 +369,14 @@ await run([
     await mark(page).waitFor({ state: "hidden" });
     await page.close();
   }],
-].map(([name, body]) => [`pages: ${name}`, body])).finally(async () => {
+].map(([name, body]) => [`pages: ${name}`, async () => {
+  try {
+    await body();
+  } finally {
+    // One that failed leaves none to the next.
+    for (const page of context.pages()) await page.close();
+  }
+}])).finally(async () => {
   await browser.close();
   await dev.stop();
 });

@@ -98,7 +98,8 @@ await run([
     }
   }],
   ["an app with listenfd and without the library is ready when it accepts", () =>
-    withDev([], async (dev) => {
+    withDev(["--while-building", "hold"], async (dev) => {
+      await dev.said("--while-building hold does nothing here", 10_000);
       check(dev.output.includes("counts as ready when it accepts"), "what one line more gives");
       await answers(dev, "first", "/");
       dev.edit("src/main.rs", "\"first\"", "\"second\"");

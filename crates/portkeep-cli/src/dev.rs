@@ -49,9 +49,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         signals,
         keys: Keys::listen(),
         from_session,
-        to_session: events,
+        to_session: events.clone(),
     };
-    let result = work(&project, &args, &session, &report, &mut inputs).await;
+    let result = work(&project, &args, &session, &report, &mut inputs, events).await;
     if matches!(result, Ok(Ending::Detached)) {
         report.line(&format!(
             "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
@@ -76,6 +76,7 @@ async fn work(
     session: &Session,
     report: &Report,
     inputs: &mut Inputs,
+    notes: mpsc::UnboundedSender<session::Event>,
 ) -> anyhow::Result<Ending> {
     let browser = Browser::listen(
         browser::socket_path(session.store().run_directory()),
@@ -83,8 +84,9 @@ async fn work(
             editor: args.editor.template(),
             root: project.root.clone(),
             hold: *args.hold_at_most,
-            address: browser::address(&session.spec().listen),
+            addresses: browser::addresses(&session.spec().listen),
         },
+        notes,
     )?;
     let sources = Sources::watch(project, session.store())?;
     if inputs.keys.are_heard() {

@@ -2,6 +2,8 @@
 
 mod answering;
 mod body;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+mod entrance;
 mod farewell;
 mod http1;
 #[cfg(feature = "http2")]
@@ -29,6 +31,8 @@ use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
 
 use self::io::Io;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+pub(crate) use entrance::Entrance;
 pub use peer::Peer;
 pub(crate) use self_test::hyper_is_as_expected;
 
@@ -169,7 +173,7 @@ async fn depart(io: Io, http1: bool) -> Option<Io> {
     let cargo = Cargo {
         // It can only fail for a socket that the runtime has lost: that one is over.
         socket: stream.into_socket().ok()?,
-        listener: Arc::clone(&identity.listener),
+        listener: Arc::clone(&probe.listener),
         unread,
         http1,
         used: probe.was_used(),

@@ -13,5 +13,6 @@ mod guard;
 mod hold;
 mod inject;
 mod layer;
+mod script;
 
 pub(crate) use layer::Layer;

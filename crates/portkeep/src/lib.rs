@@ -65,7 +65,7 @@
 //!   `default-features = false`; the library needs nothing of it.
 //! - `http2` (default): HTTP/2 by prior knowledge, on the same port as HTTP/1.
 //! - `dev` (default): under `portkeep dev`, pages reload by themselves and show the compiler's
-//!   errors. There is nothing of it in a build without debug assertions.
+//!   errors: see [the guide](guide::developing). There is nothing of it in a build without debug assertions.
 //! - `dev-in-release`: the same in a release build; for portkeep itself.
 //!
 //! To an app on axum and tokio the library adds 20 crates, itself included; 11 without the default features.

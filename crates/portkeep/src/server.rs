@@ -228,7 +228,11 @@ impl Server {
     pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
         deployed::apply(&mut self, |name| std::env::var(name).ok());
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
-        let app = crate::dev::Layer::new(app, self.shutdown.clone());
+        let app = {
+            let layer = crate::dev::Layer::new(app, self.shutdown.clone(), self.acceptor.as_ref());
+            layer.announce().await;
+            layer
+        };
         serve::run(self, app).await
     }
 }

@@ -3,6 +3,8 @@
 //! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
 //! answer is the whole [`State`], so that a page that missed something knows everything again.
 
+mod diagnostics;
+mod failure;
 mod hold;
 mod serve;
 mod state;
@@ -10,14 +12,18 @@ mod state;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
 use portkeep_spec::Listen;
 use tokio::net::UnixListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-pub(crate) use state::{Changed, Failure, Level, Part, State};
+use super::session::Event;
+
+pub(crate) use failure::{Failure, Level, Part};
+pub(crate) use state::{Changed, State};
 
 /// The file of the socket, in the app's runtime directory.
 const FILE: &str = "dev";
@@ -31,14 +37,26 @@ pub(crate) struct Settings {
     pub(crate) root: PathBuf,
     /// How long a request may wait for a build.
     pub(crate) hold: Duration,
-    /// Where the app is reached.
-    pub(crate) address: Option<String>,
+    /// Where each of the app's listeners is reached, by its name.
+    pub(crate) addresses: Vec<(String, String)>,
+}
+
+/// What generations said.
+#[derive(Debug)]
+struct Heard {
+    /// The newest generation that lets requests wait; 0 before there is one.
+    holds: AtomicU64,
+    /// Somebody was told of a page that came compressed.
+    compressed: AtomicBool,
+    /// Where what is worth a line goes.
+    notes: mpsc::UnboundedSender<Event>,
 }
 
 /// Tells the pages.
 #[derive(Debug)]
 pub(crate) struct Browser {
     state: watch::Sender<State>,
+    heard: Arc<Heard>,
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
 }
@@ -50,20 +68,44 @@ pub(crate) fn socket_path(run_directory: &Path) -> PathBuf {
 
 impl Browser {
     /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
-    pub(crate) fn listen(path: PathBuf, settings: Settings) -> anyhow::Result<Self> {
+    pub(crate) fn listen(
+        path: PathBuf,
+        settings: Settings,
+        notes: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
         let _ = std::fs::remove_file(&path);
         let fail = || format!("cannot listen on {}", path.display());
         let listener = UnixListener::bind(&path).with_context(fail)?;
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
             .with_context(fail)?;
         let (state, _) = watch::channel(State::new());
-        let task = tokio::spawn(serve::serve(listener, Arc::new(settings), state.clone()));
-        Ok(Self { state, path, task })
+        let heard = Arc::new(Heard {
+            holds: AtomicU64::new(0),
+            compressed: AtomicBool::new(false),
+            notes,
+        });
+        let desk = serve::Desk {
+            settings,
+            heard: heard.clone(),
+            state: state.clone(),
+        };
+        let task = tokio::spawn(serve::serve(listener, Arc::new(desk)));
+        Ok(Self {
+            state,
+            heard,
+            path,
+            task,
+        })
     }
 
     /// Changes what is told.
     pub(crate) fn tell(&self, change: impl FnOnce(&mut State)) {
         self.state.send_modify(change);
+    }
+
+    /// Whether requests wait in this generation, which is READY.
+    pub(crate) fn is_held_in(&self, generation: u64) -> bool {
+        self.heard.holds.load(Ordering::Relaxed) >= generation
     }
 }
 
@@ -75,10 +117,12 @@ impl Drop for Browser {
     }
 }
 
-/// The address at which a request that waited is given to the next generation.
-pub(crate) fn address(listen: &[Listen]) -> Option<String> {
-    listen
+/// The addresses at which requests that waited are given to the next generation, by the names of the listeners that they
+/// came in by.
+pub(crate) fn addresses(listen: &[Listen]) -> Vec<(String, String)> {
+    let http = listen
         .iter()
-        .find(|one| one.protocol == portkeep_spec::Protocol::Http)
-        .map(|one| one.address.to_string())
+        .filter(|one| one.protocol == portkeep_spec::Protocol::Http);
+    http.map(|one| (one.name.to_string(), one.address.to_string()))
+        .collect()
 }

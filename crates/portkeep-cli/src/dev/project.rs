@@ -4,6 +4,7 @@ mod cargo;
 mod cargo_build;
 mod sockets;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -275,8 +276,42 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 pub(crate) fn url(listen: &Listen) -> String {
     match (&listen.address, listen.protocol) {
         (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => {
+            // Everybody can be reached here, but no browser calls this machine so, and pages under that name get no
+            // script.
+            let address = match address.ip().is_unspecified() {
+                true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+                false => *address,
+            };
             format!("http://{address}")
         }
         (address, _) => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
+        let words = [
+            "0.0.0.0:80",
+            "[::]:81",
+            "127.0.0.1:82",
+            "[::1]:83",
+            "/run/x",
+        ];
+        let listen = listen::parse(&words.map(str::to_owned)).unwrap();
+        let urls: Vec<_> = listen.iter().map(url).collect();
+        assert_eq!(
+            urls,
+            [
+                "http://127.0.0.1:80",
+                "http://127.0.0.1:81",
+                "http://127.0.0.1:82",
+                "http://[::1]:83",
+                "/run/x"
+            ]
+        );
     }
 }

@@ -3,6 +3,7 @@
 mod changed;
 mod failing;
 mod follow;
+mod telling;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -25,7 +26,7 @@ use super::report::{self, Report};
 use super::restless::Restless;
 use super::session::{self, Session};
 use super::sources::Sources;
-use crate::command::dev::Args;
+use crate::command::dev::{Args, WhileBuilding};
 
 /// Why the loop ended.
 pub(super) enum Ending {
@@ -51,6 +52,15 @@ enum Round {
     /// Something changed in the middle of it.
     Again(Why),
     Stopped,
+}
+
+/// Why a generation is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// It was built and checked.
+    New(build::Work),
+    /// The user wants what was built last to start once more.
+    Again,
 }
 
 /// What comes of something that wakes us.
@@ -89,6 +99,8 @@ pub(super) struct Work<'a> {
     /// While a handover of ours is followed: what the history says of handovers. Ours is among them, and is told with what
     /// changed, when it is over.
     meanwhile: Option<Vec<Outcome>>,
+    /// Requests are to wait for builds; nobody knows yet whether they do.
+    holds: bool,
 }
 
 impl<'a> Work<'a> {
@@ -120,6 +132,7 @@ impl<'a> Work<'a> {
             last_words: LastWords::default(),
             open: args.open,
             meanwhile: None,
+            holds: project.while_building == WhileBuilding::Hold,
         }
     }
 
@@ -154,8 +167,7 @@ impl<'a> Work<'a> {
                     Then::Restart => {
                         let give_up = GiveUp::default();
                         let handover = self.session.start_again(&give_up);
-                        let work = build::Work::Something;
-                        match self.follow(handover, give_up, work).await {
+                        match self.follow(handover, give_up, Start::Again).await {
                             Round::Stopped => return Ok(Ending::Stopped),
                             Round::Again(next) => break next,
                             Round::Serves | Round::Fails => {}
@@ -222,7 +234,7 @@ impl<'a> Work<'a> {
         let handover = self.session.hand_over(executable, &give_up);
         let handover = handover.context("the new version cannot be put in place")?;
         self.give_up_overtaken(work);
-        Ok(self.follow(handover, give_up, work).await)
+        Ok(self.follow(handover, give_up, Start::New(work)).await)
     }
 
     /// Runs the checks. What it answers ends the round.
@@ -247,49 +259,11 @@ impl<'a> Work<'a> {
                 Checked::Failed(took, text) => {
                     self.report.check_failed(&line, took, self.session.serves());
                     let title = format!("the check `{line}` failed");
-                    return Ok(Some(self.fails(Failure::of_output(title, text))));
+                    return Ok(Some(self.fails(Failure::of_check(title, &text))));
                 }
             }
         }
         Ok(None)
-    }
-
-    fn tell_handover(&mut self, result: &anyhow::Result<Outcome>) {
-        match result {
-            Ok(Outcome::HandedOver(record)) => {
-                let generation = record.generation.map_or(0, |generation| generation.0);
-                let changed = relevance::of_generation(&self.changed);
-                self.browser.tell(|state| match &record.reason {
-                    None => state.serves(generation, changed),
-                    Some(reason) => {
-                        state.serves(generation, super::browser::Changed::Pages);
-                        state.failed(self.not_started(reason));
-                    }
-                });
-                if record.reason.is_none() {
-                    self.changed.clear();
-                }
-            }
-            Ok(Outcome::Unchanged(generation)) => {
-                let changed = relevance::of_files(&self.changed);
-                self.browser
-                    .tell(|state| state.unchanged(generation.0, changed));
-                self.changed.clear();
-            }
-            Ok(Outcome::Holding(record)) => {
-                let reason = record.reason.as_deref().unwrap_or_default();
-                let failure = self.not_started(reason);
-                self.browser.tell(|state| state.failed(failure));
-            }
-            Ok(other) => {
-                let failure = self.not_started(&format!("{other:?}"));
-                self.browser.tell(|state| state.failed(failure));
-            }
-            Err(error) => {
-                let failure = self.not_started(&format!("{error:#}"));
-                self.browser.tell(|state| state.failed(failure));
-            }
-        }
     }
 
     /// What ends a build or a check before it is over.
@@ -329,20 +303,13 @@ impl<'a> Work<'a> {
             session::Event::Ended(Ok(outcome)) => self.tell_others(outcome),
             session::Event::Gone(generation, why) => {
                 let failure = Failure::of_output(format!("generation {generation} is gone"), why);
-                self.fails(failure);
+                self.browser
+                    .tell(|state| state.is_gone(generation.0, failure));
+                self.is_failing();
             }
             _ => {}
         }
         self.session.on_event(event, self.report);
-    }
-
-    /// A handover that was not asked for by a build of ours. A holding page is none: what it waits for is told already.
-    fn tell_others(&self, outcome: &Outcome) {
-        if let Outcome::HandedOver(record) = outcome
-            && let Some(generation) = record.generation
-        {
-            self.browser.tell(|state| state.is_served_by(generation.0));
-        }
     }
 
     fn open_page(&self) {
@@ -352,12 +319,5 @@ impl<'a> Work<'a> {
         if let Err(error) = open_browser(&url(first)) {
             self.report.line(&format!("{error:#}"));
         }
-    }
-
-    fn not_started(&self, reason: &str) -> Failure {
-        Failure::of_output(
-            "the new version did not start",
-            self.last_words.complete(reason),
-        )
     }
 }

@@ -38,6 +38,10 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
 
     fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
         self.probe.peer.introduce(request.extensions_mut());
+        #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+        request
+            .extensions_mut()
+            .insert(super::Entrance(Arc::clone(&self.probe.listener)));
         let connect = request.method() == Method::CONNECT;
         let http1 = request.version() < Version::HTTP_2;
         Answer {

@@ -25,8 +25,6 @@ pub(super) struct Io {
 /// What stays of a connection in this process while its socket is elsewhere.
 #[derive(Debug)]
 pub(super) struct Identity {
-    /// The name of the listener that accepted it.
-    pub(super) listener: Arc<str>,
     probe: Arc<Probe>,
     _live: Live,
 }
@@ -40,9 +38,9 @@ impl Identity {
 impl Io {
     pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
         let peer = Peer::behind(&arrival.stream);
+        let probe = Probe::new(Arc::clone(shared), peer, arrival.listener, arrival.used);
         let identity = Identity {
-            listener: arrival.listener,
-            probe: Arc::new(Probe::new(Arc::clone(shared), peer, arrival.used)),
+            probe: Arc::new(probe),
             _live: Live::new(shared),
         };
         Self::assemble(arrival.stream, arrival.unread, identity)

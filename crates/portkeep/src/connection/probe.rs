@@ -24,6 +24,8 @@ use crate::drain::{Began, Phase, Shared, count};
 pub(super) struct Probe {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Peer,
+    /// The name of the listener that accepted it.
+    pub(super) listener: Arc<str>,
     /// Nothing was written since the last flush.
     clean: AtomicBool,
     /// The client has ended its side.
@@ -52,10 +54,11 @@ pub(super) struct Probe {
 
 impl Probe {
     /// `used`: it had requests in another process.
-    pub(super) fn new(shared: Arc<Shared>, peer: Peer, used: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, peer: Peer, listener: Arc<str>, used: bool) -> Self {
         Self {
             shared,
             peer,
+            listener,
             clean: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             reads: AtomicU64::new(0),

@@ -131,7 +131,7 @@ impl Stage {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         Self {
             scene: Arc::default(),
-            probe: Arc::new(Probe::new(shared, Peer::nobody(), false)),
+            probe: Arc::new(Probe::new(shared, Peer::nobody(), "".into(), false)),
         }
     }
 

@@ -6,12 +6,15 @@
 use std::io;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::ShutdownToken;
 
@@ -21,13 +24,15 @@ pub(super) const PREFIX: &str = "/.portkeep/";
 const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+/// `portkeep dev` answers at once what an app waits for; one that was stopped (Ctrl-Z) never does.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// A first line longer than this is none.
 const LONGEST_HEAD: usize = 256;
 
 /// How to reach `portkeep dev`.
 #[derive(Debug)]
 pub(super) struct Channel {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The number of this generation.
     pub(super) generation: String,
     /// Requests may have to wait for a build.
@@ -82,6 +87,33 @@ impl Channel {
             first: read.freeze(),
             stream,
         })
+    }
+}
+
+impl Channel {
+    /// Says that this generation lets requests wait. It is heard when this returns: before the
+    /// generation is READY.
+    pub(super) async fn announce_hold(&self) {
+        // Without an answer, somebody is told less.
+        let _ = timeout(PATIENCE, self.ask("holds")).await;
+    }
+
+    /// What changes the pages of an app and is no generation, as it is now.
+    pub(super) async fn made_of(&self) -> Option<String> {
+        let asked = async { self.ask("page").await?.into_text().await };
+        let text = timeout(PATIENCE, asked).await.ok()?.ok()?;
+        let text = std::str::from_utf8(&text).ok()?.trim();
+        // It goes into a page.
+        let is_number = |byte: u8| byte.is_ascii_digit() || byte == b' ';
+        text.bytes().all(is_number).then(|| text.to_owned())
+    }
+
+    /// Says that a page could not be written into.
+    pub(super) fn tell_compressed(self: Arc<Self>, path: String) {
+        // Nothing hangs on it, and the page is not to wait for it.
+        tokio::spawn(
+            async move { timeout(PATIENCE, self.ask(&format!("compressed {path}"))).await },
+        );
     }
 }
 

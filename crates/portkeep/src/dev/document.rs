@@ -1,38 +1,49 @@
-//! Which answers are pages, and the script that such a page gets.
+//! Which requests ask for a page, and which answers are one.
 
-use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
-use super::channel::PREFIX;
+use super::script::Load;
 
-/// Whether a browser asks for something to show in a tab, and not a script for a part of a page.
-pub(super) fn is_asked_for<B>(request: &Request<B>) -> bool {
+/// Whether a browser asks for something to show in a tab, and not a script for a part of a page; and how.
+pub(super) fn load<B>(request: &Request<B>) -> Option<Load> {
     let headers = request.headers();
-    let is_document = match headers.get("sec-fetch-dest") {
-        Some(destination) => destination == "document",
-        None => true,
+    let destination = headers.get("sec-fetch-dest");
+    let load = match *request.method() {
+        Method::GET if destination.is_none_or(|to| to == "document") => Load::Get,
+        // A form that is sent by a tab says so; by a script, it looks the same but for that.
+        Method::POST if destination.is_some_and(|to| to == "document") => Load::Post,
+        _ => return None,
     };
-    request.method() == Method::GET
-        && is_document
-        && !headers.contains_key(RANGE)
-        && contains(headers, ACCEPT, "text/html")
+    (!headers.contains_key(RANGE) && contains(headers, ACCEPT, "text/html")).then_some(load)
 }
 
 /// Asks for a page that is not compressed: it goes over the loopback, and is to be written into.
-/// An app that compresses has to ask for the client's wish anyhow.
-pub(super) fn ask_plain<B>(request: &mut Request<B>) {
-    request
-        .headers_mut()
-        .insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+/// An app that compresses has to ask for the client's wish anyhow. And asks for all of it: what a
+/// browser has kept may be from before there was a script in it.
+pub(super) fn ask_whole_and_plain(headers: &mut HeaderMap) {
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.remove(IF_NONE_MATCH);
+    headers.remove(IF_MODIFIED_SINCE);
 }
 
-/// Whether an answer is a page that can be written into.
-pub(super) fn is_page(parts: &Parts) -> bool {
+/// What an answer is to a tab.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page that can be written into.
+    Page,
+    /// A page that cannot, because the app compressed it though it was asked not to.
+    Compressed,
+    /// Anything else.
+    Other,
+}
+
+/// Tells a page from all else.
+pub(super) fn kind_of(parts: &Parts) -> Kind {
     let headers = &parts.headers;
     let kind = headers
         .get(CONTENT_TYPE)
@@ -43,17 +54,9 @@ pub(super) fn is_page(parts: &Parts) -> bool {
         .split(';')
         .next()
         .is_some_and(|kind| kind.trim() == "text/html");
-    let is_plain = match headers.get(CONTENT_ENCODING) {
-        None => true,
-        Some(encoding) if encoding == "identity" => true,
-        Some(encoding) => {
-            tracing::debug!(
-                ?encoding,
-                "a page came compressed though none was asked for: it will not reload"
-            );
-            false
-        }
-    };
+    let is_plain = headers
+        .get(CONTENT_ENCODING)
+        .is_none_or(|encoding| encoding == "identity");
     let has_body = !parts.status.is_informational()
         && ![
             StatusCode::NO_CONTENT,
@@ -62,57 +65,25 @@ pub(super) fn is_page(parts: &Parts) -> bool {
             StatusCode::NOT_MODIFIED,
         ]
         .contains(&parts.status);
-    is_html
-        && is_plain
+    let is_page = is_html
         && has_body
         && !kind.contains("utf-16")
-        && !contains(headers, CONTENT_DISPOSITION, "attachment")
+        && !contains(headers, CONTENT_DISPOSITION, "attachment");
+    match (is_page, is_plain) {
+        (true, true) => Kind::Page,
+        (true, false) => Kind::Compressed,
+        (false, _) => Kind::Other,
+    }
 }
 
-/// What no longer holds for a page that is written into. With its validators, a browser would
-/// keep the page of an old generation, script and all, when the app says "not modified".
+/// What no longer holds for a page that is written into. Nobody keeps it: with its validators, a
+/// browser would keep the page of an old generation, script and all, when the app says "not
+/// modified", and a script of the app that fetches the page is to get it as the app made it.
 pub(super) fn adapt(headers: &mut HeaderMap) {
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG, LAST_MODIFIED] {
         headers.remove(name);
     }
-}
-
-/// The text that goes into a page.
-pub(super) fn tag(headers: &HeaderMap, host: &str, generation: &str) -> Bytes {
-    let nonce = nonce(headers).map_or_else(String::new, |nonce| format!(" nonce=\"{nonce}\""));
-    // With the host, because a page may have a `<base>` of another.
-    format!(
-        "<script src=\"//{host}{PREFIX}dev.js\" data-generation=\"{generation}\" defer{nonce}></script>"
-    )
-    .into()
-}
-
-/// The nonce that the page's policy wants of scripts.
-fn nonce(headers: &HeaderMap) -> Option<&str> {
-    let policies = headers
-        .get_all(CONTENT_SECURITY_POLICY)
-        .iter()
-        .filter_map(|policy| policy.to_str().ok());
-    let directives: Vec<_> = policies
-        .flat_map(|policy| policy.split([';', ',']))
-        .collect();
-    // The first of these that a policy has is the one that counts.
-    ["script-src-elem", "script-src", "default-src"]
-        .iter()
-        .find_map(|wanted| {
-            directives.iter().find_map(|directive| {
-                let mut words = directive.split_ascii_whitespace();
-                words
-                    .next()
-                    .filter(|name| name.eq_ignore_ascii_case(wanted))?;
-                words.find_map(|word| {
-                    let nonce = word.strip_prefix("'nonce-")?.strip_suffix('\'')?;
-                    let is_nonce =
-                        |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=".contains(&byte);
-                    nonce.bytes().all(is_nonce).then_some(nonce)
-                })
-            })
-        })
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
 }
 
 fn contains(headers: &HeaderMap, name: http::HeaderName, word: &str) -> bool {
@@ -129,66 +100,61 @@ mod tests {
 
     use super::*;
 
-    fn asked(headers: &[(&'static str, &'static str)]) -> bool {
+    type Header = (&'static str, &'static str);
+
+    fn asked(method: Method, headers: &[Header]) -> Option<Load> {
         let mut request = Request::new(());
+        *request.method_mut() = method;
         for (name, value) in headers {
             request
                 .headers_mut()
                 .append(*name, HeaderValue::from_static(value));
         }
-        is_asked_for(&request)
+        load(&request)
     }
 
-    fn page(status: u16, headers: &[(&'static str, &'static str)]) -> bool {
+    fn kind(status: u16, headers: &[Header]) -> Kind {
         let mut response = Response::builder().status(status);
         for (name, value) in headers {
             response = response.header(*name, *value);
         }
-        is_page(&response.body(()).unwrap().into_parts().0)
+        kind_of(&response.body(()).unwrap().into_parts().0)
     }
 
     #[test]
     fn what_a_tab_shows_is_a_page_and_what_a_script_fetches_is_not() {
         let accept = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
-        assert!(asked(&[accept]));
-        assert!(asked(&[accept, ("sec-fetch-dest", "document")]));
-        assert!(!asked(&[accept, ("sec-fetch-dest", "empty")]));
-        assert!(!asked(&[accept, ("range", "bytes=0-1")]));
-        assert!(!asked(&[("accept", "*/*")]), "curl and fetch()");
+        let document = ("sec-fetch-dest", "document");
+        let script = ("sec-fetch-dest", "empty");
+        let get = |headers: &[Header]| asked(Method::GET, headers);
+        assert_eq!(get(&[accept]), Some(Load::Get));
+        assert_eq!(get(&[accept, document]), Some(Load::Get));
+        assert_eq!(get(&[accept, script]), None);
+        assert_eq!(get(&[accept, ("range", "bytes=0-1")]), None);
+        assert_eq!(get(&[("accept", "*/*")]), None, "curl and fetch()");
+        let post = |headers: &[Header]| asked(Method::POST, headers);
+        assert_eq!(post(&[accept, document]), Some(Load::Post));
+        assert_eq!(post(&[accept, script]), None);
+        assert_eq!(post(&[accept]), None);
+        assert_eq!(asked(Method::PUT, &[accept, document]), None);
     }
 
     #[test]
     fn only_html_that_is_there_as_it_is_can_be_written_into() {
         let html = ("content-type", "text/html; charset=utf-8");
-        assert!(page(200, &[html]));
-        assert!(page(404, &[("content-type", "TEXT/HTML")]));
-        assert!(!page(200, &[html, ("content-encoding", "gzip")]));
-        assert!(!page(200, &[html, ("content-disposition", "attachment")]));
-        assert!(!page(304, &[html]));
-        assert!(!page(206, &[html]));
-        assert!(!page(200, &[("content-type", "text/html; charset=utf-16")]));
-        assert!(!page(200, &[("content-type", "application/json")]));
-        assert!(!page(200, &[]));
-    }
-
-    #[test]
-    fn the_nonce_is_that_of_the_directive_that_counts() {
-        let of = |policy: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-            nonce(&headers).map(str::to_owned)
-        };
-        let some = |text: &str| Some(text.to_owned());
-        assert_eq!(
-            of("default-src 'self'; script-src 'nonce-aB+/3='"),
-            some("aB+/3=")
-        );
-        assert_eq!(of("style-src 'nonce-x'; default-src 'nonce-y'"), some("y"));
-        assert_eq!(
-            of("script-src 'nonce-a' 'self'; script-src-elem 'nonce-b'"),
-            some("b")
-        );
-        assert_eq!(of("script-src 'self'"), None);
-        assert_eq!(of("script-src 'nonce-\"><b>'"), None);
+        assert_eq!(kind(200, &[html]), Kind::Page);
+        assert_eq!(kind(404, &[("content-type", "TEXT/HTML")]), Kind::Page);
+        let gzip = ("content-encoding", "gzip");
+        assert_eq!(kind(200, &[html, gzip]), Kind::Compressed);
+        for (status, headers) in [
+            (200, &[html, ("content-disposition", "attachment")][..]),
+            (304, &[html]),
+            (206, &[html]),
+            (200, &[("content-type", "text/html; charset=utf-16")]),
+            (200, &[("content-type", "application/json"), gzip]),
+            (200, &[]),
+        ] {
+            assert_eq!(kind(status, headers), Kind::Other, "{status} {headers:?}");
+        }
     }
 }

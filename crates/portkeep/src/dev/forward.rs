@@ -1,6 +1,7 @@
 //! Gives a request that waited for a build to the generation that came of it.
 
 use std::io;
+use std::time::Duration;
 
 use http::header::{CONNECTION, HOST};
 use http::{HeaderValue, Request, Response, Uri};
@@ -9,12 +10,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
+use super::hold;
 use crate::BoxError;
 
-/// Sends `request` to whoever accepts at `address`: `IP:PORT`, or the path of a Unix socket.
+/// Sends `request`, which has waited, to whoever accepts at `address`: `IP:PORT`, or the path of a Unix socket.
 pub(super) async fn forward(
     mut request: Request<Incoming>,
     address: &str,
+    waited: Duration,
 ) -> Result<Response<Incoming>, BoxError> {
     if !request.headers().contains_key(HOST)
         && let Some(authority) = request.uri().authority()
@@ -30,6 +33,7 @@ pub(super) async fn forward(
     let path: Uri = path.parse()?;
     *request.uri_mut() = path;
     *request.version_mut() = http::Version::HTTP_11;
+    hold::note_waited(request.headers_mut(), waited);
     // One connection for one request.
     request
         .headers_mut()

@@ -12,11 +12,7 @@ use crate::Peer;
 /// A page from elsewhere can make its own name resolve to this machine and read what it gets (DNS
 /// rebinding); the name gives it away.
 pub(super) fn local_host<B>(request: &Request<B>) -> Option<&str> {
-    let peer = Peer::of(request.extensions())?;
-    if !peer
-        .address()
-        .is_none_or(|address| is_loopback(address.ip()))
-    {
+    if !is_local(request) {
         return None;
     }
     let host = match request.headers().get(HOST) {
@@ -25,6 +21,14 @@ pub(super) fn local_host<B>(request: &Request<B>) -> Option<&str> {
         None => request.uri().authority()?.as_str(),
     };
     names_this_machine(host).then_some(host)
+}
+
+/// Whether a request comes from this machine.
+pub(super) fn is_local<B>(request: &Request<B>) -> bool {
+    Peer::of(request.extensions()).is_some_and(|peer| {
+        peer.address()
+            .is_none_or(|address| is_loopback(address.ip()))
+    })
 }
 
 /// Whether a request for `portkeep dev` comes from a page of this very host.

@@ -3,17 +3,24 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, UPGRADE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tower_service::Service;
 
 use super::body::DevBody;
 use super::channel::{Channel, PREFIX};
+use super::document::Kind;
 use super::hold::{self, Verdict};
+use super::inject::Injector;
+use super::script::{Content, Load, Script};
 use super::{document, forward, guard};
+use crate::acceptor::Acceptor;
 use crate::app::App;
+use crate::connection::Entrance;
 use crate::{BoxError, ShutdownToken};
 
 /// For programs that waited as long as they may.
@@ -25,18 +32,39 @@ const STILL_BUILDING: &str =
 pub(crate) struct Layer<A> {
     app: A,
     channel: Option<Arc<Channel>>,
+    /// Requests may have to wait for a build.
+    holds: bool,
     token: ShutdownToken,
 }
 
 type Answer<A> = Response<DevBody<<A as App>::ResponseBody>>;
 
 impl<A: App> Layer<A> {
-    /// `token` ends what would hold up a drain.
-    pub(crate) fn new(app: A, token: ShutdownToken) -> Self {
+    /// `token` ends what would hold up a drain. `acceptor` is what the connections go through: a
+    /// request that came through one cannot be given to a listener that expects the same, so it does
+    /// not wait.
+    pub(crate) fn new(app: A, token: ShutdownToken, acceptor: Option<&Acceptor>) -> Self {
+        Self::told_by(Channel::from_env(), app, token, acceptor)
+    }
+
+    fn told_by(
+        channel: Option<Channel>,
+        app: A,
+        token: ShutdownToken,
+        acceptor: Option<&Acceptor>,
+    ) -> Self {
         Self {
             app,
-            channel: Channel::from_env().map(Arc::new),
+            holds: acceptor.is_none() && channel.as_ref().is_some_and(|channel| channel.holds),
+            channel: channel.map(Arc::new),
             token,
+        }
+    }
+
+    /// Where requests are to wait, tells `portkeep dev` that they do.
+    pub(crate) async fn announce(&self) {
+        if let Some(channel) = self.open_channel().filter(|_| self.holds) {
+            channel.announce_hold().await;
         }
     }
 
@@ -59,6 +87,7 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
             let answer = self.app.call(request);
             return Box::pin(async { Ok(unchanged(answer.await.map_err(Into::into)?)) });
         };
+        let waited = hold::take_waited(request.headers_mut());
         let host = guard::local_host(&request).map(str::to_owned);
         if let Some(asked) = request.uri().path().strip_prefix(PREFIX) {
             let allowed = request.method() == Method::GET
@@ -77,45 +106,58 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
                 })
             });
         }
-        let page_for = host.filter(|_| document::is_asked_for(&request));
+        let page_for = host.and_then(|host| Some((host, document::load(&request)?)));
         if page_for.is_some() {
-            document::ask_plain(&mut request);
+            document::ask_whole_and_plain(request.headers_mut());
         }
-        // A switch of protocols cannot be forwarded.
-        if channel.holds && !request.headers().contains_key(UPGRADE) {
-            // The clone may not be ready, the one that was asked is.
-            let clone = self.app.clone();
-            let mut app = std::mem::replace(&mut self.app, clone);
-            return Box::pin(async move {
-                match hold::wait(&channel).await {
+        let waits = self.holds && hold::may_wait(&request);
+        if page_for.is_none() && !waits {
+            let answer = self.app.call(request);
+            return Box::pin(async { Ok(unchanged(answer.await.map_err(Into::into)?)) });
+        }
+        // The clone may not be ready, the one that was asked is.
+        let clone = self.app.clone();
+        let mut app = std::mem::replace(&mut self.app, clone);
+        Box::pin(async move {
+            if waits {
+                let begun = Instant::now();
+                let entrance = request.extensions().get().cloned();
+                let Entrance(entrance) = entrance.unwrap_or_else(|| Entrance("".into()));
+                match hold::wait(&channel, &entrance, waited).await {
                     Verdict::Serve => {}
                     Verdict::Forward(address) => {
-                        let response = forward::forward(request, &address).await?;
+                        let waited = waited + begun.elapsed();
+                        let response = forward::forward(request, &address, waited).await?;
                         return Ok(response.map(|body| DevBody::Forwarded { body }));
                     }
-                    Verdict::Page(text) => {
-                        let mut page = if page_for.is_some() {
-                            let mut page = say(StatusCode::SERVICE_UNAVAILABLE, text);
-                            let html = HeaderValue::from_static("text/html; charset=utf-8");
-                            page.headers_mut().insert(CONTENT_TYPE, html);
-                            page
-                        } else {
-                            // Programs are better off with text.
-                            say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING)
-                        };
-                        page.headers_mut()
-                            .insert("retry-after", HeaderValue::from_static("1"));
-                        return Ok(into_page(page, page_for, &channel));
-                    }
+                    Verdict::Page(text) => return Ok(still_building(text, page_for, &channel)),
                 }
-                let answer = app.call(request).await.map_err(Into::into)?;
-                Ok(into_page(unchanged(answer), page_for, &channel))
-            });
-        }
-        let answer = self.app.call(request);
-        Box::pin(async move {
-            let answer = unchanged(answer.await.map_err(Into::into)?);
-            Ok(into_page(answer, page_for, &channel))
+            }
+            let Some((host, load)) = page_for else {
+                return Ok(unchanged(app.call(request).await.map_err(Into::into)?));
+            };
+            let script = Script {
+                host,
+                load,
+                content: Content::App,
+                // Before the app reads what it makes the page of.
+                made_of: channel.made_of().await,
+            };
+            let path = request.uri().path().to_owned();
+            let answer = app.call(request).await.map_err(Into::into)?;
+            let (parts, body) = answer.into_parts();
+            match document::kind_of(&parts) {
+                Kind::Page => {}
+                Kind::Compressed => {
+                    channel.tell_compressed(path);
+                    return Ok(unchanged(Response::from_parts(parts, body)));
+                }
+                Kind::Other => return Ok(unchanged(Response::from_parts(parts, body))),
+            }
+            let tag = script.tag(&parts.headers, &channel.generation);
+            let mut page = Response::from_parts(parts, DevBody::page(body, tag));
+            document::adapt(page.headers_mut());
+            Ok(page)
         })
     }
 }
@@ -125,31 +167,35 @@ fn unchanged<B>(response: Response<B>) -> Response<DevBody<B>> {
     response.map(|body| DevBody::App { body })
 }
 
-/// Writes the script into an answer that is a page, and was asked for as one.
-fn into_page<B>(
-    response: Response<DevBody<B>>,
-    page_for: Option<String>,
+/// For a request that has waited as long as it may.
+fn still_building<B>(
+    text: Bytes,
+    page_for: Option<(String, Load)>,
     channel: &Channel,
 ) -> Response<DevBody<B>> {
-    let Some(host) = page_for else {
-        return response;
-    };
-    let (mut parts, body) = response.into_parts();
-    if !document::is_page(&parts) {
-        return Response::from_parts(parts, body);
-    }
-    let tag = document::tag(&parts.headers, &host, &channel.generation);
-    let body = match body {
-        DevBody::App { body } => DevBody::page(body, tag),
-        DevBody::Text { text } => {
-            let mut whole = super::inject::Injector::new(tag);
-            let start = whole.push(&text);
-            DevBody::text([start, whole.finish()].concat())
+    let mut response = match page_for {
+        Some((host, load)) => {
+            let script = Script {
+                host,
+                load,
+                content: Content::Waiting,
+                made_of: None,
+            };
+            let mut injector = Injector::new(script.tag(&HeaderMap::new(), &channel.generation));
+            let start = injector.push(&text);
+            let page = [start, injector.finish()].concat();
+            let mut response = say(StatusCode::SERVICE_UNAVAILABLE, page);
+            let html = HeaderValue::from_static("text/html; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, html);
+            response
         }
-        other => other,
+        // Programs are better off with text.
+        None => say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING),
     };
-    document::adapt(&mut parts.headers);
-    Response::from_parts(parts, body)
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 async fn ask<B>(channel: &Channel, asked: &str, token: &ShutdownToken) -> Response<DevBody<B>> {
@@ -172,8 +218,11 @@ async fn ask<B>(channel: &Channel, asked: &str, token: &ShutdownToken) -> Respon
     response.map(|()| DevBody::Pieces { pieces })
 }
 
-fn say<B>(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<DevBody<B>> {
+fn say<B>(status: StatusCode, text: impl Into<Bytes>) -> Response<DevBody<B>> {
     let mut response = Response::new(DevBody::text(text));
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests;

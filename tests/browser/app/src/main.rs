@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
 };
+use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Router, routing::get};
 
@@ -23,6 +24,13 @@ async fn main() -> Result<(), portkeep::Error> {
         .route("/nonce", get(nonce))
         .route("/strict", get(strict))
         .route("/compressed", get(compressed))
+        .route("/zipped", get(zipped))
+        .route("/kept", get(kept))
+        .route("/inline", get(inline))
+        .route("/hashed", get(hashed))
+        .route("/hashed/{hash}", get(by_hash))
+        .route("/chart", get(chart))
+        .route("/form", get(form).post(page))
         .route("/slow", get(slow))
         .route("/echo", get(page).post(|body: String| async move { format!("{VERSION} {body}") }))
         .route("/embedded.css", get(|| async { ([(CONTENT_TYPE, "text/css")], include_str!("embedded.css")) }))
@@ -75,6 +83,56 @@ async fn compressed(request: Request) -> Response {
         }
     }
     file("page.html", "text/html").await.into_response()
+}
+
+/// As a file server does that has nothing but what was compressed at build time.
+async fn zipped() -> impl IntoResponse {
+    let bytes = tokio::fs::read("static/page.html.gz").await.unwrap_or_default();
+    ([(CONTENT_TYPE, "text/html"), (CONTENT_ENCODING, "gzip")], bytes)
+}
+
+/// As a page that says that it did not change.
+async fn kept(request: Request) -> Response {
+    let is_kept = request.headers().contains_key(IF_NONE_MATCH);
+    let status = if is_kept { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    (status, [(ETAG, "\"kept\"")], Html(document(VERSION))).into_response()
+}
+
+/// A style sheet of the executable, in another place than behind a link of its own.
+fn with_styles(place: &str) -> Html<String> {
+    Html(document(VERSION).replace("<link rel=\"stylesheet\" href=\"/embedded.css\">", place))
+}
+
+async fn inline() -> impl IntoResponse {
+    with_styles(concat!("<style>", include_str!("embedded.css"), "</style>"))
+}
+
+/// The contents are in the name.
+fn hash() -> String {
+    let bytes = include_bytes!("embedded.css").iter();
+    format!("{:x}", bytes.fold(7_u64, |hash, byte| hash.wrapping_mul(31) + u64::from(*byte)))
+}
+
+async fn hashed() -> impl IntoResponse {
+    with_styles(&format!("<link rel=\"stylesheet\" href=\"/hashed/{}\">", hash()))
+}
+
+async fn by_hash(Path(wanted): Path<String>) -> Response {
+    if wanted != hash() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    ([(CONTENT_TYPE, "text/css")], include_str!("embedded.css")).into_response()
+}
+
+/// Writes a picture into the project whenever it is asked.
+async fn chart() -> impl IntoResponse {
+    let now = std::time::SystemTime::now();
+    let _ = tokio::fs::write("static/chart.svg", format!("<svg><!-- {now:?} --></svg>")).await;
+    page().await
+}
+
+async fn form() -> impl IntoResponse {
+    Html("<!doctype html><body><form method=\"post\"><button>Send</button></form></body>")
 }
 
 async fn slow() -> impl IntoResponse {

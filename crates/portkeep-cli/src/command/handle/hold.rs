@@ -12,6 +12,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
+use portkeep_spec::contract;
 use tower_service::Service;
 
 /// When clients are to ask again. A release that can serve takes over within about a second of its appearance.
@@ -24,7 +25,7 @@ const HTML: &str = r#"<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="refresh" content="5">
+{refresh}
 <title>Not available right now</title>
 <style>
 :root { color-scheme: light dark; }
@@ -42,16 +43,59 @@ p { margin: .5rem 0 0; }
 </html>
 "#;
 
+/// How the page tries again, also where a policy in front of it allows no script.
+const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
+
+/// The same under `portkeep dev`, whose own script loads the page again when there is something to see, and loses nothing
+/// that is folded, dismissed or scrolled until then. Where that script is not, as in a browser elsewhere, or with none, it
+/// tries again as ever.
+const REFRESH_IN_DEVELOPMENT: &str = r#"<noscript><meta http-equiv="refresh" content="5"></noscript>
+<script>setTimeout(() => window["portkeep-dev"] || location.reload(), 5000);</script>"#;
+
 pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<ExitCode> {
     let server = sockets
         .into_iter()
         .fold(portkeep::Server::new(), portkeep::Server::socket);
-    server.serve(Page).await?;
+    let refresh = match std::env::var_os(contract::PORTKEEP_DEV) {
+        Some(_) => REFRESH_IN_DEVELOPMENT,
+        None => REFRESH,
+    };
+    server.serve(Page::new(refresh)).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 #[derive(Clone)]
-struct Page;
+struct Page {
+    html: Bytes,
+}
+
+impl Page {
+    fn new(refresh: &str) -> Self {
+        Self {
+            html: HTML.replace("{refresh}", refresh).into(),
+        }
+    }
+
+    fn answer(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
+        let (kind, body) = if wants_html(headers) {
+            ("text/html; charset=utf-8", self.html.clone())
+        } else {
+            (
+                "text/plain; charset=utf-8",
+                Bytes::from_static(TEXT.as_bytes()),
+            )
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY.as_secs()));
+        // Nobody is to remember it.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+        response
+    }
+}
 
 impl<B> Service<Request<B>> for Page {
     type Response = Response<Full<Bytes>>;
@@ -63,25 +107,8 @@ impl<B> Service<Request<B>> for Page {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(answer(request.headers())))
+        ready(Ok(self.answer(request.headers())))
     }
-}
-
-fn answer(headers: &HeaderMap) -> Response<Full<Bytes>> {
-    let (kind, body) = if wants_html(headers) {
-        ("text/html; charset=utf-8", HTML)
-    } else {
-        ("text/plain; charset=utf-8", TEXT)
-    };
-    let mut response = Response::new(Full::new(Bytes::from_static(body.as_bytes())));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(RETRY_AFTER, HeaderValue::from(RETRY.as_secs()));
-    // Nobody is to remember it.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(VARY, HeaderValue::from_static("accept"));
-    response
 }
 
 /// Browsers name HTML; programs take anything, and are better off with text.
@@ -115,11 +142,23 @@ mod tests {
         if let Some(accept) = accept {
             headers.insert(ACCEPT, accept.parse().expect("a header"));
         }
-        let response = answer(&headers);
+        let response = Page::new(REFRESH).answer(&headers);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
         let kind = response.headers()[CONTENT_TYPE].to_str().expect("text");
         kind.split(';').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn in_development_only_a_page_without_our_script_tries_again_by_itself() {
+        let page = |refresh: &str| String::from_utf8(Page::new(refresh).html.into()).expect("text");
+        let meta = "<meta http-equiv=\"refresh\" content=\"5\">";
+        assert!(page(REFRESH).contains(&format!("\n{meta}\n")));
+        assert!(!page(REFRESH).contains("script"));
+        let developed = page(REFRESH_IN_DEVELOPMENT);
+        assert!(developed.contains(&format!("<noscript>{meta}</noscript>")));
+        assert_eq!(developed.matches(meta).count(), 1);
+        assert!(developed.contains("window[\"portkeep-dev\"] ||"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! How long a request waits for the build under way, and who answers it then.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::Settings;
@@ -7,63 +9,119 @@ use super::state::State;
 
 const PAGE: &str = include_str!("waiting.html");
 
-/// What is told to the app about a request that its generation `via` got.
-pub(super) async fn wait(
-    via: u64,
-    settings: &Settings,
-    state: &mut watch::Receiver<State>,
-) -> String {
-    let over = state.wait_for(|state| !state.is_busy());
-    let in_time = tokio::time::timeout(settings.hold, over).await;
-    let is_old = match in_time {
-        Err(_elapsed) => return format!("503 text/html\n{PAGE}"),
-        Ok(Err(_ending)) => false,
-        Ok(Ok(state)) => state.generation().is_some_and(|serves| serves > via),
-    };
-    match &settings.address {
-        Some(address) if is_old => format!("200 text/plain\nforward {address}\n"),
-        _ => "200 text/plain\nserve\n".to_owned(),
+/// A request that waits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Request<'a> {
+    /// The generation that has it.
+    pub(super) via: u64,
+    /// How long other generations had it before: the limit is one for all.
+    pub(super) waited: Duration,
+    /// The listener that it came in by. Another one may be served in another way.
+    pub(super) entrance: &'a str,
+}
+
+impl<'a> Request<'a> {
+    /// Reads what is asked: `MILLISECONDS LISTENER`.
+    pub(super) fn parse(via: u64, asked: &'a str) -> Option<Self> {
+        let (waited, entrance) = asked.split_once(' ')?;
+        Some(Self {
+            via,
+            waited: Duration::from_millis(waited.parse().ok()?),
+            entrance,
+        })
     }
+
+    /// What is told to the generation that has it, when that can be told.
+    pub(super) async fn wait(
+        &self,
+        settings: &Settings,
+        state: &mut watch::Receiver<State>,
+    ) -> String {
+        let address = settings
+            .addresses
+            .iter()
+            .find(|(name, _)| name == self.entrance)
+            .map(|(_, address)| address);
+        let Some(address) = address else {
+            return serve();
+        };
+        let over = state.wait_for(|state| !state.is_busy());
+        let rest = settings.hold.saturating_sub(self.waited);
+        let is_old = match tokio::time::timeout(rest, over).await {
+            Err(_elapsed) => return format!("503 text/html\n{PAGE}"),
+            Ok(Err(_ending)) => false,
+            Ok(Ok(state)) => state.generation().is_some_and(|serves| serves > self.via),
+        };
+        if is_old {
+            format!("200 text/plain\nforward {address}\n")
+        } else {
+            serve()
+        }
+    }
+}
+
+fn serve() -> String {
+    "200 text/plain\nserve\n".to_owned()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::dev::browser::Changed;
 
-    fn settings() -> Settings {
+    const SERVE: &str = "200 text/plain\nserve\n";
+
+    fn settings(hold: Duration) -> Settings {
         Settings {
             editor: String::new(),
             root: "/".into(),
-            hold: Duration::from_millis(20),
-            address: Some("127.0.0.1:8080".to_owned()),
+            hold,
+            addresses: [("http", "127.0.0.1:8080"), ("admin", "127.0.0.1:8081")]
+                .map(|(name, address)| (name.to_owned(), address.to_owned()))
+                .into(),
         }
     }
 
-    #[tokio::test]
+    async fn asked(via: u64, what: &str, state: &mut watch::Receiver<State>) -> String {
+        let request = Request::parse(via, what).unwrap();
+        let settings = settings(Duration::from_secs(30));
+        request.wait(&settings, state).await
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_request_waits_for_the_generation_that_is_built() {
         let (sender, mut state) = watch::channel(State::new());
         sender.send_modify(|state| state.serves(1, Changed::Pages));
-        assert_eq!(
-            wait(1, &settings(), &mut state).await,
-            "200 text/plain\nserve\n"
-        );
+        assert_eq!(asked(1, "0 http", &mut state).await, SERVE);
         sender.send_modify(|state| state.building("x"));
-        assert!(
-            wait(1, &settings(), &mut state)
-                .await
-                .starts_with("503 text/html\n")
-        );
+        let page = asked(1, "0 http", &mut state).await;
+        assert!(page.starts_with("503 text/html\n"), "{page}");
         sender.send_modify(|state| state.serves(2, Changed::Pages));
-        assert_eq!(
-            wait(1, &settings(), &mut state).await,
-            "200 text/plain\nforward 127.0.0.1:8080\n"
-        );
-        assert_eq!(
-            wait(2, &settings(), &mut state).await,
-            "200 text/plain\nserve\n"
-        );
+        assert_eq!(asked(2, "0 http", &mut state).await, SERVE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_limit_is_one_for_all_generations_that_have_a_request() {
+        let (sender, mut state) = watch::channel(State::new());
+        sender.send_modify(|state| state.building("x"));
+        let begun = tokio::time::Instant::now();
+        asked(1, "29000 http", &mut state).await;
+        assert_eq!(begun.elapsed().as_millis(), 1000);
+        asked(1, "31000 http", &mut state).await;
+        assert!(begun.elapsed() < Duration::from_millis(1010));
+    }
+
+    #[tokio::test]
+    async fn it_goes_on_where_it_came_in() {
+        let (sender, mut state) = watch::channel(State::new());
+        sender.send_modify(|state| state.serves(2, Changed::Pages));
+        for (asks, told) in [
+            ("0 http", "200 text/plain\nforward 127.0.0.1:8080\n"),
+            ("0 admin", "200 text/plain\nforward 127.0.0.1:8081\n"),
+            ("0 other", SERVE),
+            ("0 ", SERVE),
+        ] {
+            assert_eq!(asked(1, asks, &mut state).await, told, "{asks}");
+        }
     }
 }

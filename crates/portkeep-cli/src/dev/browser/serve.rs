@@ -1,6 +1,7 @@
 //! Answers what the pages ask, through the app: `GENERATION PATH`, see the library's `dev/channel.rs`.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
@@ -9,10 +10,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::state::State;
-use super::{Settings, hold};
+use super::{Heard, Settings, hold};
+use crate::dev::session::Event;
 
-const CLIENT: &str = include_str!("client.js");
-const STYLE: &str = include_str!("client.css");
+const CLIENT: &str = concat!(
+    include_str!("client/reload.js"),
+    include_str!("client/connection.js"),
+    include_str!("client/overlay.js"),
+    include_str!("client/terminal.js"),
+);
+const STYLE: &str = include_str!("client/style.css");
 
 /// Whoever connects and says nothing is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,20 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const HEARTBEAT: Duration = Duration::from_secs(10);
 const LONGEST_QUESTION: u64 = 1024;
 const EVENTS: &str = "200 text/event-stream\n";
+const PLAIN: &str = "200 text/plain\n";
+const UNKNOWN: &str = "404 text/plain\nportkeep dev does not have that\n";
 const JAVASCRIPT: &str = "200 text/javascript; charset=utf-8\n";
 
-pub(super) async fn serve(
-    listener: UnixListener,
-    settings: Arc<Settings>,
-    state: watch::Sender<State>,
-) {
+/// What the answers are made of.
+pub(super) struct Desk {
+    pub(super) settings: Settings,
+    pub(super) heard: Arc<Heard>,
+    pub(super) state: watch::Sender<State>,
+}
+
+pub(super) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (settings, state) = (settings.clone(), state.subscribe());
+                let desk = desk.clone();
                 tokio::spawn(async move {
                     // The page has gone: nobody to tell.
-                    let _ = answer(stream, &settings, state).await;
+                    let _ = answer(stream, &desk).await;
                 });
             }
             // Too many open files, most likely; they become fewer.
@@ -42,11 +54,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn answer(
-    stream: UnixStream,
-    settings: &Settings,
-    mut state: watch::Receiver<State>,
-) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = String::new();
@@ -55,36 +63,58 @@ async fn answer(
     if !matches!(asked, Ok(Ok(_))) {
         return Ok(());
     }
-    let Some((via, path)) = line.trim_end().split_once(' ') else {
+    let Some((via, asked)) = line.trim_end_matches('\n').split_once(' ') else {
         return Ok(());
     };
     let via: u64 = via.parse().unwrap_or_default();
-    match path {
-        "dev.js" => {
-            let options =
-                json!({ "editor": settings.editor, "root": settings.root, "style": STYLE });
-            write.write_all(JAVASCRIPT.as_bytes()).await?;
-            write
-                .write_all(format!("((options) => {{\n{CLIENT}\n}})({options});\n").as_bytes())
-                .await
-        }
-        "events" => {
+    let mut state = desk.state.subscribe();
+    // Pages cannot ask for what has a space in it.
+    let text = match asked.split_once(' ').unwrap_or((asked, "")) {
+        ("dev.js", "") => script(&desk.settings),
+        ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
             // Ends when the page is gone: then the app closes its end.
             let mut gone = [0; 1];
-            tokio::select! {
+            return tokio::select! {
                 _ = read.read(&mut gone) => Ok(()),
                 told = events(&mut write, via, &mut state) => told,
-            }
+            };
         }
-        "hold" => {
-            let text = hold::wait(via, settings, &mut state).await;
-            write.write_all(text.as_bytes()).await
+        ("page", "") => format!("{PLAIN}{}\n", state.borrow().made_of()),
+        ("holds", "") => {
+            desk.heard.holds.fetch_max(via, Ordering::Relaxed);
+            PLAIN.to_owned()
         }
-        _ => {
-            write
-                .write_all(b"404 text/plain\nportkeep dev does not have that\n")
-                .await
+        ("compressed", path) if !path.is_empty() => {
+            desk.heard.compressed(path);
+            PLAIN.to_owned()
+        }
+        ("hold", asked) => match hold::Request::parse(via, asked) {
+            Some(request) => request.wait(&desk.settings, &mut state).await,
+            None => UNKNOWN.to_owned(),
+        },
+        _ => UNKNOWN.to_owned(),
+    };
+    write.write_all(text.as_bytes()).await
+}
+
+/// The script of a page.
+fn script(settings: &Settings) -> String {
+    // A path need not be text; what cannot be shown leads nowhere.
+    let root = settings.root.to_string_lossy();
+    let options = json!({ "editor": settings.editor, "root": root, "style": STYLE });
+    format!("{JAVASCRIPT}((options) => {{\n{CLIENT}\n}})({options});\n")
+}
+
+impl Heard {
+    /// A page came compressed: once, somebody is told.
+    fn compressed(&self, path: &str) {
+        if !self.compressed.swap(true, Ordering::Relaxed) {
+            // Nobody listens any more: we are ending.
+            let _ = self.notes.send(Event::Note(format!(
+                "{path} came compressed though a plain page was asked for, as may others: such pages do not reload by \
+                 themselves"
+            )));
         }
     }
 }
@@ -95,9 +125,7 @@ async fn events(
     state: &mut watch::Receiver<State>,
 ) -> std::io::Result<()> {
     loop {
-        let mut told = serde_json::to_value(&*state.borrow_and_update())?;
-        // A page must not act on what it hears of a new generation from the old one.
-        told["via"] = via.into();
+        let told = state.borrow_and_update().told(via)?;
         write
             .write_all(format!("data: {told}\n\n").as_bytes())
             .await?;
@@ -107,5 +135,25 @@ async fn events(
         {
             write.write_all(b":\n\n").await?;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_whose_name_is_no_text_has_a_script_too() {
+        let settings = Settings {
+            editor: "vscode".to_owned(),
+            root: OsString::from_vec(b"/home/\xff/app".to_vec()).into(),
+            hold: Duration::ZERO,
+            addresses: Vec::new(),
+        };
+        let script = script(&settings);
+        assert!(script.contains("\"root\":\"/home/\u{fffd}/app\""));
     }
 }

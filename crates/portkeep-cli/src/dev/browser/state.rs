@@ -3,10 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use serde_json::Value;
 
-/// More than this is not read, and would make pages slow.
-const LONGEST_TEXT: usize = 100_000;
-const MOST_PARTS: usize = 100;
+use super::failure::Failure;
 
 /// Everything a page has to know.
 #[derive(Debug, Clone, Serialize)]
@@ -22,12 +21,22 @@ pub(crate) struct State {
     styles: u64,
     /// Grows when other files change that pages are made of.
     assets: u64,
+    /// The files that changed last, for people.
+    files: String,
     phase: Phase,
     /// When the phase began, in milliseconds since 1970: the page counts by the same clock.
     since: u128,
     /// What it is that is done: the changed file, the check.
     what: String,
-    failure: Option<Failure>,
+    /// Why the newest sources do not serve.
+    #[serde(skip)]
+    newest: Option<(Stage, Failure)>,
+    /// Why nothing serves, or what served is not as it was asked for.
+    #[serde(skip)]
+    serving: Option<Failure>,
+    /// Somebody else chose what serves: nobody knows by what it differs from the newest sources.
+    #[serde(skip)]
+    chosen_by_others: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,25 +48,13 @@ pub(crate) enum Phase {
     Starting,
 }
 
-/// Why the newest sources do not serve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Failure {
-    pub(crate) title: String,
-    pub(crate) parts: Vec<Part>,
-}
-
-/// One diagnostic, or the output of a program; with the escapes that colour a terminal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Part {
-    pub(crate) level: Level,
-    pub(crate) text: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
-    Error,
-    Warning,
+/// How far the newest sources came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// They cannot be built, or a check fails: what is started is older.
+    Sources,
+    /// They did not start. They may another time.
+    Start,
 }
 
 /// What kind of files changed.
@@ -71,38 +68,6 @@ pub(crate) enum Changed {
     Pages,
 }
 
-impl Failure {
-    pub(crate) fn new(title: impl Into<String>, mut parts: Vec<Part>) -> Self {
-        // Errors first, each kind in its order.
-        parts.sort_by_key(|part| part.level);
-        parts.truncate(MOST_PARTS);
-        for part in &mut parts {
-            shorten(&mut part.text);
-        }
-        Self {
-            title: title.into(),
-            parts,
-        }
-    }
-
-    /// With the output of a program.
-    pub(crate) fn of_output(title: impl Into<String>, output: impl Into<String>) -> Self {
-        let (level, text) = (Level::Error, output.into());
-        Self::new(title, vec![Part { level, text }])
-    }
-}
-
-/// Keeps the end, where programs say what went wrong.
-fn shorten(text: &mut String) {
-    if text.len() > LONGEST_TEXT {
-        let mut from = text.len() - LONGEST_TEXT;
-        while !text.is_char_boundary(from) {
-            from += 1;
-        }
-        text.replace_range(..from, "…\n");
-    }
-}
-
 impl State {
     pub(super) fn new() -> Self {
         Self {
@@ -111,10 +76,13 @@ impl State {
             page_since: 0,
             styles: 0,
             assets: 0,
+            files: String::new(),
             phase: Phase::Idle,
             since: now(),
             what: String::new(),
-            failure: None,
+            newest: None,
+            serving: None,
+            chosen_by_others: false,
         }
     }
 
@@ -139,28 +107,53 @@ impl State {
         self.enter(Phase::Starting, "");
     }
 
-    /// The newest sources do not serve. A generation that serves goes on.
+    /// The newest sources cannot be built, or fail a check. A generation that serves goes on.
     pub(crate) fn failed(&mut self, failure: Failure) {
         self.phase = Phase::Idle;
-        self.failure = Some(failure);
+        self.newest = Some((Stage::Sources, failure));
+    }
+
+    /// What was built did not start. A generation that serves goes on.
+    pub(crate) fn not_started(&mut self, failure: Failure) {
+        self.phase = Phase::Idle;
+        self.newest = Some((Stage::Start, failure));
     }
 
     /// A generation serves. What it was made of differs by `changed` from what served before.
     pub(crate) fn serves(&mut self, generation: u64, changed: Changed) {
-        if self.generation.is_none() || changed != Changed::Styles {
-            self.page_since = generation;
-        } else {
+        let styles_only = changed == Changed::Styles && !self.chosen_by_others;
+        if self.generation.is_some() && styles_only {
             self.styles += 1;
+        } else {
+            self.page_since = generation;
         }
         self.generation = Some(generation);
         self.done();
     }
 
     /// The build changed nothing, but files that the app reads itself may have.
-    pub(crate) fn unchanged(&mut self, generation: u64, changed: Changed) {
+    pub(crate) fn unchanged(&mut self, generation: u64, changed: Changed, files: &str) {
         self.is_served_by(generation);
         self.done();
-        self.files(changed);
+        self.files(changed, files);
+    }
+
+    /// What was built last was started once more: that is no news of sources that cannot be built.
+    pub(crate) fn restarted(&mut self, generation: u64) {
+        self.is_served_by(generation);
+        self.chosen_by_others = false;
+        if let Some((Stage::Start, _)) = self.newest {
+            self.newest = None;
+        }
+    }
+
+    /// What was built last was to be started once more, and was not. Sources that cannot be built stay what is wrong with
+    /// the newest.
+    pub(crate) fn not_restarted(&mut self, failure: Failure) {
+        match self.newest {
+            Some((Stage::Sources, _)) => self.serving = Some(failure),
+            _ => self.newest = Some((Stage::Start, failure)),
+        }
     }
 
     /// Somebody else handed over to a generation; what is built now is not affected.
@@ -168,21 +161,60 @@ impl State {
         if self.generation < Some(generation) {
             self.generation = Some(generation);
             self.page_since = generation;
+            self.chosen_by_others = true;
+            self.serving = None;
+        }
+    }
+
+    /// A holding page answers in place of the app.
+    pub(crate) fn is_held_by(&mut self, generation: u64) {
+        if self.generation < Some(generation) {
+            self.generation = None;
+        }
+    }
+
+    /// A generation is gone. What is built now is not affected.
+    pub(crate) fn is_gone(&mut self, generation: u64, failure: Failure) {
+        if self.generation <= Some(generation) {
+            self.generation = None;
+            self.serving = Some(failure);
         }
     }
 
     /// Files changed that no build is needed for.
-    pub(crate) fn files(&mut self, changed: Changed) {
+    pub(crate) fn files(&mut self, changed: Changed, files: &str) {
         match changed {
-            Changed::Nothing => {}
+            Changed::Nothing => return,
             Changed::Styles => self.styles += 1,
             Changed::Pages => self.assets += 1,
         }
+        files.clone_into(&mut self.files);
     }
 
     fn done(&mut self) {
         self.phase = Phase::Idle;
-        self.failure = None;
+        self.newest = None;
+        self.serving = None;
+        self.chosen_by_others = false;
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        let newest = self.newest.as_ref().map(|(_, failure)| failure);
+        self.serving.as_ref().or(newest)
+    }
+
+    /// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new
+    /// generation from the old one.
+    pub(super) fn told(&self, via: u64) -> serde_json::Result<Value> {
+        let mut told = serde_json::to_value(self)?;
+        told["failure"] = serde_json::to_value(self.failure())?;
+        told["via"] = via.into();
+        Ok(told)
+    }
+
+    /// What changes pages and is no generation, for a page that is about to be made.
+    pub(super) fn made_of(&self) -> String {
+        format!("{} {} {}", self.session, self.styles, self.assets)
     }
 
     /// Whether something newer may serve in a moment.
@@ -203,64 +235,4 @@ fn now() -> u128 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_reload_for_a_new_generation_but_not_for_styles() {
-        let mut state = State::new();
-        state.serves(1, Changed::Pages);
-        assert_eq!((state.page_since, state.styles), (1, 0));
-        state.serves(2, Changed::Styles);
-        assert_eq!((state.page_since, state.styles), (1, 1));
-        state.serves(3, Changed::Pages);
-        assert_eq!((state.page_since, state.styles), (3, 1));
-        // Somebody asked for a new start: nothing changed, but the process did.
-        state.serves(4, Changed::Nothing);
-        assert_eq!(state.page_since, 4);
-    }
-
-    #[test]
-    fn the_first_generation_replaces_the_holding_page_whatever_changed() {
-        let mut state = State::new();
-        state.serves(2, Changed::Styles);
-        assert_eq!((state.page_since, state.styles), (2, 0));
-    }
-
-    #[test]
-    fn a_failure_stays_until_something_good_comes() {
-        let mut state = State::new();
-        state.building("src/main.rs");
-        state.failed(Failure::of_output("the build failed", "x"));
-        state.building("src/main.rs");
-        assert!(state.failure.is_some() && state.is_busy());
-        state.unchanged(1, Changed::Nothing);
-        assert!(state.failure.is_none() && !state.is_busy());
-        assert_eq!((state.styles, state.assets), (0, 0));
-    }
-
-    #[test]
-    fn errors_come_before_warnings() {
-        let part = |level, text: &str| Part {
-            level,
-            text: text.to_owned(),
-        };
-        let failure = Failure::new(
-            "x",
-            vec![
-                part(Level::Warning, "w"),
-                part(Level::Error, "a"),
-                part(Level::Error, "b"),
-            ],
-        );
-        let texts: Vec<_> = failure.parts.iter().map(|part| &*part.text).collect();
-        assert_eq!(texts, ["a", "b", "w"]);
-    }
-
-    #[test]
-    fn what_is_very_long_loses_its_beginning() {
-        let mut text = "ä".repeat(LONGEST_TEXT);
-        shorten(&mut text);
-        assert!(text.len() <= LONGEST_TEXT + 4 && text.starts_with('…'));
-    }
-}
+mod tests;

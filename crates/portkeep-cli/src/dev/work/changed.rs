@@ -51,8 +51,9 @@ impl Work<'_> {
             return Then::Build(Why::Changed(paths));
         }
         let changed = relevance::of_files(&paths);
-        self.report.files(&self.sources.name(&paths), changed);
-        self.browser.tell(|state| state.files(changed));
+        let names = self.sources.name(&paths);
+        self.report.files(&names, changed);
+        self.browser.tell(|state| state.files(changed, &names));
         if self.round_ended.is_none() {
             // The build that is under way may be the first to look at them.
             for path in put_off.into_iter().chain(now) {

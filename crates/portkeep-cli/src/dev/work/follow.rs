@@ -4,7 +4,7 @@ use portkeep_engine::GiveUp;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::{Round, Then, Why, Work};
+use super::{Round, Start, Then, Why, Work};
 use crate::dev::build;
 use crate::dev::session::{Event, HandingOver};
 
@@ -44,7 +44,7 @@ impl Work<'_> {
         &mut self,
         mut handover: HandingOver,
         give_up: GiveUp,
-        work: build::Work,
+        start: Start,
     ) -> Round {
         self.meanwhile = Some(Vec::new());
         let mut is_asked_to_build = false;
@@ -65,13 +65,17 @@ impl Work<'_> {
                 },
             }
         };
+        let work = match start {
+            Start::New(work) => work,
+            Start::Again => build::Work::Something,
+        };
         let serves = self.report.handed_over(&result, work);
-        self.tell_handover(&result);
-        self.tell_meanwhile();
-        if serves {
-            self.failing = false;
-        } else {
-            self.is_failing();
+        self.tell(&result, start);
+        match start {
+            _ if !serves => self.is_failing(),
+            Start::New(_) => self.failing = false,
+            // The newest sources may be others.
+            Start::Again => {}
         }
         if is_asked_to_build {
             return Round::Again(Why::Asked);

@@ -1,0 +1,51 @@
+// ---- one connection for all tabs -------------------------------------------------------------------------------------
+// A browser has six connections for a host; a page that is open in seven tabs must still load.
+
+const others = "BroadcastChannel" in window ? new BroadcastChannel(key) : null;
+if (others) others.onmessage = (message) => heed(message.data);
+
+let source = null;
+const listen = () => {
+  let pause = 20;
+  const open = () => {
+    source = new EventSource(address("events"));
+    source.onmessage = (message) => {
+      pause = 20;
+      const state = JSON.parse(message.data);
+      others?.postMessage(state);
+      heed(state);
+    };
+    source.onerror = () => {
+      // A drained generation ends it, and the next one is there already: do not wait as long as a browser would.
+      source.close();
+      setTimeout(open, pause);
+      pause = Math.min(pause * 2, 1000);
+    };
+  };
+  open();
+};
+
+// One look, for a page that slept or has just come: whoever has the connection speaks only when something happens.
+const look = () => {
+  const once = new EventSource(address("events"));
+  once.onmessage = (message) => {
+    once.close();
+    heed(JSON.parse(message.data));
+  };
+  once.onerror = () => once.close();
+};
+
+if (others && navigator.locks) {
+  navigator.locks.request(key, () => {
+    listen();
+    // Until this tab is closed; then another one takes over.
+    return new Promise(() => {});
+  });
+  look();
+} else {
+  listen();
+}
+addEventListener("pageshow", (event) => event.persisted && look());
+document.addEventListener("resume", look);
+addEventListener("visibilitychange", () => document.visibilityState === "visible" && look());
+
