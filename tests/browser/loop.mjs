@@ -43,19 +43,22 @@ await run([
   ["a request that waits too long is told so, and the page becomes the app", () =>
     withDev(["--while-building", "hold", "--hold-at-most", "100ms", "--check", "grep -q '\"one\"' src/main.rs || until [ -e ../go ]; do sleep 0.05; done"], async (dev) => {
       const browser = await launch();
-      const page = await browser.newPage();
-      // It stays in the check until it is let go.
-      const hear = dev.hear();
-      dev.version("one", "two");
-      await hear("checking");
-      const begun = Date.now();
-      const answer = await page.goto(dev.url);
-      const waited = Date.now() - begun;
-      same(answer.status(), 503, "the status");
-      check(waited >= 100 && waited < 3000, `it waited for ${waited} ms`);
-      fs.writeFileSync(`${dev.directory}/go`, "");
-      await page.waitForFunction(() => document.querySelector("#version")?.textContent === "two", null, { timeout: BUILD });
-      await browser.close();
+      try {
+        const page = await browser.newPage();
+        // It stays in the check until it is let go.
+        const hear = dev.hear();
+        dev.version("one", "two");
+        await hear("checking");
+        const begun = Date.now();
+        const answer = await page.goto(dev.url);
+        const waited = Date.now() - begun;
+        same(answer.status(), 503, "the status");
+        check(waited >= 100 && waited < 3000, `it waited for ${waited} ms`);
+        fs.writeFileSync(`${dev.directory}/go`, "");
+        await page.waitForFunction(() => document.querySelector("#version")?.textContent === "two", null, { timeout: BUILD });
+      } finally {
+        await browser.close();
+      }
     })],
   ["a change during a build starts it over, and a burst is one build", () =>
     withDev([], async (dev) => {
