@@ -141,6 +141,8 @@ await run([
       dev.edit("src/embedded.css", await colour(pages[0]), to);
       for (const page of pages) await until(`the colour at ${page.url()}`, BUILD, async () => (await colour(page).catch(() => "")) === to);
     }
+    // A page has its colours before it is loaded whole.
+    for (const page of pages) await page.waitForLoadState("load");
     same(pages.map((page) => page.loads), [3, 3, 1], "loads");
     await Promise.all(pages.map((page) => page.close()));
   }],
