@@ -1,6 +1,7 @@
 // Save → new answer, and the longest that a request waited meanwhile, beside the watchers that people use.
-// `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES] [WAYS]`: needs systemfd and watchexec in PATH. WAYS are
-// parts of their names, separated by commas. measure-in-guest runs it where a user manager is.
+// `node measure.mjs [ROUNDS] [START-MILLISECONDS] [PADDING-MEGABYTES] [WAYS] [SILENT-MILLISECONDS]`: needs systemfd and
+// watchexec in PATH. WAYS are parts of their names, separated by commas; requests begin SILENT after the save, so that a build
+// can have the processors for itself. measure-in-guest runs it where a user manager is.
 import { spawn, execFileSync } from "node:child_process";
 import { setMaxListeners } from "node:events";
 import fs from "node:fs";
@@ -11,7 +12,8 @@ import { BACKEND, BUILD, Dev, environmentOf, forgetHistory, freePort, get, until
 const rounds = Number(process.argv[2] ?? 15);
 const start = Number(process.argv[3] ?? 0);
 const padding = Number(process.argv[4] ?? 0);
-const only = process.argv[5]?.split(",");
+const only = (process.argv[5] || undefined)?.split(",");
+const silent = Number(process.argv[6] ?? 0);
 // How long those are waited for that have no answer when the new version has given its first: a connection that a full queue
 // dropped is tried again by its client after 1, 3, 7, 15 … seconds.
 const PATIENCE = 10_000;
@@ -79,6 +81,7 @@ async function once(tool, version) {
   setMaxListeners(0, givingUp.signal);
   const begun = performance.now();
   save(tool, version);
+  await new Promise((done) => setTimeout(done, silent));
   let took;
   while (!answered && performance.now() - begun < BUILD) {
     const at = performance.now();
@@ -122,7 +125,7 @@ try {
 }
 const median = (all) => [...all].sort((a, b) => a - b)[Math.floor(all.length / 2)];
 const figures = (all) => `${median(all).toFixed(0)} ms (${Math.min(...all).toFixed(0)} to ${Math.max(...all).toFixed(0)})`;
-console.log(`measured: start ${start} ms, ${padding} MB more, median of ${rounds}`);
+console.log(`measured: start ${start} ms, ${padding} MB more, no requests for ${silent} ms, median of ${rounds}`);
 console.log(`measured: cargo build alone: ${figures(alone.took)}`);
 for (const tool of tools) {
   console.log(`measured: ${tool.name}: save to answer ${figures(tool.took)}, longest wait ${figures(tool.waited)}, ${tool.failed} failed, ${tool.givenUp} without an answer ${PATIENCE / 1000} s later`);
