@@ -85,7 +85,7 @@ await run([
   ["a spec that waits for READY of an app that may not say it", async () => {
     const dev = await Dev.start([], {
       prepare(dev) {
-        spec(dev, { exec: [path.join(target, "debug/pages")], startTimeout: "1s" });
+        spec(dev, { exec: [path.join(target, "debug/pages")], startTimeout: "1s", moveConnections: false });
         fs.writeFileSync(dev.path("Cargo.toml"), manifest("pages", "listenfd = \"1\""));
         fs.writeFileSync(dev.path("src/main.rs"), LISTENFD);
       },
@@ -97,6 +97,19 @@ await run([
       await dev.stop();
     }
   }],
+  ["an app that says READY by itself and is not on the library gets its port as the first socket", () =>
+    withDev([], async (dev) => {
+      await answers(dev, "first", "/");
+      dev.edit("src/main.rs", "\"first\"", "\"second\"");
+      await dev.said("generation 2 serves");
+      await answers(dev, "second", "/");
+    }, {
+      prepare(dev) {
+        fs.writeFileSync(dev.path("Cargo.toml"), manifest("pages", 'listenfd = "1"\nsd-notify = "0.5"'));
+        fs.writeFileSync(dev.path("src/main.rs"), LISTENFD.replace("listener.set_nonblocking(false).unwrap();", `$&
+    sd_notify::notify(&[sd_notify::NotifyState::Ready]).unwrap();`));
+      },
+    })],
   ["an app with listenfd and without the library is ready when it accepts", () =>
     withDev(["--while-building", "hold"], async (dev) => {
       await dev.said("--while-building hold does nothing here", 10_000);

@@ -162,7 +162,7 @@ impl Project {
         let manners = Manners::of(package, &reach);
         let (spec, notice) = match own_spec {
             Some(spec) => {
-                let notice = manners.doubt(spec.readiness);
+                let notice = manners.doubt(&spec);
                 (spec, notice)
             }
             None => {

@@ -108,6 +108,11 @@ pub(super) fn from_manifest(
             .entry("readiness")
             .or_insert_with(|| readiness.into());
     }
+    if let Some(moves) = manners.moves_connections() {
+        fields
+            .entry("moveConnections")
+            .or_insert_with(|| moves.into());
+    }
     let base = package
         .manifest_path
         .parent()

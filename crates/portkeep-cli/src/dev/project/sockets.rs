@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use cargo_metadata::Package;
-use portkeep_spec::Readiness;
+use portkeep_spec::{Readiness, Spec};
 
 use super::cargo::Reach;
 
@@ -28,7 +28,9 @@ const BY_HAND: [&str; 1] = ["LISTEN_FDS"];
 /// How a program comes to its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manners {
-    /// It says READY.
+    /// It is on our library.
+    Library,
+    /// It says READY by itself.
     Notifies,
     /// It takes sockets that are passed to it, and does not say when it is ready.
     TakesSockets,
@@ -44,11 +46,9 @@ impl Manners {
             let mut sources = reach.linked.iter().map(|source| source.join("src"));
             sources.any(|source| mentions(&source, words))
         };
-        if LIBRARY.contains(&package.name.as_str())
-            || depends(&LIBRARY)
-            || depends(&NOTIFY)
-            || depends(&DAEMON) && mentions(&DAEMON_MODULE)
-        {
+        if LIBRARY.contains(&package.name.as_str()) || depends(&LIBRARY) {
+            Self::Library
+        } else if depends(&NOTIFY) || depends(&DAEMON) && mentions(&DAEMON_MODULE) {
             Self::Notifies
         } else if depends(&ACTIVATED) || mentions(&BY_HAND) {
             Self::TakesSockets
@@ -60,15 +60,25 @@ impl Manners {
     /// The spec's `readiness`, where it is not the default.
     pub(super) fn readiness(self) -> Option<&'static str> {
         match self {
-            Self::Notifies => None,
+            Self::Library | Self::Notifies => None,
             Self::TakesSockets | Self::Bare => Some("accepts"),
         }
     }
 
+    /// The spec's `moveConnections`, where it is not the default: that is one socket more, and who does not know of it takes
+    /// the first one for the port. systemd puts them in no certain order.
+    pub(super) fn moves_connections(self) -> Option<bool> {
+        (self == Self::Notifies).then_some(false)
+    }
+
     /// What may be wrong with a spec that somebody wrote: it says how the app comes to its sockets, and is taken at its word.
-    pub(super) fn doubt(self, readiness: Readiness) -> Option<&'static str> {
-        match (self, readiness) {
-            (Self::Notifies, _) | (Self::Bare, Readiness::Started) => None,
+    pub(super) fn doubt(self, spec: &Spec) -> Option<&'static str> {
+        match (self, spec.readiness) {
+            (Self::Notifies, _) if spec.has_move_socket() => Some(
+                "this app does not seem to be on the server library, and portkeep.json passes it a socket to move connections by: \
+                 write \"moveConnections\": false there, or use `portkeep::serve(app)` (cargo add portkeep)",
+            ),
+            (Self::Library | Self::Notifies, _) | (Self::Bare, Readiness::Started) => None,
             (Self::TakesSockets, Readiness::Notify) => Some(
                 "this app does not seem to say READY, and portkeep.json waits for that: use `portkeep::serve(app)` (cargo add \
                  portkeep), or write \"readiness\": \"accepts\" there",
@@ -84,7 +94,7 @@ impl Manners {
     /// What one line more would give.
     pub(super) fn notice(self) -> Option<&'static str> {
         match self {
-            Self::Notifies => None,
+            Self::Library | Self::Notifies => None,
             Self::TakesSockets => Some(
                 "this app counts as ready when it accepts connections; with `portkeep::serve(app)` (cargo add portkeep) it \
                  says so itself, no request is lost when it ends, and its pages reload and show errors",
@@ -176,7 +186,7 @@ mod tests {
                 PART,
                 MAIN,
                 "[dependencies]\nportkeep = \"0.1\"\n",
-                Manners::Notifies,
+                Manners::Library,
             ),
             // For logging only.
             (
