@@ -105,9 +105,9 @@ impl Sources {
     /// What changed, for people.
     pub(crate) fn name(&self, paths: &[PathBuf]) -> String {
         let here = std::env::current_dir().unwrap_or_default();
-        let first = paths
-            .first()
-            .map(|path| path.strip_prefix(&here).unwrap_or(path));
+        // Some editors write another file first, which is gone when we tell.
+        let first = paths.iter().find(|path| path.exists()).or(paths.first());
+        let first = first.map(|path| path.strip_prefix(&here).unwrap_or(path));
         let first = first.unwrap_or(Path::new("")).display();
         match paths.len() {
             0 | 1 => first.to_string(),
