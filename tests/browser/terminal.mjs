@@ -18,10 +18,11 @@ forgetHistory();
 const server = path.join(directory, "tmux");
 const tmux = (...args) => execFileSync("tmux", ["-S", server, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
 const command = `${process.env.PORTKEEP ?? "portkeep"} dev --backend ${BACKEND} --listen 127.0.0.1:${port} --open; echo ended $?; stty -a`;
-tmux(
+const begin = () => tmux(
   "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "-c", project,
   ...Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]), "sh", "-c", `${command}; sleep 600`,
 );
+begin();
 const screen = () => tmux("capture-pane", "-p", "-e", "-S", "-500");
 const shows = (what, deadline = BUILD) =>
   until(what, deadline, () => screen().includes(what)).catch((error) => {
@@ -73,7 +74,16 @@ await run([
     await shows("ended 0");
     await until("stty", BUILD, () => / icanon /.test(screen()) && / echo /.test(screen()));
   }],
+  ["a terminal that is closed ends it, and what it started", async () => {
+    tmux("kill-server");
+    begin();
+    await shows("READY in");
+    check((await get(url)).status === 200, "it serves");
+    tmux("kill-server");
+    await until("nobody has the port", 30_000, () => get(url).then(() => false, (error) => error.code === "ECONNREFUSED"));
+  }],
 ].map(([name, body]) => [`terminal: ${name}`, body])).finally(() => {
-  tmux("kill-server");
+  // The last test has closed it.
+  try { tmux("kill-server"); } catch { /* as it should be */ }
   fs.rmSync(directory, { recursive: true, force: true });
 });

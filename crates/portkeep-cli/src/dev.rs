@@ -16,6 +16,7 @@ mod project;
 mod relevance;
 mod report;
 mod restless;
+mod say;
 mod session;
 mod sources;
 mod tee;

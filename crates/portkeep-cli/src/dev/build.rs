@@ -12,6 +12,7 @@ use tokio::process::{ChildStdout, Command};
 use super::browser::{Level, Part};
 use super::group::{Group, Show};
 use super::project::{BuildCommand, Project};
+use super::say::pass_on;
 
 /// A build under way.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Build {
                     _ => Level::Warning,
                 };
                 if let Some(rendered) = message.message.rendered {
-                    anstream::eprint!("{rendered}");
+                    pass_on(&rendered);
                     let text = rendered.trim_end().to_owned();
                     self.parts.push(Part { level, text });
                 }

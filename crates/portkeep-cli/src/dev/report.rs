@@ -11,6 +11,7 @@ use portkeep_spec::AppName;
 use super::browser::Changed;
 use super::build::Work;
 use super::project::url;
+use super::say::say;
 use super::session::{Event, Session};
 
 /// Writes to the terminal. Colours go where a terminal shows them, and nowhere else.
@@ -98,7 +99,7 @@ impl Report {
     }
 
     pub(crate) fn line(&self, text: &str) {
-        anstream::println!("{DIM}portkeep{DIM:#} {}: {text}", self.name);
+        say(format_args!("{DIM}portkeep{DIM:#} {}: {text}", self.name));
     }
 
     pub(crate) fn opened(&self, session: &Session) {
@@ -259,7 +260,7 @@ impl Report {
         match event {
             Event::Line(_, line) if !self.level.get().shows(line) => {}
             Event::Line(generation, line) => {
-                anstream::println!("{DIM}{generation:>4} |{DIM:#} {line}");
+                say(format_args!("{DIM}{generation:>4} |{DIM:#} {line}"));
             }
             Event::Note(text) => self.line(text),
             Event::Gone(generation, why) => {
