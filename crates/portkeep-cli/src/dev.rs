@@ -12,6 +12,7 @@ mod listen;
 mod lock;
 mod open_browser;
 mod own_output;
+mod process;
 mod project;
 mod relevance;
 mod report;

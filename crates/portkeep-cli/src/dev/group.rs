@@ -7,18 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{ChildStdout, Command};
 
+use super::process::Process;
 use super::tee;
 
 /// How long a command may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long what it started may go on after its end, and its output may come: something may have kept the other side open.
+/// How long its output may come after its end: something it started may have kept the other side open.
 const REST: Duration = Duration::from_millis(200);
-/// How often we look whether a group is empty: nothing tells us of the ends of other people's children.
-const LOOK_AGAIN: Duration = Duration::from_millis(1);
-
 /// What a command wrote.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Vec<u8>>>);
@@ -49,7 +46,8 @@ impl Output {
 /// A command in a process group of its own.
 #[derive(Debug)]
 pub(super) struct Group {
-    child: Child,
+    process: Process,
+    stdout: Option<ChildStdout>,
     tee: Option<tokio::task::JoinHandle<()>>,
     output: Output,
 }
@@ -71,41 +69,38 @@ impl Group {
             .to_string_lossy()
             .into_owned();
         // It reads the terminal's keys; they are ours.
-        command
-            .stdin(Stdio::null())
-            .process_group(0)
-            .kill_on_drop(true);
+        command.stdin(Stdio::null());
         let (theirs, ours) = tee::open().context("cannot make a way for output")?;
         match show {
             Show::Errors => command.stdout(Stdio::piped()),
             Show::All => command.stdout(theirs.try_clone().context("cannot copy a descriptor")?),
         };
         command.stderr(theirs);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot run `{program}`"))?;
-        // Our copies of the other end go with it, so that its end can be seen.
-        drop(command);
+        // Our copies of the other end go with the command, so that its end can be seen.
+        let (process, stdout, _) =
+            Process::start(command).with_context(|| format!("cannot run `{program}`"))?;
         let output = Output::default();
         let tee = tokio::task::spawn_blocking({
             let output = output.clone();
             move || copy(ours, &output)
         });
         let tee = Some(tee);
-        Ok(Self { child, tee, output })
+        Ok(Self {
+            process,
+            stdout,
+            tee,
+            output,
+        })
     }
 
     pub(super) fn take_stdout(&mut self) -> Option<ChildStdout> {
-        self.child.stdout.take()
+        self.stdout.take()
     }
 
     /// Waits for the end. Can be dropped and called again.
     pub(super) async fn wait(&mut self) -> anyhow::Result<ExitStatus> {
-        let status = self
-            .child
-            .wait()
-            .await
-            .context("cannot wait for a command")?;
+        let end = self.process.end().come().await;
+        let status = end.context("cannot wait for a command")?;
         if let Some(tee) = &mut self.tee {
             let _ = tokio::time::timeout(REST, tee).await;
             self.tee = None;
@@ -119,25 +114,7 @@ impl Group {
 
     /// Ends it and all it started.
     pub(super) async fn cancel(&mut self) {
-        let pid = self
-            .child
-            .id()
-            .and_then(|pid| i32::try_from(pid).ok())
-            .and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            let _ = kill_process_group(pid, Signal::TERM);
-        }
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let Some(pid) = pid else { return };
-        if ended.is_ok() {
-            // What it started ends with it, as a rule; its number is not given to others while one of them is left.
-            let until = tokio::time::Instant::now() + REST;
-            while test_kill_process_group(pid).is_ok() && tokio::time::Instant::now() < until {
-                tokio::time::sleep(LOOK_AGAIN).await;
-            }
-        }
-        let _ = kill_process_group(pid, Signal::KILL);
-        let _ = self.child.wait().await;
+        self.process.stop(PATIENCE).await;
     }
 }
 

@@ -1,8 +1,6 @@
 //! An app that opens its port itself: nobody can hold that for it, and two versions cannot run at once. So the old one is
 //! stopped before the new one starts, once that is built and checked; if the new one does not come up, the old one returns.
 
-mod process;
-
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -21,10 +19,10 @@ use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 
-use self::process::{End, Process};
 use super::{Event, HandingOver};
 use crate::dev::build::no_executable;
 use crate::dev::lock::DevLock;
+use crate::dev::process::{End, Process};
 use crate::dev::project::Project;
 use crate::dev::{browser, environment};
 use crate::locate;
@@ -194,7 +192,7 @@ impl App {
         if let Some(directory) = &self.spec.working_directory {
             command.current_dir(directory);
         }
-        let (process, stdout, stderr) = Process::start(command)
+        let (mut process, stdout, stderr) = Process::start(command)
             .with_context(|| format!("cannot start {}", executable.display()))?;
         let lines = Arc::default();
         let followers = [
@@ -233,7 +231,7 @@ impl App {
     async fn stop(&self, running: &mut Running) {
         // First, so that its end is none to tell of.
         *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(process) = running.process.take() {
+        if let Some(mut process) = running.process.take() {
             process.stop(*self.spec.drain_timeout).await;
         }
     }

@@ -3,25 +3,30 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long what a process started may go on after its end.
+const REST: Duration = Duration::from_millis(200);
+/// How often we look whether a group is empty: nothing tells us of the ends of other people's children.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Ends with this value, at the latest, and with it all it started.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(in crate::dev) struct Process {
     group: Option<Pid>,
     end: End,
 }
 
 /// The end of a process, once it has come.
 #[derive(Debug, Clone)]
-pub(super) struct End(watch::Receiver<Option<ExitStatus>>);
+pub(in crate::dev) struct End(watch::Receiver<Option<ExitStatus>>);
 
 impl End {
     /// Waits for it. Nothing where the process could not be waited for.
-    pub(super) async fn come(&mut self) -> Option<ExitStatus> {
+    pub(in crate::dev) async fn come(&mut self) -> Option<ExitStatus> {
         self.0
             .wait_for(Option::is_some)
             .await
@@ -31,7 +36,7 @@ impl End {
 }
 
 impl Process {
-    pub(super) fn start(
+    pub(in crate::dev) fn start(
         mut command: Command,
     ) -> std::io::Result<(Self, Option<ChildStdout>, Option<ChildStderr>)> {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
@@ -52,26 +57,32 @@ impl Process {
         Ok((process, stdout, stderr))
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(in crate::dev) fn id(&self) -> u32 {
         self.group
             .and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok())
             .unwrap_or_default()
     }
 
-    pub(super) fn is_alive(&self) -> bool {
+    pub(in crate::dev) fn is_alive(&self) -> bool {
         self.end.0.borrow().is_none()
     }
 
-    pub(super) fn end(&self) -> End {
+    pub(in crate::dev) fn end(&self) -> End {
         self.end.clone()
     }
 
-    /// Ends it and all it started; what does not end by itself is killed after `patience`.
-    pub(super) async fn stop(mut self, patience: Duration) {
+    /// Ends it and all it started; what does not end by itself is killed, the process itself after `patience`.
+    pub(in crate::dev) async fn stop(&mut self, patience: Duration) {
         let Some(group) = self.group else { return };
         // It may have ended by itself in this moment.
         let _ = kill_process_group(group, Signal::TERM);
-        let _ = timeout(patience, self.end.come()).await;
+        if timeout(patience, self.end.come()).await.is_ok() {
+            // What it started ends with it, as a rule; its number is not given to others while one of them is left.
+            let until = Instant::now() + REST;
+            while test_kill_process_group(group).is_ok() && Instant::now() < until {
+                sleep(LOOK_AGAIN).await;
+            }
+        }
         let _ = kill_process_group(group, Signal::KILL);
         self.end.come().await;
     }
