@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::ShutdownToken;
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::connection::{self, Arrival};
 use crate::drain::Shared;
 use crate::listen::Listener;
@@ -19,9 +19,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Returns when the server closes. A passed listener comes back: it can be opened again.
-pub(crate) async fn accept<A: App>(
+pub(crate) async fn accept(
     listener: Listener,
-    app: A,
+    app: ErasedApp,
     shared: Arc<Shared>,
     closing: ShutdownToken,
 ) -> Option<Listener> {
@@ -113,7 +113,13 @@ mod tests {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         let closing = ShutdownToken::new();
         closing.start();
-        accept(listener, Silence, Arc::clone(&shared), closing).await;
+        accept(
+            listener,
+            ErasedApp::new(Silence),
+            Arc::clone(&shared),
+            closing,
+        )
+        .await;
         let live = shared.live();
         drop(clients);
         live

@@ -1,11 +1,14 @@
 //! What can be served.
 
+mod erased;
+
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::BoxError;
+pub(crate) use erased::{Answered, ErasedApp, ErasedBody};
 
 /// Anything that answers HTTP requests: an `axum::Router`, or any tower service from
 /// `Request<Incoming>` to a response, such as `tower::service_fn`.

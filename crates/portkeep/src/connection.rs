@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::acceptor::Acceptor;
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, Task, count};
 use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
@@ -71,7 +71,7 @@ impl Arrival {
 
 /// Serves one connection in a task of its own. It counts from this call on, not from the first
 /// time the task runs: else a drain that begins in between would not wait for it.
-pub(crate) fn spawn<A: App>(mut arrival: Arrival, app: A, shared: &Arc<Shared>) {
+pub(crate) fn spawn(mut arrival: Arrival, app: ErasedApp, shared: &Arc<Shared>) {
     let task = Task::new(shared);
     let http1 = arrival.http1;
     let acceptor = arrival.acceptor.take();
@@ -113,7 +113,7 @@ async fn wrap(io: Io, acceptor: Acceptor) -> Option<Io> {
 }
 
 /// Until the connection is over, or another process has it.
-async fn serve<A: App>(mut io: Io, mut http1: bool, app: A) {
+async fn serve(mut io: Io, mut http1: bool, app: ErasedApp) {
     loop {
         let idle = if http1 {
             http1::serve(io, app.clone()).await
@@ -146,7 +146,7 @@ enum Begun {
 }
 
 #[cfg(feature = "http2")]
-async fn begin<A: App>(mut io: Io, app: A) -> Begun {
+async fn begin(mut io: Io, app: ErasedApp) -> Begun {
     match protocol::detect(&mut io).await {
         protocol::First::Http1 => Begun::Http1(io),
         protocol::First::Http2 => {
@@ -160,7 +160,7 @@ async fn begin<A: App>(mut io: Io, app: A) -> Begun {
 
 #[cfg(not(feature = "http2"))]
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
-async fn begin<A: App>(io: Io, _app: A) -> Begun {
+async fn begin(io: Io, _app: ErasedApp) -> Begun {
     Begun::Http1(io)
 }
 

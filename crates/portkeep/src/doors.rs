@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::ShutdownToken;
 use crate::accept::accept;
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::drain::Shared;
 use crate::listen::Listener;
 use crate::moving::{self, MoveSocket};
@@ -30,7 +30,7 @@ enum Door {
 }
 
 impl Doors {
-    pub(crate) fn open<A: App>(self, app: &A, shared: &Arc<Shared>) -> Open {
+    pub(crate) fn open(self, app: &ErasedApp, shared: &Arc<Shared>) -> Open {
         let closing = ShutdownToken::new();
         let mut tasks = JoinSet::new();
         if let Some(socket) = self.move_socket {
@@ -112,14 +112,14 @@ mod tests {
     async fn who_comes_before_they_are_closed_is_noticed_and_they_open_again() {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         let (doors, address) = doors();
-        let open = doors.open(&Router::new(), &shared);
+        let open = doors.open(&ErasedApp::new(Router::new()), &shared);
         let quiet = shared.idle_for(Some(Duration::from_millis(10))).await;
         let first = TcpStream::connect(address).unwrap();
         live(&shared, 1).await;
         let doors = open.close().await;
         assert!(!shared.is_still(quiet));
 
-        let open = doors.open(&Router::new(), &shared);
+        let open = doors.open(&ErasedApp::new(Router::new()), &shared);
         let second = TcpStream::connect(address).unwrap();
         live(&shared, 2).await;
         drop((first, second, open));

@@ -1,10 +1,11 @@
 //! The life of a server: listen, check, ready, accept, drain.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::app::App;
+use crate::app::{App, ErasedApp};
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
@@ -31,7 +32,23 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
     Server::new().serve(app).await
 }
 
-pub(crate) async fn run<A: App>(mut server: Server, app: A) -> Result<(), Error> {
+/// Boxed, so that this crate compiles it and not the one that awaits it.
+pub(crate) fn run(
+    server: Server,
+    app: ErasedApp,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+    Box::pin(live(server, app))
+}
+
+async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
+    server.obey_environment();
+    #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+    let app = {
+        let token = server.shutdown.clone();
+        let layer = crate::dev::Layer::new(app, token, server.acceptor.as_ref());
+        layer.announce().await;
+        ErasedApp::new(layer)
+    };
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
     open_files::raise_limit();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acceptor::{Accepted, Acceptor};
-use crate::app::App;
+use crate::app::{App, ErasedApp};
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken};
 
@@ -225,15 +225,13 @@ impl Server {
     /// # Errors
     ///
     /// If it cannot begin: see [`Error`].
-    pub async fn serve<A: App>(mut self, app: A) -> Result<(), Error> {
-        deployed::apply(&mut self, |name| std::env::var(name).ok());
-        #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
-        let app = {
-            let layer = crate::dev::Layer::new(app, self.shutdown.clone(), self.acceptor.as_ref());
-            layer.announce().await;
-            layer
-        };
-        serve::run(self, app).await
+    pub async fn serve<A: App>(self, app: A) -> Result<(), Error> {
+        serve::run(self, ErasedApp::new(app)).await
+    }
+
+    /// What whoever runs the app has decided goes before what the app says.
+    pub(crate) fn obey_environment(&mut self) {
+        deployed::apply(self, |name| std::env::var(name).ok());
     }
 }
 

@@ -9,34 +9,31 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
-use pin_project_lite::pin_project;
 
 use super::body::AnswerBody;
 use super::in_flight::InFlight;
 use super::probe::Probe;
-use crate::app::App;
+use crate::BoxError;
+use crate::app::{Answered, ErasedApp};
 use crate::drain::{Phase, count};
 
-pub(super) struct Answering<A> {
-    app: A,
+pub(super) struct Answering {
+    app: ErasedApp,
     probe: Arc<Probe>,
 }
 
-impl<A> Answering<A> {
-    pub(super) fn new(app: A, probe: Arc<Probe>) -> Self {
+impl Answering {
+    pub(super) fn new(app: ErasedApp, probe: Arc<Probe>) -> Self {
         Self { app, probe }
     }
 }
 
-/// The app is never pinned.
-impl<A> Unpin for Answering<A> {}
+impl hyper::service::Service<Request<Incoming>> for Answering {
+    type Response = Response<AnswerBody>;
+    type Error = BoxError;
+    type Future = Answer;
 
-impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
-    type Response = Response<AnswerBody<A::ResponseBody>>;
-    type Error = A::Error;
-    type Future = Answer<A>;
-
-    fn call(&self, mut request: Request<Incoming>) -> Answer<A> {
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
         self.probe.peer.introduce(request.extensions_mut());
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
         request
@@ -48,74 +45,44 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for Answering<A> {
             closable: http1 && !connect,
             tunnel: !http1 && connect,
             in_flight: Some(InFlight::new(&self.probe, !request.body().is_end_stream())),
-            state: State::Waiting {
-                app: self.app.clone(),
-                request: Some(request),
-            },
+            answered: self.app.answer(request),
         }
     }
 }
 
-pin_project! {
-    /// The answer to one request.
-    pub(super) struct Answer<A: App> {
-        closable: bool,
-        // If it succeeds, what comes after the answer is the app's.
-        tunnel: bool,
-        // Until there is an answer.
-        in_flight: Option<InFlight>,
-        #[pin]
-        state: State<A>,
-    }
+/// The answer to one request.
+pub(super) struct Answer {
+    closable: bool,
+    /// If it succeeds, what comes after the answer is the app's.
+    tunnel: bool,
+    /// Until there is an answer.
+    in_flight: Option<InFlight>,
+    answered: Answered,
 }
 
-pin_project! {
-    #[project = StateProjection]
-    enum State<A: App> {
-        /// Until the service has room for the request.
-        Waiting { app: A, request: Option<Request<Incoming>> },
-        Called { #[pin] future: A::Future },
-    }
-}
+impl Future for Answer {
+    type Output = Result<Response<AnswerBody>, BoxError>;
 
-impl<A: App> Future for Answer<A> {
-    type Output = Result<Response<AnswerBody<A::ResponseBody>>, A::Error>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut this = self.project();
-        loop {
-            match this.state.as_mut().project() {
-                StateProjection::Waiting { app, request } => {
-                    ready!(app.poll_ready(cx))?;
-                    let Some(request) = request.take() else {
-                        unreachable!("the request is taken when the state changes")
-                    };
-                    let future = app.call(request);
-                    this.state.set(State::Called { future });
-                }
-                StateProjection::Called { future } => {
-                    let mut response = ready!(future.poll(cx))?;
-                    let Some(mut in_flight) = this.in_flight.take() else {
-                        unreachable!("a future that is over is not polled")
-                    };
-                    in_flight.handler_ended();
-                    let probe = in_flight.probe();
-                    if probe.shared.phases.current() > Phase::Serving {
-                        count(&probe.shared.counts.answered);
-                    }
-                    if *this.closable && probe.draining() {
-                        announce_close(&mut response);
-                    }
-                    let in_flight = if *this.tunnel && response.status().is_success() {
-                        in_flight.become_tunnel();
-                        None
-                    } else {
-                        Some(in_flight)
-                    };
-                    return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, in_flight))));
-                }
-            }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(self.answered.as_mut().poll(cx))?;
+        let Some(mut in_flight) = self.in_flight.take() else {
+            unreachable!("a future that is over is not polled")
+        };
+        in_flight.handler_ended();
+        let probe = in_flight.probe();
+        if probe.shared.phases.current() > Phase::Serving {
+            count(&probe.shared.counts.answered);
         }
+        if self.closable && probe.draining() {
+            announce_close(&mut response);
+        }
+        let in_flight = if self.tunnel && response.status().is_success() {
+            in_flight.become_tunnel();
+            None
+        } else {
+            Some(in_flight)
+        };
+        Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, in_flight))))
     }
 }
 

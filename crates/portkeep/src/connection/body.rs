@@ -3,34 +3,37 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::in_flight::InFlight;
+use crate::BoxError;
+use crate::app::ErasedBody;
 
 pin_project! {
     /// hyper drops it when it has taken the last of it.
-    pub(super) struct AnswerBody<B> {
+    pub(super) struct AnswerBody {
         #[pin]
-        body: B,
+        body: ErasedBody,
         in_flight: Option<InFlight>,
     }
 }
 
-impl<B> AnswerBody<B> {
-    pub(super) fn new(body: B, in_flight: Option<InFlight>) -> Self {
+impl AnswerBody {
+    pub(super) fn new(body: ErasedBody, in_flight: Option<InFlight>) -> Self {
         Self { body, in_flight }
     }
 }
 
-impl<B: Body> Body for AnswerBody<B> {
-    type Data = B::Data;
-    type Error = B::Error;
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.project().body.poll_frame(cx)
     }
 

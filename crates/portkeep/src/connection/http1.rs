@@ -21,7 +21,7 @@ use super::farewell::farewell;
 use super::io::Io;
 use super::patience::{Patience, Wait};
 use super::probe::{HeadTimer, Probe};
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 
 /// How the connection's future ended.
@@ -33,7 +33,7 @@ enum End {
 }
 
 /// Serves it until it is over. If it comes back, it is idle and can be moved.
-pub(super) async fn serve<A: App>(io: Io, app: A) -> Option<Io> {
+pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     let mut connection = builder(&probe)

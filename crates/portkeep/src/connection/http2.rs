@@ -10,10 +10,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use super::answering::Answering;
 use super::io::Io;
 use super::late_pong::LatePong;
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 
-pub(super) async fn serve<A: App>(io: Io, app: A) {
+pub(super) async fn serve(io: Io, app: ErasedApp) {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     let mut builder = Builder::new(TokioExecutor::new());

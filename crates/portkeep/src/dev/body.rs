@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -12,15 +12,16 @@ use pin_project_lite::pin_project;
 use super::channel::Pieces;
 use super::inject::Injector;
 use crate::BoxError;
+use crate::app::ErasedBody;
 
 pin_project! {
     /// The app's own, or ours.
     #[project = Projection]
-    pub(crate) enum DevBody<B> {
+    pub(crate) enum DevBody {
         /// As the app made it.
-        App { #[pin] body: B },
+        App { #[pin] body: ErasedBody },
         /// A page that gets the script.
-        Page { #[pin] body: B, injector: Injector, last: Last },
+        Page { #[pin] body: ErasedBody, injector: Injector, last: Last },
         /// From `portkeep dev`.
         Pieces { pieces: Pieces },
         /// From the next generation.
@@ -38,8 +39,8 @@ pub(crate) enum Last {
     Trailers(Option<HeaderMap>),
 }
 
-impl<B> DevBody<B> {
-    pub(super) fn page(body: B, text: Bytes) -> Self {
+impl DevBody {
+    pub(super) fn page(body: ErasedBody, text: Bytes) -> Self {
         Self::Page {
             body,
             injector: Injector::new(text),
@@ -52,23 +53,17 @@ impl<B> DevBody<B> {
     }
 }
 
-impl<B: Body> Body for DevBody<B>
-where
-    B::Error: Into<BoxError>,
-{
-    type Data = Piece<B::Data>;
+impl Body for DevBody {
+    type Data = Bytes;
     type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, BoxError>>> {
-        let own = |bytes: Bytes| Poll::Ready(Some(Ok(Frame::data(Piece::Own(bytes)))));
+        let own = |bytes: Bytes| Poll::Ready(Some(Ok(Frame::data(bytes))));
         match self.project() {
-            Projection::App { body } => {
-                let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|frame| Ok(frame.map_err(Into::into)?.map_data(Piece::App))))
-            }
+            Projection::App { body } => body.poll_frame(cx),
             Projection::Page {
                 mut body,
                 injector,
@@ -78,9 +73,9 @@ where
                     return Poll::Ready(trailers.take().map(|all| Ok(Frame::trailers(all))));
                 }
                 let trailers = match ready!(body.as_mut().poll_frame(cx)) {
-                    Some(frame) => match frame.map_err(Into::into)?.into_data() {
-                        Ok(mut data) => {
-                            let piece = injector.push(&data.copy_to_bytes(data.remaining()));
+                    Some(frame) => match frame?.into_data() {
+                        Ok(data) => {
+                            let piece = injector.push(&data);
                             if piece.is_empty() {
                                 continue;
                             }
@@ -102,7 +97,7 @@ where
             },
             Projection::Forwarded { body } => {
                 let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|frame| Ok(frame?.map_data(Piece::Own))))
+                Poll::Ready(frame.map(|frame| Ok(frame?)))
             }
             Projection::Text { text } => match std::mem::take(text) {
                 text if text.is_empty() => Poll::Ready(None),
@@ -126,35 +121,6 @@ where
             Self::Forwarded { body } => body.size_hint(),
             Self::Text { text } => SizeHint::with_exact(text.len() as u64),
             Self::Page { .. } | Self::Pieces { .. } => SizeHint::default(),
-        }
-    }
-}
-
-/// A piece of a body.
-pub(crate) enum Piece<D> {
-    App(D),
-    Own(Bytes),
-}
-
-impl<D: Buf> Buf for Piece<D> {
-    fn remaining(&self) -> usize {
-        match self {
-            Self::App(data) => data.remaining(),
-            Self::Own(bytes) => bytes.remaining(),
-        }
-    }
-
-    fn chunk(&self) -> &[u8] {
-        match self {
-            Self::App(data) => data.chunk(),
-            Self::Own(bytes) => bytes.chunk(),
-        }
-    }
-
-    fn advance(&mut self, count: usize) {
-        match self {
-            Self::App(data) => data.advance(count),
-            Self::Own(bytes) => bytes.advance(count),
         }
     }
 }

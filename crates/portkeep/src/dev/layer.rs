@@ -19,7 +19,7 @@ use super::inject::Injector;
 use super::script::{Content, Load, Script};
 use super::{document, forward, guard};
 use crate::acceptor::Acceptor;
-use crate::app::App;
+use crate::app::{ErasedApp, ErasedBody};
 use crate::connection::Entrance;
 use crate::{BoxError, ShutdownToken};
 
@@ -29,27 +29,25 @@ const STILL_BUILDING: &str =
 
 /// An app that lets `portkeep dev` into its pages.
 #[derive(Clone)]
-pub(crate) struct Layer<A> {
-    app: A,
+pub(crate) struct Layer {
+    app: ErasedApp,
     channel: Option<Arc<Channel>>,
     /// Requests may have to wait for a build.
     holds: bool,
     token: ShutdownToken,
 }
 
-type Answer<A> = Response<DevBody<<A as App>::ResponseBody>>;
-
-impl<A: App> Layer<A> {
+impl Layer {
     /// `token` ends what would hold up a drain. `acceptor` is what the connections go through: a
     /// request that came through one cannot be given to a listener that expects the same, so it does
     /// not wait.
-    pub(crate) fn new(app: A, token: ShutdownToken, acceptor: Option<&Acceptor>) -> Self {
+    pub(crate) fn new(app: ErasedApp, token: ShutdownToken, acceptor: Option<&Acceptor>) -> Self {
         Self::told_by(Channel::from_env(), app, token, acceptor)
     }
 
     fn told_by(
         channel: Option<Channel>,
-        app: A,
+        app: ErasedApp,
         token: ShutdownToken,
         acceptor: Option<&Acceptor>,
     ) -> Self {
@@ -62,9 +60,12 @@ impl<A: App> Layer<A> {
     }
 
     /// Where requests are to wait, tells `portkeep dev` that they do.
-    pub(crate) async fn announce(&self) {
-        if let Some(channel) = self.open_channel().filter(|_| self.holds) {
-            channel.announce_hold().await;
+    pub(crate) fn announce(&self) -> impl Future<Output = ()> + Send + use<> {
+        let channel = self.open_channel().filter(|_| self.holds);
+        async move {
+            if let Some(channel) = channel {
+                channel.announce_hold().await;
+            }
         }
     }
 
@@ -73,19 +74,20 @@ impl<A: App> Layer<A> {
     }
 }
 
-impl<A: App> Service<Request<Incoming>> for Layer<A> {
-    type Response = Answer<A>;
+impl Service<Request<Incoming>> for Layer {
+    type Response = Response<DevBody>;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer<A>, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<DevBody>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.app.poll_ready(cx).map_err(Into::into)
+    /// The app's own readiness is part of its answer.
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Incoming>) -> Self::Future {
         let Some(channel) = self.open_channel() else {
-            let answer = self.app.call(request);
-            return Box::pin(async { Ok(unchanged(answer.await.map_err(Into::into)?)) });
+            let answer = self.app.answer(request);
+            return Box::pin(async { Ok(unchanged(answer.await?)) });
         };
         let waited = hold::take_waited(request.headers_mut());
         let host = guard::local_host(&request).map(str::to_owned);
@@ -112,12 +114,10 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
         }
         let waits = self.holds && hold::may_wait(&request);
         if page_for.is_none() && !waits {
-            let answer = self.app.call(request);
-            return Box::pin(async { Ok(unchanged(answer.await.map_err(Into::into)?)) });
+            let answer = self.app.answer(request);
+            return Box::pin(async { Ok(unchanged(answer.await?)) });
         }
-        // The clone may not be ready, the one that was asked is.
-        let clone = self.app.clone();
-        let mut app = std::mem::replace(&mut self.app, clone);
+        let app = self.app.clone();
         Box::pin(async move {
             if waits {
                 let begun = Instant::now();
@@ -134,7 +134,7 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
                 }
             }
             let Some((host, load)) = page_for else {
-                return Ok(unchanged(app.call(request).await.map_err(Into::into)?));
+                return Ok(unchanged(app.answer(request).await?));
             };
             let script = Script {
                 host,
@@ -144,7 +144,7 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
                 made_of: channel.made_of().await,
             };
             let path = request.uri().path().to_owned();
-            let answer = app.call(request).await.map_err(Into::into)?;
+            let answer = app.answer(request).await?;
             let (parts, body) = answer.into_parts();
             match document::kind_of(&parts) {
                 Kind::Page => {}
@@ -163,16 +163,16 @@ impl<A: App> Service<Request<Incoming>> for Layer<A> {
 }
 
 /// An answer of the app as it is.
-fn unchanged<B>(response: Response<B>) -> Response<DevBody<B>> {
+fn unchanged(response: Response<ErasedBody>) -> Response<DevBody> {
     response.map(|body| DevBody::App { body })
 }
 
 /// For a request that has waited as long as it may.
-fn still_building<B>(
+fn still_building(
     text: Bytes,
     page_for: Option<(String, Load)>,
     channel: &Channel,
-) -> Response<DevBody<B>> {
+) -> Response<DevBody> {
     let mut response = match page_for {
         Some((host, load)) => {
             let script = Script {
@@ -198,7 +198,7 @@ fn still_building<B>(
     response
 }
 
-async fn ask<B>(channel: &Channel, asked: &str, token: &ShutdownToken) -> Response<DevBody<B>> {
+async fn ask(channel: &Channel, asked: &str, token: &ShutdownToken) -> Response<DevBody> {
     let Ok(answer) = channel.ask(asked).await else {
         return say(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -218,7 +218,7 @@ async fn ask<B>(channel: &Channel, asked: &str, token: &ShutdownToken) -> Respon
     response.map(|()| DevBody::Pieces { pieces })
 }
 
-fn say<B>(status: StatusCode, text: impl Into<Bytes>) -> Response<DevBody<B>> {
+fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<DevBody> {
     let mut response = Response::new(DevBody::text(text));
     *response.status_mut() = status;
     response

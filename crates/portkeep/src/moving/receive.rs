@@ -15,7 +15,7 @@ use super::socket::MoveSocket;
 use super::spill;
 use super::wire::{Flags, Header, Kind, LONGEST, name_and_unread};
 use crate::ShutdownToken;
-use crate::app::App;
+use crate::app::ErasedApp;
 use crate::connection::{self, Arrival};
 use crate::drain::Shared;
 use crate::listen::Stream;
@@ -26,10 +26,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Takes connections of listeners with these names, until `closing`. Returns when no session is
 /// left: from then on connections can be given to the generation after this one, without meeting
 /// ourselves. The socket comes back: it can be used again.
-pub(crate) async fn receive<A: App>(
+pub(crate) async fn receive(
     socket: MoveSocket,
     names: Vec<Arc<str>>,
-    app: A,
+    app: ErasedApp,
     shared: Arc<Shared>,
     closing: ShutdownToken,
 ) -> MoveSocket {
@@ -68,15 +68,15 @@ pub(crate) async fn receive<A: App>(
 }
 
 /// Where connections arrive.
-struct Hold<A> {
+struct Hold {
     names: Arc<[Arc<str>]>,
-    app: A,
+    app: ErasedApp,
     shared: Arc<Shared>,
     /// How many were not taken.
     refused: u64,
 }
 
-impl<A: App> Hold<A> {
+impl Hold {
     async fn session(mut self, socket: UnixStream, closing: ShutdownToken) {
         let mut closed = pin!(closing.started());
         let ended = tokio::select! {

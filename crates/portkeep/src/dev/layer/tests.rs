@@ -57,7 +57,12 @@ impl Stage {
             generation: "3".to_owned(),
             holds: true,
         };
-        let layer = Layer::told_by(Some(channel), app, ShutdownToken::new(), None);
+        let layer = Layer::told_by(
+            Some(channel),
+            ErasedApp::new(app),
+            ShutdownToken::new(),
+            None,
+        );
         let (listener, address) = bind();
         let doors = Doors {
             listeners: vec![Listener::of(listener, "web")],
@@ -67,7 +72,7 @@ impl Stage {
         Self {
             address,
             asked,
-            _open: doors.open(&layer, &shared),
+            _open: doors.open(&ErasedApp::new(layer), &shared),
             _directory: directory,
         }
     }
@@ -282,7 +287,13 @@ async fn where_the_app_ends_tls_itself_no_request_waits() {
             generation: "1".to_owned(),
             holds: true,
         };
-        Layer::told_by(Some(channel), page(), ShutdownToken::new(), acceptor).holds
+        Layer::told_by(
+            Some(channel),
+            ErasedApp::new(page()),
+            ShutdownToken::new(),
+            acceptor,
+        )
+        .holds
     };
     let acceptor = Acceptor::new(|accepted| async { Ok(accepted) });
     assert!(holds(None));

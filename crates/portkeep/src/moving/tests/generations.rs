@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
 };
@@ -18,6 +17,7 @@ use super::app::TestApp;
 use super::dice::Dice;
 use crate::ShutdownToken;
 use crate::accept::accept;
+use crate::app::ErasedApp;
 use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
@@ -51,7 +51,8 @@ pub(super) fn still_server(app: TestApp) -> SocketAddr {
     let (listener, address) = tcp();
     let shared = Arc::new(Shared::new(Duration::from_secs(60), departures().0));
     let listener = Listener::of(listener, "http");
-    tokio::spawn(accept(listener, app.router(), shared, ShutdownToken::new()));
+    let app = ErasedApp::new(app.router());
+    tokio::spawn(accept(listener, app, shared, ShutdownToken::new()));
     address
 }
 
@@ -63,7 +64,7 @@ struct Generation {
 }
 
 impl Generation {
-    fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &Router) -> Self {
+    fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &ErasedApp) -> Self {
         let (departures, inbox) = departures();
         let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
         let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
@@ -134,7 +135,7 @@ async fn replace(
     stop: ShutdownToken,
 ) -> (u64, u64) {
     // Making one takes longer than a handover.
-    let app = app.router();
+    let app = ErasedApp::new(app.router());
     let directory = tempfile::tempdir().unwrap();
     let move_socket = move_socket(&directory);
     let mut current = Generation::start(&listener, &move_socket, &app);
