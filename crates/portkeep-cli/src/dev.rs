@@ -1,5 +1,6 @@
 //! `portkeep dev`: hold the port, build, check, hand over, watch, again.
 
+mod behind;
 mod browser;
 mod build;
 mod checking;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use tokio::sync::mpsc;
 
 use crate::command::dev::Args;
+use behind::Behind;
 use browser::Browser;
 use inputs::Inputs;
 use keys::Keys;
@@ -50,6 +52,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut inputs = Inputs {
         signals,
         keys: Keys::listen(),
+        behind: Behind::of(&project),
         from_session,
         to_session: events.clone(),
     };
@@ -63,6 +66,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     report.line("stopping");
+    inputs.behind.stop().await;
     session
         .close(&report, &mut inputs.signals, &mut inputs.from_session)
         .await?;

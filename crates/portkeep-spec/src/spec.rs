@@ -92,6 +92,9 @@ pub struct Spec {
     /// What asks for no build in development, besides what git ignores: lines of a `.gitignore` in the spec's directory.
     #[serde(default)]
     pub ignore: Vec<String>,
+    /// The cargo profile that builds the app in development. Default: one of `portkeep dev`'s own, which inherits `dev`.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// The command that builds the app, in development.
     #[serde(default)]
     pub build: Vec<String>,
@@ -227,6 +230,7 @@ impl Spec {
             watch: None,
             sources: Vec::new(),
             ignore: Vec::new(),
+            profile: None,
             build: Vec::new(),
             checks: Vec::new(),
         }

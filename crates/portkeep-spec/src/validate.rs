@@ -193,6 +193,14 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
     for (index, path) in spec.sources.iter().enumerate() {
         check(format!("sources[{index}]"), path)?;
     }
+    if spec
+        .profile
+        .as_ref()
+        .is_some_and(|name| name.trim().is_empty())
+    {
+        let hint = "name a profile of cargo's or of your Cargo.toml, like \"dev\"";
+        return Err(Problem::Empty(hint).at("profile"));
+    }
     for (index, pattern) in spec.ignore.iter().enumerate() {
         if pattern.trim().is_empty() {
             let hint = "write a pattern, like \"*.generated.rs\"";

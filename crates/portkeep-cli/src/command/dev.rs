@@ -33,7 +33,7 @@ pub(crate) struct Args {
     /// Do not build the package's default features.
     #[arg(long)]
     pub(crate) no_default_features: bool,
-    /// The cargo profile to build with [default: dev].
+    /// The cargo profile to build with [default: the spec's, or portkeep-dev: a profile of its own that inherits dev].
     #[arg(long, value_name = "PROFILE", conflicts_with = "release")]
     pub(crate) profile: Option<String>,
     /// Leave pages as they are: no reloads, no errors in the browser.

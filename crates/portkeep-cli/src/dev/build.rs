@@ -11,7 +11,7 @@ use tokio::process::{ChildStdout, Command};
 
 use super::browser::{Level, Part};
 use super::group::{Group, Show};
-use super::project::{BuildCommand, Project};
+use super::project::{BuildCommand, Project, With};
 use super::say::pass_on;
 
 /// A build under way.
@@ -51,7 +51,7 @@ pub(crate) enum Built {
 }
 
 impl Build {
-    pub(crate) fn start(project: &Project) -> anyhow::Result<Self> {
+    pub(crate) fn start(project: &Project, with: With) -> anyhow::Result<Self> {
         let mut build = Self {
             running: None,
             messages: None,
@@ -61,26 +61,21 @@ impl Build {
             work: Work::Something,
             parts: Vec::new(),
         };
-        let (mut command, show) = match &project.build {
+        let (command, show) = match &project.build {
             BuildCommand::None => return Ok(build),
             BuildCommand::Cargo(cargo) => {
                 build.binary = Some(cargo.binary.clone());
-                let mut command =
-                    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-                command
-                    .args(["build", "--message-format=json-diagnostic-rendered-ansi"])
-                    .args(&cargo.words);
+                let mut command = cargo.command(with, &project.directory);
+                command.arg("--message-format=json-diagnostic-rendered-ansi");
                 (command, Show::Errors)
             }
             BuildCommand::Custom(words) => {
                 let (program, arguments) = words.split_first().context("`build` is empty")?;
                 let mut command = Command::new(program);
-                command.args(arguments);
+                command.args(arguments).current_dir(&project.directory);
                 (command, Show::All)
             }
         };
-        // The project's own `.cargo/config.toml` and `rust-toolchain.toml` are found from there.
-        command.current_dir(&project.directory);
         let mut group = Group::start(command, show)?;
         if let Some(stdout) = group.take_stdout() {
             build.messages = Some(BufReader::new(stdout).lines());

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod cargo_build;
+mod profile;
 mod sockets;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -11,7 +12,8 @@ use anyhow::Context;
 use cargo_metadata::MetadataCommand;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
-pub(crate) use self::cargo_build::CargoBuild;
+pub(crate) use self::cargo_build::{CargoBuild, With};
+pub(crate) use self::profile::OWN;
 use self::sockets::Manners;
 use super::listen;
 use crate::command::dev::{Args, WhileBuilding};
@@ -173,8 +175,9 @@ impl Project {
         if builds_otherwise(&spec) {
             return Ok(Self::custom(directory, spec));
         }
-        let words = CargoBuild::words_in(&spec.build).unwrap_or_default();
-        let build = CargoBuild::new(&metadata, package, &binary, &manifest, words, args);
+        let build = CargoBuild::new(
+            &metadata, package, &binary, &manifest, &directory, &spec, args,
+        );
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
             sources: reach.directories,
@@ -184,7 +187,7 @@ impl Project {
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
             binds_itself: manners == Manners::Bare && !has_spec_file,
-            outputs: vec![metadata.target_directory.clone().into_std_path_buf()],
+            outputs: build.outputs(),
             directory,
             spec,
             build: BuildCommand::Cargo(build),

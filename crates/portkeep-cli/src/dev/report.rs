@@ -10,7 +10,7 @@ use portkeep_spec::AppName;
 
 use super::browser::Changed;
 use super::build::Work;
-use super::project::url;
+use super::project::{OWN, url};
 use super::say::say;
 use super::session::{Event, Session};
 
@@ -123,6 +123,22 @@ impl Report {
         match reason {
             None => self.line("building"),
             Some(path) => self.line(&format!("{path} changed, building")),
+        }
+    }
+
+    /// What the app depends on is not built yet in the profile that is meant.
+    pub(crate) fn begins_with_dev(&self) {
+        self.line(&format!(
+            "the first builds use the profile dev, which is built already; {OWN} is built behind them"
+        ));
+    }
+
+    /// The profile that is meant could be built behind the others.
+    pub(crate) fn built_behind(&self, is_good: bool) {
+        if is_good {
+            self.line(&format!(
+                "{OWN} builds from now on, in a directory of its own: no build waits for rust-analyzer or `cargo check`"
+            ));
         }
     }
 

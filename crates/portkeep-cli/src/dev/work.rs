@@ -20,7 +20,7 @@ use super::inputs::{Inputs, Wake};
 use super::keys::{self, Key};
 use super::last_words::LastWords;
 use super::open_browser::open_browser;
-use super::project::{Project, url};
+use super::project::{Project, With, url};
 use super::relevance::{self, Relevance};
 use super::report::{self, Report};
 use super::restless::Restless;
@@ -137,6 +137,9 @@ impl<'a> Work<'a> {
     }
 
     pub(super) async fn run(mut self) -> anyhow::Result<Ending> {
+        if self.inputs.behind.with() == With::Dev {
+            self.report.begins_with_dev();
+        }
         let mut why = Why::First;
         loop {
             // The last good version serves all the while.
@@ -152,7 +155,8 @@ impl<'a> Work<'a> {
                 }
                 Round::Serves if self.args.detach => return Ok(Ending::Detached),
                 Round::Fails if self.args.detach => return Ok(Ending::Failed),
-                Round::Serves | Round::Fails => {}
+                Round::Serves => self.inputs.behind.begin(self.project),
+                Round::Fails => {}
             }
             if let Some(left) = left {
                 why = left;
@@ -189,7 +193,8 @@ impl<'a> Work<'a> {
             .tell(|state| state.building(what.as_deref().unwrap_or_default()));
 
         let cannot_build = "the project cannot be built";
-        let mut build = Build::start(self.project).context(cannot_build)?;
+        let with = self.inputs.behind.with();
+        let mut build = Build::start(self.project, with).context(cannot_build)?;
         let built = loop {
             tokio::select! {
                 built = build.finish() => break built,
@@ -286,6 +291,7 @@ impl<'a> Work<'a> {
             Wake::Key(Key::Help) => self.report.line(keys::HELP),
             Wake::Session(event) => self.on_session(*event),
             Wake::Changed(paths) => return self.on_changed(paths),
+            Wake::BuiltBehind(is_good) => self.report.built_behind(is_good),
         }
         Then::GoOn
     }
