@@ -28,7 +28,18 @@ pub(crate) struct Row {
     pub(crate) rounds: u32,
     /// About how long that takes for a tool, each time: for the estimate at the start.
     pub(crate) takes: Duration,
-    pub(crate) measure: fn(&Bench, &dyn Tool) -> anyhow::Result<Vec<Measurement>>,
+    pub(crate) measure: Measure,
+}
+
+/// What was seen, or why nothing could be.
+pub(crate) type Measured = anyhow::Result<Vec<Measurement>>;
+
+/// How tools are measured.
+pub(crate) enum Measure {
+    /// One after the other; what is measured is of that tool.
+    Each(fn(&Bench, &dyn Tool) -> Measured),
+    /// All in one go, in which they take turns; each measurement names its tool.
+    Together(fn(&Bench, &[Box<dyn Tool>]) -> Measured),
 }
 
 /// All of them, in order.
