@@ -168,16 +168,16 @@ impl Measure {
                 fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
                 anyhow::Ok(())
             };
+            let those = || tools.iter().filter(|tool| row.has(tool.as_ref()));
             match row.measure {
                 row::Measure::Together(measure) if in_time => {
                     let measured = measure(&bench, &tools);
                     keep(measured.unwrap_or_else(|error| {
-                        let all = tools.iter().map(|tool| failed(tool.as_ref(), &error));
-                        all.collect()
+                        those().map(|tool| failed(tool.as_ref(), &error)).collect()
                     }))?;
                 }
                 row::Measure::Each(_) | row::Measure::Together(_) => {
-                    for tool in &tools {
+                    for tool in those() {
                         keep(one(row, round, &bench, tool.as_ref(), end))?;
                     }
                 }

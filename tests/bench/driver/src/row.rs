@@ -31,6 +31,16 @@ pub(crate) struct Row {
     pub(crate) measure: Measure,
 }
 
+impl Row {
+    /// Whether a tool is measured in it.
+    pub(crate) fn has(&self, tool: &dyn Tool) -> bool {
+        match self.measure {
+            Measure::Each(_) => tool.rows().is_none_or(|rows| rows.contains(&self.number)),
+            Measure::Together(_) => !tool.develop().is_empty(),
+        }
+    }
+}
+
 /// What was seen, or why nothing could be.
 pub(crate) type Measured = anyhow::Result<Vec<Measurement>>;
 

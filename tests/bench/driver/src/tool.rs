@@ -1,6 +1,7 @@
 //! The tools that are compared. One adapter a tool: how it is started, told to reload, and stopped.
 
 mod bacon;
+mod dx;
 mod nginx;
 mod parts;
 mod portkeep;
@@ -35,6 +36,11 @@ pub(crate) trait Tool {
     /// Whether people run it on servers, with many apps.
     fn is_for_production(&self) -> bool {
         true
+    }
+
+    /// The only rows that it is measured in, if not all.
+    fn rows(&self) -> Option<&'static [u32]> {
+        None
     }
 
     /// Its command that lists all apps.
@@ -107,6 +113,7 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
     ];
     tools.extend(watching::all());
     tools.push(Box::new(bacon::Bacon));
+    tools.push(Box::new(dx::Dx));
     tools
 }
 
