@@ -62,7 +62,7 @@ struct Measure {
     #[arg(long)]
     reloads: Option<u32>,
     /// After so many minutes nothing new is begun; what is left out is named in the results.
-    #[arg(long, default_value_t = 46)]
+    #[arg(long, default_value_t = 70)]
     minutes: u64,
     /// Shows that everything works, not how well.
     #[arg(long)]

@@ -43,7 +43,7 @@ pub(super) const ROW: Row = Row {
         ("saves", "saves"),
     ],
     rounds: 1,
-    takes: Duration::from_secs(90),
+    takes: Duration::from_secs(60),
     measure: Measure::Together(measure),
 };
 
