@@ -4,7 +4,8 @@ mod asking;
 mod session;
 mod settled;
 
-use std::path::Path;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -58,23 +59,25 @@ const CHECKOUT: &str = "/checkout";
 
 /// A project that cargo builds with no tool around it.
 struct Alone {
-    app: App,
     project: Project,
     times: Times,
 }
 
 fn measure(bench: &Bench, tools: &[Box<dyn Tool>]) -> anyhow::Result<Vec<Measurement>> {
-    let mut alone = [
-        Alone::new(bench, "alone-axum", App::Axum)?,
-        Alone::new(bench, "alone-portkeep", App::Portkeep)?,
-    ];
-    let mut sessions = Vec::new();
+    let axum = Alone::new(bench, "alone-axum", App::Axum, None)?;
+    let built = axum.project.target();
+    let portkeep = Alone::new(bench, "alone-portkeep", App::Portkeep, Some(built))?;
+    let mut alone = [axum, portkeep];
+    let mut sessions: Vec<Session> = Vec::new();
     for tool in tools {
         for develop in tool.develop() {
-            let built = alone.iter().find(|one| one.app == develop.app);
-            let built = built.context("nothing was built for this app")?;
+            // Nobody waits twice for the same dependencies: of cargo alone, or of who has built with the same profile before.
+            let built = match develop.settles_on {
+                None => Some(alone[0].project.target()),
+                profile => sessions.iter().rev().find_map(|one| one.built(profile)),
+            };
             eprintln!("row 6: {} begins, {}", tool.name(), case(develop.app));
-            sessions.push(Session::start(bench, tool.name(), &develop, &built.project));
+            sessions.push(Session::start(bench, tool.name(), &develop, built));
         }
     }
     for round in 1..=if bench.quick { 2 } else { 15 } {
@@ -152,14 +155,11 @@ fn measurement(session: Session, own: &Times, axum: &Times) -> Measurement {
 }
 
 impl Alone {
-    fn new(bench: &Bench, name: &str, app: App) -> anyhow::Result<Self> {
-        let project = Project::create(&bench.root, name, app, Path::new(CHECKOUT))?;
-        project.save("v0")?;
-        give_to_developer(&project)?;
+    fn new(bench: &Bench, name: &str, app: App, built: Option<PathBuf>) -> anyhow::Result<Self> {
+        let project = create(bench, name, app, built)?;
         eprintln!("row 6: cargo builds what the app needs, on {}", app.title());
         run_within(as_developer(&project.build()), FIRST).context("the first cargo build")?;
         Ok(Self {
-            app,
             project,
             times: Times::default(),
         })
@@ -174,9 +174,20 @@ impl Alone {
     }
 }
 
-fn give_to_developer(project: &Project) -> anyhow::Result<()> {
+/// A project of the user who develops. `built` is a build directory that has what the app depends on.
+fn create(bench: &Bench, name: &str, app: App, built: Option<PathBuf>) -> anyhow::Result<Project> {
+    let project = Project::create(&bench.root, name, app, Path::new(CHECKOUT))?;
+    project.save("v0")?;
+    if let Some(built) = built {
+        let copy = ["cp", "-a", "--reflink=auto"].map(OsStr::new);
+        let both = [built, project.target()];
+        run(copy
+            .into_iter()
+            .chain(both.iter().map(|path| path.as_os_str())))?;
+    }
     let directory = project.directory.to_string_lossy();
-    run(["chown", "-R", "--no-dereference", "dev:", &directory]).map(drop)
+    run(["chown", "-R", "--no-dereference", "dev:", &directory])?;
+    Ok(project)
 }
 
 /// The same command as the user `dev`, who has a user manager.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::asking::{Asked, Asking};
-use super::{CHECKOUT, FIRST, as_developer, give_to_developer, settled};
-use crate::processes::{Started, run};
+use super::{FIRST, as_developer, create, settled};
+use crate::processes::Started;
 use crate::project::{App, Project};
 use crate::serving::{Bench, ask};
 use crate::times::Times;
@@ -27,6 +27,7 @@ const BETWEEN: Duration = Duration::from_secs(1);
 pub(super) struct Session {
     pub(super) tool: &'static str,
     pub(super) app: App,
+    settles_on: Option<&'static str>,
     /// Nothing more is asked of a tool after its first failure.
     work: anyhow::Result<Work>,
 }
@@ -51,18 +52,25 @@ pub(super) struct Seen {
 }
 
 impl Session {
-    /// `built` is the same app, with all that it depends on.
+    /// `built` is a build directory that has what the app depends on.
     pub(super) fn start(
         bench: &Bench,
         tool: &'static str,
         develop: &Develop,
-        built: &Project,
+        built: Option<PathBuf>,
     ) -> Self {
         Self {
             tool,
             app: develop.app,
+            settles_on: develop.settles_on,
             work: Work::start(bench, tool, develop, built),
         }
+    }
+
+    /// Its build directory, if it builds with this profile.
+    pub(super) fn built(&self, profile: Option<&str>) -> Option<PathBuf> {
+        let work = self.work.as_ref().ok()?;
+        (self.settles_on == profile).then(|| work.project.target())
     }
 
     pub(super) fn save(&mut self, version: &str) {
@@ -95,21 +103,13 @@ impl Work {
         bench: &Bench,
         tool: &str,
         develop: &Develop,
-        built: &Project,
+        built: Option<PathBuf>,
     ) -> anyhow::Result<Self> {
         let name = match develop.app {
             App::Axum => format!("{tool}-unchanged"),
             App::Portkeep => format!("{tool}-library"),
         };
-        let project = Project::create(&bench.root, &name, develop.app, CHECKOUT.as_ref())?;
-        project.save("v0")?;
-        // Nobody waits for the same dependencies twice.
-        let copy = ["cp", "-a", "--reflink=auto"].map(std::ffi::OsStr::new);
-        let both = [built.target(), project.target()];
-        run(copy
-            .into_iter()
-            .chain(both.iter().map(|path| path.as_os_str())))?;
-        give_to_developer(&project)?;
+        let project = create(bench, &name, develop.app, built)?;
 
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let words = (develop.words)(address);
