@@ -113,7 +113,7 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
     ];
     tools.extend(watching::all());
     tools.push(Box::new(bacon::Bacon));
-    tools.push(Box::new(dx::Dx));
+    tools.extend(dx::if_installed());
     tools
 }
 

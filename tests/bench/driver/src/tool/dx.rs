@@ -9,7 +9,14 @@ use crate::place::{Kind, Place};
 use crate::processes::{Started, run, tree};
 use crate::project::App;
 
-pub(super) struct Dx;
+struct Dx;
+
+/// It is compiled only where somebody has asked for it.
+pub(super) fn if_installed() -> Option<Box<dyn Tool>> {
+    let path = std::env::var_os("PATH")?;
+    let is_there = std::env::split_paths(&path).any(|directory| directory.join("dx").is_file());
+    is_there.then(|| Box::new(Dx) as Box<dyn Tool>)
+}
 
 struct Process {
     place: Place,
