@@ -69,7 +69,8 @@ function project(app, name) {
 
 const save = (made, version) => fs.writeFileSync(made.source, made.text.replace("VERSION", version));
 const environment = (made) => environmentOf(made.directory, made.target);
-const cargoBuild = (made) => execFileSync("cargo", ["build", "--quiet"], { cwd: made.project, env: environment(made), stdio: ["ignore", "ignore", "inherit"] });
+// In a session of its own, as the tools are: processors are shared out among sessions.
+const cargoBuild = (made) => execFileSync("setsid", ["--wait", "cargo", "build", "--quiet"], { cwd: made.project, env: environment(made), stdio: ["ignore", "ignore", "inherit"] });
 const remove = (made) => fs.rmSync(made.directory, { recursive: true, force: true });
 
 const portkeep = (backend, app) => ({
