@@ -25,7 +25,7 @@ pub(crate) fn page(results: &Results) -> (String, Vec<(String, String)>) {
             let Some(picture) = picture(&row, case, name, results) else {
                 continue;
             };
-            let words = |text: &str| text.replace([' ', '/', '.'], "-");
+            let words = |text: &str| text.replace([' ', '/', '.', ':'], "-");
             let file = format!("row-{}-{}-{}.svg", row.number, words(case), words(name));
             let _ = write!(page, "\n![{case}: {}]({file})\n", title(&row, name));
             pictures.push((file, picture));
