@@ -26,10 +26,10 @@ struct Process {
 /// The project of row 1. It runs nothing that it has not built itself, so it builds one line, which becomes the release.
 const MANIFEST: &str =
     "[package]\nname = \"release\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[workspace]\n";
-const SOURCE: &str = r#"// VERSION
-fn main() {
+/// A change that is in a comment only is none to it.
+const SOURCE: &str = r#"fn main() {
     let error = std::os::unix::process::CommandExt::exec(&mut std::process::Command::new("APP"));
-    panic!("{error}");
+    panic!("VERSION: {error}");
 }
 "#;
 
@@ -67,8 +67,11 @@ impl Tool for Dx {
         let source = SOURCE
             .replace("VERSION", version)
             .replace("APP", &place.app().to_string_lossy());
-        fs::create_dir_all(place.directory.join("src"))?;
-        fs::write(place.directory.join("Cargo.toml"), MANIFEST)?;
+        let manifest = place.directory.join("Cargo.toml");
+        if !manifest.exists() {
+            fs::create_dir_all(place.directory.join("src"))?;
+            fs::write(manifest, MANIFEST)?;
+        }
         fs::write(place.directory.join("src/main.rs"), source)?;
         Ok(())
     }
