@@ -212,9 +212,9 @@ fn an_idle_app_ends_and_the_next_connection_starts_it() {
     wait_until("it has ended by itself", Duration::from_secs(5), || {
         (!first.exists()).then_some(())
     });
-    // Sixty that come around the moment of the end, and more until it was hit often enough.
+    // Forty that come around the moment of the end, and more until it was hit often enough.
     let (mut moment, mut slowest) = (Moment::around(Duration::from_millis(150)), Duration::ZERO);
-    while moment.clients() < 60 || moment.hits() < 10 {
+    while moment.clients() < 40 || moment.hits() < 10 {
         moment.wait();
         let began = Instant::now();
         let process = dev.answering_process();

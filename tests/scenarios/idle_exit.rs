@@ -55,7 +55,7 @@ fn who_comes_in_the_moment_of_the_end_is_served() {
         .with("idleExit", json!("150ms"))
         .serve(&Behaviour::version("v1"));
     let (mut moment, mut slowest) = (Moment::around(Duration::from_millis(150)), Duration::ZERO);
-    while moment.clients() < 80 || moment.hits() < 10 {
+    while moment.clients() < 40 || moment.hits() < 10 {
         moment.wait();
         let began = Instant::now();
         let generation = generation(&app);
