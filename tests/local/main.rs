@@ -16,9 +16,9 @@ use portkeep_tests::{
 };
 
 const RELOADS: u32 = 20;
-const DURATION: Duration = Duration::from_secs(20);
+const DURATION: Duration = Duration::from_secs(15);
 const SLOWEST: Duration = Duration::from_millis(150);
-/// As many as there are connections, between two reloads: load at all. A calm machine answers 80,000, a busy one fewer.
+/// As many as there are connections, between two reloads: load at all. A calm machine answers 60,000, a busy one fewer.
 const LEAST: u64 = 50 * RELOADS as u64;
 /// After a successful reload, only the new version answers soon.
 const TAKEN_OVER: Duration = Duration::from_secs(10);

@@ -7,11 +7,11 @@ use portkeep_tests::machine::expect_shorter;
 use portkeep_tests::{App, Behaviour, Connections, Http2Load, Load, Sample, paced};
 
 const RELOADS: u32 = 20;
-const DURATION: Duration = Duration::from_secs(20);
+const DURATION: Duration = Duration::from_secs(15);
 /// After a successful reload, only the new version answers soon.
 const TAKEN_OVER: Duration = Duration::from_secs(10);
 const SLOWEST: Duration = Duration::from_millis(150);
-/// As many as there are connections, between two reloads: load at all. A calm machine answers 80,000, a busy one fewer.
+/// As many as there are connections, between two reloads: load at all. A calm machine answers 60,000, a busy one fewer.
 const LEAST: u64 = 50 * RELOADS as u64;
 
 #[test]

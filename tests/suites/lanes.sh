@@ -38,7 +38,7 @@ lane_start() {
   [[ $phase != prepare ]] || log=$logs/prepare.log
   # A session of its own, so that all of it can be ended. Without a terminal's Ctrl-C, which comes here; but tests that send
   # one must not inherit that it is ignored, as it is for what a shell puts into the background.
-  command=(env --default-signal=INT,QUIT setsid)
+  command=(env "--default-signal=INT,QUIT" setsid)
   [[ $phase != prepare ]] || command+=(nice -n 15)
   command+=(bash tests/run --lane "$phase" "$suite")
   # Guests outlive this; they must not keep the lock.
