@@ -144,7 +144,8 @@ run_suites() {
 }
 
 run_alone() {
-  [[ -z $given_up ]] || return 0
+  local suite=$2
+  [[ -z $given_up ]] || { case_failed 'the run ended before all of it'; return; }
   lane_start "$1" "$2" shown
   while (($(running) > 0)); do lane_wait; done
 }
