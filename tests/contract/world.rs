@@ -26,13 +26,13 @@ pub(crate) struct World<B> {
 
 impl<B: Backend> World<B> {
     pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(3);
-    pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+    pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// What the spec says besides name, executable and address.
     pub(crate) fn settings() -> [(&'static str, Value); 3] {
         [
             ("startTimeout", json!("3s")),
-            ("drainTimeout", json!("3s")),
+            ("drainTimeout", json!("5s")),
             ("sandbox", json!("off")),
         ]
     }
