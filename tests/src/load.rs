@@ -26,7 +26,7 @@ pub struct Load {
 pub enum Connections {
     /// Many requests on each.
     KeepAlive,
-    /// A new one for each request.
+    /// A new one for each request. The answer has to say so: wrk takes an end that nobody announced for a loss.
     OnePerRequest,
 }
 
