@@ -7,11 +7,16 @@ bench_guest_name=257-${PORTKEEP_BENCH_GUEST:-bench}
 bench_prepare() {
   need_rust && need_guests && need_oha || exit 1
   local peer
-  for peer in systemfd@0.4.6 cargo-devserver@0.2.2 watchexec-cli@2.8.0; do need_peer "$peer" || exit 1; done
+  for peer in systemfd@0.4.6 cargo-devserver@0.2.2 watchexec-cli@2.8.0 bacon@3.26.0; do need_peer "$peer" || exit 1; done
+  # Hundreds of crates: only who asks for it has it.
+  [[ -z ${PORTKEEP_BENCH_DX:-} ]] || need_peer dioxus-cli@0.7.10 || exit 1
+  local dx=()
+  if [[ -x $tools/bin/dx ]]; then dx=("$tools/bin/dx"); else rm -f "$programs/dx"; fi
+  fetch_app || exit 1
   echo "building portkeep, the apps and the benchmark"
   cargo build --quiet --release --package portkeep-cli || exit 1
   cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir "$target/bench" || exit 1
-  place "$target/release/portkeep" "$tools"/bin/{systemfd,watchexec,cargo-devserver} \
+  place "$target/release/portkeep" "$tools"/bin/{systemfd,watchexec,cargo-devserver,bacon} "${dx[@]}" \
     "$target"/bench/release/{bench,hello-portkeep,hello-axum,hello-graceful-restart,hello-ecdysis} || exit 1
 }
 
@@ -28,7 +33,7 @@ need_peer() {
 }
 
 bench_up() {
-  PORTKEEP_GUEST_PACKAGES=nginx-light,gcc,libc6-dev develop_guest "$bench_guest_name" tests/bench/Cargo.lock || exit 1
+  PORTKEEP_GUEST_PACKAGES=nginx-light,gcc,libc6-dev develop_guest "$bench_guest_name" "${app_locks[@]}" || exit 1
   bench_guest sh -c 'systemctl disable --now --quiet nginx; mkdir -p /srv/bench'
 }
 

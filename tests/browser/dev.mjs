@@ -36,8 +36,8 @@ export const runDirectory = (directory) =>
     : path.join(directory, "runtime/portkeep-local/pages");
 
 // The history outlives a session, and generations are counted on: each test begins with the first.
-export function forgetHistory() {
-  if (BACKEND === "systemd") fs.rmSync(path.join(os.homedir(), ".local/state/portkeep/pages"), { recursive: true, force: true });
+export function forgetHistory(app = "pages") {
+  if (BACKEND === "systemd") fs.rmSync(path.join(os.homedir(), ".local/state/portkeep", app), { recursive: true, force: true });
 }
 
 export const BUILD = 120_000;

@@ -26,6 +26,12 @@ in_guest_as_root() {
 # Those of the pages app; listenfd is what one of the apps uses that the tests write.
 pages_locks=(tests/browser/app/Cargo.lock Cargo.lock)
 
+# Those of the smallest app (tests/bench/app), of which guests build copies.
+app_locks=(tests/bench/app/Cargo.lock Cargo.lock)
+
+# The crates that guests find are those that the host has.
+fetch_app() { cargo fetch --quiet --manifest-path tests/bench/app/Cargo.toml; }
+
 # in_guest_as_developer NAME COMMAND… with the user manager of `dev`, and one directory for the builds of all sessions.
 in_guest_as_developer() {
   "$checkout/tests/guests/guest" run --user -C /checkout/tests/browser \

@@ -1,16 +1,19 @@
 //! Measures portkeep and its peers in one run. `tests/bench/run` builds what it needs and starts it where systemd runs.
 
 mod about;
+mod build_ratio;
 mod chart;
 mod client;
 mod place;
 mod processes;
+mod project;
 mod render;
 mod results;
 mod row;
 mod schedule;
 mod serving;
 mod soak;
+mod times;
 mod tool;
 
 use std::fs;
@@ -40,6 +43,8 @@ enum Command {
     Render(Render),
     /// Reload an app again and again under load, and watch what grows.
     Soak(soak::Soak),
+    /// What the server library costs at each build.
+    BuildRatio(build_ratio::BuildRatio),
 }
 
 #[derive(Debug, Args)]
@@ -57,7 +62,7 @@ struct Measure {
     #[arg(long)]
     reloads: Option<u32>,
     /// After so many minutes nothing new is begun; what is left out is named in the results.
-    #[arg(long, default_value_t = 46)]
+    #[arg(long, default_value_t = 70)]
     minutes: u64,
     /// Shows that everything works, not how well.
     #[arg(long)]
@@ -98,6 +103,7 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Soak(soak) => soak.run(),
+        Command::BuildRatio(build_ratio) => build_ratio.run(),
     }
 }
 
@@ -151,24 +157,30 @@ impl Measure {
         println!("{}", schedule::estimate(&rows, &turns, tools.len()));
         let end = Instant::now() + Duration::from_secs(60) * u32::try_from(self.minutes)?;
         for (row, round) in turns {
-            for tool in &tools {
-                let measured = if Instant::now() < end {
-                    (row.measure)(&bench, tool.as_ref())
-                        .unwrap_or_else(|error| vec![failed(&error)])
-                } else if round == 1 {
-                    vec![failed(&anyhow::anyhow!("the time of the run was up"))]
-                } else {
-                    // Fewer rounds, which the table states.
-                    Vec::new()
-                };
+            let in_time = Instant::now() < end;
+            let mut keep = |measured: Vec<Measurement>| {
                 for mut measurement in measured {
-                    tool.name().clone_into(&mut measurement.tool);
                     (measurement.row, measurement.round) = (row.number, round);
                     println!("{}", serde_json::to_string(&measurement)?);
                     results.measurements.push(measurement);
                 }
                 // Each, because a run takes long and may be interrupted.
                 fs::write(&self.out, serde_json::to_vec_pretty(&results)?)?;
+                anyhow::Ok(())
+            };
+            let those = || tools.iter().filter(|tool| row.has(tool.as_ref()));
+            match row.measure {
+                row::Measure::Together(measure) if in_time => {
+                    let measured = measure(&bench, &tools);
+                    keep(measured.unwrap_or_else(|error| {
+                        those().map(|tool| failed(tool.as_ref(), &error)).collect()
+                    }))?;
+                }
+                row::Measure::Each(_) | row::Measure::Together(_) => {
+                    for tool in those() {
+                        keep(one(row, round, &bench, tool.as_ref(), end))?;
+                    }
+                }
             }
         }
         results.about.push((
@@ -207,8 +219,30 @@ impl Measure {
     }
 }
 
-fn failed(error: &anyhow::Error) -> Measurement {
+/// A tool by itself, if there is time for it.
+fn one(
+    row: &row::Row,
+    round: u32,
+    bench: &Bench,
+    tool: &dyn Tool,
+    end: Instant,
+) -> Vec<Measurement> {
+    let measured = match row.measure {
+        row::Measure::Each(measure) if Instant::now() < end => measure(bench, tool),
+        _ if round == 1 => Err(anyhow::anyhow!("the time of the run was up")),
+        // Fewer rounds, which the table states.
+        _ => Ok(Vec::new()),
+    };
+    let mut measured = measured.unwrap_or_else(|error| vec![failed(tool, &error)]);
+    for measurement in &mut measured {
+        tool.name().clone_into(&mut measurement.tool);
+    }
+    measured
+}
+
+fn failed(tool: &dyn Tool, error: &anyhow::Error) -> Measurement {
     Measurement {
+        tool: tool.name().to_owned(),
         error: Some(format!("{error:#}")),
         ..Measurement::default()
     }

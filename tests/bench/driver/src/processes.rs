@@ -56,6 +56,25 @@ impl Started {
         i32::try_from(self.child.id()).unwrap_or_default()
     }
 
+    /// The same, then SIGKILL to all that it has started and left behind, whatever program that is and in whatever group.
+    pub(crate) fn end_all(self) {
+        let scope = self.scope();
+        self.end();
+        if let Some(scope) = scope {
+            // Where the kernel has no such file, or nothing is left, there is nothing to do.
+            let _ = fs::write(scope.join("cgroup.kill"), "1");
+        }
+    }
+
+    /// The control group that it was started in: one that systemd-run made, and never that of this program.
+    fn scope(&self) -> Option<PathBuf> {
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let its = fs::read_to_string(format!("/proc/{}/cgroup", self.pid())).ok()?;
+        let path = its.trim().strip_prefix("0::/")?;
+        let apart = its != own && path.ends_with(".scope");
+        apart.then(|| Path::new("/sys/fs/cgroup").join(path))
+    }
+
     /// SIGTERM, then SIGKILL to all of its group.
     pub(crate) fn end(mut self) {
         signal(self.pid(), Signal::TERM);

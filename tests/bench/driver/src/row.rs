@@ -28,7 +28,28 @@ pub(crate) struct Row {
     pub(crate) rounds: u32,
     /// About how long that takes for a tool, each time: for the estimate at the start.
     pub(crate) takes: Duration,
-    pub(crate) measure: fn(&Bench, &dyn Tool) -> anyhow::Result<Vec<Measurement>>,
+    pub(crate) measure: Measure,
+}
+
+impl Row {
+    /// Whether a tool is measured in it.
+    pub(crate) fn has(&self, tool: &dyn Tool) -> bool {
+        match self.measure {
+            Measure::Each(_) => tool.rows().is_none_or(|rows| rows.contains(&self.number)),
+            Measure::Together(_) => !tool.develop().is_empty(),
+        }
+    }
+}
+
+/// What was seen, or why nothing could be.
+pub(crate) type Measured = anyhow::Result<Vec<Measurement>>;
+
+/// How tools are measured.
+pub(crate) enum Measure {
+    /// One after the other; what is measured is of that tool.
+    Each(fn(&Bench, &dyn Tool) -> Measured),
+    /// All in one go, in which they take turns; each measurement names its tool.
+    Together(fn(&Bench, &[Box<dyn Tool>]) -> Measured),
 }
 
 /// All of them, in order.

@@ -1,5 +1,7 @@
 //! The tools that are compared. One adapter a tool: how it is started, told to reload, and stopped.
 
+mod bacon;
+mod dx;
 mod nginx;
 mod parts;
 mod portkeep;
@@ -12,6 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::place::{Kind, Place};
+use crate::project::App;
 
 /// One tool.
 pub(crate) trait Tool {
@@ -35,6 +38,11 @@ pub(crate) trait Tool {
         true
     }
 
+    /// The only rows that it is measured in, if not all.
+    fn rows(&self) -> Option<&'static [u32]> {
+        None
+    }
+
     /// Its command that lists all apps.
     fn lists(&self) -> Option<&'static [&'static str]> {
         None
@@ -46,8 +54,8 @@ pub(crate) trait Tool {
     }
 
     /// How it is used on a project with sources.
-    fn develop(&self) -> Option<Develop> {
-        None
+    fn develop(&self) -> Vec<Develop> {
+        Vec::new()
     }
 
     /// Whether it runs the app of this benchmark, whose start takes time.
@@ -58,10 +66,12 @@ pub(crate) trait Tool {
 
 /// How a tool builds, runs and reloads the project of the current directory.
 pub(crate) struct Develop {
-    /// What the project takes its socket with: `portkeep` or `listenfd`.
-    pub(crate) library: &'static str,
+    /// What the project is.
+    pub(crate) app: App,
     /// The command.
     pub(crate) words: fn(SocketAddr) -> Vec<String>,
+    /// The profile of its own that it goes on to build with, when it has shown a first build of the user's.
+    pub(crate) settles_on: Option<&'static str>,
 }
 
 /// A part of a reload: the name of its column, and how long it took.
@@ -102,6 +112,8 @@ pub(crate) fn all() -> Vec<Box<dyn Tool>> {
         Box::new(nginx::Nginx),
     ];
     tools.extend(watching::all());
+    tools.push(Box::new(bacon::Bacon));
+    tools.extend(dx::if_installed());
     tools
 }
 

@@ -176,13 +176,12 @@ impl Connection {
 async fn answer(response: Response<Incoming>) -> Result<String, Failure> {
     let status = response.status();
     let version = response.headers().get("x-version").cloned();
-    let mut body = response.into_body();
-    while let Some(frame) = body.frame().await {
-        frame.map_err(|error| kind(&error))?;
-    }
+    let body = response.into_body().collect().await;
+    let body = body.map_err(|error| kind(&error))?.to_bytes();
     if status.is_success() {
         let version = version.and_then(|value| value.to_str().map(str::to_owned).ok());
-        Ok(version.unwrap_or_default())
+        // The smallest app answers with nothing but its version.
+        Ok(version.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned()))
     } else {
         Err(Failure::Status(status.as_u16()))
     }

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Row;
+use super::{Measure, Row};
 use crate::client::{Load, Protocol};
 use crate::place::Kind;
 use crate::results::Measurement;
@@ -31,7 +31,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 1,
     takes: Duration::from_secs(24),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 const START: Duration = Duration::from_millis(300);

@@ -1,237 +1,221 @@
 //! Row 6: from a save to the new answer, with a real build.
 
-use std::fs;
-use std::net::TcpListener;
+mod asking;
+mod session;
+mod settled;
+
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::Row;
-use crate::processes::{Started, end_program, run, run_within};
+use super::{Measure, Row};
+use crate::processes::{run, run_within};
+use crate::project::{App, Project};
 use crate::results::Measurement;
-use crate::serving::{Bench, ask};
-use crate::tool::{Develop, Tool};
+use crate::serving::Bench;
+use crate::times::Times;
+use crate::tool::Tool;
+use session::Session;
 
 pub(super) const ROW: Row = Row {
     number: 6,
     title: "From a save to the new answer",
-    explained: "A small axum project, built without optimisation. `cargo build` alone is measured with the same change, in the same \
-                round, before the tool is started. Meanwhile somebody asks every 10 ms, each time on a new connection.",
-    charts: &[("debug build", "save ms")],
+    explained: "The smallest axum app (`app/`), unchanged with every tool, and with portkeep on its server library too; every tool as \
+                it comes, and `cargo build` with the profile `dev` as it comes. All run at the same time and take turns: in each \
+                round one string is saved for each, and `cargo build` is run alone on both apps. Meanwhile somebody asks every \
+                10 ms, each time on a new connection, and 40 times a second on four connections that are kept.",
+    charts: &[(UNCHANGED, "save ms"), (ON_PORTKEEP, "save ms")],
     columns: &[
         ("save ms", "save to new answer, ms"),
         ("cargo ms", "`cargo build` alone, ms"),
+        ("axum ms", "`cargo build` alone of plain axum, ms"),
+        (
+            "save to axum",
+            "save to new answer, times that of plain axum",
+        ),
         ("longest ms", "longest wait of a request, ms"),
         ("failed", "failed requests"),
+        ("closed", "connections closed"),
         ("error ms", "save to error in the terminal, ms"),
         ("broken failed", "failed while it does not build"),
+        ("saves", "saves"),
     ],
     rounds: 1,
-    takes: Duration::from_secs(25),
-    measure,
+    takes: Duration::from_secs(60),
+    measure: Measure::Together(measure),
 };
 
-const LONGEST: Duration = Duration::from_secs(60);
+const UNCHANGED: &str = "the app unchanged";
+const ON_PORTKEEP: &str = "the app on portkeep::serve";
+
 /// What the first build may take, with all that the app depends on.
-const BUILD: Duration = Duration::from_secs(300);
-const BETWEEN: Duration = Duration::from_secs(1);
+const FIRST: Duration = Duration::from_secs(600);
+const EACH: Duration = Duration::from_secs(60);
+/// Where guests have the checkout.
+const CHECKOUT: &str = "/checkout";
 
-fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
-    let Some(develop) = tool.develop() else {
-        return Ok(Vec::new());
-    };
-    let project = Project::new(&bench.root, &develop)?;
-    project.save("0", true)?;
-    // Everything that the app depends on.
-    project.cargo()?;
-    let mut alone = Vec::new();
-    for number in 0..3 {
-        project.save(&format!("alone{number}"), true)?;
+/// A project that cargo builds with no tool around it.
+struct Alone {
+    project: Project,
+    times: Times,
+}
+
+fn measure(bench: &Bench, tools: &[Box<dyn Tool>]) -> anyhow::Result<Vec<Measurement>> {
+    let axum = Alone::new(bench, "alone-axum", App::Axum, None)?;
+    let built = axum.project.target();
+    let portkeep = Alone::new(bench, "alone-portkeep", App::Portkeep, Some(built))?;
+    let mut alone = [axum, portkeep];
+    let mut sessions: Vec<Session> = Vec::new();
+    for tool in tools {
+        for develop in tool.develop() {
+            // Nobody waits twice for the same dependencies: of cargo alone, or of who has built with the same profile before.
+            let built = match develop.settles_on {
+                None => Some(alone[0].project.target()),
+                profile => sessions.iter().rev().find_map(|one| one.built(profile)),
+            };
+            eprintln!("row 6: {} begins, {}", tool.name(), case(develop.app));
+            sessions.push(Session::start(bench, tool.name(), &develop, built));
+        }
+    }
+    for round in 1..=if bench.quick { 2 } else { 15 } {
+        let version = format!("v{round}");
+        for one in &mut alone {
+            one.build(&version)?;
+        }
+        for index in turn(round, sessions.len()) {
+            sessions[index].save(&version);
+        }
+    }
+    for session in &mut sessions {
+        session.breaks();
+    }
+    let [axum, portkeep] = &alone;
+    Ok(sessions
+        .into_iter()
+        .map(|session| {
+            let own = if session.app == App::Axum {
+                axum
+            } else {
+                portkeep
+            };
+            measurement(session, &own.times, &axum.times)
+        })
+        .collect())
+}
+
+/// The order of a round: each begins with another one, so that nobody always follows the same.
+fn turn(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    (0..count).map(move |index| (index + round) % count)
+}
+
+fn case(app: App) -> &'static str {
+    match app {
+        App::Axum => UNCHANGED,
+        App::Portkeep => ON_PORTKEEP,
+    }
+}
+
+/// Ends the session.
+fn measurement(session: Session, own: &Times, axum: &Times) -> Measurement {
+    let mut measured = Measurement::of(case(session.app));
+    session.tool.clone_into(&mut measured.tool);
+    match session.end() {
+        Ok(seen) => {
+            let times = [
+                ("save ms", &seen.saves),
+                ("cargo ms", own),
+                ("axum ms", axum),
+            ];
+            for (name, times) in times {
+                measured = measured.time(name, times.median().unwrap_or_default());
+            }
+            measured = match seen.error {
+                Some(error) => measured.time("error ms", error),
+                None => measured.word("error ms", "not shown"),
+            };
+            measured
+                .value(
+                    "save to axum",
+                    seen.saves.ratio_to(axum).unwrap_or_default(),
+                )
+                .time("longest ms", seen.asked.longest)
+                .count("failed", seen.asked.failed)
+                .count("closed", seen.asked.closed)
+                .count("broken failed", seen.broken.failed)
+                .count("saves", seen.saves.count())
+        }
+        Err(error) => {
+            measured.error = Some(format!("{}: {error:#}", measured.case));
+            measured
+        }
+    }
+}
+
+impl Alone {
+    fn new(bench: &Bench, name: &str, app: App, built: Option<PathBuf>) -> anyhow::Result<Self> {
+        let project = create(bench, name, app, built)?;
+        eprintln!("row 6: cargo builds what the app needs, on {}", app.title());
+        run_within(as_developer(&project.build()), FIRST).context("the first cargo build")?;
+        Ok(Self {
+            project,
+            times: Times::default(),
+        })
+    }
+
+    fn build(&mut self, version: &str) -> anyhow::Result<()> {
+        self.project.save(version)?;
         let begun = Instant::now();
-        project.cargo()?;
-        alone.push(begun.elapsed());
-    }
-    project.save("v0", true)?;
-    project.cargo()?;
-
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let words = (develop.words)(address);
-    // Outside of the project: a tool that watches it would see each of its own lines as a change.
-    let log = bench.root.join("build.log");
-    let _ = fs::remove_file(&log);
-    let process = Started::spawn(project.command(&words, address), &log)?;
-    let measured = project.session(address, &log, if bench.quick { 2 } else { 5 });
-    process.end();
-    end_program(&project.directory.join("target/debug/app"));
-    let (saves, asked, error, broken) = measured?;
-    let mut measured = Measurement::of("debug build")
-        .time("save ms", median(saves))
-        .time("cargo ms", median(alone))
-        .time("longest ms", asked.0)
-        .count("failed", asked.1)
-        .count("broken failed", broken);
-    measured = match error {
-        Some(error) => measured.time("error ms", error),
-        None => measured.word("error ms", "not shown"),
-    };
-    Ok(vec![measured])
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
-struct Project {
-    directory: PathBuf,
-    source: &'static str,
-}
-
-/// How long each save took, the longest wait and the number of failures, when an error was shown, and what failed then.
-type Session = (Vec<Duration>, (Duration, u64), Option<Duration>, u64);
-
-impl Project {
-    fn new(root: &Path, develop: &Develop) -> anyhow::Result<Self> {
-        let directory = root.join(format!("project-{}", develop.library));
-        fs::create_dir_all(directory.join("src"))?;
-        let manifest = include_str!("../../project/Cargo.toml");
-        fs::write(directory.join("Cargo.toml"), manifest)?;
-        fs::write(
-            directory.join("Cargo.lock"),
-            include_str!("../../../Cargo.lock"),
-        )?;
-        let source = match develop.library {
-            "portkeep" => include_str!("../../project/portkeep.rs"),
-            _ => include_str!("../../project/listenfd.rs"),
-        };
-        Ok(Self { directory, source })
-    }
-
-    /// As an editor that replaces the file.
-    fn save(&self, version: &str, builds: bool) -> anyhow::Result<()> {
-        let mut source = self.source.replace("VERSION", version);
-        if !builds {
-            source.push_str("\nfn broken() -> u32 { missing }\n");
-        }
-        let next = self.directory.with_extension("next");
-        fs::write(&next, source)?;
-        fs::rename(next, self.directory.join("src/main.rs"))?;
-        // The project belongs to the user who develops.
-        run([
-            "chown",
-            "-R",
-            "--no-dereference",
-            "dev:",
-            &self.directory.join("src").to_string_lossy(),
-        ])?;
-        if fs::metadata(self.directory.join("target")).is_err() {
-            run(["chown", "-R", "dev:", &self.directory.to_string_lossy()])?;
-        }
+        run_within(as_developer(&self.project.build()), EACH).context("cargo build")?;
+        self.times.push(begun.elapsed());
         Ok(())
     }
-
-    fn cargo(&self) -> anyhow::Result<()> {
-        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
-        let words = ["cargo", "build", "--quiet"].map(str::to_owned);
-        run_within(self.command(&words, address), BUILD).context("cargo build")?;
-        Ok(())
-    }
-
-    /// As the user `dev`, who has a user manager.
-    fn command(&self, words: &[String], address: std::net::SocketAddr) -> Command {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=dev", "--regid=dev", "--init-groups", "--"]);
-        command.args(words);
-        command.current_dir(&self.directory);
-        command.env("HOME", "/home/dev").env("USER", "dev");
-        command.env("XDG_RUNTIME_DIR", "/run/user/1000");
-        command
-            .env("CARGO_HOME", "/srv/cargo")
-            .env("CARGO_NET_OFFLINE", "true");
-        command.env("BENCH_LISTEN", address.to_string());
-        command
-    }
-
-    fn session(
-        &self,
-        address: std::net::SocketAddr,
-        log: &Path,
-        saves: u32,
-    ) -> anyhow::Result<Session> {
-        answers(address, "v0").context("the first version")?;
-        thread::sleep(BETWEEN);
-        let mut times = Vec::new();
-        let asking = Asking::start(address);
-        for number in 1..=saves {
-            let version = format!("v{number}");
-            self.save(&version, true)?;
-            times.push(answers(address, &version)?);
-            thread::sleep(BETWEEN);
-        }
-        let asked = asking.finish();
-        let asking = Asking::start(address);
-        let before = fs::metadata(log).map_or(0, |metadata| metadata.len());
-        let begun = Instant::now();
-        self.save("broken", false)?;
-        let mut shown = None;
-        while shown.is_none() && begun.elapsed() < Duration::from_secs(20) {
-            let text = fs::read(log).unwrap_or_default();
-            let new = text
-                .get(usize::try_from(before).unwrap_or_default()..)
-                .unwrap_or_default();
-            if String::from_utf8_lossy(new).contains("E0425") {
-                shown = Some(begun.elapsed());
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-        thread::sleep(BETWEEN);
-        let (_, broken) = asking.finish();
-        Ok((times, asked, shown, broken))
-    }
 }
 
-fn answers(address: std::net::SocketAddr, version: &str) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
-    while begun.elapsed() < LONGEST {
-        if ask(address).is_ok_and(|answered| answered == version) {
-            return Ok(begun.elapsed());
-        }
-        thread::sleep(Duration::from_millis(2));
+/// A project of the user who develops. `built` is a build directory that has what the app depends on.
+fn create(bench: &Bench, name: &str, app: App, built: Option<PathBuf>) -> anyhow::Result<Project> {
+    let project = Project::create(&bench.root, name, app, Path::new(CHECKOUT))?;
+    project.save("v0")?;
+    if let Some(built) = built {
+        let copy = ["cp", "-a", "--reflink=auto"].map(OsStr::new);
+        let both = [built, project.target()];
+        run(copy
+            .into_iter()
+            .chain(both.iter().map(|path| path.as_os_str())))?;
     }
-    anyhow::bail!("{version} did not answer within {LONGEST:?}")
+    let directory = project.directory.to_string_lossy();
+    run(["chown", "-R", "--no-dereference", "dev:", &directory])?;
+    Ok(project)
 }
 
-/// Somebody who asks every 10 ms.
-struct Asking {
-    stop: std::sync::Arc<AtomicBool>,
-    thread: thread::JoinHandle<(Duration, u64)>,
+/// The same command as the user `dev`, who has a user manager.
+fn as_developer(command: &Command) -> Command {
+    let mut theirs = Command::new("setpriv");
+    theirs.args(["--reuid=dev", "--regid=dev", "--init-groups", "--"]);
+    theirs.arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        theirs.current_dir(directory);
+    }
+    theirs.env("HOME", "/home/dev").env("USER", "dev");
+    theirs.env("XDG_RUNTIME_DIR", "/run/user/1000");
+    theirs
+        .env("CARGO_HOME", "/srv/cargo")
+        .env("CARGO_NET_OFFLINE", "true");
+    let own = command.get_envs();
+    theirs.envs(own.filter_map(|(name, value)| Some((name, value?))));
+    theirs
 }
 
-impl Asking {
-    fn start(address: std::net::SocketAddr) -> Self {
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
-        let thread = thread::spawn(move || {
-            let (mut longest, mut failed) = (Duration::ZERO, 0);
-            while !told.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                match ask(address) {
-                    Ok(_) => longest = longest.max(begun.elapsed()),
-                    Err(_) => failed += 1,
-                }
-                thread::sleep(Duration::from_millis(10));
-            }
-            (longest, failed)
-        });
-        Self { stop, thread }
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    fn finish(self) -> (Duration, u64) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
+    #[test]
+    fn all_have_their_turn_in_each_round_and_another_begins() {
+        assert_eq!(turn(1, 3).collect::<Vec<_>>(), [1, 2, 0]);
+        assert_eq!(turn(2, 3).collect::<Vec<_>>(), [2, 0, 1]);
+        assert_eq!(turn(1, 0).count(), 0);
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Row;
+use super::{Measure, Row};
 use crate::client::fetch;
 use crate::results::Measurement;
 use crate::serving::{Bench, wait_on};
@@ -25,7 +25,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 1,
     takes: Duration::from_secs(10),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 const START: Duration = Duration::from_secs(2);

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Row;
+use super::{Measure, Row};
 use crate::place::Kind;
 use crate::processes::{memory, run};
 use crate::results::Measurement;
@@ -28,7 +28,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 1,
     takes: Duration::from_secs(20),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 const LONGEST: Duration = Duration::from_secs(30);

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::Row;
+use super::{Measure, Row};
 use crate::client::{Load, Protocol};
 use crate::place::Kind;
 use crate::results::Measurement;
@@ -36,7 +36,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 1,
     takes: Duration::from_secs(110),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 const START: Duration = Duration::from_millis(300);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::Row;
+use super::{Measure, Row};
 use crate::processes::run;
 use crate::results::Measurement;
 use crate::serving::Bench;
@@ -23,7 +23,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 3,
     takes: Duration::from_secs(8),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {

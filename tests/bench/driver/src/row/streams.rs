@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Row;
+use super::{Measure, Row};
 use crate::place::Kind;
 use crate::results::Measurement;
 use crate::serving::Bench;
@@ -28,7 +28,7 @@ pub(super) const ROW: Row = Row {
     ],
     rounds: 1,
     takes: Duration::from_secs(16),
-    measure,
+    measure: Measure::Each(measure),
 };
 
 const STREAMS: usize = 20;

@@ -1,12 +1,14 @@
 //! portkeep: with systemd, and without.
 
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use super::{Develop, Part, Running, Tool, parts, words};
 use crate::place::{Kind, Place};
 use crate::processes::{Started, end_program, named, run, run_within, tree};
+use crate::project::App;
 
 const BASE: &str = "hello-portkeep";
 /// What a command of it may take.
@@ -14,6 +16,16 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 fn version() -> anyhow::Result<String> {
     Ok(run(["portkeep", "--version"])?.trim().to_owned())
+}
+
+/// The app as everybody has it, and on the server library.
+fn develop(words: fn(SocketAddr) -> Vec<String>) -> Vec<Develop> {
+    let with = |app| Develop {
+        app,
+        words,
+        settles_on: Some("portkeep-dev"),
+    };
+    [App::Axum, App::Portkeep].map(with).into()
 }
 
 fn write_spec(place: &Place) -> anyhow::Result<std::path::PathBuf> {
@@ -74,11 +86,8 @@ impl Tool for OnSystemd {
         ]))
     }
 
-    fn develop(&self) -> Option<Develop> {
-        Some(Develop {
-            library: "portkeep",
-            words: |address| words(&["portkeep", "dev", "--listen", &address.to_string()]),
-        })
+    fn develop(&self) -> Vec<Develop> {
+        develop(|address| words(&["portkeep", "dev", "--listen", &address.to_string()]))
     }
 }
 
@@ -150,13 +159,10 @@ impl Tool for Local {
         false
     }
 
-    fn develop(&self) -> Option<Develop> {
-        Some(Develop {
-            library: "portkeep",
-            words: |address| {
-                let listen = address.to_string();
-                words(&["portkeep", "dev", "--backend", "local", "--listen", &listen])
-            },
+    fn develop(&self) -> Vec<Develop> {
+        develop(|address| {
+            let listen = address.to_string();
+            words(&["portkeep", "dev", "--backend", "local", "--listen", &listen])
         })
     }
 }

@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use super::{Develop, Running, Tool, words};
 use crate::place::{Kind, Place};
 use crate::processes::{Started, end_program, run, signal, tree};
+use crate::project::App;
 
 /// What starts the app anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +147,12 @@ impl Tool for Watching {
         false
     }
 
-    fn develop(&self) -> Option<Develop> {
-        Some(Develop {
-            library: "listenfd",
+    fn develop(&self) -> Vec<Develop> {
+        vec![Develop {
+            app: App::Axum,
             words: self.develop,
-        })
+            settles_on: None,
+        }]
     }
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
