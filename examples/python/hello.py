@@ -20,7 +20,7 @@ class Hello(BaseHTTPRequestHandler):
         body = f"Hello from process {os.getpid()}\n".encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
-        if ending.is_set():
+        if ending.is_set() or self.close_connection:  # What the client asked for is confirmed.
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)

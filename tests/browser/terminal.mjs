@@ -76,7 +76,10 @@ await run([
   }],
   ["a terminal that is closed ends it, and what it started", async () => {
     tmux("kill-server");
-    begin();
+    // Until that one has gone, there can be no other at its place.
+    await until("another terminal", 30_000, () => {
+      try { begin(); return true; } catch { return false; }
+    });
     await shows("READY in");
     check((await get(url)).status === 200, "it serves");
     tmux("kill-server");

@@ -9,7 +9,7 @@ use portkeep_engine::{
     Backend, EngineError, Generation, GiveUp, Phase, Request, Running, Store, hand_over,
 };
 use portkeep_spec::Spec;
-use portkeep_tests::{Behaviour, Outcome, Publish, probe, request};
+use portkeep_tests::{Behaviour, Outcome, Publish, ask, probe, request};
 use rustix::process::Pid;
 use serde_json::{Value, json};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -25,14 +25,14 @@ pub(crate) struct World<B> {
 }
 
 impl<B: Backend> World<B> {
-    pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(1);
-    pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(3);
+    pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(3);
+    pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// What the spec says besides name, executable and address.
     pub(crate) fn settings() -> [(&'static str, Value); 3] {
         [
-            ("startTimeout", json!("1s")),
-            ("drainTimeout", json!("3s")),
+            ("startTimeout", json!("3s")),
+            ("drainTimeout", json!("5s")),
             ("sandbox", json!("off")),
         ]
     }
@@ -71,12 +71,14 @@ impl<B: Backend> World<B> {
         self.send(path).await.expect("the request ends")
     }
 
-    /// Asks, and comes back when the process surely has the request.
-    pub(crate) fn ask_in_background(&self, path: &'static str) -> JoinHandle<Outcome> {
-        let asked = self.send(path);
-        // Nothing tells from outside that it was accepted; a request takes less than a millisecond.
-        std::thread::sleep(Duration::from_millis(300));
-        asked
+    /// Asks, and comes back when the process has the request.
+    pub(crate) async fn ask_in_background(&self, path: &'static str) -> JoinHandle<Outcome> {
+        let address = self.address;
+        let asked = spawn_blocking(move || ask(address, path, Duration::from_secs(30)));
+        let asked = asked.await.expect("it is sent");
+        // Those that come later are accepted later.
+        let _ = self.ask("/").await;
+        spawn_blocking(move || asked.outcome())
     }
 
     fn send(&self, path: &'static str) -> JoinHandle<Outcome> {

@@ -32,7 +32,7 @@ guest_run() {
   [[ -n $leader ]] || die "$guest does not run: tests/guests/guest up $guest"
 
   local command=(env -i
-    PATH=/opt/portkeep/bin:/target/debug:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    PATH=/opt/portkeep/bin:/target/testing:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     "HOME=$home" "USER=$user" "LOGNAME=$user" SHELL=/bin/bash LANG=C.UTF-8 TERM="${TERM:-dumb}")
   if [[ $user = dev ]]; then
     command+=(XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus

@@ -9,9 +9,9 @@ release_of() {
   esac
 }
 
-# systemd with its user manager; ps, ss and curl for people who look around in there.
+# systemd with its user manager; the load generator; ps, ss and curl for people who look around in there.
 packages_of() {
-  local packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,iproute2,curl
+  local packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,procps,iproute2,curl,wrk
   case $1 in
     # A nix without its daemon, and what a build needs.
     257) packages+=,nix-bin,git ;;

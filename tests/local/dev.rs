@@ -54,7 +54,7 @@ impl Dev {
             "exec": [format!("./{}", way.executable())],
             "watch": way.watched(),
             "listen": [{ "stream": address.to_string() }],
-            "startTimeout": "2s",
+            "startTimeout": "4s",
         });
         if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
             spec.extend(more);

@@ -168,7 +168,7 @@ mod system {
                 "measured: 5 switches, {connections:?}: {} requests, {} failed, slowest {:?}",
                 report.requests, report.failed, report.slowest
             );
-            report.expect_lossless(20_000);
+            report.expect_lossless(1000);
         }
         assert_eq!(
             app.property(".socket", "ActiveEnterTimestampMonotonic"),

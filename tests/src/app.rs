@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::client::{Answer, Outcome, request};
+use crate::client::{Answer, Asked, Outcome, ask, request};
 use crate::command::{Finished, run};
 use crate::manager::Manager;
 use crate::observation::Watcher;
@@ -121,6 +121,13 @@ impl App {
     #[must_use]
     pub fn request(&self, path: &str) -> Outcome {
         request(self.address, path, ANSWER_TIMEOUT)
+    }
+
+    /// Asks for a path, and comes back when the process has the request.
+    pub fn ask(&self, path: &str) -> Asked {
+        let asked = ask(self.address, path, ANSWER_TIMEOUT);
+        let _ = self.get("/");
+        asked
     }
 
     /// The answer to one request for a path.

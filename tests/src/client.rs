@@ -62,6 +62,30 @@ pub fn request(address: SocketAddr, path: &str, timeout: Duration) -> Outcome {
     outcome(exchange(address, path, "", Instant::now() + timeout))
 }
 
+/// A request that was sent.
+#[derive(Debug)]
+#[must_use]
+pub struct Asked {
+    sent: io::Result<TcpStream>,
+    deadline: Instant,
+}
+
+/// Connects and asks for `path`, and leaves the answer for later. Whoever is answered after this was asked knows that the
+/// process has it: connections are accepted in the order in which they came.
+pub fn ask(address: SocketAddr, path: &str, timeout: Duration) -> Asked {
+    let deadline = Instant::now() + timeout;
+    let sent = send(address, path, "", deadline);
+    Asked { sent, deadline }
+}
+
+impl Asked {
+    /// Reads the answer to its end.
+    #[must_use]
+    pub fn outcome(self) -> Outcome {
+        outcome(self.sent.and_then(|stream| receive(stream, self.deadline)))
+    }
+}
+
 /// The whole answer, head and body, to one request with more headers (`Accept: text/html\r\n`).
 ///
 /// # Errors
@@ -89,24 +113,38 @@ fn exchange(
     headers: &str,
     deadline: Instant,
 ) -> io::Result<Vec<u8>> {
-    let left = || {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(io::Error::from(ErrorKind::TimedOut))
-        } else {
-            Ok(left)
-        }
-    };
-    let mut stream = TcpStream::connect_timeout(&address, left()?)?;
-    stream.set_write_timeout(Some(left()?))?;
+    let stream = send(address, path, headers, deadline)?;
+    receive(stream, deadline)
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    match left.is_zero() {
+        true => Err(io::Error::from(ErrorKind::TimedOut)),
+        false => Ok(left),
+    }
+}
+
+fn send(
+    address: SocketAddr,
+    path: &str,
+    headers: &str,
+    deadline: Instant,
+) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
+    stream.set_write_timeout(Some(left(deadline)?))?;
     stream.write_all(
         format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n")
             .as_bytes(),
     )?;
+    Ok(stream)
+}
+
+fn receive(mut stream: TcpStream, deadline: Instant) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        stream.set_read_timeout(Some(left()?))?;
+        stream.set_read_timeout(Some(left(deadline)?))?;
         match stream.read(&mut chunk)? {
             0 => return Ok(bytes),
             length => bytes.extend_from_slice(&chunk[..length]),

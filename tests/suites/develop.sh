@@ -35,6 +35,6 @@ fetch_app() { cargo fetch --quiet --manifest-path tests/bench/app/Cargo.toml; }
 # in_guest_as_developer NAME COMMAND… with the user manager of `dev`, and one directory for the builds of all sessions.
 in_guest_as_developer() {
   "$checkout/tests/guests/guest" run --user -C /checkout/tests/browser \
-    -e "PATH=/opt/portkeep/bin:/target/debug:/opt/rust/bin:/usr/bin:/bin" -e CARGO_HOME=/srv/cargo -e CARGO_NET_OFFLINE=true \
+    -e "PATH=/opt/portkeep/bin:/target/testing:/opt/rust/bin:/usr/bin:/bin" -e CARGO_HOME=/srv/cargo -e CARGO_NET_OFFLINE=true \
     -e PAGES_TARGET=/srv/pages -e PORTKEEP_BACKEND=systemd "$1" -- "${@:2}"
 }

@@ -17,7 +17,12 @@ need_packages() {
   [[ ${#missing[@]} -gt 0 ]] || return 0
   if [[ $(id -u) = 0 ]] && command -v apt-get >/dev/null; then
     echo "installing ${missing[*]}"
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" && return 0
+    # One suite after another.
+    mkdir -p "$checkout/tests/.cache"
+    (
+      flock 9
+      apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    ) 9>"$checkout/tests/.cache/apt.lock" && return 0
   fi
   cannot_run "missing: ${missing[*]} (as root on Debian, tests/run installs them)"
   return 1
@@ -32,21 +37,40 @@ need_rust() {
 }
 
 # need_tool COMMAND CRATE VERSION [OPTIMISATION] installs a program with cargo and keeps it, because compiling one takes
-# minutes; half of them go into optimising, which only a load generator is worth.
+# minutes; half of them go into optimising, which only a load generator is worth. Who comes second waits for the first.
 need_tool() {
   local command=$1 crate=$2 version=$3 level=${4:-0} tools=$checkout/tests/.cache/tools
-  [[ -x $tools/bin/$command && " $("$tools/bin/$command" --version) " = *" $version "* ]] && return 0
-  echo "installing $crate $version (a few minutes, once)"
-  # Link-time optimization would take longer than it saves.
-  CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=$level \
-    CARGO_TARGET_DIR=$tools/build cargo install --quiet --locked --force --root "$tools" --version "$version" "$crate" || {
-    cannot_run "$crate cannot be installed"
-    return 1
-  }
-  rm -rf "$tools/build"
+  mkdir -p "$tools"
+  (
+    flock 9
+    [[ -x $tools/bin/$command && " $("$tools/bin/$command" --version) " = *" $version "* ]] && exit 0
+    echo "installing $crate $version (a few minutes, once)"
+    # Link-time optimization would take longer than it saves.
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=$level \
+      CARGO_TARGET_DIR=$tools/build-$crate cargo install --quiet --locked --force --root "$tools" --version "$version" "$crate" || exit 1
+    rm -rf "$tools/build-$crate"
+  ) 9>"$tools/$command.lock" && return 0
+  cannot_run "$crate cannot be installed"
+  return 1
 }
 
-# The load generator, where guests find it.
+# What takes a while and needs no suite: for those that are named, beside the first ones.
+prepare() {
+  local version
+  need_rust || return
+  # A person's machine has no guests.
+  if [[ " $* " =~ \ (guest-|contract|units|nix) ]] && need_guests; then
+    for version in "${guest_versions[@]}"; do "$checkout/tests/guests/guest" build "$version"; done
+  fi
+  [[ " $* " != *' launchers '* ]] || need_launchers
+  [[ " $* " != *' nix '* || ! -d ${PORTKEEP_NIX_SOURCES:-} ]] || need_tool sd-switch sd-switch 0.6.4
+}
+
+need_launchers() {
+  need_tool systemfd systemfd 0.4.6 && need_tool watchexec watchexec-cli 2.8.0
+}
+
+# One of the load generators of the benchmark, where guests find it.
 need_oha() {
   need_tool oha oha 1.16.0 3 || return
   mkdir -p "$programs"

@@ -202,7 +202,7 @@ fn a_start_that_hangs_does_not_keep_the_next_version_waiting() {
     session.expect_said("the build failed", || {
         session.edit(MAIN, "fn main", "fn niam");
     });
-    assert_eq!(session.get().unwrap(), "one");
+    assert_eq!(session.get().unwrap(), "one", "{}", session.log());
     session.write(MAIN, &APP.replace("\"one\"", "\"three\""));
     session.expect_answer("three");
     assert_eq!(

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use portkeep_spec::{Manager, RenderOptions, Spec, render};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::arbitrary::path;
+use support::arbitrary::{config, path};
 use support::reader::{simplified, specifiers};
 
 /// Field, a value that opens it, the directives that go, and those that come or change: in the system manager.
@@ -283,7 +283,7 @@ fn word(value: &str) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn nasty_paths_come_back_as_they_were(path in path()) {

@@ -282,6 +282,10 @@ fn commands_and_paths() {
         "ignore[0]: is empty; write a pattern, like \"*.generated.rs\"",
     );
     assert_message(
+        &with("profile", json!(" ")),
+        "profile: is empty; name a profile of cargo's or of your Cargo.toml, like \"dev\"",
+    );
+    assert_message(
         &with("checks", json!(["ok", " "])),
         "checks[1]: is empty; write a command, like \"cargo test\"",
     );

@@ -10,13 +10,15 @@ use std::path::PathBuf;
 
 use portkeep_spec::{Address, Protocol, RenderOptions, Sandbox, Spec, SpecError, UnitFile, render};
 use proptest::prelude::*;
-use support::arbitrary::{hostile_path, hostile_text, manager, path, program, socket_path, spec};
+use support::arbitrary::{
+    config, hostile_path, hostile_text, manager, path, program, socket_path, spec,
+};
 use support::family::expected;
 use support::golden;
 use support::reader::{Read, command, directives, glob, simplified, specifiers};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn nasty_values_come_back_as_they_were(

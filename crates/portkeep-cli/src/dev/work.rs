@@ -137,7 +137,8 @@ impl<'a> Work<'a> {
     }
 
     pub(super) async fn run(mut self) -> anyhow::Result<Ending> {
-        if self.inputs.behind.with() == With::Dev {
+        // What goes on without us is not built behind anything.
+        if self.inputs.behind.with() == With::Dev && !self.args.detach {
             self.report.begins_with_dev();
         }
         let mut why = Why::First;

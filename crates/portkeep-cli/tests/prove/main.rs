@@ -65,12 +65,8 @@ fn a_server_that_breaks_nothing_is_lossless() {
         proof.expect("/connections/endedByServer", 0);
         proof.expect("/reloads/done", 2);
         assert_eq!(proof.json["versions"][0]["version"], "v1");
-        // 200 a second for four seconds and the reloads.
-        assert!(
-            (700..1100).contains(&proof.number("/requests")),
-            "{:#}",
-            proof.json
-        );
+        // 200 a second for four seconds, and for the reloads, however long they take.
+        assert!(proof.number("/requests") >= 700, "{:#}", proof.json);
         if mode == "keep-alive" {
             proof.expect("/connections/opened", 5);
         } else {

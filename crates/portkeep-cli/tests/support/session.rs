@@ -25,11 +25,14 @@ fn main() {
     // start
     assert!(std::env::var("LISTEN_FDS").is_ok());
     let listener = unsafe { std::net::TcpListener::from_raw_fd(3) };
-    listener.set_nonblocking(false).unwrap();
     let ready = std::os::unix::net::UnixDatagram::unbound().unwrap();
     ready.send_to(b"READY=1", std::env::var("NOTIFY_SOCKET").unwrap()).unwrap();
     for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
+        // The socket does not block for anybody who has it: a holding page that ends has it, too.
+        let Ok(mut stream) = stream else {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            continue;
+        };
         let _ = stream.read(&mut [0; 1024]);
         let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{VERSION}");
     }
@@ -53,10 +56,20 @@ pub(crate) struct Session {
 impl Session {
     /// Starts it in the directory above the project `hello`, which `files` are written into before.
     pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        Self::start_where(files, arguments, |_| {})
+    }
+
+    /// The same, after `prepare` was done with the directory above the project.
+    pub(crate) fn start_where(
+        files: &[(&str, &str)],
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let home = Home::new();
         for (name, text) in files {
             home.write(name, text);
         }
+        prepare(home.path());
         let address = TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()

@@ -8,6 +8,16 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 
+/// Some hundreds of cases, or as many as `PROPTEST_CASES` says.
+pub fn config() -> ProptestConfig {
+    let cases = std::env::var("PROPTEST_CASES").ok();
+    ProptestConfig {
+        cases: cases.map_or(512, |cases| cases.parse().unwrap()),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
 /// Characters that mean something to some parser on the way, the worst of them often, and some that do not.
 const NASTY: &str = "%%%%\\\\\\\\$$$$\"\"\"''';;   #=[]{}*?@+!:|~-.(),<>&^_it0aé\u{a0}\u{2007}";
 /// The same, and line breaks and other control characters.

@@ -38,7 +38,10 @@ impl<A: App> Erase for A {
             std::future::poll_fn(|cx| app.poll_ready(cx))
                 .await
                 .map_err(Into::into)?;
-            let response = app.call(request).await.map_err(Into::into)?;
+            let called = app.call(request);
+            // Whatever it holds is held no longer than the app's own future holds it.
+            drop(app);
+            let response = called.await.map_err(Into::into)?;
             Ok(response.map(ErasedBody::new))
         })
     }

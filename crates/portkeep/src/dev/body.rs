@@ -97,7 +97,7 @@ impl Body for DevBody {
             },
             Projection::Forwarded { body } => {
                 let frame = ready!(body.poll_frame(cx));
-                Poll::Ready(frame.map(|frame| Ok(frame?)))
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Projection::Text { text } => match std::mem::take(text) {
                 text if text.is_empty() => Poll::Ready(None),

@@ -243,7 +243,7 @@ fn without_connections_it_ends_at_once() {
     let began = Instant::now();
     process.drain();
     process.report();
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_secs(3));
 }
 
 /// The app may end the server itself; a stop job that comes later is no second request to end.

@@ -132,7 +132,7 @@ fn an_idle_connection_is_served_on() {
         old.drain();
         has_moved_one(&mut old);
         assert!(
-            began.elapsed() < Duration::from_secs(1),
+            began.elapsed() < Duration::from_secs(4),
             "{:?}",
             began.elapsed()
         );

@@ -77,10 +77,10 @@ fn longest_pause(pings: &[Instant]) -> Duration {
 fn the_watchdog_is_pinged_at_half_its_interval_also_while_draining() {
     let (listener, address) = listener();
     let mut process = Setup::http(&listener)
-        .set("WATCHDOG_USEC", 400_000)
+        .set("WATCHDOG_USEC", 1_000_000)
         .start_ready();
     let mut client = Client::connect(address).unwrap();
-    client.send(get("/slow/1000")).unwrap();
+    client.send(get("/slow/2500")).unwrap();
     Client::connect(address).unwrap().get("/").unwrap();
     let began = process.drain();
     client.answer().unwrap();
@@ -88,7 +88,7 @@ fn the_watchdog_is_pinged_at_half_its_interval_also_while_draining() {
     let pings = pings(&process);
     assert!(pings.len() >= 5, "{}", process.story());
     let longest = longest_pause(&pings);
-    assert!(longest < Duration::from_millis(400), "{longest:?}");
+    assert!(longest < Duration::from_secs(1), "{longest:?}");
     assert!(pings.iter().any(|ping| *ping > began));
 }
 
