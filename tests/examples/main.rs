@@ -132,7 +132,7 @@ fn survives(running: &Running, rate: u32) {
             });
             processes.insert(new);
         });
-        assert!(load.is_running(), "the reloads outlasted the load");
+        assert!(load.is_running(), "the load ended by itself");
         let report = load.finish();
         println!(
             "measured: {}, {RELOADS} reloads, {connections:?}: {} requests, {} failed, slowest {:?}",

@@ -48,7 +48,7 @@ fn slowest_of_reloads(name: &str, connections: Connections) -> Duration {
         let _ = dev.reload().expect_success();
         dev.wait_for_version(&version, TAKEN_OVER);
     });
-    assert!(load.is_running(), "the reloads outlasted the load");
+    assert!(load.is_running(), "the load ended by itself");
     let report = load.finish();
     println!(
         "measured: {RELOADS} reloads, {connections:?}: {} requests, {} failed, median {:?}, slowest {:?}",
@@ -68,7 +68,7 @@ fn twenty_reloads_with_http2() {
         let _ = dev.reload().expect_success();
         dev.wait_for_version(&version, TAKEN_OVER);
     });
-    assert!(load.is_running(), "the reloads outlasted the load");
+    assert!(load.is_running(), "the load ended by itself");
     let report = load.finish();
     println!("measured: {RELOADS} reloads, HTTP/2, pooled client: {report}");
     report.expect_lossless(LEAST);

@@ -162,7 +162,7 @@ mod system {
                     (version() == release).then_some(())
                 });
             }
-            assert!(load.is_running(), "the switches outlasted the load");
+            assert!(load.is_running(), "the load ended by itself");
             let report = load.finish();
             println!(
                 "measured: 5 switches, {connections:?}: {} requests, {} failed, slowest {:?}",

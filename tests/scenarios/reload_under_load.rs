@@ -41,7 +41,7 @@ fn slowest_of_reloads(name: &str, connections: Connections) -> Duration {
         // For an instant both accept: the old one is told to drain when the new one is READY.
         app.wait_for_version(&version, TAKEN_OVER);
     });
-    assert!(load.is_running(), "the reloads outlasted the load");
+    assert!(load.is_running(), "the load ended by itself");
     let report = load.finish();
     println!(
         "measured: {RELOADS} reloads, {connections:?}: {} requests, {} failed, median {:?}, slowest {:?}",
@@ -61,7 +61,7 @@ fn twenty_reloads_with_http2() {
         app.reload();
         app.wait_for_version(&version, TAKEN_OVER);
     });
-    assert!(load.is_running(), "the reloads outlasted the load");
+    assert!(load.is_running(), "the load ended by itself");
     let report = load.finish();
     println!("measured: {RELOADS} reloads, HTTP/2, pooled client: {report}");
     report.expect_lossless(LEAST);

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,8 @@ use hyper_util::rt::TokioExecutor;
 /// on one while it begins a request on another, and reports that as failed, whatever the server does.
 #[derive(Debug)]
 pub struct Http2Load {
-    thread: JoinHandle<Http2Report>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Http2Report>>,
 }
 
 /// What became of it.
@@ -33,29 +36,43 @@ pub struct Http2Report {
 }
 
 impl Http2Load {
-    /// Starts `tasks` that ask without a pause, for `duration`.
+    /// Starts `tasks` that ask without a pause, for `duration`, and longer until [`Http2Load::finish`] ends it.
     #[must_use]
     pub fn start(address: SocketAddr, tasks: usize, duration: Duration) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
         let thread = thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .expect("a runtime starts")
-                .block_on(load(address, tasks, Instant::now() + duration))
+                .block_on(load(address, tasks, Instant::now() + duration, &is_over))
         });
-        Self { thread }
+        let thread = Some(thread);
+        Self { over, thread }
     }
 
-    /// Whether the time is not over.
+    /// Whether it still sends.
     #[must_use]
     pub fn is_running(&self) -> bool {
-        !self.thread.is_finished()
+        self.thread
+            .as_ref()
+            .is_some_and(|thread| !thread.is_finished())
     }
 
-    /// Waits for the end.
+    /// Ends it, not before its time is over.
     #[must_use]
-    pub fn finish(self) -> Http2Report {
-        self.thread.join().expect("the load ends")
+    pub fn finish(mut self) -> Http2Report {
+        self.over.store(true, Ordering::SeqCst);
+        let thread = self.thread.take().expect("it was started");
+        thread.join().expect("the load ends")
+    }
+}
+
+impl Drop for Http2Load {
+    fn drop(&mut self) {
+        // A failing test must not load the next one.
+        self.over.store(true, Ordering::SeqCst);
     }
 }
 
@@ -80,12 +97,17 @@ impl Http2Report {
     }
 }
 
-async fn load(address: SocketAddr, tasks: usize, end: Instant) -> Http2Report {
+async fn load(
+    address: SocketAddr,
+    tasks: usize,
+    end: Instant,
+    over: &Arc<AtomicBool>,
+) -> Http2Report {
     let client = Client::builder(TokioExecutor::new())
         .http2_only(true)
         .build_http();
     let tasks: Vec<_> = (0..tasks)
-        .map(|_| tokio::spawn(one(client.clone(), address, end)))
+        .map(|_| tokio::spawn(one(client.clone(), address, end, Arc::clone(over))))
         .collect();
     let mut total = Http2Report::default();
     for task in tasks {
@@ -101,9 +123,10 @@ async fn one(
     client: Client<HttpConnector, Empty<Bytes>>,
     address: SocketAddr,
     end: Instant,
+    over: Arc<AtomicBool>,
 ) -> Http2Report {
     let mut report = Http2Report::default();
-    while Instant::now() < end {
+    while Instant::now() < end || !over.load(Ordering::SeqCst) {
         let began = Instant::now();
         match ask(&client, address).await {
             Ok(()) => report.answers += 1,

@@ -1,10 +1,12 @@
--- What wrk sends, and what it says at the end. Arguments: requests a second, milliseconds, connections.
+-- What wrk sends, and what it says at the end. Arguments: requests a second, milliseconds, connections, and a file: it goes on
+-- until that is removed.
 local ffi = require("ffi")
 ffi.cdef [[
   typedef struct { long seconds; long nanoseconds; } portkeep_moment;
   int clock_gettime(int clock, portkeep_moment *moment);
   int getpid(void);
   int kill(int process, int signal);
+  int access(const char *path, int mode);
 ]]
 local moment = ffi.new("portkeep_moment")
 
@@ -19,10 +21,10 @@ function setup(thread)
 end
 
 sent = 0
-local step, last, connections, slot, begun
+local step, last, connections, slot, begun, file
 local waiting = 0
 function init(arguments)
-  step, connections = 1000 / tonumber(arguments[1]), tonumber(arguments[3])
+  step, connections, file = 1000 / tonumber(arguments[1]), tonumber(arguments[3]), arguments[4]
   slot = now()
   last = slot + tonumber(arguments[2])
 end
@@ -34,7 +36,7 @@ function delay()
     -- wrk itself asked for one request before, to look at it.
     begun, sent = true, 0
   end
-  if at >= last then
+  if waiting > 0 or (at >= last and ffi.C.access(file, 0) ~= 0) then
     waiting = waiting + 1
     -- No request is under way any more. Otherwise wrk goes on until the one that hangs is too late.
     if waiting == connections then

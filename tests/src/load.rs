@@ -3,15 +3,19 @@
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 use tempfile::NamedTempFile;
 
 /// An answer that takes longer has failed.
 const UNANSWERED: Duration = Duration::from_secs(10);
+/// How much longer than it should it may go on, where what happens meanwhile takes longer.
+const LONGEST: Duration = Duration::from_secs(300);
 
-/// What is sent.
+/// What is sent: for this time, and longer until [`RunningLoad::finish`] ends it.
 #[derive(Clone, Debug)]
 pub struct Load {
     address: SocketAddr,
@@ -35,6 +39,7 @@ pub enum Connections {
 pub struct RunningLoad {
     child: Child,
     until: Instant,
+    goes_on: Option<NamedTempFile>,
     _script: NamedTempFile,
 }
 
@@ -88,8 +93,9 @@ impl Load {
         // One thread is enough for what is asked, and leaves the others to the app.
         command.args(["--threads", "1", "--connections"]);
         command.arg(self.count.to_string());
-        // It ends by itself when the time is over and all is answered; at the latest then.
-        let latest = self.duration + UNANSWERED;
+        let goes_on = NamedTempFile::new().expect("a temporary file");
+        // It ends by itself when the time is over, the file is gone and all is answered; at the latest then.
+        let latest = self.duration + LONGEST;
         command.arg(format!("--duration={}s", latest.as_secs() + 1));
         command.arg(format!("--timeout={}s", UNANSWERED.as_secs()));
         if self.connections == Connections::OnePerRequest {
@@ -99,7 +105,7 @@ impl Load {
         command.arg(format!("http://{}/", self.address)).arg("--");
         command.arg(self.rate.to_string());
         command.arg(self.duration.as_millis().to_string());
-        command.arg(self.count.to_string());
+        command.arg(self.count.to_string()).arg(goes_on.path());
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -109,6 +115,7 @@ impl Load {
         RunningLoad {
             child,
             until: Instant::now() + self.duration,
+            goes_on: Some(goes_on),
             _script: script,
         }
     }
@@ -117,11 +124,20 @@ impl Load {
 impl RunningLoad {
     /// Whether it still sends.
     pub fn is_running(&mut self) -> bool {
-        Instant::now() < self.until && matches!(self.child.try_wait(), Ok(None))
+        matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for its end.
+    /// Ends it, not before its time is over.
     pub fn finish(mut self) -> LoadReport {
+        self.goes_on = None;
+        let latest = self.until.max(Instant::now()) + UNANSWERED;
+        while self.is_running() && Instant::now() < latest {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.is_running() {
+            // What is not answered is counted.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        }
         let mut said = String::new();
         let stdout = self.child.stdout.as_mut().expect("its output is piped");
         stdout

@@ -40,10 +40,6 @@ impl Args {
         // First, so that nothing that starts meanwhile opens the port again.
         manager.disable(&enabled, until).await?;
         stop_family(&manager, &name).await?;
-        // The sockets were asked to stop with the target: a unit whose file is gone before its job ended would stay.
-        for unit in &enabled {
-            manager.stop(unit).await?;
-        }
         families::remove(&files)?;
         let _ = fs::remove_file(directory.spec_path(&name));
         manager.daemon_reload().await?;
