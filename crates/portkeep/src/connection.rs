@@ -29,6 +29,7 @@ use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, Task, count};
 use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
+use crate::task;
 
 use self::io::Io;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
@@ -76,7 +77,7 @@ pub(crate) fn spawn(mut arrival: Arrival, app: ErasedApp, shared: &Arc<Shared>) 
     let http1 = arrival.http1;
     let acceptor = arrival.acceptor.take();
     let io = Io::new(arrival, shared);
-    tokio::spawn(async move {
+    task::spawn(async move {
         let io = match acceptor {
             Some(acceptor) => wrap(io, acceptor).await,
             None => Some(io),

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::ShutdownToken;
 use crate::accept::accept;
 use crate::app::ErasedApp;
 use crate::drain::Shared;
 use crate::listen::Listener;
 use crate::moving::{self, MoveSocket};
+use crate::{ShutdownToken, task};
 
 /// What is not open, and can be.
 #[derive(Debug)]
@@ -42,11 +42,11 @@ impl Doors {
                 Arc::clone(shared),
                 closing.clone(),
             );
-            tasks.spawn(async { Door::Move(receiving.await) });
+            tasks.spawn(task::boxed(async { Door::Move(receiving.await) }));
         }
         for listener in self.listeners {
             let accepting = accept(listener, app.clone(), Arc::clone(shared), closing.clone());
-            tasks.spawn(async { Door::Listener(accepting.await) });
+            tasks.spawn(task::boxed(async { Door::Listener(accepting.await) }));
         }
         Open { closing, tasks }
     }

@@ -93,6 +93,7 @@ mod serve;
 mod server;
 mod shutdown;
 mod signals;
+mod task;
 mod until_drain;
 
 pub use acceptor::Accepted;

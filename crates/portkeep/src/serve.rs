@@ -1,6 +1,5 @@
 //! The life of a server: listen, check, ready, accept, drain.
 
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -15,7 +14,7 @@ use crate::notify;
 use crate::open_files;
 use crate::server::{Check, Policy, Server};
 use crate::signals::{self, Signals};
-use crate::{Error, ShutdownToken};
+use crate::{Error, ShutdownToken, task};
 
 /// Serves `app` on every passed stream listener, or on 127.0.0.1:8080 if none is passed
 /// (`PORTKEEP_LISTEN` names another address), until SIGTERM or SIGINT. Then it drains.
@@ -33,11 +32,8 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
 }
 
 /// Boxed, so that this crate compiles it and not the one that awaits it.
-pub(crate) fn run(
-    server: Server,
-    app: ErasedApp,
-) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
-    Box::pin(live(server, app))
+pub(crate) fn run(server: Server, app: ErasedApp) -> task::Boxed<Result<(), Error>> {
+    task::boxed(live(server, app))
 }
 
 async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
@@ -58,7 +54,8 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     }
     let mut beside = JoinSet::new();
     if let Some(reread) = server.hangup.take() {
-        beside.spawn(signals::at_hangups(reread).map_err(Error::Signals)?);
+        let rereading = signals::at_hangups(reread).map_err(Error::Signals)?;
+        beside.spawn(task::boxed(rereading));
     }
     // What an acceptor has wrapped does not move; another server may have some that do.
     let move_socket = match server.acceptor {
@@ -125,7 +122,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         // Whoever ends because nobody asks for anything has no next generation; to look for it
         // would start it.
         Some(next) if asked != Asked::Idle => {
-            departing.spawn(moving::send(next, inbox, Arc::clone(&shared)));
+            departing.spawn(task::boxed(moving::send(next, inbox, Arc::clone(&shared))));
         }
         _ => shared.phases.advance(Phase::Draining),
     }

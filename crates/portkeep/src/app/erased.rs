@@ -15,13 +15,13 @@ use pin_project_lite::pin_project;
 
 use super::App;
 use crate::BoxError;
+use crate::task::Boxed;
 
 /// An [`App`] of any type.
 pub(crate) struct ErasedApp(Box<dyn Erase>);
 
 /// What comes of a request.
-pub(crate) type Answered =
-    Pin<Box<dyn Future<Output = Result<Response<ErasedBody>, BoxError>> + Send>>;
+pub(crate) type Answered = Boxed<Result<Response<ErasedBody>, BoxError>>;
 
 /// The body of an answer, of any type.
 pub(crate) struct ErasedBody(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>);

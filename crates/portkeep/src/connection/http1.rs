@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use hyper::server::conn::http1::Builder;
+use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 
 use super::HEAD_TIMEOUT;
@@ -20,7 +20,7 @@ use super::answering::Answering;
 use super::farewell::farewell;
 use super::io::Io;
 use super::patience::{Patience, Wait};
-use super::probe::{HeadTimer, Probe};
+use super::probe::HeadTimer;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 
@@ -36,9 +36,7 @@ enum End {
 pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
-    let mut connection = builder(&probe)
-        .serve_connection(TokioIo::new(io), Answering::new(app, probe.clone()))
-        .with_upgrades();
+    let mut connection = connection(io, app);
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut patience = Patience::default();
 
@@ -103,13 +101,20 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     None
 }
 
-pub(super) fn builder(probe: &Arc<Probe>) -> Builder {
+/// The only type of them: for each one more, every app links all of hyper's HTTP/1 once more.
+pub(super) type Connection = UpgradeableConnection<TokioIo<Io>, Answering>;
+
+/// Serves nothing before it is polled.
+pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
+    let probe = io.probe();
     let mut builder = Builder::new();
     builder
-        .timer(HeadTimer(Arc::clone(probe)))
+        .timer(HeadTimer(Arc::clone(&probe)))
         // Starts the timer; its length is the business of `patience`.
         .header_read_timeout(HEAD_TIMEOUT)
         // With it, a flush would not tell that everything is written.
         .pipeline_flush(false);
     builder
+        .serve_connection(TokioIo::new(io), Answering::new(app, probe))
+        .with_upgrades()
 }

@@ -4,19 +4,31 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 
 use super::answering::Answering;
 use super::io::Io;
 use super::late_pong::LatePong;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
+use crate::task;
+
+/// Each stream is a task.
+#[derive(Clone, Copy)]
+struct Tasks;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, stream: F) {
+        task::spawn(stream);
+    }
+}
 
 pub(super) async fn serve(io: Io, app: ErasedApp) {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(Tasks);
     // WebSockets over HTTP/2.
     builder.enable_connect_protocol();
     let ending = Arc::new(AtomicBool::new(false));

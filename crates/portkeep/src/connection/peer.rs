@@ -67,11 +67,6 @@ impl Peer {
         extensions.insert(self);
     }
 
-    /// Of a connection that only exists in a test of ours.
-    pub(super) fn nobody() -> Self {
-        Self { address: None }
-    }
-
     pub(super) fn behind(stream: &Stream) -> Self {
         let address = match stream {
             // Fails when the client is gone already.

@@ -98,9 +98,13 @@ impl Probe {
     ///
     /// Only right after the connection was polled and is pending.
     pub(super) fn is_movable(&self) -> bool {
-        let between = self.is_waiting() && self.is_clean();
         // It never was otherwise in any test. If it is, hyper has changed.
-        between && self.handlers.load(Relaxed) == 0
+        self.is_between_requests() && self.handlers.load(Relaxed) == 0
+    }
+
+    /// As hyper shows it.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.is_waiting() && self.is_clean()
     }
 
     pub(super) fn wrote(&self) {

@@ -16,12 +16,16 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
-use hyper::rt::ReadBufCursor;
-use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
 
+use super::Arrival;
+use super::http1::{self, Connection};
+use super::io::Io;
 use super::probe::Probe;
-use super::{Peer, http1};
+use crate::app::ErasedApp;
 use crate::drain::Shared;
+use crate::listen::Stream;
 use crate::moving::departures;
 
 /// Whether connections may be moved with this version of hyper.
@@ -49,13 +53,16 @@ struct Scene {
     held: Option<Request<Incoming>>,
 }
 
-#[derive(Clone)]
-struct Stage {
-    scene: Arc<Mutex<Scene>>,
-    probe: Arc<Probe>,
-}
+/// The socket, and the app, which keeps each request until it is told to answer.
+#[derive(Clone, Default)]
+struct Stage(Arc<Mutex<Scene>>);
 
-type Service = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+/// A connection as those of clients are, but for its socket.
+struct Rehearsal {
+    stage: Stage,
+    probe: Arc<Probe>,
+    connection: Connection,
+}
 
 /// The first thing that is not as expected.
 fn check() -> Result<(), &'static str> {
@@ -65,112 +72,88 @@ fn check() -> Result<(), &'static str> {
 }
 
 fn between_requests() -> Result<(), &'static str> {
-    let stage = Stage::new();
-    let mut connection = http1::builder(&stage.probe)
-        .serve_connection(stage.clone(), stage.service())
-        .with_upgrades();
-    let mut movable = |expected, when| stage.movable(&mut connection, expected, when);
+    let mut it = Rehearsal::begin();
+    it.movable(true, "nothing has come")?;
+    it.stage.send("GET / HTTP/1.1\r\n");
+    it.movable(true, "a part of a head has come")?;
+    it.stage.send("host: test\r\n\r\n");
+    it.movable(false, "a handler runs")?;
+    it.stage.scene().full = true;
+    it.stage.scene().answered = true;
+    it.movable(false, "the answer cannot be sent")?;
+    it.stage.scene().full = false;
+    it.movable(true, "the answer was sent")?;
+    it.stage.send("GET / HT");
+    it.movable(true, "a part of another head has come")?;
 
-    movable(true, "nothing has come")?;
-    stage.send("GET / HTTP/1.1\r\n");
-    movable(true, "a part of a head has come")?;
-    stage.send("host: test\r\n\r\n");
-    movable(false, "a handler runs")?;
-    stage.scene().full = true;
-    stage.scene().answered = true;
-    movable(false, "the answer cannot be sent")?;
-    stage.scene().full = false;
-    movable(true, "the answer was sent")?;
-    stage.send("GET / HT");
-    movable(true, "a part of another head has come")?;
-
-    match connection.into_parts() {
+    match it.connection.into_parts() {
         Some(parts) if *parts.read_buf == *b"GET / HT" => Ok(()),
         _ => Err("what was read and not parsed is not there"),
     }
 }
 
 fn with_a_body() -> Result<(), &'static str> {
-    let stage = Stage::new();
-    let mut connection = http1::builder(&stage.probe)
-        .serve_connection(stage.clone(), stage.service())
-        .with_upgrades();
-    let mut movable = |expected, when| stage.movable(&mut connection, expected, when);
-
-    stage.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\nhalf");
-    movable(false, "a body arrives")?;
-    stage.scene().answered = true;
-    movable(false, "the answer was sent before the body was there")
+    let mut it = Rehearsal::begin();
+    it.stage
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\nhalf");
+    it.movable(false, "a body arrives")?;
+    it.stage.scene().answered = true;
+    it.movable(false, "the answer was sent before the body was there")
 }
 
 /// The request ends after its answer is written, and before that is sent.
 fn answered_early() -> Result<(), &'static str> {
-    let stage = Stage::new();
-    let mut connection = http1::builder(&stage.probe)
-        .serve_connection(stage.clone(), stage.service())
-        .with_upgrades();
-    let mut movable = |expected, when| stage.movable(&mut connection, expected, when);
-
-    stage.send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\nhalf");
-    movable(false, "a body arrives")?;
-    stage.scene().full = true;
-    stage.scene().answered = true;
-    movable(false, "an early answer cannot be sent")?;
-    stage.send("half");
+    let mut it = Rehearsal::begin();
+    it.stage
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\nhalf");
+    it.movable(false, "a body arrives")?;
+    it.stage.scene().full = true;
+    it.stage.scene().answered = true;
+    it.movable(false, "an early answer cannot be sent")?;
+    it.stage.send("half");
     // Each part of the body is read when it is asked for.
     for _ in 0..4 {
-        stage.read_body();
-        movable(false, "the body ends, and the answer was not sent")?;
+        it.stage.read_body();
+        it.movable(false, "the body ends, and the answer was not sent")?;
     }
-    stage.scene().full = false;
-    movable(true, "the early answer was sent")
+    it.stage.scene().full = false;
+    it.movable(true, "the early answer was sent")
 }
 
-impl Stage {
-    fn new() -> Self {
+impl Rehearsal {
+    fn begin() -> Self {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
+        let stage = Stage::default();
+        let arrival = Arrival {
+            stream: Stream::Wrapped(Box::new(stage.clone())),
+            listener: "".into(),
+            unread: Vec::new(),
+            http1: true,
+            used: false,
+            acceptor: None,
+        };
+        let io = Io::new(arrival, &shared);
+        let probe = io.probe();
+        let app = ErasedApp::new(stage.clone());
         Self {
-            scene: Arc::default(),
-            probe: Arc::new(Probe::new(shared, Peer::nobody(), "".into(), false)),
+            stage,
+            probe,
+            connection: http1::connection(io, app),
         }
     }
 
-    /// An app that keeps each request until it is told to answer.
-    fn service(
-        &self,
-    ) -> impl hyper::service::Service<
-        Request<Incoming>,
-        Response = Response<String>,
-        Error = Infallible,
-        Future = Service,
-    > + Unpin
-    + use<> {
-        let app = self.clone();
-        service_fn(move |request| {
-            app.scene().held = Some(request);
-            let app = app.clone();
-            let answer = poll_fn(move |_| match app.scene().answered {
-                true => Poll::Ready(Ok(Response::new("answer".to_owned()))),
-                false => Poll::Pending,
-            });
-            Box::pin(answer) as Service
-        })
-    }
-
-    fn movable(
-        &self,
-        connection: &mut (impl Future + Unpin),
-        expected: bool,
-        when: &'static str,
-    ) -> Result<(), &'static str> {
+    fn movable(&mut self, expected: bool, when: &'static str) -> Result<(), &'static str> {
         let mut cx = Context::from_waker(Waker::noop());
-        let pending = Pin::new(connection).poll(&mut cx).is_pending();
-        match pending && self.probe.is_movable() == expected {
+        let pending = Pin::new(&mut self.connection).poll(&mut cx).is_pending();
+        // What hyper does, and not what the app is known to do.
+        match pending && self.probe.is_between_requests() == expected {
             true => Ok(()),
             false => Err(when),
         }
     }
+}
 
+impl Stage {
     /// The app asks for what there is of the request's body.
     fn read_body(&self) {
         if let Some(request) = &mut self.scene().held {
@@ -184,33 +167,50 @@ impl Stage {
     }
 
     fn scene(&self) -> MutexGuard<'_, Scene> {
-        self.scene.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl hyper::rt::Read for Stage {
+impl Service<Request<Incoming>> for Stage {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        self.scene().held = Some(request);
+        let app = self.clone();
+        Box::pin(poll_fn(move |_| match app.scene().answered {
+            true => Poll::Ready(Ok(Response::new("answer".to_owned()))),
+            false => Poll::Pending,
+        }))
+    }
+}
+
+impl AsyncRead for Stage {
     fn poll_read(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let sent = std::mem::take(&mut self.scene().sent);
         if sent.is_empty() {
             return Poll::Pending;
         }
-        self.probe.read(sent.len());
         buf.put_slice(&Vec::from(sent));
         Poll::Ready(Ok(()))
     }
 }
 
-impl hyper::rt::Write for Stage {
+impl AsyncWrite for Stage {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.probe.wrote();
         match self.scene().full {
             true => Poll::Pending,
             false => Poll::Ready(Ok(bytes.len())),
@@ -218,7 +218,6 @@ impl hyper::rt::Write for Stage {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.probe.flushed();
         Poll::Ready(Ok(()))
     }
 

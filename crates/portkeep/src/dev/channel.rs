@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use crate::ShutdownToken;
+use crate::{ShutdownToken, task};
 
 /// What `portkeep dev` answers and the app does not.
 pub(super) const PREFIX: &str = "/.portkeep/";
@@ -111,9 +111,9 @@ impl Channel {
     /// Says that a page could not be written into.
     pub(super) fn tell_compressed(self: Arc<Self>, path: String) {
         // Nothing hangs on it, and the page is not to wait for it.
-        tokio::spawn(
-            async move { timeout(PATIENCE, self.ask(&format!("compressed {path}"))).await },
-        );
+        task::spawn(async move {
+            let _ = timeout(PATIENCE, self.ask(&format!("compressed {path}"))).await;
+        });
     }
 }
 

@@ -11,7 +11,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::hold;
-use crate::BoxError;
+use crate::listen::Stream;
+use crate::{BoxError, task};
 
 /// Sends `request`, which has waited, to whoever accepts at `address`: `IP:PORT`, or the path of a Unix socket.
 pub(super) async fn forward(
@@ -38,20 +39,23 @@ pub(super) async fn forward(
     request
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
-    let mut response = if address.starts_with('/') {
-        send(TokioIo::new(UnixStream::connect(address).await?), request).await?
+    let stream = if address.starts_with('/') {
+        Stream::Unix(UnixStream::connect(address).await?)
     } else {
-        send(TokioIo::new(TcpStream::connect(address).await?), request).await?
+        Stream::Tcp(TcpStream::connect(address).await?)
     };
+    let mut response = send(stream, request).await?;
     response.headers_mut().remove(CONNECTION);
     Ok(response)
 }
 
-async fn send<I>(io: I, request: Request<Incoming>) -> Result<Response<Incoming>, BoxError>
-where
-    I: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
-{
-    let (mut sender, connection) = http1::handshake(io).await.map_err(io::Error::other)?;
-    tokio::spawn(connection);
+async fn send(stream: Stream, request: Request<Incoming>) -> Result<Response<Incoming>, BoxError> {
+    let connected = http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = connected.map_err(io::Error::other)?;
+    task::spawn(async {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "the connection of a request that was forwarded");
+        }
+    });
     Ok(sender.send_request(request).await?)
 }

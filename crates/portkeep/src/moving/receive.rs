@@ -14,11 +14,11 @@ use super::session::{self, has_closed};
 use super::socket::MoveSocket;
 use super::spill;
 use super::wire::{Flags, Header, Kind, LONGEST, name_and_unread};
-use crate::ShutdownToken;
 use crate::app::ErasedApp;
 use crate::connection::{self, Arrival};
 use crate::drain::Shared;
 use crate::listen::Stream;
+use crate::{ShutdownToken, task};
 
 /// The pause after an error that will not go away at once, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -51,7 +51,7 @@ pub(crate) async fn receive(
                     shared: Arc::clone(&shared),
                     refused: 0,
                 };
-                sessions.spawn(hold.session(socket, closing.clone()));
+                sessions.spawn(task::boxed(hold.session(socket, closing.clone())));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a session that moves connections");

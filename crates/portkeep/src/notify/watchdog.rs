@@ -6,6 +6,8 @@ use sd_notify::NotifyState;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
+use crate::task;
+
 /// Ends the pings when dropped.
 #[derive(Debug)]
 pub(crate) struct Watchdog(Option<AbortHandle>);
@@ -16,7 +18,7 @@ pub(crate) fn start() -> Watchdog {
     let interval = sd_notify::watchdog_enabled().map(|interval| interval / 2);
     // A zero interval means no watchdog to systemd, and a panic to tokio.
     let interval = interval.filter(|interval| !interval.is_zero());
-    Watchdog(interval.map(|interval| tokio::spawn(ping(interval)).abort_handle()))
+    Watchdog(interval.map(|interval| task::spawn(ping(interval)).abort_handle()))
 }
 
 async fn ping(interval: Duration) {
