@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use clap::Args;
 
 use crate::processes::run_within;
-use crate::project::{App, Project};
+use crate::project::{App, Library, Project};
 use crate::times::Times;
 
 /// Edit one string and build, again and again and in turns, the app on `axum::serve` and on `portkeep::serve`; fails if the
@@ -34,25 +34,32 @@ const FIRST: Duration = Duration::from_secs(1200);
 const EACH: Duration = Duration::from_secs(120);
 
 struct Side {
-    app: App,
+    /// Its place in what is printed.
+    number: usize,
+    title: &'static str,
     project: Project,
     times: Times,
 }
 
 impl BuildRatio {
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        let [mut plain, mut ours] = [
-            self.side("on-axum", App::Axum)?,
-            self.side("on-portkeep", App::Portkeep)?,
+        let (git, path) = (Library::Git(&self.checkout), Library::Path(&self.checkout));
+        let mut sides = [
+            self.side(0, "on-axum", "axum::serve and listenfd", App::Axum, git)?,
+            self.side(1, "on-portkeep", "portkeep::serve", App::Portkeep, git)?,
+            self.side(
+                2,
+                "on-path",
+                "portkeep::serve, by its path",
+                App::Portkeep,
+                path,
+            )?,
         ];
         for round in 1..=self.rounds {
             let version = format!("v{round}");
-            // Whatever comes second may find the machine warmer than the first.
-            let both = match round % 2 {
-                0 => [&mut plain, &mut ours],
-                _ => [&mut ours, &mut plain],
-            };
-            for side in both {
+            // Whoever comes later may find the machine warmer than the first.
+            sides.rotate_left(1);
+            for side in &mut sides {
                 let took = side.edit_and_build(&version)?;
                 side.times.push(took);
             }
@@ -62,17 +69,21 @@ impl BuildRatio {
             "`cargo build` after an edit of one string, profile dev, {} rounds in turns:",
             self.rounds
         );
-        for side in [&plain, &ours] {
+        sides.sort_by_key(|side| side.number);
+        for side in &sides {
             let size = fs::metadata(side.project.executable("debug"))?.len();
             println!(
-                "  {:<26} {}, executable {} KiB",
-                side.app.title(),
+                "  {:<28} {}, executable {} KiB",
+                side.title,
                 side.times,
                 size / 1024
             );
         }
-        let ratio = ours.times.ratio_to(&plain.times).context("no rounds")?;
+        let [plain, users, path] = &sides;
+        let to_plain = |side: &Side| side.times.ratio_to(&plain.times).context("no rounds");
+        let ratio = to_plain(users)?;
         println!("ratio of medians: {ratio:.2} (limit {:.2})", self.limit);
+        println!("by its path, for who works on both: {:.2}", to_plain(path)?);
         ensure!(
             ratio <= self.limit,
             "the library makes its users' builds {ratio:.2} times as long"
@@ -80,17 +91,22 @@ impl BuildRatio {
         Ok(())
     }
 
-    fn side(&self, name: &str, app: App) -> anyhow::Result<Side> {
-        let project = Project::create(&self.directory, name, app, &self.checkout)?;
+    fn side(
+        &self,
+        number: usize,
+        name: &str,
+        title: &'static str,
+        app: App,
+        library: Library<'_>,
+    ) -> anyhow::Result<Side> {
+        let project = Project::create(&self.directory, name, app, library)?;
         let side = Side {
-            app,
+            number,
+            title,
             project,
             times: Times::default(),
         };
-        eprintln!(
-            "building the app on {}, first with all that it depends on",
-            app.title()
-        );
+        eprintln!("building the app on {title}, first with all that it depends on");
         side.project.save("v0")?;
         run_within(side.project.build(), FIRST)?;
         // The first build after an edit has more to do than those that follow.

@@ -36,6 +36,27 @@ impl App {
     }
 }
 
+/// How an app has the library of a checkout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Library<'a> {
+    /// By its path: for who works on both. cargo compiles it in as many parts as possible, which are linked anew each time.
+    Path(&'a Path),
+    /// From its repository, as users have it. What is not committed is not seen.
+    Git(&'a Path),
+}
+
+impl Library<'_> {
+    /// The value of the dependency, in a manifest.
+    fn source(self) -> String {
+        match self {
+            Self::Path(checkout) => {
+                format!("path = \"{}\"", checkout.join("crates/portkeep").display())
+            }
+            Self::Git(checkout) => format!("git = \"file://{}\"", checkout.display()),
+        }
+    }
+}
+
 /// A copy of the app in a directory, and so a build, of its own.
 #[derive(Debug)]
 pub(crate) struct Project {
@@ -51,11 +72,11 @@ impl Project {
         parent: &Path,
         name: &str,
         app: App,
-        checkout: &Path,
+        library: Library<'_>,
     ) -> anyhow::Result<Self> {
         let directory = parent.join(name);
         fs::create_dir_all(directory.join("src"))?;
-        let manifest = manifest(app, name, checkout);
+        let manifest = manifest(app, name, library);
         fs::write(directory.join("Cargo.toml"), manifest)?;
         // cargo takes out what an app does not need.
         fs::write(
@@ -109,8 +130,7 @@ impl Project {
     }
 }
 
-fn manifest(app: App, name: &str, checkout: &Path) -> String {
-    let library = checkout.join("crates/portkeep");
+fn manifest(app: App, name: &str, library: Library<'_>) -> String {
     let named = match app {
         App::Axum => "name = \"on-axum\"",
         App::Portkeep => "name = \"on-portkeep\"",
@@ -118,7 +138,7 @@ fn manifest(app: App, name: &str, checkout: &Path) -> String {
     let mut manifest = app
         .manifest()
         .replace(named, &format!("name = \"{name}\""))
-        .replace("../../../../crates/portkeep", &library.to_string_lossy());
+        .replace("path = \"../../../../crates/portkeep\"", &library.source());
     // Of no workspace, whatever is above it.
     manifest.push_str("\n[workspace]\n");
     manifest
@@ -131,11 +151,16 @@ mod tests {
     #[test]
     fn a_project_has_a_name_of_its_own_and_the_library_of_the_checkout() {
         let checkout = Path::new("/checkout");
-        let plain = manifest(App::Axum, "one", checkout);
+        let plain = manifest(App::Axum, "one", Library::Path(checkout));
         assert!(plain.contains("name = \"one\""), "{plain}");
         assert!(!plain.contains("portkeep ="), "{plain}");
-        let ours = manifest(App::Portkeep, "two", checkout);
-        assert!(ours.contains("\"/checkout/crates/portkeep\""), "{ours}");
+        let ours = manifest(App::Portkeep, "two", Library::Path(checkout));
+        assert!(
+            ours.contains("path = \"/checkout/crates/portkeep\""),
+            "{ours}"
+        );
+        let users = manifest(App::Portkeep, "two", Library::Git(checkout));
+        assert!(users.contains("git = \"file:///checkout\""), "{users}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use anyhow::Context;
 
 use super::{Measure, Row};
 use crate::processes::{run, run_within};
-use crate::project::{App, Project};
+use crate::project::{App, Library, Project};
 use crate::results::Measurement;
 use crate::serving::Bench;
 use crate::times::Times;
@@ -176,7 +176,7 @@ impl Alone {
 
 /// A project of the user who develops. `built` is a build directory that has what the app depends on.
 fn create(bench: &Bench, name: &str, app: App, built: Option<PathBuf>) -> anyhow::Result<Project> {
-    let project = Project::create(&bench.root, name, app, Path::new(CHECKOUT))?;
+    let project = Project::create(&bench.root, name, app, Library::Path(Path::new(CHECKOUT)))?;
     project.save("v0")?;
     if let Some(built) = built {
         let copy = ["cp", "-a", "--reflink=auto"].map(OsStr::new);
