@@ -1,9 +1,10 @@
 //! Rounds without cargo: where only files changed that recorded calls of rustc read, those calls are made again.
 //!
-//! What cargo made stays what cargo knows: a call of ours writes into a directory of its own (and into rustc's incremental
-//! cache, which cargo does not look at), so that cargo finds a changed source newer than all it has made. Each round starts
-//! from the last good build of cargo's: all that changed since then is compiled again, and what we made before is thrown away.
-//! Whatever is not known for certain is cargo's.
+//! cargo never takes an old unit for a new one: before the first call for a unit, cargo's fingerprint of it is removed, so that
+//! cargo compiles the unit again whenever it builds next, whatever the times of its files are. What cargo made stays as it is:
+//! a call writes into a directory of its own, and into rustc's incremental cache, which cargo does not look at. Each round
+//! starts from the last good build of cargo's: all that changed since then is compiled again. Whatever is not known for certain
+//! is cargo's.
 
 mod decide;
 mod graph;
@@ -14,7 +15,7 @@ mod stamp;
 mod unit;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -24,7 +25,7 @@ use cargo_metadata::Artifact;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use self::decide::{Cargos, decide, is_passing};
+use self::decide::{Cargos, choose, is_passing};
 use self::graph::Graph;
 pub(crate) use self::record::wrap_rustc;
 pub(super) use self::run::{End, Run};
@@ -63,6 +64,8 @@ struct Good {
     inputs: Stamps,
     /// The directories of what it made.
     made: Stamps,
+    /// The units that cargo knows nothing of any more, by their keys.
+    forgotten: BTreeSet<PathBuf>,
 }
 
 /// A build of cargo's whose calls are recorded.
@@ -157,35 +160,36 @@ impl Direct {
 
 impl Known {
     fn plan(&mut self, heard: &[PathBuf]) -> Option<Run> {
-        let planned = self.decide(heard);
-        if !matches!(planned, Ok(_) | Err(Some(Cargos::NotRecorded))) {
+        let planned = self.choose(heard);
+        if let Err(None) = planned {
+            self.units.clear();
+        }
+        if let Err(Some(reason)) = planned
+            && !reason.keeps_records()
+        {
             // A record of something that is no more would only be in the way.
             self.units.clear();
         }
         let (units, lock) = planned.ok()?;
+        self.good.as_mut()?.forget(&units).ok()?;
         Run::new(units, lock, &self.binary).ok()
     }
 
     /// Holds cargo's lock from before the last look at what cargo made.
-    fn decide(&self, heard: &[PathBuf]) -> Result<(Vec<Unit>, File), Option<Cargos>> {
+    fn choose(&self, heard: &[PathBuf]) -> Result<(Vec<Unit>, File), Option<Cargos>> {
         let good = self.good.as_ref().ok_or(None)?;
         let units: Vec<_> = self.units.values().cloned().collect();
-        let is_known = |path: &Path| {
-            units
-                .iter()
-                .any(|unit| unit.inputs.iter().any(|one| one == path))
+        let is_known = |path: &PathBuf| {
+            good.inputs.has(path) || units.iter().any(|unit| unit.inputs.contains(path))
         };
-        let mut changed = good.inputs.changed_since(&good.begun);
-        let heard = heard
-            .iter()
-            .filter(|path| !is_passing(path, path.exists(), is_known(path)));
-        changed.extend(heard.cloned());
-        changed.sort_unstable();
-        changed.dedup();
-        if changed.iter().any(|path| !path.is_file()) {
+        let is_heard = |path: &&PathBuf| !is_passing(path, path.exists(), is_known(path));
+        let now: Vec<_> = heard.iter().filter(is_heard).cloned().collect();
+        let mut since = good.inputs.changed_since(&good.begun);
+        since.extend(now.iter().cloned());
+        if since.iter().any(|path| !is_known(path) || !path.is_file()) {
             return Err(None);
         }
-        let chosen = decide(&units, &good.graph, &changed, &self.binary).map_err(Some)?;
+        let chosen = choose(&units, &good.graph, (&since, &now), &self.binary).map_err(Some)?;
         let first = chosen.first().ok_or(None)?;
         let lock = lock_of(first.directory_of_output()).ok_or(None)?;
         if good.settings != good.settings.now() || good.made != good.made.now() {
@@ -231,6 +235,9 @@ impl Known {
         }
         let mut made = Vec::new();
         for unit in self.units.values_mut() {
+            if unit.is_foreign() {
+                continue;
+            }
             let output = unit.directory_of_output().to_owned();
             unit.inputs = unit.inputs_by(&output)?;
             files.extend(unit.inputs.iter().cloned());
@@ -253,7 +260,25 @@ impl Known {
             settings,
             inputs,
             made: Stamps::of(made),
+            forgotten: BTreeSet::new(),
         })
+    }
+}
+
+impl Good {
+    /// Has cargo compile these units whenever it builds next.
+    fn forget(&mut self, units: &[Unit]) -> anyhow::Result<()> {
+        for unit in units {
+            let key = unit.key();
+            if self.forgotten.contains(&key) {
+                continue;
+            }
+            let fingerprint = unit.fingerprint().context("the unit has no package")?;
+            let fail = || format!("cannot remove {}", fingerprint.display());
+            fs::remove_dir_all(&fingerprint).with_context(fail)?;
+            self.forgotten.insert(key);
+        }
+        Ok(())
     }
 }
 

@@ -152,6 +152,11 @@ impl Session {
         self.home.write(name, text);
     }
 
+    /// Writes a file that is no part of the project, and answers where it is.
+    pub(crate) fn write_aside(&self, text: &str) -> PathBuf {
+        self.home.write("aside", text)
+    }
+
     /// Replaces a part of a file, which must be there.
     #[track_caller]
     pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {

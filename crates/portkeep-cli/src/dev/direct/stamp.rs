@@ -65,6 +65,10 @@ impl Stamps {
         self.0.extend(Self::of(paths).0);
     }
 
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.0.contains_key(path)
+    }
+
     pub(super) fn paths(&self) -> impl Iterator<Item = PathBuf> {
         self.0.keys().cloned()
     }

@@ -30,6 +30,10 @@ pub(super) struct Unit {
     /// The files that its last compilation read.
     pub(super) inputs: Vec<PathBuf>,
     is_incremental: bool,
+    /// Of a package that nobody edits: cargo caps what rustc says of those.
+    is_foreign: bool,
+    /// What tells it from others of its package.
+    extra: String,
     pub(super) record: Record,
 }
 
@@ -44,6 +48,8 @@ impl Unit {
             uses: Vec::new(),
             inputs: Vec::new(),
             is_incremental: false,
+            is_foreign: false,
+            extra: String::new(),
             record,
         };
         let (mut kinds, mut extra) = (Vec::new(), "");
@@ -54,6 +60,7 @@ impl Unit {
                 "--crate-name" => unit.name = next()?.to_owned(),
                 "--crate-type" => kinds.push(next()?),
                 "--test" => kinds.push("test"),
+                "--cap-lints" => unit.is_foreign = true,
                 "--out-dir" => unit.output = unit.record.directory.join(next()?),
                 "--extern" => unit.uses.extend(library(next()?)),
                 "-C" => {
@@ -64,6 +71,7 @@ impl Unit {
                 _ => {}
             }
         }
+        unit.extra = extra.to_owned();
         unit.stem = format!("{}{extra}", unit.name);
         unit.makes = match kinds[..] {
             ["lib" | "rlib"] => Makes::Library,
@@ -96,6 +104,17 @@ impl Unit {
     /// rustc looks for what changed within the crate. Without that a crate's hash may not tell two versions apart.
     pub(super) fn is_incremental(&self) -> bool {
         self.is_incremental
+    }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
+
+    /// Where cargo keeps what it knows of the unit.
+    pub(super) fn fingerprint(&self) -> Option<PathBuf> {
+        let package = self.record.environment.get("CARGO_PKG_NAME")?;
+        let all = self.output.parent()?.join(".fingerprint");
+        Some(all.join(format!("{package}{}", self.extra)))
     }
 
     pub(super) fn directory_of_output(&self) -> &Path {
@@ -182,7 +201,10 @@ pub(super) mod tests {
             program: "rustc".into(),
             arguments: line.split(' ').map(str::to_owned).collect(),
             directory: "/p".into(),
-            environment: BTreeMap::from([("CARGO_MAKEFLAGS".to_owned(), "-j".to_owned())]),
+            environment: BTreeMap::from([
+                ("CARGO_MAKEFLAGS".to_owned(), "-j".to_owned()),
+                ("CARGO_PKG_NAME".to_owned(), format!("{name}-package")),
+            ]),
         };
         let mut unit = Unit::new(record).unwrap();
         unit.inputs = vec![format!("/p/{name}/src/x.rs").into()];
@@ -196,7 +218,9 @@ pub(super) mod tests {
         assert_eq!(unit.key(), Path::new("/t/deps/app-app1"));
         assert_eq!(unit.uses[0], Path::new("/t/deps/liblib-lib1"));
         assert!(unit.is_incremental());
-        assert!(unit.environment().is_empty());
+        assert_eq!(unit.environment().len(), 1);
+        let fingerprint = unit.fingerprint().unwrap();
+        assert_eq!(fingerprint, Path::new("/t/.fingerprint/app-package-app1"));
         for kind in ["proc-macro", "cdylib", "lib --crate-type cdylib"] {
             assert_eq!(super::tests::unit("x", kind, &[]).makes, Makes::Other);
         }

@@ -1,0 +1,335 @@
+//! Rounds without cargo: what serves is always what a clean build makes, and no later `cargo build` keeps old code.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use std::fs::{self, File, FileTimes};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use support::session::{APP, Session};
+
+/// How many sequences are tried, and from which number on they are counted.
+const SEQUENCES: &str = "PORTKEEP_DIRECT_SEQUENCES";
+const SEED: &str = "PORTKEEP_DIRECT_SEED";
+const STEPS: usize = 6;
+/// Sequences of one session.
+const OF_A_SESSION: u64 = 5;
+
+const MAIN: &str = "hello/src/main.rs";
+const EXTRA: &str = "hello/src/extra.rs";
+const LIB: &str = "hello/lib/src/lib.rs";
+const BASE: &str = "hello/base/src/lib.rs";
+const TEXT: &str = "hello/base/src/text.txt";
+const CONFIG: &str = "hello/.cargo/config.toml";
+
+/// The program says `print` where it is asked to, and serves else.
+#[derive(Debug, Clone, Default)]
+struct Sources {
+    main: u32,
+    lib: u32,
+    base: u32,
+    text: u32,
+    extra: Option<u32>,
+    is_loud: bool,
+    environment: u32,
+}
+
+impl Sources {
+    fn files(&self) -> Vec<(&'static str, String)> {
+        let package = |name: &str, more: &str| {
+            format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2021\"\n{more}")
+        };
+        let default = if self.is_loud { "\"loud\"" } else { "" };
+        let root = format!(
+            "[workspace]\nmembers = [\"lib\", \"base\"]\n[dependencies]\nlib = {{ path = \"lib\" }}\n\
+             [features]\ndefault = [{default}]\nloud = []\n\
+             [package.metadata.portkeep]\nreadiness = \"notify\"\nmoveConnections = false\n"
+        );
+        let (module, extra) = match self.extra {
+            Some(_) => ("mod extra;\n", "extra::extra()"),
+            None => ("", "0"),
+        };
+        let version = format!(
+            "fn version() -> String {{ format!(\"main {} {{}} extra {{}} loud {{}} env {{}}\", lib::lib(), {extra}, \
+             cfg!(feature = \"loud\"), env!(\"DIRECT\")) }}",
+            self.main
+        );
+        let main = APP
+            .replace("const VERSION: &str = \"one\";", &version)
+            .replace("{VERSION}", "{}")
+            .replace("\\r\\n\\r\\n{}\"", "\\r\\n\\r\\n{}\", version()")
+            .replace(
+                "// start",
+                "if std::env::args().any(|one| one == \"print\") { print!(\"{}\", version()); return; }",
+            );
+        let lib = format!(
+            "pub fn lib() -> String {{ format!(\"lib {} {{}}\", base::base()) }}\n",
+            self.lib
+        );
+        let base = format!(
+            "#[inline]\npub fn base() -> String {{ format!(\"base {} text {{}}\", include_str!(\"text.txt\")) }}\n",
+            self.base
+        );
+        let mut files = vec![
+            ("hello/Cargo.toml", package("hello", &root)),
+            (
+                "hello/lib/Cargo.toml",
+                package("lib", "[dependencies]\nbase = { path = \"../base\" }\n"),
+            ),
+            ("hello/base/Cargo.toml", package("base", "")),
+            (MAIN, format!("{module}{main}")),
+            (LIB, lib),
+            (BASE, base),
+            (TEXT, self.text.to_string()),
+            (
+                CONFIG,
+                format!("[env]\nDIRECT = \"{}\"\n", self.environment),
+            ),
+        ];
+        if let Some(extra) = self.extra {
+            files.push((EXTRA, format!("pub fn extra() -> u32 {{ {extra} }}\n")));
+        }
+        files
+    }
+
+    fn answer(&self) -> String {
+        format!(
+            "main {} lib {} base {} text {} extra {} loud {} env {}",
+            self.main,
+            self.lib,
+            self.base,
+            self.text,
+            self.extra.unwrap_or_default(),
+            self.is_loud,
+            self.environment
+        )
+    }
+
+    fn start(&self) -> Session {
+        let files = self.files();
+        let files: Vec<_> = files.iter().map(|(name, text)| (*name, &**text)).collect();
+        let session = Session::start(&files, &[]);
+        session.expect_answer(&self.answer());
+        session
+    }
+
+    /// Writes what is not there yet, and removes what is not to be there.
+    fn write(&self, session: &Session) {
+        if self.extra.is_none() {
+            let _ = fs::remove_file(session.path(EXTRA));
+        }
+        for (name, text) in self.files() {
+            if fs::read_to_string(session.path(name)).ok().as_deref() != Some(&text) {
+                session.write(name, &text);
+            }
+        }
+    }
+}
+
+/// What is made with the profile of the loop's, in `target`.
+fn cargo_build(session: &Session, target: &Path) -> String {
+    let profile = [
+        "inherits=\"dev\"",
+        "debug=\"line-tables-only\"",
+        "package.\"*\".debug=false",
+    ];
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--bin", "hello", "--profile", "portkeep-dev"])
+        .args(profile.iter().flat_map(|setting| {
+            [
+                "--config".to_owned(),
+                format!("profile.portkeep-dev.{setting}"),
+            ]
+        }))
+        .current_dir(session.path("hello"))
+        .env("CARGO_TARGET_DIR", target)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let made = Command::new(target.join("portkeep-dev/hello"))
+        .arg("print")
+        .output();
+    String::from_utf8(made.unwrap().stdout).unwrap()
+}
+
+/// xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        for shift in [13, 7, 17] {
+            self.0 ^= if shift == 7 {
+                self.0 >> shift
+            } else {
+                self.0 << shift
+            };
+        }
+        self.0 % end
+    }
+}
+
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |number| number.parse().unwrap())
+}
+
+/// Rounds so far that cargo built, and all that came to a good end.
+fn rounds(session: &Session) -> (usize, usize) {
+    (session.count("Finished"), session.count("built in"))
+}
+
+#[test]
+fn a_plain_edit_needs_no_cargo_and_whatever_else_changes_does() {
+    let mut sources = Sources::default();
+    let session = sources.start();
+    let step = |sources: &Sources, is_direct: bool, what: &str| {
+        let before = rounds(&session);
+        sources.write(&session);
+        session.expect_answer(&sources.answer());
+        session.wait_for_rest();
+        let after = rounds(&session);
+        let (by_cargo, all) = (after.0 - before.0, after.1 - before.1);
+        assert!(all > 0, "{what}");
+        assert_eq!(by_cargo == 0, is_direct, "{what}\n{}", session.log());
+    };
+    sources.main = 1;
+    step(&sources, true, "the program");
+    sources.main = 2;
+    step(&sources, true, "the program again");
+    sources.lib = 1;
+    step(&sources, true, "a library");
+    sources.text = 1;
+    step(
+        &sources,
+        true,
+        "a file that is compiled into what that library uses",
+    );
+    sources.main = 3;
+    step(&sources, false, "the program, after what it uses");
+    sources.main = 4;
+    step(&sources, true, "the program, when cargo has built the rest");
+    (sources.main, sources.base) = (5, 5);
+    step(&sources, true, "two files");
+    sources.extra = Some(1);
+    step(&sources, false, "a new file");
+    sources.extra = Some(2);
+    step(&sources, true, "the new file");
+    sources.is_loud = true;
+    step(&sources, false, "a manifest");
+    sources.main = 6;
+    step(&sources, true, "the program, as the manifest has it");
+    sources.environment = 1;
+    step(&sources, false, "a configuration");
+    sources.extra = None;
+    step(&sources, false, "a file that is gone");
+    assert_eq!(
+        cargo_build(&session, &session.path("hello/target")),
+        sources.answer()
+    );
+}
+
+#[test]
+fn after_any_edits_the_answer_is_that_of_a_clean_build() {
+    let sequences = number(SEQUENCES, 20);
+    let first = number(SEED, 1);
+    let (mut direct, mut all) = (0, 0);
+    let mut next = first;
+    while next < first + sequences {
+        let mut sources = Sources::default();
+        let session = sources.start();
+        let end = (next + OF_A_SESSION).min(first + sequences);
+        for seed in next..end {
+            sequence(&session, &mut sources, seed);
+        }
+        let (by_cargo, built) = rounds(&session);
+        direct += built.saturating_sub(by_cargo);
+        all += built;
+        next = end;
+    }
+    eprintln!("{direct} of {all} rounds without cargo");
+    assert!(direct * 5 > all, "{direct} of {all} rounds without cargo");
+}
+
+fn sequence(session: &Session, sources: &mut Sources, seed: u64) {
+    let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut told = Vec::new();
+    for step in 0..STEPS {
+        let edit = random.below(14);
+        told.push(edit);
+        let before = sources.clone();
+        let mut is_old = false;
+        let next = step as u32 + seed as u32 * 100;
+        match edit {
+            0 | 1 => sources.main = next,
+            2 | 3 => sources.lib = next,
+            4 => sources.base = next,
+            5 => (sources.main, sources.base) = (next, next),
+            6 => sources.text = next,
+            7 => {
+                let name = [MAIN, LIB, BASE][random.below(3) as usize];
+                session.expect_said("the build failed", || {
+                    let text = fs::read_to_string(session.path(name)).unwrap();
+                    session.write(
+                        name,
+                        &format!("{text}\nfn broken() -> u8 {{ \"{next}\" }}\n"),
+                    );
+                });
+            }
+            8 => sources.extra = Some(next),
+            9 => sources.extra = None,
+            10 => sources.is_loud = !sources.is_loud,
+            11 => sources.environment = next,
+            12 => {
+                let now = FileTimes::new().set_modified(SystemTime::now());
+                let file = File::options()
+                    .append(true)
+                    .open(session.path(LIB))
+                    .unwrap();
+                file.set_times(now).unwrap();
+            }
+            _ => {
+                (sources.main, sources.lib, is_old) = (next, next, true);
+            }
+        }
+        if is_old {
+            // Their times are older than all that was built.
+            sources.main = before.main.wrapping_add(1000);
+            for (name, text) in sources.files() {
+                if name == MAIN || name == LIB {
+                    let aside = session.write_aside(&text);
+                    let old = SystemTime::now() - Duration::from_secs(86_400);
+                    let file = File::options().append(true).open(&aside).unwrap();
+                    file.set_times(FileTimes::new().set_modified(old)).unwrap();
+                    fs::rename(aside, session.path(name)).unwrap();
+                }
+            }
+        } else {
+            sources.write(session);
+        }
+        let what = format!("sequence {seed}, {told:?}");
+        session.wait(&what, || {
+            session.get().is_ok_and(|body| body == sources.answer())
+        });
+    }
+    let target = session.path("hello/target");
+    let kept = cargo_build(session, &target);
+    assert_eq!(
+        kept,
+        sources.answer(),
+        "cargo in the loop's target: {seed} {told:?}"
+    );
+    let clean = tempfile::tempdir().unwrap();
+    let clean = cargo_build(session, clean.path());
+    assert_eq!(clean, sources.answer(), "a clean build: {seed} {told:?}");
+    assert_eq!(session.get().unwrap(), clean, "sequence {seed}, {told:?}");
+}
