@@ -341,3 +341,57 @@ fn sequence(session: &Session, sources: &mut Sources, seed: u64) {
     assert_eq!(clean, sources.answer(), "a clean build: {seed} {told:?}");
     assert_eq!(session.get().unwrap(), clean, "sequence {seed}, {told:?}");
 }
+
+#[test]
+fn a_package_with_a_build_script_is_cargos() {
+    let sources = Sources::default();
+    let mut files = sources.files();
+    files.push(("hello/base/build.rs", "fn main() {}\n".to_owned()));
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, &**text)).collect();
+    let session = Session::start(&files, &[]);
+    session.expect_answer(&sources.answer());
+    for main in 1..4 {
+        let sources = Sources {
+            main,
+            ..Sources::default()
+        };
+        sources.write(&session);
+        session.expect_answer(&sources.answer());
+    }
+    let (by_cargo, all) = rounds(&session);
+    assert_eq!(by_cargo, all, "{}", session.log());
+    // Nobody wraps rustc for what is not used.
+    assert!(!session.path("hello/target/portkeep-dev/portkeep").exists());
+}
+
+/// Editors write beside a file and rename, and others take cargo's lock in the meantime.
+#[test]
+fn an_editor_that_renames_needs_no_cargo_and_a_build_elsewhere_is_no_trouble() {
+    let mut sources = Sources::default();
+    let session = sources.start();
+    session.wait_for_rest();
+    let (cargos, _) = rounds(&session);
+    for lib in 1..4 {
+        sources.lib = lib;
+        let files = sources.files();
+        let (_, text) = files.iter().find(|(name, _)| *name == LIB).unwrap();
+        session.write("hello/lib/src/4913", "x");
+        fs::remove_file(session.path("hello/lib/src/4913")).unwrap();
+        fs::rename(session.write_aside(text), session.path(LIB)).unwrap();
+        session.expect_answer(&sources.answer());
+    }
+    assert_eq!(rounds(&session).0, cargos, "{}", session.log());
+    // What cargo makes elsewhere in the same directory is newer than what is known here.
+    let target = session.path("hello/target");
+    assert_eq!(cargo_build(&session, &target), sources.answer());
+    sources.main = 9;
+    sources.write(&session);
+    session.expect_answer(&sources.answer());
+    assert_eq!(rounds(&session).0, cargos + 1, "{}", session.log());
+    let lock = File::open(target.join("portkeep-dev/.cargo-lock")).unwrap();
+    lock.lock().unwrap();
+    sources.main = 10;
+    session.expect_said("Blocking", || sources.write(&session));
+    lock.unlock().unwrap();
+    session.expect_answer(&sources.answer());
+}

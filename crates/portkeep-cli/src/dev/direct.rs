@@ -52,6 +52,19 @@ struct Known {
     records: TempDir,
     units: BTreeMap<PathBuf, Unit>,
     good: Option<Good>,
+    /// With these settings, no build is but cargo's.
+    hopeless: Option<Settings>,
+    /// Where the last calls wrote to.
+    output: Option<PathBuf>,
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        if let Some(output) = &self.output {
+            // What is left is removed by a session of another day.
+            let _ = fs::remove_dir_all(output);
+        }
+    }
 }
 
 /// The last good build of cargo's, which is the last thing that cargo did.
@@ -98,6 +111,8 @@ impl Direct {
             records,
             units: BTreeMap::new(),
             good: None,
+            hopeless: None,
+            output: None,
         });
         Self(known.map(|known| Rc::new(RefCell::new(known))))
     }
@@ -131,6 +146,9 @@ impl Direct {
         let Some(known) = &self.0 else { return };
         let mut known = known.borrow_mut();
         known.good = known.learn(recording, executable);
+        if known.good.is_none() {
+            known.units.clear();
+        }
     }
 
     /// A unit was compiled, and read these files.
@@ -161,18 +179,19 @@ impl Direct {
 impl Known {
     fn plan(&mut self, heard: &[PathBuf]) -> Option<Run> {
         let planned = self.choose(heard);
-        if let Err(None) = planned {
-            self.units.clear();
-        }
-        if let Err(Some(reason)) = planned
-            && !reason.keeps_records()
-        {
+        let keeps_records = match &planned {
+            Ok(_) => true,
+            Err(reason) => reason.is_some_and(Cargos::keeps_records),
+        };
+        if !keeps_records {
             // A record of something that is no more would only be in the way.
             self.units.clear();
         }
         let (units, lock) = planned.ok()?;
         self.good.as_mut()?.forget(&units).ok()?;
-        Run::new(units, lock, &self.binary).ok()
+        let run = Run::new(units, lock, &self.binary).ok()?;
+        self.output = Some(run.output().to_owned());
+        Some(run)
     }
 
     /// Holds cargo's lock from before the last look at what cargo made.
@@ -201,7 +220,8 @@ impl Known {
     fn record(&mut self, command: &mut Command) -> anyhow::Result<Option<Recording>> {
         let ours = std::env::current_exe().context("cannot tell this program's name")?;
         let settings = Settings::of(&self.directory);
-        if settings.wrap_rustc() || !ours.exists() {
+        let is_hopeless = self.hopeless.as_ref().map(Settings::now) == self.hopeless;
+        if self.hopeless.is_some() && is_hopeless || settings.wrap_rustc() || !ours.exists() {
             self.units.clear();
             return Ok(None);
         }
@@ -220,11 +240,7 @@ impl Known {
     /// Nothing where something is missing: the next build is cargo's again.
     fn learn(&mut self, recording: Recording, executable: &Path) -> Option<Good> {
         let records = record::take(self.records.path());
-        let Ok(records) = records else {
-            self.units.clear();
-            return None;
-        };
-        for record in records {
+        for record in records.ok()? {
             if let Some(unit) = Unit::new(record) {
                 self.units.insert(unit.key(), unit);
             }
@@ -253,7 +269,14 @@ impl Known {
             return None;
         }
         let programs = self.units.values().map(|unit| unit.record.program.clone());
-        let settings = settings.with(graph.manifests.iter().cloned().chain(programs));
+        let settings = settings
+            .with(graph.manifests.iter().cloned().chain(programs))
+            .with(graph.targets_to_come());
+        if graph.needs_cargo() || self.units.values().any(|unit| unit.is_whole()) {
+            self.hopeless = Some(settings);
+            return None;
+        }
+        self.hopeless = None;
         Some(Good {
             begun,
             graph,

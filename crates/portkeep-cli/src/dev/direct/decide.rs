@@ -53,7 +53,7 @@ fn decide<'a>(
     changed: &[PathBuf],
     binary: &str,
 ) -> Result<Vec<&'a Unit>, Cargos> {
-    if graph.has_build_script || graph.is_unclear {
+    if graph.needs_cargo() {
         return Err(Cargos::Graph);
     }
     let keys: Vec<_> = units.iter().map(Unit::key).collect();
@@ -194,8 +194,11 @@ mod tests {
             let since = [left.clone(), program.clone()];
             names(choose(&units, &graph(&[]), (&since, now), "my-app"))
         };
-        assert_eq!(of(&[left.clone()]).as_deref(), Ok("left my_app"));
-        assert_eq!(of(&[program.clone()]), Err(Cargos::Earlier));
+        assert_eq!(
+            of(std::slice::from_ref(&left)).as_deref(),
+            Ok("left my_app")
+        );
+        assert_eq!(of(std::slice::from_ref(&program)), Err(Cargos::Earlier));
     }
 
     #[test]

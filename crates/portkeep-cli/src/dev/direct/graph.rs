@@ -49,6 +49,22 @@ impl Graph {
         }
     }
 
+    /// Whether no change can be compiled without cargo.
+    pub(super) fn needs_cargo(&self) -> bool {
+        self.has_build_script || self.is_unclear
+    }
+
+    /// Files that cargo would make something of, and that are not there. Others that it looks for have no part in a program that
+    /// is there.
+    pub(super) fn targets_to_come(&self) -> Vec<PathBuf> {
+        let directories = self
+            .manifests
+            .iter()
+            .filter_map(|manifest| manifest.parent());
+        let targets = directories.flat_map(|one| [one.join("build.rs"), one.join("src/lib.rs")]);
+        targets.filter(|target| !target.exists()).collect()
+    }
+
     /// Whether a library that is not among `keys` was made of this file. One that may have been, counts.
     pub(super) fn others_use(&self, file: &Path, keys: &[PathBuf]) -> bool {
         let others = self
@@ -123,6 +139,6 @@ pub(super) mod tests {
         ));
         assert!(graph.is_unclear);
         graph.add(&artifact("path+file:///p/lib#0.0.0", "custom-build", &[]));
-        assert!(graph.has_build_script);
+        assert!(graph.has_build_script && graph.needs_cargo());
     }
 }

@@ -1,7 +1,7 @@
 //! Calls of rustc, one after the other, as cargo would have made them.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::dev::say::pass_on;
 
 /// How long rustc may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long what a session made is kept at least.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Errors that say that a library is not the one that was expected: cargo may know better.
 const OF_LIBRARIES: [&str; 9] = [
     "E0457", "E0460", "E0461", "E0462", "E0463", "E0464", "E0514", "E0519", "E0523",
@@ -66,16 +68,18 @@ struct Said {
 }
 
 impl Run {
-    /// What was made here before is removed.
+    /// What this session made before is removed.
     pub(super) fn new(units: Vec<Unit>, lock: File, binary: &str) -> anyhow::Result<Self> {
         let first = units.first().context("there is nothing to compile")?;
         let above = first.directory_of_output().parent();
-        let output = above.context("it is made nowhere")?.join(OUTPUT);
+        let all = above.context("it is made nowhere")?.join(OUTPUT);
+        sweep(&all);
+        let output = all.join(std::process::id().to_string());
         if output.exists() {
             let fail = || format!("cannot remove {}", output.display());
             fs::remove_dir_all(&output).with_context(fail)?;
         }
-        fs::create_dir(&output).with_context(|| format!("cannot make {}", output.display()))?;
+        fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
         Ok(Self {
             units,
             output,
@@ -85,6 +89,10 @@ impl Run {
             parts: Vec::new(),
             _lock: lock,
         })
+    }
+
+    pub(super) fn output(&self) -> &Path {
+        &self.output
     }
 
     /// Waits for the end. Can be dropped and called again. An error is none of the sources': cargo has to build.
@@ -170,6 +178,19 @@ impl Run {
     pub(in crate::dev) async fn cancel(&mut self) {
         if let Some(call) = &mut self.call {
             call.process.stop(PATIENCE).await;
+        }
+    }
+}
+
+/// Removes what other sessions left long ago. A session in use makes its directory anew in each round, and needs it no
+/// longer than that.
+fn sweep(all: &Path) {
+    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|metadata| metadata.modified());
+        let is_old = age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age > KEPT));
+        if is_old {
+            // Only space is lost where it cannot be.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }

@@ -106,6 +106,11 @@ impl Unit {
         self.is_incremental
     }
 
+    /// What people edit is compiled whole each time, as in a release.
+    pub(super) fn is_whole(&self) -> bool {
+        self.makes != Makes::Other && !self.is_incremental && !self.is_foreign
+    }
+
     pub(super) fn is_foreign(&self) -> bool {
         self.is_foreign
     }
