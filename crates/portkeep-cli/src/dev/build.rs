@@ -219,7 +219,7 @@ impl<'a> Build<'a> {
     /// Ends the build; what it made so far stays for the next.
     pub(crate) async fn cancel(&mut self) {
         if let Some(calls) = &mut self.calls {
-            calls.cancel().await;
+            calls.cancel(&self.direct).await;
         }
         if let Some(running) = &mut self.running {
             running.cancel().await;

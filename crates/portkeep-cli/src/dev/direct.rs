@@ -1,10 +1,9 @@
 //! Rounds without cargo: where only files changed that recorded calls of rustc read, those calls are made again.
 //!
-//! cargo never takes an old unit for a new one: before the first call for a unit, cargo's fingerprint of it is removed, so that
-//! cargo compiles the unit again whenever it builds next, whatever the times of its files are. What cargo made stays as it is:
-//! a call writes into a directory of its own, and into rustc's incremental cache, which cargo does not look at. Each round
-//! starts from the last good build of cargo's: all that changed since then is compiled again. Whatever is not known for certain
-//! is cargo's.
+//! cargo never takes an old unit for a new one: before the first call for a unit, cargo's fingerprint of it is removed, under
+//! cargo's lock. For cargo the unit was never built, whatever the times of its files are, and the next build compiles it again.
+//! The calls are those that cargo made, to the letter, so they use and leave the same libraries and the same incremental cache.
+//! Whatever is not known for certain is cargo's.
 
 mod decide;
 mod graph;
@@ -25,7 +24,7 @@ use cargo_metadata::Artifact;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use self::decide::{Cargos, choose, is_passing};
+use self::decide::{Cargos, decide, is_passing};
 use self::graph::Graph;
 pub(crate) use self::record::wrap_rustc;
 pub(super) use self::run::{End, Run};
@@ -37,8 +36,6 @@ use super::relevance;
 
 /// With it in the environment, every build is cargo's.
 const CARGO_ONLY: &str = "PORTKEEP_CARGO_ONLY";
-/// Below a directory of cargo's, for what is made here.
-const OUTPUT: &str = "portkeep";
 
 /// What is known of the builds of this session. A copy is the same one.
 #[derive(Debug, Clone)]
@@ -52,25 +49,18 @@ struct Known {
     records: TempDir,
     units: BTreeMap<PathBuf, Unit>,
     good: Option<Good>,
+    /// A file that nobody knows has changed: the records are good if cargo finds nothing to do.
+    is_doubtful: bool,
     /// With these settings, no build is but cargo's.
     hopeless: Option<Settings>,
-    /// Where the last calls wrote to.
-    output: Option<PathBuf>,
 }
 
-impl Drop for Known {
-    fn drop(&mut self) {
-        if let Some(output) = &self.output {
-            // What is left is removed by a session of another day.
-            let _ = fs::remove_dir_all(output);
-        }
-    }
-}
-
-/// The last good build of cargo's, which is the last thing that cargo did.
+/// The last good build, by cargo or without it, with nothing of cargo's after it.
 #[derive(Debug)]
 struct Good {
     begun: Stamp,
+    /// Where cargo put the program.
+    executable: PathBuf,
     graph: Graph,
     settings: Settings,
     /// All files that it read.
@@ -111,8 +101,8 @@ impl Direct {
             records,
             units: BTreeMap::new(),
             good: None,
+            is_doubtful: false,
             hopeless: None,
-            output: None,
         });
         Self(known.map(|known| Rc::new(RefCell::new(known))))
     }
@@ -120,14 +110,13 @@ impl Direct {
     /// The calls that a change asks for; nothing where the round is cargo's. `changed` is what was heard of.
     pub(super) fn plan(&self, with: With, changed: Option<&[PathBuf]>) -> Option<Run> {
         let mut known = self.0.as_ref()?.borrow_mut();
-        let run = match (with, changed) {
+        match (with, changed) {
             (With::Meant, Some(changed)) => known.plan(changed),
-            _ => None,
-        };
-        if run.is_none() {
-            known.good = None;
+            _ => {
+                known.forget_records();
+                None
+            }
         }
-        run
     }
 
     /// Has the calls of a build by cargo recorded, where nobody else wraps them.
@@ -147,74 +136,103 @@ impl Direct {
         let mut known = known.borrow_mut();
         known.good = known.learn(recording, executable);
         if known.good.is_none() {
-            known.units.clear();
+            known.forget_records();
         }
     }
 
-    /// A unit was compiled, and read these files.
-    fn compiled(&self, key: &Path, inputs: Vec<PathBuf>) {
+    /// Calls wrote into cargo's directories, but came to no good end: all that changed is compiled again.
+    fn wrote(&self) {
         let Some(known) = &self.0 else { return };
-        let mut known = known.borrow_mut();
-        let Some(unit) = known.units.get_mut(key) else {
-            return;
-        };
-        // What it read before is still what cargo compiled.
-        unit.inputs.extend(inputs);
-        unit.inputs.sort_unstable();
-        unit.inputs.dedup();
+        if let Some(good) = &mut known.borrow_mut().good {
+            good.made = good.made.now();
+        }
     }
 
-    /// All files that the units read.
-    fn inputs(&self) -> Vec<PathBuf> {
+    /// These units are compiled, of files as they were at a time. Answers all files that the program was made of.
+    fn compiled(&self, units: Vec<Unit>, begun: Stamp) -> Vec<PathBuf> {
         let Some(known) = &self.0 else {
             return Vec::new();
         };
-        let known = known.borrow();
-        let of_units = known.units.values().flat_map(|unit| unit.inputs.clone());
-        let of_cargo = known.good.iter().flat_map(|good| good.inputs.paths());
-        of_units.chain(of_cargo).collect()
+        let mut known = known.borrow_mut();
+        known
+            .units
+            .extend(units.into_iter().map(|unit| (unit.key(), unit)));
+        let of_units: Vec<_> = known
+            .units
+            .values()
+            .flat_map(|unit| unit.inputs.iter().cloned())
+            .collect();
+        let Some(good) = &mut known.good else {
+            return of_units;
+        };
+        good.begun = begun;
+        good.made = good.made.now();
+        good.inputs = good.inputs.now();
+        good.inputs.add(of_units);
+        good.inputs.paths().collect()
     }
 }
 
 impl Known {
     fn plan(&mut self, heard: &[PathBuf]) -> Option<Run> {
         let planned = self.choose(heard);
-        let keeps_records = match &planned {
-            Ok(_) => true,
-            Err(reason) => reason.is_some_and(Cargos::keeps_records),
-        };
-        if !keeps_records {
-            // A record of something that is no more would only be in the way.
-            self.units.clear();
+        match &planned {
+            Ok(_) | Err(Some(Cargos::NotRecorded)) => {}
+            Err(Some(Cargos::Unknown)) => self.is_doubtful = true,
+            Err(_) => self.forget_records(),
         }
-        let (units, lock) = planned.ok()?;
-        self.good.as_mut()?.forget(&units).ok()?;
-        let run = Run::new(units, lock, &self.binary).ok()?;
-        self.output = Some(run.output().to_owned());
-        Some(run)
+        let (units, begun, lock) = planned.ok()?;
+        let good = self.good.as_mut()?;
+        good.forget(&units).ok()?;
+        Some(Run::new(units, good.executable.clone(), begun, lock))
+    }
+
+    /// A file that is as old as what is read from now on.
+    fn mark(&self) -> std::io::Result<Stamp> {
+        let mark = self.records.path().join("begun");
+        fs::write(&mark, "")?;
+        Ok(Stamp::of(&mark))
+    }
+
+    /// What was recorded is of the time before something changed that may have changed the calls. A record of something that is
+    /// no more could be taken for what is there.
+    fn forget_records(&mut self) {
+        self.units.clear();
+        self.good = None;
+        // Where they cannot be read, nothing is learned of the next build.
+        let _ = record::take(self.records.path());
     }
 
     /// Holds cargo's lock from before the last look at what cargo made.
-    fn choose(&self, heard: &[PathBuf]) -> Result<(Vec<Unit>, File), Option<Cargos>> {
+    fn choose(&self, heard: &[PathBuf]) -> Result<(Vec<Unit>, Stamp, File), Option<Cargos>> {
         let good = self.good.as_ref().ok_or(None)?;
+        let begun = self.mark().map_err(|_| None)?;
+        if good.settings != good.settings.now() {
+            return Err(None);
+        }
         let units: Vec<_> = self.units.values().cloned().collect();
         let is_known = |path: &PathBuf| {
             good.inputs.has(path) || units.iter().any(|unit| unit.inputs.contains(path))
         };
         let is_heard = |path: &&PathBuf| !is_passing(path, path.exists(), is_known(path));
-        let now: Vec<_> = heard.iter().filter(is_heard).cloned().collect();
         let mut since = good.inputs.changed_since(&good.begun);
-        since.extend(now.iter().cloned());
-        if since.iter().any(|path| !is_known(path) || !path.is_file()) {
+        since.extend(heard.iter().filter(is_heard).cloned());
+        if since
+            .iter()
+            .any(|path| !path.is_file() || good.settings.has(path))
+        {
             return Err(None);
         }
-        let chosen = choose(&units, &good.graph, (&since, &now), &self.binary).map_err(Some)?;
+        if !since.iter().all(is_known) {
+            return Err(Some(Cargos::Unknown));
+        }
+        let chosen = decide(&units, &good.graph, &since, &self.binary).map_err(Some)?;
         let first = chosen.first().ok_or(None)?;
         let lock = lock_of(first.directory_of_output()).ok_or(None)?;
-        if good.settings != good.settings.now() || good.made != good.made.now() {
+        if good.made != good.made.now() {
             return Err(None);
         }
-        Ok((chosen.into_iter().cloned().collect(), lock))
+        Ok((chosen.into_iter().cloned().collect(), begun, lock))
     }
 
     fn record(&mut self, command: &mut Command) -> anyhow::Result<Option<Recording>> {
@@ -222,16 +240,17 @@ impl Known {
         let settings = Settings::of(&self.directory);
         let is_hopeless = self.hopeless.as_ref().map(Settings::now) == self.hopeless;
         if self.hopeless.is_some() && is_hopeless || settings.wrap_rustc() || !ours.exists() {
-            self.units.clear();
+            self.forget_records();
             return Ok(None);
         }
-        let mark = self.records.path().join("begun");
-        fs::write(&mark, "").context("cannot mark the beginning of a build")?;
+        let begun = self
+            .mark()
+            .context("cannot mark the beginning of a build")?;
         command
             .env("RUSTC_WRAPPER", ours)
             .env(record::DIRECTORY, self.records.path());
         Ok(Some(Recording {
-            begun: Stamp::of(&mark),
+            begun,
             graph: Graph::default(),
             settings,
         }))
@@ -240,7 +259,11 @@ impl Known {
     /// Nothing where something is missing: the next build is cargo's again.
     fn learn(&mut self, recording: Recording, executable: &Path) -> Option<Good> {
         let records = record::take(self.records.path());
-        for record in records.ok()? {
+        let records = records.ok()?;
+        if std::mem::take(&mut self.is_doubtful) && !records.is_empty() {
+            self.units.clear();
+        }
+        for record in records {
             if let Some(unit) = Unit::new(record) {
                 self.units.insert(unit.key(), unit);
             }
@@ -254,10 +277,9 @@ impl Known {
             if unit.is_foreign() {
                 continue;
             }
-            let output = unit.directory_of_output().to_owned();
-            unit.inputs = unit.inputs_by(&output)?;
+            unit.inputs = unit.inputs_now()?;
             files.extend(unit.inputs.iter().cloned());
-            made.push(output);
+            made.push(unit.directory_of_output().to_owned());
         }
         let inputs = Stamps::of(files);
         let Recording {
@@ -279,6 +301,7 @@ impl Known {
         self.hopeless = None;
         Some(Good {
             begun,
+            executable: executable.to_owned(),
             graph,
             settings,
             inputs,

@@ -20,34 +20,12 @@ pub(super) enum Cargos {
     Twice,
     /// A unit that is compiled whole each time.
     NotIncremental,
-    /// What changed earlier would be compiled once more; cargo keeps what it makes.
-    Earlier,
-}
-
-impl Cargos {
-    /// Whether the records are good after a build of cargo's for this reason.
-    pub(super) fn keeps_records(self) -> bool {
-        matches!(self, Self::NotRecorded | Self::Earlier)
-    }
-}
-
-/// The units to compile after a change of `now`, where `since` changed since cargo's last build; or why cargo has to.
-pub(super) fn choose<'a>(
-    units: &'a [Unit],
-    graph: &Graph,
-    (since, now): (&[PathBuf], &[PathBuf]),
-    binary: &str,
-) -> Result<Vec<&'a Unit>, Cargos> {
-    let all = decide(units, graph, since, binary)?;
-    let of_now = affected(units, now);
-    if all.iter().any(|unit| !of_now.contains(unit)) {
-        return Err(Cargos::Earlier);
-    }
-    Ok(all)
+    /// A changed file was read by no call at all.
+    Unknown,
 }
 
 /// The units to compile, in their order, for the program `binary`; or why cargo has to.
-fn decide<'a>(
+pub(super) fn decide<'a>(
     units: &'a [Unit],
     graph: &Graph,
     changed: &[PathBuf],
@@ -183,22 +161,6 @@ mod tests {
         ] {
             assert_eq!(of(&units, changed).as_deref(), Ok(expected), "{changed:?}");
         }
-    }
-
-    #[test]
-    fn nothing_is_compiled_again_and_again_for_what_changed_earlier() {
-        let units = diamond();
-        let path = |name: &str| PathBuf::from(format!("/p/{name}/src/x.rs"));
-        let (left, program) = (path("left"), path("my_app"));
-        let of = |now: &[PathBuf]| {
-            let since = [left.clone(), program.clone()];
-            names(choose(&units, &graph(&[]), (&since, now), "my-app"))
-        };
-        assert_eq!(
-            of(std::slice::from_ref(&left)).as_deref(),
-            Ok("left my_app")
-        );
-        assert_eq!(of(std::slice::from_ref(&program)), Err(Cargos::Earlier));
     }
 
     #[test]

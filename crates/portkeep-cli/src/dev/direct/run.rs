@@ -1,6 +1,7 @@
 //! Calls of rustc, one after the other, as cargo would have made them.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -10,16 +11,15 @@ use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStderr, Command};
 
+use super::Direct;
+use super::stamp::Stamp;
 use super::unit::{Makes, Unit};
-use super::{Direct, OUTPUT};
 use crate::dev::browser::{Level, Part};
 use crate::dev::process::Process;
 use crate::dev::say::pass_on;
 
 /// How long rustc may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long what a session made is kept at least.
-const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Errors that say that a library is not the one that was expected: cargo may know better.
 const OF_LIBRARIES: [&str; 9] = [
     "E0457", "E0460", "E0461", "E0462", "E0463", "E0464", "E0514", "E0519", "E0523",
@@ -29,9 +29,10 @@ const OF_LIBRARIES: [&str; 9] = [
 #[derive(Debug)]
 pub(in crate::dev) struct Run {
     units: Vec<Unit>,
-    output: PathBuf,
-    /// The name of the program.
-    binary: String,
+    /// Where cargo puts the program.
+    executable: PathBuf,
+    /// When what changed was looked at.
+    begun: Stamp,
     /// How many units are compiled.
     done: usize,
     call: Option<Call>,
@@ -68,31 +69,16 @@ struct Said {
 }
 
 impl Run {
-    /// What this session made before is removed.
-    pub(super) fn new(units: Vec<Unit>, lock: File, binary: &str) -> anyhow::Result<Self> {
-        let first = units.first().context("there is nothing to compile")?;
-        let above = first.directory_of_output().parent();
-        let all = above.context("it is made nowhere")?.join(OUTPUT);
-        sweep(&all);
-        let output = all.join(std::process::id().to_string());
-        if output.exists() {
-            let fail = || format!("cannot remove {}", output.display());
-            fs::remove_dir_all(&output).with_context(fail)?;
-        }
-        fs::create_dir_all(&output).with_context(|| format!("cannot make {}", output.display()))?;
-        Ok(Self {
+    pub(super) fn new(units: Vec<Unit>, executable: PathBuf, begun: Stamp, lock: File) -> Self {
+        Self {
             units,
-            output,
-            binary: binary.to_owned(),
+            executable,
+            begun,
             done: 0,
             call: None,
             parts: Vec::new(),
             _lock: lock,
-        })
-    }
-
-    pub(super) fn output(&self) -> &Path {
-        &self.output
+        }
     }
 
     /// Waits for the end. Can be dropped and called again. An error is none of the sources': cargo has to build.
@@ -125,28 +111,32 @@ impl Run {
                 });
             }
             if has_errors {
+                direct.wrote();
                 return Ok(End::Bad(std::mem::take(&mut self.parts)));
             }
-            self.note(direct)?;
+            let unit = &mut self.units[self.done];
+            let (made, _) = unit.files();
+            let inputs = unit.inputs_now().filter(|_| made.is_file());
+            unit.inputs = inputs.with_context(|| format!("rustc made no {}", made.display()))?;
             self.done += 1;
         }
         let program = self.units.iter().find(|unit| unit.makes == Makes::Program);
-        let program = program.context("there is no program")?;
-        let executable = self.output.join(&self.binary);
-        fs::rename(program.program(&self.output), &executable)
-            .with_context(|| format!("cannot rename the program to {}", executable.display()))?;
-        Ok(End::Good {
-            executable,
-            inputs: direct.inputs(),
-        })
+        let (program, _) = program.context("there is no program")?.files();
+        put(&program, &self.executable)?;
+        let executable = self.executable.clone();
+        let inputs = direct.compiled(std::mem::take(&mut self.units), self.begun);
+        Ok(End::Good { executable, inputs })
     }
 
     fn start(&self) -> anyhow::Result<Call> {
         let unit = &self.units[self.done];
-        let others: Vec<_> = self.units[..self.done].iter().collect();
+        // A linker may write into a file that has other names, and rustc may take an older library for the new one.
+        let (made, more) = unit.files();
+        remove(&made)?;
+        more.as_deref().map_or(Ok(()), remove)?;
         let mut command = Command::new(&unit.record.program);
         command
-            .args(unit.arguments(&self.output, &others))
+            .args(&unit.record.arguments)
             .current_dir(&unit.record.directory)
             .env_clear()
             .envs(unit.environment())
@@ -162,36 +152,36 @@ impl Run {
         })
     }
 
-    /// What the unit that was compiled has made and read.
-    fn note(&self, direct: &Direct) -> anyhow::Result<()> {
-        let unit = &self.units[self.done];
-        let made = match unit.makes {
-            Makes::Program => unit.program(&self.output),
-            _ => unit.library_in(&self.output),
-        };
-        let inputs = unit.inputs_by(&self.output).filter(|_| made.is_file());
-        let inputs = inputs.with_context(|| format!("rustc made no {}", made.display()))?;
-        direct.compiled(&unit.key(), inputs);
-        Ok(())
-    }
-
-    pub(in crate::dev) async fn cancel(&mut self) {
+    pub(in crate::dev) async fn cancel(&mut self, direct: &Direct) {
         if let Some(call) = &mut self.call {
             call.process.stop(PATIENCE).await;
         }
+        direct.wrote();
     }
 }
 
-/// Removes what other sessions left long ago. A session in use makes its directory anew in each round, and needs it no
-/// longer than that.
-fn sweep(all: &Path) {
-    for entry in fs::read_dir(all).into_iter().flatten().flatten() {
-        let age = entry.metadata().and_then(|metadata| metadata.modified());
-        let is_old = age.is_ok_and(|age| age.elapsed().is_ok_and(|age| age > KEPT));
-        if is_old {
-            // Only space is lost where it cannot be.
-            let _ = fs::remove_dir_all(entry.path());
+/// Gives a program the name that cargo gives it, too.
+fn put(program: &Path, executable: &Path) -> anyhow::Result<()> {
+    remove(executable)?;
+    let fail = || {
+        format!(
+            "cannot put {} at {}",
+            program.display(),
+            executable.display()
+        )
+    };
+    if fs::hard_link(program, executable).is_err() {
+        fs::copy(program, executable).with_context(fail)?;
+    }
+    Ok(())
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
+        _ => Ok(()),
     }
 }
 

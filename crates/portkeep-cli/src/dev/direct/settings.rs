@@ -58,6 +58,10 @@ impl Settings {
         self
     }
 
+    pub(super) fn has(&self, path: &Path) -> bool {
+        self.stamps.has(path)
+    }
+
     pub(super) fn now(&self) -> Self {
         Self {
             stamps: self.stamps.now(),

@@ -92,13 +92,18 @@ impl Unit {
         self.output.join(format!("lib{}", self.stem))
     }
 
-    /// The program that it makes, in `output`.
-    pub(super) fn program(&self, output: &Path) -> PathBuf {
-        output.join(&self.stem)
-    }
-
-    pub(super) fn library_in(&self, output: &Path) -> PathBuf {
-        output.join(format!("lib{}.rlib", self.stem))
+    /// What it makes: the file that is used, and what goes with it.
+    pub(super) fn files(&self) -> (PathBuf, Option<PathBuf>) {
+        match self.makes {
+            Makes::Program => (self.key(), None),
+            _ => {
+                let library = self.library();
+                (
+                    library.with_extension("rlib"),
+                    Some(library.with_extension("rmeta")),
+                )
+            }
+        }
     }
 
     /// rustc looks for what changed within the crate. Without that a crate's hash may not tell two versions apart.
@@ -126,38 +131,9 @@ impl Unit {
         &self.output
     }
 
-    /// The files that rustc read for it, by what it wrote into `output`. Nothing where it wrote nothing.
-    pub(super) fn inputs_by(&self, output: &Path) -> Option<Vec<PathBuf>> {
-        let listing = output.join(format!("{}.d", self.stem));
-        inputs(&listing, &self.record.directory)
-    }
-
-    /// The arguments that make it in `output`, with the libraries of `others` in that directory in place of cargo's.
-    pub(super) fn arguments(&self, output: &Path, others: &[&Self]) -> Vec<String> {
-        let mut arguments = Vec::new();
-        let mut words = self.record.arguments.iter();
-        while let Some(word) = words.next() {
-            arguments.push(word.clone());
-            let next = match word.as_str() {
-                "--out-dir" | "--extern" => words.next(),
-                _ => continue,
-            };
-            let Some(next) = next else { continue };
-            if word == "--out-dir" {
-                arguments.push(output.display().to_string());
-                // Before cargo's, where the older ones of the same names are.
-                arguments.extend(["-L".to_owned(), format!("dependency={}", output.display())]);
-                continue;
-            }
-            let ours = others.iter().find_map(|other| {
-                let (name, path) = next.split_once('=')?;
-                let file = Path::new(path).file_name()?;
-                let is_it = library(next)? == other.library();
-                is_it.then(|| format!("{name}={}", output.join(file).display()))
-            });
-            arguments.push(ours.unwrap_or_else(|| next.clone()));
-        }
-        arguments
+    /// The files that rustc read for it, by what it wrote last. Nothing where it wrote nothing.
+    pub(super) fn inputs_now(&self) -> Option<Vec<PathBuf>> {
+        inputs(&self.key().with_extension("d"), &self.record.directory)
     }
 
     /// The environment of the recorded call, without what belonged to a cargo that has ended.
@@ -223,32 +199,16 @@ pub(super) mod tests {
         assert_eq!(unit.key(), Path::new("/t/deps/app-app1"));
         assert_eq!(unit.uses[0], Path::new("/t/deps/liblib-lib1"));
         assert!(unit.is_incremental());
+        assert_eq!(unit.files(), ("/t/deps/app-app1".into(), None));
+        let (library, more) = super::tests::unit("lib", "lib", &[]).files();
+        assert_eq!(library, Path::new("/t/deps/liblib-lib1.rlib"));
+        assert_eq!(more.unwrap(), Path::new("/t/deps/liblib-lib1.rmeta"));
         assert_eq!(unit.environment().len(), 1);
         let fingerprint = unit.fingerprint().unwrap();
         assert_eq!(fingerprint, Path::new("/t/.fingerprint/app-package-app1"));
         for kind in ["proc-macro", "cdylib", "lib --crate-type cdylib"] {
             assert_eq!(super::tests::unit("x", kind, &[]).makes, Makes::Other);
         }
-    }
-
-    #[test]
-    fn what_is_made_elsewhere_uses_what_is_there_and_nothing_else_changes() {
-        let (app, lib) = (
-            unit("app", "bin", &["lib", "other"]),
-            unit("lib", "lib", &[]),
-        );
-        let arguments = app.arguments(Path::new("/t/ours"), &[&lib]).join(" ");
-        let expected = app
-            .record
-            .arguments
-            .join(" ")
-            .replace(
-                "--out-dir /t/deps",
-                "--out-dir /t/ours -L dependency=/t/ours",
-            )
-            .replace("lib=/t/deps/liblib", "lib=/t/ours/liblib");
-        assert_eq!(arguments, expected);
-        assert!(arguments.contains("other=/t/deps/libother"), "{arguments}");
     }
 
     #[test]
