@@ -163,6 +163,15 @@ fn cargo_build(session: &Session, target: &Path) -> String {
     String::from_utf8(made.unwrap().stdout).unwrap()
 }
 
+/// Writes a file whose time is older than all that was built.
+fn write_old(session: &Session, name: &str, text: &str) {
+    let aside = session.write_aside(text);
+    let old = SystemTime::now() - Duration::from_secs(86_400);
+    let file = File::options().append(true).open(&aside).unwrap();
+    file.set_times(FileTimes::new().set_modified(old)).unwrap();
+    fs::rename(aside, session.path(name)).unwrap();
+}
+
 /// xorshift.
 struct Random(u64);
 
@@ -299,14 +308,9 @@ fn sequence(session: &Session, sources: &mut Sources, seed: u64) {
             }
         }
         if is_old {
-            // Their times are older than all that was built.
             for (name, text) in sources.files() {
                 if name == MAIN || name == LIB {
-                    let aside = session.write_aside(&text);
-                    let old = SystemTime::now() - Duration::from_secs(86_400);
-                    let file = File::options().append(true).open(&aside).unwrap();
-                    file.set_times(FileTimes::new().set_modified(old)).unwrap();
-                    fs::rename(aside, session.path(name)).unwrap();
+                    write_old(session, name, &text);
                 }
             }
         } else {
@@ -390,4 +394,26 @@ fn an_editor_that_renames_needs_no_cargo_and_a_build_elsewhere_is_no_trouble() {
     session.expect_said("Blocking", || sources.write(&session));
     lock.unlock().unwrap();
     session.expect_answer(&sources.answer());
+}
+
+/// cargo alone would take such a file for built.
+#[test]
+fn cargo_compiles_what_was_compiled_without_it_whatever_the_times_are() {
+    let mut sources = Sources::default();
+    let session = sources.start();
+    session.wait_for_rest();
+    let (cargos, _) = rounds(&session);
+    (sources.main, sources.lib) = (1, 1);
+    sources.write(&session);
+    session.expect_answer(&sources.answer());
+    assert_eq!(rounds(&session).0, cargos, "{}", session.log());
+    let session = session.end();
+    sources = Sources::default();
+    for (name, text) in sources.files() {
+        if name == MAIN || name == LIB {
+            write_old(&session, name, &text);
+        }
+    }
+    let target = session.path("hello/target");
+    assert_eq!(cargo_build(&session, &target), sources.answer());
 }

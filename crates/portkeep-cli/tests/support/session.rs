@@ -176,6 +176,13 @@ impl Session {
         Ok(body.map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
+    /// Ends it; what is in its directory stays until this is dropped.
+    pub(crate) fn end(mut self) -> Self {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        let _ = self.child.wait();
+        self
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -183,7 +190,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        if self.is_running() {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        }
         let _ = self.child.wait();
     }
 }
