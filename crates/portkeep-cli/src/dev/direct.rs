@@ -238,8 +238,9 @@ impl Known {
     fn record(&mut self, command: &mut Command) -> anyhow::Result<Option<Recording>> {
         let ours = std::env::current_exe().context("cannot tell this program's name")?;
         let settings = Settings::of(&self.directory);
-        let is_hopeless = self.hopeless.as_ref().map(Settings::now) == self.hopeless;
-        if self.hopeless.is_some() && is_hopeless || settings.wrap_rustc() || !ours.exists() {
+        let hopeless = self.hopeless.as_ref();
+        let is_hopeless = hopeless.is_some_and(|settings| settings.now() == *settings);
+        if is_hopeless || settings.wrap_rustc() || !ours.exists() {
             self.forget_records();
             return Ok(None);
         }
@@ -291,8 +292,13 @@ impl Known {
             return None;
         }
         let programs = self.units.values().map(|unit| unit.record.program.clone());
+        // A workspace may begin elsewhere than above the project.
+        let workspaces = self.units.values().flat_map(|unit| {
+            ["Cargo.toml", "Cargo.lock"].map(|name| unit.record.directory.join(name))
+        });
         let settings = settings
             .with(graph.manifests.iter().cloned().chain(programs))
+            .with(workspaces)
             .with(graph.targets_to_come());
         if graph.needs_cargo() || self.units.values().any(|unit| unit.is_whole()) {
             self.hopeless = Some(settings);
