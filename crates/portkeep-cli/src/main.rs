@@ -20,6 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(failed) = dev::wrap_rustc() {
+        return failed;
+    }
     let cli = cli::Cli::parse();
     show_warnings();
     let runtime = match tokio::runtime::Builder::new_multi_thread()

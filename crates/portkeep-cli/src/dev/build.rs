@@ -10,13 +10,21 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 
 use super::browser::{Level, Part};
+use super::direct::{Direct, End, Recording, Run};
 use super::group::{Group, Show};
 use super::project::{BuildCommand, Project, With};
+use super::relevance;
 use super::say::pass_on;
 
 /// A build under way.
 #[derive(Debug)]
-pub(crate) struct Build {
+pub(crate) struct Build<'a> {
+    project: &'a Project,
+    with: With,
+    direct: Direct,
+    /// Calls of rustc in place of cargo.
+    calls: Option<Run>,
+    recording: Option<Recording>,
     running: Option<Group>,
     /// cargo's messages; a command of the user's writes to the terminal itself.
     messages: Option<Lines<BufReader<ChildStdout>>>,
@@ -45,14 +53,27 @@ pub(crate) enum Built {
         executable: Option<PathBuf>,
         took: Duration,
         work: Work,
+        /// The files that the executable was made of, where the builder tells.
+        inputs: Vec<PathBuf>,
     },
     /// With errors, which are on the terminal.
     Bad { took: Duration, parts: Vec<Part> },
 }
 
-impl Build {
-    pub(crate) fn start(project: &Project, with: With) -> anyhow::Result<Self> {
+impl<'a> Build<'a> {
+    /// `changed` is what changed since the build before, where that is why.
+    pub(crate) fn start(
+        project: &'a Project,
+        with: With,
+        direct: &Direct,
+        changed: Option<&[PathBuf]>,
+    ) -> anyhow::Result<Self> {
         let mut build = Self {
+            project,
+            with,
+            direct: direct.clone(),
+            calls: direct.plan(with, changed),
+            recording: None,
             running: None,
             messages: None,
             started: Instant::now(),
@@ -61,32 +82,66 @@ impl Build {
             work: Work::Something,
             parts: Vec::new(),
         };
-        let (command, show) = match &project.build {
-            BuildCommand::None => return Ok(build),
+        if build.calls.is_none() {
+            build.start_command()?;
+        }
+        Ok(build)
+    }
+
+    fn start_command(&mut self) -> anyhow::Result<()> {
+        let (command, show) = match &self.project.build {
+            BuildCommand::None => return Ok(()),
             BuildCommand::Cargo(cargo) => {
-                build.binary = Some(cargo.binary.clone());
-                let mut command = cargo.command(with, &project.directory);
+                self.binary = Some(cargo.binary.clone());
+                let mut command = cargo.command(self.with, &self.project.directory);
                 command.arg("--message-format=json-diagnostic-rendered-ansi");
+                self.recording = self.direct.record(self.with, &mut command);
                 (command, Show::Errors)
             }
             BuildCommand::Custom(words) => {
                 let (program, arguments) = words.split_first().context("`build` is empty")?;
                 let mut command = Command::new(program);
-                command.args(arguments).current_dir(&project.directory);
+                command.args(arguments).current_dir(&self.project.directory);
                 (command, Show::All)
             }
         };
         let mut group = Group::start(command, show)?;
         if let Some(stdout) = group.take_stdout() {
-            build.messages = Some(BufReader::new(stdout).lines());
-            build.work = Work::Nothing;
+            self.messages = Some(BufReader::new(stdout).lines());
+            self.work = Work::Nothing;
         }
-        build.running = Some(group);
-        Ok(build)
+        self.running = Some(group);
+        Ok(())
+    }
+
+    /// Waits for the end of the calls. Nothing where there are none, or where cargo has to build after all.
+    async fn finish_calls(&mut self) -> anyhow::Result<Option<Built>> {
+        let Some(calls) = &mut self.calls else {
+            return Ok(None);
+        };
+        let end = calls.finish(&self.direct).await;
+        self.calls = None;
+        let took = self.started.elapsed();
+        Ok(match end {
+            Ok(End::Good { executable, inputs }) => Some(Built::Good {
+                executable: Some(executable),
+                took,
+                work: Work::Something,
+                inputs,
+            }),
+            Ok(End::Bad(parts)) => Some(Built::Bad { took, parts }),
+            Err(_unexpected) => {
+                self.start_command()?;
+                None
+            }
+        })
     }
 
     /// Waits for the end. Can be dropped and called again.
     pub(crate) async fn finish(&mut self) -> anyhow::Result<Built> {
+        if let Some(built) = self.finish_calls().await? {
+            return Ok(built);
+        }
         while let Some(messages) = &mut self.messages {
             match messages
                 .next_line()
@@ -102,15 +157,22 @@ impl Build {
                 executable: None,
                 took: Duration::ZERO,
                 work: Work::Something,
+                inputs: Vec::new(),
             });
         };
         let status = running.wait().await?;
         let took = self.started.elapsed();
         if status.success() {
+            let executable = self.executable.take();
+            let inputs = executable.as_deref().map(relevance::inputs);
+            if let (Some(recording), Some(executable)) = (self.recording.take(), &executable) {
+                self.direct.learn(recording, executable);
+            }
             return Ok(Built::Good {
-                executable: self.executable.take(),
+                executable,
                 took,
                 work: self.work,
+                inputs: inputs.unwrap_or_default(),
             });
         }
         let mut parts = std::mem::take(&mut self.parts);
@@ -141,6 +203,9 @@ impl Build {
                 if !artifact.fresh {
                     self.work = Work::Something;
                 }
+                if let Some(recording) = &mut self.recording {
+                    recording.add(&artifact);
+                }
                 if let Some(executable) = artifact.executable
                     && self.binary.as_ref() == Some(&artifact.target.name)
                 {
@@ -153,6 +218,9 @@ impl Build {
 
     /// Ends the build; what it made so far stays for the next.
     pub(crate) async fn cancel(&mut self) {
+        if let Some(calls) = &mut self.calls {
+            calls.cancel(&self.direct).await;
+        }
         if let Some(running) = &mut self.running {
             running.cancel().await;
         }

@@ -113,7 +113,7 @@ pub(crate) fn inputs(executable: &Path) -> Vec<PathBuf> {
 }
 
 /// As in a makefile: `output: input input`, with spaces in names escaped.
-fn parse_inputs(text: &str) -> Vec<PathBuf> {
+pub(super) fn parse_inputs(text: &str) -> Vec<PathBuf> {
     let inputs = text.lines().filter_map(|line| line.split_once(": "));
     inputs
         .flat_map(|(_, inputs)| {
@@ -128,7 +128,7 @@ fn parse_inputs(text: &str) -> Vec<PathBuf> {
 }
 
 /// As the watcher names it: `include_str!("../a.css")` in `src/main.rs` is told as `src/../a.css`.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {

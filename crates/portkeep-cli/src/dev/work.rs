@@ -16,6 +16,7 @@ use self::follow::Overtaken;
 use super::browser::{Browser, Failure};
 use super::build::{self, Build, Built};
 use super::checking::{self, Checked, Checking};
+use super::direct::Direct;
 use super::inputs::{Inputs, Wake};
 use super::keys::{self, Key};
 use super::last_words::LastWords;
@@ -80,6 +81,7 @@ pub(super) struct Work<'a> {
     sources: Sources,
     inputs: &'a mut Inputs,
     relevance: Relevance,
+    direct: Direct,
     restless: Restless,
     /// A failure is shown.
     failing: bool,
@@ -122,6 +124,7 @@ impl<'a> Work<'a> {
             sources,
             inputs,
             relevance: Relevance::default(),
+            direct: Direct::of(project),
             restless: Restless::default(),
             failing: false,
             is_built: false,
@@ -185,17 +188,19 @@ impl<'a> Work<'a> {
 
     async fn round(&mut self, why: &Why) -> anyhow::Result<Round> {
         let learns = self.begin_round();
-        let what = match why {
-            Why::Changed(paths) => Some(self.sources.name(paths)),
+        let changed = match why {
+            Why::Changed(paths) => Some(&**paths),
             Why::First | Why::Asked => None,
         };
+        let what = changed.map(|paths| self.sources.name(paths));
         self.report.building(what.as_deref());
         self.browser
             .tell(|state| state.building(what.as_deref().unwrap_or_default()));
 
         let cannot_build = "the project cannot be built";
         let with = self.inputs.behind.with();
-        let mut build = Build::start(self.project, with).context(cannot_build)?;
+        let build = Build::start(self.project, with, &self.direct, changed);
+        let mut build = build.context(cannot_build)?;
         let built = loop {
             tokio::select! {
                 built = build.finish() => break built,
@@ -208,14 +213,15 @@ impl<'a> Work<'a> {
         if built.is_err() {
             build.cancel().await;
         }
-        let (executable, work) = match built.context(cannot_build)? {
+        let (executable, work, inputs) = match built.context(cannot_build)? {
             Built::Good {
                 executable,
                 took,
                 work,
+                inputs,
             } => {
                 self.report.built(took);
-                (executable, work)
+                (executable, work, inputs)
             }
             Built::Bad { took, parts } => {
                 self.report.build_failed(took, self.session.serves());
@@ -223,8 +229,7 @@ impl<'a> Work<'a> {
             }
         };
         self.is_built = true;
-        if let Some(executable) = &executable {
-            let inputs = relevance::inputs(executable);
+        if executable.is_some() {
             self.sources.also(&inputs);
             self.relevance.built(inputs);
         }

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, reason = "each test uses its part")]
 
 pub(crate) mod session;
+pub(crate) mod sources;
 
 use std::fs;
 use std::path::{Path, PathBuf};

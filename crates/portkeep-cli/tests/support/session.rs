@@ -152,6 +152,11 @@ impl Session {
         self.home.write(name, text);
     }
 
+    /// Writes a file that is no part of the project, and answers where it is.
+    pub(crate) fn write_aside(&self, text: &str) -> PathBuf {
+        self.home.write("aside", text)
+    }
+
     /// Replaces a part of a file, which must be there.
     #[track_caller]
     pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
@@ -171,6 +176,13 @@ impl Session {
         Ok(body.map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
+    /// Ends it; what is in its directory stays until this is dropped.
+    pub(crate) fn end(mut self) -> Self {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        let _ = self.child.wait();
+        self
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
@@ -178,7 +190,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        if self.is_running() {
+            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+        }
         let _ = self.child.wait();
     }
 }
