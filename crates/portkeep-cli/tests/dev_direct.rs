@@ -73,6 +73,15 @@ fn a_plain_edit_needs_no_cargo_and_whatever_else_changes_does() {
     );
     sources.main = 3;
     step(&sources, true, "the program, after what it uses");
+    // What no build reads asks for none, though cargo would compile again what was compiled without it.
+    let cargos = rounds(&session).0;
+    session.expect_said("nothing to build", || {
+        session.write("hello/page.html", "page")
+    });
+    session.expect_said("page.html changed, pages reload", || {
+        session.write("hello/page.html", "another");
+    });
+    assert_eq!(rounds(&session).0, cargos, "{}", session.log());
     (sources.main, sources.base) = (5, 5);
     step(&sources, true, "two files");
     sources.extra = Some(1);

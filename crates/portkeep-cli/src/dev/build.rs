@@ -129,6 +129,12 @@ impl<'a> Build<'a> {
                 work: Work::Something,
                 inputs,
             }),
+            Ok(End::Nothing(executable)) => Some(Built::Good {
+                executable: Some(executable),
+                took,
+                work: Work::Nothing,
+                inputs: Vec::new(),
+            }),
             Ok(End::Bad(parts)) => Some(Built::Bad { took, parts }),
             Err(_unexpected) => {
                 self.start_command()?;

@@ -71,6 +71,14 @@ struct Good {
     forgotten: BTreeSet<PathBuf>,
 }
 
+/// What a round without cargo does.
+enum Plan {
+    /// What changed is read by no build.
+    Nothing,
+    /// These units are compiled, of files as they are since a time, under cargo's lock.
+    Calls(Vec<Unit>, Stamp, File),
+}
+
 /// A build of cargo's whose calls are recorded.
 #[derive(Debug)]
 pub(super) struct Recording {
@@ -181,10 +189,16 @@ impl Known {
             Err(Some(Cargos::Unknown)) => self.is_doubtful = true,
             Err(_) => self.forget_records(),
         }
-        let (units, begun, lock) = planned.ok()?;
+        let planned = planned.ok()?;
         let good = self.good.as_mut()?;
-        good.forget(&units).ok()?;
-        Some(Run::new(units, good.executable.clone(), begun, lock))
+        let executable = good.executable.clone();
+        Some(match planned {
+            Plan::Nothing => Run::nothing(executable),
+            Plan::Calls(units, begun, lock) => {
+                good.forget(&units).ok()?;
+                Run::new(units, executable, begun, lock)
+            }
+        })
     }
 
     /// A file that is as old as what is read from now on.
@@ -204,7 +218,7 @@ impl Known {
     }
 
     /// Holds cargo's lock from before the last look at what cargo made.
-    fn choose(&self, heard: &[PathBuf]) -> Result<(Vec<Unit>, Stamp, File), Option<Cargos>> {
+    fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<Cargos>> {
         let good = self.good.as_ref().ok_or(None)?;
         let begun = self.mark().map_err(|_| None)?;
         if good.settings != good.settings.now() {
@@ -223,8 +237,13 @@ impl Known {
         {
             return Err(None);
         }
-        if !since.iter().all(is_known) {
+        let (since, unknown): (Vec<_>, Vec<_>) = since.into_iter().partition(is_known);
+        if !unknown.iter().all(|path| good.graph.is_read_by_none(path)) {
             return Err(Some(Cargos::Unknown));
+        }
+        if since.is_empty() && !unknown.is_empty() {
+            let is_ours = good.made == good.made.now();
+            return is_ours.then_some(Plan::Nothing).ok_or(None);
         }
         let chosen = decide(&units, &good.graph, &since, &self.binary).map_err(Some)?;
         let first = chosen.first().ok_or(None)?;
@@ -232,7 +251,11 @@ impl Known {
         if good.made != good.made.now() {
             return Err(None);
         }
-        Ok((chosen.into_iter().cloned().collect(), begun, lock))
+        Ok(Plan::Calls(
+            chosen.into_iter().cloned().collect(),
+            begun,
+            lock,
+        ))
     }
 
     fn record(&mut self, command: &mut Command) -> anyhow::Result<Option<Recording>> {

@@ -38,7 +38,8 @@ fn kind_and_place(path: &Path) -> (PathBuf, OsString) {
     (parent, extension.to_owned())
 }
 
-fn is_source(path: &Path) -> bool {
+/// Whether a build may look at it by its name, where none did so far.
+pub(crate) fn is_source(path: &Path) -> bool {
     has_extension(path, &SOURCES)
         || path
             .file_name()

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Artifact, TargetKind};
 
 use super::unit;
+use crate::dev::relevance;
 
 /// The artifacts of a build that belong to packages in directories. Others do not change.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,12 @@ impl Graph {
     /// Whether no change can be compiled without cargo.
     pub(super) fn needs_cargo(&self) -> bool {
         self.has_build_script || self.is_unclear
+    }
+
+    /// Whether cargo would make nothing of this file, which no recorded call read: it is no source by its name, no library was
+    /// made of it, and there is no build script that may look at it.
+    pub(super) fn is_read_by_none(&self, file: &Path) -> bool {
+        !self.needs_cargo() && !relevance::is_source(file) && !self.others_use(file, &[])
     }
 
     /// Files that cargo would make something of, and that are not there. Others that it looks for have no part in a program that
@@ -132,6 +139,9 @@ pub(super) mod tests {
         assert!(graph.others_use(file, &[]));
         assert!(!graph.others_use(file, &[deps.join("lib-1")]));
         assert!(!graph.others_use(Path::new("/p/lib/src/a.rs"), &[]));
+        assert!(!graph.is_read_by_none(file));
+        assert!(!graph.is_read_by_none(Path::new("/p/lib/src/new.rs")));
+        assert!(graph.is_read_by_none(Path::new("/p/lib/static/a.css")));
         graph.add(&artifact(
             "path+file:///p/lib#0.0.0",
             "proc-macro",
@@ -140,5 +150,6 @@ pub(super) mod tests {
         assert!(graph.is_unclear);
         graph.add(&artifact("path+file:///p/lib#0.0.0", "custom-build", &[]));
         assert!(graph.has_build_script && graph.needs_cargo());
+        assert!(!graph.is_read_by_none(Path::new("/p/lib/static/a.css")));
     }
 }

@@ -38,7 +38,7 @@ pub(in crate::dev) struct Run {
     call: Option<Call>,
     parts: Vec<Part>,
     /// cargo's, for as long as this lives.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// How the calls ended.
@@ -49,6 +49,8 @@ pub(in crate::dev) enum End {
         executable: PathBuf,
         inputs: Vec<PathBuf>,
     },
+    /// There was nothing to do: this is the program.
+    Nothing(PathBuf),
     /// With errors of the compiler's, which are on the terminal.
     Bad(Vec<Part>),
 }
@@ -77,12 +79,28 @@ impl Run {
             done: 0,
             call: None,
             parts: Vec::new(),
-            _lock: lock,
+            _lock: Some(lock),
+        }
+    }
+
+    /// For a change that no build reads.
+    pub(super) fn nothing(executable: PathBuf) -> Self {
+        Self {
+            units: Vec::new(),
+            executable,
+            begun: Stamp::default(),
+            done: 0,
+            call: None,
+            parts: Vec::new(),
+            _lock: None,
         }
     }
 
     /// Waits for the end. Can be dropped and called again. An error is none of the sources': cargo has to build.
     pub(in crate::dev) async fn finish(&mut self, direct: &Direct) -> anyhow::Result<End> {
+        if self.units.is_empty() {
+            return Ok(End::Nothing(self.executable.clone()));
+        }
         while self.done < self.units.len() {
             let status = match &mut self.call {
                 Some(call) => call.finish().await?,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 type Time = (i64, i64);
 
 /// A file as it was. One that is missing has a stamp, too.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Stamp(Option<Found>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
