@@ -156,13 +156,18 @@ fn doctor_says_what_is_wrong_and_what_helps() {
 
     // What it says helps.
     fs::write(&fragment, text).unwrap();
+    let manager = app.manager();
     for command in [
         vec!["daemon-reload"],
         vec!["stop", "ill.target", "ill@*.service"],
-        vec!["start", "ill.socket"],
     ] {
-        let _ = app.manager().systemctl(&command).expect_success();
+        let _ = manager.systemctl(&command).expect_success();
     }
+    // The target takes the socket along, but `systemctl` does not wait for that; a start before its end would put it off.
+    wait_until("the socket is stopped", Duration::from_secs(10), || {
+        (manager.property(&unit, "ActiveState") == "inactive").then_some(())
+    });
+    let _ = manager.systemctl(&["start", "ill.socket"]).expect_success();
     assert_eq!(app.get("/").version, "v1");
     app.settled();
     assert_eq!(diagnosis(&app), (vec![], Some(0)));
