@@ -217,6 +217,13 @@ impl Call {
     }
 }
 
+/// Whether it only counts what was said before. cargo leaves that out, too.
+fn is_count(message: &str) -> bool {
+    message.starts_with("aborting due to ")
+        || message.ends_with(" warning emitted")
+        || message.ends_with(" warnings emitted")
+}
+
 /// Nothing for what is for programs.
 fn said(line: &str) -> Option<Said> {
     let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else {
@@ -228,6 +235,9 @@ fn said(line: &str) -> Option<Said> {
         });
     };
     let diagnostic: Diagnostic = serde_json::from_value(message).ok()?;
+    if is_count(&diagnostic.message) {
+        return None;
+    }
     let level = match diagnostic.level {
         DiagnosticLevel::Error | DiagnosticLevel::Ice => Level::Error,
         _ => Level::Warning,
@@ -257,5 +267,11 @@ mod tests {
         assert!(said(&line("error", "E0460")).unwrap().is_of_libraries);
         assert!(said(r#"{"$message_type":"artifact","artifact":"/t/a","emit":"link"}"#).is_none());
         assert_eq!(said("a macro prints").unwrap().text, "a macro prints\n");
+        for count in [
+            "aborting due to 2 previous errors; 1 warning emitted",
+            "3 warnings emitted",
+        ] {
+            assert!(said(&line("error", "").replace("\"m\"", &format!("\"{count}\""))).is_none());
+        }
     }
 }
