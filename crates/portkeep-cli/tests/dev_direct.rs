@@ -76,7 +76,7 @@ fn a_plain_edit_needs_no_cargo_and_whatever_else_changes_does() {
     // What no build reads asks for none, though cargo would compile again what was compiled without it.
     let cargos = rounds(&session).0;
     session.expect_said("nothing to build", || {
-        session.write("hello/page.html", "page")
+        session.write("hello/page.html", "page");
     });
     session.expect_said("page.html changed, pages reload", || {
         session.write("hello/page.html", "another");
