@@ -94,31 +94,26 @@ impl CargoBuild {
         watches_cargo: bool,
         own: impl FnOnce() -> Profile,
     ) {
-        let chosen = if args.release {
+        let on_the_line = if args.release {
             Some("release".to_owned())
         } else {
             args.profile.clone()
         };
-        let words = without(&self.words, &PROFILES);
-        self.profile = match chosen {
-            Some(name) => {
-                self.words = words;
-                Profile::Chosen(Some(name))
-            }
-            None if says(&self.words, &["-r", "--release"]) => {
-                self.words = words;
-                Profile::Chosen(Some("release".to_owned()))
-            }
-            None if says(&self.words, &["--profile"]) => {
-                let name = value(&self.words, "--profile").map(str::to_owned);
-                self.words = words;
-                Profile::Chosen(name)
-            }
-            None => match &spec.profile {
-                Some(name) => Profile::Chosen(Some(name.clone())),
-                None if watches_cargo => Profile::Chosen(None),
-                None => own(),
-            },
+        let in_words = if says(&self.words, &["-r", "--release"]) {
+            Some(Profile::Chosen(Some("release".to_owned())))
+        } else if says(&self.words, &["--profile"]) {
+            let name = value(&self.words, "--profile").map(str::to_owned);
+            Some(Profile::Chosen(name))
+        } else {
+            None
+        };
+        self.words = without(&self.words, &PROFILES);
+        self.profile = match (on_the_line, in_words, &spec.profile) {
+            (Some(name), _, _) => Profile::Chosen(Some(name)),
+            (None, Some(profile), _) => profile,
+            (None, None, Some(name)) => Profile::Chosen(Some(name.clone())),
+            (None, None, None) if watches_cargo => Profile::Chosen(None),
+            (None, None, None) => own(),
         };
     }
 
