@@ -243,7 +243,10 @@ async fn slow(Path(ms): Path<u64>) -> &'static str {
     "slow"
 }
 
+/// Blocks its worker. Tokio wakes no other worker for a request that it read itself, and then
+/// nobody polls the sockets until this returns; a task that is spawned first wakes one.
 async fn block(Path(ms): Path<u64>) -> &'static str {
+    tokio::spawn(async {});
     std::thread::sleep(Duration::from_millis(ms));
     "blocked"
 }
