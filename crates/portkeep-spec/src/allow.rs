@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The locks of `sandbox: "strict"` that are opened, one field each. Default: none. Without a sandbox nothing is locked.
+/// The locks of `sandbox: "strict"` that are opened, one field each. Default: none. Without a sandbox nothing is locked, and
+/// only `user` may be written.
 ///
 /// A lock that stays closed may still stand in the way: to set the clock takes `clock`, the capability `CAP_SYS_TIME`
 /// and the system calls `@clock`.
@@ -26,7 +27,8 @@ pub struct Allow {
     pub devices: Vec<PathBuf>,
     /// Capabilities that it has, such as `CAP_NET_ADMIN`. The system manager only; a user's has none to give.
     pub capabilities: Vec<String>,
-    /// The user that it runs as, instead of one of its own, `pk-NAME`. The system manager only.
+    /// The user that it runs as, instead of one of its own, `pk-NAME`. The system manager only, which needs it where
+    /// `sandbox` is "off".
     pub user: Option<String>,
     /// It sees the users of the machine, not only itself and root: whose a file is, who connects.
     pub users: bool,
@@ -69,6 +71,28 @@ pub struct Allow {
     pub shared_keyring: bool,
     /// The permissions that its files do not have, in octal digits. Default: "0077".
     pub umask: Option<String>,
+}
+
+impl Allow {
+    /// Whether the app runs as root, by name or by number.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        let is_zero = |user: &str| !user.is_empty() && user.bytes().all(|digit| digit == b'0');
+        self.user
+            .as_deref()
+            .is_some_and(|user| user == "root" || is_zero(user))
+    }
+
+    /// The fields that are written though nothing is locked without a sandbox: all but `user`.
+    pub(crate) fn without_effect_without_sandbox(&self) -> Vec<String> {
+        let fields = |allow: &Self| serde_json::to_value(allow).unwrap_or_default();
+        let (written, default) = (fields(self), fields(&Self::default()));
+        let fields = written.as_object().into_iter().flatten();
+        let changed = fields.filter(|(field, value)| {
+            field.as_str() != "user" && default.get(field.as_str()) != Some(value)
+        });
+        changed.map(|(field, _)| field.clone()).collect()
+    }
 }
 
 /// Which addresses a sandboxed app may connect to.

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::Address;
+
 /// Why a spec cannot be used. Every message names the field by its path, such as `listen[1].stream`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -73,6 +75,26 @@ pub enum Problem {
         /// Path of the first use.
         first: String,
     },
+    /// Two TCP sockets that the kernel does not open beside each other.
+    #[error("{address} overlaps with {other} of {first}: {why}")]
+    Overlap {
+        /// The address.
+        address: Address,
+        /// The address that it meets.
+        other: Address,
+        /// Path of that one.
+        first: String,
+        /// Which of them takes what, and what to write instead.
+        why: &'static str,
+    },
+    /// A field of Unix sockets with an IP address.
+    #[error(
+        "is for Unix sockets; who reaches {0} is decided by the address (127.0.0.1 is this machine) and by a firewall"
+    )]
+    OnlyUnix(Address),
+    /// A field of IP addresses with a Unix socket.
+    #[error("is for IP addresses; the path of a Unix socket can always be listened on")]
+    OnlyIp,
     /// A socket's name that portkeep uses.
     #[error("{0:?} is the socket over which connections move; choose another name")]
     ReservedSocket(String),
@@ -139,6 +161,17 @@ pub enum Problem {
         "needs allow.user under the system manager: systemd keeps this lock for a user that it makes for the app"
     )]
     NeedsUser,
+    /// A lock that is opened where none is closed.
+    #[error(
+        "has no effect with sandbox \"off\", which locks nothing; remove it, or write sandbox \"strict\""
+    )]
+    NothingLocked,
+    /// No sandbox, no user, and the manager is root.
+    #[error(
+        "is missing: with sandbox \"off\" the system manager would run the app as root; write the user that it is to run \
+         as, \"root\" if that is meant"
+    )]
+    WouldBeRoot,
     /// A watched path without a directory.
     #[error("{0:?} has no directory that could be watched; write the path of the build output")]
     NothingToWatch(String),

@@ -11,7 +11,7 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path};
 
-use crate::{CpuQuota, MemorySize, Problem, SocketName, Span, TasksMax};
+use crate::{CpuQuota, MemorySize, Problem, SocketMode, SocketName, Span, TasksMax};
 
 /// `PATH_MAX` and `NAME_MAX` of Linux, without the NUL.
 const LONGEST_PATH: usize = 4095;
@@ -47,6 +47,11 @@ impl Escaped {
     /// A number, anywhere.
     pub(crate) fn number(number: u32) -> Self {
         Self(number.to_string())
+    }
+
+    /// `SocketMode=`: octal digits.
+    pub(crate) fn mode(mode: SocketMode) -> Self {
+        Self(mode.to_string())
     }
 
     /// A time span, in the largest unit that holds it exactly.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::{Address, AddressError, SocketName};
+use crate::{Address, AddressError, SocketMode, SocketName};
 
 /// The queue that holds connections while no version runs; the kernel caps it at `net.core.somaxconn` (4096).
 const BACKLOG: u32 = 4096;
@@ -22,6 +22,15 @@ pub struct Listen {
     pub protocol: Protocol,
     /// How many connections may wait to be accepted; 4096 unless written otherwise.
     pub backlog: u32,
+    /// The permissions of a Unix socket's file, if they are written: see [`mode`](Self::mode).
+    pub mode: Option<SocketMode>,
+    /// The user whose a Unix socket's file is; the manager's own unless written otherwise.
+    pub user: Option<String>,
+    /// The group whose a Unix socket's file is; the manager's own unless written otherwise.
+    pub group: Option<String>,
+    /// Whether an IP address is listened on that the machine does not have, if that is written: see
+    /// [`binds_freely`](Self::binds_freely).
+    pub free_bind: Option<bool>,
 }
 
 /// What is spoken on a socket: decides what the server library serves and what the holding page may answer.
@@ -56,7 +65,27 @@ impl Listen {
             address,
             protocol,
             backlog: BACKLOG,
+            mode: None,
+            user: None,
+            group: None,
+            free_bind: None,
         }
+    }
+
+    /// The permissions of a Unix socket's file. Its user may connect; and its group, if one is written, since it would be
+    /// pointless otherwise.
+    #[must_use]
+    pub fn mode(&self) -> SocketMode {
+        self.mode.unwrap_or(match self.group {
+            Some(_) => SocketMode::GROUP,
+            None => SocketMode::USER,
+        })
+    }
+
+    /// Whether an IP address is listened on that the machine does not have, or not yet; true unless written otherwise.
+    #[must_use]
+    pub fn binds_freely(&self) -> bool {
+        self.free_bind.unwrap_or(true)
     }
 }
 
@@ -94,6 +123,21 @@ pub(crate) struct Entry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     backlog: Option<u32>,
+    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: "0600", its user; with
+    /// `group` "0660", its group, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<SocketMode>,
+    /// The user whose a Unix socket's file is. Default: root, or the user whose manager holds it; only root can give it to
+    /// another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// The group whose a Unix socket's file is, such as that of a proxy in front. Default: that of its user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// Whether an IP address may be listened on that the machine does not have, or has only later (`FreeBind=`). Default:
+    /// true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    free_bind: Option<bool>,
 }
 
 macro_rules! address_of_kind {
@@ -161,6 +205,10 @@ impl TryFrom<Entry> for Listen {
                 .protocol
                 .unwrap_or_else(|| Protocol::default_of(&address)),
             backlog: entry.backlog.unwrap_or(BACKLOG),
+            mode: entry.mode,
+            user: entry.user,
+            group: entry.group,
+            free_bind: entry.free_bind,
             address,
         })
     }
@@ -182,6 +230,10 @@ impl From<&Listen> for Entry {
             sequential_packet,
             protocol: Some(listen.protocol),
             backlog: Some(listen.backlog),
+            mode: listen.mode,
+            user: listen.user.clone(),
+            group: listen.group.clone(),
+            free_bind: listen.free_bind,
         }
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::escape::Escaped;
 use crate::template::{Context, Template};
-use crate::{Address, Listen, Problem, Readiness, Sandbox, Spec, SpecError, contract, unit_names};
+use crate::{
+    Address, Listen, Problem, Readiness, Spec, SpecError, contract, is_ipv6_only, unit_names,
+};
 
 mod left_out;
 mod sandbox;
@@ -63,6 +65,7 @@ pub struct UnitFile {
 /// with `helper` and `spec_path` for the options.
 pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, SpecError> {
     spec.validate()?;
+    sandbox::check(spec, options.manager)?;
     let context = context(spec, options)?;
     let unit = |path: String, template: Template| -> Result<UnitFile, SpecError> {
         Ok(UnitFile {
@@ -74,7 +77,7 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     let name = &spec.name;
     let mut units = vec![unit(unit_names::target(name), templates::TARGET)?];
     for (index, listen) in spec.listen.iter().enumerate() {
-        let context = socket_context(&context, index, listen)?;
+        let context = socket_context(&context, index, &spec.listen)?;
         let path = unit_names::socket_of(name, index, listen).into();
         units.push(UnitFile {
             path,
@@ -88,13 +91,8 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     let generation = unit_names::generation_template(name);
     let drop_in = format!("{generation}.d/50-sandbox.conf");
     units.push(unit(generation, templates::GENERATION)?);
-    match (spec.sandbox, options.manager) {
-        (Sandbox::Off, _) => {}
-        (Sandbox::Strict, Manager::System) => {
-            sandbox::check_for_system(&spec.allow)?;
-            units.push(unit(drop_in, templates::SANDBOX_SYSTEM)?);
-        }
-        (Sandbox::Strict, Manager::User) => units.push(unit(drop_in, templates::SANDBOX_USER)?),
+    if let Some(template) = sandbox::drop_in(spec, options.manager) {
+        units.push(unit(drop_in, template)?);
     }
     if spec.speaks_http() {
         units.push(unit(unit_names::retry(name), templates::RETRY)?);
@@ -206,7 +204,8 @@ fn resources(spec: &Spec, context: &mut Context) {
     context.set_optional("tasks_max", resources.tasks_max.map(Escaped::tasks));
 }
 
-fn socket_context(common: &Context, index: usize, listen: &Listen) -> Result<Context, SpecError> {
+fn socket_context(common: &Context, index: usize, all: &[Listen]) -> Result<Context, SpecError> {
+    let listen = &all[index];
     let at = |field: &str| format!("listen[{index}].{field}");
     let mut context = common.clone();
     let name = Escaped::socket_name(&listen.name);
@@ -232,8 +231,23 @@ fn socket_context(common: &Context, index: usize, listen: &Listen) -> Result<Con
         .is_connected()
         .then(|| Escaped::number(listen.backlog));
     context.set_optional("backlog", backlog);
-    let unix = listen.address.path().map(|_| Escaped::fixed("yes").into());
-    context.set_optional("unix", unix);
+    let is_unix = listen.address.path().is_some();
+    let mode = is_unix.then(|| Escaped::mode(listen.mode()));
+    context.set_optional("mode", mode);
+    for (name, field, value) in [
+        ("owner", "user", &listen.user),
+        ("group", "group", &listen.group),
+    ] {
+        let value = value.as_deref().map(Escaped::keyword).transpose();
+        context.set_optional(name, value.map_err(|problem| problem.at(at(field)))?);
+    }
+    let free_bind = !is_unix && listen.binds_freely();
+    context.set_optional("free_bind", free_bind.then(|| Escaped::fixed("yes").into()));
+    let ipv6 = is_ipv6_only(&listen.address, all).map(|is_only| match is_only {
+        true => Escaped::fixed("ipv6-only").into(),
+        false => Escaped::fixed("both").into(),
+    });
+    context.set_optional("ipv6", ipv6);
     Ok(context)
 }
 
@@ -261,7 +275,7 @@ mod tests {
     fn every_value_is_used_and_every_used_name_is_a_value() {
         let spec = spec();
         let common = context(&spec, &options(Manager::User)).unwrap();
-        let socket = socket_context(&common, 0, &spec.listen[0]).unwrap();
+        let socket = socket_context(&common, 0, &spec.listen).unwrap();
         let values: HashSet<String> = socket.names().map(str::to_owned).collect();
         let used: HashSet<String> = templates::ALL
             .iter()

@@ -138,7 +138,7 @@ pub enum Sandbox {
     /// Nothing but its sockets, a read-only view of the system, Unix sockets, and what `allow` says.
     #[default]
     Strict,
-    /// What any other process of its user sees.
+    /// What any other process of its user sees. The system manager needs `allow.user` then.
     Off,
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::is_variable_name;
 use crate::escape::{check_credential_path, check_path, is_credential_id};
+use crate::overlap::{Overlap, overlap};
 use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
 
 /// `sun_path` of Linux, without the NUL.
@@ -98,6 +99,20 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
                 },
             );
         }
+        let overlapping = list[..index].iter().enumerate().find_map(|(first, other)| {
+            let overlap = overlap(&other.address, &listen.address, list)?;
+            Some((first, other, overlap))
+        });
+        if let Some((first, other, overlap)) = overlapping {
+            let problem = Problem::Overlap {
+                address: listen.address.clone(),
+                other: other.address.clone(),
+                first: format!("listen[{first}]"),
+                why: remedy(overlap),
+            };
+            return at(listen.address.field(), problem);
+        }
+        access(listen).or_else(|(field, problem)| at(field, problem))?;
         if listen.protocol == Protocol::Http && listen.address.field() != "stream" {
             return at("protocol", Problem::NotAStream);
         }
@@ -112,6 +127,41 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
 fn clashes(one: &Address, other: &Address) -> bool {
     // Two Unix sockets cannot share a path, of whatever kind they are; TCP and UDP have ports of their own.
     one == other || one.path().is_some_and(|path| other.path() == Some(path))
+}
+
+fn remedy(overlap: Overlap) -> &'static str {
+    match overlap {
+        Overlap::Same => "both are the same address; remove one of them",
+        Overlap::EveryIpv4 => "0.0.0.0 takes every IPv4 address; remove one of them",
+        Overlap::EveryIpv6 => "[::] takes every IPv6 address; remove one of them",
+        Overlap::EveryAddress => {
+            "[::] takes every address, of IPv4 as well; remove one of them, or write 0.0.0.0 beside [::]"
+        }
+    }
+}
+
+/// The fields that one kind of address has and the other has not.
+fn access(listen: &Listen) -> Result<(), (&'static str, Problem)> {
+    let names = [("user", &listen.user), ("group", &listen.group)];
+    if listen.address.path().is_none() {
+        let written = [("mode", listen.mode.is_some())]
+            .into_iter()
+            .chain(names.map(|(field, name)| (field, name.is_some())));
+        return match written.into_iter().find(|(_, is_written)| *is_written) {
+            Some((field, _)) => Err((field, Problem::OnlyUnix(listen.address.clone()))),
+            None => Ok(()),
+        };
+    }
+    if listen.free_bind.is_some() {
+        return Err(("freeBind", Problem::OnlyIp));
+    }
+    for (field, name) in names {
+        if let Some(name) = name.as_ref().filter(|name| !allow::is_user_name(name)) {
+            let problem = Problem::NotA("the name of a user or group", name.clone());
+            return Err((field, problem));
+        }
+    }
+    Ok(())
 }
 
 fn address(address: &Address) -> Result<(), Problem> {

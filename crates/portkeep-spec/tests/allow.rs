@@ -6,7 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use portkeep_spec::{Manager, RenderOptions, Spec, render};
+use portkeep_spec::{Manager, RenderOptions, Sandbox, Spec, render};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::arbitrary::{config, path};
@@ -204,6 +204,80 @@ fn what_the_system_manager_keeps_for_its_own_users_needs_another() {
         );
         sandbox(allow, Manager::User).unwrap();
     }
+}
+
+/// The drop-in of an app without a sandbox.
+fn off(allow: Value, manager: Manager) -> Result<Option<String>, String> {
+    let mut spec = spec(allow)?;
+    spec.sandbox = Sandbox::Off;
+    let options = RenderOptions {
+        helper: "/bin/portkeep".into(),
+        spec_path: "/a.json".into(),
+        manager,
+    };
+    let units = render(&spec, &options).map_err(|error| error.to_string())?;
+    let drop_in = units
+        .into_iter()
+        .find(|unit| unit.path.ends_with("50-sandbox.conf"));
+    Ok(drop_in.map(|unit| unit.text))
+}
+
+#[test]
+fn without_a_sandbox_the_app_is_root_only_if_the_spec_says_so() {
+    assert_eq!(
+        off(json!({}), Manager::System).unwrap_err(),
+        "allow.user: is missing: with sandbox \"off\" the system manager would run the app as root; write the user that it \
+         is to run as, \"root\" if that is meant"
+    );
+    for user in ["deploy", "root", "1000"] {
+        let text = off(json!({ "user": user }), Manager::System)
+            .unwrap()
+            .unwrap();
+        assert!(
+            text.lines().any(|line| line == format!("User={user}")),
+            "{text}"
+        );
+        assert!(
+            text.lines().any(|line| line == "X-Portkeep-App=a"),
+            "{text}"
+        );
+    }
+    for allow in [json!({}), json!({ "user": "deploy" })] {
+        assert_eq!(off(allow, Manager::User), Ok(None));
+    }
+    for (user, is_root) in [
+        ("root", true),
+        ("0", true),
+        ("00", true),
+        ("10", false),
+        ("deploy", false),
+    ] {
+        assert_eq!(
+            spec(json!({ "user": user })).unwrap().allow.is_root(),
+            is_root,
+            "{user}"
+        );
+    }
+    assert!(!spec(json!({})).unwrap().allow.is_root());
+}
+
+#[test]
+fn without_a_sandbox_nothing_can_be_opened() {
+    for (field, value, ..) in LOCKS.iter().filter(|(field, ..)| *field != "user") {
+        let allow = format!("{{\"user\": \"deploy\", \"{field}\": {value}}}");
+        for manager in [Manager::System, Manager::User] {
+            let message = off(serde_json::from_str(&allow).unwrap(), manager).unwrap_err();
+            assert_eq!(
+                message,
+                format!(
+                    "allow.{field}: has no effect with sandbox \"off\", which locks nothing; remove it, or write sandbox \"strict\""
+                )
+            );
+        }
+    }
+    // What is written as it is by default is not told from what is not written.
+    let default = json!({ "user": "deploy", "jit": false, "network": "none", "devices": [] });
+    off(default, Manager::System).unwrap();
 }
 
 #[test]

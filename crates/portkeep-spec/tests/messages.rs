@@ -201,6 +201,108 @@ fn sockets() {
 }
 
 #[test]
+fn who_may_connect_to_a_unix_socket() {
+    let unix = |field: &str, value: Value| {
+        let mut entry = json!({ "stream": "/run/a" });
+        entry[field] = value;
+        with("listen", json!([entry]))
+    };
+    let ip = |field: &str, value: Value| {
+        let mut entry = json!({ "stream": "127.0.0.1:80" });
+        entry[field] = value;
+        with("listen", json!([entry]))
+    };
+    let form = "write three octal digits as text, like \"0600\" (its user may connect), \"0660\" (its group, too) or \
+                \"0666\" (everybody)";
+    for (value, written) in [
+        (json!("rw"), "\"rw\""),
+        (json!("1777"), "\"1777\""),
+        (json!(660), "660"),
+    ] {
+        assert_message(
+            &unix("mode", value),
+            &format!("listen[0].mode: {written} is not the mode of a socket; {form}"),
+        );
+    }
+    for (field, value) in [("mode", "0660"), ("user", "www"), ("group", "www")] {
+        assert_message(
+            &ip(field, json!(value)),
+            &format!(
+                "listen[0].{field}: is for Unix sockets; who reaches 127.0.0.1:80 is decided by the address (127.0.0.1 is \
+                 this machine) and by a firewall"
+            ),
+        );
+    }
+    for field in ["user", "group"] {
+        for name in ["", "a b", "www\nMode=0666", "%i", "WWW"] {
+            assert_message(
+                &unix(field, json!(name)),
+                &format!("listen[0].{field}: {name:?} is not the name of a user or group"),
+            );
+        }
+    }
+    for value in [true, false] {
+        assert_message(
+            &unix("freeBind", json!(value)),
+            "listen[0].freeBind: is for IP addresses; the path of a Unix socket can always be listened on",
+        );
+    }
+    let good = |entry: Value| Spec::from_json(&with("listen", json!([entry])).to_string()).unwrap();
+    let mode = |entry: Value| good(entry).listen[0].mode().to_string();
+    assert_eq!(mode(json!({ "stream": "/run/a" })), "0600");
+    assert_eq!(mode(json!({ "stream": "/run/a", "group": "www" })), "0660");
+    assert_eq!(
+        mode(json!({ "stream": "/run/a", "group": "www", "mode": "600" })),
+        "0600"
+    );
+    assert!(good(json!({ "stream": "127.0.0.1:80" })).listen[0].binds_freely());
+}
+
+#[test]
+fn addresses_that_the_kernel_opens_once() {
+    let two = |kind: &str, one: &str, other: &str| {
+        with(
+            "listen",
+            json!([{ "name": "a", kind: one }, { "name": "b", kind: other }]),
+        )
+    };
+    for (one, other, why) in [
+        (
+            "0.0.0.0:80",
+            "127.0.0.1:80",
+            "0.0.0.0 takes every IPv4 address; remove one of them",
+        ),
+        (
+            "[::1]:80",
+            "[::]:80",
+            "[::] takes every IPv6 address; remove one of them",
+        ),
+        (
+            "[::]:80",
+            "127.0.0.1:80",
+            "[::] takes every address, of IPv4 as well; remove one of them, or write 0.0.0.0 beside [::]",
+        ),
+        (
+            "127.0.0.1:80",
+            "[::ffff:127.0.0.1]:80",
+            "both are the same address; remove one of them",
+        ),
+    ] {
+        assert_message(
+            &two("stream", one, other),
+            &format!("listen[1].stream: {other} overlaps with {one} of listen[0]: {why}"),
+        );
+    }
+    for (kind, one, other) in [
+        ("stream", "0.0.0.0:80", "[::]:80"),
+        ("stream", "127.0.0.1:80", "[::1]:80"),
+        ("datagram", "0.0.0.0:80", "127.0.0.1:80"),
+    ] {
+        Spec::from_json(&two(kind, one, other).to_string()).unwrap();
+    }
+}
+
+#[test]
 fn times() {
     assert_message(
         &with("drainTimeout", json!(30)),

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use portkeep_spec::{Address, Listen, SocketName};
+use portkeep_spec::{Address, Listen, SocketName, is_ipv6_only};
 
 use crate::exit::usage;
 
@@ -30,31 +30,43 @@ pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
 }
 
 /// In development nothing listens beyond this machine unless it was asked for on the command line: an address of the
-/// spec that does is replaced by loopback with the same port. Answers what was replaced.
+/// spec that does is replaced by loopback with the same port, another one for each. Answers what was replaced.
 pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)> {
+    let asked = listen.to_vec();
     let mut replaced = Vec::new();
-    for one in listen {
-        let local = match &one.address {
-            Address::Tcp(address) => Address::Tcp(loopback(*address)),
-            Address::Udp(address) => Address::Udp(loopback(*address)),
-            _ => continue,
+    for index in 0..listen.len() {
+        let Some(address) = asked[index]
+            .address
+            .ip()
+            .filter(|one| !one.ip().is_loopback())
+        else {
+            continue;
         };
-        if local != one.address {
-            replaced.push((std::mem::replace(&mut one.address, local.clone()), local));
-        }
+        let at = |ip: IpAddr| {
+            let address = SocketAddr::new(ip, address.port());
+            match asked[index].address {
+                Address::Udp(_) => Address::Udp(address),
+                _ => Address::Tcp(address),
+            }
+        };
+        let first = at(loopback(&asked[index].address, address.ip(), &asked));
+        // All of 127.0.0.0/8 is this machine.
+        let further = (2..=254).map(|last| at(Ipv4Addr::new(127, 0, 0, last).into()));
+        let is_free = |address: &Address| listen.iter().all(|other| other.address != *address);
+        let Some(local) = std::iter::once(first).chain(further).find(is_free) else {
+            continue;
+        };
+        replaced.push((asked[index].address.clone(), local.clone()));
+        listen[index].address = local;
     }
     replaced
 }
 
-fn loopback(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        ip if ip.is_loopback() => address,
-        IpAddr::V4(_) => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-        // `[::]` takes IPv4 too, and people type 127.0.0.1.
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port())
-        }
-        IpAddr::V6(_) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
+fn loopback(address: &Address, ip: IpAddr, all: &[Listen]) -> IpAddr {
+    match ip {
+        // `[::]` takes IPv4 too, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
+        IpAddr::V6(_) if is_ipv6_only(address, all) != Some(false) => Ipv6Addr::LOCALHOST.into(),
+        _ => Ipv4Addr::LOCALHOST.into(),
     }
 }
 
@@ -73,6 +85,32 @@ mod tests {
         assert_eq!(keep_to_loopback(&mut listen).len(), 2);
         let addresses: Vec<_> = listen.iter().map(|one| one.address.to_string()).collect();
         assert_eq!(addresses, ["127.0.0.1:80", "127.0.0.1:81", "127.0.0.2:82"]);
+    }
+
+    #[test]
+    fn each_socket_has_a_loopback_address_of_its_own() {
+        for (asked, expected) in [
+            (["0.0.0.0:80", "[::]:80"], ["127.0.0.1:80", "[::1]:80"]),
+            (["[::]:80", "0.0.0.0:80"], ["[::1]:80", "127.0.0.1:80"]),
+            (
+                ["10.0.0.1:80", "10.0.0.2:80"],
+                ["127.0.0.1:80", "127.0.0.2:80"],
+            ),
+            (
+                ["10.0.0.1:80", "127.0.0.1:80"],
+                ["127.0.0.2:80", "127.0.0.1:80"],
+            ),
+            (
+                ["[2001:db8::1]:80", "[::1]:80"],
+                ["127.0.0.2:80", "[::1]:80"],
+            ),
+        ] {
+            let words = [asked[0].to_owned(), format!("b={}", asked[1])];
+            let mut listen = parse(&words).unwrap();
+            keep_to_loopback(&mut listen);
+            let addresses: Vec<_> = listen.iter().map(|one| one.address.to_string()).collect();
+            assert_eq!(addresses, expected, "{asked:?}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a user's manager cannot do of the sandbox.
 
 use super::{Manager, RenderOptions, UnitFile, render};
-use crate::{Spec, SpecError};
+use crate::{Sandbox, Spec, SpecError};
 
 /// The directives of the sandbox that the system manager gets and a user's does not, in their order: it cannot apply them.
 /// Found by rendering for both, so that there is no second list.
@@ -9,6 +9,9 @@ use crate::{Spec, SpecError};
 /// # Errors
 /// As [`render`].
 pub fn left_out(spec: &Spec, options: &RenderOptions) -> Result<Vec<String>, SpecError> {
+    if spec.sandbox == Sandbox::Off {
+        return Ok(Vec::new());
+    }
     let directives = |manager| -> Result<Vec<String>, SpecError> {
         let options = RenderOptions {
             manager,
@@ -39,7 +42,7 @@ fn keys(unit: &UnitFile) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Address, Listen, Sandbox, SocketName};
+    use crate::{Address, Listen, SocketName};
 
     #[test]
     fn what_a_users_manager_cannot_do() {

@@ -1,9 +1,10 @@
 //! What the templates of the sandbox need: which locks are open.
 
+use super::{Manager, templates};
 use crate::allow::{Allow, Home, Network};
 use crate::escape::Escaped;
-use crate::template::Context;
-use crate::{Problem, Spec, SpecError};
+use crate::template::{Context, Template};
+use crate::{Problem, Sandbox, Spec, SpecError};
 
 pub(super) fn fill(spec: &Spec, context: &mut Context) -> Result<(), SpecError> {
     let allow = &spec.allow;
@@ -51,8 +52,37 @@ pub(super) fn fill(spec: &Spec, context: &mut Context) -> Result<(), SpecError> 
     words(allow, context)
 }
 
+/// The drop-in that says who a generation is and what it may do: all that differs between the managers.
+pub(super) fn drop_in(spec: &Spec, manager: Manager) -> Option<Template> {
+    match (spec.sandbox, manager) {
+        (Sandbox::Strict, Manager::System) => Some(templates::SANDBOX_SYSTEM),
+        (Sandbox::Strict, Manager::User) => Some(templates::SANDBOX_USER),
+        (Sandbox::Off, Manager::System) => Some(templates::USER_SYSTEM),
+        (Sandbox::Off, Manager::User) => None,
+    }
+}
+
+/// What a manager could not do as the spec says. Rules of rendering and not of reading: an app that was installed before
+/// they were made is still handed over.
+pub(super) fn check(spec: &Spec, manager: Manager) -> Result<(), SpecError> {
+    match spec.sandbox {
+        Sandbox::Strict if manager == Manager::System => check_for_system(&spec.allow),
+        Sandbox::Strict => Ok(()),
+        Sandbox::Off => {
+            let ignored = spec.allow.without_effect_without_sandbox();
+            if let Some(field) = ignored.first() {
+                return Err(Problem::NothingLocked.at(format!("allow.{field}")));
+            }
+            if manager == Manager::System && spec.allow.user.is_none() {
+                return Err(Problem::WouldBeRoot.at("allow.user"));
+            }
+            Ok(())
+        }
+    }
+}
+
 /// A user that exists only while the app runs may leave nothing behind, so systemd keeps these locks for it.
-pub(super) fn check_for_system(allow: &Allow) -> Result<(), SpecError> {
+fn check_for_system(allow: &Allow) -> Result<(), SpecError> {
     let needs_user = [
         ("allow.sharedTmp", allow.shared_tmp),
         ("allow.setuid", allow.setuid),

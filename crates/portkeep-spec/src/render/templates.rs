@@ -19,13 +19,14 @@ pub(super) const HANDLE: Template = template!("app.service");
 pub(super) const GENERATION: Template = template!("app@.service");
 pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
 pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.user.conf");
+pub(super) const USER_SYSTEM: Template = template!("app@.service.d/50-user.system.conf");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 11] = [
+pub(super) const ALL: [Template; 12] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -33,6 +34,7 @@ pub(super) const ALL: [Template; 11] = [
     GENERATION,
     SANDBOX_SYSTEM,
     SANDBOX_USER,
+    USER_SYSTEM,
     RETRY,
     PATH,
     DEPLOY,

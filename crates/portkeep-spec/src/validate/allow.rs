@@ -44,7 +44,7 @@ pub(super) fn check(allow: &Allow) -> Result<(), SpecError> {
         |word| is_plain(word, b"-"),
     )?;
     if let Some(user) = &allow.user
-        && !(is_plain(user, b"_-") && !user.starts_with('-') && user.len() <= LONGEST_USER)
+        && !is_user_name(user)
     {
         let problem = Problem::NotA("the name of a user", user.clone());
         return Err(problem.at("allow.user"));
@@ -58,6 +58,11 @@ pub(super) fn check(allow: &Allow) -> Result<(), SpecError> {
         return Err(problem.at("allow.umask"));
     }
     Ok(())
+}
+
+/// Whether it can be the name of a user or a group of the machine.
+pub(super) fn is_user_name(name: &str) -> bool {
+    is_plain(name, b"_-") && !name.starts_with('-') && name.len() <= LONGEST_USER
 }
 
 fn words(

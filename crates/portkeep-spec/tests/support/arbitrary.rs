@@ -110,6 +110,20 @@ fn listen(unix: BoxedStrategy<PathBuf>) -> impl Strategy<Value = Vec<Listen>> {
             };
             let mut listen = Listen::new(name.as_str().try_into().unwrap(), address);
             listen.backlog = backlog;
+            match listen.address.path() {
+                Some(_) if is_v4 => {
+                    listen.mode = Some(
+                        ["0600", "0660", "0777"][usize::from(v4[0] % 3)]
+                            .parse()
+                            .unwrap(),
+                    )
+                }
+                Some(_) => {
+                    listen.user = (v4[1] > 99).then(|| "deploy".to_owned());
+                    listen.group = (v4[2] > 99).then(|| "www-data".to_owned());
+                }
+                None => listen.free_bind = [None, Some(true), Some(false)][usize::from(v4[0] % 3)],
+            }
             listen
         });
         listen.collect()
@@ -155,6 +169,8 @@ pub fn spec(
             } else {
                 Sandbox::Off
             };
+            // Where it may stand for both managers.
+            spec.allow.user = (spec.sandbox == Sandbox::Off).then(|| "deploy".to_owned());
             spec.readiness = if flags.1 {
                 Readiness::Notify
             } else if flags.0 {

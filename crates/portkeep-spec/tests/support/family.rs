@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::{
-    Address, Listen, Manager, Protocol, Readiness, RenderOptions, Span, Spec, unit_names,
+    Address, Listen, Manager, Protocol, Readiness, RenderOptions, Sandbox, Span, Spec, unit_names,
 };
 
 use super::reader::{Command, Read, simplified};
@@ -95,6 +95,35 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ("FileDescriptorName", listen.name.to_string()),
                         ("Service", format!("{name}.service")),
                         when(connected, "Backlog", listen.backlog.to_string()),
+                        when(
+                            !is_unix && listen.free_bind != Some(false),
+                            "FreeBind",
+                            s("yes"),
+                        ),
+                        when(
+                            listen.address.to_string().starts_with("[::]:"),
+                            "BindIPv6Only",
+                            s("both"),
+                        ),
+                        when(
+                            is_unix,
+                            "SocketMode",
+                            match (listen.mode, &listen.group) {
+                                (Some(mode), _) => format!("{:04o}", mode.bits()),
+                                (None, None) => s("0600"),
+                                (None, Some(_)) => s("0660"),
+                            },
+                        ),
+                        when(
+                            listen.user.is_some(),
+                            "SocketUser",
+                            listen.user.clone().unwrap_or_default(),
+                        ),
+                        when(
+                            listen.group.is_some(),
+                            "SocketGroup",
+                            listen.group.clone().unwrap_or_default(),
+                        ),
                         when(is_unix, "RemoveOnStop", s("yes")),
                         ("TriggerLimitIntervalSec", s("0")),
                     ],
@@ -281,6 +310,14 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             ("Service", service),
         ],
     );
+
+    if spec.sandbox == Sandbox::Off && options.manager == Manager::System {
+        let user = ("User", spec.allow.user.clone().unwrap());
+        add(
+            format!("{name}@.service.d/50-sandbox.conf"),
+            &[("Service", vec![mark.clone(), user])],
+        );
+    }
 
     if spec.listen.iter().any(has_http) {
         add(

@@ -9,7 +9,7 @@ use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, GiveUp, Outcome, Place, Request, Store, hand_over};
-use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
+use portkeep_spec::{Allow, AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
 
@@ -58,7 +58,7 @@ impl UnitSession {
         let store = locate::store(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         // The sandbox is production's: a developed app writes into its project and calls other servers.
-        spec.sandbox = Sandbox::Off;
+        (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
         let published = Published::prepare(project, &store, &mut spec)?;
         store.set_base_environment(&environment::of_generations(
             project,

@@ -1,15 +1,15 @@
 //! The listening sockets that `portkeep dev` holds.
 
+mod bind;
+
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::{Address, Listen, contract};
+use portkeep_spec::{Address, Listen, SocketMode, contract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 /// How long one wait may keep a thread, so that nobody waits for it at the end.
 const POLL_STEP: Timespec = Timespec {
@@ -57,13 +57,11 @@ impl Sockets {
                 address: one.address.clone(),
                 source,
             };
-            let socket = bind(&one.address, one.backlog).map_err(fail)?;
+            let socket = bind::bind(one, listen).map_err(fail)?;
             bound
                 .sockets
                 .push((one.name.to_string(), OwnedFd::from(socket)));
-            if let Some(path) = unix_path(&one.address) {
-                bound.files.push(path.to_owned());
-            }
+            bound.files.extend(one.address.path().map(Path::to_owned));
         }
         Ok(bound)
     }
@@ -74,6 +72,7 @@ impl Sockets {
         // The lock of `portkeep dev` says that whoever made it is gone.
         let _ = fs::remove_file(&path);
         let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+        bind::close_to_others(&socket, SocketMode::USER)?;
         socket.bind(&SockAddr::unix(&path)?)?;
         socket.listen(MOVE_BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -124,64 +123,5 @@ impl Drop for Sockets {
         for file in &self.files {
             let _ = fs::remove_file(file);
         }
-    }
-}
-
-fn unix_path(address: &Address) -> Option<&Path> {
-    match address {
-        Address::UnixStream(path) | Address::UnixDatagram(path) | Address::UnixSeqpacket(path) => {
-            Some(path)
-        }
-        _ => None,
-    }
-}
-
-/// Never blocking, as in the units: the flag belongs to the socket and not to a process, so that a new generation that
-/// changed it would stop the old one in the middle of its work.
-fn bind(address: &Address, backlog: u32) -> io::Result<Socket> {
-    let inet = |address: &std::net::SocketAddr, kind, protocol| {
-        let socket = Socket::new(Domain::for_address(*address), kind, Some(protocol))?;
-        // As systemd does it: an address in TIME_WAIT can be listened on, and `[::]` means IPv6 and IPv4.
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&SockAddr::from(*address))?;
-        Ok::<_, io::Error>(socket)
-    };
-    let unix = |path: &Path, kind| {
-        remove_stale(path)?;
-        let socket = Socket::new(Domain::UNIX, kind, None)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&SockAddr::unix(path)?)?;
-        Ok::<_, io::Error>(socket)
-    };
-    let socket = match address {
-        Address::Tcp(address) => inet(address, Type::STREAM, Protocol::TCP)?,
-        Address::Udp(address) => return inet(address, Type::DGRAM, Protocol::UDP),
-        Address::UnixStream(path) => unix(path, Type::STREAM)?,
-        Address::UnixDatagram(path) => return unix(path, Type::DGRAM),
-        Address::UnixSeqpacket(path) => unix(path, Type::SEQPACKET)?,
-        other => {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                format!("{other} is not supported here"),
-            ));
-        }
-    };
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(socket)
-}
-
-/// Removes the file of a Unix socket that nobody listens on any more.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.file_type().is_socket() => match UnixStream::connect(path) {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
-            _ => Err(io::ErrorKind::AddrInUse.into()),
-        },
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::AlreadyExists,
-            "a file that is no socket is there",
-        )),
-        Err(_) => Ok(()),
     }
 }
