@@ -25,20 +25,25 @@ rec {
     user = "default.target";
   };
 
-  # What the system manager gets.
-  system = [
+  dropIn = [ "${name}@.service.d/50-sandbox.conf" ];
+
+  # What both managers get.
+  both = [
     "${name}.target"
     "${name}.service"
     "${name}@.service"
   ]
   ++ sockets
   # Runs while a holding page is shown.
-  ++ (if http then [ "${name}-retry.service" ] else [ ])
-  ++ (if spec.sandbox or "strict" == "strict" then [ "${name}@.service.d/50-sandbox.conf" ] else [ ]);
+  ++ (if http then [ "${name}-retry.service" ] else [ ]);
+
+  # The system manager's says who the app is, also without a sandbox.
+  system = both ++ dropIn;
 
   # A user's manager can watch a build, too.
   user =
-    system
+    both
+    ++ (if spec.sandbox or "strict" == "strict" then dropIn else [ ])
     ++ (
       if watches then
         [

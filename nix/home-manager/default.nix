@@ -84,8 +84,11 @@ in
     };
 
     warnings = import ../secrets.nix { inherit lib; } apps;
-    assertions = import ../conflicts.nix { inherit lib; } apps ++ [
-      (lib.hm.assertions.assertPlatform "services.portkeep" pkgs lib.platforms.linux)
-    ];
+    assertions =
+      import ../conflicts.nix { inherit lib; } apps
+      ++ import ../rules.nix { inherit lib; } "user" apps
+      ++ [
+        (lib.hm.assertions.assertPlatform "services.portkeep" pkgs lib.platforms.linux)
+      ];
   };
 }

@@ -83,6 +83,7 @@ in
     warnings = import ../secrets.nix { inherit lib; } apps;
     assertions =
       import ../conflicts.nix { inherit lib; } apps
+      ++ import ../rules.nix { inherit lib; } "system" apps
       ++ map (app: {
         assertion = !(config.systemd.services ? ${app.name} || config.systemd.sockets ? ${app.name});
         message = "portkeep: systemd.services.${app.name} or systemd.sockets.${app.name} is defined, too, and would change the units of the app ${app.name}; rename the app. For a setting of your own, use systemd.units.\"${app.name}@.service\" with overrideStrategy = \"asDropin\".";

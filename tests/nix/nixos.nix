@@ -29,11 +29,15 @@ let
         {
           name = "dns";
           datagram = "127.0.0.1:53";
+          freeBind = false;
         }
         {
           name = "control";
           sequentialPacket = "/run/web.sock";
           protocol = "raw";
+          mode = "0660";
+          user = "web";
+          group = "nginx";
         }
       ];
       environment = {
@@ -59,14 +63,7 @@ let
       keepGenerations = 5;
       moveConnections = false;
       sandbox = "off";
-      allow = {
-        network = "loopback";
-        home = "read-only";
-        writablePaths = [ "/srv/web/data" ];
-        capabilities = [ "CAP_NET_ADMIN" ];
-        user = "web";
-        jit = true;
-      };
+      allow.user = "web";
       resources = {
         memoryMax = "512M";
         memoryHigh = 400000000;
@@ -206,6 +203,37 @@ in
         startTimeout = "soon";
       };
     }).unitDirectory.outPath;
+  # With every lock open, which takes a sandbox.
+  open =
+    (nixos {
+      web = web // {
+        allow = {
+          network = "loopback";
+          home = "read-only";
+          writablePaths = [ "/srv/web/data" ];
+          capabilities = [ "CAP_NET_ADMIN" ];
+          user = "web";
+          jit = true;
+        };
+      };
+    }).unitDirectory;
+  wouldBeRoot =
+    (nixos {
+      web = web // {
+        sandbox = "off";
+      };
+    }).unitDirectory.outPath;
+  nothingLocked =
+    (nixos {
+      web = web // {
+        sandbox = "off";
+        allow = {
+          user = "web";
+          network = "any";
+        };
+      };
+    }).unitDirectory.outPath;
+  ourName = (nixos { portkeep = web; }).unitDirectory.outPath;
   wrongName = (nixos { Web = web; }).unitDirectory.outPath;
   noListen = (nixos { web = removeAttrs web [ "listen" ]; }).unitDirectory.outPath;
   noPackage = (nixos { web = removeAttrs web [ "package" ]; }).unitDirectory.outPath;

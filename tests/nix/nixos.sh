@@ -43,7 +43,12 @@ for line in 'TimeoutStartSec=90s' 'WatchdogSec=10s' 'MemoryMax=512M' 'MemoryHigh
   grep -q "^$line" "$units/web@.service" || fail "no $line in $(cat "$units/web@.service")"
 done
 [[ -L $units/multi-user.target.wants/web.service && -L $units/sockets.target.wants/web-dns.socket ]]
-[[ ! -e $units/web@.service.d ]]
+# Without a sandbox nothing is locked, and the user stands all the same.
+[[ $(grep -v '^X-' "$units/web@.service.d/50-sandbox.conf" | grep =) = User=web ]]
+grep -q '^SocketMode=0660$' "$units/web-control.socket" && grep -q '^SocketGroup=nginx$' "$units/web-control.socket"
+! grep -q '^FreeBind=' "$units/web-dns.socket"
+sandbox=$(made open)/web@.service.d/50-sandbox.conf
+grep -q '^ReadWritePaths=/srv/web/data$' "$sandbox" && grep -q '^User=web$' "$sandbox"
 [[ $(ask unset) = '[]' ]] || fail "not tried here: $(ask unset)"
 [[ $(ask everyWarnings) == *SESSION_SECRET*credentials* ]]
 [[ $(ask none) = '[]' ]]
@@ -74,6 +79,9 @@ TEXT
 expect_mention 'one and other both listen on 0.0.0.0:80 (127.0.0.1:80); give one of them another address' ask clash
 expect_mention 'a and a-b would both have the unit a-b.socket' ask sameUnit
 expect_mention 'rename the app' ask takenName
+expect_mention 'would run it as root; write the user that it is to run as in allow.user' ask wouldBeRoot
+expect_mention 'allow.network has no effect' ask nothingLocked
+expect_mention 'choose another name for the app' ask ourName
 expect_mention "drainTimeot' does not exist" ask wrongField
 expect_mention 'startTimeout' ask wrongType
 expect_mention 'string matching the pattern [a-z]' ask wrongName

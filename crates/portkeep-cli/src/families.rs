@@ -84,6 +84,8 @@ pub(crate) async fn conflict(
         unit_names::target(name),
         unit_names::handle(name),
         unit_names::path(name),
+        // `user@.service` has no name of its own that could be loaded; each of its instances has.
+        unit_names::generation(name, 1),
     ]);
     needed.extend([
         unit_names::retry(name),

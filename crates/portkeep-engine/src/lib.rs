@@ -14,6 +14,7 @@
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
 mod accepts;
+pub mod app_directories;
 pub mod backend;
 pub mod crash;
 mod directories;

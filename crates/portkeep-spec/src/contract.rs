@@ -6,6 +6,8 @@ pub const LISTEN_FDS: &str = "LISTEN_FDS";
 pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 /// The process the sockets are meant for (systemd's protocol).
 pub const LISTEN_PID: &str = "LISTEN_PID";
+/// The same process by the inode of its pidfd, which is never used again (systemd 259 and newer).
+pub const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 /// Where READY=1 and the like are sent (systemd's protocol).
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// The watchdog's period in microseconds (systemd's protocol).
@@ -36,10 +38,11 @@ pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 14] = [
+pub const RESERVED_VARIABLES: [&str; 15] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
+    LISTEN_PIDFDID,
     NOTIFY_SOCKET,
     WATCHDOG_USEC,
     WATCHDOG_PID,
@@ -57,10 +60,11 @@ pub const RESERVED_VARIABLES: [&str; 14] = [
 pub const MARK: &str = "X-Portkeep-App";
 
 /// Variables that a manager sets for one process and that mean nothing, or something wrong, to a process it starts.
-pub const NOT_INHERITED: [&str; 9] = [
+pub const NOT_INHERITED: [&str; 10] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
+    LISTEN_PIDFDID,
     "LISTEN_FDS_FIRST_FD",
     NOTIFY_SOCKET,
     WATCHDOG_USEC,
@@ -71,6 +75,8 @@ pub const NOT_INHERITED: [&str; 9] = [
 
 /// Portkeep's directory below the runtime, state and cache directories; an app's is `portkeep/NAME` there.
 pub const DIRECTORY: &str = "portkeep";
+/// The same for apps that `portkeep dev` runs without systemd.
+pub const LOCAL_DIRECTORY: &str = "portkeep-local";
 /// The name of the passed socket over which connections move from generation to generation.
 pub const MOVE_SOCKET: &str = "portkeep-move";
 /// The file of that socket, in the app's runtime directory. The server library looks for [`CURRENT`] beside it.

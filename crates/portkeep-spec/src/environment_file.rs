@@ -19,6 +19,10 @@ pub use parse::{ParseError, Parsed, parse};
 /// The kernel takes no longer `NAME=VALUE` (`MAX_ARG_STRLEN`, without the NUL).
 const LONGEST: usize = 131_071;
 
+/// The longest environment file that is read, in bytes. A process is given at most 2 MiB in arguments and variables, unless
+/// its stack may grow to more than 8 MiB.
+pub const LONGEST_FILE: u64 = 4 * 1024 * 1024;
+
 /// Why no environment file can be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -66,6 +70,17 @@ pub fn render(
     Ok(text)
 }
 
+/// How long `NAME=VALUE` is, where that is more than a process can be given, and the limit.
+pub(crate) fn too_long(name: &str, value: &str) -> Option<(usize, usize)> {
+    let length = name.len() + 1 + value.len();
+    (length > LONGEST).then_some((length, LONGEST))
+}
+
+/// The same of the arguments, which are given in one variable.
+pub(crate) fn arguments_too_long(args: &[String]) -> Option<(usize, usize)> {
+    too_long(PORTKEEP_ARGS, &join(args))
+}
+
 /// Whether systemd takes it as the name of a variable.
 #[must_use]
 pub fn is_variable_name(name: &str) -> bool {
@@ -80,8 +95,7 @@ fn push(text: &mut String, name: &str, value: &str) -> Result<(), RenderError> {
     if value.contains('\0') {
         return Err(RenderError::Nul(name.to_owned()));
     }
-    let length = name.len() + 1 + value.len();
-    if length > LONGEST {
+    if let Some((length, _)) = too_long(name, value) {
         return Err(RenderError::TooLong {
             name: name.to_owned(),
             length,

@@ -1,9 +1,9 @@
 //! What can be wrong with a spec.
 
-use std::io;
 use std::path::PathBuf;
 
 use crate::Address;
+use crate::small_file::SmallFileError;
 
 /// Why a spec cannot be used. Every message names the field by its path, such as `listen[1].stream`.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,19 @@ pub enum SpecError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: io::Error,
+        source: SmallFileError,
+    },
+    /// A key that one object has twice.
+    #[error(
+        "{field}: is written twice, the second time at line {line} column {column}; remove one of them"
+    )]
+    Twice {
+        /// Path of the field.
+        field: String,
+        /// Where the second one ends.
+        line: usize,
+        /// Where the second one ends.
+        column: usize,
     },
     /// The text is not JSON.
     #[error("the spec is not JSON: {problem}")]
@@ -104,6 +116,30 @@ pub enum Problem {
     /// An IPv6 address with a scope.
     #[error("systemd does not take an IPv6 scope in an address; listen on [::] instead")]
     Scope,
+    /// A name that is portkeep's own.
+    #[error("{0:?} is the name of portkeep's own files; choose another name")]
+    OurName(String),
+    /// A name whose directory the machine has.
+    #[error("the app would be given {0}, which belongs to the machine; rename the app")]
+    DirectoryOfTheMachine(PathBuf),
+    /// More than a process can be given.
+    #[error(
+        "is {length} bytes long with its name; the kernel gives a process at most {limit} in one variable"
+    )]
+    VariableTooLong {
+        /// Its length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// More arguments than a process can be given by way of a variable.
+    #[error("the arguments are {length} bytes long together, quoted; at most {limit} are possible")]
+    ArgumentsTooLong {
+        /// Their length.
+        length: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Not absolute, after the spec's own directory has been applied.
     #[error("{0:?} is not an absolute path")]
     NotAbsolute(String),

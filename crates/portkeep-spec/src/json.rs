@@ -1,17 +1,22 @@
 //! Specs as JSON text.
 
-use std::fs;
+mod duplicates;
+
 use std::path::Path;
 
 use crate::nearest::nearest;
-use crate::{Spec, SpecError};
+use crate::{Spec, SpecError, small_file};
+
+/// The longest spec that is read, in bytes: a hundred times the longest that was ever needed.
+const LONGEST: u64 = 1024 * 1024;
 
 impl Spec {
     /// Reads a spec and checks its rules. Paths stay as written; see [`resolve`](Self::resolve).
     ///
     /// # Errors
-    /// When the text is not JSON, has an unknown field or a wrong value, or breaks a rule.
+    /// When the text is not JSON, has a key twice, an unknown field or a wrong value, or breaks a rule.
     pub fn from_json(text: &str) -> Result<Self, SpecError> {
+        duplicates::refuse(text)?;
         let mut json = serde_json::Deserializer::from_str(text);
         let spec: Self = serde_path_to_error::deserialize(&mut json).map_err(explain)?;
         json.end().map_err(|error| SpecError::Syntax {
@@ -21,18 +26,19 @@ impl Spec {
         Ok(spec)
     }
 
-    /// Reads the spec in a file; relative paths in it start at the file's directory.
+    /// Reads the spec in a regular file of at most 1 MiB; relative paths in it start at the file's directory. A FIFO or a
+    /// device is refused without waiting for it.
     ///
     /// # Errors
-    /// When the file cannot be read, or as [`from_json`](Self::from_json).
+    /// When the file cannot be read, is no regular file or too long, or as [`from_json`](Self::from_json).
     pub fn load(path: &Path) -> Result<Self, SpecError> {
         let failed = |source| SpecError::Read {
             path: path.to_owned(),
             source,
         };
-        let text = fs::read_to_string(path).map_err(failed)?;
+        let text = small_file::read_text(path, LONGEST).map_err(failed)?;
         let spec = Self::from_json(&text)?;
-        let file = std::path::absolute(path).map_err(failed)?;
+        let file = std::path::absolute(path).map_err(|error| failed(error.into()))?;
         Ok(spec.resolve(file.parent().unwrap_or(Path::new("/"))))
     }
 

@@ -5,7 +5,8 @@
 //!                 (types)            (rules)            (escaping, templates)
 //! ```
 //!
-//! Everything here is pure: no clock, no D-Bus, no processes; the only file ever read is the one given to [`Spec::load`].
+//! Everything here is pure: no clock, no D-Bus, no processes; the only files ever read are those given to
+//! [`Spec::load`] and [`small_file`].
 //! The same spec gives the same text, byte for byte, wherever it is rendered: development and production differ by one
 //! drop-in ([`Manager`]).
 //!
@@ -50,6 +51,7 @@ mod quantity;
 mod render;
 mod resolve;
 mod schema;
+pub mod small_file;
 mod socket_mode;
 mod span;
 mod spec;

@@ -9,6 +9,7 @@ use crate::{
     Address, Listen, Problem, Readiness, Spec, SpecError, contract, is_ipv6_only, unit_names,
 };
 
+mod directories;
 mod left_out;
 mod sandbox;
 mod templates;
@@ -65,6 +66,7 @@ pub struct UnitFile {
 /// with `helper` and `spec_path` for the options.
 pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, SpecError> {
     spec.validate()?;
+    directories::check(spec)?;
     sandbox::check(spec, options.manager)?;
     let context = context(spec, options)?;
     let unit = |path: String, template: Template| -> Result<UnitFile, SpecError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
-use crate::environment_file::is_variable_name;
+use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
 use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
@@ -47,6 +47,9 @@ fn commands(spec: &Spec) -> Result<(), SpecError> {
         if let Some(index) = words.iter().position(|word| word.contains('\0')) {
             return Err(Problem::Nul.at(format!("{field}[{index}]")));
         }
+    }
+    if let Some((length, limit)) = arguments_too_long(&spec.exec[1..]) {
+        return Err(Problem::ArgumentsTooLong { length, limit }.at("exec"));
     }
     for (index, check) in spec.checks.iter().enumerate() {
         let field = || format!("checks[{index}]");
@@ -203,6 +206,8 @@ fn environment(variables: &BTreeMap<String, String>) -> Result<(), SpecError> {
             Problem::ReservedVariable
         } else if value.contains('\0') {
             Problem::Nul
+        } else if let Some((length, limit)) = too_long(name, value) {
+            Problem::VariableTooLong { length, limit }
         } else {
             continue;
         };

@@ -124,6 +124,48 @@ fn a_file_is_resolved_against_its_directory() {
 }
 
 #[test]
+fn a_spec_is_a_small_regular_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("portkeep.json");
+    let refused = |path: &Path| {
+        let error = Spec::load(path).unwrap_err();
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", source.unwrap_or_default())
+    };
+    // 100 MB of nothing, and a spec that would be good but for its length.
+    fs::File::create(&file)
+        .unwrap()
+        .set_len(100_000_000)
+        .unwrap();
+    let too_long = format!(
+        "cannot read the spec {}: it is longer than 1048576 bytes, the most that is read",
+        file.display()
+    );
+    assert_eq!(refused(&file), too_long);
+    fs::write(&file, format!("{MINIMAL}{}", " ".repeat(1024 * 1024))).unwrap();
+    assert_eq!(refused(&file), too_long);
+    fs::write(&file, format!("{MINIMAL}{}", " ".repeat(1_000_000))).unwrap();
+    Spec::load(&file).unwrap();
+
+    let fifo = directory.path().join("fifo");
+    let kind = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, 0o600.into(), 0).unwrap();
+    for (path, what) in [
+        (fifo.as_path(), "a FIFO"),
+        (Path::new("/dev/zero"), "a device"),
+        (directory.path(), "a directory"),
+    ] {
+        assert_eq!(
+            refused(path),
+            format!(
+                "cannot read the spec {}: it is {what}, and not a regular file",
+                path.display()
+            )
+        );
+    }
+}
+
+#[test]
 fn the_schema_has_every_field() {
     let schema = json_schema();
     let spec: serde_json::Value =

@@ -33,6 +33,67 @@ fn text_that_is_not_json() {
 }
 
 #[test]
+fn keys_that_are_written_twice() {
+    let text = with("environment", json!({ "A": "1", "B": "2" })).to_string();
+    let twice = |old: &str, new: &str| {
+        assert!(text.contains(old));
+        Spec::from_json(&text.replace(old, new))
+            .unwrap_err()
+            .to_string()
+    };
+    for (old, new, field) in [
+        (r#""name":"#, r#""name":"x","name":"#, "name"),
+        (r#""B":"2""#, r#""A":"2""#, "environment.A"),
+        (
+            r#""stream":"#,
+            r#""stream":"127.0.0.1:1","stream":"#,
+            "listen[0].stream",
+        ),
+        (
+            r#""name":"#,
+            r#""credentials":{"t":"/a","t":"/b"},"name":"#,
+            "credentials.t",
+        ),
+        (
+            r#""name":"#,
+            r#""allow":{"jit":false,"user":"a","jit":true},"name":"#,
+            "allow.jit",
+        ),
+        (
+            r#""name":"#,
+            r#""resources":{"tasksMax":1,"tasksMax":2},"name":"#,
+            "resources.tasksMax",
+        ),
+    ] {
+        let message = twice(old, new);
+        assert!(
+            message.starts_with(&format!(
+                "{field}: is written twice, the second time at line 1 column "
+            )) && message.ends_with("; remove one of them"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn more_than_a_process_can_be_given() {
+    assert_message(
+        &with("environment", json!({ "A": "x".repeat(131_070) })),
+        "environment.A: is 131072 bytes long with its name; the kernel gives a process at most 131071 in one variable",
+    );
+    let message = message_of(&with("exec", json!(["a", "x".repeat(131_071)])));
+    assert!(
+        message.starts_with("exec: the arguments are 1310"),
+        "{message}"
+    );
+    // Ten thousand variables are none too many.
+    let many: serde_json::Map<_, _> = (0..10_000)
+        .map(|one| (format!("V{one}"), json!("x")))
+        .collect();
+    Spec::from_json(&with("environment", many.into()).to_string()).unwrap();
+}
+
+#[test]
 fn missing_and_mistyped_fields() {
     assert_message(
         &json!({ "name": "a", "exec": ["a"] }),

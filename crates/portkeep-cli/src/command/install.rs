@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
+use portkeep_engine::app_directories;
 use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
@@ -57,6 +58,12 @@ impl Args {
         let before = Spec::load(&spec_path).ok();
         // All that can be refused is refused before anything is written.
         let family = Family::render(&spec, &helper, &spec_path, which)?;
+        if which == Which::System
+            && let Some(foreign) = app_directories::foreign(&spec, before.as_ref())
+                .with_context(|| format!("cannot tell whose the directories of {name} are"))?
+        {
+            return Err(usage(foreign.to_string()));
+        }
         let store = locate::store(&name, locate::place(which))?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path, Readable::ByOwner)?;
@@ -83,6 +90,9 @@ impl Args {
             directory.path().display()
         );
 
+        if which == Which::System && spec.allow.is_root() {
+            anstream::println!("{name} runs as root, as allow.user says.");
+        }
         super::units::tell_left_out(&spec, &helper, &spec_path, which)?;
 
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);

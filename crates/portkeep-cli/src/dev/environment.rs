@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use portkeep_spec::contract;
+use portkeep_spec::{contract, environment_file, small_file};
 
 use super::project::Project;
 use crate::command::dev::WhileBuilding;
@@ -43,7 +43,8 @@ pub(crate) fn of_generations(
     let dotenv = project.directory.join(".env");
     if dotenv.exists() {
         let fail = || format!("cannot read {}", dotenv.display());
-        for entry in dotenvy::from_path_iter(&dotenv).with_context(fail)? {
+        let text = small_file::read(&dotenv, environment_file::LONGEST_FILE).with_context(fail)?;
+        for entry in dotenvy::from_read_iter(text.as_slice()) {
             let (name, value) = entry.with_context(fail)?;
             environment.insert(name, value);
         }

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use command_fds::CommandFdExt;
-use portkeep_spec::{Spec, contract};
+use portkeep_spec::{Spec, contract, environment_file, small_file};
 use tokio::process::{Child, Command};
 
 use super::Sockets;
@@ -38,11 +38,12 @@ pub(super) fn launch(
         .arg(BECOME)
         .arg(store.generation_executable(generation))
         .args(release.arguments());
-    for name in contract::NOT_INHERITED {
-        command.env_remove(name);
-    }
     for file in &spec.environment_files {
         command.envs(read_environment_file(file)?);
+    }
+    // Neither what we were given nor what a file says.
+    for name in contract::NOT_INHERITED {
+        command.env_remove(name);
     }
     command
         .envs(store.environment_of(generation, &release))
@@ -91,10 +92,13 @@ fn pass<'a>(
 
 /// Reads a file of variables. By the rules of dotenv, which differ from systemd's in one thing: `$NAME` is replaced.
 fn read_environment_file(path: &Path) -> io::Result<Vec<(String, String)>> {
-    let fail = |error| io::Error::other(format!("environment file {}: {error}", path.display()));
-    dotenvy::from_path_iter(path)
-        .map_err(fail)?
-        .map(|entry| entry.map_err(fail))
+    let because = |problem: String| {
+        io::Error::other(format!("environment file {}: {problem}", path.display()))
+    };
+    let text = small_file::read(path, environment_file::LONGEST_FILE)
+        .map_err(|error| because(error.to_string()))?;
+    dotenvy::from_read_iter(text.as_slice())
+        .map(|entry| entry.map_err(|error| because(error.to_string())))
         .collect()
 }
 
@@ -124,3 +128,33 @@ pub(super) async fn executed(pid: u32) {
 /// Without /proc it cannot be told: started is executed.
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn executed(_pid: u32) {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_file_is_a_regular_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, kind, 0o600.into(), 0).unwrap();
+        for (path, why) in [
+            (fifo.as_path(), "a FIFO"),
+            (Path::new("/dev/zero"), "a device"),
+        ] {
+            let error = read_environment_file(path).unwrap_err().to_string();
+            assert!(
+                error.contains(why) && error.contains(path.to_str().unwrap()),
+                "{error}"
+            );
+        }
+        let file = directory.path().join("env");
+        fs::write(&file, "A=1\nB='2 3'\n").unwrap();
+        let read = read_environment_file(&file).unwrap();
+        assert_eq!(
+            read,
+            [("A", "1"), ("B", "2 3")].map(|(name, value)| (name.into(), value.into()))
+        );
+    }
+}

@@ -1,0 +1,233 @@
+//! State and cache directories of an app: whether what is there already is the app's own.
+//!
+//! systemd gives `StateDirectory=` to the unit's user, with all that is in it: an app that has the name of a directory of
+//! the machine's would take it away from whoever uses it.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, User};
+use portkeep_spec::{Allow, Spec};
+
+/// Where the system manager makes them.
+const STATE: &str = "/var/lib";
+const CACHE: &str = "/var/cache";
+/// Below these, where systemd keeps those of users that it makes.
+const PRIVATE: &str = "private";
+
+/// A directory that an app would take away from somebody else.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "allow.{field} would give the app {}, which is there already and belongs to {owner}; rename the app, or move that \
+     away if nobody needs it",
+    path.display()
+)]
+pub struct Foreign {
+    /// The field of the spec that asks for it.
+    pub field: &'static str,
+    /// The directory.
+    pub path: PathBuf,
+    /// Whose it is, as people read it.
+    pub owner: String,
+}
+
+/// Who runs the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Runs {
+    /// A user that systemd makes for it.
+    Dynamic,
+    /// A user of the machine.
+    User(u32),
+    /// One that the machine does not know yet.
+    Unknown,
+}
+
+/// What is where the directory is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    Link(PathBuf),
+    Directory { owner: u32, is_empty: bool },
+    Other { owner: u32 },
+}
+
+/// Looks at the directories that the system manager would give the app of `spec`.
+///
+/// `before` is the spec that is installed: what it was given is its own.
+///
+/// # Errors
+/// When a directory cannot be looked at.
+pub fn foreign(spec: &Spec, before: Option<&Spec>) -> io::Result<Option<Foreign>> {
+    let of = |allow: &Allow| {
+        [
+            ("stateDirectory", allow.state_directory, STATE),
+            ("cacheDirectory", allow.cache_directory, CACHE),
+        ]
+    };
+    let had: Vec<_> = before
+        .map(|before| of(&before.allow).into())
+        .unwrap_or(Vec::new());
+    let asked = of(&spec.allow).into_iter();
+    for (field, _, base) in asked.filter(|one| one.1 && !had.contains(one)) {
+        let base = Path::new(base);
+        if let Some(owner) = of_somebody_else(base, spec)? {
+            let path = base.join(spec.name.as_str());
+            return Ok(Some(Foreign { field, path, owner }));
+        }
+    }
+    Ok(None)
+}
+
+fn of_somebody_else(base: &Path, spec: &Spec) -> io::Result<Option<String>> {
+    let name = spec.name.as_str();
+    let found = look(&base.join(name))?;
+    let runs = match spec.allow.user.as_deref() {
+        None => Runs::Dynamic,
+        Some(user) => match user.parse::<u32>() {
+            Ok(number) => Runs::User(number),
+            Err(_) => match User::from_name(user)? {
+                Some(user) => Runs::User(user.uid.as_raw()),
+                None => Runs::Unknown,
+            },
+        },
+    };
+    Ok((!is_own(&found, runs, name)).then(|| owner(&found)))
+}
+
+/// Whether the app may have what is there. A directory of root's that is not empty is nobody's but root's, also for an app
+/// that runs as root.
+fn is_own(found: &Found, runs: Runs, name: &str) -> bool {
+    match (found, runs) {
+        (Found::Nothing | Found::Directory { is_empty: true, .. }, _) => true,
+        // As systemd makes it, and unmakes it for an app that has a user of the machine now.
+        (Found::Link(target), _) => *target == Path::new(PRIVATE).join(name),
+        (Found::Directory { owner, .. }, Runs::User(user)) => *owner == user && user != 0,
+        (Found::Directory { .. } | Found::Other { .. }, _) => false,
+    }
+}
+
+fn look(path: &Path) -> io::Result<Found> {
+    let metadata: Metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+        Err(error) => return Err(error),
+    };
+    let owner = metadata.uid();
+    if metadata.is_symlink() {
+        return Ok(Found::Link(fs::read_link(path)?));
+    }
+    if !metadata.is_dir() {
+        return Ok(Found::Other { owner });
+    }
+    let is_empty = fs::read_dir(path)?.next().is_none();
+    Ok(Found::Directory { owner, is_empty })
+}
+
+fn owner(found: &Found) -> String {
+    match found {
+        Found::Nothing => "nobody".to_owned(),
+        Found::Link(target) => format!("whoever linked it to {}", target.display()),
+        Found::Directory { owner, .. } | Found::Other { owner } => {
+            match User::from_uid(Uid::from_raw(*owner)) {
+                Ok(Some(user)) => user.name,
+                _ => format!("user {owner}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use portkeep_spec::{Address, Listen, SocketName};
+
+    use super::*;
+
+    fn directory(owner: u32, is_empty: bool) -> Found {
+        Found::Directory { owner, is_empty }
+    }
+
+    #[test]
+    fn whose_a_directory_is() {
+        let link = |target: &str| Found::Link(target.into());
+        for (found, runs, expected) in [
+            (Found::Nothing, Runs::Dynamic, true),
+            (Found::Nothing, Runs::Unknown, true),
+            (directory(0, true), Runs::Dynamic, true),
+            (directory(0, false), Runs::Dynamic, false),
+            (directory(1000, false), Runs::Dynamic, false),
+            (directory(1000, false), Runs::User(1000), true),
+            (directory(1001, false), Runs::User(1000), false),
+            (directory(0, false), Runs::User(1000), false),
+            // /var/lib/dpkg is root's, but not this app's.
+            (directory(0, false), Runs::User(0), false),
+            (directory(1000, false), Runs::Unknown, false),
+            (link("private/a"), Runs::Dynamic, true),
+            (link("private/a"), Runs::User(1000), true),
+            (link("private/b"), Runs::Dynamic, false),
+            (link("/etc"), Runs::Dynamic, false),
+            (Found::Other { owner: 0 }, Runs::User(0), false),
+        ] {
+            assert_eq!(is_own(&found, runs, "a"), expected, "{found:?} {runs:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_there_is_looked_at() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a");
+        let own = nix::unistd::geteuid().as_raw();
+        assert_eq!(look(&path).unwrap(), Found::Nothing);
+        symlink("private/a", &path).unwrap();
+        assert_eq!(look(&path).unwrap(), Found::Link("private/a".into()));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(look(&path).unwrap(), directory(own, true));
+        fs::write(path.join("x"), "").unwrap();
+        assert_eq!(look(&path).unwrap(), directory(own, false));
+    }
+
+    fn spec(name: &str, state_directory: bool) -> Spec {
+        let http = Listen::new(SocketName::http(), Address::stream("127.0.0.1:80").unwrap());
+        let mut spec = Spec::new(name.parse().unwrap(), vec!["/bin/a".into()], vec![http]);
+        spec.allow.state_directory = state_directory;
+        spec
+    }
+
+    /// Every machine that these tests run on has a `/var/lib` with something in it.
+    #[test]
+    fn an_installed_app_keeps_what_it_has() {
+        let full = |entry: &fs::DirEntry| {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            let is_name = name.parse::<portkeep_spec::AppName>().is_ok();
+            (is_name
+                && matches!(
+                    look(&entry.path()),
+                    Ok(Found::Directory {
+                        is_empty: false,
+                        ..
+                    })
+                ))
+            .then_some(name)
+        };
+        let mut there = fs::read_dir(STATE).unwrap().flatten();
+        let Some(name) = there.find_map(|entry| full(&entry)) else {
+            panic!("nothing in {STATE}");
+        };
+        let refused = foreign(&spec(&name, true), None).unwrap().unwrap();
+        assert_eq!(refused.path, Path::new(STATE).join(&name));
+        assert_eq!(foreign(&spec(&name, false), None).unwrap(), None);
+        assert!(
+            foreign(&spec(&name, true), Some(&spec(&name, false)))
+                .unwrap()
+                .is_some()
+        );
+        assert_eq!(
+            foreign(&spec(&name, true), Some(&spec(&name, true))).unwrap(),
+            None
+        );
+    }
+}

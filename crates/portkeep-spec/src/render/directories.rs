@@ -1,0 +1,66 @@
+//! Names that would give an app a directory of ours or of the machine's.
+
+use std::path::Path;
+
+use crate::contract::{DIRECTORY, LOCAL_DIRECTORY};
+use crate::{Problem, Spec, SpecError};
+
+/// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
+/// directory is that is there. This one answers before, and where nothing can be looked at.
+const OF_MACHINES: [&str; 30] = [
+    "alternatives",
+    "apparmor",
+    "apt",
+    "containers",
+    "dbus",
+    "dhcp",
+    "dnf",
+    "docker",
+    "dpkg",
+    "flatpak",
+    "fontconfig",
+    "ldconfig",
+    "libvirt",
+    "logrotate",
+    "man",
+    "misc",
+    "nixos",
+    "os-prober",
+    "pacman",
+    "pam",
+    "plymouth",
+    "polkit-1",
+    "private",
+    "rpm",
+    "selinux",
+    "snapd",
+    "sudo",
+    "systemd",
+    "ucf",
+    "udisks2",
+];
+
+pub(super) fn check(spec: &Spec) -> Result<(), SpecError> {
+    let name = spec.name.as_str();
+    if [DIRECTORY, LOCAL_DIRECTORY].contains(&name) {
+        return Err(Problem::OurName(name.to_owned()).at("name"));
+    }
+    let directories = [
+        (
+            "allow.stateDirectory",
+            spec.allow.state_directory,
+            "/var/lib",
+        ),
+        (
+            "allow.cacheDirectory",
+            spec.allow.cache_directory,
+            "/var/cache",
+        ),
+    ];
+    for (field, allowed, parent) in directories {
+        if allowed && OF_MACHINES.contains(&name) {
+            return Err(Problem::DirectoryOfTheMachine(Path::new(parent).join(name)).at(field));
+        }
+    }
+    Ok(())
+}
