@@ -47,7 +47,7 @@
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`, `LISTEN_FDS_FIRST_FD` | passed sockets; see [`Sockets::from_env`] |
+//! | `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`, `LISTEN_PIDFDID`, `LISTEN_FDS_FIRST_FD` | passed sockets; see [`Sockets::from_env`] |
 //! | `PORTKEEP_DRAIN` | `lossless` or `fresh`: see [`Policy`]; goes before [`Server::policy`] |
 //! | `PORTKEEP_GENERATION` | the number of this generation: tells whether there is a next one to move connections to |
 //! | `NOTIFY_SOCKET` | where `READY=1`, `STATUS=` and the rest go |
@@ -68,11 +68,9 @@
 //!   errors: see [the guide](guide::developing). There is nothing of it in a build without debug assertions.
 //! - `dev-in-release`: the same in a release build; for portkeep itself.
 //!
-//! To an app on axum and tokio the library adds 20 crates, itself included; 11 without the default features.
+//! To an app on axum and tokio the library adds 19 crates, itself included; 10 without the default features.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front, or to [`Server::accept_with`].
-
-#![forbid(unsafe_code)]
 
 mod accept;
 mod acceptor;

@@ -2,6 +2,7 @@
 
 mod address;
 mod adopt;
+mod descriptors;
 mod env;
 mod error;
 mod info;

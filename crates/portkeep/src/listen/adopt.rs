@@ -3,12 +3,12 @@
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::{UnixDatagram, UnixListener};
 
-use listenfd::ListenFd;
 use socket2::{Domain, SockRef, Type};
 
+use super::descriptors;
 use super::env::{self, Environment};
 use super::{ListenError, SocketInfo, SocketKind};
 
@@ -20,6 +20,8 @@ pub(super) enum Adopted {
     Udp(UdpSocket),
     UnixDatagram(UnixDatagram),
     UnixSeqpacket(OwnedFd),
+    /// Nothing that can be used here. It stays open, for an app that knows its number.
+    Other(#[expect(dead_code, reason = "it is held, not read")] OwnedFd),
 }
 
 /// A place in the list of passed sockets. It stays when its socket is taken.
@@ -29,71 +31,85 @@ pub(super) struct Slot {
     pub(super) socket: Option<Adopted>,
 }
 
-/// Adopts every descriptor that was passed to this process and makes it non-blocking.
+/// Adopts every descriptor that was passed to this process and makes it non-blocking. The environment stays as it is: other
+/// threads may be reading it.
 pub(super) fn from_env() -> Result<Vec<Slot>, ListenError> {
     // Variables that are not UTF-8 cannot be ours.
     let environment: Environment = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    // The names first: the next step takes LISTEN_FDS and LISTEN_PID out of the environment.
-    let names = env::passed(&environment, std::process::id())?;
-    let mut fds = ListenFd::from_env();
-
-    let mut slots = Vec::with_capacity(names.len());
-    for (index, name) in names.into_iter().enumerate() {
-        let (kind, socket) = take(&mut fds, index);
-        let info = SocketInfo {
-            index,
-            name,
-            kind,
-            address: socket.as_ref().map(Adopted::address).unwrap_or_default(),
-            taken: false,
-        };
-        if let Some(socket) = &socket {
-            // The flag belongs to the open file, which all generations share. It has to be
-            // the same in all of them, and an async runtime needs it set.
-            if let Err(source) = socket.set_nonblocking() {
-                return Err(ListenError::Adopt {
-                    socket: info,
-                    source,
-                });
-            }
-        }
-        slots.push(Slot { info, socket });
-    }
-    Ok(slots)
+    let own = env::Process {
+        id: std::process::id(),
+        pidfd_inode: &descriptors::own_pidfd_inode,
+    };
+    let passed = env::passed(&environment, &own)?;
+    let numbers = i32::from(passed.first)..;
+    let slots = numbers.zip(passed.names).enumerate();
+    slots
+        .map(|(index, (number, name))| slot(index, number, name))
+        .collect()
 }
 
-fn take(fds: &mut ListenFd, index: usize) -> (SocketKind, Option<Adopted>) {
-    if let Ok(Some(socket)) = fds.take_tcp_listener(index) {
-        return match SockRef::from(&socket).is_listener() {
-            Ok(true) => (SocketKind::TcpListener, Some(Adopted::Tcp(socket))),
-            _ => (SocketKind::Connection, None),
-        };
+fn slot(index: usize, number: RawFd, name: Option<String>) -> Result<Slot, ListenError> {
+    let (kind, socket) = match descriptors::take(number) {
+        Ok(descriptor) => recognise(descriptor),
+        Err(_) => (SocketKind::Other, None),
+    };
+    let info = SocketInfo {
+        index,
+        name,
+        kind,
+        address: socket.as_ref().map(Adopted::address).unwrap_or_default(),
+        taken: false,
+    };
+    if let Some(socket) = &socket {
+        // The flag belongs to the open file, which all generations share. It has to be
+        // the same in all of them, and an async runtime needs it set.
+        if let Err(source) = socket.set_nonblocking() {
+            return Err(ListenError::Adopt {
+                socket: info,
+                source,
+            });
+        }
     }
-    if let Ok(Some(socket)) = fds.take_unix_listener(index) {
-        return match SockRef::from(&socket).is_listener() {
-            Ok(true) => (SocketKind::UnixListener, Some(Adopted::Unix(socket))),
-            _ => (SocketKind::Connection, None),
-        };
+    Ok(Slot { info, socket })
+}
+
+fn recognise(descriptor: OwnedFd) -> (SocketKind, Option<Adopted>) {
+    let (kind, socket) = match kind(&descriptor) {
+        Some(kind @ SocketKind::TcpListener) => (kind, Adopted::Tcp(descriptor.into())),
+        Some(kind @ SocketKind::UnixListener) => (kind, Adopted::Unix(descriptor.into())),
+        Some(kind @ SocketKind::Udp) => (kind, Adopted::Udp(descriptor.into())),
+        Some(kind @ SocketKind::UnixDatagram) => (kind, Adopted::UnixDatagram(descriptor.into())),
+        Some(kind @ SocketKind::UnixSeqpacket) => (kind, Adopted::UnixSeqpacket(descriptor)),
+        kind => (
+            kind.unwrap_or(SocketKind::Other),
+            Adopted::Other(descriptor),
+        ),
+    };
+    (kind, Some(socket))
+}
+
+/// What a descriptor is; `None` if it is no socket, or one that nothing here can use.
+fn kind(descriptor: &OwnedFd) -> Option<SocketKind> {
+    let socket = SockRef::from(descriptor);
+    let family = Domain::from(i32::from(socket.local_addr().ok()?.family()));
+    let kind = socket.r#type().ok()?;
+    let is_inet = family == Domain::IPV4 || family == Domain::IPV6;
+    let is_unix = family == Domain::UNIX;
+    if kind == Type::STREAM && (is_inet || is_unix) {
+        return Some(match socket.is_listener() {
+            Ok(true) if is_inet => SocketKind::TcpListener,
+            Ok(true) => SocketKind::UnixListener,
+            _ => SocketKind::Connection,
+        });
     }
-    if let Ok(Some(socket)) = fds.take_udp_socket(index) {
-        return (SocketKind::Udp, Some(Adopted::Udp(socket)));
+    match kind {
+        Type::DGRAM if is_inet => Some(SocketKind::Udp),
+        Type::DGRAM if is_unix => Some(SocketKind::UnixDatagram),
+        Type::SEQPACKET if is_unix => Some(SocketKind::UnixSeqpacket),
+        _ => None,
     }
-    if let Ok(Some(socket)) = fds.take_unix_datagram(index) {
-        return (
-            SocketKind::UnixDatagram,
-            Some(Adopted::UnixDatagram(socket)),
-        );
-    }
-    let (unix, seqpacket) = (Domain::UNIX.into(), Type::SEQPACKET.into());
-    if let Ok(Some(socket)) = fds.take_custom(index, unix, seqpacket, "unix seqpacket socket") {
-        return (
-            SocketKind::UnixSeqpacket,
-            Some(Adopted::UnixSeqpacket(socket)),
-        );
-    }
-    (SocketKind::Other, None)
 }
 
 impl Adopted {
@@ -104,6 +120,7 @@ impl Adopted {
             Self::Udp(socket) => socket.set_nonblocking(true),
             Self::UnixDatagram(socket) => socket.set_nonblocking(true),
             Self::UnixSeqpacket(socket) => SockRef::from(socket).set_nonblocking(true),
+            Self::Other(_) => Ok(()),
         }
     }
 
@@ -118,7 +135,7 @@ impl Adopted {
             Self::Udp(socket) => socket.local_addr().ok().map(|address| address.to_string()),
             Self::Unix(socket) => unix(socket.local_addr()),
             Self::UnixDatagram(socket) => unix(socket.local_addr()),
-            Self::UnixSeqpacket(_) => None,
+            Self::UnixSeqpacket(_) | Self::Other(_) => None,
         }
         .unwrap_or_default()
     }

@@ -9,45 +9,73 @@ pub(crate) type Environment = BTreeMap<String, String>;
 
 pub(crate) const LISTEN_FDS: &str = "LISTEN_FDS";
 pub(crate) const LISTEN_PID: &str = "LISTEN_PID";
+pub(crate) const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 pub(crate) const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub(crate) const LISTEN_FDS_FIRST_FD: &str = "LISTEN_FDS_FIRST_FD";
 
-/// One name for each passed descriptor, in order; `None` where the passer gave none.
-pub(crate) type Names = Vec<Option<String>>;
+/// `SD_LISTEN_FDS_START`: the first passed descriptor, unless `LISTEN_FDS_FIRST_FD` says otherwise.
+const LISTEN_FDS_START: u16 = 3;
 
-/// Reads how many descriptors were passed to process `own_pid`, and their names.
+/// Where the passed descriptors are, and what they are called.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct PassedTo {
+    /// The number of the first one.
+    pub(crate) first: u16,
+    /// One name for each descriptor, in order; `None` where the passer gave none.
+    pub(crate) names: Vec<Option<String>>,
+}
+
+/// The process that asks.
+pub(crate) struct Process<'a> {
+    pub(crate) id: u32,
+    /// The inode of its pidfd, if the kernel has such.
+    pub(crate) pidfd_inode: &'a dyn Fn() -> Option<u64>,
+}
+
+/// Reads which descriptors were passed to a process, and their names.
 ///
 /// `LISTEN_PID` may be absent or empty: systemfd, watchexec and devenv start the server through
 /// a wrapper and cannot know its process id. A different process id means that the variables
-/// were inherited by accident and the descriptors belong to somebody else.
-pub(crate) fn passed(env: &Environment, own_pid: u32) -> Result<Names, ListenError> {
+/// were inherited by accident and the descriptors belong to somebody else. `LISTEN_PIDFDID` says
+/// the same of a process whose id is used again, or is another process's in another namespace.
+pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, ListenError> {
     let Some(count) = number::<u16>(env, LISTEN_FDS, "a number of descriptors")? else {
-        return Ok(Names::new());
+        return Ok(PassedTo::default());
     };
     if let Some(pid) = number::<u32>(env, LISTEN_PID, "a process id")?
-        && pid != own_pid
+        && pid != own.id
     {
-        return Ok(Names::new());
+        return Ok(PassedTo::default());
     }
-    // The crate that adopts the descriptors falls back to 3 on a bad value and would then
-    // take somebody else's descriptors; so a bad value ends here.
-    number::<u16>(env, LISTEN_FDS_FIRST_FD, "a descriptor number")?;
+    if let Some(inode) = number::<u64>(env, LISTEN_PIDFDID, "the inode of a pidfd")?
+        && (own.pidfd_inode)().is_some_and(|own| own != inode)
+    {
+        return Ok(PassedTo::default());
+    }
+    let first = number::<u16>(env, LISTEN_FDS_FIRST_FD, "a descriptor number")?;
 
     let count = usize::from(count);
-    let Some(text) = env.get(LISTEN_FDNAMES) else {
-        return Ok(vec![None; count]);
+    let names = match env.get(LISTEN_FDNAMES) {
+        None => vec![None; count],
+        Some(_) if count == 0 => Vec::new(),
+        Some(text) => {
+            let names: Vec<_> = text
+                .split(':')
+                .map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()))
+                .collect();
+            if names.len() != count {
+                return Err(ListenError::NamesMismatch {
+                    names: text.clone(),
+                    count,
+                });
+            }
+            names
+        }
     };
-    let names: Names = text
-        .split(':')
-        .map(|name| Some(name.to_owned()).filter(|name| !name.is_empty()))
-        .collect();
-    if count > 0 && names.len() != count {
-        return Err(ListenError::NamesMismatch {
-            names: text.clone(),
-            count,
-        });
-    }
-    Ok(if count == 0 { Names::new() } else { names })
+    Ok(PassedTo {
+        first: first.unwrap_or(LISTEN_FDS_START),
+        names,
+    })
 }
 
 /// A variable as a number; absent and empty are the same.
@@ -71,6 +99,7 @@ mod tests {
     use super::*;
 
     const OWN: u32 = 4711;
+    const INODE: u64 = 1 << 40;
 
     fn env(pairs: &[(&str, &str)]) -> Environment {
         pairs
@@ -79,8 +108,16 @@ mod tests {
             .collect()
     }
 
-    fn names(pairs: &[(&str, &str)]) -> Names {
-        passed(&env(pairs), OWN).unwrap()
+    fn to_own(pairs: &[(&str, &str)]) -> Result<PassedTo, ListenError> {
+        let own = Process {
+            id: OWN,
+            pidfd_inode: &|| Some(INODE),
+        };
+        passed(&env(pairs), &own)
+    }
+
+    fn names(pairs: &[(&str, &str)]) -> Vec<Option<String>> {
+        to_own(pairs).unwrap().names
     }
 
     #[test]
@@ -106,6 +143,36 @@ mod tests {
     }
 
     #[test]
+    fn a_process_id_may_be_used_again() {
+        let pid = OWN.to_string();
+        let with = |inode: &str| {
+            let pairs = [
+                ("LISTEN_FDS", "1"),
+                ("LISTEN_PID", &pid),
+                ("LISTEN_PIDFDID", inode),
+            ];
+            names(&pairs).len()
+        };
+        assert_eq!(with(&INODE.to_string()), 1);
+        assert_eq!(with(&(INODE + 1).to_string()), 0);
+        assert_eq!(with(""), 1);
+        // A kernel that has no such inodes cannot tell.
+        let environment = env(&[("LISTEN_FDS", "1"), ("LISTEN_PIDFDID", "5")]);
+        let own = Process {
+            id: OWN,
+            pidfd_inode: &|| None,
+        };
+        assert_eq!(passed(&environment, &own).unwrap().names.len(), 1);
+    }
+
+    #[test]
+    fn the_first_one_is_3_unless_it_is_said() {
+        assert_eq!(to_own(&[("LISTEN_FDS", "1")]).unwrap().first, 3);
+        let other = [("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "9")];
+        assert_eq!(to_own(&other).unwrap().first, 9);
+    }
+
+    #[test]
     fn names_in_order() {
         assert_eq!(
             names(&[("LISTEN_FDS", "3"), ("LISTEN_FDNAMES", "http::admin")]),
@@ -116,7 +183,7 @@ mod tests {
 
     #[test]
     fn too_few_names_is_an_error() {
-        let error = passed(&env(&[("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "a")]), OWN).unwrap_err();
+        let error = to_own(&[("LISTEN_FDS", "2"), ("LISTEN_FDNAMES", "a")]).unwrap_err();
         assert!(matches!(error, ListenError::NamesMismatch { count: 2, .. }));
     }
 
@@ -126,9 +193,10 @@ mod tests {
             ("LISTEN_FDS", "-1"),
             ("LISTEN_FDS", "many"),
             ("LISTEN_PID", "me"),
+            ("LISTEN_PIDFDID", "-1"),
             ("LISTEN_FDS_FIRST_FD", "three"),
         ] {
-            let error = passed(&env(&[("LISTEN_FDS", "1"), (variable, value)]), OWN).unwrap_err();
+            let error = to_own(&[("LISTEN_FDS", "1"), (variable, value)]).unwrap_err();
             assert!(error.to_string().contains(variable), "{error}");
             assert!(error.to_string().contains(value), "{error}");
         }

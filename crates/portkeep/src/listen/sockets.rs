@@ -34,11 +34,18 @@ static TABLE: Mutex<Option<Vec<Slot>>> = Mutex::new(None);
 pub struct Sockets {}
 
 impl Sockets {
-    /// Looks at `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID` and `LISTEN_FDS_FIRST_FD` and adopts
-    /// the descriptors at the first call. `LISTEN_PID` may be right, absent or empty.
+    /// Looks at `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`, `LISTEN_PIDFDID` and
+    /// `LISTEN_FDS_FIRST_FD`, and adopts the descriptors at the first call. `LISTEN_PID` may be
+    /// right, absent or empty.
     ///
-    /// The first call removes `LISTEN_FDS` and `LISTEN_PID` from the environment, so that child
-    /// processes do not take the descriptors for theirs. Call it early.
+    /// Whoever passes descriptors leaves them open for child processes. From the first call on
+    /// none inherits them, also those that are no sockets. [`serve`](crate::serve) makes it; an app
+    /// that starts processes before makes it itself, first.
+    ///
+    /// The environment is not changed, because other threads may be reading it. What a child
+    /// inherits of it says by `LISTEN_PID` that the descriptors are not the child's; where the
+    /// launcher sets no `LISTEN_PID` (systemfd, watchexec, devenv), remove `LISTEN_FDS` from the
+    /// environment of a child that looks at it (`Command::env_remove`).
     ///
     /// # Errors
     ///

@@ -47,6 +47,7 @@ fn probe_process() {
     match env::var(MODE).as_deref() {
         Ok("serve") => serve(),
         Ok("sockets") => sockets(),
+        Ok("children") => children(),
         // Not started by another test: nothing to do here.
         _ => {}
     }
@@ -138,11 +139,27 @@ fn sockets() {
         "INDEX {:?}",
         sockets.tcp(0).map(|_| ()).map_err(|e| e.to_string())
     );
-    eprintln!(
-        "ENV {:?} {:?}",
-        env::var("LISTEN_FDS").ok(),
-        env::var("LISTEN_PID").ok()
-    );
+    eprintln!("ENV {:?}", env::var("LISTEN_FDS").ok());
+}
+
+/// Whether a child has the descriptors 3 and 4.
+fn children() {
+    let inherits = || {
+        // Of the shell and not of `readlink`, which opens files of its own.
+        let links = std::process::Command::new("sh")
+            .args(["-c", "readlink /proc/$$/fd/3 /proc/$$/fd/4; true"])
+            .output();
+        String::from_utf8(links.unwrap().stdout).unwrap()
+    };
+    let before = inherits();
+    let sockets = Sockets::from_env().unwrap();
+    let after = inherits();
+    for socket in sockets.list() {
+        eprintln!("KIND {:?}", socket.kind);
+    }
+    let has = |links: &str| format!("{} {}", links.contains("socket"), links.contains("pipe"));
+    eprintln!("BEFORE {}", has(&before));
+    eprintln!("AFTER {}", has(&after));
 }
 
 fn app() -> Router {

@@ -78,8 +78,47 @@ fn by_name_or_index_and_only_once() {
         process.logged("UDP Ok(())");
         assert!(process.logged("AGAIN Err").contains("(taken)"));
         assert!(process.logged("INDEX Err").contains("no socket #0"));
-        process.logged("ENV None None");
+        // Other threads may be reading it.
+        process.logged("ENV Some(\"2\")");
     }
+}
+
+#[test]
+fn children_inherit_none_of_the_descriptors() {
+    let (tcp, _) = listener();
+    // No socket, which nobody takes.
+    let (pipe, _other_end) = rustix::pipe::pipe().unwrap();
+    let mut process = Setup::http(&tcp)
+        .socket("other", &pipe)
+        .mode("children")
+        .start();
+    assert!(process.exited().success(), "{}", process.story());
+    process.logged("KIND Other");
+    assert_eq!(process.logged("BEFORE "), "BEFORE true true");
+    assert_eq!(process.logged("AFTER "), "AFTER false false");
+}
+
+/// A process that has the number of the one they were meant for.
+#[test]
+fn sockets_of_another_process_with_the_same_number_are_left_alone() {
+    let (tcp, _) = listener();
+    let mut process = Setup::http(&tcp)
+        .set("LISTEN_PIDFDID", 1)
+        .mode("sockets")
+        .start();
+    assert!(process.exited().success());
+    // Kernels before 6.9 cannot tell, and no systemd sets it there.
+    process.logged(if has_pidfs() { "LIST 0" } else { "LIST 1" });
+}
+
+/// Whether two pidfds have two inodes.
+fn has_pidfs() -> bool {
+    use rustix::process::{Pid, PidfdFlags, getpid, getppid, pidfd_open};
+    let inode = |pid: Pid| {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        rustix::fs::fstat(pidfd).unwrap().st_ino
+    };
+    inode(getpid()) != inode(getppid().unwrap())
 }
 
 #[test]
