@@ -114,7 +114,7 @@ fn sandbox(allow: Value, manager: Manager) -> Result<BTreeSet<String>, String> {
     let units = render(&spec(allow)?, &options).map_err(|error| error.to_string())?;
     let unit = units
         .iter()
-        .find(|unit| unit.path.ends_with("50-sandbox.conf"))
+        .find(|unit| unit.path.ends_with("a@.service.d/50-sandbox.conf"))
         .unwrap();
     let lines = unit
         .text
@@ -218,7 +218,7 @@ fn off(allow: Value, manager: Manager) -> Result<Option<String>, String> {
     let units = render(&spec, &options).map_err(|error| error.to_string())?;
     let drop_in = units
         .into_iter()
-        .find(|unit| unit.path.ends_with("50-sandbox.conf"));
+        .find(|unit| unit.path.ends_with("a@.service.d/50-sandbox.conf"));
     Ok(drop_in.map(|unit| unit.text))
 }
 

@@ -20,6 +20,7 @@ pub use unit_state::UnitState;
 
 use crate::backend::{Backend, BackendError, Blame, StartFailure};
 use crate::generation::{Generation, Phase, Running};
+use crate::move_socket;
 use crate::store::Store;
 
 /// How long a failed unit may take to be gone.
@@ -95,6 +96,17 @@ impl Systemd {
         }
     }
 
+    /// Lets a generation that is about to drain connect to the move socket. If it cannot, it ends its connections itself.
+    async fn let_connections_move(&self, unit: &str) {
+        let given = match self.manager.state(unit).await {
+            Ok(state) => move_socket::give_to(self.store.run_directory(), state.user),
+            Err(error) => Err(std::io::Error::other(error)),
+        };
+        if let Err(error) = given {
+            tracing::warn!(%error, unit, "its connections cannot move to the next generation");
+        }
+    }
+
     /// What the manager says where no settle step ran.
     async fn result_of(&self, unit: &str, job: &JobResult) -> String {
         match self.manager.state(unit).await {
@@ -140,6 +152,7 @@ impl Backend for Systemd {
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
         let unit = self.unit(generation);
+        self.let_connections_move(&unit).await;
         let asked = self.manager.stop_without_waiting(&unit).await;
         asked.map_err(|error| BackendError::new(format!("cannot stop {unit}"), error))
     }

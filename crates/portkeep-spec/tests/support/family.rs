@@ -164,7 +164,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ),
                         ("FileDescriptorName", s("portkeep-move")),
                         ("Service", format!("{name}.service")),
-                        ("SocketMode", s("0666")),
+                        ("SocketMode", s("0600")),
                         ("RemoveOnStop", s("yes")),
                         ("TriggerLimitIntervalSec", s("0")),
                     ],

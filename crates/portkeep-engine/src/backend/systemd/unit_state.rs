@@ -36,6 +36,8 @@ pub struct UnitState {
     pub stop_timeout: Option<Duration>,
     /// Its main process; 0 if it has none.
     pub main_pid: u32,
+    /// The user that its processes are started as; `None` if that is the manager's own.
+    pub user: Option<u32>,
     /// What it says of itself (`STATUS=`).
     pub status_text: String,
     /// How often it was restarted by the manager.
@@ -108,6 +110,7 @@ impl UnitState {
         state.memory_bytes = limited("MemoryCurrent");
         state.cpu_nanoseconds = limited("CPUUsageNSec");
         state.main_pid = small("MainPID").unwrap_or(0);
+        state.user = small("UID").filter(|user| *user != u32::MAX);
         state.restarts = small("NRestarts").unwrap_or(0);
         state.listen = properties
             .remove("Listen")
