@@ -24,6 +24,7 @@
 //! *Which* connections may move is decided elsewhere, in `connection::http1`.
 
 mod cargo;
+mod complaints;
 mod packets;
 mod receive;
 mod send;

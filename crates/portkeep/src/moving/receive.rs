@@ -9,6 +9,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::complaints::Complaints;
 use super::packets::{Packets, Received};
 use super::session::{self, has_closed};
 use super::socket::MoveSocket;
@@ -36,12 +37,27 @@ pub(crate) async fn receive(
     let names: Arc<[Arc<str>]> = names.into();
     let mut closed = pin!(closing.started());
     let mut sessions = JoinSet::new();
+    let mut refused = Complaints::about("a session that moves connections was refused");
+    let mut unaccepted = Complaints::about("cannot accept a session that moves connections");
     loop {
         let accepted = tokio::select! {
             biased;
             () = closed.as_mut() => break,
+            Some(ended) = sessions.join_next() => {
+                if let Ok(Err(error)) = ended {
+                    refused.add(&error);
+                }
+                continue;
+            }
+            () = refused.due() => {
+                refused.tell();
+                continue;
+            }
+            () = unaccepted.due() => {
+                unaccepted.tell();
+                continue;
+            }
             accepted = socket.accept() => accepted,
-            Some(_) = sessions.join_next() => continue,
         };
         match accepted {
             Ok(socket) => {
@@ -54,7 +70,7 @@ pub(crate) async fn receive(
                 sessions.spawn(task::boxed(hold.session(socket, closing.clone())));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a session that moves connections");
+                unaccepted.add(&error);
                 tokio::select! {
                     biased;
                     () = closed.as_mut() => break,
@@ -63,7 +79,13 @@ pub(crate) async fn receive(
             }
         }
     }
-    while sessions.join_next().await.is_some() {}
+    while let Some(ended) = sessions.join_next().await {
+        if let Ok(Err(error)) = ended {
+            refused.add(&error);
+        }
+    }
+    refused.tell();
+    unaccepted.tell();
     socket
 }
 
@@ -77,30 +99,30 @@ struct Hold {
 }
 
 impl Hold {
-    async fn session(mut self, socket: UnixStream, closing: ShutdownToken) {
+    /// Fails if nothing of it can be taken: whoever connected is not the generation before, or speaks another language.
+    async fn session(mut self, socket: UnixStream, closing: ShutdownToken) -> io::Result<()> {
         let mut closed = pin!(closing.started());
         let ended = tokio::select! {
             biased;
             // Between two messages only: `unload` does not wait for anything.
-            () = closed.as_mut() => return,
+            () = closed.as_mut() => return Ok(()),
             ended = self.unload_all(socket) => ended,
         };
-        match ended {
-            Ok(()) => {}
+        let ended = match ended {
             // One that has nothing to move may be gone before it is greeted, or before it has read the last answer.
             Err(error) if has_closed(&error) => {
                 tracing::debug!(%error, "the generation before has ended its session");
+                Ok(())
             }
-            Err(error) => {
-                tracing::warn!(%error, "a session that moves connections was refused");
-            }
-        }
+            ended => ended,
+        };
         if self.refused > 1 {
             tracing::warn!(
                 connections = self.refused,
                 "stay with the generation before, which ends them"
             );
         }
+        ended
     }
 
     async fn unload_all(&mut self, socket: UnixStream) -> io::Result<()> {

@@ -64,7 +64,7 @@ impl MoveSocket {
 }
 
 /// Whoever connects has to be of the same user: a connection is served as if it had been accepted
-/// here. The socket's file is open to everybody, because a dynamic user cannot own it.
+/// here. Who may connect is decided by the socket's file as well; of units that others wrote it may be open to everybody.
 pub(super) fn check_peer(socket: UnixStream) -> io::Result<Packets> {
     let peer = socket.peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();

@@ -231,6 +231,12 @@ impl Process {
             .1
     }
 
+    /// The lines of the log that contain `what`, so far.
+    pub(crate) fn all_logged(&self, what: &str) -> Vec<String> {
+        let lines = self.log.all().into_iter().map(|(_, line)| line);
+        lines.filter(|line| line.contains(what)).collect()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.id()).unwrap()).unwrap();
         kill_process(pid, signal).unwrap();

@@ -232,6 +232,38 @@ fn another_user_is_refused() {
     assert!(new.logged("was refused").contains("user 12345"));
 }
 
+/// Service managers drop what an app logs when it logs too much.
+#[test]
+fn who_is_refused_cannot_flood_the_log() {
+    let world = World::new();
+    let mut new = world.start();
+    let address = SocketAddrUnix::new(world.directory.path().join("move")).unwrap();
+    for _ in 0..2_000 {
+        let flags = SocketFlags::CLOEXEC;
+        let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        rustix::net::connect(&session, &address).unwrap();
+        let _ = send(&session, b"nonsense", SendFlags::NOSIGNAL);
+        // Until it is refused, so that none is counted as one that has gone by itself.
+        let _ = recv(&session, &mut [0; 64][..], RecvFlags::empty());
+    }
+    new.logged("was refused");
+    // What was not told is, at the end.
+    new.drain();
+    let report = new.report();
+    assert!(report.contains("nothing cut"), "{report}");
+    let lines = new.all_logged("was refused");
+    let times = lines.iter().map(|line| {
+        let times = line
+            .split("times=")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        times.unwrap().parse::<u32>().unwrap()
+    });
+    assert_eq!(times.sum::<u32>(), 2_000, "{lines:#?}");
+    // One in ten seconds, however long this took.
+    assert!(lines.len() < 10, "{lines:#?}");
+}
+
 /// A connection may only go where its listener is served.
 #[test]
 fn a_connection_does_not_move_to_another_listener() {

@@ -1,0 +1,118 @@
+//! Warnings about what others can cause as often as they like: one at once, and then one in a while for all that came.
+
+use std::fmt::Display;
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// How far warnings are apart at least. Service managers drop what an app logs when it logs too much.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Warnings that have one thing to say.
+#[derive(Debug)]
+pub(super) struct Complaints {
+    what: &'static str,
+    /// Nothing is said before.
+    silent_until: Option<Instant>,
+    /// How many were not told, and what was wrong with the last one.
+    untold: Option<(u64, String)>,
+}
+
+impl Complaints {
+    pub(super) fn about(what: &'static str) -> Self {
+        Self {
+            what,
+            silent_until: None,
+            untold: None,
+        }
+    }
+
+    /// Warns now, or counts.
+    pub(super) fn add(&mut self, error: &impl Display) {
+        let count = self.untold.take().map_or(0, |(count, _)| count);
+        self.untold = Some((count + 1, error.to_string()));
+        if self
+            .silent_until
+            .is_none_or(|until| until <= Instant::now())
+        {
+            self.tell();
+        }
+    }
+
+    /// Warns of what was counted.
+    pub(super) fn tell(&mut self) {
+        if let Some((times, error)) = self.untold.take() {
+            tracing::warn!(%error, times, "{}", self.what);
+            self.silent_until = Some(Instant::now() + PAUSE);
+        }
+    }
+
+    /// Resolves when what was counted is to be told; never, if there is nothing.
+    pub(super) async fn due(&self) {
+        match (self.silent_until, &self.untold) {
+            (Some(until), Some(_)) => sleep_until(until).await,
+            _ => pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Log {
+        fn lines(&self) -> Vec<String> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            text.lines().map(str::to_owned).collect()
+        }
+    }
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_is_two_lines() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+
+        let mut complaints = Complaints::about("was refused");
+        for _ in 0..12_000 {
+            complaints.add(&"user 7 is not 8");
+        }
+        assert_eq!(log.lines().len(), 1);
+        assert!(log.lines()[0].contains("was refused"), "{:?}", log.lines());
+        assert!(log.lines()[0].contains("times=1"), "{:?}", log.lines());
+        complaints.due().await;
+        complaints.tell();
+        assert!(log.lines()[1].contains("times=11999"), "{:?}", log.lines());
+        // With nothing to tell, nobody is woken.
+        assert!(timeout(PAUSE * 9, complaints.due()).await.is_err());
+        complaints.tell();
+        complaints.add(&"again");
+        advance(PAUSE).await;
+        complaints.add(&"again");
+        assert_eq!(log.lines().len(), 4, "{:?}", log.lines());
+    }
+}
