@@ -1,5 +1,6 @@
 //! Unit families on disk: rendered, written, found and removed as a whole.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -61,6 +62,31 @@ impl Family {
         self.files.iter().any(|file| file.path == Path::new(unit))
     }
 
+    /// Whether sockets that `directory` has units of would listen elsewhere, or let in others. Asked before it is written.
+    pub(crate) fn changes_sockets(&self, directory: &Path) -> bool {
+        let Some(name) = self.name() else {
+            return false;
+        };
+        // No client ever sees this one, and a handover closes it to others.
+        let moving = unit_names::move_socket(&name);
+        let is_port = |unit: &Path| {
+            unit.extension().is_some_and(|ending| ending == "socket") && unit != Path::new(&moving)
+        };
+        let before: BTreeSet<_> = on_disk(&name, directory)
+            .into_iter()
+            .filter_map(|path| {
+                let unit = PathBuf::from(path.file_name()?);
+                let text = fs::read_to_string(&path).ok()?;
+                is_port(&unit).then(|| (unit, of_the_port(&text)))
+            })
+            .collect();
+        let after = self.files.iter().filter(|file| is_port(&file.path));
+        let after = after
+            .map(|file| (file.path.clone(), of_the_port(&file.text)))
+            .collect();
+        !before.is_empty() && before != after
+    }
+
     fn name(&self) -> Option<AppName> {
         let target = self.files.iter().find_map(|file| {
             file.path
@@ -70,6 +96,21 @@ impl Family {
         })?;
         target.parse().ok()
     }
+}
+
+/// The lines of a socket unit that say where it listens and whom it lets in: what is decided when it is opened.
+fn of_the_port(unit: &str) -> Vec<String> {
+    let keys = [
+        "SocketMode=",
+        "SocketUser=",
+        "SocketGroup=",
+        "BindIPv6Only=",
+    ];
+    let lines = unit.lines().filter(|line| {
+        let is_default = *line == "BindIPv6Only=both";
+        !is_default && (line.starts_with("Listen") || keys.iter().any(|key| line.starts_with(key)))
+    });
+    lines.map(str::to_owned).collect()
 }
 
 /// A unit outside `directory` that has a name which the family of `spec` needs.
@@ -258,4 +299,63 @@ pub(crate) fn installed_apps(which: Which) -> Vec<AppName> {
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn family(listen: &str) -> Family {
+        let text =
+            format!(r#"{{"name":"a","exec":["/bin/a"],"listen":[{{"name":"http",{listen}}}]}}"#);
+        let spec = Spec::from_json(&text).unwrap();
+        Family::render(&spec, Path::new("/h"), Path::new("/s"), Which::User).unwrap()
+    }
+
+    #[test]
+    fn what_is_decided_when_a_socket_is_opened() {
+        let before = r#""stream":"/run/a""#;
+        for (after, changes) in [
+            (before, false),
+            (r#""stream":"/run/a","backlog":7"#, false),
+            (r#""stream":"/run/a","mode":"0600""#, false),
+            (r#""stream":"/run/a","mode":"0660""#, true),
+            (r#""stream":"/run/a","group":"www""#, true),
+            (r#""stream":"/run/b""#, true),
+            (
+                r#""stream":"/run/a"},{"name":"more","stream":"/run/b""#,
+                true,
+            ),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            assert!(
+                !family(after).changes_sockets(directory.path()),
+                "there was nothing"
+            );
+            family(before).write(directory.path()).unwrap();
+            assert_eq!(
+                family(after).changes_sockets(directory.path()),
+                changes,
+                "{after}"
+            );
+        }
+        // As the version before this one wrote them.
+        for (listen, line, changes) in [
+            (before, "SocketMode=0600\n", true),
+            (r#""stream":"[::]:80""#, "BindIPv6Only=both\n", false),
+            (r#""stream":"[::]:80""#, "FreeBind=yes\n", false),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            family(listen).write(directory.path()).unwrap();
+            let unit = directory.path().join("a.socket");
+            let text = fs::read_to_string(&unit).unwrap();
+            assert!(text.contains(line), "{text}");
+            fs::write(&unit, text.replace(line, "")).unwrap();
+            assert_eq!(
+                family(listen).changes_sockets(directory.path()),
+                changes,
+                "{line}"
+            );
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod duplicates;
 use std::path::Path;
 
 use crate::nearest::nearest;
-use crate::{Spec, SpecError, small_file};
+use crate::{Problem, Spec, SpecError, small_file};
 
 /// The longest spec that is read, in bytes: a hundred times the longest that was ever needed.
 const LONGEST: u64 = 1024 * 1024;
@@ -40,6 +40,18 @@ impl Spec {
         let spec = Self::from_json(&text)?;
         let file = std::path::absolute(path).map_err(|error| failed(error.into()))?;
         Ok(spec.resolve(file.parent().unwrap_or(Path::new("/"))))
+    }
+
+    /// Whether the file that [`to_json`](Self::to_json) makes could be read again: it is longer than what people write, with
+    /// every field and absolute paths.
+    pub(crate) fn check_written_length(&self) -> Result<(), SpecError> {
+        let length = self.to_json().len();
+        match usize::try_from(LONGEST) {
+            Ok(limit) if length > limit => {
+                Err(Problem::TooLong { length, limit }.at("the spec, written out"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes the spec with every field, indented, with a newline at the end.

@@ -66,6 +66,7 @@ pub struct UnitFile {
 /// with `helper` and `spec_path` for the options.
 pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, SpecError> {
     spec.validate()?;
+    spec.check_written_length()?;
     directories::check(spec)?;
     sandbox::check(spec, options.manager)?;
     let context = context(spec, options)?;

@@ -280,6 +280,30 @@ fn without_a_sandbox_nothing_can_be_opened() {
     off(default, Manager::System).unwrap();
 }
 
+/// What is installed is longer than what was written.
+#[test]
+fn what_is_installed_can_be_read_again() {
+    let rendered = |sources: usize| {
+        let mut spec = spec(json!({})).unwrap();
+        spec.sources = vec!["/srv/a/long/path/to/something".into(); sources];
+        let options = RenderOptions {
+            helper: "/bin/portkeep".into(),
+            spec_path: "/a.json".into(),
+            manager: Manager::User,
+        };
+        render(&spec, &options)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    rendered(20_000).unwrap();
+    let message = rendered(40_000).unwrap_err();
+    assert!(
+        message.starts_with("the spec, written out: is ")
+            && message.ends_with("at most 1048576 are possible"),
+        "{message}"
+    );
+}
+
 #[test]
 fn no_app_has_a_directory_of_ours_or_of_the_machines() {
     let rendered = |name: &str, allow: Value, manager| {

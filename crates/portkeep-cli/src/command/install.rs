@@ -74,6 +74,7 @@ impl Args {
             .collect();
         let stale: Vec<_> = stale.iter().map(String::as_str).collect();
         manager.disable(&stale, Until::Disabled).await?;
+        let changes_sockets = family.changes_sockets(directory.path());
         family.write(directory.path())?;
         manager.daemon_reload().await?;
         let sockets = unit_names::sockets(&spec);
@@ -96,9 +97,9 @@ impl Args {
         super::units::tell_left_out(&spec, &helper, &spec_path, which)?;
 
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
-        if before.is_some_and(|before| before.listen != spec.listen) {
+        if changes_sockets {
             anstream::println!(
-                "The addresses changed. A socket cannot be changed while it is open: `systemctl {flag}stop {} '{}'`, then \
+                "The sockets changed: where they listen, or whom they let in. A socket cannot be changed while it is open: `systemctl {flag}stop {} '{}'`, then \
                  `systemctl {flag}start {}`.",
                 unit_names::target(&name),
                 unit_names::generation_pattern(&name),

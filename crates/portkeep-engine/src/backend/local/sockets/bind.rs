@@ -99,26 +99,25 @@ pub(super) fn close_to_others(socket: &Socket, mode: SocketMode) -> io::Result<(
 
 type Owner = (Option<Uid>, Option<Gid>);
 
+/// By name or by number, as systemd takes them.
 fn owner(one: &Listen) -> io::Result<Owner> {
-    let unknown = |kind: &str, name: &str| {
-        let problem = format!("this machine has no {kind} {name:?}");
-        io::Error::new(io::ErrorKind::NotFound, problem)
+    let id = |kind: &str, name: &str, named: &dyn Fn(&str) -> nix::Result<Option<u32>>| {
+        if let Ok(number) = name.parse() {
+            return Ok(number);
+        }
+        named(name)?.ok_or_else(|| {
+            let problem = format!("this machine has no {kind} {name:?}");
+            io::Error::new(io::ErrorKind::NotFound, problem)
+        })
     };
-    let user = one
-        .user
-        .as_deref()
-        .map(|name| match User::from_name(name)? {
-            Some(user) => Ok(Uid::from_raw(user.uid.as_raw())),
-            None => Err(unknown("user", name)),
-        });
-    let group = one
-        .group
-        .as_deref()
-        .map(|name| match Group::from_name(name)? {
-            Some(group) => Ok(Gid::from_raw(group.gid.as_raw())),
-            None => Err(unknown("group", name)),
-        });
-    Ok((user.transpose()?, group.transpose()?))
+    let user = |name: &str| Ok(User::from_name(name)?.map(|user| user.uid.as_raw()));
+    let group = |name: &str| Ok(Group::from_name(name)?.map(|group| group.gid.as_raw()));
+    let uid = one.user.as_deref().map(|name| id("user", name, &user));
+    let gid = one.group.as_deref().map(|name| id("group", name, &group));
+    Ok((
+        uid.transpose()?.map(Uid::from_raw),
+        gid.transpose()?.map(Gid::from_raw),
+    ))
 }
 
 /// By the file itself and not by its path, which somebody else could have replaced meanwhile.
@@ -263,6 +262,8 @@ mod tests {
                 permissions(&|one| one.group = Some(own.name.clone())),
                 0o660
             );
+            let number = own.gid.to_string();
+            assert_eq!(permissions(&|one| one.group = Some(number.clone())), 0o660);
         }
     }
 
