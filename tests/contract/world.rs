@@ -29,11 +29,12 @@ impl<B: Backend> World<B> {
     pub(crate) const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
     /// What the spec says besides name, executable and address.
-    pub(crate) fn settings() -> [(&'static str, Value); 3] {
+    pub(crate) fn settings() -> [(&'static str, Value); 4] {
         [
             ("startTimeout", json!("3s")),
             ("drainTimeout", json!("5s")),
             ("sandbox", json!("off")),
+            ("allow", json!({ "user": "root" })),
         ]
     }
 

@@ -66,11 +66,10 @@ pub fn foreign(spec: &Spec, before: Option<&Spec>) -> io::Result<Option<Foreign>
             ("cacheDirectory", allow.cache_directory, CACHE),
         ]
     };
-    let had: Vec<_> = before
-        .map(|before| of(&before.allow).into())
-        .unwrap_or(Vec::new());
+    let had = before.map(|before| of(&before.allow));
     let asked = of(&spec.allow).into_iter();
-    for (field, _, base) in asked.filter(|one| one.1 && !had.contains(one)) {
+    let is_new = |one: &(_, _, _)| !had.is_some_and(|had| had.contains(one));
+    for (field, _, base) in asked.filter(|one| one.1 && is_new(one)) {
         let base = Path::new(base);
         if let Some(owner) = of_somebody_else(base, spec)? {
             let path = base.join(spec.name.as_str());

@@ -88,14 +88,12 @@ pub enum Problem {
         first: String,
     },
     /// Two TCP sockets that the kernel does not open beside each other.
-    #[error("{address} overlaps with {other} of {first}: {why}")]
+    #[error("{address} overlaps with {other}: {why}")]
     Overlap {
         /// The address.
         address: Address,
-        /// The address that it meets.
-        other: Address,
-        /// Path of that one.
-        first: String,
+        /// The address that it meets, with the path of that one.
+        other: String,
         /// Which of them takes what, and what to write instead.
         why: &'static str,
     },

@@ -109,8 +109,7 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
         if let Some((first, other, overlap)) = overlapping {
             let problem = Problem::Overlap {
                 address: listen.address.clone(),
-                other: other.address.clone(),
-                first: format!("listen[{first}]"),
+                other: format!("{} of listen[{first}]", other.address),
                 why: remedy(overlap),
             };
             return at(listen.address.field(), problem);

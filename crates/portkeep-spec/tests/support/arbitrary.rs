@@ -112,11 +112,8 @@ fn listen(unix: BoxedStrategy<PathBuf>) -> impl Strategy<Value = Vec<Listen>> {
             listen.backlog = backlog;
             match listen.address.path() {
                 Some(_) if is_v4 => {
-                    listen.mode = Some(
-                        ["0600", "0660", "0777"][usize::from(v4[0] % 3)]
-                            .parse()
-                            .unwrap(),
-                    )
+                    let modes = ["0600", "0660", "0777"];
+                    listen.mode = Some(modes[usize::from(v4[0] % 3)].parse().unwrap());
                 }
                 Some(_) => {
                     listen.user = (v4[1] > 99).then(|| "deploy".to_owned());

@@ -37,7 +37,7 @@ pub(super) fn own_pidfd_inode() -> Option<u64> {
 
     let own = pidfd_open(getpid(), PidfdFlags::empty()).ok()?;
     let is_pidfs = u64::try_from(fstatfs(&own).ok()?.f_type).ok()? == PIDFS;
-    is_pidfs.then(|| fstat(&own).ok().map(|status| status.st_ino as u64))?
+    is_pidfs.then(|| fstat(&own).ok().map(|status| status.st_ino))?
 }
 
 #[cfg(not(target_os = "linux"))]
