@@ -64,6 +64,21 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
+/// The templates of what settles the end of a generation: after a failure, and after a success.
+#[must_use]
+pub fn settle_templates(name: &AppName) -> [String; 2] {
+    [
+        format!("{name}-settle@.service"),
+        format!("{name}-ended@.service"),
+    ]
+}
+
+/// What answers while no release can serve. Only an app that speaks HTTP has it.
+#[must_use]
+pub fn holding(name: &AppName) -> String {
+    format!("{name}-holding.service")
+}
+
 /// Waits for a release that can serve, while a holding page is shown. Only an app that speaks HTTP has it.
 #[must_use]
 pub fn retry(name: &AppName) -> String {
