@@ -117,6 +117,18 @@ pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
         .filter(|parsed: &u64| parsed.to_string() == number)
 }
 
+/// The generation of this app that a unit speaks of: its own, or one that settles its ends.
+#[must_use]
+pub fn parse_about_generation(name: &AppName, unit: &str) -> Option<u64> {
+    parse_generation(name, unit).or_else(|| {
+        let settles = |template: String| {
+            let own: AppName = template.strip_suffix("@.service")?.parse().ok()?;
+            parse_generation(&own, unit)
+        };
+        settle_templates(name).into_iter().find_map(settles)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +152,15 @@ mod tests {
             "hell@1.service",
         ] {
             assert_eq!(parse_generation(&name, other), None, "{other}");
+        }
+        for (unit, about) in [
+            ("hello@3.service", Some(3)),
+            ("hello-settle@3.service", Some(3)),
+            ("hello-ended@17.service", Some(17)),
+            ("hello-ended@holding.service", None),
+            ("hello-other@3.service", None),
+        ] {
+            assert_eq!(parse_about_generation(&name, unit), about, "{unit}");
         }
     }
 }

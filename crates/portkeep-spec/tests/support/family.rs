@@ -311,6 +311,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     "Service",
                     vec![
                         ("Type", s("oneshot")),
+                        ("SyslogIdentifier", s(name)),
                         ("ExecStart", settle),
                         ("Restart", s("on-failure")),
                         ("RestartSec", s("200ms")),
