@@ -75,6 +75,7 @@ impl Args {
         let stale: Vec<_> = stale.iter().map(String::as_str).collect();
         manager.disable(&stale, Until::Disabled).await?;
         let changes_sockets = family.changes_sockets(directory.path());
+        families::write_shared(which, directory.path())?;
         family.write(directory.path())?;
         manager.daemon_reload().await?;
         let sockets = unit_names::sockets(&spec);

@@ -8,7 +8,7 @@ use super::{Outcome, Run, chain, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::fault;
-use crate::generation::Generation;
+use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
 use crate::store::{FailedAttempt, HandoverRecord};
@@ -66,17 +66,50 @@ impl<B: Backend> Run<'_, B> {
         &self,
         record: &HandoverRecord,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let running = self.backend.running().await?;
+        self.see_to_the_rest(&running, record).await;
         self.note_failure(record)?;
         self.store.record(record)?;
-        let alive = self
-            .backend
-            .running()
-            .await?
-            .into_iter()
-            .map(|one| one.generation);
-        let alive: Vec<_> = alive.chain(self.store.current()).collect();
+        let alive: Vec<_> = running
+            .iter()
+            .map(|one| one.generation)
+            .chain(self.store.current())
+            .collect();
         let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
         Ok(self.store.prune(keep, &alive)?)
+    }
+
+    /// What became so during the handover: the one that was current may have been started again, or may have ended without
+    /// anybody to take its place.
+    async fn see_to_the_rest(&self, running: &[Running], record: &HandoverRecord) {
+        let current = self.store.current();
+        let alive = running.iter().filter(|one| one.phase != Phase::Draining);
+        let (serving, others): (Vec<&Running>, Vec<&Running>) =
+            alive.partition(|one| Some(one.generation) == current);
+        for other in others {
+            if serving.is_empty() {
+                break;
+            }
+            if let Err(error) = self.backend.drain(other.generation).await {
+                tracing::warn!(
+                    "generation {} could not be told to drain: {}",
+                    other.generation,
+                    chain(&error)
+                );
+            }
+        }
+        if !serving.is_empty() {
+            return;
+        }
+        // Told first: to give the handle back ends this very process, where it is part of it.
+        if let Some(reason) = &record.reason {
+            tracing::error!("nothing serves: {reason}");
+        }
+        if let Err(error) = self.backend.nobody_serves().await {
+            tracing::warn!("connections may wait: {}", chain(&error));
+        } else if let Err(error) = self.store.clear_current() {
+            tracing::warn!("`current` could not be removed: {error}");
+        }
     }
 
     /// Remembers which release did not start, for callers that wait and for the next activation.

@@ -1,13 +1,19 @@
 //! The unit family of a spec, stated a second time: every directive with its decoded value, and no other.
 
+mod development;
+mod sockets;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use portkeep_spec::{
-    Address, Listen, Manager, Protocol, Readiness, RenderOptions, Sandbox, Span, Spec, unit_names,
+    Listen, Manager, Protocol, Readiness, RenderOptions, Sandbox, Span, Spec, unit_names,
 };
 
 use super::reader::{Command, Read, simplified};
+
+/// The sections of a unit, with their lines.
+type Sections = Vec<(&'static str, Vec<(&'static str, String)>)>;
 
 pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read> {
     let name = spec.name.as_str();
@@ -64,114 +70,14 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     );
 
     for (unit, listen) in sockets.iter().zip(&spec.listen) {
-        let (directive, connected) = match listen.address {
-            Address::Tcp(_) | Address::UnixStream(_) => ("ListenStream", true),
-            Address::UnixSeqpacket(_) => ("ListenSequentialPacket", true),
-            _ => ("ListenDatagram", false),
-        };
-        let is_unix = listen.address.path().is_some();
-        assert_eq!(
-            listen.protocol == Protocol::Http,
-            directive == "ListenStream"
-        );
-        add(
-            unit.clone(),
-            &[
-                (
-                    "Unit",
-                    vec![
-                        ("Description", format!("port {} of {name}", listen.name)),
-                        mark.clone(),
-                        ("PartOf", format!("{name}.target")),
-                        ("Wants", format!("{name}.target")),
-                        ("RefuseManualStop", s("yes")),
-                        ("X-SwitchMethod", s("keep-old")),
-                    ],
-                ),
-                (
-                    "Socket",
-                    vec![
-                        (directive, simplified(&listen.address.to_string())),
-                        ("FileDescriptorName", listen.name.to_string()),
-                        ("Service", format!("{name}.service")),
-                        when(connected, "Backlog", listen.backlog.to_string()),
-                        when(
-                            !is_unix && listen.free_bind != Some(false),
-                            "FreeBind",
-                            s("yes"),
-                        ),
-                        when(
-                            listen.address.to_string().starts_with("[::]:"),
-                            "BindIPv6Only",
-                            s("both"),
-                        ),
-                        when(
-                            is_unix,
-                            "SocketMode",
-                            match (listen.mode, &listen.group) {
-                                (Some(mode), _) => format!("{:04o}", mode.bits()),
-                                (None, None) => s("0600"),
-                                (None, Some(_)) => s("0660"),
-                            },
-                        ),
-                        when(
-                            listen.user.is_some(),
-                            "SocketUser",
-                            listen.user.clone().unwrap_or_default(),
-                        ),
-                        when(
-                            listen.group.is_some(),
-                            "SocketGroup",
-                            listen.group.clone().unwrap_or_default(),
-                        ),
-                        when(is_unix, "RemoveOnStop", s("yes")),
-                        ("TriggerLimitIntervalSec", s("0")),
-                    ],
-                ),
-                ("Install", vec![("WantedBy", s("default.target"))]),
-            ],
-        );
+        add(unit.clone(), &sockets::listening(name, listen));
     }
-
     let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
     if spec.move_connections
         && spec.readiness == Readiness::Notify
         && spec.listen.iter().any(has_http)
     {
-        add(
-            format!("{name}-move.socket"),
-            &[
-                (
-                    "Unit",
-                    vec![
-                        (
-                            "Description",
-                            format!("socket for connections of {name} that move"),
-                        ),
-                        mark.clone(),
-                        ("PartOf", format!("{name}.target")),
-                        ("Wants", format!("{name}.target")),
-                        ("RefuseManualStop", s("yes")),
-                        ("X-SwitchMethod", s("keep-old")),
-                    ],
-                ),
-                (
-                    "Socket",
-                    vec![
-                        (
-                            "ListenSequentialPacket",
-                            format!("<t>/portkeep/{name}/move"),
-                        ),
-                        ("FileDescriptorName", s("portkeep-move")),
-                        ("Service", format!("{name}.service")),
-                        ("SocketMode", s("0600")),
-                        ("RemoveOnStop", s("yes")),
-                        ("TriggerLimitIntervalSec", s("0")),
-                    ],
-                ),
-                ("Install", vec![("WantedBy", s("default.target"))]),
-            ],
-        );
+        add(format!("{name}-move.socket"), &sockets::moving(name));
     }
 
     let handle_timeout = time(spec.start_timeout.as_micros() + 90_000_000);
@@ -195,6 +101,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                 vec![
                     ("Type", s("oneshot")),
                     ("RemainAfterExit", s("yes")),
+                    ("NonBlocking", s("yes")),
                     ("RuntimeDirectory", format!("portkeep/{name}")),
                     ("RuntimeDirectoryPreserve", s("yes")),
                     ("ExecStart", helper("", "activate", false)),
@@ -242,22 +149,9 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),
         ),
         ("ExecStart", format!("{program:?}")),
-        when(
-            spec.readiness == Readiness::Accepts,
-            "ExecStartPost",
-            format!(
-                "{:?}",
-                Command {
-                    flags: s("+"),
-                    program: simplified(options.helper.to_str().unwrap()),
-                    args: ["handle", "accepts", "$MAINPID"].map(s).to_vec(),
-                }
-            ),
-        ),
-        ("ExecStopPost", helper("-+", "settle", true)),
-        ("Restart", s("on-failure")),
-        ("RestartSec", micros(spec.restart.delay)),
+        ("Restart", s("no")),
         ("TimeoutStartSec", micros(spec.start_timeout)),
+        ("TimeoutStartFailureMode", s("kill")),
         ("TimeoutStopSec", micros(spec.drain_timeout)),
         when(
             spec.watchdog.is_some(),
@@ -304,12 +198,70 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     ),
                     ("StartLimitIntervalSec", s("0")),
                     ("CollectMode", s("inactive-or-failed")),
+                    ("OnFailure", format!("{name}-settle@<i>.service")),
+                    ("OnSuccess", format!("{name}-ended@<i>.service")),
+                    ("OnFailureJobMode", s("fail")),
+                    ("DefaultDependencies", s("no")),
+                    ("Conflicts", s("shutdown.target")),
+                    ("Before", s("shutdown.target")),
                     ("X-SwitchMethod", s("keep-old")),
                 ],
             ),
             ("Service", service),
         ],
     );
+    if options.manager == Manager::System {
+        add(
+            format!("{name}@.service.d/40-system.conf"),
+            &[(
+                "Service",
+                vec![mark.clone(), ("Slice", s("portkeep.slice"))],
+            )],
+        );
+    }
+    for word in ["settle", "ended"] {
+        let settle = helper("", "<j>", true);
+        add(
+            format!("{name}-{word}@.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("settles an end of generation <i> of {name}"),
+                        ),
+                        mark.clone(),
+                        ("Before", format!("{name}@<i>.service")),
+                        ("Before", s("shutdown.target")),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("CollectMode", s("inactive-or-failed")),
+                        ("RefuseManualStop", s("yes")),
+                        ("DefaultDependencies", s("no")),
+                        ("Conflicts", s("shutdown.target")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("oneshot")),
+                        ("SyslogIdentifier", s(name)),
+                        ("ExecStart", settle),
+                        ("Restart", s("on-failure")),
+                        ("RestartSec", s("200ms")),
+                        ("RestartSteps", s("5")),
+                        ("RestartMaxDelaySec", s("5s")),
+                        (
+                            "TimeoutStartSec",
+                            time(spec.restart.max_delay.as_micros() + 30_000_000),
+                        ),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
+    }
 
     if spec.sandbox == Sandbox::Off && options.manager == Manager::System {
         let user = ("User", spec.allow.user.clone().unwrap());
@@ -320,6 +272,69 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     }
 
     if spec.listen.iter().any(has_http) {
+        let http: Vec<_> = spec
+            .listen
+            .iter()
+            .filter(|listen| has_http(listen))
+            .collect();
+        let names = http.iter().map(|listen| listen.name.to_string());
+        let page = Command {
+            flags: s(""),
+            program: simplified(options.helper.to_str().unwrap()),
+            args: ["handle", "hold", name]
+                .map(s)
+                .into_iter()
+                .chain(names)
+                .collect(),
+        };
+        add(
+            format!("{name}-holding.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("holding page of {name}: answers that nothing can serve"),
+                        ),
+                        mark.clone(),
+                        (
+                            "StopPropagatedFrom",
+                            format!("{name}.service {name}.target"),
+                        ),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("CollectMode", s("inactive-or-failed")),
+                        ("OnFailure", format!("{name}-settle@holding.service")),
+                        ("OnSuccess", format!("{name}-ended@holding.service")),
+                        ("OnFailureJobMode", s("fail")),
+                        ("DefaultDependencies", s("no")),
+                        ("Conflicts", s("shutdown.target")),
+                        ("Before", s("shutdown.target")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("notify")),
+                        ("NotifyAccess", s("main")),
+                        ("Sockets", sockets.join(" ")),
+                        ("NonBlocking", s("yes")),
+                        ("SyslogIdentifier", s(name)),
+                        (
+                            "EnvironmentFile",
+                            format!("-<t>/portkeep/{name}/holding/environment"),
+                        ),
+                        ("ExecStart", format!("{page:?}")),
+                        ("Restart", s("no")),
+                        ("TimeoutStartSec", s("20s")),
+                        ("TimeoutStartFailureMode", s("kill")),
+                        ("TimeoutStopSec", s("5s")),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
         add(
             format!("{name}-retry.service"),
             &[
@@ -356,65 +371,9 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     if options.manager == Manager::System || spec.watch.is_none() {
         return units;
     }
-    let watched = spec
-        .watch
-        .as_ref()
-        .and_then(|watch| watch.parent())
-        .map(Path::to_owned);
-    add(
-        format!("{name}.path"),
-        &[
-            (
-                "Unit",
-                vec![
-                    ("Description", format!("watches the build output of {name}")),
-                    mark.clone(),
-                    ("PartOf", format!("{name}.target")),
-                    ("X-SwitchMethod", s("keep-old")),
-                ],
-            ),
-            (
-                "Path",
-                vec![
-                    ("PathChanged", optional_path(&watched)),
-                    ("Unit", format!("{name}-deploy.service")),
-                    ("TriggerLimitIntervalSec", s("0")),
-                ],
-            ),
-            ("Install", vec![("WantedBy", format!("{name}.target"))]),
-        ],
-    );
-    let helpers = [
-        ("deploy", format!("hands {name} over to the new build")),
-        ("recheck", format!("looks for a newer build of {name}")),
-    ];
-    for (verb, description) in helpers {
-        let again = |key| when(verb == "deploy", key, format!("{name}-recheck.service"));
-        add(
-            format!("{name}-{verb}.service"),
-            &[
-                (
-                    "Unit",
-                    vec![
-                        ("Description", description),
-                        mark.clone(),
-                        again("OnSuccess"),
-                        again("OnFailure"),
-                        ("StartLimitIntervalSec", s("0")),
-                        ("X-SwitchMethod", s("keep-old")),
-                    ],
-                ),
-                (
-                    "Service",
-                    vec![
-                        ("Type", s("oneshot")),
-                        ("ExecStart", helper("", verb, false)),
-                        ("TimeoutStartSec", handle_timeout.clone()),
-                        ("X-RestartIfChanged", s("false")),
-                    ],
-                ),
-            ],
-        );
+    let helper = |verb: &str| helper("", verb, false);
+    for (unit, sections) in development::units(spec, &helper, &handle_timeout) {
+        add(unit, &sections);
     }
     units
 }

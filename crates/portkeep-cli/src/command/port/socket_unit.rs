@@ -60,7 +60,7 @@ pub(crate) async fn find(address: &Address, holders: &[Holder]) -> (Option<Socke
 }
 
 async fn listening_unit(manager: &Manager, address: &Address) -> Option<SocketUnit> {
-    for (name, listed) in manager.list("*.socket").await.ok()? {
+    for (name, listed) in manager.list(&["*.socket"]).await.ok()? {
         if listed.active != "active" {
             continue;
         }

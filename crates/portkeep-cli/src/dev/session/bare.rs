@@ -203,7 +203,11 @@ impl App {
         let came_up = tokio::select! {
             status = end.come() => Err(anyhow!("it ended before it accepted connections ({})", told(status))),
             up = timeout(*self.spec.start_timeout, accepts(process.id())) => {
-                up.map_err(|_| anyhow!("it accepted no connection for {}", self.spec.start_timeout))
+                match up {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(anyhow!("it ended before it accepted connections")),
+                    Err(_) => Err(anyhow!("it accepted no connection for {}", self.spec.start_timeout)),
+                }
             }
         };
         if let Err(error) = came_up {
@@ -216,6 +220,7 @@ impl App {
                 std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
             let failure = StartFailure {
                 reason: error.to_string(),
+                cause: None,
                 blame: Blame::Release,
                 log: lines.into(),
             };

@@ -179,7 +179,7 @@ impl UnitSession {
         }
         // Told twice: what still drains is ended now.
         let pattern = unit_names::generation_pattern(&self.spec.name);
-        for (unit, _) in self.systemd.manager().list(&pattern).await? {
+        for (unit, _) in self.systemd.manager().list(&[&pattern]).await? {
             self.systemd.manager().kill(&unit).await?;
         }
         self.remove().await

@@ -128,6 +128,15 @@ impl Manager {
         }))
     }
 
+    /// Keeps what is known of a unit until this connection ends, also after the unit has.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
+        self.systemd.load_unit(unit).await?;
+        Ok(self.systemd.ref_unit(unit).await?)
+    }
+
     /// Starts a unit and waits for the job.
     ///
     /// # Errors
@@ -221,12 +230,12 @@ impl Manager {
         }
     }
 
-    /// The loaded units whose names match `pattern`.
+    /// The loaded units whose names match one of `patterns`.
     ///
     /// # Errors
     /// When the manager refuses.
-    pub async fn list(&self, pattern: &str) -> Result<Vec<(String, UnitState)>, ManagerError> {
-        let units = self.systemd.list_units_by_patterns(&[], &[pattern]).await?;
+    pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
             active,

@@ -1,0 +1,81 @@
+//! The socket units.
+
+use portkeep_spec::{Address, Listen, Protocol};
+
+use super::super::reader::simplified;
+use super::Sections;
+
+pub fn listening(name: &str, listen: &Listen) -> Sections {
+    let (directive, connected) = match listen.address {
+        Address::Tcp(_) | Address::UnixStream(_) => ("ListenStream", true),
+        Address::UnixSeqpacket(_) => ("ListenSequentialPacket", true),
+        _ => ("ListenDatagram", false),
+    };
+    assert_eq!(
+        listen.protocol == Protocol::Http,
+        directive == "ListenStream"
+    );
+    let s = str::to_owned;
+    let mut lines = vec![
+        (directive, simplified(&listen.address.to_string())),
+        ("FileDescriptorName", listen.name.to_string()),
+    ];
+    if connected {
+        lines.push(("Backlog", listen.backlog.to_string()));
+    }
+    if listen.address.path().is_none() {
+        lines.extend((listen.free_bind != Some(false)).then(|| ("FreeBind", s("yes"))));
+        // No two of these have one port.
+        let is_every = listen.address.to_string().starts_with("[::]:");
+        lines.extend(is_every.then(|| ("BindIPv6Only", s("both"))));
+    } else {
+        let mode = match (listen.mode, &listen.group) {
+            (Some(mode), _) => format!("{:04o}", mode.bits()),
+            (None, None) => s("0600"),
+            (None, Some(_)) => s("0660"),
+        };
+        lines.extend([("SocketMode", mode), ("RemoveOnStop", s("yes"))]);
+        lines.extend(listen.user.clone().map(|user| ("SocketUser", user)));
+        lines.extend(listen.group.clone().map(|group| ("SocketGroup", group)));
+    }
+    of_app(name, format!("port {} of {name}", listen.name), lines)
+}
+
+pub fn moving(name: &str) -> Sections {
+    let s = str::to_owned;
+    let lines = vec![
+        (
+            "ListenSequentialPacket",
+            format!("<t>/portkeep/{name}/move"),
+        ),
+        ("FileDescriptorName", s("portkeep-move")),
+        ("SocketMode", s("0600")),
+        ("RemoveOnStop", s("yes")),
+    ];
+    of_app(
+        name,
+        format!("socket for connections of {name} that move"),
+        lines,
+    )
+}
+
+fn of_app(name: &str, description: String, mut lines: Vec<(&'static str, String)>) -> Sections {
+    let s = str::to_owned;
+    lines.push(("Service", format!("{name}.service")));
+    lines.push(("TriggerLimitIntervalSec", s("0")));
+    vec![
+        (
+            "Unit",
+            vec![
+                ("Description", description),
+                ("X-Portkeep-App", s(name)),
+                ("PartOf", format!("{name}.target")),
+                ("Wants", format!("{name}.target")),
+                ("RefuseManualStop", s("yes")),
+                ("X-SwitchMethod", s("keep-old")),
+            ],
+        ),
+        ("Socket", lines),
+        ("Install", vec![("WantedBy", s("default.target"))]),
+    ]
+}
