@@ -62,6 +62,13 @@ pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)>
     replaced
 }
 
+/// In development the file of a Unix socket is the developer's, who cannot give it to the users and groups of a server.
+pub(crate) fn keep_to_developer(listen: &mut [Listen]) {
+    for one in listen {
+        (one.user, one.group) = (None, None);
+    }
+}
+
 fn loopback(address: &Address, ip: IpAddr, all: &[Listen]) -> IpAddr {
     match ip {
         // `[::]` takes IPv4 too, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
@@ -111,6 +118,16 @@ mod tests {
             let addresses: Vec<_> = listen.iter().map(|one| one.address.to_string()).collect();
             assert_eq!(addresses, expected, "{asked:?}");
         }
+    }
+
+    #[test]
+    fn a_unix_socket_is_the_developers() {
+        let mut listen = parse(&["/run/a".into()]).unwrap();
+        listen[0].user = Some("gate".into());
+        listen[0].group = Some("www-data".into());
+        keep_to_developer(&mut listen);
+        assert_eq!(listen, parse(&["/run/a".into()]).unwrap());
+        assert_eq!(listen[0].mode().to_string(), "0600");
     }
 
     #[test]

@@ -198,6 +198,7 @@ impl Project {
     /// What the command line says wins over the spec.
     fn apply(&mut self, args: &Args) -> anyhow::Result<()> {
         if args.listen.is_empty() {
+            listen::keep_to_developer(&mut self.spec.listen);
             for (asked, local) in listen::keep_to_loopback(&mut self.spec.listen) {
                 self.notices.push(format!(
                     "{asked} is kept to {local} in development (--listen {asked} opens it)"
