@@ -8,6 +8,7 @@ use portkeep_engine::handover::Purpose;
 use portkeep_engine::{Moment, Outcome, Request, hand_over};
 use portkeep_spec::AppName;
 
+use super::begin;
 use super::installed::Installed;
 use crate::exit;
 use crate::holding;
@@ -58,7 +59,10 @@ async fn once(
         asked,
         ..Request::now(purpose)
     };
-    let request = request.or_hold(holding::page(&installed.spec, systemd.store()));
+    let id = begin(systemd, name, purpose).await;
+    let request = request
+        .called(id)
+        .or_hold(holding::page(&installed.spec, systemd.store()));
     let outcome = hand_over(systemd, systemd.store(), &installed.spec, request).await?;
     let line = outcome_line(name, &outcome);
     if matches!(outcome, Outcome::Holding(_)) {

@@ -165,7 +165,10 @@ impl UnitSession {
             match outcome {
                 // The path unit was quicker: what it did is what was asked for.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
-                    Ok(last_handover(&systemd).map_or(outcome, Outcome::from))
+                    match last_handover(&systemd) {
+                        Some(record) => Ok(Outcome::of(record)?),
+                        None => Ok(outcome),
+                    }
                 }
                 outcome => Ok(outcome),
             }
