@@ -50,6 +50,19 @@ pub enum ManagerError {
     Bus(#[from] zbus::Error),
 }
 
+impl ManagerError {
+    /// Why, in one clause and without a remedy: for who goes on without the manager.
+    #[must_use]
+    pub fn in_a_clause(&self) -> String {
+        match self {
+            Self::Unreachable { which, .. } => format!("no systemd {which} manager is reachable"),
+            Self::NoRuntimeDirectory(_) => "no systemd user manager is reachable".to_owned(),
+            Self::NoUserBus(bus) => format!("the user bus {} does not exist", bus.display()),
+            other => other.to_string(),
+        }
+    }
+}
+
 fn hint(which: Which) -> &'static str {
     match which {
         Which::System => "; is this machine booted with systemd, and are you root?",
