@@ -1,9 +1,9 @@
 //! What hyper does not tell about an HTTP/1 connection, observed from outside.
 //!
 //! Two facts are needed: is the connection *between requests*, and is everything *flushed*?
-//! hyper starts its head-read timer when it begins to wait for a request and drops it when it has
-//! the head, so a timer of our own knows the first. It flushes the I/O object only when its own
-//! write buffer is empty, so the I/O object knows the second.
+//! hyper starts its head-read timer when it begins to wait for a request, and gives the request to
+//! the app as soon as it has the head: a timer of our own and the app's service know the first. It
+//! flushes the I/O object only when its own write buffer is empty, so the I/O object knows the second.
 //!
 //! Both hold directly after the connection was polled and is pending, in the task that polled it.
 
@@ -38,13 +38,11 @@ pub(super) struct Probe {
     waits: AtomicU64,
     /// `reads` when it began to wait.
     reads_before: AtomicU64,
-    /// The head has taken too long.
-    expired: AtomicBool,
     requests: AtomicU64,
     /// The last request had a body.
     had_body: AtomicBool,
-    /// Handlers that run.
-    handlers: AtomicU64,
+    /// The handler of a request runs. Of HTTP/2, where many do, it says nothing.
+    handles: AtomicBool,
     /// It could not be moved and is not tried again.
     stays: AtomicBool,
     /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
@@ -65,10 +63,9 @@ impl Probe {
             waiting: AtomicBool::new(false),
             waits: AtomicU64::new(0),
             reads_before: AtomicU64::new(0),
-            expired: AtomicBool::new(false),
             requests: AtomicU64::new(used.into()),
             had_body: AtomicBool::new(false),
-            handlers: AtomicU64::new(0),
+            handles: AtomicBool::new(false),
             stays: AtomicBool::new(false),
             tunnels: Mutex::default(),
         }
@@ -99,7 +96,7 @@ impl Probe {
     /// Only right after the connection was polled and is pending.
     pub(super) fn is_movable(&self) -> bool {
         // It never was otherwise in any test. If it is, hyper has changed.
-        self.is_between_requests() && self.handlers.load(Relaxed) == 0
+        self.is_between_requests() && !self.handles.load(Relaxed)
     }
 
     /// As hyper shows it.
@@ -131,9 +128,11 @@ impl Probe {
         self.ended.load(Relaxed)
     }
 
+    /// A request is given to the app, so its head is there.
     pub(super) fn began(&self, with_body: bool) {
+        self.waiting.store(false, Relaxed);
         add(&self.requests);
-        add(&self.handlers);
+        self.handles.store(true, Relaxed);
         self.had_body.store(with_body, Relaxed);
     }
 
@@ -143,7 +142,7 @@ impl Probe {
     }
 
     pub(super) fn handler_ended(&self) {
-        self.handlers.fetch_sub(1, Relaxed);
+        self.handles.store(false, Relaxed);
     }
 
     /// Counts it as cut, by what it was doing.
@@ -167,6 +166,12 @@ impl Probe {
         self.had_body.load(Relaxed)
     }
 
+    fn begin_to_wait(&self) {
+        self.waiting.store(true, Relaxed);
+        add(&self.waits);
+        self.reads_before.store(self.reads.load(Relaxed), Relaxed);
+    }
+
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
     }
@@ -178,11 +183,6 @@ impl Probe {
     /// Bytes have come since hyper began to wait for a head, which is still not complete.
     pub(super) fn is_mid_head(&self) -> bool {
         self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)
-    }
-
-    /// Makes hyper give up on the head at its next poll.
-    pub(super) fn expire(&self) {
-        self.expired.store(true, Relaxed);
     }
 }
 
@@ -202,44 +202,48 @@ fn add(counter: &AtomicU64) {
 
 /// hyper's clock for the head-read timer. It measures nothing by itself: the connection task
 /// decides when the time is over (see `patience`), so that the usual request, whose head comes
-/// at once, costs no timer at all.
+/// at once, costs neither a timer nor a look at the time.
 #[derive(Debug)]
-pub(super) struct HeadTimer(pub(super) Arc<Probe>);
+pub(super) struct HeadTimer {
+    probe: Arc<Probe>,
+    /// What hyper takes for the time.
+    always: Instant,
+}
+
+impl HeadTimer {
+    pub(super) fn new(probe: Arc<Probe>) -> Self {
+        Self {
+            probe,
+            always: Instant::now(),
+        }
+    }
+}
 
 impl Timer for HeadTimer {
     fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
-        let probe = Arc::clone(&self.0);
-        probe.waiting.store(true, Relaxed);
-        add(&probe.waits);
-        probe.reads_before.store(probe.reads.load(Relaxed), Relaxed);
-        Box::pin(HeadSleep(probe))
+        self.probe.begin_to_wait();
+        Box::pin(HeadSleep)
     }
 
     fn sleep_until(&self, _deadline: Instant) -> Pin<Box<dyn Sleep>> {
         self.sleep(Duration::ZERO)
     }
+
+    fn now(&self) -> Instant {
+        self.always
+    }
 }
 
-/// Lives as long as hyper waits for a head.
+/// It never ends. As it has no content, boxing it allocates nothing.
 #[derive(Debug)]
-struct HeadSleep(Arc<Probe>);
+struct HeadSleep;
 
 impl Sleep for HeadSleep {}
 
 impl Future for HeadSleep {
     type Output = ();
 
-    // No waker is kept: the task that expires the probe polls hyper right after.
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        match self.0.expired.load(Relaxed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for HeadSleep {
-    fn drop(&mut self) {
-        self.0.waiting.store(false, Relaxed);
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }
