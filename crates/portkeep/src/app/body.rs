@@ -35,6 +35,7 @@ impl Body for ErasedBody {
     type Data = Bytes;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,6 +50,7 @@ impl Body for ErasedBody {
         }
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         match self {
             #[cfg(feature = "axum")]
@@ -57,6 +59,7 @@ impl Body for ErasedBody {
         }
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         match self {
             #[cfg(feature = "axum")]
@@ -78,6 +81,7 @@ impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
     type Data = Bytes;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -87,10 +91,12 @@ impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
         Poll::Ready(frame.map(|frame| Ok(frame.map_err(Into::into)?.map_data(in_bytes))))
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

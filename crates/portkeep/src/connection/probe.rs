@@ -72,6 +72,7 @@ impl Probe {
     }
 
     /// What a phase of the server is to this connection.
+    #[inline]
     pub(super) fn sees(&self, phase: Phase) -> Phase {
         if phase == Phase::Moving && self.stays.load(Relaxed) {
             return Phase::Draining;
@@ -80,6 +81,7 @@ impl Probe {
     }
 
     /// The server ends, and this connection with it.
+    #[inline]
     pub(super) fn draining(&self) -> bool {
         self.sees(self.shared.phases.current()) >= Phase::Draining
     }
@@ -104,18 +106,22 @@ impl Probe {
         self.is_waiting() && self.is_clean()
     }
 
+    #[inline]
     pub(super) fn wrote(&self) {
         self.clean.store(false, Relaxed);
     }
 
+    #[inline]
     pub(super) fn flushed(&self) {
         self.clean.store(true, Relaxed);
     }
 
+    #[inline]
     pub(super) fn is_clean(&self) -> bool {
         self.clean.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn read(&self, bytes: usize) {
         if bytes == 0 {
             self.ended.store(true, Relaxed);
@@ -129,6 +135,7 @@ impl Probe {
     }
 
     /// A request is given to the app, so its head is there.
+    #[inline]
     pub(super) fn began(&self, with_body: bool) {
         self.waiting.store(false, Relaxed);
         add(&self.requests);
@@ -141,6 +148,7 @@ impl Probe {
         tunnels.push(tunnel);
     }
 
+    #[inline]
     pub(super) fn handler_ended(&self) {
         self.handles.store(false, Relaxed);
     }
@@ -158,6 +166,7 @@ impl Probe {
     }
 
     /// Whether a request was ever read.
+    #[inline]
     pub(super) fn was_used(&self) -> bool {
         self.requests.load(Relaxed) > 0
     }
@@ -172,15 +181,18 @@ impl Probe {
         self.reads_before.store(self.reads.load(Relaxed), Relaxed);
     }
 
+    #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn waits(&self) -> u64 {
         self.waits.load(Relaxed)
     }
 
     /// Bytes have come since hyper began to wait for a head, which is still not complete.
+    #[inline]
     pub(super) fn is_mid_head(&self) -> bool {
         self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)
     }
