@@ -29,7 +29,7 @@ pub(super) async fn run(
     match hand_over(&systemd, store, &spec, request).await {
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
-            anstream::println!("{}", outcome_line(name, &outcome));
+            crate::output::outln!("{}", outcome_line(name, &outcome));
             catch_up(&systemd, name, spec_path).await
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.
@@ -38,7 +38,7 @@ pub(super) async fn run(
                 one.phase == Phase::Serving && store.current() == Some(one.generation)
             }) =>
         {
-            anstream::eprintln!("{error}\nthe current generation serves on");
+            crate::output::errln!("{error}\nthe current generation serves on");
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(error.into()),
@@ -60,9 +60,9 @@ async fn catch_up(systemd: &Systemd, name: &AppName, spec_path: &Path) -> anyhow
     )
     .await
     {
-        Ok(outcome) => anstream::println!("{}", outcome_line(name, &outcome)),
+        Ok(outcome) => crate::output::outln!("{}", outcome_line(name, &outcome)),
         // The handle is up: a release that does not start changes nothing of that.
-        Err(error) => anstream::eprintln!("{error}"),
+        Err(error) => crate::output::errln!("{error}"),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -39,11 +39,11 @@ pub(super) async fn perform(
     let request = request.or_hold(holding::page(&spec, systemd.store()));
     match hand_over(systemd, systemd.store(), &spec, request).await {
         Ok(outcome @ Outcome::Holding(_)) => {
-            anstream::eprintln!("{}", outcome_line(name, &outcome));
+            crate::output::errln!("{}", outcome_line(name, &outcome));
             Ok(exit::code_of(&outcome).into())
         }
         Ok(outcome) => {
-            anstream::println!("{}", outcome_line(name, &outcome));
+            crate::output::outln!("{}", outcome_line(name, &outcome));
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

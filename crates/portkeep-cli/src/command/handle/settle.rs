@@ -61,7 +61,7 @@ impl Settling {
     async fn perform(&mut self) -> anyhow::Result<()> {
         fault::point(&self.store, "settle");
         if let Err(error) = self.store.note_end(self.generation, &self.end) {
-            anstream::eprintln!(
+            crate::output::errln!(
                 "the end of generation {} could not be noted: {error}",
                 self.generation
             );
@@ -119,7 +119,7 @@ impl Settling {
         };
         let noted = self.store.note_drained(self.generation, &self.end, &status);
         if let Err(error) = noted {
-            anstream::eprintln!("the history could not be written: {error}");
+            crate::output::errln!("the history could not be written: {error}");
         }
     }
 
@@ -173,7 +173,7 @@ impl Settling {
             .store
             .note_crash(self.generation, self.budget, &ends, decided);
         if let Err(error) = noted {
-            anstream::eprintln!("the history could not be written: {error}");
+            crate::output::errln!("the history could not be written: {error}");
         }
         if !self.end.is_crash() {
             return;
@@ -182,15 +182,15 @@ impl Settling {
         let crashes = crash::recent_crashes(self.budget, &ends, self.end.at);
         let (most, within) = (self.budget.crashes, self.budget.within);
         match decided {
-            Settle::Restart { after } => anstream::println!(
+            Settle::Restart { after } => crate::output::outln!(
                 "{how}; crash {crashes} within {within:?}, started again in {:?}",
                 after + self.budget.delay
             ),
-            Settle::GiveUp => anstream::println!(
+            Settle::GiveUp => crate::output::outln!(
                 "{how}; crash {crashes} of {most} within {within:?}: its release is given up"
             ),
             Settle::Abandon | Settle::DropHandle => {
-                anstream::println!("{how}; it is not started again");
+                crate::output::outln!("{how}; it is not started again");
             }
             Settle::Nothing => {}
         }
@@ -206,7 +206,7 @@ impl Settling {
         if let Some(release) = self.store.release_of(self.generation)
             && let Err(error) = self.store.mark_bad(release.digest(), &reason)
         {
-            anstream::eprintln!("its release could not be marked: {error}");
+            crate::output::errln!("its release could not be marked: {error}");
         }
     }
 
@@ -245,7 +245,7 @@ fn budget(spec_path: &Path) -> Budget {
     read_spec(spec_path)
         .map(|spec| Budget::of(&spec))
         .unwrap_or_else(|error| {
-            anstream::eprintln!("{error:#}; restarting by the default rules");
+            crate::output::errln!("{error:#}; restarting by the default rules");
             Budget::default()
         })
 }
