@@ -296,7 +296,7 @@ mod linux {
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
     use std::os::fd::OwnedFd;
     use std::os::unix::process::ExitStatusExt;
     use std::process::Command;
@@ -361,6 +361,21 @@ mod tests {
             assert_eq!(opened.is_err(), held, "{why}");
             assert_eq!(is_held(&Wanted::TcpPort(port)), Some(true), "{why}");
         }
+    }
+
+    #[test]
+    fn of_several_only_those_in_the_way_are_named() {
+        let v6: SocketAddr = "[::]:0".parse().unwrap();
+        let all_v6 = listen(AddressFamily::INET6, v6, true);
+        let port = port_of(&all_v6);
+        let v4 = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let loopback = listen(AddressFamily::INET, v4, false);
+        let wanted = Wanted::Address(Address::Tcp(v4));
+        assert_eq!(all(&wanted).addresses, [v4]);
+        drop(loopback);
+        assert_eq!(all(&wanted).addresses, []);
+        let both = Wanted::TcpPort(port);
+        assert_eq!(all(&both).addresses, [SocketAddr::new(v6.ip(), port)]);
     }
 
     #[test]
