@@ -302,7 +302,7 @@ mod tests {
     use std::process::Command;
 
     use portkeep_spec::Manager as Which;
-    use rustix::net::{AddressFamily, SocketType, sockopt};
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
     use rustix::process::Signal;
 
     use super::*;
@@ -312,7 +312,9 @@ mod tests {
     }
 
     fn listen(family: AddressFamily, address: SocketAddr, only_v6: bool) -> OwnedFd {
-        let socket = rustix::net::socket(family, SocketType::STREAM, None).unwrap();
+        // Or what other tests start at the same time would hold it too.
+        let flags = SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).unwrap();
         if family == AddressFamily::INET6 {
             sockopt::set_ipv6_v6only(&socket, only_v6).unwrap();
         }
