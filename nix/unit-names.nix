@@ -25,20 +25,33 @@ rec {
     user = "default.target";
   };
 
-  # What the system manager gets.
-  system = [
+  # What both managers get.
+  both = [
     "${name}.target"
     "${name}.service"
     "${name}@.service"
+    "${name}-settle@.service"
+    "${name}-ended@.service"
   ]
   ++ sockets
-  # Runs while a holding page is shown.
-  ++ (if http then [ "${name}-retry.service" ] else [ ])
+  # The holding page, and what waits beside it.
+  ++ (
+    if http then
+      [
+        "${name}-holding.service"
+        "${name}-holding.service.d/50-sandbox.conf"
+        "${name}-retry.service"
+      ]
+    else
+      [ ]
+  )
   ++ (if spec.sandbox or "strict" == "strict" then [ "${name}@.service.d/50-sandbox.conf" ] else [ ]);
+
+  system = both ++ [ "${name}@.service.d/40-system.conf" ];
 
   # A user's manager can watch a build, too.
   user =
-    system
+    both
     ++ (
       if watches then
         [

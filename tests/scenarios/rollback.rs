@@ -128,7 +128,7 @@ fn by_itself_after_crashes_without_anybody_who_connects() {
         .collect();
     assert_eq!(decisions, ["restart", "give-up"]);
     app.manager()
-        .journal(&app.unit("@2.service"))
+        .journal(&app.unit("-settle@2.service"))
         .expect_mention(&["its release is given up"]);
     app.wait_for_version("v1", SOON);
 }

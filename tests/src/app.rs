@@ -199,7 +199,21 @@ impl App {
     /// step, too.
     pub fn signal(&self, generation: &str, signal: &str) {
         let pid = self.manager.property(&self.unit(generation), "MainPID");
+        // kill(1) takes 0 for all that the test itself has started.
+        assert_ne!(pid, "0", "{generation} has no process");
         let _ = run("kill", ["-s", signal, &pid]).expect_success();
+    }
+
+    /// Kills a generation, and waits until another process of it serves.
+    pub fn kill_and_wait(&self, generation: &str, signal: &str) {
+        let unit = self.unit(generation);
+        let before = self.manager.property(&unit, "MainPID");
+        self.signal(generation, signal);
+        wait_until("it is started again", ANSWER_TIMEOUT, || {
+            let pid = self.manager.property(&unit, "MainPID");
+            let is_up = self.manager.property(&unit, "ActiveState") == "active";
+            (is_up && pid != "0" && pid != before).then_some(())
+        });
     }
 
     /// The units of its generations that are not inactive.

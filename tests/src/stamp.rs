@@ -40,6 +40,8 @@ pub enum Mode {
     Exit,
     /// It runs but never says READY.
     NeverReady,
+    /// The same, and SIGTERM does not end it.
+    NeverReadyDeaf,
     /// It dies of SIGSEGV before READY.
     SegvBeforeReady,
     /// It serves, and hangs when it is told to stop.

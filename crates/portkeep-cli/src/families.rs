@@ -7,7 +7,8 @@ use anyhow::Context;
 use portkeep_engine::backend::systemd::{Manager, ManagerError};
 use portkeep_engine::store::atomic_write;
 use portkeep_spec::{
-    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, unit_names,
+    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, contract, render, slice,
+    unit_names,
 };
 
 /// The rendered units of one app for one manager.
@@ -72,6 +73,28 @@ impl Family {
     }
 }
 
+/// Writes what all apps of the system manager share. A user's manager needs nothing of it.
+pub(crate) fn write_shared(which: Which, directory: &Path) -> anyhow::Result<()> {
+    if which == Which::System {
+        let slice = slice()?;
+        let path = directory.join(&slice.path);
+        atomic_write(&path, slice.text.as_bytes(), 0o644)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Removes what all apps shared, where none is left in `directory`.
+pub(crate) fn remove_shared(directory: &Path) -> anyhow::Result<()> {
+    let slice = directory.join(contract::SLICE);
+    let is_ours = fs::read_to_string(&slice)
+        .is_ok_and(|text| self::slice().is_ok_and(|slice| slice.text == text));
+    if is_ours && apps_in(&[directory.to_owned()]).is_empty() {
+        fs::remove_file(&slice).with_context(|| format!("cannot remove {}", slice.display()))?;
+    }
+    Ok(())
+}
+
 /// A unit outside `directory` that has a name which the family of `spec` needs.
 pub(crate) async fn conflict(
     manager: &Manager,
@@ -86,6 +109,7 @@ pub(crate) async fn conflict(
         unit_names::path(name),
     ]);
     needed.extend([
+        unit_names::holding(name),
         unit_names::retry(name),
         unit_names::deploy(name),
         unit_names::recheck(name),
@@ -100,7 +124,6 @@ pub(crate) async fn conflict(
 
 /// The files of an app's family in `directory`: only those that bear our mark.
 pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
-    let template = unit_names::generation_template(name);
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
@@ -108,15 +131,18 @@ pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
     for entry in entries.flatten() {
         let path = entry.path();
         let file_name = entry.file_name().to_string_lossy().into_owned();
-        if file_name == format!("{template}.d") {
-            found.push(path.join("50-sandbox.conf"));
-        } else if file_name.starts_with(name.as_str())
-            && fs::read_to_string(&path).is_ok_and(|text| is_of(name, &text))
-        {
+        if !file_name.starts_with(name.as_str()) {
+            continue;
+        }
+        // A unit, or the drop-ins of one; what links to units for others to want is systemd's own.
+        if file_name.ends_with(".d") {
+            let drop_ins = fs::read_dir(&path).into_iter().flatten().flatten();
+            found.extend(drop_ins.map(|entry| entry.path()));
+        } else {
             found.push(path);
         }
     }
-    found.retain(|path| path.exists());
+    found.retain(|path| fs::read_to_string(path).is_ok_and(|text| is_of(name, &text)));
     found
 }
 
@@ -234,6 +260,11 @@ pub(crate) fn installed_apps(which: Which) -> Vec<AppName> {
                 .map(|directory| directory.units),
         );
     }
+    apps_in(&directories)
+}
+
+/// The apps whose units are in `directories`.
+fn apps_in(directories: &[PathBuf]) -> Vec<AppName> {
     let mut names: Vec<AppName> = directories
         .iter()
         .filter_map(|directory| fs::read_dir(directory).ok())

@@ -10,10 +10,12 @@ pub(crate) fn page(spec: &Spec, store: &Store) -> Option<HoldingPage> {
     if !spec.speaks_http() {
         return None;
     }
-    let mut arguments = vec!["handle".to_owned(), "hold".to_owned()];
+    let mut arguments = ["handle", "hold", spec.name.as_str()]
+        .map(str::to_owned)
+        .to_vec();
     for listen in &spec.listen {
         if listen.protocol == Protocol::Http {
-            arguments.extend(["--socket".to_owned(), listen.name.to_string()]);
+            arguments.push(listen.name.to_string());
         }
     }
     Some(HoldingPage {

@@ -47,7 +47,7 @@ impl Entry {
 
     /// The generation of `name` that it is of.
     pub(crate) fn generation(&self, name: &AppName, which: Which) -> Option<Generation> {
-        unit_names::parse_generation(name, self.unit(which)).map(Generation)
+        unit_names::parse_about_generation(name, self.unit(which)).map(Generation)
     }
 
     /// What was said.

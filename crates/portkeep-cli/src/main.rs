@@ -12,7 +12,6 @@ mod journal;
 mod locate;
 mod output;
 mod prove;
-mod without_bus;
 
 use std::process::ExitCode;
 

@@ -6,9 +6,12 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::time::Instant;
 
 /// How often we look: the kernel tells nobody of it.
@@ -21,19 +24,39 @@ const WAITING: [&str; 6] = ["43", "288", "7", "271", "23", "270"];
 #[cfg(not(target_arch = "x86_64"))]
 const WAITING: [&str; 4] = ["202", "242", "73", "72"];
 
-/// Waits until the process `pid` takes connections. For ever, if it ends before: whoever started it sees that.
-pub async fn accepts(pid: u32) {
+/// Waits until the process `pid` takes connections. False if it ends before.
+pub async fn accepts(pid: u32) -> bool {
+    // The descriptor names this process even when its number is given away again.
+    let Some(process) = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return false;
+    };
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end {
+        if has_ended(&process) {
+            return false;
+        }
         let listening = listening_sockets();
         if family(pid)
             .into_iter()
             .any(|pid| does_accept(&directory(pid), &listening))
         {
-            return;
+            return true;
         }
         tokio::time::sleep(LOOK).await;
     }
+    !has_ended(&process)
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
 }
 
 fn directory(pid: u32) -> PathBuf {

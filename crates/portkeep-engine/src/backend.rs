@@ -6,6 +6,9 @@ pub mod systemd;
 use std::future::Future;
 use std::time::Instant;
 
+use portkeep_spec::Readiness;
+
+use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 
 /// Who is to blame for a generation that did not become READY.
@@ -13,6 +16,8 @@ use crate::generation::{Generation, Phase, Running};
 pub enum Blame {
     /// It exited, crashed or was not READY in time: the same release would do so again.
     Release,
+    /// What the app's unit names is missing: a file, a user. No release can be started, and none is to blame.
+    Surroundings,
     /// Somebody stopped it, or the manager could not do its part: nothing is said of the release.
     Circumstances,
 }
@@ -22,6 +27,8 @@ pub enum Blame {
 pub struct StartFailure {
     /// One clause: `it exited with status 1`.
     pub reason: String,
+    /// Why its process ended, where there was one.
+    pub cause: Option<Cause>,
     /// Whether the release is to blame.
     pub blame: Blame,
     /// The last lines it wrote, oldest first.
@@ -29,6 +36,33 @@ pub struct StartFailure {
 }
 
 impl StartFailure {
+    /// The failure that an end before READY is.
+    #[must_use]
+    pub fn of(end: &End, log: Vec<String>) -> Self {
+        let cause = end.cause();
+        let blame = match &cause {
+            Cause::Setup(step) if !step.is_of_the_release() => Blame::Surroundings,
+            _ => Blame::Release,
+        };
+        Self {
+            reason: cause.to_string(),
+            cause: Some(cause),
+            blame,
+            log,
+        }
+    }
+
+    /// A failure that says nothing of the release.
+    #[must_use]
+    pub fn by_circumstances(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            cause: None,
+            blame: Blame::Circumstances,
+            log: Vec::new(),
+        }
+    }
+
     /// What stands between the reason and the last lines.
     pub const LAST_LINES: &str = "; its last lines:";
 
@@ -79,12 +113,14 @@ impl BackendError {
 ///   left is killed, and nothing is started again.
 /// - `abandon` leaves no process of the generation behind.
 /// - `running` tells the truth as it is now, whoever started them.
-/// - A generation that crashes after READY is started again, with the same number, after the spec's delay.
+/// - A generation that crashes after READY is settled: started again with the same number after the spec's delay, or what
+///   [`settle`](mod@crate::settle) decides.
 pub trait Backend: Sync {
-    /// Starts `generation` and waits until it is READY.
+    /// Starts `generation` and waits until it is READY, which `readiness` says how to see.
     fn start(
         &self,
         generation: Generation,
+        readiness: Readiness,
         deadline: Instant,
     ) -> impl Future<Output = Result<Result<(), StartFailure>, BackendError>> + Send;
 
@@ -102,6 +138,15 @@ pub trait Backend: Sync {
 
     /// Sees that a release that can serve takes the place of a holding page by itself. Called before one is started.
     fn keep_trying(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// What shapes a generation beside its release and its spec, as a text that changes with it: the unit that starts it,
+    /// with its drop-ins.
+    fn settings(&self) -> impl Future<Output = Result<String, BackendError>> + Send {
+        async { Ok(String::new()) }
+    }
+
+    /// Nobody serves, and nobody else will see to it: the next connection starts a generation.
+    fn nobody_serves(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;

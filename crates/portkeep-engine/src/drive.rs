@@ -10,6 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::Spec;
+use serde::{Deserialize, Serialize};
 
 pub use give_up::GiveUp;
 pub use request::{Outcome, Request, Wanted};
@@ -21,6 +22,7 @@ use crate::generation::Generation;
 use crate::handover::{Action, Event, Handover, Survey};
 use crate::release::Release;
 use crate::store::{Lock, Steps, Store};
+use crate::surroundings::Surroundings;
 use crate::take::Look;
 
 /// How much later than the manager we give up on a start: the manager's own report is the better one.
@@ -69,7 +71,24 @@ pub async fn hand_over<B: Backend>(
 /// Files that are missing now are no difference: whoever removed them will put others there, and that is a new event.
 #[must_use]
 pub fn has_changed(store: &Store, spec: &Spec) -> bool {
-    Look::at(spec).is_ok_and(|look| store.seen() != Some(look))
+    Seen::now(spec).is_some_and(|now| store.seen() != Some(now))
+}
+
+/// The state of the files that a handover goes by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    look: Look,
+    surroundings: Surroundings,
+}
+
+impl Seen {
+    /// As it is now; none where a file of the release is missing.
+    fn now(spec: &Spec) -> Option<Self> {
+        Some(Self {
+            look: Look::at(spec).ok()?,
+            surroundings: Surroundings::of(spec),
+        })
+    }
 }
 
 fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {

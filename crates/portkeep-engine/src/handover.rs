@@ -2,12 +2,14 @@
 
 mod action;
 mod event;
+mod id;
 mod purpose;
 
 use std::time::{Duration, Instant};
 
 pub use action::{Action, Ending, Source};
 pub use event::{Candidate, Event, Survey};
+pub use id::HandoverId;
 pub use purpose::{Purpose, Unchanged};
 
 use crate::backend::Blame;
@@ -244,7 +246,7 @@ impl Handover {
         if let Some(survey) = &mut self.survey {
             survey.next = started.generation.next();
             // Somebody stopped it: that is not to be answered by a page.
-            survey.can_hold &= blame == Blame::Release;
+            survey.can_hold &= blame != Blame::Circumstances;
         }
         if let Some(first) = self.instead.take() {
             let other = match started.source {
@@ -252,6 +254,10 @@ impl Handover {
                 Source::Taken | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");
+        }
+        if blame == Blame::Surroundings {
+            // What the unit names is missing for every release.
+            self.fallback = None;
         }
         if let Some(action) = self.rescue(started.source, reason.clone(), now) {
             return action;

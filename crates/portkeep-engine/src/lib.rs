@@ -15,9 +15,9 @@
 
 mod accepts;
 pub mod backend;
-pub mod crash;
 mod directories;
 pub mod drive;
+mod end;
 mod error;
 pub mod fault;
 mod generation;
@@ -25,16 +25,21 @@ pub mod handover;
 mod moment;
 pub mod release;
 pub mod retry;
+pub mod settle;
+mod signal;
 pub mod store;
+mod surroundings;
 mod take;
 
 pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
 pub use drive::{GiveUp, Outcome, Request, Wanted, hand_over};
+pub use end::{Cause, End, Step};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
 pub use store::Store;
+pub use surroundings::Surroundings;
 pub use take::{TakeError, executable_of};

@@ -9,6 +9,7 @@
 //! RUN/generations/N/environment environment and arguments as systemd reads them (0600)
 //! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
+//! RUN/holding/environment       what `portkeep dev` tells the pages of a holding page (0600)
 //! RUN/generations/N/pid         its process, with the local backend
 //! RUN/attempt.json              the last handover that failed (0600)
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
@@ -21,7 +22,6 @@
 //! ```
 
 mod attempt;
-mod drains;
 mod ends;
 mod events;
 mod gc_roots;
@@ -43,8 +43,10 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::AppName;
 
 pub use attempt::FailedAttempt;
-pub use ends::End;
-pub use events::{CrashRecord, Decision, DrainedRecord, HandoverRecord, HistoryEvent, Steps};
+pub use ends::Settled;
+pub use events::{
+    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent, Steps,
+};
 pub use lock::Lock;
 pub use rollback::RollbackError;
 pub use write::{atomic_symlink, atomic_write};

@@ -205,7 +205,7 @@ mod tests {
         }
 
         fn take(&self) -> Release {
-            let recipe = Recipe::of(&self.spec, &BTreeMap::new());
+            let recipe = Recipe::of(&self.spec, &BTreeMap::new(), "");
             let release = take(&self.spec, &recipe, &self.store, &[]).unwrap();
             self.store.keep_release(&release).unwrap();
             release
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(fs::read(&release.executable).unwrap(), b"one");
         assert_eq!(fs::read(&next.executable).unwrap(), b"two");
         assert!(release.is_intact() && next.is_intact());
-        let recipe = Recipe::of(&project.spec, &BTreeMap::new());
+        let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "");
         let look = Look::at(&project.spec).unwrap();
         assert!(next.is_made_of(&look, &recipe), "names came and went");
     }

@@ -81,6 +81,10 @@ pub const LOCK: &str = "lock";
 pub const CURRENT: &str = "current";
 /// The directory of the generations, one directory for each number, in the app's runtime directory.
 pub const GENERATIONS: &str = "generations";
+/// Stands for the holding page where generations have a number: in the names of its settle units, and as its directory.
+pub const HOLDING: &str = "holding";
+/// The slice that all apps of the system manager are in.
+pub const SLICE: &str = "portkeep.slice";
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
 /// The file of a spec in a project.

@@ -62,7 +62,7 @@ pub use error::{Problem, SpecError};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
 pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
-pub use render::{Manager, RenderOptions, UnitFile, left_out, render};
+pub use render::{Manager, RenderOptions, UnitFile, left_out, render, slice};
 pub use schema::json_schema;
 pub use span::{Span, SpanError};
 pub use spec::{Drain, Readiness, Resources, Restart, Sandbox, Spec};

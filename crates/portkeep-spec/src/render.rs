@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::escape::Escaped;
 use crate::template::{Context, Template};
-use crate::{Address, Listen, Problem, Readiness, Sandbox, Spec, SpecError, contract, unit_names};
+use crate::{
+    Address, Listen, Problem, Protocol, Readiness, Sandbox, Spec, SpecError, contract, unit_names,
+};
 
 mod left_out;
 mod sandbox;
@@ -17,6 +19,9 @@ pub use left_out::left_out;
 /// A start may wait for an earlier call that holds the lock, drain and account: the handle gets this much more time than
 /// the app's own start.
 const HANDLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// What the settle unit may take beside the pause before a restart: it waits for D-Bus, and for the lock for a moment.
+const SETTLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Which systemd manager runs the units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,6 +41,9 @@ impl fmt::Display for Manager {
     }
 }
 
+/// The drop-in that has a unit's sandbox.
+const SANDBOX: &str = "50-sandbox.conf";
+
 /// What the units say beyond the spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderOptions {
@@ -54,6 +62,17 @@ pub struct UnitFile {
     pub path: PathBuf,
     /// Its text.
     pub text: String,
+}
+
+/// The slice of all apps, in the system manager. No app's own: each of them needs it.
+///
+/// # Errors
+/// Never: its text has no values. A template that is wrong is an error all the same.
+pub fn slice() -> Result<UnitFile, SpecError> {
+    Ok(UnitFile {
+        path: contract::SLICE.into(),
+        text: templates::SLICE.render(&Context::default())?,
+    })
 }
 
 /// Renders the unit family of an app.
@@ -86,17 +105,34 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     }
     units.push(unit(unit_names::handle(name), templates::HANDLE)?);
     let generation = unit_names::generation_template(name);
-    let drop_in = format!("{generation}.d/50-sandbox.conf");
+    let drop_in = |unit: &str, file: &str| format!("{unit}.d/{file}");
+    let sandbox = drop_in(&generation, SANDBOX);
+    if options.manager == Manager::System {
+        units.push(unit(
+            drop_in(&generation, "40-system.conf"),
+            templates::GENERATION_SYSTEM,
+        )?);
+    }
     units.push(unit(generation, templates::GENERATION)?);
     match (spec.sandbox, options.manager) {
         (Sandbox::Off, _) => {}
         (Sandbox::Strict, Manager::System) => {
             sandbox::check_for_system(&spec.allow)?;
-            units.push(unit(drop_in, templates::SANDBOX_SYSTEM)?);
+            units.push(unit(sandbox, templates::SANDBOX_SYSTEM)?);
         }
-        (Sandbox::Strict, Manager::User) => units.push(unit(drop_in, templates::SANDBOX_USER)?),
+        (Sandbox::Strict, Manager::User) => units.push(unit(sandbox, templates::SANDBOX_USER)?),
+    }
+    for template in unit_names::settle_templates(name) {
+        units.push(unit(template, templates::SETTLE)?);
     }
     if spec.speaks_http() {
+        let holding = unit_names::holding(name);
+        let sandbox = match options.manager {
+            Manager::System => templates::HOLDING_SANDBOX_SYSTEM,
+            Manager::User => templates::HOLDING_SANDBOX_USER,
+        };
+        units.push(unit(drop_in(&holding, SANDBOX), sandbox)?);
+        units.push(unit(holding, templates::HOLDING)?);
         units.push(unit(unit_names::retry(name), templates::RETRY)?);
     }
     if watched(spec, options).is_some() {
@@ -149,12 +185,18 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
             Readiness::Accepts | Readiness::Started => "exec",
         }),
     );
-    let accepts = (spec.readiness == Readiness::Accepts).then(|| Escaped::fixed("accepts"));
-    context.set_optional("accepts", accepts.map(Into::into));
     context.set("runtime_directory", Escaped::fixed(contract::DIRECTORY));
     context.set("move_socket", Escaped::fixed(contract::MOVE_SOCKET));
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));
     context.set("generations", Escaped::fixed(contract::GENERATIONS));
+    context.set("holding", Escaped::fixed(contract::HOLDING));
+    context.set("slice", Escaped::fixed(contract::SLICE));
+    let http = spec
+        .listen
+        .iter()
+        .filter(|listen| listen.protocol == Protocol::Http)
+        .map(|listen| Escaped::socket_name(&listen.name));
+    context.set("http_sockets", Escaped::list(&http.collect::<Vec<_>>()));
     context.set("environment", Escaped::fixed(contract::ENVIRONMENT));
     context.set("arguments", Escaped::fixed(contract::PORTKEEP_ARGS));
     context.set("start_timeout", Escaped::span(spec.start_timeout));
@@ -163,7 +205,10 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         Escaped::span((*spec.start_timeout + HANDLE_EXTRA).into()),
     );
     context.set("drain_timeout", Escaped::span(spec.drain_timeout));
-    context.set("restart_delay", Escaped::span(spec.restart.delay));
+    context.set(
+        "settle_timeout",
+        Escaped::span((*spec.restart.max_delay + SETTLE_EXTRA).into()),
+    );
     context.set_optional("watchdog", spec.watchdog.map(Escaped::span));
     paths(spec, options, &mut context)?;
     resources(spec, &mut context);

@@ -250,11 +250,4 @@ impl Spec {
             .iter()
             .any(|listen| listen.protocol == Protocol::Http)
     }
-
-    /// The longest pause before a restart: `restart.maxDelay`, but at most half of `drainTimeout`, the time that systemd
-    /// gives the settle step, which makes the pause.
-    #[must_use]
-    pub fn longest_pause(&self) -> Span {
-        self.restart.max_delay.min(Span(*self.drain_timeout / 2))
-    }
 }

@@ -64,6 +64,21 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
+/// The templates of what settles the end of a generation: after a failure, and after a success.
+#[must_use]
+pub fn settle_templates(name: &AppName) -> [String; 2] {
+    [
+        format!("{name}-settle@.service"),
+        format!("{name}-ended@.service"),
+    ]
+}
+
+/// What answers while no release can serve. Only an app that speaks HTTP has it.
+#[must_use]
+pub fn holding(name: &AppName) -> String {
+    format!("{name}-holding.service")
+}
+
 /// Waits for a release that can serve, while a holding page is shown. Only an app that speaks HTTP has it.
 #[must_use]
 pub fn retry(name: &AppName) -> String {
@@ -102,6 +117,18 @@ pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
         .filter(|parsed: &u64| parsed.to_string() == number)
 }
 
+/// The generation of this app that a unit speaks of: its own, or one that settles its ends.
+#[must_use]
+pub fn parse_about_generation(name: &AppName, unit: &str) -> Option<u64> {
+    parse_generation(name, unit).or_else(|| {
+        let settles = |template: String| {
+            let own: AppName = template.strip_suffix("@.service")?.parse().ok()?;
+            parse_generation(&own, unit)
+        };
+        settle_templates(name).into_iter().find_map(settles)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +152,15 @@ mod tests {
             "hell@1.service",
         ] {
             assert_eq!(parse_generation(&name, other), None, "{other}");
+        }
+        for (unit, about) in [
+            ("hello@3.service", Some(3)),
+            ("hello-settle@3.service", Some(3)),
+            ("hello-ended@17.service", Some(17)),
+            ("hello-ended@holding.service", None),
+            ("hello-other@3.service", None),
+        ] {
+            assert_eq!(parse_about_generation(&name, unit), about, "{unit}");
         }
     }
 }

@@ -99,14 +99,6 @@ fn only_who_can_use_it_is_passed_a_move_socket() {
 }
 
 #[test]
-fn a_pause_is_shorter_than_a_stop_may_take() {
-    let mut spec = Spec::from_json(MINIMAL).unwrap();
-    assert_eq!(spec.longest_pause(), Span::from_secs(10));
-    spec.drain_timeout = Span::from_secs(2);
-    assert_eq!(spec.longest_pause(), Span::from_secs(1));
-}
-
-#[test]
 fn a_file_is_resolved_against_its_directory() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("portkeep.json");

@@ -71,17 +71,22 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
         .map(|unit| (unit.path, read(&unit.text)))
         .collect();
     let mut expected = expected(spec, options);
-    let sandbox = PathBuf::from(format!("{}@.service.d/50-sandbox.conf", spec.name));
-    if spec.sandbox == Sandbox::Strict {
+    let generation = (
+        PathBuf::from(format!("{}@.service.d/50-sandbox.conf", spec.name)),
+        "hello@.service.d/50-sandbox.conf",
+    );
+    let page = (
+        PathBuf::from(format!("{}-holding.service.d/50-sandbox.conf", spec.name)),
+        "hello-holding.service.d/50-sandbox.conf",
+    );
+    let sandboxes = [
+        (spec.sandbox == Sandbox::Strict).then_some(generation),
+        spec.speaks_http().then_some(page),
+    ];
+    for (path, golden) in sandboxes.into_iter().flatten() {
         // Two lines are the app's own; the golden file has the rest.
-        let golden = golden::directory().join(format!(
-            "minimal/{}/hello@.service.d/50-sandbox.conf",
-            options.manager
-        ));
-        let (mut wanted, actual) = (
-            read(&fs::read_to_string(golden).unwrap()),
-            &actual[&sandbox],
-        );
+        let golden = golden::directory().join(format!("minimal/{}/{golden}", options.manager));
+        let (mut wanted, actual) = (read(&fs::read_to_string(golden).unwrap()), &actual[&path]);
         for (_, key, value) in &mut wanted {
             match key.as_str() {
                 "X-Portkeep-App" => *value = spec.name.to_string(),
@@ -97,7 +102,7 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
                 _ => {}
             }
         }
-        expected.insert(sandbox, wanted);
+        expected.insert(path, wanted);
     }
     assert_eq!(actual, expected);
 }
@@ -118,7 +123,7 @@ fn read(text: &str) -> Read {
                 let (id, path) = directive.value.split_once(':').unwrap();
                 format!("{id}:{}", simplified(&specifiers(path)))
             }
-            "Description" => specifiers(&directive.value),
+            "Description" | "OnFailure" | "OnSuccess" | "Before" => specifiers(&directive.value),
             // These know no specifiers; all others have values of a fixed alphabet.
             "CPUQuota" | "MemoryMax" => directive.value,
             _ => {

@@ -1,13 +1,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Subcommand;
+use portkeep_engine::backend::systemd::Systemd;
+use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::{Generation, Moment};
-use portkeep_spec::AppName;
+use portkeep_spec::{AppName, contract, unit_names};
 
 mod activate;
 mod deploy;
 mod hold;
+mod installed;
 mod reload;
 mod retry;
 mod settle;
@@ -30,11 +34,11 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
-    /// ExecStartPost= of a generation that cannot say when it is ready.
-    Accepts(Process),
-    /// ExecStopPost= of a generation.
+    /// After a generation failed: settle its end.
     Settle(One),
-    /// A generation that is no release of the app: answers that nothing can serve.
+    /// After a generation ended in good order: settle its end.
+    Ended(One),
+    /// The holding page: answers that nothing can serve.
     Hold(Page),
     /// Beside a holding page: wait for a release that can serve.
     Retry(App),
@@ -49,22 +53,49 @@ struct App {
 
 #[derive(Debug, clap::Args)]
 struct Page {
-    /// The name of a passed socket that speaks HTTP.
-    #[arg(long, required = true)]
-    socket: Vec<String>,
+    name: AppName,
+    /// The names of the passed sockets that speak HTTP.
+    #[arg(required = true)]
+    sockets: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct One {
     name: AppName,
-    generation: u64,
+    /// The number of a generation, or `holding`.
+    instance: Instance,
     #[arg(long)]
     spec: PathBuf,
 }
 
-#[derive(Debug, clap::Args)]
-struct Process {
-    pid: u32,
+/// What stands behind the "@" of a settle unit.
+#[derive(Debug, Clone, Copy)]
+enum Instance {
+    Number(Generation),
+    HoldingPage,
+}
+
+impl FromStr for Instance {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == contract::HOLDING {
+            return Ok(Self::HoldingPage);
+        }
+        text.parse().map(Generation).map(Self::Number)
+    }
+}
+
+/// The identity of the handover that the handle's job asks for; where it has none, one of its own.
+///
+/// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that we say is said
+/// before we end.
+async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverId {
+    let handle = systemd.manager().state(&unit_names::handle(name)).await;
+    let job = handle.ok().and_then(|state| state.job);
+    let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
+    crate::output::outln!("{name}: handover {id} ({purpose})");
+    id
 }
 
 impl Args {
@@ -77,14 +108,9 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
-            Step::Accepts(process) => {
-                portkeep_engine::accepts(process.pid).await;
-                Ok(ExitCode::SUCCESS)
-            }
-            Step::Settle(one) => {
-                settle::run(&one.name, Generation(one.generation), &one.spec).await
-            }
-            Step::Hold(page) => hold::run(page.socket).await,
+            Step::Settle(one) => settle::run(&one, settle::Hook::Failure).await,
+            Step::Ended(one) => settle::run(&one, settle::Hook::Success).await,
+            Step::Hold(page) => hold::run(page.name.as_str(), page.sockets).await,
             Step::Retry(app) => retry::run(&app.name, &app.spec).await,
         }
     }

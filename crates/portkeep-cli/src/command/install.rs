@@ -67,6 +67,7 @@ impl Args {
             .collect();
         let stale: Vec<_> = stale.iter().map(String::as_str).collect();
         manager.disable(&stale, Until::Disabled).await?;
+        families::write_shared(which, directory.path())?;
         family.write(directory.path())?;
         manager.daemon_reload().await?;
         let sockets = unit_names::sockets(&spec);

@@ -1,6 +1,8 @@
 use std::fs;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use portkeep_engine::backend::systemd::{Manager, Until};
 use portkeep_engine::{Directories, Place};
 use portkeep_spec::{AppName, Manager as Which, unit_names};
@@ -41,6 +43,7 @@ impl Args {
         manager.disable(&enabled, until).await?;
         stop_family(&manager, &name).await?;
         families::remove(&files)?;
+        families::remove_shared(directory.path())?;
         let _ = fs::remove_file(directory.spec_path(&name));
         manager.daemon_reload().await?;
         let place: Place = locate::place(which);
@@ -89,9 +92,36 @@ pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Re
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;
     }
-    for (unit, _) in manager.list(&unit_names::generation_pattern(name)).await? {
+    let (pattern, page) = (
+        unit_names::generation_pattern(name),
+        unit_names::holding(name),
+    );
+    for (unit, _) in manager.list(&[&pattern, &page]).await? {
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;
     }
-    Ok(())
+    settled(manager, name).await
+}
+
+/// How long the ends of an app that was stopped may take to be settled.
+const SETTLED: Duration = Duration::from_secs(10);
+
+/// Waits until the ends of all generations are settled: what settles them calls the helper, and reads the spec.
+async fn settled(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
+    let patterns = unit_names::settle_templates(name).map(|unit| unit.replace('@', "@*"));
+    let patterns = patterns.each_ref().map(String::as_str);
+    let deadline = Instant::now() + SETTLED;
+    loop {
+        let units = manager.list(&patterns).await?;
+        let busy = units.iter().find(|(_, state)| state.is_started());
+        match busy {
+            None => return Ok(()),
+            Some((unit, _)) if Instant::now() > deadline => {
+                return Err(anyhow!(
+                    "{unit} does not end; see `systemctl status {unit}`"
+                ));
+            }
+            Some(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
 }

@@ -302,16 +302,7 @@ impl Report {
 
 /// What a line of the history says of a handover.
 pub(crate) fn told_by(record: &HandoverRecord) -> anyhow::Result<Outcome> {
-    let reason = record.reason.clone().unwrap_or_default();
-    match record.result.as_str() {
-        "refused" => Err(EngineError::Refused(reason).into()),
-        "failed" => Err(EngineError::StartFailed {
-            generation: record.generation,
-            reason,
-        }
-        .into()),
-        _ => Ok(Outcome::from(record.clone())),
-    }
+    Ok(Outcome::of(record.clone())?)
 }
 
 fn meanwhile(serves: Option<Generation>) -> String {

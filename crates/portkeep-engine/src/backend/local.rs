@@ -3,6 +3,7 @@
 //!
 //! The process that holds a [`Local`] holds the sockets: they live as long as it does.
 
+mod fate;
 mod launch;
 mod notify;
 mod orphan;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use portkeep_spec::Spec;
+use portkeep_spec::{Readiness, Spec};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use sockets::{BindError, Sockets};
@@ -169,6 +170,13 @@ impl Shared {
             .clone()
     }
 
+    fn phase(&self, generation: Generation) -> Option<Phase> {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children
+            .get(&generation)
+            .and_then(|child| *child.phase.borrow())
+    }
+
     fn tell(&self, event: LocalEvent) {
         // Nobody listening is nobody to tell.
         let _ = self.events.send(event);
@@ -179,6 +187,7 @@ impl Backend for Local {
     async fn start(
         &self,
         generation: Generation,
+        _readiness: Readiness,
         _deadline: Instant,
     ) -> Result<Result<(), StartFailure>, BackendError> {
         let (ready, answer) = oneshot::channel();
@@ -213,6 +222,11 @@ impl Backend for Local {
 
     /// Nothing to do: whoever holds a [`Local`] watches the build and hands over.
     async fn keep_trying(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// Nothing to do: a connection that waits is seen by whoever holds a [`Local`].
+    async fn nobody_serves(&self) -> Result<(), BackendError> {
         Ok(())
     }
 

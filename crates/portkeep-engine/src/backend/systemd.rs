@@ -5,27 +5,35 @@
 mod connect;
 mod job;
 mod journal;
+mod keeper;
 mod manager;
 mod proxy;
 mod unit_state;
+mod without_bus;
 
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{AppName, Manager as Which, unit_names};
+use portkeep_spec::{AppName, Manager as Which, Readiness, unit_names};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
+pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
 
-use crate::backend::{Backend, BackendError, Blame, StartFailure};
+use crate::accepts::accepts;
+use crate::backend::{Backend, BackendError, StartFailure};
+use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
+use crate::settle::Keeper;
 use crate::store::Store;
 
-/// How long a failed unit may take to be gone.
-const ABANDON_DEADLINE: Duration = Duration::from_secs(120);
+/// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
+const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the kernel may take to end what is killed.
+const KILL_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Runs the generations of one app as `NAME@N.service`.
+/// Runs the generations of one app as `NAME@N.service`, and its holding page as `NAME-holding.service`.
 #[derive(Debug)]
 pub struct Systemd {
     manager: Manager,
@@ -63,46 +71,125 @@ impl Systemd {
         self.manager.which()
     }
 
-    fn unit(&self, generation: Generation) -> String {
-        unit_names::generation(&self.name, generation.0)
+    /// The unit that `generation` is.
+    #[must_use]
+    pub fn unit(&self, generation: Generation) -> String {
+        unit_of(&self.store, generation)
     }
 
-    /// Why the start job failed: what the settle step saw, which knows more than the job's result.
+    async fn state(&self, unit: &str) -> Result<UnitState, BackendError> {
+        let state = self.manager.state(unit).await;
+        state.map_err(|error| {
+            BackendError::new(format!("cannot ask for the state of {unit}"), error)
+        })
+    }
+
+    /// Why the start job failed. The unit is kept until we have looked.
     async fn why(
         &self,
         generation: Generation,
-        ends_before: usize,
         job: &JobResult,
-    ) -> StartFailure {
+    ) -> Result<StartFailure, BackendError> {
         let unit = self.unit(generation);
-        let end = self.store.ends(generation).into_iter().nth(ends_before);
-        let (reason, blame) = match (end, job) {
+        let end = self.state(&unit).await?.end();
+        match (job, end.cause()) {
             // Somebody stopped it, or something it needs did not start: its own end says nothing then.
-            (_, JobResult::Other(result)) if result != "failed" && result != "timeout" => (
-                format!("its start was ended by somebody else ({result})"),
-                Blame::Circumstances,
-            ),
-            (Some(end), _) => (end.describe(), Blame::Release),
-            (None, _) => (self.result_of(&unit, job).await, Blame::Release),
-        };
-        // First ended, then asked for its log: else systemd starts it again meanwhile. Whoever called does it once more,
-        // and would see the same error.
-        let _ = self.abandon(generation).await;
-        StartFailure {
-            reason,
-            blame,
-            log: journal::last_lines(self.which(), &unit).await,
+            (JobResult::Other(result), _) if result != "failed" && result != "timeout" => {
+                Ok(StartFailure::by_circumstances(format!(
+                    "its start was ended by somebody else ({result})"
+                )))
+            }
+            // Ended in good order, before it was looked at.
+            (JobResult::Done, Cause::Clean) => {
+                let end = End {
+                    result: "protocol".to_owned(),
+                    ..end
+                };
+                Ok(self.failure(&unit, &end).await)
+            }
+            (_, Cause::Clean) => Ok(StartFailure::by_circumstances(format!(
+                "the start job of {unit} ended with `{job}`"
+            ))),
+            _ => Ok(self.failure(&unit, &end).await),
         }
     }
 
-    /// What the manager says where no settle step ran.
-    async fn result_of(&self, unit: &str, job: &JobResult) -> String {
-        match self.manager.state(unit).await {
-            Ok(state) if !matches!(state.result.as_str(), "" | "success") => {
-                format!("its unit ended with result `{}`", state.result)
-            }
-            _ => format!("the start job of {unit} ended with `{job}`"),
+    async fn failure(&self, unit: &str, end: &End) -> StartFailure {
+        StartFailure::of(end, journal::last_lines(self.which(), unit).await)
+    }
+
+    /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
+    /// release would be blamed.
+    async fn open_sockets(
+        &self,
+        generation: Generation,
+    ) -> Result<Option<StartFailure>, BackendError> {
+        let unit = self.unit(generation);
+        let needed = self.state(&unit).await?.sockets;
+        let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
+        if patterns.is_empty() {
+            return Ok(None);
         }
+        let failed =
+            |error| BackendError::new(format!("cannot look at the sockets of {unit}"), error);
+        let open: Vec<_> = self
+            .manager
+            .list(&patterns)
+            .await
+            .map_err(failed)?
+            .into_iter()
+            .filter(|(_, state)| state.is_active())
+            .map(|(unit, _)| unit)
+            .collect();
+        for socket in needed.iter().filter(|socket| !open.contains(socket)) {
+            let job = self.manager.start(socket).await.map_err(failed)?;
+            // The one over which connections move is no reason not to serve.
+            if job != JobResult::Done && *socket != unit_names::move_socket(&self.name) {
+                return Ok(Some(StartFailure::by_circumstances(format!(
+                    "{socket} does not listen (`{job}`), so that no socket could be passed to it; \
+                     see `systemctl status {socket}`"
+                ))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
+    async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
+        Ok(accepts(self.state(unit).await?.main_pid).await)
+    }
+
+    async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
+        // A condition that says no ends the job with `done` and the unit inactive.
+        if !self.state(unit).await?.is_active() {
+            return Ok(false);
+        }
+        if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
+            return self.takes_connections(unit).await;
+        }
+        Ok(true)
+    }
+}
+
+/// The unit that `generation` is.
+fn unit_of(store: &Store, generation: Generation) -> String {
+    // A page of which nothing is known any more has the number that is never given away.
+    if generation == Generation(0) || store.is_holding(generation) {
+        unit_names::holding(store.name())
+    } else {
+        unit_names::generation(store.name(), generation.0)
+    }
+}
+
+/// What a generation does, by the state of its unit; none if it does not run.
+fn phase_of(state: &UnitState) -> Option<Phase> {
+    match state.active.as_str() {
+        "activating" => Some(Phase::Starting),
+        "active" | "reloading" | "refreshing" => Some(Phase::Serving),
+        "deactivating" => Some(Phase::Draining),
+        // Its start waits for the settling of its last end.
+        _ if state.job.is_some() => Some(Phase::Starting),
+        _ => None,
     }
 }
 
@@ -110,32 +197,27 @@ impl Backend for Systemd {
     async fn start(
         &self,
         generation: Generation,
+        readiness: Readiness,
         deadline: Instant,
     ) -> Result<Result<(), StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let ends_before = self.store.ends(generation).len();
+        let failed = |error| BackendError::new(format!("cannot start {unit}"), error);
+        // Else nothing would be known of one that has ended by the time we look.
+        self.manager.keep(&unit).await.map_err(failed)?;
+        if let Some(failure) = self.open_sockets(generation).await? {
+            return Ok(Err(failure));
+        }
         let started = timeout_at(deadline.into(), self.manager.start(&unit)).await;
         let Ok(job) = started else {
-            let reason = format!("the manager did not finish the start of {unit} in time");
-            return Ok(Err(StartFailure {
-                reason,
-                blame: Blame::Circumstances,
-                log: Vec::new(),
-            }));
+            return Ok(Err(StartFailure::by_circumstances(format!(
+                "the manager did not finish the start of {unit} in time"
+            ))));
         };
-        let job = job.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))?;
-        if job != JobResult::Done {
-            return Ok(Err(self.why(generation, ends_before, &job).await));
-        }
-        // A condition that says no ends the job with `done` and the unit inactive.
-        let state = self.manager.state(&unit).await;
-        let state = state.map_err(|error| {
-            BackendError::new(format!("cannot ask for the state of {unit}"), error)
-        })?;
-        if state.is_active() {
+        let job = job.map_err(failed)?;
+        if job == JobResult::Done && self.is_ready(&unit, readiness).await? {
             return Ok(Ok(()));
         }
-        Ok(Err(self.why(generation, ends_before, &job).await))
+        Ok(Err(self.why(generation, &job).await?))
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
@@ -147,11 +229,18 @@ impl Backend for Systemd {
     async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
         let unit = self.unit(generation);
         let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
-        let stopped = tokio::time::timeout(ABANDON_DEADLINE, self.manager.stop(&unit)).await;
+        let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(&unit)).await;
         if let Ok(stopped) = stopped {
-            stopped.map_err(failed)?;
+            return stopped.map(|_| ()).map_err(failed);
         }
-        self.manager.reset_failed(&unit).await.map_err(failed)
+        self.manager.kill(&unit).await.map_err(failed)?;
+        match tokio::time::timeout(KILL_DEADLINE, self.manager.stop(&unit)).await {
+            Ok(stopped) => stopped.map(|_| ()).map_err(failed),
+            Err(_) => Err(BackendError::new(
+                format!("cannot end {unit}"),
+                "it was killed and does not end: a process of it waits in the kernel",
+            )),
+        }
     }
 
     async fn keep_trying(&self) -> Result<(), BackendError> {
@@ -160,21 +249,34 @@ impl Backend for Systemd {
         asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
     }
 
+    async fn settings(&self) -> Result<String, BackendError> {
+        // Any number will do: the text is the template's. This one never runs.
+        let unit = unit_names::generation(&self.name, 0);
+        let state = self.state(&unit).await?;
+        let files = [&state.fragment].into_iter().chain(&state.drop_ins);
+        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+        Ok(texts.collect())
+    }
+
+    async fn nobody_serves(&self) -> Result<(), BackendError> {
+        Units::of(self.which(), self.store.clone()).rest().await
+    }
+
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
         let pattern = unit_names::generation_pattern(&self.name);
-        let units = self.manager.list(&pattern).await;
+        let holding = unit_names::holding(&self.name);
+        let units = self.manager.list(&[&pattern, &holding]).await;
         let units =
             units.map_err(|error| BackendError::new(format!("cannot list {pattern}"), error))?;
         let mut running: Vec<_> = units
             .into_iter()
             .filter_map(|(unit, state)| {
-                let generation = Generation(unit_names::parse_generation(&self.name, &unit)?);
-                let phase = match state.active.as_str() {
-                    "activating" => Phase::Starting,
-                    "active" | "reloading" | "refreshing" => Phase::Serving,
-                    "deactivating" => Phase::Draining,
-                    _ => return None,
+                let generation = if unit == holding {
+                    self.store.holding_generation().unwrap_or(Generation(0))
+                } else {
+                    Generation(unit_names::parse_generation(&self.name, &unit)?)
                 };
+                let phase = phase_of(&state)?;
                 Some(Running { generation, phase })
             })
             .collect();

@@ -8,15 +8,15 @@ use super::{Outcome, Run, chain, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::fault;
-use crate::generation::Generation;
+use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
-use crate::store::{FailedAttempt, HandoverRecord};
+use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
         self.steps.total_milliseconds = milliseconds(self.begun);
-        let (record, result) = match ending {
+        let (record, answer) = match ending {
             Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
             Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
             // Somebody else's failure is in the history already.
@@ -34,20 +34,20 @@ impl<B: Backend> Run<'_, B> {
                 source,
                 instead,
             } => {
-                let word = match source {
-                    Source::Taken => "handed-over",
-                    Source::LastGood => "fell-back",
-                    Source::Holding => "holding",
+                let result = match source {
+                    Source::Taken => HandoverResult::HandedOver,
+                    Source::LastGood => HandoverResult::FellBack,
+                    Source::Holding => HandoverResult::Holding,
                 };
-                let record = self.record(word, Some(generation), instead);
-                (record.clone(), Ok(Outcome::from(record)))
+                let record = self.record(result, Some(generation), instead);
+                (record.clone(), Outcome::of(record))
             }
             Ending::Refused(reason) => (
-                self.record("refused", None, Some(reason.clone())),
+                self.record(HandoverResult::Refused, None, Some(reason.clone())),
                 Err(EngineError::Refused(reason)),
             ),
             Ending::Failed { generation, reason } => {
-                let record = self.record("failed", generation, Some(reason.clone()));
+                let record = self.record(HandoverResult::Failed, generation, Some(reason.clone()));
                 (record, Err(EngineError::StartFailed { generation, reason }))
             }
         };
@@ -59,24 +59,57 @@ impl<B: Backend> Run<'_, B> {
             );
         }
         fault::point(self.store, "accounted");
-        result
+        answer
     }
 
     async fn account(
         &self,
         record: &HandoverRecord,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let running = self.backend.running().await?;
+        self.see_to_the_rest(&running, record).await;
         self.note_failure(record)?;
         self.store.record(record)?;
-        let alive = self
-            .backend
-            .running()
-            .await?
-            .into_iter()
-            .map(|one| one.generation);
-        let alive: Vec<_> = alive.chain(self.store.current()).collect();
+        let alive: Vec<_> = running
+            .iter()
+            .map(|one| one.generation)
+            .chain(self.store.current())
+            .collect();
         let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
         Ok(self.store.prune(keep, &alive)?)
+    }
+
+    /// What became so during the handover: the one that was current may have been started again, or may have ended without
+    /// anybody to take its place.
+    async fn see_to_the_rest(&self, running: &[Running], record: &HandoverRecord) {
+        let current = self.store.current();
+        let alive = running.iter().filter(|one| one.phase != Phase::Draining);
+        let (serving, others): (Vec<&Running>, Vec<&Running>) =
+            alive.partition(|one| Some(one.generation) == current);
+        for other in others {
+            if serving.is_empty() {
+                break;
+            }
+            if let Err(error) = self.backend.drain(other.generation).await {
+                tracing::warn!(
+                    "generation {} could not be told to drain: {}",
+                    other.generation,
+                    chain(&error)
+                );
+            }
+        }
+        if !serving.is_empty() {
+            return;
+        }
+        // Told first: to give the handle back ends this very process, where it is part of it.
+        if let Some(reason) = &record.reason {
+            tracing::error!("nothing serves: {reason}");
+        }
+        if let Err(error) = self.backend.nobody_serves().await {
+            tracing::warn!("connections may wait: {}", chain(&error));
+        } else if let Err(error) = self.store.clear_current() {
+            tracing::warn!("`current` could not be removed: {error}");
+        }
     }
 
     /// Remembers which release did not start, for callers that wait and for the next activation.
@@ -94,15 +127,16 @@ impl<B: Backend> Run<'_, B> {
 
     fn record(
         &self,
-        result: &str,
+        result: HandoverResult,
         generation: Option<Generation>,
         reason: Option<String>,
     ) -> HandoverRecord {
         let release = self.started.as_ref().or(self.taken.as_ref());
         HandoverRecord {
             at: Timestamp::now(),
-            purpose: self.request.purpose.as_str().to_owned(),
-            result: result.to_owned(),
+            id: self.request.id.clone(),
+            purpose: self.request.purpose,
+            result,
             generation,
             previous: self.previous,
             digest: release.map(|release| release.digest.clone()),

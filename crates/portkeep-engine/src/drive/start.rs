@@ -7,12 +7,13 @@ use portkeep_spec::contract;
 use tokio::time::timeout_at;
 
 use super::{Run, chain, doing, milliseconds};
-use crate::backend::{Backend, Blame};
+use crate::backend::{Backend, Blame, StartFailure};
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
 use crate::release::{Digest, Release};
+use crate::surroundings::Surroundings;
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn start(
@@ -43,7 +44,7 @@ impl<B: Backend> Run<'_, B> {
         let started = tokio::select! {
             biased;
             () = self.request.give_up.asked() => None,
-            started = timeout_at(deadline.into(), self.backend.start(generation, deadline)) => Some(started),
+            started = timeout_at(deadline.into(), self.backend.start(generation, self.spec.readiness, deadline)) => Some(started),
         };
         self.steps.start_milliseconds = milliseconds(begun);
         let Some(started) = started else {
@@ -55,7 +56,7 @@ impl<B: Backend> Run<'_, B> {
         Ok(match started {
             Ok(Ok(Ok(()))) => Event::Ready,
             Ok(Ok(Err(failure))) => Event::Failed {
-                reason: failure.describe(),
+                reason: self.explained(failure.clone()).describe(),
                 blame: failure.blame,
             },
             Ok(Err(error)) => return Err(error.into()),
@@ -67,6 +68,17 @@ impl<B: Backend> Run<'_, B> {
                 blame: Blame::Circumstances,
             },
         })
+    }
+
+    /// The failure with the name of what was missing, where that was why.
+    fn explained(&self, failure: StartFailure) -> StartFailure {
+        let Some(cause) = &failure.cause else {
+            return failure;
+        };
+        StartFailure {
+            reason: Surroundings::of(self.spec).explain(cause),
+            ..failure
+        }
     }
 
     pub(super) fn switch(&self, generation: Generation) -> io::Result<()> {
@@ -97,7 +109,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// One that cannot be marked is tried again sooner than it should be: no reason to hide why it failed.
     pub(super) fn mark_bad(&self, digest: &Digest, reason: &str, blame: Blame) {
-        if blame == Blame::Circumstances {
+        if blame != Blame::Release {
             return;
         }
         if let Err(error) = self.store.mark_bad(digest, reason) {

@@ -4,13 +4,13 @@ use std::io;
 use std::time::Instant;
 
 use super::request::Wanted;
-use super::{Run, chain, doing, milliseconds};
+use super::{Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::fault;
 use crate::handover::{Candidate, Event};
 use crate::release::{Digest, Release};
-use crate::take::{Look, Recipe, take};
+use crate::take::{Recipe, take};
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn take(&mut self) -> Result<Event, EngineError> {
@@ -19,17 +19,18 @@ impl<B: Backend> Run<'_, B> {
         }
         let begun = Instant::now();
         // Before it is taken: what changes from here on is another deploy's to see.
-        if let Ok(look) = Look::at(self.spec) {
+        if let Some(seen) = Seen::now(self.spec) {
             self.store
-                .note_seen(&look)
+                .note_seen(&seen)
                 .map_err(doing("note what was looked at"))?;
         }
         let attempt = self.store.failed_attempt();
         let known = self.known_releases();
+        let settings = self.backend.settings().await?;
         let (spec, store) = (self.spec.clone(), self.store.clone());
         // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
         let taken = tokio::task::spawn_blocking(move || {
-            let recipe = Recipe::of(&spec, &store.base_environment());
+            let recipe = Recipe::of(&spec, &store.base_environment(), &settings);
             take(&spec, &recipe, &store, &known)
         });
         let taken = taken

@@ -1,75 +1,97 @@
-//! How the processes of a generation ended, as its manager told the settle step.
+//! How the processes of a generation ended, and what the history says of it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use super::Store;
-use super::events::{CrashRecord, HistoryEvent};
-use crate::crash::{Budget, Settle, recent_crashes};
+use super::events::{CrashRecord, DrainedRecord, HistoryEvent};
+use crate::end::End;
 use crate::generation::Generation;
+use crate::settle::Settle;
 
-/// One end. The words are systemd's: `SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct End {
-    /// When.
-    pub at: Timestamp,
-    /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `watchdog` …
-    pub result: String,
-    /// `exited`, `killed` or `dumped`; empty where no process ran.
-    pub code: String,
-    /// The exit status, or the signal's name.
-    pub status: String,
-}
+/// How the reason of a drain begins that was ended at its deadline.
+const CUT: &str = "it did not finish in time";
 
-impl End {
-    /// True for an end that the app did not choose.
+impl DrainedRecord {
+    /// Whether it was ended at its deadline, with something unfinished.
     #[must_use]
-    pub fn is_crash(&self) -> bool {
-        self.result != "success"
-    }
-
-    /// For people: `exit status 1`, `signal SEGV`, `not READY in time`.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match (self.result.as_str(), self.code.as_str()) {
-            ("timeout", _) => "it was not READY in time".to_owned(),
-            ("watchdog", _) => "its watchdog was not fed".to_owned(),
-            ("oom-kill", _) => "it ran out of memory".to_owned(),
-            ("protocol", _) => "it ended without saying READY".to_owned(),
-            (_, "exited") if let Some(step) = self.failed_step() => {
-                format!("it could not be started: {step}")
-            }
-            ("success", "exited") => "it exited with status 0".to_owned(),
-            (_, "exited") => format!("it exited with status {}", self.status),
-            (_, "killed" | "dumped") => format!("it was ended by signal {}", self.status),
-            (result, _) => format!("its unit ended with result `{result}`"),
-        }
+    pub fn is_cut(&self) -> bool {
+        self.reason.starts_with(CUT)
     }
 }
 
-impl End {
-    /// The step before the app's own code that failed: systemd's exit statuses, systemd.exec(5).
-    fn failed_step(&self) -> Option<&'static str> {
-        Some(match self.status.as_str() {
-            "200" => "its working directory is missing or not allowed (200/CHDIR)",
-            "203" => "the executable is missing, or made for another system (203/EXEC)",
-            "217" => "its user does not exist (217/USER)",
-            "226" => "its sandbox could not be set up (226/NAMESPACE)",
-            "243" => "its credentials could not be loaded (243/CREDENTIALS)",
-            _ => return None,
-        })
-    }
+/// An end that was settled.
+#[derive(Debug)]
+pub struct Settled<'a> {
+    /// Which generation ended.
+    pub generation: Generation,
+    /// All its ends, this one last.
+    pub ends: &'a [End],
+    /// Why it ended, for people.
+    pub reason: &'a str,
+    /// What it said last of itself.
+    pub status: &'a str,
+    /// What was decided.
+    pub decided: Settle,
+    /// How often it crashed recently.
+    pub crashes: u32,
 }
 
 impl Store {
-    /// Adds an end of `generation`.
+    /// Writes an end down, once: in the history where somebody may want to hear of it, then in the generation's directory. A
+    /// call that was killed in between is made again, and finds what it wrote.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn note_end(&self, generation: Generation, end: &End) -> io::Result<()> {
+    /// When a file cannot be written.
+    pub fn note_settled(&self, settled: &Settled<'_>) -> io::Result<()> {
+        let Some(end) = settled.ends.last() else {
+            return Ok(());
+        };
+        if self.ends(settled.generation).contains(end) {
+            return Ok(());
+        }
+        let told = self.tell(settled, end);
+        self.note_end(settled.generation, end)?;
+        told
+    }
+
+    fn tell(&self, settled: &Settled<'_>, end: &End) -> io::Result<()> {
+        let generation = settled.generation;
+        let digest = || self.release_of(generation).map(|release| release.digest);
+        let is_expected = settled.decided == Settle::Nothing;
+        if end.is_drain() && end.ready {
+            let reason = match end.result.as_str() {
+                "timeout" => format!("{CUT} and was ended"),
+                _ => settled.reason.to_owned(),
+            };
+            self.note_event(&HistoryEvent::Drained(DrainedRecord {
+                at: end.at,
+                generation,
+                digest: digest(),
+                status: settled.status.to_owned(),
+                reason,
+            }))
+        } else if end.is_crash() && (end.ready || !is_expected) {
+            // One that was never READY is its handover's to tell, where there is one.
+            let pause = match settled.decided {
+                Settle::Restart { after } => u64::try_from(after.as_millis()).ok(),
+                _ => None,
+            };
+            self.note_event(&HistoryEvent::Crash(CrashRecord {
+                at: end.at,
+                generation,
+                digest: digest(),
+                reason: settled.reason.to_owned(),
+                crashes: settled.crashes,
+                decision: settled.decided.decision(),
+                pause_milliseconds: pause,
+            }))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn note_end(&self, generation: Generation, end: &End) -> io::Result<()> {
         let path = self.generation_directory(generation).join("ends.jsonl");
         let mut line = serde_json::to_vec(end)?;
         line.push(b'\n');
@@ -80,37 +102,6 @@ impl Store {
             .write_all(&line)
     }
 
-    /// Adds a crash and what was decided about it to the history; a clean end is none.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn note_crash(
-        &self,
-        generation: Generation,
-        budget: Budget,
-        ends: &[End],
-        settle: Settle,
-    ) -> io::Result<()> {
-        let (Some(end), Some(decision)) =
-            (ends.last().filter(|end| end.is_crash()), settle.decision())
-        else {
-            return Ok(());
-        };
-        let pause = match settle {
-            Settle::Restart { after } => u64::try_from((after + budget.delay).as_millis()).ok(),
-            _ => None,
-        };
-        self.note_event(&HistoryEvent::Crash(CrashRecord {
-            at: end.at,
-            generation,
-            digest: self.release_of(generation).map(|release| release.digest),
-            reason: end.describe(),
-            crashes: recent_crashes(budget, ends, end.at),
-            decision,
-            pause_milliseconds: pause,
-        }))
-    }
-
     /// The ends of `generation`, oldest first.
     #[must_use]
     pub fn ends(&self, generation: Generation) -> Vec<End> {
@@ -119,5 +110,30 @@ impl Store {
         text.lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect()
+    }
+
+    /// The ends of `generation` with `end` as the last one, whether it is written down or not: the same run ends once.
+    #[must_use]
+    pub fn ends_with(&self, generation: Generation, end: &End) -> Vec<End> {
+        let mut ends = self.ends(generation);
+        match ends
+            .iter()
+            .position(|noted| noted.invocation.is_some() && noted.invocation == end.invocation)
+        {
+            Some(noted) => ends.truncate(noted + 1),
+            None => ends.push(end.clone()),
+        }
+        ends
+    }
+
+    /// How often `generation` crashed.
+    #[must_use]
+    pub fn crashes(&self, generation: Generation) -> u32 {
+        let crashes = self
+            .ends(generation)
+            .iter()
+            .filter(|end| end.is_crash())
+            .count();
+        u32::try_from(crashes).unwrap_or(u32::MAX)
     }
 }

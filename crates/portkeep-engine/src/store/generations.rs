@@ -80,6 +80,7 @@ impl Store {
         if release.digest.is_holding() {
             // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
             write_release(&directory, release)?;
+            self.tell_holding_page(&self.environment_of(generation, release))?;
         } else {
             self.keep_release(release)?;
         }
@@ -140,6 +141,33 @@ impl Store {
     pub fn is_holding(&self, generation: Generation) -> bool {
         fs::read_to_string(self.generation_directory(generation).join("release"))
             .is_ok_and(|digest| Digest(digest).is_holding())
+    }
+
+    /// The newest generation that is a holding page: one at a time runs.
+    #[must_use]
+    pub fn holding_generation(&self) -> Option<Generation> {
+        self.generations()
+            .into_iter()
+            .rev()
+            .find(|generation| self.is_holding(*generation))
+    }
+
+    /// What a holding page that is a unit of its own is told: portkeep's own variables, and nothing of the app's.
+    fn tell_holding_page(&self, environment: &BTreeMap<String, String>) -> io::Result<()> {
+        let ours: BTreeMap<_, _> = environment
+            .iter()
+            .filter(|(name, _)| name.starts_with("PORTKEEP_"))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let text = environment_file::render(&ours, &[])
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let directory = self.run.join(contract::HOLDING);
+        fs::create_dir_all(&directory)?;
+        atomic_write(
+            &directory.join(contract::ENVIRONMENT),
+            text.as_bytes(),
+            0o600,
+        )
     }
 
     /// The generation that accepts connections, if it runs a release of the app.

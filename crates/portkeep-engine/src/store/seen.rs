@@ -4,18 +4,18 @@ use std::fs;
 use std::io;
 
 use super::{Store, atomic_write};
-use crate::take::Look;
+use crate::drive::Seen;
 
 impl Store {
-    pub(crate) fn note_seen(&self, look: &Look) -> io::Result<()> {
+    pub(crate) fn note_seen(&self, seen: &Seen) -> io::Result<()> {
         atomic_write(
             &self.run.join("seen.json"),
-            &serde_json::to_vec(look)?,
+            &serde_json::to_vec(seen)?,
             0o600,
         )
     }
 
-    pub(crate) fn seen(&self) -> Option<Look> {
+    pub(crate) fn seen(&self) -> Option<Seen> {
         serde_json::from_slice(&fs::read(self.run.join("seen.json")).ok()?).ok()
     }
 }

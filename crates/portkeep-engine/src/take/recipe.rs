@@ -21,13 +21,14 @@ pub(crate) struct Recipe {
 }
 
 impl Recipe {
-    /// The recipe of `spec`, on top of the environment that `portkeep dev` was started with.
-    pub(crate) fn of(spec: &Spec, base_environment: &BTreeMap<String, String>) -> Self {
+    /// The recipe of `spec`, on top of the environment that `portkeep dev` was started with. `unit` is the text of what
+    /// starts a generation, with what its operator changed in it.
+    pub(crate) fn of(spec: &Spec, base_environment: &BTreeMap<String, String>, unit: &str) -> Self {
         let arguments = spec.exec.iter().skip(1).cloned().collect();
         Self {
             arguments,
             environment: environment(spec, base_environment),
-            settings: settings(spec),
+            settings: settings(spec, unit),
         }
     }
 
@@ -85,7 +86,7 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     environment
 }
 
-fn settings(spec: &Spec) -> String {
+fn settings(spec: &Spec, unit: &str) -> String {
     let mut shaping = spec.clone();
     // Not of the generation's unit: how it is built, kept and watched. The rest is.
     shaping.exec.clear();
@@ -98,6 +99,7 @@ fn settings(spec: &Spec) -> String {
     shaping.keep_generations = 0;
     let mut hasher = blake3::Hasher::new();
     hasher.update(shaping.to_json().as_bytes());
+    hasher.update(unit.as_bytes());
     for file in spec
         .environment_files
         .iter()

@@ -1,7 +1,9 @@
 //! What a user's manager cannot do of the sandbox.
 
-use super::{Manager, RenderOptions, UnitFile, render};
-use crate::{Spec, SpecError};
+use std::path::Path;
+
+use super::{Manager, RenderOptions, SANDBOX, UnitFile, render};
+use crate::{Spec, SpecError, unit_names};
 
 /// The directives of the sandbox that the system manager gets and a user's does not, in their order: it cannot apply them.
 /// Found by rendering for both, so that there is no second list.
@@ -15,9 +17,10 @@ pub fn left_out(spec: &Spec, options: &RenderOptions) -> Result<Vec<String>, Spe
             ..options.clone()
         };
         let units = render(spec, &options)?;
+        let directory = format!("{}.d", unit_names::generation_template(&spec.name));
         let sandbox = units
             .iter()
-            .find(|unit| unit.path.ends_with("50-sandbox.conf"));
+            .find(|unit| unit.path == Path::new(&directory).join(SANDBOX));
         Ok(sandbox.map(keys).unwrap_or_default())
     };
     let (system, user) = (directives(Manager::System)?, directives(Manager::User)?);

@@ -19,13 +19,21 @@ pub(super) const HANDLE: Template = template!("app.service");
 pub(super) const GENERATION: Template = template!("app@.service");
 pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
 pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.user.conf");
+pub(super) const GENERATION_SYSTEM: Template = template!("app@.service.d/40-system.conf");
+pub(super) const SETTLE: Template = template!("app-settle@.service");
+pub(super) const HOLDING: Template = template!("app-holding.service");
+pub(super) const HOLDING_SANDBOX_SYSTEM: Template =
+    template!("app-holding.service.d/50-sandbox.system.conf");
+pub(super) const HOLDING_SANDBOX_USER: Template =
+    template!("app-holding.service.d/50-sandbox.user.conf");
+pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 11] = [
+pub(super) const ALL: [Template; 17] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -33,6 +41,12 @@ pub(super) const ALL: [Template; 11] = [
     GENERATION,
     SANDBOX_SYSTEM,
     SANDBOX_USER,
+    GENERATION_SYSTEM,
+    SETTLE,
+    HOLDING,
+    HOLDING_SANDBOX_SYSTEM,
+    HOLDING_SANDBOX_USER,
+    SLICE,
     RETRY,
     PATH,
     DEPLOY,

@@ -166,6 +166,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                 vec![
                     ("Type", s("oneshot")),
                     ("RemainAfterExit", s("yes")),
+                    ("NonBlocking", s("yes")),
                     ("RuntimeDirectory", format!("portkeep/{name}")),
                     ("RuntimeDirectoryPreserve", s("yes")),
                     ("ExecStart", helper("", "activate", false)),
@@ -213,22 +214,9 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),
         ),
         ("ExecStart", format!("{program:?}")),
-        when(
-            spec.readiness == Readiness::Accepts,
-            "ExecStartPost",
-            format!(
-                "{:?}",
-                Command {
-                    flags: s("+"),
-                    program: simplified(options.helper.to_str().unwrap()),
-                    args: ["handle", "accepts", "$MAINPID"].map(s).to_vec(),
-                }
-            ),
-        ),
-        ("ExecStopPost", helper("-+", "settle", true)),
-        ("Restart", s("on-failure")),
-        ("RestartSec", micros(spec.restart.delay)),
+        ("Restart", s("no")),
         ("TimeoutStartSec", micros(spec.start_timeout)),
+        ("TimeoutStartFailureMode", s("kill")),
         ("TimeoutStopSec", micros(spec.drain_timeout)),
         when(
             spec.watchdog.is_some(),
@@ -275,14 +263,135 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     ),
                     ("StartLimitIntervalSec", s("0")),
                     ("CollectMode", s("inactive-or-failed")),
+                    ("OnFailure", format!("{name}-settle@<i>.service")),
+                    ("OnSuccess", format!("{name}-ended@<i>.service")),
+                    ("OnFailureJobMode", s("fail")),
+                    ("DefaultDependencies", s("no")),
+                    ("Conflicts", s("shutdown.target")),
+                    ("Before", s("shutdown.target")),
                     ("X-SwitchMethod", s("keep-old")),
                 ],
             ),
             ("Service", service),
         ],
     );
+    if options.manager == Manager::System {
+        add(
+            format!("{name}@.service.d/40-system.conf"),
+            &[(
+                "Service",
+                vec![mark.clone(), ("Slice", s("portkeep.slice"))],
+            )],
+        );
+    }
+    for word in ["settle", "ended"] {
+        let settle = helper("", "<j>", true);
+        add(
+            format!("{name}-{word}@.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("settles an end of generation <i> of {name}"),
+                        ),
+                        mark.clone(),
+                        ("Before", format!("{name}@<i>.service")),
+                        ("Before", s("shutdown.target")),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("CollectMode", s("inactive-or-failed")),
+                        ("RefuseManualStop", s("yes")),
+                        ("DefaultDependencies", s("no")),
+                        ("Conflicts", s("shutdown.target")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("oneshot")),
+                        ("SyslogIdentifier", s(name)),
+                        ("ExecStart", settle),
+                        ("Restart", s("on-failure")),
+                        ("RestartSec", s("200ms")),
+                        ("RestartSteps", s("5")),
+                        ("RestartMaxDelaySec", s("5s")),
+                        (
+                            "TimeoutStartSec",
+                            time(spec.restart.max_delay.as_micros() + 30_000_000),
+                        ),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
+    }
 
     if spec.listen.iter().any(has_http) {
+        let http: Vec<_> = spec
+            .listen
+            .iter()
+            .filter(|listen| has_http(listen))
+            .collect();
+        let names = http.iter().map(|listen| listen.name.to_string());
+        let page = Command {
+            flags: s(""),
+            program: simplified(options.helper.to_str().unwrap()),
+            args: ["handle", "hold", name]
+                .map(s)
+                .into_iter()
+                .chain(names)
+                .collect(),
+        };
+        add(
+            format!("{name}-holding.service"),
+            &[
+                (
+                    "Unit",
+                    vec![
+                        (
+                            "Description",
+                            format!("holding page of {name}: answers that nothing can serve"),
+                        ),
+                        mark.clone(),
+                        (
+                            "StopPropagatedFrom",
+                            format!("{name}.service {name}.target"),
+                        ),
+                        ("StartLimitIntervalSec", s("0")),
+                        ("CollectMode", s("inactive-or-failed")),
+                        ("OnFailure", format!("{name}-settle@holding.service")),
+                        ("OnSuccess", format!("{name}-ended@holding.service")),
+                        ("OnFailureJobMode", s("fail")),
+                        ("DefaultDependencies", s("no")),
+                        ("Conflicts", s("shutdown.target")),
+                        ("Before", s("shutdown.target")),
+                        ("X-SwitchMethod", s("keep-old")),
+                    ],
+                ),
+                (
+                    "Service",
+                    vec![
+                        ("Type", s("notify")),
+                        ("NotifyAccess", s("main")),
+                        ("Sockets", sockets.join(" ")),
+                        ("NonBlocking", s("yes")),
+                        ("SyslogIdentifier", s(name)),
+                        (
+                            "EnvironmentFile",
+                            format!("-<t>/portkeep/{name}/holding/environment"),
+                        ),
+                        ("ExecStart", format!("{page:?}")),
+                        ("Restart", s("no")),
+                        ("TimeoutStartSec", s("20s")),
+                        ("TimeoutStartFailureMode", s("kill")),
+                        ("TimeoutStopSec", s("5s")),
+                        ("X-RestartIfChanged", s("false")),
+                    ],
+                ),
+            ],
+        );
         add(
             format!("{name}-retry.service"),
             &[

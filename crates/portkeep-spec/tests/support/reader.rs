@@ -62,7 +62,7 @@ pub fn directives(text: &str) -> Vec<Directive> {
     directives
 }
 
-/// Expands `%`: `%%` is `%`; the two specifiers that our templates use become `<t>` and `<i>`.
+/// Expands `%`: `%%` is `%`; the three specifiers that our templates use become `<t>`, `<i>` and `<j>`.
 pub fn specifiers(value: &str) -> String {
     let mut expanded = String::new();
     let mut chars = value.chars();
@@ -72,6 +72,7 @@ pub fn specifiers(value: &str) -> String {
                 Some('%') => expanded.push('%'),
                 Some('t') => expanded.push_str("<t>"),
                 Some('i') => expanded.push_str("<i>"),
+                Some('j') => expanded.push_str("<j>"),
                 other => panic!("a specifier nobody meant, %{other:?}, in {value}"),
             },
             c => expanded.push(c),

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use portkeep_engine::backend::systemd::{Manager, Systemd};
+use portkeep_engine::store::HandoverResult;
 use portkeep_engine::{Backend, Phase, Store, executable_of};
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
@@ -72,7 +73,12 @@ pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<App
         .history()
         .ok()
         .and_then(|history| history.into_iter().next_back());
-    let last_failure = last.filter(|record| matches!(record.result.as_str(), "failed" | "refused"));
+    let last_failure = last.filter(|record| {
+        matches!(
+            record.result,
+            HandoverResult::Failed | HandoverResult::Refused
+        )
+    });
     let systemd = Systemd::new(manager.clone(), store.clone());
     Ok(AppFacts {
         name: name.clone(),
@@ -90,9 +96,9 @@ pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<App
             .map(|spec| outdated(spec, which, &store))
             .unwrap_or_default(),
         helper_missing: handle
-            .program
-            .clone()
-            .filter(|helper| !is_executable(Path::new(helper))),
+            .program()
+            .filter(|helper| !is_executable(Path::new(helper)))
+            .map(str::to_owned),
         handle,
         current: store.current(),
         generations: generations(&systemd).await?,
@@ -193,13 +199,13 @@ fn address(kind: &str, text: &str) -> Option<Address> {
 async fn generations(systemd: &Systemd) -> anyhow::Result<Vec<GenerationFacts>> {
     let mut found = Vec::new();
     for one in systemd.running().await? {
-        let unit = unit_names::generation(systemd.store().name(), one.generation.0);
+        let unit = systemd.unit(one.generation);
         let state = systemd.manager().state(&unit).await?;
         found.push(GenerationFacts {
             generation: one.generation,
             phase: one.phase,
             is_holding_page: systemd.store().is_holding(one.generation),
-            restarts: state.restarts,
+            restarts: systemd.store().crashes(one.generation),
             open_files: (one.phase == Phase::Serving)
                 .then(|| open_files(state.main_pid))
                 .flatten(),

@@ -52,7 +52,7 @@ const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
 const REFRESH_IN_DEVELOPMENT: &str = r#"<noscript><meta http-equiv="refresh" content="5"></noscript>
 <script>setTimeout(() => window["portkeep-dev"] || location.reload(), 5000);</script>"#;
 
-pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(_name: &str, sockets: Vec<String>) -> anyhow::Result<ExitCode> {
     let server = sockets
         .into_iter()
         .fold(portkeep::Server::new(), portkeep::Server::socket);

@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::Purpose;
-use portkeep_engine::{Backend, Moment, Outcome, Phase, Request, Running, hand_over};
-use portkeep_spec::{AppName, unit_names};
+use portkeep_engine::{Moment, Outcome, Request, hand_over};
+use portkeep_spec::AppName;
 
+use super::begin;
+use super::installed::Installed;
 use crate::exit;
 use crate::holding;
-use crate::locate::{own_manager, read_spec, systemd};
+use crate::locate::{own_manager, systemd};
 use crate::output::outcome_line;
 
 pub(super) async fn run(
@@ -22,7 +24,7 @@ pub(super) async fn run(
     perform(&systemd, name, spec_path, Purpose::Reload, asked).await
 }
 
-/// A handover while the handle is active.
+/// Handovers while the handle is active, until what was handed over is what is installed.
 pub(super) async fn perform(
     systemd: &Systemd,
     name: &AppName,
@@ -30,45 +32,43 @@ pub(super) async fn perform(
     purpose: Purpose,
     asked: Moment,
 ) -> anyhow::Result<ExitCode> {
-    systemd.store().note_spec(spec_path)?;
-    let spec = read_spec(spec_path)?;
+    let mut installed = Installed::read(spec_path)?;
+    let mut result = once(systemd, name, &installed, purpose, asked).await;
+    while let Some(newer) = installed.newer(systemd, name).await {
+        installed = newer;
+        if let Err(error) = result {
+            crate::output::errln!("{error:#}");
+        }
+        result = once(systemd, name, &installed, Purpose::Reload, Moment::now()).await;
+        if result.is_err() {
+            break;
+        }
+    }
+    result
+}
+
+async fn once(
+    systemd: &Systemd,
+    name: &AppName,
+    installed: &Installed,
+    purpose: Purpose,
+    asked: Moment,
+) -> anyhow::Result<ExitCode> {
+    systemd.store().note_spec(&installed.path)?;
     let request = Request {
         asked,
         ..Request::now(purpose)
     };
-    let request = request.or_hold(holding::page(&spec, systemd.store()));
-    match hand_over(systemd, systemd.store(), &spec, request).await {
-        Ok(outcome @ Outcome::Holding(_)) => {
-            crate::output::errln!("{}", outcome_line(name, &outcome));
-            Ok(exit::code_of(&outcome).into())
-        }
-        Ok(outcome) => {
-            crate::output::outln!("{}", outcome_line(name, &outcome));
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(error) => {
-            // Told first: to drop the handle ends this very process, where it is part of it.
-            let code = exit::report(&error.into());
-            drop_idle_handle(systemd, name).await?;
-            Ok(code)
-        }
+    let id = begin(systemd, name, purpose).await;
+    let request = request
+        .called(id)
+        .or_hold(holding::page(&installed.spec, systemd.store()));
+    let outcome = hand_over(systemd, systemd.store(), &installed.spec, request).await?;
+    let line = outcome_line(name, &outcome);
+    if matches!(outcome, Outcome::Holding(_)) {
+        crate::output::errln!("{line}");
+        return Ok(exit::code_of(&outcome).into());
     }
-}
-
-/// An active handle without a generation would make connections wait for ever. Dropped, it is started again by the next
-/// connection.
-async fn drop_idle_handle(systemd: &Systemd, name: &AppName) -> anyhow::Result<()> {
-    let store = systemd.store();
-    // Nobody switches meanwhile; whoever holds the lock is a handover that ends with this same look.
-    let Some(_lock) = store.try_lock()? else {
-        return Ok(());
-    };
-    let current = store.current();
-    let alive = |one: &Running| Some(one.generation) == current && one.phase != Phase::Draining;
-    if !systemd.running().await?.iter().any(alive) {
-        store.clear_current()?;
-        let handle = unit_names::handle(name);
-        systemd.manager().stop_without_waiting(&handle).await?;
-    }
-    Ok(())
+    crate::output::outln!("{line}");
+    Ok(ExitCode::SUCCESS)
 }

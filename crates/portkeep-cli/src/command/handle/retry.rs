@@ -13,8 +13,8 @@ use crate::holding;
 use crate::locate::{own_manager, read_spec, systemd};
 use crate::output::outcome_line;
 
-/// How often we look. A new build is served within this time and its own start.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often we look. A new build, or a file that was missing, is served within this time and its own start.
+const LOOK: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(name: &AppName, spec_path: &Path) -> anyhow::Result<ExitCode> {
     let mut systemd = systemd(own_manager(), name).await?;

@@ -35,7 +35,12 @@ impl Query<'_> {
         let matches = match self.generation {
             Some(generation) => {
                 let unit = unit_names::generation(name, generation.0);
-                vec![format!("{by}={unit}"), format!("{about}={unit}")]
+                let settle = unit_names::settle_templates(name)
+                    .map(|template| template.replace('@', &format!("@{generation}")));
+                let units = [unit].into_iter().chain(settle);
+                units
+                    .flat_map(|unit| [format!("{by}={unit}"), format!("{about}={unit}")])
+                    .collect()
             }
             None => {
                 let handle = unit_names::handle(name);
@@ -59,13 +64,14 @@ impl Query<'_> {
 
     /// Anybody can call himself like the app; the unit is the journal's own word.
     pub(crate) fn is_of_app(&self, unit: &str) -> bool {
-        let generation = unit_names::parse_generation(self.name, unit);
+        let generation = unit_names::parse_about_generation(self.name, unit);
         match self.generation {
             Some(wanted) => generation == Some(wanted.0),
             None => {
                 generation.is_some()
                     || unit == unit_names::handle(self.name)
                     || unit == unit_names::socket(self.name)
+                    || unit == unit_names::holding(self.name)
             }
         }
     }
@@ -106,7 +112,15 @@ mod tests {
                 "--follow",
                 "_SYSTEMD_USER_UNIT=hello@3.service",
                 "+",
-                "USER_UNIT=hello@3.service"
+                "USER_UNIT=hello@3.service",
+                "+",
+                "_SYSTEMD_USER_UNIT=hello-settle@3.service",
+                "+",
+                "USER_UNIT=hello-settle@3.service",
+                "+",
+                "_SYSTEMD_USER_UNIT=hello-ended@3.service",
+                "+",
+                "USER_UNIT=hello-ended@3.service",
             ]
         );
     }

@@ -63,7 +63,7 @@ pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>,
 }
 
 async fn listening_unit(manager: &Manager, wanted: &Wanted, found: &Found) -> Option<SocketUnit> {
-    for (name, listed) in manager.list("*.socket").await.ok()? {
+    for (name, listed) in manager.list(&["*.socket"]).await.ok()? {
         if listed.active != "active" {
             continue;
         }

@@ -90,7 +90,7 @@ impl GenerationStatus {
             digest,
             status: String::new(),
             main_pid: None,
-            restarts: 0,
+            restarts: store.crashes(running.generation),
             memory_bytes: None,
             cpu_nanoseconds: None,
         }
@@ -103,7 +103,6 @@ impl GenerationStatus {
             .filter(|_| self.phase != Phase::Starting);
         self.drains_until = unit.stops_until();
         self.main_pid = Some(unit.main_pid).filter(|pid| *pid != 0);
-        self.restarts = unit.restarts;
         self.memory_bytes = unit.memory_bytes;
         self.cpu_nanoseconds = unit.cpu_nanoseconds;
         self.status = unit.status_text;

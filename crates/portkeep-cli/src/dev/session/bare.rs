@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::store::{HandoverRecord, Steps};
+use portkeep_engine::handover::{HandoverId, Purpose};
+use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
 use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
 use portkeep_spec::{Spec, contract};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -203,7 +204,11 @@ impl App {
         let came_up = tokio::select! {
             status = end.come() => Err(anyhow!("it ended before it accepted connections ({})", told(status))),
             up = timeout(*self.spec.start_timeout, accepts(process.id())) => {
-                up.map_err(|_| anyhow!("it accepted no connection for {}", self.spec.start_timeout))
+                match up {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(anyhow!("it ended before it accepted connections")),
+                    Err(_) => Err(anyhow!("it accepted no connection for {}", self.spec.start_timeout)),
+                }
             }
         };
         if let Err(error) = came_up {
@@ -216,6 +221,7 @@ impl App {
                 std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
             let failure = StartFailure {
                 reason: error.to_string(),
+                cause: None,
                 blame: Blame::Release,
                 log: lines.into(),
             };
@@ -307,8 +313,9 @@ fn record(running: &Running, begun: Instant, stopped: Instant) -> HandoverRecord
     let milliseconds = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
     HandoverRecord {
         at: Timestamp::now(),
-        purpose: "reload".to_owned(),
-        result: "handed-over".to_owned(),
+        id: HandoverId::unique(),
+        purpose: Purpose::Reload,
+        result: HandoverResult::HandedOver,
         generation: Some(generation),
         previous: None,
         digest: None,

@@ -165,7 +165,10 @@ impl UnitSession {
             match outcome {
                 // The path unit was quicker: what it did is what was asked for.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
-                    Ok(last_handover(&systemd).map_or(outcome, Outcome::from))
+                    match last_handover(&systemd) {
+                        Some(record) => Ok(Outcome::of(record)?),
+                        None => Ok(outcome),
+                    }
                 }
                 outcome => Ok(outcome),
             }
@@ -179,7 +182,7 @@ impl UnitSession {
         }
         // Told twice: what still drains is ended now.
         let pattern = unit_names::generation_pattern(&self.spec.name);
-        for (unit, _) in self.systemd.manager().list(&pattern).await? {
+        for (unit, _) in self.systemd.manager().list(&[&pattern]).await? {
             self.systemd.manager().kill(&unit).await?;
         }
         self.remove().await

@@ -5,6 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,16 +14,20 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::fate::Fate;
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
-use crate::accepts;
-use crate::backend::{Blame, StartFailure};
-use crate::crash::{self, Budget, Settle, Standing};
+use crate::accepts::accepts;
+use crate::backend::StartFailure;
+use crate::end::End;
 use crate::generation::{Generation, Phase};
-use crate::store::End;
+use crate::settle::{Budget, Ended, Settle, settle};
+use crate::signal;
+use crate::store::Settled;
+use crate::surroundings::Surroundings;
 
 /// Lines kept for the report of a failure.
 const LAST_LINES: usize = 8;
@@ -76,25 +81,26 @@ impl Supervisor {
         loop {
             (self.was_ready, self.status) = (false, String::new());
             let end = self.run_once(&spec).await;
-            let _ = self.shared.store.note_end(self.generation, &end);
-            if self.was_ready && end.is_drain() {
-                let _ = self
-                    .shared
-                    .store
-                    .note_drained(self.generation, &end, &self.status);
+            let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
+            let ended = self.ended(&spec, end);
+            let starter = self.starter.take();
+            // What was told to end, or has somebody who judges it, is not started again.
+            let is_judged = starter.is_some() || self.order.is_some();
+            let is_again = !is_judged && self.settle(&spec, &ended).await;
+            if is_judged {
+                self.write_down(&ended);
             }
-            let reason = end.describe();
-            if let Some(starter) = self.starter.take() {
-                let log = self.last_lines.drain(..).collect();
-                let blame = match self.order {
-                    Some(_) => Blame::Circumstances,
-                    None => Blame::Release,
+            if let Some(starter) = starter {
+                let answer = match self.order {
+                    Some(_) => StartFailure::by_circumstances(failure.reason),
+                    None => StartFailure {
+                        reason: ended.reason,
+                        ..failure
+                    },
                 };
-                let _ = starter.send(Err(StartFailure { reason, blame, log }));
-                break;
+                let _ = starter.send(Err(answer));
             }
-            // What was told to end is not started again.
-            if self.order.is_some() || !self.settle(&spec, reason).await {
+            if !is_again {
                 break;
             }
             let _ = self.phase.send(Some(Phase::Starting));
@@ -103,53 +109,53 @@ impl Supervisor {
         let _ = self.phase.send(None);
     }
 
-    /// Decides after an end by itself. True: start it again.
-    async fn settle(&mut self, spec: &Spec, reason: String) -> bool {
-        let store = self.shared.store.clone();
-        let budget = Budget::of(spec);
-        let ends = store.ends(self.generation);
-        let standing = match store.current() {
-            Some(current) if current == self.generation => Standing::Current,
-            // There is no manager that would start it once more by itself.
-            _ => Standing::Replaced,
-        };
-        let settle = crash::settle(budget, &ends, standing, Timestamp::now());
-        let _ = store.note_crash(self.generation, budget, &ends, settle);
-        match settle {
-            Settle::Nothing | Settle::Abandon => false,
-            Settle::Restart { after } => {
-                self.shared
-                    .tell(LocalEvent::Restarted(self.generation, reason));
-                self.pause(spec.restart.delay.0 + after).await
-            }
-            Settle::DropHandle | Settle::GiveUp => {
-                let mut reason = reason;
-                if settle == Settle::GiveUp {
-                    reason = format!("it crashed too often; at last {reason}");
-                    if let Some(release) = store.release_of(self.generation) {
-                        let _ = store.mark_bad(&release.digest, &reason);
-                    }
-                }
-                let _ = store.clear_current();
-                self.shared.tell(if ends.last().is_some_and(End::is_crash) {
-                    LocalEvent::Gone(self.generation, reason)
-                } else {
-                    LocalEvent::Rested(self.generation)
-                });
-                false
-            }
+    fn ended(&self, spec: &Spec, end: End) -> Ended {
+        Ended {
+            generation: self.generation,
+            reason: Surroundings::of(spec).explain(&end.cause()),
+            status: self.status.clone(),
+            end,
         }
     }
 
-    /// Waits, unless an order comes. False: do not start.
-    async fn pause(&mut self, pause: Duration) -> bool {
-        tokio::select! {
-            () = sleep(pause) => true,
+    /// An end that others judge.
+    fn write_down(&self, ended: &Ended) {
+        let store = &self.shared.store;
+        let noted = store.note_settled(&Settled {
+            generation: ended.generation,
+            ends: &store.ends_with(ended.generation, &ended.end),
+            reason: &ended.reason,
+            status: &ended.status,
+            decided: Settle::Nothing,
+            crashes: 0,
+        });
+        if let Err(error) = noted {
+            tracing::warn!(
+                "the end of generation {} could not be noted: {error}",
+                ended.generation
+            );
+        }
+    }
+
+    /// Decides after an end by itself. True: start it again. An order that comes meanwhile ends the matter.
+    async fn settle(&mut self, spec: &Spec, ended: &Ended) -> bool {
+        let keeper = Fate {
+            shared: self.shared.clone(),
+            ended,
+            is_again: AtomicBool::new(false),
+        };
+        let store = self.shared.store.clone();
+        let settled = tokio::select! {
+            settled = settle(&keeper, &store, Budget::of(spec), ended) => settled,
             order = self.inbox.recv() => {
                 self.order = order;
-                false
+                return false;
             }
+        };
+        if let Err(error) = settled {
+            tracing::warn!("generation {} was not settled: {error}", self.generation);
         }
+        keeper.is_again.into_inner()
     }
 
     async fn run_once(&mut self, spec: &Spec) -> End {
@@ -168,7 +174,7 @@ impl Supervisor {
             Ok((socket, child)) => self.watch(spec, socket, child).await,
             Err(error) => {
                 self.last_lines.push_back(error.to_string());
-                end("resources", "", "")
+                end("resources", "", "", false)
             }
         }
     }
@@ -190,8 +196,9 @@ impl Supervisor {
         let mut ready = false;
         let mut is_up = pin!(async {
             launch::executed(pid).await;
-            if spec.readiness == Readiness::Accepts {
-                accepts(pid).await;
+            // One that has ended is seen by the wait for it.
+            if spec.readiness == Readiness::Accepts && !accepts(pid).await {
+                std::future::pending::<()>().await;
             }
         });
         let status = loop {
@@ -313,57 +320,39 @@ fn kill_all(group: Option<Pid>) {
     let _ = group.map(|pid| kill_process_group(pid, Signal::KILL));
 }
 
-fn end(result: &str, code: &str, status: &str) -> End {
+fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
     End {
         at: Timestamp::now(),
+        invocation: None,
         result: result.to_owned(),
         code: code.to_owned(),
         status: status.to_owned(),
+        ready,
     }
 }
 
 /// An end in systemd's words.
 fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool) -> End {
     let Ok(status) = status else {
-        return end("resources", "", "");
+        return end("resources", "", "", ready);
     };
     let (result, code, word) = match (status.code(), status.signal()) {
         (Some(0), _) if !ready => ("protocol", "exited", "0".to_owned()),
         (Some(0), _) => ("success", "exited", "0".to_owned()),
         (Some(code), _) => ("exit-code", "exited", code.to_string()),
-        // A process that ends by the signal it was asked with has ended cleanly.
-        (_, Some(15)) => ("success", "killed", "TERM".to_owned()),
+        // As systemd has it: a process that ends by one of these was asked to, or lost whom it spoke to.
+        (_, Some(number @ (1 | 2 | 13 | 15))) => ("success", "killed", signal::name(number)),
         (_, Some(number)) => {
             let code = if status.core_dumped() {
                 "dumped"
             } else {
                 "killed"
             };
-            ("signal", code, signal_name(number))
+            ("signal", code, signal::name(number))
         }
         (None, None) => ("resources", "", String::new()),
     };
-    end(verdict.unwrap_or(result), code, &word)
-}
-
-fn signal_name(number: i32) -> String {
-    let named = [
-        (1, "HUP"),
-        (2, "INT"),
-        (3, "QUIT"),
-        (4, "ILL"),
-        (6, "ABRT"),
-        (7, "BUS"),
-        (8, "FPE"),
-        (9, "KILL"),
-        (11, "SEGV"),
-        (13, "PIPE"),
-        (14, "ALRM"),
-    ];
-    named
-        .iter()
-        .find(|(one, _)| *one == number)
-        .map_or_else(|| number.to_string(), |(_, name)| (*name).to_owned())
+    end(verdict.unwrap_or(result), code, &word, ready)
 }
 
 /// Sends the lines of a stream to `lines` until it ends.

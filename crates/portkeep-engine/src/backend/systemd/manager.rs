@@ -128,16 +128,22 @@ impl Manager {
         }))
     }
 
+    /// Keeps what is known of a unit until this connection ends, also after the unit has.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
+        self.systemd.load_unit(unit).await?;
+        Ok(self.systemd.ref_unit(unit).await?)
+    }
+
     /// Starts a unit and waits for the job.
     ///
     /// # Errors
     /// When the manager refuses; a job that fails is not an error but its result.
     pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        ended(
-            self.removed().await?,
-            self.systemd.start_unit(unit, "replace"),
-        )
-        .await
+        let ask = self.systemd.start_unit(unit, "replace");
+        Ok(ended(self.removed().await?, ask).await?.result())
     }
 
     /// Asks for a unit to be started.
@@ -163,14 +169,10 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        match ended(
-            self.removed().await?,
-            self.systemd.stop_unit(unit, "replace"),
-        )
-        .await
-        {
+        let ask = self.systemd.stop_unit(unit, "replace");
+        match ended(self.removed().await?, ask).await {
             Err(ManagerError::Bus(error)) if is_no_such_unit(&error) => Ok(JobResult::Done),
-            other => other,
+            other => Ok(other?.result()),
         }
     }
 
@@ -201,13 +203,17 @@ impl Manager {
         }
     }
 
-    /// Reloads a unit, or starts it where it does not run, and waits for the job.
+    /// Reloads a unit, or starts it where it does not run, and waits for the job. Answers the job's number, too.
     ///
     /// # Errors
     /// When the manager refuses.
-    pub async fn reload_or_restart(&self, unit: &str) -> Result<JobResult, ManagerError> {
+    pub async fn reload_or_restart(
+        &self,
+        unit: &str,
+    ) -> Result<(Option<u32>, JobResult), ManagerError> {
         let ask = self.systemd.reload_or_restart_unit(unit, "replace");
-        ended(self.removed().await?, ask).await
+        let ended = ended(self.removed().await?, ask).await?;
+        Ok((ended.number(), ended.result()))
     }
 
     /// Forgets that a unit failed.
@@ -221,17 +227,17 @@ impl Manager {
         }
     }
 
-    /// The loaded units whose names match `pattern`.
+    /// The loaded units whose names match one of `patterns`.
     ///
     /// # Errors
     /// When the manager refuses.
-    pub async fn list(&self, pattern: &str) -> Result<Vec<(String, UnitState)>, ManagerError> {
-        let units = self.systemd.list_units_by_patterns(&[], &[pattern]).await?;
+    pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
             active,
             sub,
-            has_job: job != 0,
+            job: Some(job).filter(|job| *job != 0),
             ..UnitState::default()
         };
         Ok(units

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+use crate::end::End;
+use crate::signal;
 use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// `ExecStart=` as the manager tells it: the program, and more that nobody here asks for.
@@ -26,26 +29,36 @@ pub struct UnitState {
     pub enabled: String,
     /// Its files changed since they were read.
     pub needs_daemon_reload: bool,
-    /// Whether a job waits for it.
-    pub has_job: bool,
+    /// The job that waits for it, by its number.
+    pub job: Option<u32>,
     /// When it became active, in microseconds since the epoch; 0 if it is not.
     pub active_since_microseconds: u64,
     /// When it began to stop, in microseconds since the epoch; 0 if it never did.
     pub stopping_since_microseconds: u64,
     /// How long its stop may take.
     pub stop_timeout: Option<Duration>,
+    /// What its last run is called, in hexadecimal digits; empty where it never ran.
+    pub invocation: String,
+    /// How its main process ended (`CLD_EXITED` and so on); 0 where it did not.
+    pub exit_code: i32,
+    /// With which status, or by which signal.
+    pub exit_status: i32,
+    /// It was READY in its last run.
+    pub was_ready: bool,
+    /// The files that change its settings beside the one that it was loaded from.
+    pub drop_ins: Vec<String>,
     /// Its main process; 0 if it has none.
     pub main_pid: u32,
     /// What it says of itself (`STATUS=`).
     pub status_text: String,
-    /// How often it was restarted by the manager.
-    pub restarts: u32,
     /// Memory of its processes in bytes, where it is accounted.
     pub memory_bytes: Option<u64>,
     /// CPU time of its processes in nanoseconds, where it is accounted.
     pub cpu_nanoseconds: Option<u64>,
-    /// The program of its first `ExecStart=`.
-    pub program: Option<String>,
+    /// The command of its first `ExecStart=`, the program first.
+    pub command: Vec<String>,
+    /// The socket units whose sockets it is passed.
+    pub sockets: Vec<String>,
     /// What a socket unit listens on, as its loaded file says: kind (`Stream`, `Datagram` …) and address.
     pub listen: Vec<(String, String)>,
     /// Whether people may stop it (`RefuseManualStop=`).
@@ -63,6 +76,43 @@ impl UnitState {
     #[must_use]
     pub fn active_since(&self) -> Option<Timestamp> {
         time(self.active_since_microseconds)
+    }
+
+    /// The program of its first `ExecStart=`.
+    #[must_use]
+    pub fn program(&self) -> Option<&str> {
+        self.command.first().map(String::as_str)
+    }
+
+    /// Whether it runs, or is about to.
+    #[must_use]
+    pub fn is_started(&self) -> bool {
+        self.job.is_some() || self.active == "activating" || self.is_active()
+    }
+
+    /// How its last run ended.
+    #[must_use]
+    pub fn end(&self) -> End {
+        // waitid(2): CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+        let code = match self.exit_code {
+            1 => "exited",
+            2 => "killed",
+            3 => "dumped",
+            _ => "",
+        };
+        let status = match code {
+            "" => String::new(),
+            "exited" => self.exit_status.to_string(),
+            _ => signal::name(self.exit_status),
+        };
+        End {
+            at: Timestamp::now(),
+            invocation: Some(self.invocation.clone()).filter(|one| !one.is_empty()),
+            result: self.result.clone(),
+            code: code.to_owned(),
+            status,
+            ready: self.was_ready,
+        }
     }
 
     /// Until when it may stop; none where it does not stop, or has no limit.
@@ -108,20 +158,45 @@ impl UnitState {
         state.memory_bytes = limited("MemoryCurrent");
         state.cpu_nanoseconds = limited("CPUUsageNSec");
         state.main_pid = small("MainPID").unwrap_or(0);
-        state.restarts = small("NRestarts").unwrap_or(0);
+        let signed = |name: &str| i32::try_from(properties.get(name)?).ok();
+        state.exit_code = signed("ExecMainCode").unwrap_or(0);
+        state.exit_status = signed("ExecMainStatus").unwrap_or(0);
+        let monotonic = |name: &str| number(name).unwrap_or(0);
+        state.was_ready = monotonic("ActiveEnterTimestampMonotonic")
+            > monotonic("InactiveExitTimestampMonotonic");
+        state.invocation = properties
+            .remove("InvocationID")
+            .and_then(|value| Vec::<u8>::try_from(value).ok())
+            .unwrap_or_default()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        state.drop_ins = properties
+            .remove("DropInPaths")
+            .and_then(|value| Vec::<String>::try_from(value).ok())
+            .unwrap_or_default();
+        state.sockets = properties
+            .remove("TriggeredBy")
+            .and_then(|value| Vec::<String>::try_from(value).ok())
+            .unwrap_or_default()
+            .into_iter()
+            .filter(|unit| unit.ends_with(".socket"))
+            .collect();
         state.listen = properties
             .remove("Listen")
             .and_then(|value| Vec::<(String, String)>::try_from(value).ok())
             .unwrap_or_default();
-        state.program = properties
+        state.command = properties
             .remove("ExecStart")
             .and_then(|value| Vec::<ExecCommand>::try_from(value).ok())
             .and_then(|commands| commands.into_iter().next())
-            .map(|(program, ..)| program);
-        state.has_job = properties
+            .map(|(_, command, ..)| command)
+            .unwrap_or_default();
+        state.job = properties
             .remove("Job")
             .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
-            .is_some_and(|(id, _)| id != 0);
+            .map(|(id, _)| id)
+            .filter(|id| *id != 0);
         state
     }
 }

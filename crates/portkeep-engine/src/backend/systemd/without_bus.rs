@@ -3,25 +3,31 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
 use portkeep_spec::Manager as Which;
 use tokio::process::Command;
 
+use crate::backend::BackendError;
+
 /// A manager that is being reloaded answers after that.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Runs `systemctl --no-block VERB UNIT`.
-pub(crate) async fn systemctl(which: Which, verb: &str, unit: &str) -> anyhow::Result<()> {
+pub(super) async fn systemctl(which: Which, verb: &str, unit: &str) -> Result<(), BackendError> {
     let mut command = Command::new("systemctl");
     command.args([&format!("--{which}"), "--no-block", "--quiet", verb, unit]);
     command.stdin(Stdio::null()).kill_on_drop(true);
-    let shown = || format!("`systemctl --{which} {verb} {unit}`");
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| {
+        BackendError::new(
+            format!("cannot run `systemctl --{which} {verb} {unit}`"),
+            source,
+        )
+    };
     let status = tokio::time::timeout(DEADLINE, command.status())
         .await
-        .with_context(|| format!("{} did not end in time", shown()))?
-        .with_context(|| format!("cannot run {}", shown()))?;
+        .map_err(|elapsed| failed(elapsed.into()))?
+        .map_err(|error| failed(error.into()))?;
     if status.success() {
         return Ok(());
     }
-    Err(anyhow!("{} failed ({status})", shown()))
+    Err(failed(format!("it failed ({status})").into()))
 }

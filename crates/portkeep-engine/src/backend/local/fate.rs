@@ -1,0 +1,60 @@
+//! What settle decides over a generation that is a child process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{LocalEvent, Shared};
+use crate::backend::BackendError;
+use crate::generation::{Generation, Phase};
+use crate::settle::{Ended, Keeper};
+
+/// The supervisor of one generation, as settle sees it.
+#[derive(Debug)]
+pub(super) struct Fate<'a> {
+    pub(super) shared: Arc<Shared>,
+    pub(super) ended: &'a Ended,
+    /// It is to be started again.
+    pub(super) is_again: AtomicBool,
+}
+
+impl Keeper for Fate<'_> {
+    /// Only its supervisor starts it.
+    async fn is_started(&self, _: Generation) -> Result<bool, BackendError> {
+        Ok(false)
+    }
+
+    async fn lives(&self, generation: Generation) -> bool {
+        let phase = self.shared.phase(generation);
+        phase.is_some_and(|phase| phase != Phase::Draining)
+    }
+
+    async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
+        self.is_again.store(true, Ordering::Relaxed);
+        self.shared
+            .tell(LocalEvent::Restarted(generation, self.ended.reason.clone()));
+        Ok(())
+    }
+
+    async fn take_back(&self, _: Generation) -> Result<(), BackendError> {
+        self.is_again.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn rest(&self) -> Result<(), BackendError> {
+        let (generation, reason) = (self.ended.generation, self.ended.reason.clone());
+        self.shared.tell(if self.ended.end.is_crash() {
+            LocalEvent::Gone(generation, reason)
+        } else {
+            LocalEvent::Rested(generation)
+        });
+        Ok(())
+    }
+
+    async fn renew(&self) -> Result<(), BackendError> {
+        self.shared.tell(LocalEvent::Gone(
+            self.ended.generation,
+            format!("it is not started again, because {}", self.ended.reason),
+        ));
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! What settle asks of systemd, and does to its units.
+//!
+//! D-Bus may be away while an app crashes. Then what has to be done is done by systemctl, which needs none; what would have
+//! to be known first counts as unknown.
+
+use portkeep_spec::{AppName, Manager as Which, unit_names};
+use tokio::sync::OnceCell;
+
+use super::manager::Manager;
+use super::without_bus::systemctl;
+use crate::backend::BackendError;
+use crate::generation::{Generation, Phase};
+use crate::settle::Keeper;
+use crate::store::Store;
+
+/// The units of one app, by D-Bus where that is there.
+#[derive(Debug)]
+pub struct Units {
+    which: Which,
+    store: Store,
+    /// The connection, once it could be made: whoever asks again tries again.
+    manager: OnceCell<Manager>,
+}
+
+impl Units {
+    /// The units of the app whose files `store` has.
+    #[must_use]
+    pub fn of(which: Which, store: Store) -> Self {
+        Self {
+            which,
+            store,
+            manager: OnceCell::new(),
+        }
+    }
+
+    fn name(&self) -> &AppName {
+        self.store.name()
+    }
+
+    /// The manager, where D-Bus is there.
+    pub async fn manager(&self) -> Option<&Manager> {
+        let connect = || Manager::connect(self.which);
+        self.manager.get_or_try_init(connect).await.ok()
+    }
+
+    async fn do_to(&self, verb: Verb, unit: &str) -> Result<(), BackendError> {
+        let Some(manager) = self.manager().await else {
+            return systemctl(self.which, verb.word(), unit).await;
+        };
+        let done = match verb {
+            Verb::Start => manager.start_without_waiting(unit).await,
+            Verb::Stop => manager.stop_without_waiting(unit).await,
+            Verb::Restart => manager.restart_without_waiting(unit).await,
+            Verb::ResetFailed => manager.reset_failed(unit).await,
+        };
+        match done {
+            Ok(()) => Ok(()),
+            // The bus may have gone since: an old connection does not tell.
+            Err(_) => systemctl(self.which, verb.word(), unit).await,
+        }
+    }
+
+    /// Stops or restarts the handle. One that is being started or stopped finds no current generation by itself; to ask for
+    /// more would cancel that job.
+    async fn give_back_handle(&self, verb: Verb) -> Result<(), BackendError> {
+        let handle = unit_names::handle(self.name());
+        let state = match self.manager().await {
+            Some(manager) => manager.state(&handle).await.ok(),
+            None => None,
+        };
+        // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
+        if state.is_some_and(|state| !state.is_active() || state.job.is_some()) {
+            return Ok(());
+        }
+        self.do_to(verb, &handle).await
+    }
+}
+
+/// What is asked of a unit.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Start,
+    Stop,
+    Restart,
+    ResetFailed,
+}
+
+impl Verb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Restart => "restart",
+            Self::ResetFailed => "reset-failed",
+        }
+    }
+}
+
+impl Keeper for Units {
+    async fn is_started(&self, generation: Generation) -> Result<bool, BackendError> {
+        let unit = super::unit_of(&self.store, generation);
+        let Some(manager) = self.manager().await else {
+            return Ok(false);
+        };
+        let state = manager.state(&unit).await;
+        let state = state.map_err(|error| {
+            BackendError::new(format!("cannot ask for the state of {unit}"), error)
+        })?;
+        Ok(state.is_started())
+    }
+
+    async fn lives(&self, generation: Generation) -> bool {
+        let Some(manager) = self.manager().await else {
+            return true;
+        };
+        let unit = super::unit_of(&self.store, generation);
+        manager.state(&unit).await.is_ok_and(|state| {
+            super::phase_of(&state).is_some_and(|phase| phase != Phase::Draining)
+        })
+    }
+
+    async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
+        let unit = super::unit_of(&self.store, generation);
+        // A unit that has failed, and fails again before it has a process, changes no state: nobody would be told of it.
+        self.do_to(Verb::ResetFailed, &unit).await?;
+        self.do_to(Verb::Start, &unit).await
+    }
+
+    async fn take_back(&self, generation: Generation) -> Result<(), BackendError> {
+        self.do_to(Verb::Stop, &super::unit_of(&self.store, generation))
+            .await
+    }
+
+    async fn rest(&self) -> Result<(), BackendError> {
+        self.give_back_handle(Verb::Stop).await
+    }
+
+    async fn renew(&self) -> Result<(), BackendError> {
+        self.give_back_handle(Verb::Restart).await
+    }
+}

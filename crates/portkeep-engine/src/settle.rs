@@ -1,0 +1,195 @@
+//! Settles the end of a generation: `lock → stand → decide → act`. Once for all backends: the settle unit of systemd calls
+//! it, and the supervisor of the local backend.
+//!
+//! It can be killed at any step and called again for the same end. What it acts on is named by [`Keeper`].
+
+mod decide;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use decide::{Budget, Locked, Settle, Standing, recent_crashes, settle as decide};
+
+use crate::backend::BackendError;
+use crate::end::End;
+use crate::error::EngineError;
+use crate::fault;
+use crate::generation::Generation;
+use crate::store::{Lock, Settled, Store};
+
+/// How long we wait for a handover that is about to end. A connection must not wait a second for somebody else's lock.
+const LOCK_PATIENCE: Duration = Duration::from_millis(400);
+
+/// What settle asks of whoever runs generations, and does to it.
+pub trait Keeper: Sync {
+    /// Whether `generation` runs, or somebody has asked for its start already.
+    fn is_started(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<bool, BackendError>> + Send;
+
+    /// Whether `generation` is alive and does not end. Where the manager does not answer, it counts as alive.
+    fn lives(&self, generation: Generation) -> impl Future<Output = bool> + Send;
+
+    /// Asks for a start of `generation`, and does not wait for it.
+    fn start_again(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Takes a start back that is not wanted any more.
+    fn take_back(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Nobody serves: the next connection starts a generation.
+    fn rest(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Nobody serves: a generation is started at once.
+    fn renew(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+}
+
+/// What is settled.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Which generation.
+    pub generation: Generation,
+    /// How it ended.
+    pub end: End,
+    /// Why, for people: what was missing has its name here.
+    pub reason: String,
+    /// What it said last of itself: an app on the server library says what it answered, moved and cut.
+    pub status: String,
+}
+
+/// Settles one end. Answers what was decided.
+///
+/// # Errors
+/// When the manager does not answer: it is to be called again then.
+pub async fn settle<K: Keeper>(
+    keeper: &K,
+    store: &Store,
+    budget: Budget,
+    ended: &Ended,
+) -> Result<Settle, EngineError> {
+    fault::point(store, "settle");
+    let settling = Settling {
+        keeper,
+        store,
+        budget,
+        ended,
+        ends: store.ends_with(ended.generation, &ended.end),
+    };
+    let first = settling.decide(Locked::ByUs).await?;
+    settling.write_down(first);
+    if let Settle::Restart { after } = first {
+        tokio::time::sleep(after).await;
+    }
+    let lock = store.lock_within(LOCK_PATIENCE).await;
+    settling.act(lock).await
+}
+
+struct Settling<'a, K> {
+    keeper: &'a K,
+    store: &'a Store,
+    budget: Budget,
+    ended: &'a Ended,
+    ends: Vec<End>,
+}
+
+impl<K: Keeper> Settling<'_, K> {
+    async fn stand(&self) -> Result<Standing, BackendError> {
+        let generation = self.ended.generation;
+        if self.keeper.is_started(generation).await? {
+            return Ok(Standing::Started);
+        }
+        Ok(match self.store.current() {
+            Some(current) if current == generation => Standing::Current,
+            Some(current) if self.keeper.lives(current).await => Standing::Replaced,
+            _ => Standing::Alone,
+        })
+    }
+
+    async fn decide(&self, locked: Locked) -> Result<Settle, BackendError> {
+        let standing = self.stand().await?;
+        Ok(decide(
+            self.budget,
+            &self.ends,
+            standing,
+            locked,
+            Timestamp::now(),
+        ))
+    }
+
+    /// Once for each end, also where we are called again for it. What cannot be written must not keep anybody from being
+    /// served.
+    fn write_down(&self, decided: Settle) {
+        let settled = Settled {
+            generation: self.ended.generation,
+            ends: &self.ends,
+            reason: &self.ended.reason,
+            status: &self.ended.status,
+            decided,
+            crashes: recent_crashes(self.budget, &self.ends, self.ended.end.at),
+        };
+        if let Err(error) = self.store.note_settled(&settled) {
+            tracing::warn!(
+                "the end of generation {} could not be noted: {error}",
+                self.ended.generation
+            );
+        }
+    }
+
+    async fn act(&self, lock: Option<Lock>) -> Result<Settle, EngineError> {
+        let generation = self.ended.generation;
+        let locked = match lock {
+            Some(_) => Locked::ByUs,
+            None => Locked::ByOthers,
+        };
+        let decided = self.decide(locked).await?;
+        match decided {
+            Settle::Nothing => return Ok(decided),
+            Settle::Restart { .. } => {
+                self.keeper.start_again(generation).await?;
+                // A handover that switches between our look and the start lists what runs after it has switched: one of
+                // us sees the other.
+                if self.store.current() != Some(generation) {
+                    self.keeper.take_back(generation).await?;
+                }
+                return Ok(decided);
+            }
+            Settle::Rest => self.keeper.rest().await?,
+            Settle::Renew { is_bad } => {
+                if is_bad {
+                    self.mark_bad();
+                }
+                fault::point(self.store, "settle-marked");
+                // At once and not at the next connection: whoever looks is to see what serves instead, and why.
+                self.keeper.renew().await?;
+            }
+        }
+        // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
+        // an active handle that nobody drops.
+        fault::point(self.store, "settle-dropped");
+        if let Err(error) = self.store.clear_current() {
+            tracing::warn!("`current` could not be removed: {error}");
+        }
+        Ok(decided)
+    }
+
+    fn mark_bad(&self) {
+        let reason = format!(
+            "it crashed {} times within {:?}; at last {}",
+            recent_crashes(self.budget, &self.ends, self.ended.end.at),
+            self.budget.within,
+            self.ended.reason,
+        );
+        if let Some(release) = self.store.release_of(self.ended.generation)
+            && let Err(error) = self.store.mark_bad(release.digest(), &reason)
+        {
+            tracing::warn!("its release could not be marked: {error}");
+        }
+    }
+}
