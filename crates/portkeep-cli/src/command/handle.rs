@@ -94,7 +94,7 @@ async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverI
     let handle = systemd.manager().state(&unit_names::handle(name)).await;
     let job = handle.ok().and_then(|state| state.job);
     let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
-    anstream::println!("{name}: handover {id} ({purpose})");
+    crate::output::outln!("{name}: handover {id} ({purpose})");
     id
 }
 

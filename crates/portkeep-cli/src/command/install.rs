@@ -78,7 +78,7 @@ impl Args {
         }
         manager.enable(&enabled, Until::Disabled).await?;
         manager.daemon_reload().await?;
-        anstream::println!(
+        crate::output::outln!(
             "{name}: {} units in {}",
             family.files().len(),
             directory.path().display()
@@ -88,7 +88,7 @@ impl Args {
 
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
         if before.is_some_and(|before| before.listen != spec.listen) {
-            anstream::println!(
+            crate::output::outln!(
                 "The addresses changed. A socket cannot be changed while it is open: `systemctl {flag}stop {} '{}'`, then \
                  `systemctl {flag}start {}`.",
                 unit_names::target(&name),
@@ -100,19 +100,19 @@ impl Args {
         let handle = unit_names::handle(&name);
         if systemd.manager().state(&handle).await?.is_active() {
             let outcome = reload_handle(&systemd, &handle).await?;
-            anstream::println!("{}", outcome_line(&name, &outcome));
+            crate::output::outln!("{}", outcome_line(&name, &outcome));
         }
         if self.now {
             open_ports(systemd.manager(), &spec, &enabled).await?;
             for listen in &spec.listen {
-                anstream::println!(
+                crate::output::outln!(
                     "{name}: {} is open; the first connection starts the app",
                     listen.address
                 );
             }
         }
         if which == Which::User && !lingers() {
-            anstream::println!(
+            crate::output::outln!(
                 "Your user manager ends with your last session: `loginctl enable-linger` keeps it, also over a reboot."
             );
         }

@@ -52,7 +52,7 @@ impl Args {
         let path = systemd.store().spec_path();
         let Some(path) = path.filter(|_| state.is_active()) else {
             let outcome = reload_handle(&systemd, &handle).await?;
-            anstream::println!("{}", outcome_line(name, &outcome));
+            crate::output::outln!("{}", outcome_line(name, &outcome));
             return Ok(code(&outcome));
         };
         let spec = locate::read_spec(&path)?;
@@ -68,7 +68,7 @@ impl Args {
         };
         let request = request.or_hold(holding::page(&spec, systemd.store()));
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
-        anstream::println!("{}", outcome_line(name, &outcome));
+        crate::output::outln!("{}", outcome_line(name, &outcome));
         Ok(code(&outcome))
     }
 }
@@ -77,7 +77,7 @@ impl Args {
 pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
     match control::ask(name, ask)? {
         Answer::Done { line, code } => {
-            anstream::println!("{line}");
+            crate::output::outln!("{line}");
             Ok(ExitCode::from(code))
         }
         Answer::Failed(reason) => Err(anyhow!(reason)),

@@ -34,7 +34,7 @@ pub(super) async fn run(
     match hand_over(&systemd, store, &installed.spec, request).await {
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
-            anstream::println!("{}", outcome_line(name, &outcome));
+            crate::output::outln!("{}", outcome_line(name, &outcome));
             catch_up(&systemd, name, installed, &id).await
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.
@@ -43,7 +43,7 @@ pub(super) async fn run(
                 one.phase == Phase::Serving && store.current() == Some(one.generation)
             }) =>
         {
-            anstream::eprintln!("{error}\nthe current generation serves on");
+            crate::output::errln!("{error}\nthe current generation serves on");
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(error.into()),
@@ -63,11 +63,11 @@ async fn catch_up(
         systemd.store().note_spec(&installed.path)?;
         let request = Request::now(Purpose::Reload).called(id.clone());
         match hand_over(systemd, systemd.store(), &installed.spec, request).await {
-            Ok(outcome) => anstream::println!("{}", outcome_line(name, &outcome)),
+            Ok(outcome) => crate::output::outln!("{}", outcome_line(name, &outcome)),
             // The handle is up, and what serves serves on; but whoever asked for the new version must not be told that it
             // does.
             Err(error) => {
-                anstream::eprintln!("{error}");
+                crate::output::errln!("{error}");
                 break;
             }
         }

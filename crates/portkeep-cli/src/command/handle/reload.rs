@@ -37,7 +37,7 @@ pub(super) async fn perform(
     while let Some(newer) = installed.newer(systemd, name).await {
         installed = newer;
         if let Err(error) = result {
-            anstream::eprintln!("{error:#}");
+            crate::output::errln!("{error:#}");
         }
         result = once(systemd, name, &installed, Purpose::Reload, Moment::now()).await;
         if result.is_err() {
@@ -66,9 +66,9 @@ async fn once(
     let outcome = hand_over(systemd, systemd.store(), &installed.spec, request).await?;
     let line = outcome_line(name, &outcome);
     if matches!(outcome, Outcome::Holding(_)) {
-        anstream::eprintln!("{line}");
+        crate::output::errln!("{line}");
         return Ok(exit::code_of(&outcome).into());
     }
-    anstream::println!("{line}");
+    crate::output::outln!("{line}");
     Ok(ExitCode::SUCCESS)
 }
