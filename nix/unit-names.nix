@@ -32,13 +32,24 @@ rec {
     "${name}.target"
     "${name}.service"
     "${name}@.service"
+    "${name}-settle@.service"
+    "${name}-ended@.service"
   ]
   ++ sockets
-  # Runs while a holding page is shown.
-  ++ (if http then [ "${name}-retry.service" ] else [ ]);
+  # The holding page, and what waits beside it.
+  ++ (
+    if http then
+      [
+        "${name}-holding.service"
+        "${name}-holding.service.d/50-sandbox.conf"
+        "${name}-retry.service"
+      ]
+    else
+      [ ]
+  );
 
-  # The system manager's says who the app is, also without a sandbox.
-  system = both ++ dropIn;
+  # The system manager's drop-in says who the app is, also without a sandbox.
+  system = both ++ dropIn ++ [ "${name}@.service.d/40-system.conf" ];
 
   # A user's manager can watch a build, too.
   user =

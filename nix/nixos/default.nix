@@ -53,7 +53,9 @@ in
 
   config = lib.mkIf (apps != [ ]) {
     systemd.packages = map unitsOf apps;
-    systemd.units = lib.mkMerge (map wants apps);
+    systemd.units = lib.mkMerge (
+      map wants apps ++ [ { "portkeep.slice".text = builtins.readFile ../../systemd/portkeep.slice; } ]
+    );
     environment.systemPackages = [ cfg.package ];
 
     # Before anything is changed. A reboot opens all ports anew, so "boot" is no problem.

@@ -6,6 +6,8 @@ release_of() {
   case $1 in
     252) echo bookworm ;;
     257) echo trixie ;;
+    # Whatever comes next. rootfs.sh looks whether it is what the guest is called.
+    *) echo sid ;;
   esac
 }
 
@@ -27,8 +29,9 @@ customize() {
   chroot "$root" useradd --create-home --uid 1000 --shell /bin/bash dev
   mkdir -p "$root/var/lib/systemd/linger"
   touch "$root/var/lib/systemd/linger/dev"
-  # An identity and no first boot: presets and prompts would cost a second each time.
-  chroot "$root" systemd-machine-id-setup >/dev/null 2>&1
+  # An identity and no first boot: presets and prompts would cost a second each time. Not by systemd-machine-id-setup: that of
+  # sid wants to have /proc.
+  tr -d - </proc/sys/kernel/random/uuid >"$root/etc/machine-id"
   echo guest >"$root/etc/hostname"
   printf '127.0.0.1 localhost guest\n::1 localhost\n' >"$root/etc/hosts"
   echo 'LANG=C.UTF-8' >"$root/etc/default/locale"

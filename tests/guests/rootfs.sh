@@ -35,20 +35,27 @@ guest_build() {
 }
 
 rootfs_make() {
-  local rootfs=$1 mirror option options=() started=$SECONDS
+  local rootfs=$1 mirror option options=() release found started=$SECONDS
   command -v mmdebstrap >/dev/null || die "mmdebstrap is missing: apt-get install mmdebstrap (tests/run does it)"
-  say "making the root file system for systemd $version (Debian $(release_of "$version"))"
+  release=$(release_of "$version")
+  say "making the root file system for systemd $version (Debian $release)"
   mirror=$(host_mirror)
   while read -r option; do
     [[ -z $option ]] || options+=(--aptopt="$option")
   done < <(host_apt_options)
   [[ ! -e /usr/share/keyrings/debian-archive-keyring.gpg ]] || options+=(--keyring=/usr/share/keyrings/debian-archive-keyring.gpg)
+  # A mirror that is a little behind has an index of sid that has expired; those of releases do not expire.
+  [[ $release != sid ]] || options+=(--aptopt='Acquire::Check-Valid-Until "false"')
   # What other recipes made.
   find "$cache" -maxdepth 1 -name "rootfs-$version-*" ! -name "rootfs-$version-$(sha256sum "$here/recipe.sh" | cut -c1-12)*" \
     -exec rm -rf {} +
   rm -rf "$rootfs.part"
   mmdebstrap --quiet --variant=minbase --include="$(packages_of "$version")" "${options[@]}" \
-    "$(release_of "$version")" "$rootfs.part" ${mirror:+"$mirror"} >&2 </dev/null
+    "$release" "$rootfs.part" ${mirror:+"$mirror"} >&2 </dev/null
+  found=$(chroot "$rootfs.part" dpkg-query --show --showformat='${source:Upstream-Version}' systemd)
+  # Upstream's 257.13 is a 257.
+  [[ ${found%%[!0-9]*} = "$version" ]] || die "Debian $release has systemd $found, so there is no guest with systemd $version;" \
+    "write the number that it has into tests/guests/versions.sh"
   customize "$rootfs.part"
   mv "$rootfs.part" "$rootfs"
   say "made in $((SECONDS - started)) s: $rootfs"

@@ -1,5 +1,5 @@
 //! What portkeep promises, on a booted systemd. Run as root for the system manager, as a user for
-//! that user's own. `tests/run guest-252 guest-257` runs them in guests, as both.
+//! that user's own. `tests/run guest-252 guest-257 guest-262` runs them in guests, as both.
 #![allow(missing_docs, reason = "each module says what it shows")]
 
 mod activation;
@@ -21,6 +21,7 @@ mod lost_files;
 mod many_apps;
 mod nasty_values;
 mod nothing_of_ours;
+mod port_free;
 mod quiet_client;
 mod reboot;
 mod refused_specs;
@@ -32,6 +33,7 @@ mod settling;
 mod setup_failures;
 mod stop_and_restart;
 mod storms;
+mod terminal;
 mod unix_socket_modes;
 mod views;
 mod watched;

@@ -78,7 +78,12 @@ fn a_file_that_cannot_be_run_is_looked_at_once() {
     };
     wait_until("v2 is refused", SOON, || (refused() == 1).then_some(()));
     thread::sleep(Duration::from_secs(2));
-    assert_eq!(refused(), 1, "the re-check deploys it again and again");
+    assert_eq!(
+        refused(),
+        1,
+        "the re-check deploys it again and again: {:#?}",
+        app.history()
+    );
 }
 
 /// Where `portkeep install` put the spec.

@@ -24,7 +24,7 @@ lane() {
   local phase=$1
   suite=$2 tally=$PORTKEEP_TALLY
   if [[ $phase = prepare ]]; then prepare "${@:2}"; return; fi
-  # guest-252 and guest-257 are one suite with two machines.
+  # guest-252, guest-257 and so on are one suite with several machines.
   # shellcheck source=/dev/null
   . "$(suite_file "$suite")"
   "suite_$phase" "$suite"

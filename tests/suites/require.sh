@@ -62,8 +62,15 @@ prepare() {
   if [[ " $* " =~ \ (guest-|contract|units|nix) ]] && need_guests; then
     for version in "${guest_versions[@]}"; do "$checkout/tests/guests/guest" build "$version"; done
   fi
+  [[ " $* " != *' unit '* ]] || need_deny
   [[ " $* " != *' launchers '* ]] || need_launchers
   [[ " $* " != *' nix '* || ! -d ${PORTKEEP_NIX_SOURCES:-} ]] || need_tool sd-switch sd-switch 0.6.4
+}
+
+# What looks at dependencies; a minute to compile.
+need_deny() {
+  deny=$checkout/tests/.cache/tools/bin/cargo-deny
+  need_tool cargo-deny cargo-deny 0.20.2
 }
 
 need_launchers() {

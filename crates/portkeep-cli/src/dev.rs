@@ -19,7 +19,6 @@ mod project;
 mod relevance;
 mod report;
 mod restless;
-mod say;
 mod session;
 mod sources;
 mod tee;
@@ -60,7 +59,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let result = work(&project, &args, &session, &report, &mut inputs, events).await;
     if matches!(result, Ok(Ending::Detached)) {
-        report.line(&format!(
+        report.line(format!(
             "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
             session.name()
         ));

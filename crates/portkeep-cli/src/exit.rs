@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use portkeep_engine::Outcome;
 
+use crate::output::{self, Text};
+
 /// What the user asked for cannot be: exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
@@ -41,9 +43,9 @@ pub(crate) fn code_of(outcome: &Outcome) -> u8 {
 /// Prints an error with its causes, and answers the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
-    anstream::eprintln!("{bold}error:{bold:#} {error}");
+    output::print_error(Text::styled(bold, "error:") + format!(" {error}"));
     for cause in error.chain().skip(1) {
-        anstream::eprintln!("  because: {cause}");
+        output::errln!("  because: {cause}");
     }
     let is_usage = error
         .chain()

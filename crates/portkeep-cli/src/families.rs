@@ -177,10 +177,13 @@ pub(crate) fn on_disk(name: &AppName, directory: &Path) -> Vec<PathBuf> {
         if !file_name.starts_with(name.as_str()) {
             continue;
         }
-        // A unit, or the drop-ins of one.
-        let drop_ins = fs::read_dir(&path).into_iter().flatten().flatten();
-        found.extend(drop_ins.map(|entry| entry.path()));
-        found.push(path);
+        // A unit, or the drop-ins of one; what links to units for others to want is systemd's own.
+        if file_name.ends_with(".d") {
+            let drop_ins = fs::read_dir(&path).into_iter().flatten().flatten();
+            found.extend(drop_ins.map(|entry| entry.path()));
+        } else {
+            found.push(path);
+        }
     }
     found.retain(|path| fs::read_to_string(path).is_ok_and(|text| is_of(name, &text)));
     found

@@ -1,6 +1,11 @@
 //! Who holds a port: process, command and unit.
 
 mod find;
+#[cfg(target_os = "linux")]
+mod reach;
+#[cfg(target_os = "linux")]
+mod trial;
+mod wanted;
 
 use std::fmt;
 
@@ -8,7 +13,10 @@ use jiff::Timestamp;
 use portkeep_spec::Manager as Which;
 use serde::Serialize;
 
-pub(crate) use find::{all, listening_at, of};
+use crate::output::inline;
+
+pub(crate) use find::{Asked, Found, all, ask_to_stop, is_held, listening_at, of};
+pub(crate) use wanted::Wanted;
 
 /// A process that listens on an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,11 +48,11 @@ fn manager_word<S: serde::Serializer>(
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
-            Some(pid) => write!(f, "process {pid} ({})", self.command)?,
+            Some(pid) => write!(f, "process {pid} ({})", inline(&self.command))?,
             None => f.write_str("a process of another user")?,
         }
         if let Some(unit) = &self.unit {
-            write!(f, " of the unit {unit}")?;
+            write!(f, " of the unit {}", inline(unit))?;
         }
         Ok(())
     }

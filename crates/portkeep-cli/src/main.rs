@@ -13,7 +13,6 @@ mod locate;
 mod output;
 mod prove;
 
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -40,7 +39,10 @@ fn main() -> ExitCode {
     // A task that still waits (a follower of the journal) must not hold up the end.
     runtime.shutdown_background();
     match result {
-        Ok(code) => code,
+        Ok(code) => match output::lost() {
+            None => code,
+            Some(error) => exit::report(&anyhow::anyhow!("cannot write the output: {error}")),
+        },
         Err(error) => exit::report(&error),
     }
 }
@@ -49,8 +51,8 @@ fn main() -> ExitCode {
 fn show_warnings() {
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal())
+        .with_writer(|| output::Warnings)
+        .with_ansi(false)
         .with_target(false)
         .without_time()
         .init();

@@ -1,27 +1,44 @@
 //! What is printed, and how.
 
-use std::io::{self, Write};
+mod foreign;
+mod sink;
+mod text;
 
 use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent};
 use portkeep_engine::{Digest, Outcome};
 use portkeep_spec::AppName;
-use serde::Serialize;
 
-/// Prints a value as JSON, indented for people and stable for programs.
-pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
-    Ok(())
+pub(crate) use foreign::inline;
+pub(crate) use sink::{
+    Warnings, follow, follow_json, json, lost, print, print_error, raw, relay, relay_text, stderr,
+    stdout,
+};
+pub(crate) use text::Text;
+
+/// Prints a line, as `println!` does. What is written in by `{}` may be anybody's.
+macro_rules! outln {
+    ($($words:tt)*) => {
+        $crate::output::print(format_args!($($words)*))
+    };
 }
+
+/// Prints a line on standard error.
+macro_rules! errln {
+    ($($words:tt)*) => {
+        $crate::output::print_error(format_args!($($words)*))
+    };
+}
+
+pub(crate) use {errln, outln};
 
 /// Columns of a terminal that everybody has.
 pub(crate) const COLUMNS: usize = 80;
 
-/// A line cut to [`COLUMNS`].
+/// A line cut to [`COLUMNS`], which is one line whatever is in it.
 pub(crate) fn clip(line: &str) -> String {
+    let line = inline(line);
     if line.chars().count() <= COLUMNS {
-        return line.to_owned();
+        return line.into_owned();
     }
     line.chars().take(COLUMNS - 1).chain(['…']).collect()
 }

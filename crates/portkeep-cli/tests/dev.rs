@@ -134,6 +134,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "not reaped yet, so the number still names it"
+        )]
         let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
         let _ = self.child.wait();
     }
@@ -232,6 +236,10 @@ fn edits_take_over_breaks_do_not_and_nothing_is_refused() {
     // Ctrl-C ends everything it started, and gives the port back.
     let pid = session.pid_that_answers();
     let mut session = session;
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "not reaped yet, so the number still names it"
+    )]
     kill_process(Pid::from_child(&session.child), Signal::INT).unwrap();
     let status = session.child.wait().unwrap();
     assert!(

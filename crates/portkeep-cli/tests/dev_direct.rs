@@ -1,6 +1,7 @@
 //! Rounds without cargo: what serves is always what a clean build makes, and no later `cargo build` keeps old code.
 #![allow(
     missing_docs,
+    clippy::disallowed_macros,
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]

@@ -2,6 +2,7 @@
 
 mod account;
 mod give_up;
+mod queue;
 mod request;
 mod start;
 mod take;
@@ -13,6 +14,7 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 pub use give_up::GiveUp;
+pub use queue::Handovers;
 pub use request::{Outcome, Request, Wanted};
 
 use crate::backend::{Backend, Blame};

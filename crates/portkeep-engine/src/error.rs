@@ -21,6 +21,9 @@ pub enum EngineError {
         /// Why, with the last lines it wrote.
         reason: String,
     },
+    /// Whoever hands over is ending.
+    #[error("nothing was started: `portkeep dev` is ending")]
+    Closed,
     /// The manager could not be asked.
     #[error(transparent)]
     Backend(#[from] BackendError),

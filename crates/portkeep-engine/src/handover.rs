@@ -2,12 +2,14 @@
 
 mod action;
 mod event;
+mod id;
 mod purpose;
 
 use std::time::{Duration, Instant};
 
 pub use action::{Action, Ending, Source};
 pub use event::{Candidate, Event, Survey};
+pub use id::HandoverId;
 pub use purpose::{Purpose, Unchanged};
 
 use crate::backend::Blame;

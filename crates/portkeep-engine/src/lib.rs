@@ -36,7 +36,7 @@ mod take;
 pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
 pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
-pub use drive::{GiveUp, Outcome, Request, Wanted, hand_over};
+pub use drive::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use end::{Cause, End, Step};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};

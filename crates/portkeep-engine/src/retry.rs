@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::store::HandoverRecord;
+use crate::handover::Purpose;
+use crate::store::{HandoverRecord, HandoverResult};
 
 /// What failed may have had a reason that is gone: a database that was away.
 const FIRST: Duration = Duration::from_secs(30);
@@ -15,8 +16,10 @@ pub fn pause(history: &[HandoverRecord]) -> Duration {
     let tries = history
         .iter()
         .rev()
-        .take_while(|record| record.purpose == "retry" || record.result == "holding")
-        .filter(|record| record.purpose == "retry")
+        .take_while(|record| {
+            record.purpose == Purpose::Retry || record.result == HandoverResult::Holding
+        })
+        .filter(|record| record.purpose == Purpose::Retry)
         .count();
     let doublings = u32::try_from(tries).unwrap_or(u32::MAX).min(16);
     FIRST.saturating_mul(1 << doublings).min(LONGEST)
@@ -25,13 +28,15 @@ pub fn pause(history: &[HandoverRecord]) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handover::HandoverId;
     use crate::store::Steps;
 
-    fn records(lines: &[(&str, &str)]) -> Vec<HandoverRecord> {
-        let record = |(purpose, result): &(&str, &str)| HandoverRecord {
+    fn records(lines: &[(Purpose, HandoverResult)]) -> Vec<HandoverRecord> {
+        let record = |(purpose, result): &(Purpose, HandoverResult)| HandoverRecord {
             at: jiff::Timestamp::UNIX_EPOCH,
-            purpose: (*purpose).to_owned(),
-            result: (*result).to_owned(),
+            id: HandoverId::default(),
+            purpose: *purpose,
+            result: *result,
             generation: None,
             previous: None,
             digest: None,
@@ -45,15 +50,19 @@ mod tests {
 
     #[test]
     fn it_grows_until_somebody_does_something() {
-        let (held, failed) = (("activate", "holding"), ("retry", "failed"));
-        let crashed = ("retry", "handed-over");
+        let (held, failed) = (
+            (Purpose::Activate, HandoverResult::Holding),
+            (Purpose::Retry, HandoverResult::Failed),
+        );
+        let crashed = (Purpose::Retry, HandoverResult::HandedOver);
+        let deployed = (Purpose::Deploy, HandoverResult::Failed);
         for (lines, seconds) in [
             (&[][..], 30),
             (&[held], 30),
             (&[held, failed, failed], 120),
             // It was READY and crashed: the page again, and no new beginning.
             (&[held, crashed, held, crashed, held], 120),
-            (&[held, failed, failed, ("deploy", "failed")], 30),
+            (&[held, failed, failed, deployed], 30),
             (&[failed; 40], 600),
         ] {
             assert_eq!(

@@ -44,7 +44,9 @@ use portkeep_spec::AppName;
 
 pub use attempt::FailedAttempt;
 pub use ends::Settled;
-pub use events::{CrashRecord, Decision, DrainedRecord, HandoverRecord, HistoryEvent, Steps};
+pub use events::{
+    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent, Steps,
+};
 pub use lock::Lock;
 pub use rollback::RollbackError;
 pub use write::{atomic_symlink, atomic_write};

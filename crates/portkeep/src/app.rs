@@ -1,6 +1,11 @@
 //! What can be served.
 
+mod body;
 mod erased;
+#[cfg(feature = "axum")]
+mod known;
+#[cfg(feature = "axum")]
+mod router;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -8,7 +13,8 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::BoxError;
-pub(crate) use erased::{Answered, ErasedApp, ErasedBody};
+pub(crate) use body::ErasedBody;
+pub(crate) use erased::{Answered, ErasedApp};
 
 /// Anything that answers HTTP requests: an `axum::Router`, or any tower service from
 /// `Request<Incoming>` to a response, such as `tower::service_fn`.
@@ -16,8 +22,8 @@ pub(crate) use erased::{Answered, ErasedApp, ErasedBody};
 /// Implemented for all of them; there is nothing to implement by hand.
 ///
 /// The library serves every app as one type of its own, so that it compiles the stack below the app once, and
-/// not anew at each build of the app. That costs two allocations a request, and one copy of the data of a
-/// body, unless it is [`Bytes`](bytes::Bytes), as with axum.
+/// not anew at each build of the app. That costs an allocation a request; for bodies other than axum's one
+/// more, and a copy of the data, unless it is [`Bytes`](bytes::Bytes).
 pub trait App:
     Service<
         Request<Incoming>,

@@ -4,6 +4,11 @@ use std::env;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+#[expect(
+    clippy::disallowed_macros,
+    clippy::disallowed_methods,
+    reason = "it says one thing, about its own path"
+)]
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1).peekable();
     if arguments.peek().is_some_and(|word| word == "portkeep") {

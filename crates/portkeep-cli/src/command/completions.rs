@@ -1,10 +1,10 @@
-use std::io;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
 use crate::cli::Cli;
+use crate::output;
 
 /// Print completions for a shell
 #[derive(Debug, clap::Args)]
@@ -18,12 +18,9 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        clap_complete::generate(
-            self.shell,
-            &mut Cli::command(),
-            "portkeep",
-            &mut io::stdout(),
-        );
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "portkeep", &mut script);
+        output::raw(&script)?;
         Ok(ExitCode::SUCCESS)
     }
 }

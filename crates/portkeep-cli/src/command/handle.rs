@@ -3,8 +3,10 @@ use std::process::ExitCode;
 use std::str::FromStr;
 
 use clap::Subcommand;
+use portkeep_engine::backend::systemd::Systemd;
+use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::{Generation, Moment};
-use portkeep_spec::{AppName, contract};
+use portkeep_spec::{AppName, contract, unit_names};
 
 mod activate;
 mod deploy;
@@ -82,6 +84,18 @@ impl FromStr for Instance {
         }
         text.parse().map(Generation).map(Self::Number)
     }
+}
+
+/// The identity of the handover that the handle's job asks for; where it has none, one of its own.
+///
+/// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that we say is said
+/// before we end.
+async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverId {
+    let handle = systemd.manager().state(&unit_names::handle(name)).await;
+    let job = handle.ok().and_then(|state| state.job);
+    let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
+    crate::output::outln!("{name}: handover {id} ({purpose})");
+    id
 }
 
 impl Args {

@@ -45,7 +45,7 @@ impl Args {
             output::json(&history)?;
         } else {
             for event in &history {
-                anstream::println!("{}", output::event_line(event));
+                crate::output::outln!("{}", output::event_line(event));
             }
         }
         Ok(ExitCode::SUCCESS)

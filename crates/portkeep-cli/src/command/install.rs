@@ -86,21 +86,22 @@ impl Args {
         }
         manager.enable(&enabled, Until::Disabled).await?;
         manager.daemon_reload().await?;
-        anstream::println!(
+        crate::output::outln!(
             "{name}: {} units in {}",
             family.files().len(),
             directory.path().display()
         );
 
         if which == Which::System && spec.allow.is_root() {
-            anstream::println!("{name} runs as root, as allow.user says.");
+            crate::output::outln!("{name} runs as root, as allow.user says.");
         }
         super::units::tell_left_out(&spec, &helper, &spec_path, which)?;
 
         let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
         if changes_sockets {
-            anstream::println!(
-                "The sockets changed: where they listen, or whom they let in. A socket cannot be changed while it is open: `systemctl {flag}stop {} '{}'`, then \
+            crate::output::outln!(
+                "The sockets changed: where they listen, or whom they let in. A socket cannot be changed while it is open: \
+                 `systemctl {flag}stop {} '{}'`, then \
                  `systemctl {flag}start {}`.",
                 unit_names::target(&name),
                 unit_names::generation_pattern(&name),
@@ -111,19 +112,19 @@ impl Args {
         let handle = unit_names::handle(&name);
         if systemd.manager().state(&handle).await?.is_active() {
             let outcome = reload_handle(&systemd, &handle).await?;
-            anstream::println!("{}", outcome_line(&name, &outcome));
+            crate::output::outln!("{}", outcome_line(&name, &outcome));
         }
         if self.now {
             open_ports(systemd.manager(), &spec, &enabled).await?;
             for listen in &spec.listen {
-                anstream::println!(
+                crate::output::outln!(
                     "{name}: {} is open; the first connection starts the app",
                     listen.address
                 );
             }
         }
         if which == Which::User && !lingers() {
-            anstream::println!(
+            crate::output::outln!(
                 "Your user manager ends with your last session: `loginctl enable-linger` keeps it, also over a reboot."
             );
         }

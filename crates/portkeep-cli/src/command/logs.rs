@@ -1,4 +1,4 @@
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -12,6 +12,7 @@ mod query;
 use crate::control::{self, Ask};
 use crate::journal::Entry;
 use crate::locate::ManagerArgs;
+use crate::output;
 pub(crate) use line::LogLine;
 use query::Query;
 
@@ -49,7 +50,7 @@ impl Args {
             _ => self.read_journal().await?,
         };
         if written == 0 && !self.follow && self.lines > 0 {
-            anstream::eprintln!("{}", self.nothing());
+            output::errln!("{}", self.nothing());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -115,16 +116,10 @@ impl Args {
 
     /// False when nobody reads any more.
     fn write(&self, line: &LogLine) -> anyhow::Result<bool> {
-        let mut out = anstream::stdout().lock();
-        let written = if self.json {
-            let json = serde_json::to_string(line)?;
-            writeln!(out, "{json}")
+        if self.json {
+            output::follow_json(line)
         } else {
-            writeln!(out, "{line}")
-        };
-        match written.and_then(|()| out.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            other => Ok(other.map(|()| true)?),
+            Ok(output::follow(line.text())?)
         }
     }
 

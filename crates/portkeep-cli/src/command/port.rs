@@ -10,7 +10,8 @@ mod report;
 mod socket_unit;
 
 use crate::exit::usage;
-use crate::{holder, output};
+use crate::holder::{self, Asked, Wanted};
+use crate::output;
 use free::Step;
 use report::PortReport;
 
@@ -22,13 +23,13 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Tell who holds an address: process, unit, since when
 ///
 /// With --free it is asked to stop: a unit by its manager, so that it is not started again, anything else by SIGTERM.
-/// Nothing is killed. What is done is said before it is done.
+/// Nothing is killed. What is done is said before it is done. What can stay open beside the address is left alone.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep port 8080\n  portkeep port 127.0.0.1:8080 --free\n  portkeep port /run/hello.sock --json     address, sockets by unit, holders\n\nExit code 1: with --free, when it is still held at the end."
 )]
 pub(crate) struct Args {
-    /// A port, IP:PORT, or the path of a Unix socket.
+    /// A port (on any address), IP:PORT, or the path of a Unix socket.
     #[arg(value_name = "ADDR")]
     address: String,
     /// Ask whoever holds it to stop.
@@ -44,8 +45,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let address = parse(&self.address, self.udp)?;
-        let report = look(&address).await;
+        let wanted = parse(&self.address, self.udp)?;
+        let report = look(&wanted).await;
         if !self.free {
             if self.json {
                 output::json(&report)?;
@@ -60,18 +61,20 @@ impl Args {
         for step in free::steps(&report.unit, &report.holders, &report.main_pids) {
             // On standard error with --json, so that the answer stays one value.
             if self.json {
-                anstream::eprintln!("{step}");
+                crate::output::errln!("{step}");
             } else {
-                anstream::println!("{step}");
+                crate::output::outln!("{step}");
             }
-            carry_out(&step).await?;
+            carry_out(&step, &wanted).await?;
         }
         let until = Instant::now() + LET_GO;
-        while holder::listening_at(&address) == Some(true) {
+        while holder::is_held(&wanted) == Some(true) {
             if Instant::now() >= until {
-                let who = holder::of(&address).map_or_else(String::new, |who| format!(" by {who}"));
+                let holders = holder::all(&wanted).holders;
+                let who = holders.first().map(|who| format!(" by {who}"));
+                let who = who.unwrap_or_default();
                 return Err(anyhow!(
-                    "{address} is still held{who} {} s after it was asked to stop; it may be finishing what it has: \
+                    "{wanted} is still held{who} {} s after it was asked to stop; it may be finishing what it has: \
                      look again later, or end it by hand",
                     LET_GO.as_secs()
                 ));
@@ -79,41 +82,45 @@ impl Args {
             tokio::time::sleep(LOOK).await;
         }
         if self.json {
-            output::json(&look(&address).await)?;
+            output::json(&look(&wanted).await)?;
         } else {
-            anstream::println!("{address} is free");
+            crate::output::outln!("{wanted} is free");
         }
         Ok(ExitCode::SUCCESS)
     }
 }
 
 /// A bare port is asked for on all addresses: here it names what is there, it does not open anything.
-fn parse(text: &str, udp: bool) -> anyhow::Result<Address> {
-    let text = match text.strip_prefix(':').unwrap_or(text) {
-        port if port.parse::<u16>().is_ok() => format!("0.0.0.0:{port}"),
-        _ => text.replacen("localhost:", "127.0.0.1:", 1),
-    };
+fn parse(text: &str, udp: bool) -> anyhow::Result<Wanted> {
+    match text.strip_prefix(':').unwrap_or(text).parse() {
+        Ok(0) | Err(_) => {}
+        Ok(port) if udp => return Ok(Wanted::UdpPort(port)),
+        Ok(port) => return Ok(Wanted::TcpPort(port)),
+    }
+    let text = text.replacen("localhost:", "127.0.0.1:", 1);
     let address = if udp {
         Address::datagram(&text)
     } else {
         Address::stream(&text)
     };
-    address.map_err(|error| usage(error.to_string()))
+    address
+        .map(Wanted::Address)
+        .map_err(|error| usage(error.to_string()))
 }
 
-async fn look(address: &Address) -> PortReport {
-    let holders = holder::all(address);
-    let (unit, main_pids) = socket_unit::find(address, &holders).await;
+async fn look(wanted: &Wanted) -> PortReport {
+    let found = holder::all(wanted);
+    let (unit, main_pids) = socket_unit::find(wanted, &found).await;
     PortReport {
-        address: address.to_string(),
-        held: !holders.is_empty(),
+        address: wanted.to_string(),
+        held: !found.holders.is_empty(),
         unit,
-        holders,
+        holders: found.holders,
         main_pids,
     }
 }
 
-async fn carry_out(step: &Step) -> anyhow::Result<()> {
+async fn carry_out(step: &Step, wanted: &Wanted) -> anyhow::Result<()> {
     match step {
         Step::StopUnit { unit, manager } => {
             let connection = Manager::connect(*manager).await?;
@@ -129,17 +136,18 @@ async fn carry_out(step: &Step) -> anyhow::Result<()> {
                     anyhow::Error::new(error).context(format!("{unit} could not be stopped{who}"))
                 })
         }
-        Step::Terminate { pid, .. } => {
-            let process = rustix::process::Pid::from_raw(*pid)
-                .ok_or_else(|| anyhow!("{pid} is no process"))?;
-            match rustix::process::kill_process(process, rustix::process::Signal::TERM) {
-                // Gone meanwhile is what was wanted.
-                Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-                Err(error) => Err(anyhow::Error::new(error).context(format!(
-                    "process {pid} could not be asked to stop; root may: use sudo"
-                ))),
+        Step::Terminate { pid, .. } => match holder::ask_to_stop(*pid, wanted) {
+            Ok(Asked::Signalled) => Ok(()),
+            Ok(Asked::HadLetGo) => {
+                crate::output::errln!(
+                    "process {pid} does not hold {wanted} any more; it was left alone"
+                );
+                Ok(())
             }
-        }
+            Err(error) => Err(anyhow::Error::new(error).context(format!(
+                "process {pid} could not be asked to stop; root may: use sudo"
+            ))),
+        },
         Step::Refused(why) => Err(anyhow!("{why}")),
     }
 }
@@ -151,8 +159,8 @@ mod tests {
     #[test]
     fn addresses_as_people_write_them() {
         for (text, address) in [
-            ("8080", "0.0.0.0:8080"),
-            (":8080", "0.0.0.0:8080"),
+            ("8080", "*:8080"),
+            (":8080", "*:8080"),
             ("localhost:80", "127.0.0.1:80"),
             ("[::1]:80", "[::1]:80"),
             ("/run/a.sock", "/run/a.sock"),
@@ -161,6 +169,10 @@ mod tests {
         }
         assert!(parse("99999", false).is_err());
         assert!(parse("hello", false).is_err());
-        assert!(matches!(parse("53", true).unwrap(), Address::Udp(_)));
+        assert!(matches!(
+            parse("127.0.0.1:53", true).unwrap(),
+            Wanted::Address(Address::Udp(_))
+        ));
+        assert_eq!(parse("53", true).unwrap(), Wanted::UdpPort(53));
     }
 }

@@ -93,7 +93,7 @@ impl Args {
         } else {
             let lines = report.lines().into_iter().chain(report.chart.terminal());
             for line in lines.chain([report.verdict()]) {
-                anstream::println!("{line}");
+                crate::output::outln!("{line}");
             }
         }
         Ok(match report.lossless {

@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::backend::systemd::{JobResult, Systemd};
-use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Moment, Outcome, Request, hand_over};
 use portkeep_spec::{AppName, Manager as Which, unit_names};
@@ -52,7 +52,7 @@ impl Args {
         let path = systemd.store().spec_path();
         let Some(path) = path.filter(|_| state.is_active()) else {
             let outcome = reload_handle(&systemd, &handle).await?;
-            anstream::println!("{}", outcome_line(name, &outcome));
+            crate::output::outln!("{}", outcome_line(name, &outcome));
             return Ok(code(&outcome));
         };
         let spec = locate::read_spec(&path)?;
@@ -68,7 +68,7 @@ impl Args {
         };
         let request = request.or_hold(holding::page(&spec, systemd.store()));
         let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
-        anstream::println!("{}", outcome_line(name, &outcome));
+        crate::output::outln!("{}", outcome_line(name, &outcome));
         Ok(code(&outcome))
     }
 }
@@ -77,7 +77,7 @@ impl Args {
 pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
     match control::ask(name, ask)? {
         Answer::Done { line, code } => {
-            anstream::println!("{line}");
+            crate::output::outln!("{line}");
             Ok(ExitCode::from(code))
         }
         Answer::Failed(reason) => Err(anyhow!(reason)),
@@ -92,27 +92,28 @@ pub(super) fn code(outcome: &Outcome) -> ExitCode {
 
 /// Starts the handle, or reloads it where it runs; its helper hands over. Tells what came of it.
 pub(crate) async fn reload_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<Outcome> {
-    let before = last_record(systemd);
-    let job = systemd.manager().reload_or_restart(handle).await?;
-    let new = last_record(systemd).filter(|last| before.as_ref() != Some(last));
-    match (job, new) {
-        (JobResult::Done, Some(record)) => Ok(Outcome::from(record)),
+    let (job, result) = systemd.manager().reload_or_restart(handle).await?;
+    let record = job.and_then(|job| record_of(systemd, &HandoverId::of_job(job)));
+    match (result, record) {
+        (JobResult::Done, Some(record)) => Ok(Outcome::of(record)?),
         (JobResult::Done, None) => {
             let current = systemd.store().current();
             Ok(Outcome::Unchanged(current.context(
                 "the handle is up, but no generation is current",
             )?))
         }
-        (job, new) => Err(start_failed(
+        (job, record) => Err(start_failed(
             handle,
             &job,
-            new.and_then(|record| record.reason),
+            record.and_then(|record| record.reason),
         )),
     }
 }
 
-fn last_record(systemd: &Systemd) -> Option<HandoverRecord> {
-    systemd.store().history().ok()?.into_iter().next_back()
+/// What the history says of a handover.
+fn record_of(systemd: &Systemd, id: &HandoverId) -> Option<HandoverRecord> {
+    let history = systemd.store().history().ok()?;
+    history.into_iter().rev().find(|record| record.id == *id)
 }
 
 /// What a user sees who names an app that has no units.

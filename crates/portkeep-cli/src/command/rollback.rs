@@ -52,7 +52,7 @@ impl Args {
             systemd.manager().start(&handle).await?;
         }
         let outcome = roll_back(&systemd, self.generation.map(Generation)).await?;
-        anstream::println!("{}", outcome_line(name, &outcome));
+        crate::output::outln!("{}", outcome_line(name, &outcome));
         Ok(code(&outcome))
     }
 }

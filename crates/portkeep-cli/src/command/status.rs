@@ -50,13 +50,13 @@ impl Args {
         if self.json {
             output::json(&found)?;
         } else if found.is_empty() {
-            anstream::println!(
+            crate::output::outln!(
                 "No apps. `portkeep dev` runs the project in this directory; `portkeep install` places units."
             );
         } else {
             let now = jiff::Timestamp::now();
             for line in found.iter().flat_map(|app| print::lines(app, now)) {
-                anstream::println!("{line}");
+                crate::output::outln!("{line}");
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -52,7 +52,7 @@ impl Args {
         if !self.keep_state {
             let _ = fs::remove_dir_all(&directories.state);
         }
-        anstream::println!("{name}: stopped, {} units removed", files.len());
+        crate::output::outln!("{name}: stopped, {} units removed", files.len());
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -62,7 +62,7 @@ impl Args {
         for (which, family) in rendered {
             let directory = out.join("lib/systemd").join(which.to_string());
             family.write(&directory)?;
-            anstream::println!("{} units in {}", family.files().len(), directory.display());
+            crate::output::outln!("{} units in {}", family.files().len(), directory.display());
             tell_left_out(&spec, &helper, &spec_path, which)?;
         }
         families::write_spec(&spec, &spec_path, Readable::ByAll)?;
@@ -98,7 +98,7 @@ pub(crate) fn tell_left_out(
         names.join(" ")
     );
     for line in output::wrapped(&text, 2) {
-        anstream::println!("{line}");
+        crate::output::outln!("{line}");
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::direct::{Direct, End, Recording, Run};
 use super::group::{Group, Show};
 use super::project::{BuildCommand, Project, With};
 use super::relevance;
-use super::say::pass_on;
+use crate::output;
 
 /// A build under way.
 #[derive(Debug)]
@@ -200,7 +200,7 @@ impl<'a> Build<'a> {
                     _ => Level::Warning,
                 };
                 if let Some(rendered) = message.message.rendered {
-                    pass_on(&rendered);
+                    output::relay_text(&rendered);
                     let text = rendered.trim_end().to_owned();
                     self.parts.push(Part { level, text });
                 }

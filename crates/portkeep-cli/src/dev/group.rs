@@ -1,6 +1,6 @@
 //! A command that can be ended with everything it started, and whose output is shown and kept.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use tokio::process::{ChildStdout, Command};
 
 use super::process::Process;
 use super::tee;
+use crate::output;
 
 /// How long a command may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -125,7 +126,7 @@ fn copy(ours: OwnedFd, output: &Output) {
     // The end of a pseudo-terminal is an error.
     while let Ok(count @ 1..) = ours.read(&mut piece) {
         output.push(&piece[..count]);
-        let _ = std::io::stderr().write_all(&piece[..count]);
+        output::relay(&piece[..count]);
     }
 }
 

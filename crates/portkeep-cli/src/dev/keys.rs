@@ -5,6 +5,8 @@ use std::io::{self, IsTerminal, Read};
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::sync::mpsc;
 
+use crate::output;
+
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
@@ -46,7 +48,8 @@ impl Keys {
     /// Listens, where there is a terminal.
     pub(crate) fn listen() -> Self {
         let (sender, pressed) = mpsc::unbounded_channel();
-        let is_ours = io::stdin().is_terminal() && io::stdout().is_terminal() && in_foreground();
+        let is_ours =
+            io::stdin().is_terminal() && output::stdout().is_terminal() && in_foreground();
         let before = is_ours.then(single_keys).flatten();
         if before.is_some() {
             // A read from a terminal cannot be cancelled: the thread ends with the process.

@@ -1,11 +1,12 @@
 //! Where our own output goes: `portkeep dev > log` writes a file into the project that is no source, at every build.
 
-use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{FileType, fstat};
+
+use crate::output;
 
 /// The files that this process writes its output to, as device and inode.
 pub(crate) struct OwnOutput(Vec<(u64, u64)>);
@@ -14,7 +15,7 @@ impl OwnOutput {
     /// Standard output and standard error, where they are files.
     pub(crate) fn of_this_process() -> Self {
         Self(
-            [file(io::stdout()), file(io::stderr())]
+            [file(output::stdout()), file(output::stderr())]
                 .into_iter()
                 .flatten()
                 .collect(),
@@ -51,7 +52,7 @@ mod tests {
         assert!(output.is(&log) && output.is(&linked));
         assert!(!output.is(&other));
 
-        let (reader, _writer) = io::pipe().unwrap();
+        let (reader, _writer) = std::io::pipe().unwrap();
         assert_eq!(file(&reader), None);
     }
 }

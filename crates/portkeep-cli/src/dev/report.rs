@@ -1,6 +1,7 @@
 //! What `portkeep dev` says: one line an event.
 
 use std::cell::Cell;
+use std::fmt::Display;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -11,8 +12,8 @@ use portkeep_spec::AppName;
 use super::browser::Changed;
 use super::build::Work;
 use super::project::{OWN, url};
-use super::say::say;
 use super::session::{Event, Session};
+use crate::output::{self, Text};
 
 /// Writes to the terminal. Colours go where a terminal shows them, and nowhere else.
 #[derive(Debug)]
@@ -39,15 +40,15 @@ enum Step {
 
 impl Step {
     /// Why there is a holding page in place of the app; `reason` is what the handover found.
-    fn why_nothing_serves(self, reason: &str) -> String {
+    fn why_nothing_serves(self, reason: &str) -> Text {
         match self {
             Self::Making => "nothing serves before the first build is done: pages show how far it is, other clients are \
                              answered 503 and told to ask again"
-                .to_owned(),
+                .into(),
             Self::NotMade => {
-                "nothing serves before a build is good: pages show what failed, other clients are answered 503".to_owned()
+                "nothing serves before a build is good: pages show what failed, other clients are answered 503".into()
             }
-            Self::Started => format!("{BAD}nothing can serve yet{BAD:#}: {reason}"),
+            Self::Started => bad("nothing can serve yet") + format!(": {reason}"),
         }
     }
 }
@@ -77,6 +78,14 @@ const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
+fn good(words: impl Display) -> Text {
+    Text::styled(GOOD, words)
+}
+
+fn bad(words: impl Display) -> Text {
+    Text::styled(BAD, words)
+}
+
 impl Report {
     pub(crate) fn new(name: AppName) -> Self {
         Self {
@@ -95,11 +104,12 @@ impl Report {
             Level::Errors => (Level::All, "everything"),
         };
         self.level.set(next);
-        self.line(&format!("of the app's log: {what}"));
+        self.line(format!("of the app's log: {what}"));
     }
 
-    pub(crate) fn line(&self, text: &str) {
-        say(format_args!("{DIM}portkeep{DIM:#} {}: {text}", self.name));
+    pub(crate) fn line(&self, text: impl Into<Text>) {
+        let name = Text::styled(DIM, "portkeep") + format!(" {}: ", self.name);
+        output::print(name + text);
     }
 
     pub(crate) fn opened(&self, session: &Session) {
@@ -110,11 +120,7 @@ impl Report {
             return;
         }
         for listen in &session.spec().listen {
-            self.line(&format!(
-                "{GOOD}{}{GOOD:#} is open; {}",
-                url(listen),
-                session.who_holds()
-            ));
+            self.line(good(url(listen)) + format!(" is open; {}", session.who_holds()));
         }
     }
 
@@ -122,13 +128,13 @@ impl Report {
         self.step.set(Step::Making);
         match reason {
             None => self.line("building"),
-            Some(path) => self.line(&format!("{path} changed, building")),
+            Some(path) => self.line(format!("{path} changed, building")),
         }
     }
 
     /// What the app depends on is not built yet in the profile that is meant.
     pub(crate) fn begins_with_dev(&self) {
-        self.line(&format!(
+        self.line(format!(
             "the first builds use the profile dev, which is built already; {OWN} is built behind them"
         ));
     }
@@ -136,51 +142,48 @@ impl Report {
     /// The profile that is meant could be built behind the others.
     pub(crate) fn built_behind(&self, is_good: bool) {
         if is_good {
-            self.line(&format!(
+            self.line(format!(
                 "{OWN} builds from now on, in a directory of its own: no build waits for rust-analyzer or `cargo check`"
             ));
         }
     }
 
     pub(crate) fn built(&self, took: Duration) {
-        self.line(&format!("built in {}", seconds(took)));
+        self.line(format!("built in {}", seconds(took)));
     }
 
     pub(crate) fn build_failed(&self, took: Duration, serves: Option<Generation>) {
         self.step.set(Step::NotMade);
-        self.line(&format!(
-            "{BAD}the build failed{BAD:#} after {}; {}",
-            seconds(took),
-            meanwhile(serves)
-        ));
+        self.failed("the build", took, serves);
+    }
+
+    fn failed(&self, what: &str, took: Duration, serves: Option<Generation>) {
+        let (took, meanwhile) = (seconds(took), meanwhile(serves));
+        self.line(bad(format_args!("{what} failed")) + format!(" after {took}; {meanwhile}"));
     }
 
     pub(crate) fn checking(&self, check: &str) {
-        self.line(&format!("checking: {check}"));
+        self.line(format!("checking: {check}"));
     }
 
     pub(crate) fn check_passed(&self, check: &str, took: Duration) {
-        self.line(&format!("{check} passed in {}", seconds(took)));
+        self.line(format!("{check} passed in {}", seconds(took)));
     }
 
     pub(crate) fn check_failed(&self, check: &str, took: Duration, serves: Option<Generation>) {
         self.step.set(Step::NotMade);
-        self.line(&format!(
-            "{BAD}{check} failed{BAD:#} after {}; {}",
-            seconds(took),
-            meanwhile(serves)
-        ));
+        self.failed(check, took, serves);
     }
 
     /// Something went wrong that is not the sources' fault.
     pub(crate) fn could_not(&self, error: &anyhow::Error, serves: Option<Generation>) {
         self.step.set(Step::NotMade);
-        self.line(&format!("{BAD}{error:#}{BAD:#}; {}", meanwhile(serves)));
+        self.line(bad(format_args!("{error:#}")) + format!("; {}", meanwhile(serves)));
     }
 
     /// Sources changed before the version that starts was READY.
     pub(crate) fn overtaken(&self, serves: Option<Generation>) {
-        self.line(&format!(
+        self.line(format!(
             "newer sources overtake the version that starts; {}",
             meanwhile(serves)
         ));
@@ -195,8 +198,8 @@ impl Report {
     pub(crate) fn files(&self, names: &str, changed: Changed) {
         match changed {
             Changed::Nothing => {}
-            Changed::Styles => self.line(&format!("{names} changed, pages take the new styles")),
-            Changed::Pages => self.line(&format!("{names} changed, pages reload")),
+            Changed::Styles => self.line(format!("{names} changed, pages take the new styles")),
+            Changed::Pages => self.line(format!("{names} changed, pages reload")),
         }
     }
 
@@ -215,16 +218,16 @@ impl Report {
                             record.steps.start_milliseconds,
                             record.steps.total_milliseconds,
                         );
-                        self.line(&format!(
-                            "{GOOD}generation {generation} serves{GOOD:#}, READY in {ready:.0} ms, handed over in {all:.0} ms"
-                        ));
+                        let serves = good(format_args!("generation {generation} serves"));
+                        self.line(
+                            serves
+                                + format!(", READY in {ready:.0} ms, handed over in {all:.0} ms"),
+                        );
                         true
                     }
                     Some(reason) => {
-                        self.line(&format!(
-                            "{BAD}the new version did not start{BAD:#}: {reason}"
-                        ));
-                        self.line(&format!(
+                        self.line(bad("the new version did not start") + format!(": {reason}"));
+                        self.line(format!(
                             "generation {generation} serves the last good version"
                         ));
                         false
@@ -236,24 +239,23 @@ impl Report {
                     Work::Nothing => "nothing to build",
                     Work::Something => "the same as before",
                 };
-                self.line(&format!("{found}, generation {generation} serves on"));
+                self.line(format!("{found}, generation {generation} serves on"));
                 true
             }
             Ok(Outcome::KnownBad(digest)) => {
-                self.line(&format!(
-                    "{BAD}release {digest} failed before{BAD:#} and did not change"
-                ));
+                let release = bad(format_args!("release {digest} failed before"));
+                self.line(release + " and did not change");
                 false
             }
             Ok(Outcome::Holding(record)) => {
                 if self.shown.replace(record.generation) != record.generation {
                     let reason = record.reason.as_deref().unwrap_or_default();
-                    self.line(&self.step.get().why_nothing_serves(reason));
+                    self.line(self.step.get().why_nothing_serves(reason));
                 }
                 false
             }
             Ok(other) => {
-                self.line(&format!("{other:?}"));
+                self.line(format!("{other:?}"));
                 true
             }
             Err(error) => {
@@ -264,9 +266,7 @@ impl Report {
                 {
                     return false;
                 }
-                self.line(&format!(
-                    "{BAD}the new version did not take over{BAD:#}: {error:#}"
-                ));
+                self.line(bad("the new version did not take over") + format!(": {error:#}"));
                 false
             }
         }
@@ -276,15 +276,15 @@ impl Report {
         match event {
             Event::Line(_, line) if !self.level.get().shows(line) => {}
             Event::Line(generation, line) => {
-                say(format_args!("{DIM}{generation:>4} |{DIM:#} {line}"));
+                let number = Text::styled(DIM, format_args!("{generation:>4} |"));
+                output::print(number + " " + Text::in_colour(line));
             }
             Event::Note(text) => self.line(text),
             Event::Gone(generation, why) => {
-                self.line(&format!(
-                    "{BAD}generation {generation} is gone{BAD:#}: {why}"
-                ));
+                let gone = bad(format_args!("generation {generation} is gone"));
+                self.line(gone + format!(": {why}"));
             }
-            Event::Rested(generation) => self.line(&format!(
+            Event::Rested(generation) => self.line(format!(
                 "generation {generation} has ended; the next connection starts it again"
             )),
             Event::Recorded(record) if record.generation > self.shown.get() => {
@@ -302,16 +302,7 @@ impl Report {
 
 /// What a line of the history says of a handover.
 pub(crate) fn told_by(record: &HandoverRecord) -> anyhow::Result<Outcome> {
-    let reason = record.reason.clone().unwrap_or_default();
-    match record.result.as_str() {
-        "refused" => Err(EngineError::Refused(reason).into()),
-        "failed" => Err(EngineError::StartFailed {
-            generation: record.generation,
-            reason,
-        }
-        .into()),
-        _ => Ok(Outcome::from(record.clone())),
-    }
+    Ok(Outcome::of(record.clone())?)
 }
 
 fn meanwhile(serves: Option<Generation>) -> String {

@@ -116,12 +116,7 @@ impl Session {
                 units::UnitSession::open(project, manager, events).await?,
             )),
             Err(error) if args.backend == BackendName::Systemd => Err(error.into()),
-            Err(_) => Self::local(
-                project,
-                args,
-                events,
-                "no systemd user manager is reachable".to_owned(),
-            ),
+            Err(error) => Self::local(project, args, events, error.in_a_clause()),
         }
     }
 

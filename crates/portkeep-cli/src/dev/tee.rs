@@ -8,9 +8,11 @@ use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
 
+use crate::output;
+
 /// The command's end and ours.
 pub(super) fn open() -> io::Result<(OwnedFd, OwnedFd)> {
-    if io::stderr().is_terminal() {
+    if output::stderr().is_terminal() {
         // Where that is not to be had, a pipe does it too.
         if let Ok(both) = terminal() {
             return Ok(both);
@@ -27,7 +29,7 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     let name = ptsname(&ours, Vec::new())?;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(&*name, flags, Mode::empty())?;
-    tcsetwinsize(&theirs, tcgetwinsize(io::stderr())?)?;
+    tcsetwinsize(&theirs, tcgetwinsize(output::stderr())?)?;
     // Our own terminal makes the ends of lines.
     let mut settings = tcgetattr(&theirs)?;
     settings.output_modes -= rustix::termios::OutputModes::OPOST;

@@ -329,7 +329,7 @@ impl<'a> Work<'a> {
             return;
         };
         if let Err(error) = open_browser(&url(first)) {
-            self.report.line(&format!("{error:#}"));
+            self.report.line(format!("{error:#}"));
         }
     }
 }

@@ -1,54 +1,92 @@
 //! Finds the holders of listening sockets in /proc. Where there is none, nothing can be told.
 
+use std::net::SocketAddr;
+
 use portkeep_spec::Address;
 
-use super::Holder;
+use super::{Holder, Wanted};
+
+/// What stands in the way of an address.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Where the sockets listen that do; none for Unix sockets, whose path is the one that was asked for.
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// The processes that have them, the smallest number first.
+    pub(crate) holders: Vec<Holder>,
+}
 
 /// The first holder of what stands in the way of `address`; `None` if nobody does, or it cannot be told. Several may
 /// hold it: the one with the smallest number passed it to the others.
 pub(crate) fn of(address: &Address) -> Option<Holder> {
-    all(address).into_iter().next()
+    all(&address.into()).holders.into_iter().next()
+}
+
+/// Whether anybody listens in the way of it; `None` where it cannot be told.
+pub(crate) fn listening_at(address: &Address) -> Option<bool> {
+    is_held(&address.into())
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn all(_address: &Address) -> Vec<Holder> {
-    Vec::new()
+pub(crate) fn all(_wanted: &Wanted) -> Found {
+    Found::default()
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn listening_at(_address: &Address) -> Option<bool> {
+pub(crate) fn is_held(_wanted: &Wanted) -> Option<bool> {
     None
 }
 
+/// Nobody is found who could be asked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn ask_to_stop(_pid: i32, _wanted: &Wanted) -> std::io::Result<Asked> {
+    Ok(Asked::HadLetGo)
+}
+
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{all, listening_at};
+pub(crate) use linux::{all, ask_to_stop, is_held};
+
+/// What became of the request to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// The process has the signal.
+    Signalled,
+    /// It has ended, or does not have the socket any more: it was left alone.
+    HadLetGo,
+}
 
 #[cfg(target_os = "linux")]
 mod linux {
     use std::collections::HashSet;
-    use std::net::SocketAddr;
+    use std::io;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
     use jiff::{SignedDuration, Timestamp};
     use portkeep_spec::{Address, Manager as Which};
     use procfs::net::{TcpState, UnixState};
     use procfs::process::{FDTarget, Process, all_processes};
+    use rustix::io::Errno;
+    use rustix::net::SocketType;
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-    use super::Holder;
+    use super::super::reach::{Reach, Stack};
+    use super::super::trial;
+    use super::{Asked, Found, Holder, Wanted};
 
     /// A listening socket, as the kernel lists it.
     struct Listening {
         inode: u64,
         uid: Option<u32>,
+        /// None for Unix sockets.
+        local: Option<SocketAddr>,
     }
 
-    /// Everybody who holds what stands in the way of `address`, the smallest process number first.
-    pub(crate) fn all(address: &Address) -> Vec<Holder> {
-        let sockets = sockets(address).unwrap_or_default();
+    /// Everybody who holds what stands in the way.
+    pub(crate) fn all(wanted: &Wanted) -> Found {
+        let sockets = sockets(wanted).unwrap_or_default();
         let Some(first) = sockets.first() else {
-            return Vec::new();
+            return Found::default();
         };
-        let inodes: HashSet<u64> = sockets.iter().map(|one| one.inode).collect();
-        let mut holders = processes_with(&inodes);
+        let mut holders = processes_with(&inodes(&sockets));
         if holders.is_empty() {
             holders.push(Holder {
                 pid: None,
@@ -59,73 +97,140 @@ mod linux {
                 since: None,
             });
         }
-        holders
-    }
-
-    /// Whether anybody listens there; `None` where it cannot be told.
-    pub(crate) fn listening_at(address: &Address) -> Option<bool> {
-        sockets(address).map(|sockets| !sockets.is_empty())
-    }
-
-    fn sockets(address: &Address) -> Option<Vec<Listening>> {
-        match address {
-            Address::Tcp(wanted) => {
-                let entries = procfs::net::tcp().ok()?;
-                let entries = entries
-                    .into_iter()
-                    .chain(procfs::net::tcp6().unwrap_or_default());
-                Some(
-                    entries
-                        .filter(|entry| {
-                            entry.state == TcpState::Listen && meets(entry.local_address, *wanted)
-                        })
-                        .map(|entry| Listening {
-                            inode: entry.inode,
-                            uid: Some(entry.uid),
-                        })
-                        .collect(),
-                )
-            }
-            Address::Udp(wanted) => {
-                let entries = procfs::net::udp().ok()?;
-                let entries = entries
-                    .into_iter()
-                    .chain(procfs::net::udp6().unwrap_or_default());
-                Some(
-                    entries
-                        .filter(|entry| meets(entry.local_address, *wanted))
-                        .map(|entry| Listening {
-                            inode: entry.inode,
-                            uid: Some(entry.uid),
-                        })
-                        .collect(),
-                )
-            }
-            other => {
-                let path = other.path()?;
-                let entries = procfs::net::unix().ok()?;
-                Some(
-                    entries
-                        .into_iter()
-                        .filter(|entry| entry.path.as_deref() == Some(path))
-                        // An accepted connection bears the path, too, and is connected.
-                        .filter(|entry| entry.state != UnixState::CONNECTED)
-                        .map(|entry| Listening {
-                            inode: entry.inode,
-                            uid: None,
-                        })
-                        .collect(),
-                )
-            }
+        Found {
+            addresses: sockets.iter().filter_map(|one| one.local).collect(),
+            holders,
         }
     }
 
-    /// The same address, or any address with the same port.
-    fn meets(local: SocketAddr, wanted: SocketAddr) -> bool {
-        local.port() == wanted.port()
-            && (local.ip() == wanted.ip()
-                || local.ip().is_unspecified()
-                || wanted.ip().is_unspecified())
+    /// Whether anybody does; `None` where it cannot be told.
+    pub(crate) fn is_held(wanted: &Wanted) -> Option<bool> {
+        sockets(wanted).map(|sockets| !sockets.is_empty())
+    }
+
+    /// Sends SIGTERM to a process that was found to be in the way, if it still is.
+    ///
+    /// # Errors
+    /// When the process may not be signalled, or the kernel cannot name processes but by number (before 5.3).
+    pub(crate) fn ask_to_stop(pid: i32, wanted: &Wanted) -> io::Result<Asked> {
+        let Some(number) = Pid::from_raw(pid) else {
+            return Ok(Asked::HadLetGo);
+        };
+        // The descriptor names this process even when the number is given away again; so open first, then look.
+        let named = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(named) => named,
+            Err(Errno::SRCH) => return Ok(Asked::HadLetGo),
+            Err(error) => return Err(error.into()),
+        };
+        let in_the_way = inodes(&sockets(wanted).unwrap_or_default());
+        if !Process::new(pid).is_ok_and(|process| holds(&process, &in_the_way)) {
+            return Ok(Asked::HadLetGo);
+        }
+        match pidfd_send_signal(&named, Signal::TERM) {
+            Ok(()) => Ok(Asked::Signalled),
+            // It ended meanwhile, which is what was wanted.
+            Err(Errno::SRCH) => Ok(Asked::HadLetGo),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn inodes(sockets: &[Listening]) -> HashSet<u64> {
+        sockets.iter().map(|one| one.inode).collect()
+    }
+
+    fn sockets(wanted: &Wanted) -> Option<Vec<Listening>> {
+        let (address, port, kind) = match wanted {
+            Wanted::Address(Address::Tcp(wanted)) => {
+                (Some(*wanted), wanted.port(), SocketType::STREAM)
+            }
+            Wanted::Address(Address::Udp(wanted)) => {
+                (Some(*wanted), wanted.port(), SocketType::DGRAM)
+            }
+            Wanted::TcpPort(port) => (None, *port, SocketType::STREAM),
+            Wanted::UdpPort(port) => (None, *port, SocketType::DGRAM),
+            Wanted::Address(other) => return unix_sockets(other),
+        };
+        let mut found = if kind == SocketType::STREAM {
+            tcp_sockets()?
+        } else {
+            udp_sockets()?
+        };
+        found.retain(|one| one.local.is_some_and(|local| local.port() == port));
+        let Some(address) = address else {
+            return Some(found);
+        };
+        let v4: Vec<Ipv4Addr> = found
+            .iter()
+            .filter_map(|one| match one.local?.ip() {
+                IpAddr::V4(ip) => Some(ip),
+                IpAddr::V6(ip) => ip.to_ipv4_mapped(),
+            })
+            .collect();
+        let wanted = Reach::of(address.ip(), Stack::Both);
+        found.retain(|one| {
+            one.local.is_some_and(|local| {
+                let is_all = matches!(local.ip(), IpAddr::V6(ip) if ip.is_unspecified());
+                // Where it makes a difference.
+                let stack = if is_all && address.is_ipv4() {
+                    trial::stack(port, kind, &v4)
+                } else {
+                    Stack::Both
+                };
+                wanted.meets(Reach::of(local.ip(), stack))
+            })
+        });
+        // Sockets that are bound to other interfaces look like any other.
+        if !found.is_empty() && trial::can_be_bound(address, kind) == Some(true) {
+            found.clear();
+        }
+        Some(found)
+    }
+
+    fn tcp_sockets() -> Option<Vec<Listening>> {
+        let entries = procfs::net::tcp().ok()?.into_iter();
+        let entries = entries.chain(procfs::net::tcp6().unwrap_or_default());
+        Some(
+            entries
+                .filter(|entry| entry.state == TcpState::Listen)
+                .map(|entry| Listening {
+                    inode: entry.inode,
+                    uid: Some(entry.uid),
+                    local: Some(entry.local_address),
+                })
+                .collect(),
+        )
+    }
+
+    fn udp_sockets() -> Option<Vec<Listening>> {
+        let entries = procfs::net::udp().ok()?.into_iter();
+        let entries = entries.chain(procfs::net::udp6().unwrap_or_default());
+        Some(
+            entries
+                .map(|entry| Listening {
+                    inode: entry.inode,
+                    uid: Some(entry.uid),
+                    local: Some(entry.local_address),
+                })
+                .collect(),
+        )
+    }
+
+    fn unix_sockets(address: &Address) -> Option<Vec<Listening>> {
+        let path = address.path()?;
+        let entries = procfs::net::unix().ok()?;
+        Some(
+            entries
+                .into_iter()
+                .filter(|entry| entry.path.as_deref() == Some(path))
+                // An accepted connection bears the path, too, and is connected.
+                .filter(|entry| entry.state != UnixState::CONNECTED)
+                .map(|entry| Listening {
+                    inode: entry.inode,
+                    uid: None,
+                    local: None,
+                })
+                .collect(),
+        )
     }
 
     fn processes_with(inodes: &HashSet<u64>) -> Vec<Holder> {
@@ -188,21 +293,120 @@ mod linux {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{Ipv4Addr, TcpListener};
+    use std::os::fd::OwnedFd;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
 
     use portkeep_spec::Manager as Which;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+    use rustix::process::Signal;
 
     use super::*;
+
+    fn me() -> Option<i32> {
+        i32::try_from(std::process::id()).ok()
+    }
+
+    fn listen(family: AddressFamily, address: SocketAddr, only_v6: bool) -> OwnedFd {
+        // Or what other tests start at the same time would hold it too.
+        let flags = SocketFlags::CLOEXEC;
+        let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).unwrap();
+        if family == AddressFamily::INET6 {
+            sockopt::set_ipv6_v6only(&socket, only_v6).unwrap();
+        }
+        rustix::net::bind(&socket, &address).unwrap();
+        rustix::net::listen(&socket, 1).unwrap();
+        socket
+    }
+
+    fn port_of(socket: &OwnedFd) -> u16 {
+        let address = rustix::net::getsockname(socket).unwrap();
+        SocketAddr::try_from(address).unwrap().port()
+    }
+
+    /// The same sockets as the kernel sees them: who is named is who has to go.
+    #[test]
+    fn who_listens_beside_is_not_in_the_way() {
+        for (listens, only_v6, wanted, held) in [
+            ("0.0.0.0", false, "[::1]", false),
+            ("127.0.0.1", false, "[::1]", false),
+            ("[::1]", false, "0.0.0.0", false),
+            ("[::1]", false, "127.0.0.1", false),
+            ("[::]", true, "127.0.0.1", false),
+            ("[::]", true, "0.0.0.0", false),
+            ("127.0.0.1", false, "127.0.0.2", false),
+            ("0.0.0.0", false, "127.0.0.1", true),
+            ("127.0.0.1", false, "0.0.0.0", true),
+            ("[::]", false, "127.0.0.1", true),
+            ("[::]", false, "0.0.0.0", true),
+            ("[::]", true, "[::1]", true),
+            ("0.0.0.0", false, "[::]", true),
+        ] {
+            let address: SocketAddr = format!("{listens}:0").parse().unwrap();
+            let family = match address {
+                SocketAddr::V4(_) => AddressFamily::INET,
+                SocketAddr::V6(_) => AddressFamily::INET6,
+            };
+            let socket = listen(family, address, only_v6);
+            let port = port_of(&socket);
+            let wanted = Address::stream(&format!("{wanted}:{port}")).unwrap();
+            let why = format!("{listens} (only IPv6: {only_v6}) and {wanted}");
+            assert_eq!(listening_at(&wanted), Some(held), "{why}");
+            let named = of(&wanted).and_then(|holder| holder.pid);
+            assert_eq!(named, held.then(me).flatten(), "{why}");
+            // The kernel is of the same opinion.
+            let opened = TcpListener::bind(wanted.ip().unwrap());
+            assert_eq!(opened.is_err(), held, "{why}");
+            assert_eq!(is_held(&Wanted::TcpPort(port)), Some(true), "{why}");
+        }
+    }
+
+    #[test]
+    fn of_several_only_those_in_the_way_are_named() {
+        let v6: SocketAddr = "[::]:0".parse().unwrap();
+        let all_v6 = listen(AddressFamily::INET6, v6, true);
+        let port = port_of(&all_v6);
+        let v4 = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+        let loopback = listen(AddressFamily::INET, v4, false);
+        let wanted = Wanted::Address(Address::Tcp(v4));
+        assert_eq!(all(&wanted).addresses, [v4]);
+        drop(loopback);
+        assert_eq!(all(&wanted).addresses, []);
+        let both = Wanted::TcpPort(port);
+        assert_eq!(all(&both).addresses, [SocketAddr::new(v6.ip(), port)]);
+    }
+
+    #[test]
+    fn only_a_process_that_still_has_the_socket_is_signalled() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let wanted = Wanted::Address(Address::Tcp(listener.local_addr().unwrap()));
+        // It has the number that a holder had.
+        let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
+        let number = i32::try_from(bystander.id()).unwrap();
+        assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::HadLetGo);
+        assert_eq!(bystander.try_wait().unwrap(), None);
+
+        rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
+        let mut holder = Command::new("sleep").arg("60").spawn().unwrap();
+        let number = i32::try_from(holder.id()).unwrap();
+        assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::Signalled);
+        let status = holder.wait().unwrap();
+        assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
+        assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::HadLetGo);
+        bystander.kill().unwrap();
+        bystander.wait().unwrap();
+    }
 
     #[test]
     fn this_process_is_found_by_its_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(listener.local_addr().unwrap());
-        let me = i32::try_from(std::process::id()).unwrap();
         let holder = of(&address).unwrap();
-        assert_eq!(holder.pid, Some(me));
+        assert_eq!(holder.pid, me());
         let age = jiff::Timestamp::now().duration_since(holder.since.unwrap());
         assert!((-2..3600).contains(&age.as_secs()), "{age}");
         drop(listener);

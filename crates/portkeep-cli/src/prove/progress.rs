@@ -17,7 +17,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// For so many reloads.
     pub(crate) fn new(times: u32) -> Self {
-        let bar = match std::io::stderr().is_terminal() {
+        let bar = match crate::output::stderr().is_terminal() {
             true => ProgressBar::new(times.into()),
             false => ProgressBar::hidden(),
         };

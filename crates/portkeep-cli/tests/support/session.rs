@@ -178,6 +178,10 @@ impl Session {
 
     /// Ends it; what is in its directory stays until this is dropped.
     pub(crate) fn end(mut self) -> Self {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "not reaped yet, so the number still names it"
+        )]
         let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
         let _ = self.child.wait();
         self
@@ -191,6 +195,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.is_running() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "not reaped yet, so the number still names it"
+            )]
             let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
         }
         let _ = self.child.wait();

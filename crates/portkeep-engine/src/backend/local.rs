@@ -55,6 +55,13 @@ struct Supervised {
     phase: watch::Receiver<Option<Phase>>,
 }
 
+#[derive(Debug, Default)]
+struct Children {
+    supervised: BTreeMap<Generation, Supervised>,
+    /// Nothing is started any more: all that is has been told to end.
+    is_closed: bool,
+}
+
 /// Runs the generations of one app as children of this process.
 #[derive(Debug, Clone)]
 pub struct Local {
@@ -67,7 +74,7 @@ struct Shared {
     /// Replaced when the spec is read again.
     spec: Mutex<Spec>,
     sockets: Sockets,
-    children: Mutex<BTreeMap<Generation, Supervised>>,
+    children: Mutex<Children>,
     events: mpsc::UnboundedSender<LocalEvent>,
 }
 
@@ -86,7 +93,7 @@ impl Local {
             // Without it connections are drained instead of moved: no reason not to serve.
             let _ = sockets.add_move_socket(store.run_directory());
         }
-        let children = Mutex::new(BTreeMap::new());
+        let children = Mutex::default();
         Self {
             shared: Arc::new(Shared {
                 store,
@@ -108,14 +115,16 @@ impl Local {
             .collect()
     }
 
-    /// Ends every generation: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when all are gone.
+    /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when all are gone.
     pub async fn stop_all(&self) {
         let phases: Vec<_> = self.with_children(|children| {
-            for child in children.values() {
+            children.is_closed = true;
+            for child in children.supervised.values() {
                 // A supervisor that is gone has no process to end.
                 let _ = child.orders.send(Order::Drain);
             }
-            children.values().map(|child| child.phase.clone()).collect()
+            let children = children.supervised.values();
+            children.map(|child| child.phase.clone()).collect()
         });
         for mut phase in phases {
             let _ = phase.wait_for(Option::is_none).await;
@@ -133,13 +142,13 @@ impl Local {
     /// Ends at once what still drains.
     pub fn kill_all(&self) {
         self.with_children(|children| {
-            for child in children.values() {
+            for child in children.supervised.values() {
                 let _ = child.orders.send(Order::Kill);
             }
         });
     }
 
-    fn with_children<T>(&self, look: impl FnOnce(&mut BTreeMap<Generation, Supervised>) -> T) -> T {
+    fn with_children<T>(&self, look: impl FnOnce(&mut Children) -> T) -> T {
         look(
             &mut self
                 .shared
@@ -155,7 +164,7 @@ impl Local {
         order: Order,
     ) -> Option<watch::Receiver<Option<Phase>>> {
         self.with_children(|children| {
-            let child = children.get(&generation)?;
+            let child = children.supervised.get(&generation)?;
             let _ = child.orders.send(order);
             Some(child.phase.clone())
         })
@@ -173,6 +182,7 @@ impl Shared {
     fn phase(&self, generation: Generation) -> Option<Phase> {
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         children
+            .supervised
             .get(&generation)
             .and_then(|child| *child.phase.borrow())
     }
@@ -193,10 +203,19 @@ impl Backend for Local {
         let (ready, answer) = oneshot::channel();
         let (orders, inbox) = mpsc::unbounded_channel();
         let (phase_sender, phase) = watch::channel(Some(Phase::Starting));
-        self.with_children(|children| {
-            children.retain(|_, child| child.phase.borrow().is_some());
-            children.insert(generation, Supervised { orders, phase });
+        let is_closed = self.with_children(|children| {
+            let supervised = &mut children.supervised;
+            supervised.retain(|_, child| child.phase.borrow().is_some());
+            if !children.is_closed {
+                supervised.insert(generation, Supervised { orders, phase });
+            }
+            children.is_closed
         });
+        if is_closed {
+            return Ok(Err(StartFailure::by_circumstances(
+                "whoever holds its sockets is ending",
+            )));
+        }
         let supervisor =
             supervise::Supervisor::new(self.shared.clone(), generation, phase_sender, inbox, ready);
         tokio::spawn(supervisor.run());
@@ -232,13 +251,16 @@ impl Backend for Local {
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
         Ok(self.with_children(|children| {
-            let running = children.iter().filter_map(|(generation, child)| {
-                let phase = (*child.phase.borrow())?;
-                Some(Running {
-                    generation: *generation,
-                    phase,
-                })
-            });
+            let running = children
+                .supervised
+                .iter()
+                .filter_map(|(generation, child)| {
+                    let phase = (*child.phase.borrow())?;
+                    Some(Running {
+                        generation: *generation,
+                        phase,
+                    })
+                });
             running.collect()
         }))
     }

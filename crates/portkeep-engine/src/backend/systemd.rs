@@ -200,7 +200,7 @@ fn phase_of(state: &UnitState) -> Option<Phase> {
         "active" | "reloading" | "refreshing" => Some(Phase::Serving),
         "deactivating" => Some(Phase::Draining),
         // Its start waits for the settling of its last end.
-        _ if state.has_job => Some(Phase::Starting),
+        _ if state.job.is_some() => Some(Phase::Starting),
         _ => None,
     }
 }

@@ -11,12 +11,12 @@ use crate::fault;
 use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
-use crate::store::{FailedAttempt, HandoverRecord};
+use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
         self.steps.total_milliseconds = milliseconds(self.begun);
-        let (record, result) = match ending {
+        let (record, answer) = match ending {
             Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
             Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
             // Somebody else's failure is in the history already.
@@ -34,20 +34,20 @@ impl<B: Backend> Run<'_, B> {
                 source,
                 instead,
             } => {
-                let word = match source {
-                    Source::Taken => "handed-over",
-                    Source::LastGood => "fell-back",
-                    Source::Holding => "holding",
+                let result = match source {
+                    Source::Taken => HandoverResult::HandedOver,
+                    Source::LastGood => HandoverResult::FellBack,
+                    Source::Holding => HandoverResult::Holding,
                 };
-                let record = self.record(word, Some(generation), instead);
-                (record.clone(), Ok(Outcome::from(record)))
+                let record = self.record(result, Some(generation), instead);
+                (record.clone(), Outcome::of(record))
             }
             Ending::Refused(reason) => (
-                self.record("refused", None, Some(reason.clone())),
+                self.record(HandoverResult::Refused, None, Some(reason.clone())),
                 Err(EngineError::Refused(reason)),
             ),
             Ending::Failed { generation, reason } => {
-                let record = self.record("failed", generation, Some(reason.clone()));
+                let record = self.record(HandoverResult::Failed, generation, Some(reason.clone()));
                 (record, Err(EngineError::StartFailed { generation, reason }))
             }
         };
@@ -59,7 +59,7 @@ impl<B: Backend> Run<'_, B> {
             );
         }
         fault::point(self.store, "accounted");
-        result
+        answer
     }
 
     async fn account(
@@ -127,15 +127,16 @@ impl<B: Backend> Run<'_, B> {
 
     fn record(
         &self,
-        result: &str,
+        result: HandoverResult,
         generation: Option<Generation>,
         reason: Option<String>,
     ) -> HandoverRecord {
         let release = self.started.as_ref().or(self.taken.as_ref());
         HandoverRecord {
             at: Timestamp::now(),
-            purpose: self.request.purpose.as_str().to_owned(),
-            result: result.to_owned(),
+            id: self.request.id.clone(),
+            purpose: self.request.purpose,
+            result,
             generation,
             previous: self.previous,
             digest: release.map(|release| release.digest.clone()),

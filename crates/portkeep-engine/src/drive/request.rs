@@ -1,15 +1,18 @@
 //! What is asked of a handover, and what comes of it.
 
 use super::give_up::GiveUp;
+use crate::error::EngineError;
 use crate::generation::Generation;
-use crate::handover::{Purpose, Unchanged};
+use crate::handover::{HandoverId, Purpose, Unchanged};
 use crate::moment::Moment;
 use crate::release::{Digest, HoldingPage};
-use crate::store::HandoverRecord;
+use crate::store::{HandoverRecord, HandoverResult};
 
 /// What is asked of a handover.
 #[derive(Debug, Clone)]
 pub struct Request {
+    /// Which one it is.
+    pub id: HandoverId,
     /// Who asks.
     pub purpose: Purpose,
     /// Whether an unchanged release is started again.
@@ -38,6 +41,7 @@ impl Request {
     #[must_use]
     pub fn now(purpose: Purpose) -> Self {
         Self {
+            id: HandoverId::unique(),
             purpose,
             unchanged: Unchanged::IsDone,
             asked: Moment::now(),
@@ -45,6 +49,13 @@ impl Request {
             holding: None,
             give_up: GiveUp::default(),
         }
+    }
+
+    /// The same, as the handover of this identity.
+    #[must_use]
+    pub fn called(mut self, id: HandoverId) -> Self {
+        self.id = id;
+        self
     }
 
     /// The same, with what is shown where no release can serve.
@@ -77,20 +88,27 @@ pub enum Outcome {
     KnownBad(Digest),
 }
 
-/// What a handover that others did came to.
-impl From<HandoverRecord> for Outcome {
-    fn from(record: HandoverRecord) -> Self {
-        match record.result.as_str() {
-            "holding" => Self::Holding(record),
-            _ => Self::HandedOver(record),
+impl Outcome {
+    /// What a handover that is in the history came to.
+    ///
+    /// # Errors
+    /// When it failed: the error that who asked for it got.
+    pub fn of(record: HandoverRecord) -> Result<Self, EngineError> {
+        let reason = |record: HandoverRecord| record.reason.unwrap_or_default();
+        match record.result {
+            HandoverResult::Holding => Ok(Self::Holding(record)),
+            HandoverResult::HandedOver | HandoverResult::FellBack => Ok(Self::HandedOver(record)),
+            HandoverResult::Refused => Err(EngineError::Refused(reason(record))),
+            HandoverResult::Failed => Err(EngineError::StartFailed {
+                generation: record.generation,
+                reason: reason(record),
+            }),
         }
     }
-}
 
-impl Outcome {
     /// True where the last good release runs instead of the one that was asked for.
     #[must_use]
     pub fn fell_back(&self) -> bool {
-        matches!(self, Self::HandedOver(record) if record.reason.is_some())
+        matches!(self, Self::HandedOver(record) if record.result == HandoverResult::FellBack)
     }
 }

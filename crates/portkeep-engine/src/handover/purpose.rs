@@ -1,12 +1,18 @@
 //! Who asks for a handover, and for what.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 /// Who asks, and so how an unchanged, a bad or a missing release is treated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// The handle starts: always starts a generation, also of an unchanged release; one known to be bad gives way to
     /// the last good one.
     Activate,
     /// A connection waits, and nothing served when it came: what serves by now is enough, else the same as [`Self::Activate`].
+    #[serde(skip_deserializing, rename(serialize = "activate"))]
     Connect,
     /// A person (or a switch tool) asks: an unchanged release is done, a bad one is tried again.
     Reload,
@@ -29,6 +35,12 @@ impl Purpose {
             Self::Rollback => "rollback",
             Self::Retry => "retry",
         }
+    }
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }
 

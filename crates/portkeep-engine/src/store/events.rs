@@ -1,11 +1,13 @@
 //! The events of the history: the shape of `portkeep history --json`.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::generation::Generation;
+use crate::handover::{HandoverId, Purpose};
 use crate::release::Digest;
 
 /// One event; the field `event` says which kind.
@@ -35,17 +37,62 @@ pub struct Steps {
     pub total_milliseconds: f64,
 }
 
+/// What came of a handover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum HandoverResult {
+    /// The release that was asked for serves.
+    HandedOver,
+    /// The last good release serves instead.
+    FellBack,
+    /// Nothing could serve, and a page says so.
+    Holding,
+    /// No generation became READY. What served before serves on.
+    Failed,
+    /// There was nothing to start. What served before serves on.
+    Refused,
+}
+
+impl HandoverResult {
+    /// The word in the history.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HandedOver => "handed-over",
+            Self::FellBack => "fell-back",
+            Self::Holding => "holding",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether a release of the app serves by it.
+    #[must_use]
+    pub fn serves(self) -> bool {
+        matches!(self, Self::HandedOver | Self::FellBack)
+    }
+}
+
+impl fmt::Display for HandoverResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
 /// One handover.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HandoverRecord {
     /// When it ended.
     pub at: Timestamp,
-    /// What asked for it: `activate`, `reload`, `deploy`, `rollback` or `retry`.
-    pub purpose: String,
-    /// `handed-over`, `fell-back` (to the last good release), `holding` (nothing could serve, a page says so), `failed`
-    /// or `refused`.
-    pub result: String,
+    /// Which handover it is: what asked for it finds its own by this.
+    #[serde(default)]
+    pub id: HandoverId,
+    /// What asked for it.
+    pub purpose: Purpose,
+    /// What came of it.
+    pub result: HandoverResult,
     /// The generation that was started.
     pub generation: Option<Generation>,
     /// The generation that was current before.

@@ -86,7 +86,9 @@ impl Store {
     fn served(&self) -> Vec<(Generation, Digest)> {
         let history = self.history().unwrap_or_default();
         let served = history.into_iter().rev().filter_map(|record| {
-            matches!(record.result.as_str(), "handed-over" | "fell-back")
+            record
+                .result
+                .serves()
                 .then_some((record.generation?, record.digest?))
         });
         served.collect()

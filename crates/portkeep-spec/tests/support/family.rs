@@ -249,9 +249,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ("SyslogIdentifier", s(name)),
                         ("ExecStart", settle),
                         ("Restart", s("on-failure")),
-                        ("RestartSec", s("200ms")),
-                        ("RestartSteps", s("5")),
-                        ("RestartMaxDelaySec", s("5s")),
+                        ("RestartSec", s("500ms")),
                         (
                             "TimeoutStartSec",
                             time(spec.restart.max_delay.as_micros() + 30_000_000),

@@ -21,6 +21,7 @@ pin_project! {
 }
 
 impl AnswerBody {
+    #[inline]
     pub(super) fn new(body: ErasedBody, in_flight: Option<InFlight>) -> Self {
         Self { body, in_flight }
     }
@@ -30,6 +31,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BoxError;
 
+    #[inline]
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -37,10 +39,12 @@ impl Body for AnswerBody {
         self.project().body.poll_frame(cx)
     }
 
+    #[inline]
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
     }
 
+    #[inline]
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }

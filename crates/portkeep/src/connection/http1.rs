@@ -29,6 +29,8 @@ enum End {
     Over(hyper::Result<()>),
     /// Not the end: it can go to the next generation.
     Idle,
+    /// The head of a request took too long.
+    Late,
     Cut,
 }
 
@@ -61,7 +63,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
             }
             match patience.poll(cx, &probe, phase) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Wait::Head) => probe.expire(),
+                Poll::Ready(Wait::Head) => return Poll::Ready(End::Late),
                 Poll::Ready(Wait::LastRequest) => {
                     count(&shared.counts.idle_closed);
                     Pin::new(&mut connection).graceful_shutdown();
@@ -73,6 +75,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
 
     match end {
         End::Cut => probe.count_cut(),
+        End::Late => tracing::debug!("a connection ended: the head of a request took too long"),
         End::Idle => {
             // Its parts are there: an upgraded connection is over, not idle.
             let parts = connection.into_parts()?;
@@ -109,7 +112,7 @@ pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
     let probe = io.probe();
     let mut builder = Builder::new();
     builder
-        .timer(HeadTimer(Arc::clone(&probe)))
+        .timer(HeadTimer::new(Arc::clone(&probe)))
         // Starts the timer; its length is the business of `patience`.
         .header_read_timeout(HEAD_TIMEOUT)
         // With it, a flush would not tell that everything is written.
@@ -117,4 +120,74 @@ pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
     builder
         .serve_connection(TokioIo::new(io), Answering::new(app, probe))
         .with_upgrades()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::{Instant, sleep, timeout};
+
+    use super::super::Arrival;
+    use super::*;
+    use crate::drain::Shared;
+    use crate::listen::Stream;
+    use crate::moving::departures;
+
+    /// The client's side of a connection that is served.
+    fn connect() -> DuplexStream {
+        let (client, server) = duplex(1 << 16);
+        let shared = Arc::new(Shared::new(HEAD_TIMEOUT, departures().0));
+        let arrival = Arrival {
+            stream: Stream::Wrapped(Box::new(server)),
+            listener: "".into(),
+            unread: Vec::new(),
+            http1: true,
+            used: false,
+            acceptor: None,
+        };
+        let io = Io::new(arrival, &shared);
+        let app = ErasedApp::new(axum::Router::new());
+        tokio::spawn(async move { assert!(serve(io, app).await.is_none()) });
+        client
+    }
+
+    /// Sends a request and has its answer.
+    async fn ask(client: &mut DuplexStream) {
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0);
+        }
+    }
+
+    /// How long it stays open when it hears nothing.
+    async fn stays(client: &mut DuplexStream) -> Duration {
+        let began = Instant::now();
+        let end = timeout(10 * HEAD_TIMEOUT, client.read_u8()).await;
+        assert!(end.is_ok_and(|read| read.is_err()), "it should end");
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_its_time_and_the_pause_between_two_requests_has_no_end() {
+        let begin = b"GET / HTTP/1.1\r\nhost";
+        // None at all, or not the whole of it.
+        assert_eq!(stays(&mut connect()).await, HEAD_TIMEOUT);
+        let mut client = connect();
+        client.write_all(begin).await.unwrap();
+        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+
+        let mut client = connect();
+        for _ in 0..2 {
+            ask(&mut client).await;
+            sleep(10 * HEAD_TIMEOUT).await;
+        }
+        client.write_all(begin).await.unwrap();
+        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+    }
 }

@@ -15,6 +15,7 @@ pub(super) struct InFlight {
 }
 
 impl InFlight {
+    #[inline]
     pub(super) fn new(probe: &Arc<Probe>, with_body: bool) -> Self {
         probe.began(with_body);
         Self {
@@ -24,11 +25,13 @@ impl InFlight {
         }
     }
 
+    #[inline]
     pub(super) fn probe(&self) -> &Arc<Probe> {
         &self.probe
     }
 
     /// The app has answered; what it sends may take longer.
+    #[inline]
     pub(super) fn handler_ended(&mut self) {
         if std::mem::take(&mut self.handler_runs) {
             self.probe.handler_ended();
@@ -44,6 +47,7 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
+    #[inline]
     fn drop(&mut self) {
         self.handler_ended();
         if let Some(began) = self.began.take() {

@@ -58,6 +58,7 @@ impl Peer {
 
     /// Puts it among the extensions of a request: as axum's type if that says all, because every
     /// extension is memory of its own, for every request.
+    #[inline]
     pub(super) fn introduce(self, extensions: &mut Extensions) {
         #[cfg(feature = "axum")]
         if let Some(address) = self.address {

@@ -1,9 +1,9 @@
 //! What hyper does not tell about an HTTP/1 connection, observed from outside.
 //!
 //! Two facts are needed: is the connection *between requests*, and is everything *flushed*?
-//! hyper starts its head-read timer when it begins to wait for a request and drops it when it has
-//! the head, so a timer of our own knows the first. It flushes the I/O object only when its own
-//! write buffer is empty, so the I/O object knows the second.
+//! hyper starts its head-read timer when it begins to wait for a request, and gives the request to
+//! the app as soon as it has the head: a timer of our own and the app's service know the first. It
+//! flushes the I/O object only when its own write buffer is empty, so the I/O object knows the second.
 //!
 //! Both hold directly after the connection was polled and is pending, in the task that polled it.
 
@@ -38,13 +38,11 @@ pub(super) struct Probe {
     waits: AtomicU64,
     /// `reads` when it began to wait.
     reads_before: AtomicU64,
-    /// The head has taken too long.
-    expired: AtomicBool,
     requests: AtomicU64,
     /// The last request had a body.
     had_body: AtomicBool,
-    /// Handlers that run.
-    handlers: AtomicU64,
+    /// The handler of a request runs. Of HTTP/2, where many do, it says nothing.
+    handles: AtomicBool,
     /// It could not be moved and is not tried again.
     stays: AtomicBool,
     /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
@@ -65,16 +63,16 @@ impl Probe {
             waiting: AtomicBool::new(false),
             waits: AtomicU64::new(0),
             reads_before: AtomicU64::new(0),
-            expired: AtomicBool::new(false),
             requests: AtomicU64::new(used.into()),
             had_body: AtomicBool::new(false),
-            handlers: AtomicU64::new(0),
+            handles: AtomicBool::new(false),
             stays: AtomicBool::new(false),
             tunnels: Mutex::default(),
         }
     }
 
     /// What a phase of the server is to this connection.
+    #[inline]
     pub(super) fn sees(&self, phase: Phase) -> Phase {
         if phase == Phase::Moving && self.stays.load(Relaxed) {
             return Phase::Draining;
@@ -83,6 +81,7 @@ impl Probe {
     }
 
     /// The server ends, and this connection with it.
+    #[inline]
     pub(super) fn draining(&self) -> bool {
         self.sees(self.shared.phases.current()) >= Phase::Draining
     }
@@ -99,7 +98,7 @@ impl Probe {
     /// Only right after the connection was polled and is pending.
     pub(super) fn is_movable(&self) -> bool {
         // It never was otherwise in any test. If it is, hyper has changed.
-        self.is_between_requests() && self.handlers.load(Relaxed) == 0
+        self.is_between_requests() && !self.handles.load(Relaxed)
     }
 
     /// As hyper shows it.
@@ -107,18 +106,22 @@ impl Probe {
         self.is_waiting() && self.is_clean()
     }
 
+    #[inline]
     pub(super) fn wrote(&self) {
         self.clean.store(false, Relaxed);
     }
 
+    #[inline]
     pub(super) fn flushed(&self) {
         self.clean.store(true, Relaxed);
     }
 
+    #[inline]
     pub(super) fn is_clean(&self) -> bool {
         self.clean.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn read(&self, bytes: usize) {
         if bytes == 0 {
             self.ended.store(true, Relaxed);
@@ -131,9 +134,12 @@ impl Probe {
         self.ended.load(Relaxed)
     }
 
+    /// A request is given to the app, so its head is there.
+    #[inline]
     pub(super) fn began(&self, with_body: bool) {
+        self.waiting.store(false, Relaxed);
         add(&self.requests);
-        add(&self.handlers);
+        self.handles.store(true, Relaxed);
         self.had_body.store(with_body, Relaxed);
     }
 
@@ -142,8 +148,9 @@ impl Probe {
         tunnels.push(tunnel);
     }
 
+    #[inline]
     pub(super) fn handler_ended(&self) {
-        self.handlers.fetch_sub(1, Relaxed);
+        self.handles.store(false, Relaxed);
     }
 
     /// Counts it as cut, by what it was doing.
@@ -159,6 +166,7 @@ impl Probe {
     }
 
     /// Whether a request was ever read.
+    #[inline]
     pub(super) fn was_used(&self) -> bool {
         self.requests.load(Relaxed) > 0
     }
@@ -167,22 +175,26 @@ impl Probe {
         self.had_body.load(Relaxed)
     }
 
+    fn begin_to_wait(&self) {
+        self.waiting.store(true, Relaxed);
+        add(&self.waits);
+        self.reads_before.store(self.reads.load(Relaxed), Relaxed);
+    }
+
+    #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
     }
 
+    #[inline]
     pub(super) fn waits(&self) -> u64 {
         self.waits.load(Relaxed)
     }
 
     /// Bytes have come since hyper began to wait for a head, which is still not complete.
+    #[inline]
     pub(super) fn is_mid_head(&self) -> bool {
         self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)
-    }
-
-    /// Makes hyper give up on the head at its next poll.
-    pub(super) fn expire(&self) {
-        self.expired.store(true, Relaxed);
     }
 }
 
@@ -202,44 +214,48 @@ fn add(counter: &AtomicU64) {
 
 /// hyper's clock for the head-read timer. It measures nothing by itself: the connection task
 /// decides when the time is over (see `patience`), so that the usual request, whose head comes
-/// at once, costs no timer at all.
+/// at once, costs neither a timer nor a look at the time.
 #[derive(Debug)]
-pub(super) struct HeadTimer(pub(super) Arc<Probe>);
+pub(super) struct HeadTimer {
+    probe: Arc<Probe>,
+    /// What hyper takes for the time.
+    always: Instant,
+}
+
+impl HeadTimer {
+    pub(super) fn new(probe: Arc<Probe>) -> Self {
+        Self {
+            probe,
+            always: Instant::now(),
+        }
+    }
+}
 
 impl Timer for HeadTimer {
     fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
-        let probe = Arc::clone(&self.0);
-        probe.waiting.store(true, Relaxed);
-        add(&probe.waits);
-        probe.reads_before.store(probe.reads.load(Relaxed), Relaxed);
-        Box::pin(HeadSleep(probe))
+        self.probe.begin_to_wait();
+        Box::pin(HeadSleep)
     }
 
     fn sleep_until(&self, _deadline: Instant) -> Pin<Box<dyn Sleep>> {
         self.sleep(Duration::ZERO)
     }
+
+    fn now(&self) -> Instant {
+        self.always
+    }
 }
 
-/// Lives as long as hyper waits for a head.
+/// It never ends. As it has no content, boxing it allocates nothing.
 #[derive(Debug)]
-struct HeadSleep(Arc<Probe>);
+struct HeadSleep;
 
 impl Sleep for HeadSleep {}
 
 impl Future for HeadSleep {
     type Output = ();
 
-    // No waker is kept: the task that expires the probe polls hyper right after.
-    fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
-        match self.0.expired.load(Relaxed) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-}
-
-impl Drop for HeadSleep {
-    fn drop(&mut self) {
-        self.0.waiting.store(false, Relaxed);
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
     }
 }

@@ -30,6 +30,7 @@ pub(crate) struct Phases {
 }
 
 impl Phases {
+    #[inline]
     pub(crate) fn current(&self) -> Phase {
         match self.current.load(Ordering::SeqCst) {
             0 => Phase::Serving,

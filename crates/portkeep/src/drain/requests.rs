@@ -45,6 +45,7 @@ impl Requests {
         }
     }
 
+    #[inline]
     pub(crate) fn begin(&self) -> Began {
         // While a thread ends, it has no slot any more.
         let slot = SLOT.try_with(|slot| *slot).unwrap_or(0);
@@ -53,6 +54,7 @@ impl Requests {
     }
 
     #[allow(clippy::needless_pass_by_value, reason = "it cannot end twice")]
+    #[inline]
     pub(crate) fn end(&self, began: Began) {
         self.slots[began.slot].ended.fetch_add(1, Ordering::SeqCst);
     }

@@ -1,21 +1,24 @@
 //! What serving through portkeep costs when nothing is reloaded: requests a second, the 99th percentile
 //! and processor time of `portkeep::serve` beside `axum::serve`, with the same app in the same program.
 //!
-//! `tests/bench/throughput/run [ROUNDS [SECONDS]]` builds it and writes RESULTS.md.
+//! `tests/bench/throughput/run [ROUNDS [SECONDS]]` builds it and writes RESULTS.md. `tests/bench/throughput/instructions`
+//! counts what a request costs, and writes INSTRUCTIONS.md.
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is none")]
 
+mod count;
 mod load;
 mod machine;
 mod server;
 mod table;
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use load::Load;
 use server::{Kind, Running};
 use table::Row;
 
-fn main() {
+fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
@@ -24,8 +27,11 @@ fn main() {
             rounds.parse().unwrap(),
             Duration::from_secs(seconds.parse().unwrap()),
         ),
-        _ => panic!("usage: throughput measure ROUNDS SECONDS"),
+        ["count", ref others @ ..] if count::compare(others) => {}
+        ["count", ..] => return ExitCode::FAILURE,
+        _ => panic!("usage: throughput measure ROUNDS SECONDS, or throughput count [OTHER_BUILD…]"),
     }
+    ExitCode::SUCCESS
 }
 
 /// Both serve all the time; the load goes to one after the other, and who is first alternates, so that

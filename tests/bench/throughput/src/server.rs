@@ -25,7 +25,7 @@ impl Kind {
         }
     }
 
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portkeep => "portkeep",
             Self::Axum => "axum",
@@ -49,6 +49,20 @@ pub(crate) async fn serve(kind: Kind, address: &str) {
     }
 }
 
+/// Of a port that nobody has.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+pub(crate) fn wait_for(address: SocketAddr, kind: Kind) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(address).is_err() {
+        assert!(Instant::now() < deadline, "{kind:?} does not listen");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// A server in a process of its own.
 pub(crate) struct Running {
     kind: Kind,
@@ -58,20 +72,14 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(kind: Kind) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .unwrap();
+        let address = free_address();
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["serve", kind.name(), &address.to_string()])
             .env_remove("PORTKEEP_LISTEN")
             .env_remove("LISTEN_FDS")
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "{kind:?} does not listen");
-            thread::sleep(Duration::from_millis(10));
-        }
+        wait_for(address, kind);
         Self {
             kind,
             address,

@@ -207,7 +207,7 @@ impl Report<'_> {
             .filter(|one| one.phase == Phase::Serving)
             .collect();
         let systemctl = self.systemctl();
-        if app.handle.is_active() && !app.handle.has_job && app.generations.is_empty() {
+        if app.handle.is_active() && app.handle.job.is_none() && app.generations.is_empty() {
             let handle = unit_names::handle(&app.name);
             let what =
                 format!("{handle} is active, but no generation runs: connections wait for ever");
@@ -221,7 +221,7 @@ impl Report<'_> {
             .iter()
             .filter(|one| Some(one.generation) != app.current);
         let others: Vec<_> = others.map(|one| one.generation.to_string()).collect();
-        if !others.is_empty() && !app.handle.has_job {
+        if !others.is_empty() && app.handle.job.is_none() {
             let what = format!(
                 "generation {} serves beside the current one ({}): a helper was killed in mid-handover",
                 others.join(", "),
@@ -375,7 +375,7 @@ pub(super) mod tests {
             ("no-generation", |app| app.generations.clear()),
             // A handover is under way: both may serve for a moment.
             ("", |app| {
-                app.handle.has_job = true;
+                app.handle.job = Some(1);
                 app.current = Some(Generation(1));
             }),
             ("two-current", |app| app.current = Some(Generation(1))),

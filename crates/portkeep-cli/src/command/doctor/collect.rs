@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use portkeep_engine::backend::systemd::{Manager, Systemd};
+use portkeep_engine::store::HandoverResult;
 use portkeep_engine::{Backend, Phase, Store, executable_of};
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
@@ -72,7 +73,12 @@ pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<App
         .history()
         .ok()
         .and_then(|history| history.into_iter().next_back());
-    let last_failure = last.filter(|record| matches!(record.result.as_str(), "failed" | "refused"));
+    let last_failure = last.filter(|record| {
+        matches!(
+            record.result,
+            HandoverResult::Failed | HandoverResult::Refused
+        )
+    });
     let systemd = Systemd::new(manager.clone(), store.clone());
     Ok(AppFacts {
         name: name.clone(),

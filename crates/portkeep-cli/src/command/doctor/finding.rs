@@ -3,7 +3,7 @@
 use portkeep_spec::AppName;
 use serde::Serialize;
 
-use crate::output::wrapped;
+use crate::output::{self, Text, wrapped};
 
 /// How much it matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -48,19 +48,19 @@ pub(crate) struct Diagnosis {
 impl Diagnosis {
     pub(crate) fn print(&self) {
         let version = self.version.as_deref().unwrap_or("not reachable");
-        anstream::println!("systemd {version} ({} manager)", self.manager);
+        output::outln!("systemd {version} ({} manager)", self.manager);
         for finding in &self.findings {
             let (colour, word) = match finding.level {
                 Level::Problem => (anstyle::AnsiColor::Red.on_default().bold(), "problem"),
                 Level::Advice => (anstyle::AnsiColor::Yellow.on_default(), "advice"),
             };
             let about = finding.app.as_ref().map_or("this machine", AppName::as_str);
-            anstream::println!("{colour}{word}{colour:#}: {about}");
+            output::print(Text::styled(colour, word) + format!(": {about}"));
             for line in wrapped(&finding.what, 2)
                 .into_iter()
                 .chain(wrapped(&format!("→ {}", finding.remedy), 4))
             {
-                anstream::println!("{line}");
+                output::outln!("{line}");
             }
         }
         let count = match self.checked.len() {
@@ -73,7 +73,7 @@ impl Diagnosis {
         } else {
             ""
         };
-        anstream::println!("{count}{found}");
+        output::outln!("{count}{found}");
     }
 }
 

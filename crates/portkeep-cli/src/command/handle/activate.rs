@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::handover::Purpose;
+use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, hand_over};
 use portkeep_spec::AppName;
 
+use super::begin;
 use super::installed::Installed;
 use crate::holding;
 use crate::locate::{own_manager, systemd};
@@ -22,16 +23,19 @@ pub(super) async fn run(
     let store = systemd.store();
     store.note_spec(spec_path)?;
     let installed = Installed::read(spec_path)?;
+    let id = begin(&systemd, name, Purpose::Activate).await;
     let request = Request {
         asked,
         ..Request::now(Purpose::Activate)
     };
-    let request = request.or_hold(holding::page(&installed.spec, store));
+    let request = request
+        .called(id.clone())
+        .or_hold(holding::page(&installed.spec, store));
     match hand_over(&systemd, store, &installed.spec, request).await {
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
-            anstream::println!("{}", outcome_line(name, &outcome));
-            catch_up(&systemd, name, installed).await
+            crate::output::outln!("{}", outcome_line(name, &outcome));
+            catch_up(&systemd, name, installed, &id).await
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.
         Err(error @ (EngineError::StartFailed { .. } | EngineError::Refused(_)))
@@ -39,7 +43,7 @@ pub(super) async fn run(
                 one.phase == Phase::Serving && store.current() == Some(one.generation)
             }) =>
         {
-            anstream::eprintln!("{error}\nthe current generation serves on");
+            crate::output::errln!("{error}\nthe current generation serves on");
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => Err(error.into()),
@@ -52,17 +56,18 @@ async fn catch_up(
     systemd: &Systemd,
     name: &AppName,
     mut installed: Installed,
+    id: &HandoverId,
 ) -> anyhow::Result<ExitCode> {
     while let Some(newer) = installed.newer(systemd, name).await {
         installed = newer;
         systemd.store().note_spec(&installed.path)?;
-        let request = Request::now(Purpose::Reload);
+        let request = Request::now(Purpose::Reload).called(id.clone());
         match hand_over(systemd, systemd.store(), &installed.spec, request).await {
-            Ok(outcome) => anstream::println!("{}", outcome_line(name, &outcome)),
+            Ok(outcome) => crate::output::outln!("{}", outcome_line(name, &outcome)),
             // The handle is up, and what serves serves on; but whoever asked for the new version must not be told that it
             // does.
             Err(error) => {
-                anstream::eprintln!("{error}");
+                crate::output::errln!("{error}");
                 break;
             }
         }

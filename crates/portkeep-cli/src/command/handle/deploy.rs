@@ -39,7 +39,7 @@ pub(super) async fn recheck(name: &AppName, spec_path: &Path) -> anyhow::Result<
     let systemd = systemd(own_manager(), name).await?;
     let spec = read_spec(spec_path)?;
     if drive::has_changed(systemd.store(), &spec) {
-        anstream::println!("the output changed during the last deploy: deploying again");
+        crate::output::outln!("the output changed during the last deploy: deploying again");
         systemd
             .manager()
             .start_without_waiting(&unit_names::deploy(name))

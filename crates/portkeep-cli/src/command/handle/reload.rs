@@ -8,6 +8,7 @@ use portkeep_engine::handover::Purpose;
 use portkeep_engine::{Moment, Outcome, Request, hand_over};
 use portkeep_spec::AppName;
 
+use super::begin;
 use super::installed::Installed;
 use crate::exit;
 use crate::holding;
@@ -36,7 +37,7 @@ pub(super) async fn perform(
     while let Some(newer) = installed.newer(systemd, name).await {
         installed = newer;
         if let Err(error) = result {
-            anstream::eprintln!("{error:#}");
+            crate::output::errln!("{error:#}");
         }
         result = once(systemd, name, &installed, Purpose::Reload, Moment::now()).await;
         if result.is_err() {
@@ -58,13 +59,16 @@ async fn once(
         asked,
         ..Request::now(purpose)
     };
-    let request = request.or_hold(holding::page(&installed.spec, systemd.store()));
+    let id = begin(systemd, name, purpose).await;
+    let request = request
+        .called(id)
+        .or_hold(holding::page(&installed.spec, systemd.store()));
     let outcome = hand_over(systemd, systemd.store(), &installed.spec, request).await?;
     let line = outcome_line(name, &outcome);
     if matches!(outcome, Outcome::Holding(_)) {
-        anstream::eprintln!("{line}");
+        crate::output::errln!("{line}");
         return Ok(exit::code_of(&outcome).into());
     }
-    anstream::println!("{line}");
+    crate::output::outln!("{line}");
     Ok(ExitCode::SUCCESS)
 }

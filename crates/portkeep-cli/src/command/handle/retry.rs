@@ -37,13 +37,13 @@ pub(super) async fn run(name: &AppName, spec_path: &Path) -> anyhow::Result<Exit
         };
         tried = Instant::now();
         match attempt(&systemd, &spec, purpose).await {
-            Ok(line) => anstream::println!("{line}"),
+            Ok(line) => crate::output::outln!("{line}"),
             Err(EngineError::Backend(error)) => {
-                anstream::eprintln!("{error}");
+                crate::output::errln!("{error}");
                 // The bus may have been restarted: the old connection would never know.
                 systemd = crate::locate::systemd(own_manager(), name).await?;
             }
-            Err(error) => anstream::eprintln!("{error}"),
+            Err(error) => crate::output::errln!("{error}"),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) async fn run(one: &One, hook: Hook) -> anyhow::Result<ExitCode> {
     let spec = read_spec(&one.spec);
     if let Err(error) = &spec {
         // It must not leave an active handle without a generation.
-        anstream::eprintln!("{error:#}; settling by the default rules");
+        crate::output::errln!("{error:#}; settling by the default rules");
     }
     let spec = spec.ok();
     let end = end(hook, state.as_ref());
@@ -104,10 +104,10 @@ fn tell(store: &Store, budget: Budget, ended: &Ended, settled: Settle, spec: Opt
     let crashes = recent_crashes(budget, &ends, ended.end.at);
     let (most, within) = (budget.crashes, budget.within);
     match settled {
-        Settle::Restart { after } => anstream::println!(
+        Settle::Restart { after } => crate::output::outln!(
             "{how}; crash {crashes} within {within:?}, started again after {after:?}"
         ),
-        Settle::Renew { is_bad: true } => anstream::println!(
+        Settle::Renew { is_bad: true } => crate::output::outln!(
             "{how}; crash {crashes} of {most} within {within:?}: its release is given up"
         ),
         Settle::Renew { is_bad: false } => {
@@ -115,9 +115,9 @@ fn tell(store: &Store, budget: Budget, ended: &Ended, settled: Settle, spec: Opt
                 true => "the holding page is shown until it can be started",
                 false => "it is started as soon as that can be",
             };
-            anstream::println!("{how}; {page}");
+            crate::output::outln!("{how}; {page}");
         }
-        Settle::Rest => anstream::println!("{how}; it is not started again"),
+        Settle::Rest => crate::output::outln!("{how}; it is not started again"),
         Settle::Nothing => {}
     }
 }

@@ -1,7 +1,5 @@
 //! One line of the log, for people and for programs.
 
-use std::fmt;
-
 use anstyle::AnsiColor;
 use jiff::Timestamp;
 use portkeep_engine::Generation;
@@ -9,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::query::Query;
 use crate::journal::Entry;
-use crate::output::local_time;
+use crate::output::{Text, local_time};
 
 /// Neighbouring generations differ in colour.
 const COLOURS: [AnsiColor; 5] = [
@@ -45,18 +43,40 @@ impl LogLine {
     }
 }
 
-impl fmt::Display for LogLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl LogLine {
+    /// For people. A message of several lines stays right of the mark of its generation, so that it cannot pass for
+    /// another's.
+    pub(crate) fn text(&self) -> Text {
         let at = self.at.map(local_time).unwrap_or_default();
+        let message = self.message.replace('\n', &format!("\n{:27}", ""));
         let Some(generation) = self.generation else {
-            return write!(f, "{at}     -  {}", self.message);
+            return Text::from(format!("{at}     -  {message}"));
         };
         let index = usize::try_from(generation.0).unwrap_or(0) % COLOURS.len();
-        let colour = COLOURS[index].on_default();
-        write!(
-            f,
-            "{at} {colour}{generation:>5}{colour:#}  {}",
-            self.message
-        )
+        let number = Text::styled(COLOURS[index].on_default(), format_args!("{generation:>5}"));
+        Text::from(format!("{at} ")) + number + format!("  {message}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_cannot_pass_for_another_line_or_move_the_cursor() {
+        let line = LogLine {
+            at: Some(Timestamp::UNIX_EPOCH),
+            generation: Some(Generation(3)),
+            unit: None,
+            message: "first\n2027-01-01 00:00:00     4  forged\r\x1b[2J".to_owned(),
+        };
+        let text = line.text().to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(
+            lines[1].trim_start(),
+            "2027-01-01 00:00:00     4  forged\\r\\x1b[2J"
+        );
+        assert!(lines[1].starts_with(&" ".repeat(27)), "{text}");
     }
 }

@@ -6,6 +6,7 @@ use portkeep_spec::{Manager as Which, unit_names};
 
 use super::socket_unit::SocketUnit;
 use crate::holder::Holder;
+use crate::output::inline;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,9 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StopUnit { unit, manager } => write!(f, "stopping {unit} ({manager} manager)"),
-            Self::Terminate { pid, command } => write!(f, "SIGTERM to process {pid} ({command})"),
+            Self::Terminate { pid, command } => {
+                write!(f, "SIGTERM to process {pid} ({})", inline(command))
+            }
             Self::Refused(_) => f.write_str("nothing was stopped"),
         }
     }

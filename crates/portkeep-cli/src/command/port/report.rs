@@ -26,7 +26,7 @@ pub(crate) struct PortReport {
 impl PortReport {
     pub(crate) fn print(&self) {
         for line in self.lines() {
-            anstream::println!("{line}");
+            crate::output::outln!("{line}");
         }
     }
 

@@ -1,11 +1,13 @@
 //! Finds the socket unit that an address is held for.
 
+use std::net::SocketAddr;
+
 use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Manager;
-use portkeep_spec::{Address, AppName, Manager as Which, contract};
+use portkeep_spec::{AppName, Manager as Which, contract};
 use serde::Serialize;
 
-use crate::holder::Holder;
+use crate::holder::{Found, Wanted};
 
 /// A socket unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -26,10 +28,11 @@ fn as_text<S: serde::Serializer>(manager: &Which, serializer: S) -> Result<S::Ok
     serializer.collect_str(manager)
 }
 
-/// The socket unit that listens on `address`, and the main processes of the holders' units. A manager that cannot be
+/// The socket unit that listens on what was found, and the main processes of the holders' units. A manager that cannot be
 /// reached is passed over: what the kernel says is told all the same.
-pub(crate) async fn find(address: &Address, holders: &[Holder]) -> (Option<SocketUnit>, Vec<i32>) {
-    let (mut found, mut main_pids) = (None, Vec::new());
+pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>, Vec<i32>) {
+    let (mut unit, mut main_pids) = (None, Vec::new());
+    let holders = &found.holders;
     for which in [Which::System, Which::User] {
         let Ok(manager) = Manager::connect(which).await else {
             continue;
@@ -37,8 +40,8 @@ pub(crate) async fn find(address: &Address, holders: &[Holder]) -> (Option<Socke
         let holds = holders
             .iter()
             .any(|holder| holder.is_systemd() || holder.pid.is_none());
-        if found.is_none() && holds {
-            found = listening_unit(&manager, address).await;
+        if unit.is_none() && holds {
+            unit = listening_unit(&manager, wanted, found).await;
         }
         for holder in holders
             .iter()
@@ -56,10 +59,10 @@ pub(crate) async fn find(address: &Address, holders: &[Holder]) -> (Option<Socke
             }
         }
     }
-    (found, main_pids)
+    (unit, main_pids)
 }
 
-async fn listening_unit(manager: &Manager, address: &Address) -> Option<SocketUnit> {
+async fn listening_unit(manager: &Manager, wanted: &Wanted, found: &Found) -> Option<SocketUnit> {
     for (name, listed) in manager.list(&["*.socket"]).await.ok()? {
         if listed.active != "active" {
             continue;
@@ -70,7 +73,7 @@ async fn listening_unit(manager: &Manager, address: &Address) -> Option<SocketUn
         if state
             .listen
             .iter()
-            .any(|(_, listens)| meets(address, listens))
+            .any(|(_, listens)| is_one_of(wanted, &found.addresses, listens))
         {
             return Some(SocketUnit {
                 since: state.active_since(),
@@ -91,32 +94,34 @@ fn app_of(fragment: &str) -> Option<AppName> {
         .find_map(|line| line.strip_prefix(&mark)?.parse().ok())
 }
 
-/// Whether what systemd listens on stands in the way of `address`.
-fn meets(address: &Address, listens: &str) -> bool {
-    if let Some(path) = address.path() {
-        return path.as_os_str() == listens;
+/// Whether what systemd says that it listens on is one of the sockets that were found.
+fn is_one_of(wanted: &Wanted, found: &[SocketAddr], listens: &str) -> bool {
+    match wanted {
+        Wanted::Address(address) if address.path().is_some() => address
+            .path()
+            .is_some_and(|path| path.as_os_str() == listens),
+        _ => listens
+            .parse()
+            .is_ok_and(|listens: SocketAddr| found.contains(&listens)),
     }
-    let (Some(wanted), Ok(held)) = (address.ip(), listens.parse::<std::net::SocketAddr>()) else {
-        return false;
-    };
-    wanted.port() == held.port()
-        && (wanted.ip() == held.ip() || wanted.ip().is_unspecified() || held.ip().is_unspecified())
 }
 
 #[cfg(test)]
 mod tests {
+    use portkeep_spec::Address;
+
     use super::*;
 
     #[test]
-    fn what_stands_in_the_way() {
-        let meets =
-            |address: &str, listens| super::meets(&Address::stream(address).unwrap(), listens);
-        assert!(meets("127.0.0.1:80", "127.0.0.1:80"));
-        assert!(meets("127.0.0.1:80", "[::]:80"));
-        assert!(meets("0.0.0.0:80", "127.0.0.1:80"));
-        assert!(meets("/run/a", "/run/a"));
-        assert!(!meets("127.0.0.1:80", "127.0.0.1:81"));
-        assert!(!meets("127.0.0.1:80", "127.0.0.2:80"));
-        assert!(!meets("127.0.0.1:80", "/run/a"));
+    fn a_unit_is_known_by_its_socket() {
+        let found = ["[::]:80".parse().unwrap(), "127.0.0.1:80".parse().unwrap()];
+        let any = Wanted::TcpPort(80);
+        assert!(is_one_of(&any, &found, "127.0.0.1:80"));
+        assert!(is_one_of(&any, &found, "[::]:80"));
+        assert!(!is_one_of(&any, &found, "0.0.0.0:80"));
+        assert!(!is_one_of(&any, &found, "/run/a"));
+        let path = Wanted::Address(Address::stream("/run/a").unwrap());
+        assert!(is_one_of(&path, &[], "/run/a"));
+        assert!(!is_one_of(&path, &[], "/run/b"));
     }
 }

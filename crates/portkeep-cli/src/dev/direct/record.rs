@@ -36,7 +36,7 @@ pub(crate) fn wrap_rustc() -> Option<ExitCode> {
     let error = Command::new(&program).args(arguments).exec();
     let program = program.display();
     // Nobody else reads this but cargo, which passes it on.
-    let _ = writeln!(io::stderr(), "portkeep: cannot run {program}: {error}");
+    crate::output::errln!("portkeep: cannot run {program}: {error}");
     Some(ExitCode::FAILURE)
 }
 

@@ -16,7 +16,7 @@ use super::stamp::Stamp;
 use super::unit::{Makes, Unit};
 use crate::dev::browser::{Level, Part};
 use crate::dev::process::Process;
-use crate::dev::say::pass_on;
+use crate::output;
 
 /// How long rustc may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ impl Run {
                 return Err(anyhow!("rustc ended unexpectedly: {status}"));
             }
             for one in said {
-                pass_on(&one.text);
+                output::relay_text(&one.text);
                 let text = one.text.trim_end().to_owned();
                 self.parts.push(Part {
                     level: one.level,

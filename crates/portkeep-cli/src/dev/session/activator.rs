@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portkeep_engine::backend::local::Local;
 use portkeep_engine::handover::Purpose;
-use portkeep_engine::{Request, Store, hand_over};
+use portkeep_engine::{Handovers, Request, Store};
 use portkeep_spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
@@ -21,6 +21,7 @@ pub(super) struct Activator(watch::Sender<Instant>);
 impl Activator {
     pub(super) fn new(
         local: Local,
+        handovers: Handovers,
         store: Store,
         spec: Spec,
         events: mpsc::UnboundedSender<Event>,
@@ -28,6 +29,7 @@ impl Activator {
         let (sender, due) = watch::channel(Instant::now());
         let starting = Starting {
             local,
+            handovers,
             store,
             spec,
             events,
@@ -49,6 +51,7 @@ impl Activator {
 
 struct Starting {
     local: Local,
+    handovers: Handovers,
     store: Store,
     spec: Spec,
     events: mpsc::UnboundedSender<Event>,
@@ -78,7 +81,7 @@ impl Starting {
         }
         let page = holding::page(&self.spec, &self.store);
         let request = Request::now(Purpose::Connect).or_hold(page);
-        let result = hand_over(&self.local, &self.store, &self.spec, request).await;
+        let result = self.handovers.ask(self.spec.clone(), request).await;
         let serves = result.is_ok();
         let told = self.events.send(Event::Ended(result.map_err(Into::into)));
         serves || told.is_err()

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::store::{HandoverRecord, Steps};
+use portkeep_engine::handover::{HandoverId, Purpose};
+use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
 use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
 use portkeep_spec::{Spec, contract};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
@@ -312,8 +313,9 @@ fn record(running: &Running, begun: Instant, stopped: Instant) -> HandoverRecord
     let milliseconds = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
     HandoverRecord {
         at: Timestamp::now(),
-        purpose: "reload".to_owned(),
-        result: "handed-over".to_owned(),
+        id: HandoverId::unique(),
+        purpose: Purpose::Reload,
+        result: HandoverResult::HandedOver,
         generation: Some(generation),
         previous: None,
         digest: None,

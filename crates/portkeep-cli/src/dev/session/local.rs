@@ -1,14 +1,15 @@
 //! `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
-use portkeep_engine::{Backend, Generation, GiveUp, Place, Request, Store, drive, hand_over};
+use portkeep_engine::{Backend, Generation, GiveUp, Handovers, Place, Request, Store, drive};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -29,11 +30,15 @@ use crate::{exit, holder, holding, locate};
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// The pause after a connection that could not be accepted.
+const AFTER_FAILURE: Duration = Duration::from_millis(200);
+
 /// How long connections wait for the first build before a page tells them what it does.
 const FIRST_BUILD: Duration = Duration::from_secs(2);
 
 pub(crate) struct LocalSession {
     local: Local,
+    handovers: Handovers,
     store: Store,
     spec: Spec,
     published: Published,
@@ -89,14 +94,32 @@ impl LocalSession {
             }
         });
         let output_watcher = match (&published, &spec.watch) {
-            (Published::BySpec, Some(output)) => watch_output(output, events.clone()),
+            (Published::BySpec, Some(output)) => match watch_output(output, events.clone()) {
+                Ok(watcher) => Some(watcher),
+                Err(error) => {
+                    notices.push(format!(
+                        "{} is not watched ({error:#}): a build in another terminal is served after `portkeep reload {}`",
+                        output.display(),
+                        spec.name
+                    ));
+                    None
+                }
+            },
             _ => None,
         };
         let control = Control::listen(&spec.name)?;
         let control = tokio::spawn(serve_control(control, local.clone(), lines, events.clone()));
-        let activator = Activator::new(local.clone(), store.clone(), spec.clone(), events.clone());
+        let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
+        let activator = Activator::new(
+            local.clone(),
+            handovers.clone(),
+            store.clone(),
+            spec.clone(),
+            events.clone(),
+        );
         let session = Self {
             local,
+            handovers,
             store,
             spec,
             published,
@@ -155,8 +178,8 @@ impl LocalSession {
     }
 
     fn start(&self, request: Request) -> HandingOver {
-        let (local, store, spec) = (self.local.clone(), self.store.clone(), self.spec.clone());
-        Box::pin(async move { Ok(hand_over(&local, &store, &spec, request).await?) })
+        let asked = self.handovers.ask(self.spec.clone(), request);
+        Box::pin(async move { Ok(asked.await?) })
     }
 
     pub(super) fn on_event(&self, event: Event) {
@@ -164,7 +187,10 @@ impl LocalSession {
             Event::Asked(question) => self.answer(question),
             // One write is many events, and our own build is one of the writers.
             Event::Output if drive::has_changed(&self.store, &self.spec) => {
-                self.spawn(self.start(self.request(Purpose::Deploy)));
+                let request = self.request(Purpose::Deploy);
+                if let Some(asked) = self.handovers.ask_to_deploy(&self.spec, request) {
+                    self.spawn(Box::pin(async move { Ok(asked.await?) }));
+                }
             }
             Event::Gone(..) => self.activator.after_failure(),
             // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
@@ -231,8 +257,12 @@ impl LocalSession {
         events: &mut mpsc::UnboundedReceiver<Event>,
     ) -> anyhow::Result<()> {
         self.control.abort();
-        let local = self.local.clone();
-        let mut stopping = std::pin::pin!(local.stop_all());
+        let (local, handovers) = (self.local.clone(), self.handovers.clone());
+        let mut stopping = std::pin::pin!(async {
+            // First what could start one more.
+            handovers.close().await;
+            local.stop_all().await;
+        });
         loop {
             tokio::select! {
                 () = &mut stopping => break,
@@ -254,8 +284,18 @@ async fn serve_control(
     lines: Lines,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    while let Ok(question) = control.next().await {
-        let Some(question) = question else { continue };
+    loop {
+        let question = match control.next().await {
+            Ok(Some(question)) => question,
+            Ok(None) => continue,
+            Err(error) => {
+                // Out of descriptors, for one: others may be asked later.
+                let note = format!("a question of another command could not be taken: {error:#}");
+                let _ = events.send(Event::Note(note));
+                tokio::time::sleep(AFTER_FAILURE).await;
+                continue;
+            }
+        };
         if matches!(question.ask, Ask::Status) {
             let running = local.running().await.unwrap_or_default();
             question
@@ -289,9 +329,10 @@ fn translate(event: LocalEvent) -> Event {
 fn watch_output(
     output: &std::path::Path,
     events: mpsc::UnboundedSender<Event>,
-) -> Option<RecommendedWatcher> {
-    let directory = output.parent()?.to_owned();
-    std::fs::create_dir_all(&directory).ok()?;
+) -> anyhow::Result<RecommendedWatcher> {
+    let directory = output.parent().context("it is in no directory")?.to_owned();
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // A finished write is an "access" in the words of inotify; to open or read is none of our business.
         let is_read = |event: &notify::Event| {
@@ -301,10 +342,7 @@ fn watch_output(
         if event.is_ok_and(|event| !is_read(&event)) {
             let _ = events.send(Event::Output);
         }
-    })
-    .ok()?;
-    watcher
-        .watch(&directory, RecursiveMode::NonRecursive)
-        .ok()?;
-    Some(watcher)
+    })?;
+    watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
 }

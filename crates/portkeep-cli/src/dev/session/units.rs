@@ -8,7 +8,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::store::HandoverRecord;
-use portkeep_engine::{Generation, GiveUp, Outcome, Place, Request, Store, hand_over};
+use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ use crate::{holding, locate};
 
 pub(crate) struct UnitSession {
     systemd: Arc<Systemd>,
+    handovers: Handovers,
     spec: Spec,
     published: Published,
     directory: UnitDirectory,
@@ -68,6 +69,7 @@ impl UnitSession {
         let others = others::follow(&store, events).context("cannot watch the history")?;
         let systemd = Arc::new(Systemd::new(manager, store));
         let session = Self {
+            handovers: Handovers::start(systemd.clone(), systemd.store().clone()),
             systemd,
             spec,
             published,
@@ -78,8 +80,13 @@ impl UnitSession {
             _lock: lock,
         };
         if let Err(error) = session.place().await {
-            session.remove().await?;
-            return Err(error);
+            // What went wrong first is what has to be mended.
+            return Err(match session.remove().await {
+                Ok(()) => error,
+                Err(second) => error.context(format!(
+                    "and what was begun could not be taken back: {second:#}"
+                )),
+            });
         }
         Ok(session)
     }
@@ -156,16 +163,20 @@ impl UnitSession {
 
     fn start(&self, request: Request, before: Option<Generation>) -> HandingOver {
         let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
+        let handovers = self.handovers.clone();
         Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
             if !systemd.manager().state(&handle).await?.is_active() {
                 return reload_handle(&systemd, &handle).await;
             }
-            let outcome = hand_over(&*systemd, systemd.store(), &spec, request).await?;
+            let outcome = handovers.ask(spec.clone(), request).await?;
             match outcome {
                 // The path unit was quicker: what it did is what was asked for.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
-                    Ok(last_handover(&systemd).map_or(outcome, Outcome::from))
+                    match last_handover(&systemd) {
+                        Some(record) => Ok(Outcome::of(record)?),
+                        None => Ok(outcome),
+                    }
                 }
                 outcome => Ok(outcome),
             }
@@ -186,6 +197,7 @@ impl UnitSession {
     }
 
     async fn remove(&self) -> anyhow::Result<()> {
+        self.handovers.close().await;
         let manager = self.systemd.manager();
         let name = &self.spec.name;
         let path_unit = unit_names::path(name);

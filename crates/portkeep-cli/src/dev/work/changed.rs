@@ -89,7 +89,7 @@ impl Work<'_> {
             Ok(inside) => format!("/{}", inside.display()),
             Err(_) => path.file_name().unwrap_or_default().display().to_string(),
         };
-        self.report.line(&format!(
+        self.report.line(format!(
             "{name} changed during {MOST} builds in a row: {what}. If nobody edits it, the build, a check or the app writes \
              it: `--ignore '{pattern}'` leaves it out"
         ));

@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portkeep_spec::{Readiness, Spec};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
+use tokio::signal::unix::SignalKind;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -194,6 +197,7 @@ impl Supervisor {
         // Why we ended it, where we did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
+        let mut has_ended = pin!(has_ended(group));
         let mut is_up = pin!(async {
             launch::executed(pid).await;
             // One that has ended is seen by the wait for it.
@@ -201,9 +205,9 @@ impl Supervisor {
                 std::future::pending::<()>().await;
             }
         });
-        let status = loop {
+        loop {
             tokio::select! {
-                status = child.wait() => break status,
+                () = &mut has_ended => break,
                 Some(line) = lines.recv() => self.line(line),
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
@@ -264,9 +268,11 @@ impl Supervisor {
                     watchdog.as_mut().reset(never());
                 }
             }
-        };
-        // What it started must not outlive it: systemd ends the whole control group, we its process group.
+        }
+        // What it started must not outlive it: systemd ends the whole control group, we its process group. Before the process
+        // is waited for: until then its number, and that of its group, is nobody else's.
         kill_all(group);
+        let status = child.wait().await;
         // A child that left the group may still write; its lines are not waited for.
         let last_lines = Instant::now() + LAST_LINES_DEADLINE;
         while let Ok(Some(line)) = timeout_at(last_lines, lines.recv()).await {
@@ -308,6 +314,21 @@ impl Supervisor {
         }
         self.last_lines.push_back(line.clone());
         self.shared.tell(LocalEvent::Line(self.generation, line));
+    }
+}
+
+/// Waits until a child has ended, and leaves it to be waited for.
+async fn has_ended(process: Option<Pid>) {
+    let Some(process) = process else { return };
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    // Listened to first, so that an end between the look and the wait is told.
+    let Ok(mut told) = tokio::signal::unix::signal(SignalKind::child()) else {
+        return;
+    };
+    while let Ok(None) = waitid(WaitId::Pid(process), options) {
+        if told.recv().await.is_none() {
+            return;
+        }
     }
 }
 

@@ -34,6 +34,17 @@ pub(super) struct Removed {
     pub(super) result: String,
 }
 
+impl Removed {
+    pub(super) fn result(&self) -> JobResult {
+        JobResult::from(self.result.as_str())
+    }
+
+    /// The number of the job, which ends its path.
+    pub(super) fn number(&self) -> Option<u32> {
+        self.job.as_str().rsplit('/').next()?.parse().ok()
+    }
+}
+
 /// Makes a job by calling `ask`, and waits for its end. `removed` was subscribed to before the call, so the end cannot be
 /// missed; jobs are told apart by their path, since a unit may have had another job before.
 ///
@@ -42,7 +53,7 @@ pub(super) struct Removed {
 pub(super) async fn ended(
     removed: impl Stream<Item = zbus::Result<Removed>>,
     ask: impl Future<Output = zbus::Result<OwnedObjectPath>>,
-) -> Result<JobResult, ManagerError> {
+) -> Result<Removed, ManagerError> {
     let (mut removed, mut ask) = (pin!(removed), pin!(ask));
     let mut job = None;
     // Ours may be among them.
@@ -52,7 +63,7 @@ pub(super) async fn ended(
             answer = &mut ask, if job.is_none() => {
                 let answer = answer?;
                 if let Some(ended) = before.iter().find(|removed: &&Removed| removed.job == answer) {
-                    return Ok(JobResult::from(ended.result.as_str()));
+                    return Ok(ended.clone());
                 }
                 job = Some(answer);
                 continue;
@@ -61,7 +72,7 @@ pub(super) async fn ended(
         };
         match &job {
             None => before.push(signal),
-            Some(job) if signal.job == *job => return Ok(JobResult::from(signal.result.as_str())),
+            Some(job) if signal.job == *job => return Ok(signal),
             Some(_another) => {}
         }
     }
@@ -113,9 +124,11 @@ mod tests {
             });
             Ok(path(7))
         };
-        timeout(Duration::from_secs(10), ended(signals, ask))
-            .await
-            .unwrap()
+        let ended = timeout(Duration::from_secs(10), ended(signals, ask)).await;
+        ended.unwrap().map(|removed| {
+            assert_eq!(removed.number(), Some(7));
+            removed.result()
+        })
     }
 
     #[tokio::test]

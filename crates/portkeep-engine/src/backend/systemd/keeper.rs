@@ -69,7 +69,7 @@ impl Units {
             None => None,
         };
         // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
-        if state.is_some_and(|state| !state.is_active() || state.has_job) {
+        if state.is_some_and(|state| !state.is_active() || state.job.is_some()) {
             return Ok(());
         }
         self.do_to(verb, &handle).await

@@ -50,6 +50,19 @@ pub enum ManagerError {
     Bus(#[from] zbus::Error),
 }
 
+impl ManagerError {
+    /// Why, in one clause and without a remedy: for who goes on without the manager.
+    #[must_use]
+    pub fn in_a_clause(&self) -> String {
+        match self {
+            Self::Unreachable { which, .. } => format!("no systemd {which} manager is reachable"),
+            Self::NoRuntimeDirectory(_) => "no systemd user manager is reachable".to_owned(),
+            Self::NoUserBus(bus) => format!("the user bus {} does not exist", bus.display()),
+            other => other.to_string(),
+        }
+    }
+}
+
 fn hint(which: Which) -> &'static str {
     match which {
         Which::System => "; is this machine booted with systemd, and are you root?",
@@ -142,11 +155,8 @@ impl Manager {
     /// # Errors
     /// When the manager refuses; a job that fails is not an error but its result.
     pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        ended(
-            self.removed().await?,
-            self.systemd.start_unit(unit, "replace"),
-        )
-        .await
+        let ask = self.systemd.start_unit(unit, "replace");
+        Ok(ended(self.removed().await?, ask).await?.result())
     }
 
     /// Asks for a unit to be started.
@@ -172,14 +182,10 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
-        match ended(
-            self.removed().await?,
-            self.systemd.stop_unit(unit, "replace"),
-        )
-        .await
-        {
+        let ask = self.systemd.stop_unit(unit, "replace");
+        match ended(self.removed().await?, ask).await {
             Err(ManagerError::Bus(error)) if is_no_such_unit(&error) => Ok(JobResult::Done),
-            other => other,
+            other => Ok(other?.result()),
         }
     }
 
@@ -210,13 +216,17 @@ impl Manager {
         }
     }
 
-    /// Reloads a unit, or starts it where it does not run, and waits for the job.
+    /// Reloads a unit, or starts it where it does not run, and waits for the job. Answers the job's number, too.
     ///
     /// # Errors
     /// When the manager refuses.
-    pub async fn reload_or_restart(&self, unit: &str) -> Result<JobResult, ManagerError> {
+    pub async fn reload_or_restart(
+        &self,
+        unit: &str,
+    ) -> Result<(Option<u32>, JobResult), ManagerError> {
         let ask = self.systemd.reload_or_restart_unit(unit, "replace");
-        ended(self.removed().await?, ask).await
+        let ended = ended(self.removed().await?, ask).await?;
+        Ok((ended.number(), ended.result()))
     }
 
     /// Forgets that a unit failed.
@@ -240,7 +250,7 @@ impl Manager {
             load,
             active,
             sub,
-            has_job: job != 0,
+            job: Some(job).filter(|job| *job != 0),
             ..UnitState::default()
         };
         Ok(units

@@ -29,8 +29,8 @@ pub struct UnitState {
     pub enabled: String,
     /// Its files changed since they were read.
     pub needs_daemon_reload: bool,
-    /// Whether a job waits for it.
-    pub has_job: bool,
+    /// The job that waits for it, by its number.
+    pub job: Option<u32>,
     /// When it became active, in microseconds since the epoch; 0 if it is not.
     pub active_since_microseconds: u64,
     /// When it began to stop, in microseconds since the epoch; 0 if it never did.
@@ -89,7 +89,7 @@ impl UnitState {
     /// Whether it runs, or is about to.
     #[must_use]
     pub fn is_started(&self) -> bool {
-        self.has_job || self.active == "activating" || self.is_active()
+        self.job.is_some() || self.active == "activating" || self.is_active()
     }
 
     /// How its last run ended.
@@ -195,10 +195,11 @@ impl UnitState {
             .and_then(|commands| commands.into_iter().next())
             .map(|(_, command, ..)| command)
             .unwrap_or_default();
-        state.has_job = properties
+        state.job = properties
             .remove("Job")
             .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
-            .is_some_and(|(id, _)| id != 0);
+            .map(|(id, _)| id)
+            .filter(|id| *id != 0);
         state
     }
 }

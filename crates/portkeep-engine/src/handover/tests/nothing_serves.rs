@@ -67,6 +67,19 @@ fn a_start_that_somebody_stopped_is_not_answered_by_a_page() {
     );
 }
 
+/// What the unit names is missing for every release: the last good one is not tried, and the page is shown at once.
+#[test]
+fn what_is_missing_beside_the_release_is_answered_by_a_page() {
+    let mut machine = surveyed(Purpose::Activate, nothing_but_a_page());
+    let _ = step(&mut machine, candidate("new", false, Some("old")));
+    let missing = Event::Failed {
+        reason: "its credentials could not be loaded".to_owned(),
+        blame: Blame::Surroundings,
+    };
+    let _ = step(&mut machine, missing);
+    assert_eq!(step(&mut machine, Event::Abandoned), page(6));
+}
+
 /// A holding page serves as generation 4.
 fn holding() -> Survey {
     Survey {

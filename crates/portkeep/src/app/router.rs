@@ -1,0 +1,55 @@
+//! axum's router, which most apps are.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::routing::future::RouteFuture;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::ErasedBody;
+use super::erased::{Answered, Erase};
+use crate::BoxError;
+
+/// A router whose handlers have become routes once, as `axum::serve` has it. Else each request would make
+/// a route of its handler anew.
+pub(super) struct Routes(Router);
+
+impl Routes {
+    pub(super) fn of(router: Router) -> Self {
+        Self(router.with_state(()))
+    }
+}
+
+impl Erase for Routes {
+    fn answer(&self, request: Request<Incoming>) -> Answered {
+        // It is always ready.
+        let future = self.0.clone().call(request);
+        Box::pin(Answer { future })
+    }
+
+    fn clone_boxed(&self) -> Box<dyn Erase> {
+        Box::new(Self(self.0.clone()))
+    }
+}
+
+pin_project! {
+    /// An async block would have room for the future twice, and move it from one to the other.
+    struct Answer {
+        #[pin]
+        future: RouteFuture<Infallible>,
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<ErasedBody>, BoxError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let polled = self.project().future.poll(cx);
+        polled.map(|Ok(response)| Ok(response.map(ErasedBody::Axum)))
+    }
+}
