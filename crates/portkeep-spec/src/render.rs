@@ -191,6 +191,13 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     context.set("generations", Escaped::fixed(contract::GENERATIONS));
     context.set("holding", Escaped::fixed(contract::HOLDING));
     context.set("slice", Escaped::fixed(contract::SLICE));
+    context.set(
+        "wanted_by",
+        Escaped::fixed(match options.manager {
+            Manager::System => "sockets.target",
+            Manager::User => "default.target",
+        }),
+    );
     let http = spec
         .listen
         .iter()

@@ -67,11 +67,9 @@ impl Args {
         let store = locate::store(&name, locate::place(which))?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path, Readable::ByOwner)?;
-        // While their files are there: systemd finds by them what enabled them.
-        let stale: Vec<_> = families::enabled_units(&name, directory.path())
-            .into_iter()
-            .filter(|unit| !family.has(unit))
-            .collect();
+        // While their files are there: systemd finds by them what enabled them. All of them, since another version may have had
+        // others want them.
+        let stale = families::enabled_units(&name, directory.path());
         let stale: Vec<_> = stale.iter().map(String::as_str).collect();
         manager.disable(&stale, Until::Disabled).await?;
         let changes_sockets = family.changes_sockets(directory.path());

@@ -70,14 +70,20 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     );
 
     for (unit, listen) in sockets.iter().zip(&spec.listen) {
-        add(unit.clone(), &sockets::listening(name, listen));
+        add(
+            unit.clone(),
+            &sockets::listening(name, listen, options.manager),
+        );
     }
     let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
     if spec.move_connections
         && spec.readiness == Readiness::Notify
         && spec.listen.iter().any(has_http)
     {
-        add(format!("{name}-move.socket"), &sockets::moving(name));
+        add(
+            format!("{name}-move.socket"),
+            &sockets::moving(name, options.manager),
+        );
     }
 
     let handle_timeout = time(spec.start_timeout.as_micros() + 90_000_000);

@@ -13,6 +13,9 @@ pub(crate) const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 pub(crate) const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub(crate) const LISTEN_FDS_FIRST_FD: &str = "LISTEN_FDS_FIRST_FD";
 
+/// Set in each generation that portkeep runs. There a process without its sockets has nothing to serve.
+const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+
 /// `SD_LISTEN_FDS_START`: the first passed descriptor, unless `LISTEN_FDS_FIRST_FD` says otherwise.
 const LISTEN_FDS_START: u16 = 3;
 
@@ -36,7 +39,8 @@ pub(crate) struct Process<'a> {
 ///
 /// `LISTEN_PID` may be absent or empty: systemfd, watchexec and devenv start the server through
 /// a wrapper and cannot know its process id. A different process id means that the variables
-/// were inherited by accident and the descriptors belong to somebody else. `LISTEN_PIDFDID` says
+/// were inherited by accident and the descriptors belong to somebody else; in a generation of portkeep's it means that a
+/// wrapper started the server and stayed. `LISTEN_PIDFDID` says
 /// the same of a process whose id is used again, or is another process's in another namespace.
 pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, ListenError> {
     let Some(count) = number::<u16>(env, LISTEN_FDS, "a number of descriptors")? else {
@@ -45,6 +49,9 @@ pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, L
     if let Some(pid) = number::<u32>(env, LISTEN_PID, "a process id")?
         && pid != own.id
     {
+        if env.contains_key(PORTKEEP_GENERATION) {
+            return Err(ListenError::Wrapper { pid });
+        }
         return Ok(PassedTo::default());
     }
     if let Some(inode) = number::<u64>(env, LISTEN_PIDFDID, "the inode of a pidfd")?
@@ -100,6 +107,22 @@ mod tests {
 
     const OWN: u32 = 4711;
     const INODE: u64 = 1 << 40;
+
+    #[test]
+    fn a_wrapper_that_stays_is_named_where_portkeep_runs_the_app() {
+        let own = Process {
+            id: OWN,
+            pidfd_inode: &|| None,
+        };
+        let others = [("LISTEN_FDS", "1"), ("LISTEN_PID", "4710")];
+        assert_eq!(passed(&env(&others), &own).unwrap(), PassedTo::default());
+        let generation = [&others[..], &[("PORTKEEP_GENERATION", "3")]].concat();
+        let error = passed(&env(&generation), &own).unwrap_err().to_string();
+        assert!(
+            error.contains("does not `exec`") && error.contains("4710"),
+            "{error}"
+        );
+    }
 
     fn env(pairs: &[(&str, &str)]) -> Environment {
         pairs

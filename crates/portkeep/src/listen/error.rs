@@ -32,6 +32,16 @@ pub enum ListenError {
         /// How many descriptors were passed.
         count: usize,
     },
+    /// A wrapper was passed the sockets, and started this process without becoming it.
+    #[error(
+        "the sockets were passed to process {pid}, which started this one: it was started through a wrapper that does not \
+         `exec`; write `exec` before the program in the script"
+    )]
+    #[non_exhaustive]
+    Wrapper {
+        /// The process that has the sockets.
+        pid: u32,
+    },
     /// No socket of that name or index was passed, or it was taken already.
     #[error("no socket {wanted} was passed to this process; {passed}")]
     #[non_exhaustive]

@@ -1,11 +1,11 @@
 //! The socket units.
 
-use portkeep_spec::{Address, Listen, Protocol};
+use portkeep_spec::{Address, Listen, Manager, Protocol};
 
 use super::super::reader::simplified;
 use super::Sections;
 
-pub fn listening(name: &str, listen: &Listen) -> Sections {
+pub fn listening(name: &str, listen: &Listen, manager: Manager) -> Sections {
     let (directive, connected) = match listen.address {
         Address::Tcp(_) | Address::UnixStream(_) => ("ListenStream", true),
         Address::UnixSeqpacket(_) => ("ListenSequentialPacket", true),
@@ -38,10 +38,11 @@ pub fn listening(name: &str, listen: &Listen) -> Sections {
         lines.extend(listen.user.clone().map(|user| ("SocketUser", user)));
         lines.extend(listen.group.clone().map(|group| ("SocketGroup", group)));
     }
-    of_app(name, format!("port {} of {name}", listen.name), lines)
+    let description = format!("port {} of {name}", listen.name);
+    of_app(name, description, lines, manager)
 }
 
-pub fn moving(name: &str) -> Sections {
+pub fn moving(name: &str, manager: Manager) -> Sections {
     let s = str::to_owned;
     let lines = vec![
         (
@@ -56,10 +57,20 @@ pub fn moving(name: &str) -> Sections {
         name,
         format!("socket for connections of {name} that move"),
         lines,
+        manager,
     )
 }
 
-fn of_app(name: &str, description: String, mut lines: Vec<(&'static str, String)>) -> Sections {
+fn of_app(
+    name: &str,
+    description: String,
+    mut lines: Vec<(&'static str, String)>,
+    manager: Manager,
+) -> Sections {
+    let wanted_by = match manager {
+        Manager::System => "sockets.target",
+        Manager::User => "default.target",
+    };
     let s = str::to_owned;
     lines.push(("Service", format!("{name}.service")));
     lines.push(("TriggerLimitIntervalSec", s("0")));
@@ -76,6 +87,6 @@ fn of_app(name: &str, description: String, mut lines: Vec<(&'static str, String)
             ],
         ),
         ("Socket", lines),
-        ("Install", vec![("WantedBy", s("default.target"))]),
+        ("Install", vec![("WantedBy", s(wanted_by))]),
     ]
 }
