@@ -4,6 +4,7 @@
 //! The process that holds a [`Local`] holds the sockets: they live as long as it does.
 
 mod fate;
+mod group;
 mod launch;
 mod notify;
 mod orphan;

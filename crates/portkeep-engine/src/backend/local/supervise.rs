@@ -10,16 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portkeep_spec::{Readiness, Spec};
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::Child;
-use tokio::signal::unix::SignalKind;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fate::Fate;
+use super::group::{has_ended, kill_all, signal};
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
@@ -315,30 +313,6 @@ impl Supervisor {
         self.last_lines.push_back(line.clone());
         self.shared.tell(LocalEvent::Line(self.generation, line));
     }
-}
-
-/// Waits until a child has ended, and leaves it to be waited for.
-async fn has_ended(process: Option<Pid>) {
-    let Some(process) = process else { return };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // Listened to first, so that an end between the look and the wait is told.
-    let Ok(mut told) = tokio::signal::unix::signal(SignalKind::child()) else {
-        return;
-    };
-    while let Ok(None) = waitid(WaitId::Pid(process), options) {
-        if told.recv().await.is_none() {
-            return;
-        }
-    }
-}
-
-fn signal(process: Option<Pid>, signal: Signal) {
-    // It may have ended by itself in this moment.
-    let _ = process.map(|pid| kill_process(pid, signal));
-}
-
-fn kill_all(group: Option<Pid>) {
-    let _ = group.map(|pid| kill_process_group(pid, Signal::KILL));
 }
 
 fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
