@@ -29,9 +29,6 @@ pub trait Keeper: Sync {
         generation: Generation,
     ) -> impl Future<Output = Result<bool, BackendError>> + Send;
 
-    /// Whether `generation` is alive and does not end. Where the manager does not answer, it counts as alive.
-    fn lives(&self, generation: Generation) -> impl Future<Output = bool> + Send;
-
     /// Asks for a start of `generation`, and does not wait for it.
     fn start_again(
         &self,
@@ -107,8 +104,9 @@ impl<K: Keeper> Settling<'_, K> {
         }
         Ok(match self.store.current() {
             Some(current) if current == generation => Standing::Current,
-            Some(current) if self.keeper.lives(current).await => Standing::Replaced,
-            _ => Standing::Alone,
+            // If that one has ended as well, its own end is settled beside this one.
+            Some(_another) => Standing::Replaced,
+            None => Standing::Alone,
         })
     }
 

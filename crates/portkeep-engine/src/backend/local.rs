@@ -180,14 +180,6 @@ impl Shared {
             .clone()
     }
 
-    fn phase(&self, generation: Generation) -> Option<Phase> {
-        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children
-            .supervised
-            .get(&generation)
-            .and_then(|child| *child.phase.borrow())
-    }
-
     fn tell(&self, event: LocalEvent) {
         // Nobody listening is nobody to tell.
         let _ = self.events.send(event);

@@ -54,9 +54,9 @@ pub enum Standing {
     Started,
     /// It is the current one.
     Current,
-    /// Another one is current and alive.
+    /// Another one is current.
     Replaced,
-    /// Nobody is current: its handover was killed, or `current` was lost.
+    /// Nobody is current: its handover was killed, or the link was lost.
     Alone,
 }
 

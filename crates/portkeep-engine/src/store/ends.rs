@@ -92,7 +92,12 @@ impl Store {
     }
 
     fn note_end(&self, generation: Generation, end: &End) -> io::Result<()> {
-        let path = self.generation_directory(generation).join("ends.jsonl");
+        let directory = self.generation_directory(generation);
+        if !directory.exists() {
+            // Its handover has removed what is not needed any more: nobody asks for its ends.
+            return Ok(());
+        }
+        let path = directory.join("ends.jsonl");
         let mut line = serde_json::to_vec(end)?;
         line.push(b'\n');
         File::options()

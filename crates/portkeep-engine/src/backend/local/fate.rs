@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{LocalEvent, Shared};
 use crate::backend::BackendError;
-use crate::generation::{Generation, Phase};
+use crate::generation::Generation;
 use crate::settle::{Ended, Keeper};
 
 /// The supervisor of one generation, as settle sees it.
@@ -21,11 +21,6 @@ impl Keeper for Fate<'_> {
     /// Only its supervisor starts it.
     async fn is_started(&self, _: Generation) -> Result<bool, BackendError> {
         Ok(false)
-    }
-
-    async fn lives(&self, generation: Generation) -> bool {
-        let phase = self.shared.phase(generation);
-        phase.is_some_and(|phase| phase != Phase::Draining)
     }
 
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {

@@ -9,7 +9,7 @@ use tokio::sync::OnceCell;
 use super::manager::Manager;
 use super::without_bus::systemctl;
 use crate::backend::BackendError;
-use crate::generation::{Generation, Phase};
+use crate::generation::Generation;
 use crate::settle::Keeper;
 use crate::store::Store;
 
@@ -107,16 +107,6 @@ impl Keeper for Units {
             BackendError::new(format!("cannot ask for the state of {unit}"), error)
         })?;
         Ok(state.is_started())
-    }
-
-    async fn lives(&self, generation: Generation) -> bool {
-        let Some(manager) = self.manager().await else {
-            return true;
-        };
-        let unit = super::unit_of(&self.store, generation);
-        manager.state(&unit).await.is_ok_and(|state| {
-            super::phase_of(&state).is_some_and(|phase| phase != Phase::Draining)
-        })
     }
 
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
