@@ -6,7 +6,10 @@ pub mod systemd;
 use std::future::Future;
 use std::time::Instant;
 
+use portkeep_spec::Spec;
+
 use crate::generation::{Generation, Phase, Running};
+use crate::user::RunsAs;
 
 /// Who is to blame for a generation that did not become READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +108,11 @@ pub trait Backend: Sync {
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
+
+    /// Who runs the app of `spec`: by default whoever we are.
+    fn runs_as(&self, _spec: &Spec) -> RunsAs {
+        RunsAs::Us
+    }
 
     /// Whether `generation`, which was READY, has not ended and does not end. Where the manager does not answer, it counts
     /// as alive: nobody is to act on what is not known.

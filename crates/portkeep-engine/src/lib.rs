@@ -27,14 +27,19 @@ pub mod release;
 pub mod retry;
 pub mod store;
 mod take;
+mod user;
+mod walk;
 
 pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
-pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
+pub use directories::{
+    Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
+};
 pub use drive::{GiveUp, Outcome, Request, Wanted, hand_over};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
 pub use store::Store;
-pub use take::{TakeError, executable_of};
+pub use take::{NotForOwner, TakeError, executable_of};
+pub use user::RunsAs;

@@ -11,7 +11,7 @@ mod unit_state;
 
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{AppName, Manager as Which, unit_names};
+use portkeep_spec::{AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
@@ -21,6 +21,7 @@ pub use unit_state::UnitState;
 use crate::backend::{Backend, BackendError, Blame, StartFailure};
 use crate::generation::{Generation, Phase, Running};
 use crate::store::Store;
+use crate::user::RunsAs;
 
 /// How long a failed unit may take to be gone.
 const ABANDON_DEADLINE: Duration = Duration::from_secs(120);
@@ -158,6 +159,15 @@ impl Backend for Systemd {
         let unit = unit_names::retry(&self.name);
         let asked = self.manager.start_without_waiting(&unit).await;
         asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
+    }
+
+    /// The user manager runs everything as its user.
+    fn runs_as(&self, spec: &Spec) -> RunsAs {
+        match (self.which(), &spec.allow.user, spec.sandbox) {
+            (Which::System, Some(user), _) => RunsAs::Named(user.clone()),
+            (Which::System, None, Sandbox::Strict) => RunsAs::Dynamic(format!("pk-{}", self.name)),
+            _ => RunsAs::Us,
+        }
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Store;
 use super::events::{CrashRecord, HistoryEvent};
+use super::{Store, write::PRIVATE};
 use crate::crash::{Budget, Settle, recent_crashes};
 use crate::generation::Generation;
 
@@ -76,6 +77,7 @@ impl Store {
         File::options()
             .create(true)
             .append(true)
+            .mode(PRIVATE)
             .open(path)?
             .write_all(&line)
     }
