@@ -156,6 +156,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     context.set("move_file", Escaped::fixed(contract::MOVE_FILE));
     context.set("generations", Escaped::fixed(contract::GENERATIONS));
     context.set("environment", Escaped::fixed(contract::ENVIRONMENT));
+    context.set("argv0", Escaped::fixed(contract::PORTKEEP_ARGV0));
     context.set("arguments", Escaped::fixed(contract::PORTKEEP_ARGS));
     context.set("start_timeout", Escaped::span(spec.start_timeout));
     context.set(

@@ -118,7 +118,7 @@ fn read(text: &str) -> Read {
                 let (id, path) = directive.value.split_once(':').unwrap();
                 format!("{id}:{}", simplified(&specifiers(path)))
             }
-            "Description" => specifiers(&directive.value),
+            "Description" | "Environment" => specifiers(&directive.value),
             // These know no specifiers; all others have values of a fixed alphabet.
             "CPUQuota" | "MemoryMax" => directive.value,
             _ => {

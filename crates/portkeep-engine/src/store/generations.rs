@@ -93,8 +93,11 @@ impl Store {
             tracing::warn!("the number of generation {generation} could not be noted: {error}");
         }
         atomic_symlink(&release.executable, &self.generation_executable(generation))?;
+        let started_as = self.generation_executable(generation);
+        let argv0 = release.argv0().unwrap_or(&started_as);
         let text = environment_file::render(
             &self.environment_of(generation, release),
+            &argv0.to_string_lossy(),
             release.arguments(),
         )
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
