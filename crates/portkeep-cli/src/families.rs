@@ -1,6 +1,7 @@
 //! Unit families on disk: rendered, written, found and removed as a whole.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -46,7 +47,7 @@ impl Family {
         for file in &self.files {
             let path = directory.join(&file.path);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)
+                make_readable(parent)
                     .with_context(|| format!("cannot make {}", parent.display()))?;
             }
             atomic_write(&path, file.text.as_bytes(), 0o644)
@@ -70,6 +71,15 @@ impl Family {
         })?;
         target.parse().ok()
     }
+}
+
+/// Makes a directory that everybody may look into, whatever the umask is. One that is there stays as it is.
+fn make_readable(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
 }
 
 /// A unit outside `directory` that has a name which the family of `spec` needs.

@@ -67,13 +67,17 @@ pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Sto
 /// The store of an app, making its directories.
 pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let directories = Directories::of(place, name)?;
-    Store::open(name, &directories).with_context(|| {
-        format!(
-            "cannot make {} and {}",
-            directories.run.display(),
-            directories.state.display()
-        )
-    })
+    Store::open(name, &directories)
+        .with_context(|| format!("{name} has no directory for what lives until the reboot"))
+}
+
+/// The same, for who is about to keep releases in it: without a place for them no port is to be opened.
+pub(crate) fn store_for_releases(name: &AppName, place: Place) -> anyhow::Result<Store> {
+    let store = store(name, place)?;
+    store.ensure_state().with_context(|| {
+        format!("{name} has no directory for its releases; set HOME to one that you may write to")
+    })?;
+    Ok(store)
 }
 
 /// Connects to a manager and opens the app's store.

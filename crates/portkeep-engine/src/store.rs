@@ -53,6 +53,7 @@ pub use history::Follower;
 pub(crate) use key::Key;
 pub use lock::{Holder, Lock, LockError, LockFile};
 pub use rollback::RollbackError;
+pub(crate) use write::PRIVATE;
 pub use write::{atomic_symlink, atomic_write};
 
 use crate::directories::{Directories, TRAVERSED, Untrusted, make};

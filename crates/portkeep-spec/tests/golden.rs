@@ -32,7 +32,8 @@ fn environment_files_are_as_written_down() {
             &case.spec.environment,
             &case.spec.exec[0],
             &case.spec.exec[1..],
-        ).unwrap();
+        )
+        .unwrap();
         compare(
             &case.directory.join("release"),
             &[(PathBuf::from("environment"), text)].into(),

@@ -57,7 +57,7 @@ impl Args {
         let before = Spec::load(&spec_path).ok();
         // All that can be refused is refused before anything is written.
         let family = Family::render(&spec, &helper, &spec_path, which)?;
-        let store = locate::store(&name, locate::place(which))?;
+        let store = locate::store_for_releases(&name, locate::place(which))?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path, Readable::ByOwner)?;
         // While their files are there: systemd finds by them what enabled them.
