@@ -4,6 +4,7 @@
 
 mod activation;
 mod bus_away;
+mod capture_attacks;
 mod connections;
 mod crash_loop;
 mod drain_deadline;
@@ -18,6 +19,7 @@ mod launchers;
 mod lost_files;
 mod many_apps;
 mod nasty_values;
+mod other_users;
 mod quiet_client;
 mod reboot;
 mod reload_under_load;

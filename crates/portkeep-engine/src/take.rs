@@ -136,12 +136,19 @@ impl Files {
 
     fn check(&self, order: &Order<'_>) -> Result<(), TakeError> {
         self.executable.check()?;
-        self.executable
-            .check_for(&order.runs_as, self.runs_in_place())
+        let in_place = self.runs_in_place();
+        if in_place
+            && order.runs_as != RunsAs::Us
+            && place::is_hidden(order.spec, &self.executable.path)
+        {
+            return Err(TakeError::Hidden(self.executable.path.clone()));
+        }
+        self.executable.check_for(&order.runs_as, in_place)
     }
 
     fn runs_in_place(&self) -> bool {
-        place::runs_in_place(&self.executable.path, &self.executable.named)
+        let Opened { path, named, .. } = &self.executable;
+        place::runs_in_place(path, named, self.executable.is_script())
     }
 
     fn are_unchanged(&self) -> bool {

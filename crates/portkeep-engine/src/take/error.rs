@@ -88,6 +88,12 @@ pub enum TakeError {
         /// Its group.
         group: String,
     },
+    /// It would run where it is, and the sandbox shows the app no home directories.
+    #[error(
+        "{0} is an interpreter, or is named by a symbolic link, and so runs where it is; but the sandbox hides it: \
+         say `\"home\": \"read-only\"` in `allow` (and a `user`), or install it outside of home directories"
+    )]
+    Hidden(PathBuf),
     /// It could not be copied to where no build overwrites it.
     #[error("cannot copy {from} to {to}")]
     Copy {

@@ -185,18 +185,20 @@ impl Opened {
         descriptor_path(self.file.as_fd())
     }
 
+    /// Whether an interpreter runs it.
+    pub(super) fn is_script(&self) -> bool {
+        let mut start = [0; 2];
+        let read = self.file.read_at(&mut start, 0);
+        read.is_ok_and(|length| length == 2 && start == *b"#!")
+    }
+
     /// Refuses what the app could not execute. An interpreter has to read a script; only the kernel reads a program.
     pub(super) fn check_for(&self, runs_as: &RunsAs, in_place: bool) -> Result<(), TakeError> {
         let user = match runs_as.other_user() {
             Some(user) if geteuid().is_root() => user,
             _ => return Ok(()),
         };
-        let mut start = [0; 2];
-        let is_script = self
-            .file
-            .read_at(&mut start, 0)
-            .is_ok_and(|length| length == 2 && start == *b"#!");
-        let rights = if is_script {
+        let rights = if self.is_script() {
             Rights::EXEC_OK | Rights::READ_OK
         } else {
             Rights::EXEC_OK
