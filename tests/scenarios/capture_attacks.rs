@@ -78,6 +78,15 @@ fn a_link_to_what_only_root_may_read() {
     fs::remove_file("/root/app").unwrap();
 }
 
+/// Ends the exchange, also where the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn an_exchange_of_names_while_it_is_captured() {
     let deploy = OtherUser::named("deploy");
@@ -88,6 +97,7 @@ fn an_exchange_of_names_while_it_is_captured() {
     deploy.owns(&other);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
+        let _over = Over(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 renameat_with(CWD, &build, CWD, &other, RenameFlags::EXCHANGE).unwrap();
@@ -97,7 +107,6 @@ fn an_exchange_of_names_while_it_is_captured() {
             let _ = reload(&app);
             expect_no_secret(&app);
         }
-        over.store(true, Ordering::Relaxed);
     });
     expect_v1(&app);
     fs::remove_file(script).unwrap();

@@ -224,3 +224,22 @@ pub(crate) fn served_apps() -> Vec<AppName> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_in_a_directory_of_our_own_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let _listener = listen_private(&path).unwrap();
+        assert!(connect(&path).is_ok());
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+        let refused = connect(&path).unwrap_err().to_string();
+        assert!(refused.contains("written by everybody"), "{refused}");
+    }
+}

@@ -37,6 +37,10 @@ impl Store {
     /// # Errors
     /// When the file cannot be written.
     pub fn note_event(&self, event: &HistoryEvent) -> io::Result<()> {
+        self.note_and_keep(event, KEPT)
+    }
+
+    fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
         let (mut file, is_locked) = self.open_history()?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
@@ -48,7 +52,7 @@ impl Store {
         // One write, so that it stays whole where it is not locked.
         file.write_all(&line)?;
         if is_locked {
-            self.trim_history(&mut file)?;
+            self.trim_history(&mut file, kept)?;
         }
         Ok(())
     }
@@ -79,8 +83,8 @@ impl Store {
     }
 
     /// Cuts off the oldest lines of the locked file.
-    fn trim_history(&self, file: &mut File) -> io::Result<()> {
-        if file.metadata()?.len() < (2 * KEPT * SHORTEST) as u64 {
+    fn trim_history(&self, file: &mut File, kept: usize) -> io::Result<()> {
+        if file.metadata()?.len() < (2 * kept * SHORTEST) as u64 {
             return Ok(());
         }
         let mut text = String::new();
@@ -88,15 +92,15 @@ impl Store {
         file.read_to_string(&mut text)?;
         let lines = text.lines().count();
         // Twice the limit before it is cut, so that not every event rewrites the file.
-        if lines <= 2 * KEPT {
+        if lines <= 2 * kept {
             return Ok(());
         }
-        let kept: String = text
+        let text: String = text
             .lines()
-            .skip(lines - KEPT)
+            .skip(lines - kept)
             .flat_map(|line| [line, "\n"])
             .collect();
-        atomic_write(&self.history_path(), kept.as_bytes(), PRIVATE)
+        atomic_write(&self.history_path(), text.as_bytes(), PRIVATE)
     }
 
     /// All events that are kept, oldest first. Lines that cannot be read are passed over.
@@ -248,29 +252,36 @@ mod tests {
     fn no_line_is_lost_while_others_are_cut_off() {
         let root = tempfile::tempdir().unwrap();
         let store = store(root.path());
-        let (writers, each) = (8_u64, 600_u64);
-        std::thread::scope(|scope| {
+        // Few are kept, so that lines are added while others are cut off all the time.
+        let (writers, each, keep, rounds) = (8_u64, 20_u64, 30, 60);
+        for round in 0..rounds {
+            let _ = fs::remove_file(store.history_path());
+            std::thread::scope(|scope| {
+                for writer in 0..writers {
+                    let store = &store;
+                    scope.spawn(move || {
+                        for number in 0..each {
+                            let event = event(writer * each + number);
+                            store.note_and_keep(&event, keep).unwrap();
+                        }
+                    });
+                }
+            });
+            let told = numbers(store.events().unwrap());
+            let kept: BTreeSet<_> = told.iter().copied().collect();
+            assert_eq!(told.len(), kept.len(), "round {round}: told twice");
+            assert!(
+                told.len() >= keep && told.len() <= 2 * keep,
+                "round {round}"
+            );
+            // What each writer has left ends with its last line and has no gap.
             for writer in 0..writers {
-                let store = &store;
-                scope.spawn(move || {
-                    for number in 0..each {
-                        store.note_event(&event(writer * each + number)).unwrap();
-                    }
-                });
+                let last = (writer + 1) * each - 1;
+                let mine: Vec<_> = kept.range(writer * each..=last).copied().collect();
+                let Some(first) = mine.first() else { continue };
+                let whole: Vec<_> = (*first..=last).collect();
+                assert_eq!(mine, whole, "round {round}, writer {writer}");
             }
-        });
-        // Each writer's newest line is among the newest thousand of all, and what each has left has no gap.
-        let kept: BTreeSet<_> = numbers(store.events().unwrap()).into_iter().collect();
-        assert!(
-            kept.len() >= KEPT && kept.len() <= 2 * KEPT,
-            "{}",
-            kept.len()
-        );
-        for writer in 0..writers {
-            let last = (writer + 1) * each - 1;
-            let mine: Vec<_> = kept.range(writer * each..=last).copied().collect();
-            let Some(first) = mine.first() else { continue };
-            assert_eq!(mine, (*first..=last).collect::<Vec<_>>(), "writer {writer}");
         }
     }
 

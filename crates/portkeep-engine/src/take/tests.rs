@@ -348,6 +348,15 @@ mod for_another_user {
         assert!(project.try_take().is_ok(), "everybody may");
     }
 
+    /// Ends the exchange, also where the test fails.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// No exchange of names, however quick, has anything read that its owner may not read.
     #[test]
     fn an_exchange_of_names_wins_nothing() {
@@ -364,6 +373,7 @@ mod for_another_user {
         lchown(&other, Some(DEPLOY), Some(DEPLOY)).unwrap();
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
+            let _over = Over(&over);
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let exchanged =
@@ -392,7 +402,6 @@ mod for_another_user {
                     );
                 }
             }
-            over.store(true, Ordering::Relaxed);
             assert!(
                 refused >= 20,
                 "the moment was not met: {taken} taken, {refused} refused"
