@@ -1,6 +1,5 @@
 //! Users of the machine, and what the kernel lets them do with a file.
 
-use std::ffi::CString;
 use std::io;
 use std::thread;
 
@@ -78,15 +77,11 @@ impl User {
     }
 
     fn of(known: unistd::User) -> Self {
-        let groups = CString::new(known.name.as_str())
-            .ok()
-            .and_then(|name| unistd::getgrouplist(&name, known.gid).ok())
-            .unwrap_or_default();
         Self {
+            groups: groups_of(&known),
             name: known.name,
             user: known.uid.as_raw(),
             group: known.gid.as_raw(),
-            groups: groups.into_iter().map(unistd::Gid::as_raw).collect(),
         }
     }
 
@@ -138,6 +133,20 @@ impl User {
     pub(crate) fn with_rights<T: Send>(&self, _work: impl FnOnce() -> T + Send) -> io::Result<T> {
         Err(io::ErrorKind::Unsupported.into())
     }
+}
+
+#[cfg(target_os = "linux")]
+fn groups_of(user: &unistd::User) -> Vec<u32> {
+    let name = std::ffi::CString::new(user.name.as_str()).ok();
+    let groups = name.and_then(|name| unistd::getgrouplist(&name, user.gid).ok());
+    let groups = groups.unwrap_or_default().into_iter();
+    groups.map(unistd::Gid::as_raw).collect()
+}
+
+/// Nobody's rights can be taken there.
+#[cfg(not(target_os = "linux"))]
+fn groups_of(_user: &unistd::User) -> Vec<u32> {
+    Vec::new()
 }
 
 /// Whether the rights that this thread has let it do `what` with the file at `path`.

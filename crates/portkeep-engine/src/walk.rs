@@ -1,14 +1,14 @@
 //! Resolution of a path level by level, by descriptors: nothing is looked up twice, and each level tells whose it is.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
 /// As many symbolic links as the kernel follows.
@@ -30,7 +30,7 @@ pub(crate) struct Level {
 
 impl Level {
     pub(crate) fn kind(&self) -> FileType {
-        FileType::from_raw_mode(self.metadata.mode())
+        self.metadata.file_type()
     }
 
     pub(crate) fn owner(&self) -> u32 {
@@ -81,29 +81,29 @@ pub(crate) fn walk(path: &Path) -> io::Result<Walk> {
         let directory = &levels[here[here.len() - 1]];
         let path = directory.path.join(&component);
         let found = level(&directory.descriptor, &component, path)?;
-        match found.kind() {
-            FileType::Symlink => {
-                links += 1;
-                if links > MOST_LINKS {
-                    return Err(Errno::LOOP.into());
-                }
-                if pending.is_empty() {
-                    named.get_or_insert_with(|| found.path.clone());
-                }
-                let target = readlinkat(&found.descriptor, "", Vec::new())?.into_bytes();
-                let target = PathBuf::from(OsString::from_vec(target));
-                if target.is_absolute() {
-                    here.truncate(1);
-                }
-                push(&mut pending, &target);
-                levels.push(found);
+        let kind = found.kind();
+        if kind.is_symlink() {
+            links += 1;
+            if links > MOST_LINKS {
+                return Err(Errno::LOOP.into());
             }
-            FileType::Directory => {
-                here.push(levels.len());
-                levels.push(found);
+            if pending.is_empty() {
+                named.get_or_insert_with(|| found.path.clone());
             }
-            _ if pending.is_empty() => end = Some(found),
-            _ => return Err(Errno::NOTDIR.into()),
+            let target = readlinkat(&found.descriptor, "", Vec::new())?.into_bytes();
+            let target = PathBuf::from(OsString::from_vec(target));
+            if target.is_absolute() {
+                here.truncate(1);
+            }
+            push(&mut pending, &target);
+            levels.push(found);
+        } else if kind.is_dir() {
+            here.push(levels.len());
+            levels.push(found);
+        } else if pending.is_empty() {
+            end = Some(found);
+        } else {
+            return Err(Errno::NOTDIR.into());
         }
     }
     // A directory is the end, and then no longer on the way.

@@ -1,7 +1,7 @@
 //! The key of an app's digests. A release's digest is over its secrets too: with the key, whoever sees it can try none.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Store, atomic_write, write::PRIVATE};
@@ -23,7 +23,7 @@ impl Store {
             return Ok(key);
         }
         let mut key = Key::default();
-        rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+        File::open("/dev/urandom")?.read_exact(&mut key)?;
         let [lasting, until_reboot] = &places;
         make(lasting, &key).or_else(|_| make(until_reboot, &key))
     }

@@ -1,12 +1,12 @@
 //! One file of a release: found once, judged, and read by the descriptor that it was found with.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, FileType, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access as Rights, FileType, OFlags};
+use rustix::fs::{Access as Rights, OFlags};
 use rustix::process::geteuid;
 
 use super::access::Access;
@@ -57,7 +57,7 @@ impl Found {
     }
 
     pub(super) fn is_regular(&self) -> bool {
-        self.walk.end.kind() == FileType::RegularFile
+        self.walk.end.kind().is_file()
     }
 
     pub(super) fn identity(&self) -> Identity {
@@ -247,11 +247,15 @@ fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
 }
 
 fn kind_name(kind: FileType) -> &'static str {
-    match kind {
-        FileType::Directory => "a directory",
-        FileType::Fifo => "a FIFO",
-        FileType::Socket => "a socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "a device",
-        _ => "something else",
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "something else"
     }
 }
