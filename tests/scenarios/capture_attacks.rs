@@ -245,10 +245,14 @@ fn a_strict_umask_of_whoever_installs_and_reloads() {
         command.args(["-c", &format!("umask 077; {line}")]);
         run_command(command)
     };
-    // Installed once, so that there is something to install again under another umask.
+    // As an older version left its directories under such a umask.
     let app = App::named("umask").serve(&Behaviour::version("v1"));
     for directory in [app.state_directory(), app.run_directory()] {
-        let _ = shell(format!("chmod -R go= {}", directory.display())).expect_success();
+        let close = format!(
+            "find {} -type d -exec chmod go= {{}} +",
+            directory.display()
+        );
+        let _ = shell(close).expect_success();
     }
     let spec = app.directory().join("portkeep.json");
     let _ = shell(format!(

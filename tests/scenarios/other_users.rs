@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use portkeep_tests::command::run_command;
 use portkeep_tests::{App, Behaviour, OtherUser, Outcome, request, wait_until};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -23,7 +25,9 @@ impl Background {
         let mut command = Command::new(words[0]);
         command
             .args(&words[1..])
+            .process_group(0)
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::null());
         Self(command.spawn().unwrap())
     }
@@ -31,7 +35,8 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // With all that it has started.
+        let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
         let _ = self.0.wait();
     }
 }

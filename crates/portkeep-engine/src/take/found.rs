@@ -74,7 +74,8 @@ impl Found {
 
     pub(super) fn not_a_file(&self) -> TakeError {
         TakeError::NotAFile {
-            path: self.path().to_owned(),
+            // As it was given: where a link leads is for its owner to see.
+            path: self.walk.named.clone(),
             kind: kind_name(self.walk.end.kind()),
         }
     }
