@@ -1,5 +1,9 @@
 //! Where nothing of ours can be kept, `portkeep dev` says so before a port is open.
-#![allow(missing_docs, reason = "the names of the tests say it")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 
