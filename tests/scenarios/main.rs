@@ -4,6 +4,7 @@
 
 mod activation;
 mod bus_away;
+mod capture_attacks;
 mod connections;
 mod crash_loop;
 mod drain_deadline;
@@ -21,6 +22,7 @@ mod lost_files;
 mod many_apps;
 mod nasty_values;
 mod nothing_of_ours;
+mod other_users;
 mod port_free;
 mod quiet_client;
 mod reboot;

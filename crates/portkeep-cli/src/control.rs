@@ -2,11 +2,11 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as StdStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
-use portkeep_engine::{Directories, Place, Running};
+use anyhow::{Context, bail};
+use portkeep_engine::{Directories, Place, Running, check_trusted, is_own_peer, listen_private};
 use portkeep_spec::AppName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -88,15 +88,32 @@ fn path(name: &AppName) -> anyhow::Result<PathBuf> {
     Ok(Directories::of(Place::Local, name)?.run.join("control"))
 }
 
-/// True while a `portkeep dev` runs this app with the local backend.
+/// True while a `portkeep dev` of this user runs this app with the local backend.
 pub(crate) fn is_served(name: &AppName) -> bool {
-    path(name).is_ok_and(|path| StdStream::connect(path).is_ok())
+    path(name).is_ok_and(|path| connect(&path).is_ok())
+}
+
+/// Connects to a `portkeep dev` of this user. Another's is not believed, whatever it would answer: neither one in a directory
+/// that somebody else could have made, nor one that somebody else runs.
+fn connect(path: &Path) -> anyhow::Result<StdStream> {
+    let directory = path
+        .parent()
+        .context("the control socket has no directory")?;
+    check_trusted(directory)?;
+    let stream = StdStream::connect(path)?;
+    if !is_own_peer(&stream)? {
+        bail!(
+            "another user listens at {}; only a `portkeep dev` of your own is asked",
+            path.display()
+        );
+    }
+    Ok(stream)
 }
 
 /// Asks the `portkeep dev` of an app, and leaves the answers to be read.
 pub(crate) fn open(name: &AppName, ask: &Ask) -> anyhow::Result<StdStream> {
     let path = path(name)?;
-    let mut stream = StdStream::connect(&path)
+    let mut stream = connect(&path)
         .with_context(|| format!("no `portkeep dev` answers at {}", path.display()))?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
@@ -135,15 +152,18 @@ impl Control {
     /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
     pub(crate) fn listen(name: &AppName) -> anyhow::Result<Self> {
         let path = path(name)?;
-        let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path)
+        let listener = listen_private(&path)
+            .and_then(UnixListener::from_std)
             .with_context(|| format!("cannot listen on {}", path.display()))?;
         Ok(Self { listener, path })
     }
 
-    /// The next question. One that cannot be read is passed over.
+    /// The next question. One that cannot be read, or that another user asks, is passed over.
     pub(crate) async fn next(&self) -> std::io::Result<Option<Question>> {
         let (mut stream, _) = self.listener.accept().await?;
+        if !is_own_peer(&stream).unwrap_or(false) {
+            return Ok(None);
+        }
         let mut line = String::new();
         let mut reader = tokio::io::BufReader::new(&mut stream);
         let read = reader.read_line(&mut line);
@@ -203,4 +223,23 @@ pub(crate) fn served_apps() -> Vec<AppName> {
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn only_a_socket_in_a_directory_of_our_own_is_asked() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("control");
+        let _listener = listen_private(&path).unwrap();
+        assert!(connect(&path).is_ok());
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+        let refused = connect(&path).unwrap_err().to_string();
+        assert!(refused.contains("written by everybody"), "{refused}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -48,7 +49,7 @@ impl Family {
         for file in &self.files {
             let path = directory.join(&file.path);
             if let Some(parent) = path.parent() {
-                fs::create_dir_all(parent)
+                make_readable(parent)
                     .with_context(|| format!("cannot make {}", parent.display()))?;
             }
             atomic_write(&path, file.text.as_bytes(), 0o644)
@@ -134,6 +135,15 @@ pub(crate) fn remove_shared(directory: &Path) -> anyhow::Result<()> {
         fs::remove_file(&slice).with_context(|| format!("cannot remove {}", slice.display()))?;
     }
     Ok(())
+}
+
+/// Makes a directory that everybody may look into, whatever the umask is. One that is there stays as it is.
+fn make_readable(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory)?;
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755))
 }
 
 /// A unit outside `directory` that has a name which the family of `spec` needs.

@@ -67,13 +67,23 @@ pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Sto
 /// The store of an app, making its directories.
 pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let directories = Directories::of(place, name)?;
-    Store::open(name, &directories).with_context(|| {
+    let remedy = match place {
+        Place::System => "mend it as root",
+        Place::User | Place::Local => "set HOME and XDG_RUNTIME_DIR to directories of your own",
+    };
+    Store::open(name, &directories)
+        .with_context(|| format!("the directories of {name} cannot be used; {remedy}"))
+}
+
+/// The same, for who is about to keep releases in it: without a place for them no port is to be opened.
+pub(crate) fn store_for_releases(name: &AppName, place: Place) -> anyhow::Result<Store> {
+    let store = store(name, place)?;
+    store.ensure_state().with_context(|| {
         format!(
-            "cannot make {} and {}",
-            directories.run.display(),
-            directories.state.display()
+            "the releases of {name} cannot be kept; set HOME to a directory that you may write to"
         )
-    })
+    })?;
+    Ok(store)
 }
 
 /// Connects to a manager and opens the app's store.

@@ -6,10 +6,11 @@ pub mod systemd;
 use std::future::Future;
 use std::time::Instant;
 
-use portkeep_spec::Readiness;
+use portkeep_spec::{Readiness, Spec};
 
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
+use crate::user::RunsAs;
 
 /// Who is to blame for a generation that did not become READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,6 +151,11 @@ pub trait Backend: Sync {
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
+
+    /// Who runs the app of `spec`: by default whoever we are.
+    fn runs_as(&self, _spec: &Spec) -> RunsAs {
+        RunsAs::Us
+    }
 
     /// Whether `generation`, which was READY, has not ended and does not end. Where the manager does not answer, it counts
     /// as alive: nobody is to act on what is not known.

@@ -1,9 +1,16 @@
 //! Where an app's files live, for each kind of manager.
 
+mod make;
+mod trusted;
+
 use std::env;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::AppName;
+
+pub use make::make;
+pub(crate) use make::{CLOSED, TRAVERSED};
+pub use trusted::{Untrusted, check as check_trusted};
 
 /// Who runs the generations, and so whose directories are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,13 +69,18 @@ impl Directories {
                 state: home(name)?.join(".local/state/portkeep").join(name),
             },
             // A name of its own, so that an app under development never meets an installed one of the same name.
-            Place::Local => Self {
-                run: user_runtime_directory()
-                    .unwrap_or_else(|_| temporary_runtime_directory())
-                    .join("portkeep-local")
-                    .join(name),
-                state: home(name)?.join(".local/state/portkeep-local").join(name),
-            },
+            Place::Local => {
+                let state = home(name)?.join(".local/state/portkeep-local");
+                let run = match user_runtime_directory() {
+                    Ok(runtime) => runtime.join("portkeep-local"),
+                    // Below the home directory, where nobody else can make it first. No app has a name with a dot.
+                    Err(_) => state.join(".run"),
+                };
+                Self {
+                    run: run.join(name),
+                    state: state.join(name),
+                }
+            }
         })
     }
 }
@@ -96,6 +108,22 @@ pub fn user_runtime_directory() -> Result<PathBuf, DirectoriesError> {
     }
 }
 
-fn temporary_runtime_directory() -> PathBuf {
-    env::temp_dir().join(format!("portkeep-{}", rustix::process::getuid().as_raw()))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_ours_is_in_a_directory_that_everybody_may_write() {
+        let name: AppName = "hello".parse().unwrap();
+        for place in [Place::System, Place::User, Place::Local] {
+            let Ok(directories) = Directories::of(place, &name) else {
+                continue;
+            };
+            for directory in [&directories.run, &directories.state] {
+                assert!(!directory.starts_with(env::temp_dir()), "{place:?}");
+                assert!(directory.ends_with("hello"), "{place:?}");
+            }
+            assert_ne!(directories.run, directories.state);
+        }
+    }
 }

@@ -30,6 +30,10 @@ use crate::take::Look;
 /// How much later than the manager we give up on a start: the manager's own report is the better one.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How much longer than a start we wait for whoever has the lock: for a capture, and what comes before and after a start.
+/// The units have more (`TimeoutStartSec=` of the handle), so that people see our message, which names who has it.
+const PATIENCE: Duration = Duration::from_secs(45);
+
 /// Performs one handover.
 ///
 /// # Errors
@@ -42,11 +46,11 @@ pub async fn hand_over<B: Backend>(
 ) -> Result<Outcome, EngineError> {
     let begun = Instant::now();
     let waiting = store.clone();
-    let lock = tokio::task::spawn_blocking(move || waiting.lock()).await;
+    let patience = spec.start_timeout.0 + PATIENCE;
+    let lock = tokio::task::spawn_blocking(move || waiting.lock(patience)).await;
     let lock = lock
         .map_err(io::Error::other)
-        .flatten()
-        .map_err(doing("take the lock"))?;
+        .map_err(doing("take the lock"))??;
     let steps = Steps {
         lock_milliseconds: milliseconds(begun),
         ..Steps::default()

@@ -5,6 +5,7 @@ use std::io;
 use crate::backend::BackendError;
 use crate::generation::Generation;
 use crate::handover::Misfit;
+use crate::store::LockError;
 
 /// A handover that did not happen. What served before serves on.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +28,9 @@ pub enum EngineError {
     /// The manager could not be asked.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Somebody else has the lock, and does not give it back.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// A file could not be read or written.
     #[error("cannot {doing}")]
     Store {

@@ -29,19 +29,26 @@ pub mod release;
 pub mod retry;
 pub mod settle;
 mod signal;
+mod socket_file;
 pub mod store;
 mod surroundings;
 mod take;
+mod user;
+mod walk;
 
 pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, StartFailure};
-pub use directories::{Directories, DirectoriesError, Place, user_runtime_directory};
+pub use directories::{
+    Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
+};
 pub use drive::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use end::{Cause, End, Step};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
 pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
+pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
-pub use take::{TakeError, executable_of};
+pub use take::{NotForOwner, TakeError, executable_of};
+pub use user::RunsAs;

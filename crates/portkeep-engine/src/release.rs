@@ -63,6 +63,9 @@ pub struct Release {
     pub(crate) executable: PathBuf,
     look: Look,
     recipe: Recipe,
+    /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
+    #[serde(default)]
+    called: Option<PathBuf>,
 }
 
 impl Release {
@@ -72,7 +75,14 @@ impl Release {
             executable,
             look,
             recipe,
+            called: None,
         }
+    }
+
+    /// The same, which is told that it is called so: `argv[0]`.
+    pub(crate) fn called(mut self, name: Option<PathBuf>) -> Self {
+        self.called = name;
+        self
     }
 
     /// The holding page, on top of the environment that `portkeep dev` was started with.
@@ -83,7 +93,7 @@ impl Release {
         page: &HoldingPage,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, TakeError> {
-        let look = Look::of(page.executable.clone())?;
+        let look = Look::of(&page.executable)?;
         let recipe = Recipe::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(
             Digest::holding(),
@@ -109,6 +119,12 @@ impl Release {
     #[must_use]
     pub fn arguments(&self) -> &[String] {
         &self.recipe.arguments
+    }
+
+    /// Its `argv[0]`, where that is not the path by which it is started.
+    #[must_use]
+    pub fn argv0(&self) -> Option<&Path> {
+        self.called.as_deref()
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {

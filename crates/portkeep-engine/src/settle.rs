@@ -84,7 +84,7 @@ pub async fn settle<K: Keeper>(
     if let Settle::Restart { after } = first {
         tokio::time::sleep(after).await;
     }
-    let lock = store.lock_within(LOCK_PATIENCE).await;
+    let lock = store.lock_file().take_within(LOCK_PATIENCE).await;
     settling.act(lock).await
 }
 

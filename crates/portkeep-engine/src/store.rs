@@ -1,23 +1,27 @@
 //! The files of one app: what must outlive a helper and cannot be asked from the manager.
 //!
+//! Directories have mode 0711, so that the app gets to its executable and nobody can list them; files have 0600. A release is
+//! closed (0700) while it is made, and when it is bad and nothing runs it.
+//!
 //! ```text
 //! RUN/lock                      flock: one handover at a time
 //! RUN/spec                      symbolic link to the spec that the units were rendered from
-//! RUN/environment.json          base environment of every release (0600; `portkeep dev` writes it)
+//! RUN/environment.json          base environment of every release (`portkeep dev` writes it)
 //! RUN/current -> generations/N  the generation that accepts connections; switched by rename
 //! RUN/generations/N/NAME        symbolic link to the release's executable
-//! RUN/generations/N/environment environment and arguments as systemd reads them (0600)
+//! RUN/generations/N/environment environment and arguments as systemd reads them
 //! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
 //! RUN/holding/environment       what `portkeep dev` tells the pages of a holding page (0600)
 //! RUN/generations/N/pid         its process, with the local backend
-//! RUN/attempt.json              the last handover that failed (0600)
+//! RUN/attempt.json              the last handover that failed
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
 //! RUN/seen.json                 the files that the last handover looked at
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
-//! STATE/releases/DIGEST/        release.json, environment.json (0600), the copied executable, `bad` with a reason (0600)
+//! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason
+//! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
 //! STATE/good.json               the releases that were READY, newest first
-//! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains (0600)
+//! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
 //! STATE/last-generation         the highest number given away
 //! ```
 
@@ -28,30 +32,33 @@ mod gc_roots;
 mod generations;
 mod good;
 mod history;
+mod key;
 mod lock;
+mod migrate;
 mod releases;
 mod rollback;
 mod seen;
 mod sweep;
 mod write;
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::AppName;
+use portkeep_spec::{AppName, contract};
 
 pub use attempt::FailedAttempt;
 pub use ends::Settled;
 pub use events::{
     CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent, Steps,
 };
-pub use lock::Lock;
+pub use history::Follower;
+pub(crate) use key::Key;
+pub use lock::{Holder, Lock, LockError, LockFile};
 pub use rollback::RollbackError;
+pub(crate) use write::PRIVATE;
 pub use write::{atomic_symlink, atomic_write};
 
-use crate::directories::Directories;
+use crate::directories::{Directories, TRAVERSED, Untrusted, make};
 
 /// The files of one app.
 #[derive(Debug, Clone)]
@@ -77,26 +84,34 @@ impl Store {
     /// Without the directory of the releases no release can be taken, but one that crashed can be started again, and a
     /// holding page shown: that it cannot be made is only logged.
     ///
+    /// Directories of an older version, or made under a strict umask, get the modes they should have; so do files.
+    ///
     /// # Errors
-    /// When a directory cannot be made, or belongs to somebody else.
+    /// When the runtime directory cannot be made, or somebody else could replace one of them: [`Untrusted`].
     pub fn open(name: &AppName, directories: &Directories) -> io::Result<Self> {
         let store = Self::at(name, directories);
-        let make = |directory: &Path| {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o755)
-                .create(directory)
-        };
-        make(&store.generations_directory())?;
-        own(&store.run)?;
-        let releases = store.releases_directory();
-        if let Err(error) = make(&releases) {
-            tracing::warn!("cannot make {}: {error}", releases.display());
+        for directory in ours(&store.run).chain([store.generations_directory()]) {
+            make(&directory, TRAVERSED)?;
         }
-        if store.state.exists() {
-            own(&store.state)?;
+        match store.ensure_state() {
+            // It can be made some other time; but what others could have put there is not to be run.
+            Err(error) if is_untrusted(&error) => return Err(error),
+            Err(error) => tracing::warn!("{error}"),
+            Ok(()) => {}
         }
+        migrate::close_files(&store);
         Ok(store)
+    }
+
+    /// Makes the directories that live on, or says which one cannot be made: without them no release can be kept.
+    ///
+    /// # Errors
+    /// When one cannot be made, or is not to be trusted.
+    pub fn ensure_state(&self) -> io::Result<()> {
+        for directory in ours(&self.state).chain([self.releases_directory()]) {
+            make(&directory, TRAVERSED)?;
+        }
+        Ok(())
     }
 
     /// The app.
@@ -118,18 +133,17 @@ impl Store {
     }
 }
 
-/// A directory below /tmp could have been made by anybody; what we run from it must be ours.
-fn own(directory: &Path) -> io::Result<()> {
-    let owner = fs::metadata(directory)?.uid();
-    let me = rustix::process::geteuid().as_raw();
-    if owner == me || me == 0 {
-        return Ok(());
-    }
-    Err(io::Error::new(
-        io::ErrorKind::PermissionDenied,
-        format!(
-            "{} belongs to user {owner}, not to {me}",
-            directory.display()
-        ),
-    ))
+/// An app's directory, and the one of all apps above it.
+fn ours(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    let all = directory.parent().filter(|all| {
+        let name = all.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name == ".run" || name.starts_with(contract::DIRECTORY))
+    });
+    all.map(Path::to_owned)
+        .into_iter()
+        .chain([directory.to_owned()])
+}
+
+fn is_untrusted(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Untrusted>())
 }

@@ -1,69 +1,109 @@
-//! Takes the release that the spec describes now: look, refuse, copy, digest.
+//! Captures the release that the spec describes now: find, open once, judge, copy, digest.
+//!
+//! Root does for whoever owns the build what he could do himself, and no more: what a path leads to is opened once, with the
+//! rights of everybody who has a say in where it leads; type, size, digest and copy are those of what was opened; and a copy is
+//! never wider than its source. What is put in place of a file meanwhile is another build.
 
+mod access;
+mod clock;
 mod contents;
 mod error;
+mod found;
 mod look;
+mod place;
 mod recipe;
+mod settings_file;
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portkeep_spec::Spec;
+use rustix::fs::Access as Rights;
 
-pub use error::TakeError;
+pub(crate) use access::Access;
+pub(crate) use clock::LIMIT;
+pub use error::{NotForOwner, TakeError};
 pub(crate) use look::Look;
 pub(crate) use recipe::Recipe;
 
-use crate::release::{Digest, Release};
-use crate::store::Store;
+use clock::Clock;
+use found::Opened;
+use look::Seen;
 
-/// Where what is run is not copied: stores whose files never change, and the distribution's own directories, whose
-/// interpreters find their libraries by where they are.
-const RUN_IN_PLACE: [&str; 6] = ["/nix/store", "/gnu/store", "/usr", "/bin", "/sbin", "/lib"];
-/// Below those, and yet the administrator's own.
-const COPIED: &str = "/usr/local";
+use crate::release::{Digest, Release};
+use crate::store::{Key, Store};
+use crate::user::RunsAs;
 
 /// How often a file that changes while it is copied is tried again.
 const ATTEMPTS: u32 = 50;
 /// Keeps us from competing with the writer for the disk.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes what `spec` describes, or answers one of `known` where nothing changed since that was taken.
+/// What a release is made by, besides the files.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) recipe: Recipe,
+    /// Who is to run it.
+    pub(crate) runs_as: RunsAs,
+    /// Keys its digest.
+    pub(crate) key: Key,
+}
+
+/// Takes what the spec describes, or answers one of `known` where nothing changed since that was taken.
 ///
 /// # Errors
-/// When the executable is missing, not executable or still being written.
+/// When the executable is missing, not executable, still being written, or none of what whoever chose it may run.
 pub(crate) fn take(
-    spec: &Spec,
-    recipe: &Recipe,
+    order: &Order<'_>,
     store: &Store,
     known: &[Release],
 ) -> Result<Release, TakeError> {
+    let clock = Clock::of(LIMIT);
+    let mut path = PathBuf::new();
     for _ in 0..ATTEMPTS {
-        let look = Look::at(spec)?;
-        if let Some(known) = known.iter().find(|known| known.is_made_of(&look, recipe)) {
+        let seen = Seen::at(order.spec)?;
+        let look = seen.look();
+        if let Some(known) = known
+            .iter()
+            .find(|known| known.is_made_of(&look, &order.recipe))
+        {
             return Ok(known.clone());
         }
-        check(look.executable())?;
-        match copy_and_digest(&look, recipe, store) {
-            // Replaced while it was read (a build unlinks its output before it links the new one): look again.
+        path = look.executable().to_owned();
+        if clock.is_over() {
+            return Err(clock.too_slow(&path));
+        }
+        let files = Files::open(seen)?;
+        files.check(order)?;
+        match files.capture(order, store, clock) {
+            // The build's directory, or our own, was removed meanwhile: look again.
             Err(TakeError::Io { source, .. } | TakeError::Copy { source, .. })
                 if source.kind() == io::ErrorKind::NotFound => {}
+            Err(
+                TakeError::Io { source, path }
+                | TakeError::Copy {
+                    source, from: path, ..
+                },
+            ) if source.kind() == io::ErrorKind::TimedOut => {
+                return Err(clock.too_slow(&path));
+            }
             Err(error) => return Err(error),
             Ok((digest, executable)) => {
-                if Look::at(spec).is_ok_and(|now| now == look) {
-                    return Ok(Release::new(digest, executable, look, recipe.clone()));
+                if files.are_unchanged() && Look::at(order.spec).is_ok_and(|now| now == look) {
+                    let named = (executable == files.executable.path)
+                        .then(|| files.executable.named.clone());
+                    let release = Release::new(digest, executable, look, order.recipe.clone());
+                    return Ok(release.called(named));
                 }
             }
         }
         std::thread::sleep(PAUSE);
     }
-    Err(TakeError::StillBeingWritten(
-        spec.exec.first().map(PathBuf::from).unwrap_or_default(),
-    ))
+    Err(TakeError::StillBeingWritten(path))
 }
 
 /// The executable that a handover would take now.
@@ -71,190 +111,144 @@ pub(crate) fn take(
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
 pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
-    let look = Look::at(spec)?;
-    check(look.executable())?;
-    Ok(look.executable().to_owned())
+    let files = Files::open(Seen::at(spec)?)?;
+    files.executable.check()?;
+    Ok(files.executable.path)
 }
 
-fn check(source: &Path) -> Result<(), TakeError> {
-    let metadata = fs::metadata(source).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => TakeError::Missing(source.to_owned()),
-        _ => TakeError::Io {
-            path: source.to_owned(),
+/// The files of a release, open.
+#[derive(Debug)]
+struct Files {
+    executable: Opened,
+    others: Vec<Opened>,
+}
+
+impl Files {
+    fn open(seen: Seen) -> Result<Self, TakeError> {
+        let others = seen.others.into_iter();
+        Ok(Self {
+            executable: seen.executable.open(Rights::READ_OK | Rights::EXEC_OK)?,
+            others: others
+                .map(|other| other.open(Rights::READ_OK))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn check(&self, order: &Order<'_>) -> Result<(), TakeError> {
+        self.executable.check()?;
+        let in_place = self.runs_in_place();
+        if in_place
+            && order.runs_as != RunsAs::Us
+            && place::is_hidden(order.spec, &self.executable.path)
+        {
+            return Err(TakeError::Hidden(self.executable.path.clone()));
+        }
+        self.executable.check_for(&order.runs_as, in_place)
+    }
+
+    fn runs_in_place(&self) -> bool {
+        let Opened { path, named, .. } = &self.executable;
+        place::runs_in_place(path, named, self.executable.is_script())
+    }
+
+    fn are_unchanged(&self) -> bool {
+        self.others
+            .iter()
+            .chain([&self.executable])
+            .all(Opened::is_unchanged)
+    }
+
+    /// Digests the release and puts its executable where no build overwrites it.
+    fn capture(
+        &self,
+        order: &Order<'_>,
+        store: &Store,
+        clock: Clock,
+    ) -> Result<(Digest, PathBuf), TakeError> {
+        let source = &self.executable;
+        let copying = |error| TakeError::Copy {
+            from: source.path.clone(),
+            to: store.releases_directory(),
             source: error,
-        },
-    })?;
-    if !metadata.is_file() {
-        return Err(TakeError::NotAFile(source.to_owned()));
+        };
+        let mut hasher = blake3::Hasher::new_keyed(&order.key);
+        let staged = if self.runs_in_place() {
+            source.digest(clock, &mut hasher)?;
+            None
+        } else {
+            let staging = store.stage().map_err(copying)?;
+            let staged = staging.path().join("executable");
+            if store.may_share(&source.path, &source.metadata) && source.link_to(&staged).is_ok() {
+                source.digest(clock, &mut hasher)?;
+            } else {
+                // Nobody else gets into its directory before it is kept.
+                let copy = File::options()
+                    .read(true)
+                    .write(true)
+                    .create_new(true)
+                    .open(&staged)
+                    .map_err(copying)?;
+                let size = source.metadata.len();
+                contents::copy_and_digest(&source.file, &copy, size, clock, &mut hasher)
+                    .and_then(|()| source.access().give(&copy))
+                    .map_err(copying)?;
+            }
+            Some((staging, staged))
+        };
+        for other in &self.others {
+            other.digest(clock, &mut hasher)?;
+        }
+        order.recipe.hash(&mut hasher);
+        let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
+        let executable = match &staged {
+            None => source.path.clone(),
+            Some((_staging, staged)) => {
+                let name = source.path.file_name().unwrap_or(OsStr::new("app"));
+                store
+                    .keep_executable(staged, &digest, name, &source.access())
+                    .map_err(copying)?
+            }
+        };
+        Ok((digest, executable))
     }
-    if metadata.len() == 0 {
-        return Err(TakeError::Empty(source.to_owned()));
-    }
-    if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(TakeError::NotExecutable(source.to_owned()));
-    }
-    Ok(())
 }
 
-/// Digests the release and puts its executable where no build overwrites it.
-fn copy_and_digest(
-    look: &Look,
-    recipe: &Recipe,
-    store: &Store,
-) -> Result<(Digest, PathBuf), TakeError> {
-    let fail = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TakeError::Io { path, source }
-    };
-    let source = look.executable();
-    let copying = |error| TakeError::Copy {
-        from: source.to_owned(),
-        to: store.releases_directory(),
-        source: error,
-    };
-    let in_place =
-        !source.starts_with(COPIED) && RUN_IN_PLACE.iter().any(|place| source.starts_with(place));
-    let mut hasher = blake3::Hasher::new();
-    let staged = if in_place {
-        contents::digest(source, &mut hasher).map_err(fail(source))?;
-        None
-    } else {
-        let staged = store.place_to_stage().map_err(copying)?;
-        if store.may_share(source) && fs::hard_link(source, &staged).is_ok() {
-            contents::digest(&staged, &mut hasher).map_err(fail(source))?;
-        } else {
-            contents::copy_and_digest(source, &staged, &mut hasher).map_err(copying)?;
+impl Opened {
+    fn check(&self) -> Result<(), TakeError> {
+        use std::os::unix::fs::MetadataExt;
+
+        if self.metadata.len() == 0 {
+            return Err(TakeError::Empty(self.path.clone()));
         }
-        Some(staged)
-    };
-    for other in look.others() {
-        contents::digest(other, &mut hasher).map_err(fail(other))?;
+        if self.metadata.mode() & 0o111 == 0 {
+            return Err(TakeError::NotExecutable(self.path.clone()));
+        }
+        Ok(())
     }
-    recipe.hash(&mut hasher);
-    let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
-    let executable = match staged {
-        None => source.to_owned(),
-        Some(staged) => {
-            let name = source.file_name().unwrap_or(OsStr::new("app"));
-            store
-                .keep_executable(&staged, &digest, name)
-                .map_err(copying)?
-        }
-    };
-    Ok((digest, executable))
+
+    fn digest(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
+        contents::digest(&self.file, self.metadata.len(), clock, hasher).map_err(|source| {
+            TakeError::Io {
+                path: self.path.clone(),
+                source,
+            }
+        })
+    }
+
+    /// Makes one more name of what is open, whatever its own name is now.
+    fn link_to(&self, path: &Path) -> io::Result<()> {
+        use rustix::fs::{AtFlags, CWD, linkat};
+
+        linkat(
+            CWD,
+            self.by_descriptor(),
+            CWD,
+            path,
+            AtFlags::SYMLINK_FOLLOW,
+        )?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::os::unix::fs::MetadataExt;
-
-    use super::*;
-    use crate::directories::Directories;
-
-    struct Project {
-        directory: tempfile::TempDir,
-        store: Store,
-        spec: Spec,
-    }
-
-    impl Project {
-        /// One whose `target/app` is built and has a second name, as what cargo makes has.
-        fn new() -> Self {
-            let directory = tempfile::tempdir().unwrap();
-            let name = "app".parse().unwrap();
-            let directories = Directories {
-                run: directory.path().join("run"),
-                state: directory.path().join("state"),
-            };
-            let store = Store::open(&name, &directories).unwrap();
-            let built = directory.path().join("target/app");
-            let spec = Spec::new(name, vec![built.display().to_string()], Vec::new());
-            let project = Self {
-                directory,
-                store,
-                spec,
-            };
-            project.build("one");
-            project
-        }
-
-        fn built(&self) -> PathBuf {
-            self.directory.path().join("target/app")
-        }
-
-        /// As cargo does: what was there is removed first.
-        fn build(&self, contents: &str) {
-            let (made, shown) = (self.built().with_extension("made"), self.built());
-            fs::create_dir_all(made.parent().unwrap()).unwrap();
-            for name in [&made, &shown] {
-                let _ = fs::remove_file(name);
-            }
-            fs::write(&made, contents).unwrap();
-            fs::set_permissions(&made, PermissionsExt::from_mode(0o755)).unwrap();
-            fs::hard_link(&made, &shown).unwrap();
-        }
-
-        /// As `portkeep dev` does, and what runs from there on.
-        fn publish(&mut self) {
-            let published = self.store.published(&self.spec.name);
-            fs::create_dir_all(published.parent().unwrap()).unwrap();
-            let _ = fs::remove_file(&published);
-            fs::hard_link(self.built(), &published).unwrap();
-            self.spec.exec = vec![published.display().to_string()];
-        }
-
-        fn take(&self) -> Release {
-            let recipe = Recipe::of(&self.spec, &BTreeMap::new(), "");
-            let release = take(&self.spec, &recipe, &self.store, &[]).unwrap();
-            self.store.keep_release(&release).unwrap();
-            release
-        }
-    }
-
-    fn inode(path: &Path) -> u64 {
-        fs::metadata(path).unwrap().ino()
-    }
-
-    #[test]
-    fn what_a_build_may_overwrite_is_copied() {
-        let project = Project::new();
-        let release = project.take();
-        assert_ne!(inode(&release.executable), inode(&project.built()));
-        // In place, as no cargo does.
-        fs::write(project.built(), "two").unwrap();
-        assert_eq!(fs::read(&release.executable).unwrap(), b"one");
-        assert!(release.is_intact());
-        assert_ne!(project.take().digest, release.digest);
-    }
-
-    #[test]
-    fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
-        let copied = Project::new().take().digest;
-        let mut project = Project::new();
-        project.publish();
-        let release = project.take();
-        assert_eq!(inode(&release.executable), inode(&project.built()));
-        assert_eq!(release.digest, copied, "the same contents");
-        project.build("two");
-        project.publish();
-        let next = project.take();
-        assert_ne!(next.digest, release.digest);
-        assert_eq!(fs::read(&release.executable).unwrap(), b"one");
-        assert_eq!(fs::read(&next.executable).unwrap(), b"two");
-        assert!(release.is_intact() && next.is_intact());
-        let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "");
-        let look = Look::at(&project.spec).unwrap();
-        assert!(next.is_made_of(&look, &recipe), "names came and went");
-    }
-
-    #[test]
-    fn what_was_written_into_is_no_release_any_more() {
-        let mut project = Project::new();
-        project.publish();
-        let release = project.take();
-        assert!(release.is_intact());
-        fs::write(project.built(), "other contents").unwrap();
-        assert!(!release.is_intact());
-    }
-}
+mod tests;

@@ -21,6 +21,8 @@ pub const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
 pub const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 /// The arguments of a release, quoted for systemd's word splitting; see [`environment_file`](crate::environment_file).
 pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
+/// What a release is told that it is called, quoted in the same way: `argv[0]`.
+pub const PORTKEEP_ARGV0: &str = "PORTKEEP_ARGV0";
 /// Where an app on the server library listens when no socket is passed to it.
 pub const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 /// How long a generation may drain, in microseconds (as systemd writes `WATCHDOG_USEC`).
@@ -38,7 +40,7 @@ pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 15] = [
+pub const RESERVED_VARIABLES: [&str; 16] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -49,6 +51,7 @@ pub const RESERVED_VARIABLES: [&str; 15] = [
     PORTKEEP_NAME,
     PORTKEEP_GENERATION,
     PORTKEEP_ARGS,
+    PORTKEEP_ARGV0,
     PORTKEEP_DRAIN_TIMEOUT_USEC,
     PORTKEEP_DEV,
     PORTKEEP_DEV_HOLD,

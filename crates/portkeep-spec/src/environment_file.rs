@@ -1,6 +1,6 @@
-//! The environment file of a release: its variables, and its arguments in one of them.
+//! The environment file of a release: its variables, what it is called, and its arguments.
 //!
-//! A unit's command line is `… $PORTKEEP_ARGS`, so that the unit text stays the same from release to release. Two levels
+//! A unit's command line is `@… $PORTKEEP_ARGV0 $PORTKEEP_ARGS`, so that its text stays the same from release to release. Two levels
 //! of quoting lie between the arguments and the process:
 //!
 //! 1. systemd reads `EnvironmentFile=`: `NAME="…"`, where `\` escapes `"`, `\`, `$` and `` ` ``;
@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::contract::PORTKEEP_ARGS;
+use crate::contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
 
 mod parse;
 
@@ -32,9 +32,9 @@ pub enum RenderError {
         "{0:?} is not the name of an environment variable; allowed are letters, digits and _, and no digit at the beginning"
     )]
     Name(String),
-    /// The variable that holds the arguments.
-    #[error("{PORTKEEP_ARGS} holds the arguments and cannot be set as a variable")]
-    Reserved,
+    /// A variable that holds the arguments, or the name.
+    #[error("{0} is portkeep's own and cannot be set as a variable")]
+    Reserved(&'static str),
     /// A NUL character.
     #[error("{0} contains a NUL character, which no variable and no argument can have")]
     Nul(String),
@@ -48,12 +48,14 @@ pub enum RenderError {
     },
 }
 
-/// Writes the text for `EnvironmentFile=`: the variables, and the arguments as `PORTKEEP_ARGS`.
+/// Writes the text for `EnvironmentFile=`: the variables, `argv[0]` as `PORTKEEP_ARGV0`, and the arguments behind it as
+/// `PORTKEEP_ARGS`.
 ///
 /// # Errors
 /// When a name, value or argument cannot be passed to a process at all.
 pub fn render(
     environment: &BTreeMap<String, String>,
+    argv0: &str,
     args: &[String],
 ) -> Result<String, RenderError> {
     let mut text = String::new();
@@ -61,11 +63,14 @@ pub fn render(
         if !is_variable_name(name) {
             return Err(RenderError::Name(name.clone()));
         }
-        if name == PORTKEEP_ARGS {
-            return Err(RenderError::Reserved);
+        for reserved in [PORTKEEP_ARGS, PORTKEEP_ARGV0] {
+            if name == reserved {
+                return Err(RenderError::Reserved(reserved));
+            }
         }
         push(&mut text, name, value)?;
     }
+    push(&mut text, PORTKEEP_ARGV0, &join(&[argv0]))?;
     push(&mut text, PORTKEEP_ARGS, &join(args))?;
     Ok(text)
 }
@@ -108,11 +113,11 @@ fn push(text: &mut String, name: &str, value: &str) -> Result<(), RenderError> {
     Ok(())
 }
 
-fn join(args: &[String]) -> String {
+fn join(args: &[impl AsRef<str>]) -> String {
     let mut joined = String::new();
     for (index, arg) in args.iter().enumerate() {
         joined.push_str(if index == 0 { "\"" } else { " \"" });
-        escape_into(&mut joined, arg, |c| matches!(c, '"' | '\\'));
+        escape_into(&mut joined, arg.as_ref(), |c| matches!(c, '"' | '\\'));
         joined.push('"');
     }
     joined
@@ -140,6 +145,7 @@ mod tests {
             .collect();
         render(
             &environment,
+            "/run/a b",
             &args.iter().map(|&arg| arg.into()).collect::<Vec<_>>(),
         )
     }
@@ -154,9 +160,11 @@ mod tests {
             .unwrap(),
             "A=\"1\"\n\
              B=\"a \\\"b\\\" \\\\ \\$c \\`d\\` 'e' %i\nf\"\n\
+             PORTKEEP_ARGV0=\"\\\"/run/a b\\\"\"\n\
              PORTKEEP_ARGS=\"\\\"-x\\\" \\\"a b\\\" \\\"\\\" \\\"\\\\\\\"\\\\\\\\\\\"\"\n"
         );
-        assert_eq!(rendered(&[], &[]).unwrap(), "PORTKEEP_ARGS=\"\"\n");
+        let empty = rendered(&[], &[]).unwrap();
+        assert!(empty.ends_with("\nPORTKEEP_ARGS=\"\"\n"), "{empty}");
     }
 
     #[test]
@@ -173,10 +181,12 @@ mod tests {
             rendered(&[("1A", "")], &[]),
             Err(RenderError::Name("1A".into()))
         );
-        assert_eq!(
-            rendered(&[("PORTKEEP_ARGS", "")], &[]),
-            Err(RenderError::Reserved)
-        );
+        for name in [PORTKEEP_ARGS, PORTKEEP_ARGV0] {
+            assert_eq!(
+                rendered(&[(name, "")], &[]),
+                Err(RenderError::Reserved(name))
+            );
+        }
         assert_eq!(
             rendered(&[("A", "\0")], &[]),
             Err(RenderError::Nul("A".into()))
@@ -200,10 +210,11 @@ mod tests {
         #[test]
         fn what_is_written_is_read_again(
             environment in proptest::collection::btree_map("[A-Z_][A-Z0-9_]{0,5}", "[^\0]{0,20}", 0..5),
+            argv0 in "[^\0]{0,20}",
             args in proptest::collection::vec("[^\0]{0,20}", 0..5),
         ) {
-            let text = render(&environment, &args).unwrap();
-            prop_assert_eq!(parse(&text).unwrap(), Parsed { environment, args });
+            let text = render(&environment, &argv0, &args).unwrap();
+            prop_assert_eq!(parse(&text).unwrap(), Parsed { environment, argv0, args });
         }
     }
 }

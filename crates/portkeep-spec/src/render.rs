@@ -205,6 +205,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         .map(|listen| Escaped::socket_name(&listen.name));
     context.set("http_sockets", Escaped::list(&http.collect::<Vec<_>>()));
     context.set("environment", Escaped::fixed(contract::ENVIRONMENT));
+    context.set("argv0", Escaped::fixed(contract::PORTKEEP_ARGV0));
     context.set("arguments", Escaped::fixed(contract::PORTKEEP_ARGS));
     context.set("start_timeout", Escaped::span(spec.start_timeout));
     context.set(

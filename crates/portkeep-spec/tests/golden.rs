@@ -28,7 +28,12 @@ fn units_are_as_written_down() {
 #[test]
 fn environment_files_are_as_written_down() {
     for case in cases() {
-        let text = environment_file::render(&case.spec.environment, &case.spec.exec[1..]).unwrap();
+        let text = environment_file::render(
+            &case.spec.environment,
+            &case.spec.exec[0],
+            &case.spec.exec[1..],
+        )
+        .unwrap();
         compare(
             &case.directory.join("release"),
             &[(PathBuf::from("environment"), text)].into(),

@@ -123,7 +123,9 @@ fn read(text: &str) -> Read {
                 let (id, path) = directive.value.split_once(':').unwrap();
                 format!("{id}:{}", simplified(&specifiers(path)))
             }
-            "Description" | "OnFailure" | "OnSuccess" | "Before" => specifiers(&directive.value),
+            "Description" | "Environment" | "OnFailure" | "OnSuccess" | "Before" => {
+                specifiers(&directive.value)
+            }
             // These know no specifiers; all others have values of a fixed alphabet.
             "CPUQuota" | "MemoryMax" => directive.value,
             _ => {

@@ -1,4 +1,5 @@
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -64,7 +65,7 @@ impl Args {
         {
             return Err(usage(foreign.to_string()));
         }
-        let store = locate::store(&name, locate::place(which))?;
+        let store = locate::store_for_releases(&name, locate::place(which))?;
         place_helper(&helper)?;
         write_spec(&spec, &spec_path, Readable::ByOwner)?;
         // While their files are there: systemd finds by them what enabled them. All of them, since another version may have had
@@ -175,11 +176,22 @@ fn place_helper(helper: &Path) -> anyhow::Result<()> {
     if fs::canonicalize(helper).is_ok_and(|there| there == own) {
         return Ok(());
     }
-    let staged = helper.with_extension("new");
-    fs::copy(&own, &staged).with_context(fail)?;
-    fs::set_permissions(&staged, fs::Permissions::from_mode(0o755)).with_context(fail)?;
-    // A rename, because the old one may be running.
-    fs::rename(&staged, helper).with_context(fail)
+    let directory = helper.parent().unwrap_or(Path::new("."));
+    let mut staged = tempfile::Builder::new()
+        .prefix(".portkeep.")
+        .tempfile_in(directory)
+        .with_context(fail)?;
+    let mut own = File::open(own).with_context(fail)?;
+    io::copy(&mut own, &mut staged).with_context(fail)?;
+    // Whatever the umask is: the app's user runs it as the holding page.
+    let executable = fs::Permissions::from_mode(0o755);
+    staged
+        .as_file()
+        .set_permissions(executable)
+        .with_context(fail)?;
+    // Not written over, because the old one may be running.
+    staged.persist(helper).with_context(fail)?;
+    Ok(())
 }
 
 /// Whether the user manager outlives the last session. logind marks it by a file.

@@ -9,13 +9,13 @@ mod hold;
 mod serve;
 mod state;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
+use portkeep_engine::listen_private;
 use portkeep_spec::Listen;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
@@ -73,10 +73,9 @@ impl Browser {
         settings: Settings,
         notes: mpsc::UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
-        let _ = std::fs::remove_file(&path);
         let fail = || format!("cannot listen on {}", path.display());
-        let listener = UnixListener::bind(&path).with_context(fail)?;
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+        let listener = listen_private(&path)
+            .and_then(UnixListener::from_std)
             .with_context(fail)?;
         let (state, _) = watch::channel(State::new());
         let heard = Arc::new(Heard {

@@ -13,7 +13,7 @@ mod without_bus;
 
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{AppName, Manager as Which, Readiness, unit_names};
+use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
@@ -28,6 +28,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::settle::Keeper;
 use crate::store::Store;
+use crate::user::RunsAs;
 
 /// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
 const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
@@ -273,6 +274,15 @@ impl Backend for Systemd {
 
     async fn nobody_serves(&self) -> Result<(), BackendError> {
         Units::of(self.which(), self.store.clone()).rest().await
+    }
+
+    /// The user manager runs everything as its user.
+    fn runs_as(&self, spec: &Spec) -> RunsAs {
+        match (self.which(), &spec.allow.user, spec.sandbox) {
+            (Which::System, Some(user), _) => RunsAs::Named(user.clone()),
+            (Which::System, None, Sandbox::Strict) => RunsAs::Dynamic(format!("pk-{}", self.name)),
+            _ => RunsAs::Us,
+        }
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

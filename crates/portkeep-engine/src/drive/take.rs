@@ -4,13 +4,13 @@ use std::io;
 use std::time::Instant;
 
 use super::request::Wanted;
-use super::{Run, Seen, chain, doing, milliseconds};
+use super::{GRACE, Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::fault;
 use crate::handover::{Candidate, Event};
 use crate::release::{Digest, Release};
-use crate::take::{Recipe, take};
+use crate::take::{LIMIT, Order, Recipe, TakeError, take};
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn take(&mut self) -> Result<Event, EngineError> {
@@ -29,14 +29,30 @@ impl<B: Backend> Run<'_, B> {
         let settings = self.backend.settings().await?;
         let (spec, store) = (self.spec.clone(), self.store.clone());
         // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
-        let taken = tokio::task::spawn_blocking(move || {
-            let recipe = Recipe::of(&spec, &store.base_environment(), &settings);
-            take(&spec, &recipe, &store, &known)
+        let runs_as = self.backend.runs_as(&spec);
+        let key = store
+            .digest_key()
+            .map_err(doing("keep the key of digests"))?;
+        let captured = tokio::task::spawn_blocking(move || {
+            let recipe = Recipe::of(&spec, &store.base_environment(), &settings, &key)?;
+            let order = Order {
+                spec: &spec,
+                recipe,
+                runs_as,
+                key,
+            };
+            take(&order, &store, &known)
         });
-        let taken = taken
-            .await
-            .map_err(io::Error::other)
-            .map_err(doing("take the release"))?;
+        // A disk that does not answer keeps its thread, but not us: what it captures then is nobody's.
+        let taken = match tokio::time::timeout(LIMIT + GRACE, captured).await {
+            Ok(captured) => captured
+                .map_err(io::Error::other)
+                .map_err(doing("take the release"))?,
+            Err(_elapsed) => Err(TakeError::TooSlow {
+                path: self.spec.exec.first().map(Into::into).unwrap_or_default(),
+                limit: LIMIT,
+            }),
+        };
         self.steps.take_milliseconds = milliseconds(begun);
         let release = match taken {
             Ok(release) => release,

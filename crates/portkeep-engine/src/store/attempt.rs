@@ -5,7 +5,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, atomic_write};
+use super::{Store, atomic_write, write::PRIVATE};
 use crate::moment::Moment;
 use crate::release::Digest;
 
@@ -25,7 +25,7 @@ impl Store {
         atomic_write(
             &self.run.join("attempt.json"),
             &serde_json::to_vec(attempt)?,
-            0o600,
+            PRIVATE,
         )
     }
 

@@ -2,9 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
-use super::Store;
 use super::events::{CrashRecord, DrainedRecord, HistoryEvent};
+use super::{Store, write::PRIVATE};
 use crate::end::End;
 use crate::generation::Generation;
 use crate::settle::Settle;
@@ -103,6 +104,7 @@ impl Store {
         File::options()
             .create(true)
             .append(true)
+            .mode(PRIVATE)
             .open(path)?
             .write_all(&line)
     }

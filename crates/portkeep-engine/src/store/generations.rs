@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::{contract, environment_file};
 
 use super::releases::{read_release, write_release};
+use super::write::PRIVATE;
 use super::{Store, atomic_symlink, atomic_write};
+use crate::directories::{TRAVERSED, make};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
 
@@ -73,38 +74,39 @@ impl Store {
     /// Writes what the manager needs to start `generation` with `release`.
     pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
         let directory = self.generation_directory(generation);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o755)
-            .create(&directory)?;
+        make(&directory, TRAVERSED)?;
         if release.digest.is_holding() {
             // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
             write_release(&directory, release)?;
             self.tell_holding_page(&self.environment_of(generation, release))?;
         } else {
             self.keep_release(release)?;
+            self.open_release(&release.digest)?;
         }
         // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
         let counted = atomic_write(
             &self.counter_path(),
             generation.to_string().as_bytes(),
-            0o644,
+            PRIVATE,
         );
         if let Err(error) = counted {
             // The directory above says it too, as long as this one is needed.
             tracing::warn!("the number of generation {generation} could not be noted: {error}");
         }
         atomic_symlink(&release.executable, &self.generation_executable(generation))?;
+        let started_as = self.generation_executable(generation);
+        let argv0 = release.argv0().unwrap_or(&started_as);
         let text = environment_file::render(
             &self.environment_of(generation, release),
+            &argv0.to_string_lossy(),
             release.arguments(),
         )
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        atomic_write(&directory.join("environment"), text.as_bytes(), 0o600)?;
+        atomic_write(&directory.join("environment"), text.as_bytes(), PRIVATE)?;
         atomic_write(
             &directory.join("release"),
             release.digest.as_str().as_bytes(),
-            0o644,
+            PRIVATE,
         )
     }
 
@@ -159,14 +161,14 @@ impl Store {
             .filter(|(name, _)| name.starts_with("PORTKEEP_"))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        let text = environment_file::render(&ours, &[])
+        let text = environment_file::render(&ours, "", &[])
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         let directory = self.run.join(contract::HOLDING);
-        fs::create_dir_all(&directory)?;
+        make(&directory, TRAVERSED)?;
         atomic_write(
             &directory.join(contract::ENVIRONMENT),
             text.as_bytes(),
-            0o600,
+            PRIVATE,
         )
     }
 
@@ -205,22 +207,21 @@ impl Store {
     /// Removes what is not needed any more: directories of generations that do not run, and releases that no generation
     /// runs and nobody would fall back to. The newest `keep` good releases stay.
     pub(crate) fn prune(&self, keep: usize, alive: &[Generation]) -> io::Result<()> {
-        let mut needed = self.newest_good(keep);
+        let mut running = Vec::new();
         for generation in self.generations() {
             let directory = self.generation_directory(generation);
             if alive.contains(&generation) {
-                needed.extend(
-                    fs::read_to_string(directory.join("release"))
-                        .ok()
-                        .map(Digest),
-                );
+                let digest = fs::read_to_string(directory.join("release")).ok();
+                running.extend(digest.map(Digest));
             } else {
                 fs::remove_dir_all(directory)?;
             }
         }
+        let mut needed = self.newest_good(keep);
+        needed.extend(running.iter().cloned());
         // What failed last stays known, or it would be started again by the next activation.
         needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
-        self.prune_releases(&needed)
+        self.prune_releases(&needed, &running)
     }
 
     /// The base environment that `portkeep dev` left for every release of this app.
@@ -240,7 +241,7 @@ impl Store {
         atomic_write(
             &self.run.join("environment.json"),
             &serde_json::to_vec(environment)?,
-            0o600,
+            PRIVATE,
         )
     }
 

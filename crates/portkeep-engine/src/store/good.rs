@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use super::{Store, atomic_write};
+use super::{Store, atomic_write, write::PRIVATE};
 use crate::release::{Digest, Release};
 
 /// Digests remembered; releases are kept for far fewer.
@@ -27,7 +27,7 @@ impl Store {
         good.retain(|one| one != digest);
         good.insert(0, digest.clone());
         good.truncate(REMEMBERED);
-        atomic_write(&self.good_path(), &serde_json::to_vec(&good)?, 0o644)?;
+        atomic_write(&self.good_path(), &serde_json::to_vec(&good)?, PRIVATE)?;
         self.unmark_bad(digest)
     }
 

@@ -1,57 +1,106 @@
 //! What happened to an app, one line an event.
+//!
+//! Several processes write it: handovers under the app's lock, settle steps without. So the file has a lock of its own, which
+//! is held for as long as a line is added or the oldest lines are cut off.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::events::{HandoverRecord, HistoryEvent};
-use super::{Store, atomic_write};
+use super::{Store, atomic_write, write::PRIVATE};
 
 /// Lines kept; the oldest go first.
 const KEPT: usize = 1000;
+/// No line is shorter: a file of fewer bytes needs no counting.
+const SHORTEST: usize = 64;
+/// How long a line waits for the file's lock. Then it is added without: to be told is worth more than to be safe from the
+/// one cut that may be under way.
+const PATIENCE: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(1);
 
 impl Store {
     fn history_path(&self) -> PathBuf {
         self.state.join("history.jsonl")
     }
 
-    /// Adds a handover. Runs under the lock.
+    /// Adds a handover.
     pub(crate) fn record(&self, record: &HandoverRecord) -> io::Result<()> {
-        self.note_event(&HistoryEvent::Handover(record.clone()))?;
-        self.trim_history()
+        self.note_event(&HistoryEvent::Handover(record.clone()))
     }
 
-    /// Adds an event. One write, so that lines of several writers do not mix.
+    /// Adds an event. Of several processes that add and cut at once, none loses another's line.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn note_event(&self, event: &HistoryEvent) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
-        // A reason may hold lines of the app's log, which the journal does not show to everybody either.
-        File::options()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(self.history_path())?
-            .write_all(&line)
+        self.note_and_keep(event, KEPT)
     }
 
-    /// Runs under the lock, so no line of another handover is lost.
-    fn trim_history(&self) -> io::Result<()> {
-        let text = fs::read_to_string(self.history_path())?;
-        let lines = text.lines().count();
-        // Twice the limit before it is cut, so that not every handover rewrites the file.
-        if lines <= 2 * KEPT {
+    fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
+        let (mut file, is_locked) = self.open_history()?;
+        let mut line = Vec::new();
+        if !ends_a_line(&mut file)? {
+            // A disk was full: what is there of a line is nobody's.
+            line.push(b'\n');
+        }
+        serde_json::to_writer(&mut line, event)?;
+        line.push(b'\n');
+        // One write, so that it stays whole where it is not locked.
+        file.write_all(&line)?;
+        if is_locked {
+            self.trim_history(&mut file, kept)?;
+        }
+        Ok(())
+    }
+
+    /// Opens the file and locks it, unless somebody keeps it locked.
+    fn open_history(&self) -> io::Result<(File, bool)> {
+        let path = self.history_path();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // A reason may hold lines of the app's log, which the journal does not show to everybody either.
+            let file = File::options()
+                .create(true)
+                .read(true)
+                .append(true)
+                .mode(PRIVATE)
+                .open(&path)?;
+            let is_late = Instant::now() >= deadline;
+            match file.try_lock() {
+                // Whoever cuts puts another file in its place, and has the lock of the old one.
+                Ok(()) if is_at(&file, &path) => return Ok((file, true)),
+                Ok(()) => {}
+                Err(_) if is_late => return Ok((file, false)),
+                Err(TryLockError::WouldBlock) => thread::sleep(STEP),
+                // A file system without locks.
+                Err(TryLockError::Error(_)) => return Ok((file, false)),
+            }
+        }
+    }
+
+    /// Cuts off the oldest lines of the locked file.
+    fn trim_history(&self, file: &mut File, kept: usize) -> io::Result<()> {
+        if file.metadata()?.len() < (2 * kept * SHORTEST) as u64 {
             return Ok(());
         }
-        let kept: String = text
+        let mut text = String::new();
+        file.seek(SeekFrom::Start(0))?;
+        file.read_to_string(&mut text)?;
+        let lines = text.lines().count();
+        // Twice the limit before it is cut, so that not every event rewrites the file.
+        if lines <= 2 * kept {
+            return Ok(());
+        }
+        let text: String = text
             .lines()
-            .skip(lines - KEPT)
+            .skip(lines - kept)
             .flat_map(|line| [line, "\n"])
             .collect();
-        atomic_write(&self.history_path(), kept.as_bytes(), 0o600)
+        atomic_write(&self.history_path(), text.as_bytes(), PRIVATE)
     }
 
     /// All events that are kept, oldest first. Lines that cannot be read are passed over.
@@ -59,13 +108,13 @@ impl Store {
     /// # Errors
     /// When the file exists and cannot be read.
     pub fn events(&self) -> io::Result<Vec<HistoryEvent>> {
+        Ok(events(&self.history_text()?))
+    }
+
+    fn history_text(&self) -> io::Result<String> {
         match fs::read_to_string(self.history_path()) {
-            Ok(text) => Ok(text
-                .lines()
-                .filter_map(|line| serde_json::from_str(line).ok())
-                .collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(error) => Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            text => text,
         }
     }
 
@@ -79,5 +128,203 @@ impl Store {
             HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
         });
         Ok(handovers.collect())
+    }
+}
+
+fn is_at(file: &File, path: &std::path::Path) -> bool {
+    let (Ok(opened), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
+        return false;
+    };
+    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
+}
+
+fn ends_a_line(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
+fn events(text: &str) -> Vec<HistoryEvent> {
+    text.lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
+}
+
+/// Tells what is new in a history, each event once, also when the oldest lines are cut off meanwhile.
+#[derive(Debug)]
+pub struct Follower {
+    store: Store,
+    /// The last line that was told.
+    last: Option<String>,
+}
+
+impl Follower {
+    /// From now on.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        let text = store.history_text().unwrap_or_default();
+        Self {
+            last: whole_lines(&text).last().map(str::to_owned),
+            store,
+        }
+    }
+
+    /// What was added since the last call, oldest first.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn news(&mut self) -> io::Result<Vec<HistoryEvent>> {
+        let text = self.store.history_text()?;
+        let new = after(&text, self.last.as_deref());
+        let news = new
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect();
+        if let Some(line) = new.last() {
+            self.last = Some((*line).to_owned());
+        }
+        Ok(news)
+    }
+}
+
+/// Those that end: one that is written at this moment is told when it is there.
+fn whole_lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines()
+}
+
+/// The lines behind the last one that is `known`; all, where it was cut off. A line has the time in it, so that no two are
+/// the same.
+fn after<'a>(text: &'a str, known: Option<&str>) -> Vec<&'a str> {
+    let mut new: Vec<_> = whole_lines(text)
+        .rev()
+        .take_while(|line| Some(*line) != known)
+        .collect();
+    new.reverse();
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::directories::Directories;
+    use crate::generation::Generation;
+    use crate::store::{CrashRecord, Decision};
+
+    fn store(root: &Path) -> Store {
+        let directories = Directories {
+            run: root.join("run"),
+            state: root.join("state"),
+        };
+        Store::open(&"app".parse().unwrap(), &directories).unwrap()
+    }
+
+    fn event(number: u64) -> HistoryEvent {
+        HistoryEvent::Crash(CrashRecord {
+            at: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
+            generation: Generation(number),
+            digest: None,
+            reason: "it exited with status 1".to_owned(),
+            crashes: 1,
+            decision: Decision::Restart,
+            pause_milliseconds: None,
+        })
+    }
+
+    fn numbers(events: Vec<HistoryEvent>) -> Vec<u64> {
+        let number = |event| match event {
+            HistoryEvent::Crash(crash) => crash.generation.0,
+            other => panic!("{other:?}"),
+        };
+        events.into_iter().map(number).collect()
+    }
+
+    #[test]
+    fn no_line_is_lost_while_others_are_cut_off() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        // Few are kept, so that lines are added while others are cut off all the time.
+        let (writers, each, keep, rounds) = (8_u64, 20_u64, 30, 60);
+        for round in 0..rounds {
+            let _ = fs::remove_file(store.history_path());
+            std::thread::scope(|scope| {
+                for writer in 0..writers {
+                    let store = &store;
+                    scope.spawn(move || {
+                        for number in 0..each {
+                            let event = event(writer * each + number);
+                            store.note_and_keep(&event, keep).unwrap();
+                        }
+                    });
+                }
+            });
+            let told = numbers(store.events().unwrap());
+            let kept: BTreeSet<_> = told.iter().copied().collect();
+            assert_eq!(told.len(), kept.len(), "round {round}: told twice");
+            assert!(
+                told.len() >= keep && told.len() <= 2 * keep,
+                "round {round}"
+            );
+            // What each writer has left ends with its last line and has no gap.
+            for writer in 0..writers {
+                let last = (writer + 1) * each - 1;
+                let mine: Vec<_> = kept.range(writer * each..=last).copied().collect();
+                let Some(first) = mine.first() else { continue };
+                let whole: Vec<_> = (*first..=last).collect();
+                assert_eq!(mine, whole, "round {round}, writer {writer}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_lock_that_is_kept_and_a_torn_line_hold_nothing_up() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        store.note_event(&event(1)).unwrap();
+        let path = store.history_path();
+        let mut torn = File::options().append(true).open(&path).unwrap();
+        torn.write_all(b"{\"event\":\"cra").unwrap();
+        let kept = File::open(&path).unwrap();
+        kept.lock().unwrap();
+        store.note_event(&event(2)).unwrap();
+        drop(kept);
+        store.note_event(&event(3)).unwrap();
+        assert_eq!(numbers(store.events().unwrap()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn each_event_is_told_once_whatever_is_cut_off() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        store.note_event(&event(0)).unwrap();
+        let mut follower = Follower::new(store.clone());
+        let mut told = Vec::new();
+        for number in 1..=2 * KEPT as u64 + 3 {
+            store.note_event(&event(number)).unwrap();
+            if number % 7 == 0 || number > 1990 {
+                told.extend(numbers(follower.news().unwrap()));
+            }
+        }
+        told.extend(numbers(follower.news().unwrap()));
+        assert_eq!(told, (1..=2 * KEPT as u64 + 3).collect::<Vec<_>>());
+        assert!(follower.news().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_told_when_it_is_whole() {
+        assert_eq!(after("a\nb\nc", Some("a")), ["b"]);
+        assert_eq!(after("a\nb\nc\n", Some("b")), ["c"]);
+        assert_eq!(after("b\nc\n", Some("a")), ["b", "c"]);
+        assert_eq!(after("a\n", None), ["a"]);
+        assert!(after("", None).is_empty());
     }
 }

@@ -1,15 +1,19 @@
 //! The releases that are kept.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::AppName;
+use tempfile::{Builder, TempDir};
 
-use super::{Store, atomic_write, gc_roots, write::beside};
+use super::write::{PRIVATE, prefix};
+use super::{Store, atomic_write, gc_roots};
+use crate::directories::{CLOSED, TRAVERSED, make};
 use crate::release::{Digest, Release};
+use crate::take::Access;
 
 impl Store {
     pub(crate) fn releases_directory(&self) -> PathBuf {
@@ -33,36 +37,34 @@ impl Store {
     /// Whether a release may be one more name of this file instead of a copy, which takes half a second for a gigabyte. Where
     /// `portkeep dev` has put it as a name of cargo's output, it may: cargo removes that before it builds anew, so that nobody's
     /// other names change (rust-lang/cargo#8348).
-    pub(crate) fn may_share(&self, source: &Path) -> bool {
+    pub(crate) fn may_share(&self, source: &Path, metadata: &fs::Metadata) -> bool {
         let published = fs::canonicalize(self.published_directory());
-        published.is_ok_and(|published| source.starts_with(published))
-            && fs::metadata(source).is_ok_and(|metadata| metadata.nlink() > 1)
+        published.is_ok_and(|published| source.starts_with(published)) && metadata.nlink() > 1
     }
 
-    /// Where an executable is put that becomes a release, or is found to be one that is kept. There is nothing yet.
-    pub(crate) fn place_to_stage(&self) -> io::Result<PathBuf> {
+    /// A closed directory for what becomes a release, or is found to be one that is kept. It goes with what is left in it.
+    pub(crate) fn stage(&self) -> io::Result<TempDir> {
         // It may have been removed since the store was opened.
-        fs::create_dir_all(self.releases_directory())?;
-        let staged = beside(&self.releases_directory().join("staged"));
-        match fs::remove_file(&staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(staged),
-        }
+        self.ensure_state()?;
+        let place = self.releases_directory().join("staged");
+        Builder::new()
+            .prefix(&prefix(&place))
+            .permissions(Permissions::from_mode(CLOSED))
+            .tempdir_in(self.releases_directory())
     }
 
-    /// Moves a staged executable into its release's directory and answers where it is now.
+    /// Moves a staged executable into its release's directory and answers where it is now. One that is there already has the
+    /// same contents and may be running: `access` is given to it instead.
     pub(crate) fn keep_executable(
         &self,
         staged: &Path,
         digest: &Digest,
         name: &OsStr,
+        access: &Access,
     ) -> io::Result<PathBuf> {
-        let directory = self.release_directory(digest);
-        fs::create_dir_all(&directory)?;
-        let kept = directory.join(name);
+        let kept = self.make_release_directory(digest)?.join(name);
         if kept.exists() {
-            // The same contents: leave the file that may be running.
-            fs::remove_file(staged)?;
+            access.give(&File::open(&kept)?)?;
         } else {
             fs::rename(staged, &kept)?;
         }
@@ -75,8 +77,23 @@ impl Store {
             // Nothing to write: a kept release can be started from a disk that is full.
             return Ok(());
         }
-        fs::create_dir_all(&directory)?;
+        self.make_release_directory(&release.digest)?;
         write_release(&directory, release)
+    }
+
+    /// Lets the app get to the executable of a release that is about to be started.
+    pub(super) fn open_release(&self, digest: &Digest) -> io::Result<()> {
+        make(&self.release_directory(digest), TRAVERSED)
+    }
+
+    /// Closed as long as nothing is to run from it.
+    fn make_release_directory(&self, digest: &Digest) -> io::Result<PathBuf> {
+        let directory = self.release_directory(digest);
+        if !directory.exists() {
+            self.ensure_state()?;
+            make(&directory, CLOSED)?;
+        }
+        Ok(directory)
     }
 
     /// A kept release, with its environment.
@@ -95,10 +112,12 @@ impl Store {
             return Ok(());
         }
         let kept = self.bad_path(digest);
-        let written = fs::create_dir_all(self.release_directory(digest))
-            .and_then(|()| atomic_write(&kept, reason.as_bytes(), 0o600));
+        let written = self
+            .make_release_directory(digest)
+            .and_then(|_| atomic_write(&kept, reason.as_bytes(), PRIVATE));
         // Without this, a full disk would have a release that crashes started again for ever.
-        written.or_else(|_| atomic_write(&self.bad_until_reboot(digest), reason.as_bytes(), 0o600))
+        written
+            .or_else(|_| atomic_write(&self.bad_until_reboot(digest), reason.as_bytes(), PRIVATE))
     }
 
     pub(super) fn unmark_bad(&self, digest: &Digest) -> io::Result<()> {
@@ -127,8 +146,9 @@ impl Store {
         self.run.join(format!("bad-{}", digest.as_str()))
     }
 
-    /// Removes every release that `kept` does not name, and what a killed helper left half done; protects the others.
-    pub(crate) fn prune_releases(&self, kept: &[Digest]) -> io::Result<()> {
+    /// Removes every release that `kept` does not name, and what a killed helper left half done; protects the others, and
+    /// closes those that are bad and not `running`.
+    pub(crate) fn prune_releases(&self, kept: &[Digest], running: &[Digest]) -> io::Result<()> {
         // Here and not before a start: Nix may want a while, and by now the new release serves.
         gc_roots::release_all_but(&self.state, kept)?;
         for release in kept.iter().filter_map(|digest| self.release(digest)) {
@@ -148,6 +168,12 @@ impl Store {
                 fs::remove_file(entry.path())?;
             }
         }
+        for digest in kept {
+            let directory = self.release_directory(digest);
+            if !running.contains(digest) && self.why_bad(digest).is_some() && directory.exists() {
+                make(&directory, CLOSED)?;
+            }
+        }
         Ok(())
     }
 }
@@ -158,12 +184,12 @@ pub(super) fn write_release(directory: &Path, release: &Release) -> io::Result<(
     atomic_write(
         &directory.join("environment.json"),
         &serde_json::to_vec(release.environment())?,
-        0o600,
+        PRIVATE,
     )?;
     atomic_write(
         &directory.join("release.json"),
         &serde_json::to_vec_pretty(release)?,
-        0o644,
+        PRIVATE,
     )
 }
 

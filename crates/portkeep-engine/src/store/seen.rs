@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use super::{Store, atomic_write};
+use super::{Store, atomic_write, write::PRIVATE};
 use crate::drive::Seen;
 
 impl Store {
@@ -11,7 +11,7 @@ impl Store {
         atomic_write(
             &self.run.join("seen.json"),
             &serde_json::to_vec(seen)?,
-            0o600,
+            PRIVATE,
         )
     }
 

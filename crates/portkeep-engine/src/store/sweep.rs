@@ -39,10 +39,13 @@ fn sweep_directory(directory: &Path) {
     }
 }
 
-/// Who made a temporary file `.NAME.PID`; none if it is not one.
+/// Who made a temporary file `.NAME.PID.RANDOM`, or `.NAME.PID` as older versions have it; none if it is not one.
 fn maker(name: &str) -> Option<i32> {
-    let (_, pid) = name.strip_prefix('.')?.rsplit_once('.')?;
-    pid.parse().ok().filter(|pid| *pid > 0)
+    let number = |text: &str| text.parse().ok().filter(|pid: &i32| *pid > 0);
+    let (rest, last) = name.strip_prefix('.')?.rsplit_once('.')?;
+    rest.rsplit_once('.')
+        .and_then(|(_, pid)| number(pid))
+        .or_else(|| number(last))
 }
 
 fn lives(pid: i32) -> bool {
@@ -59,8 +62,23 @@ mod tests {
     fn only_what_dead_processes_left_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let own = format!(".current.{}", std::process::id());
-        let kept = [own.as_str(), "current", ".hidden", ".a.b", "x.4194305"];
-        for name in kept.iter().chain(&[".current.4194305", ".staged.4194305"]) {
+        let random = format!("{own}.4194305");
+        let kept = [
+            own.as_str(),
+            random.as_str(),
+            "current",
+            ".hidden",
+            ".a.b",
+            ".a.b.c",
+            "x.4194305",
+        ];
+        let left = [
+            ".current.4194305",
+            ".release.json.4194305",
+            ".release.json.4194305.aB3dE9",
+            ".current.4194305.123456",
+        ];
+        for name in kept.iter().chain(&left) {
             fs::write(directory.path().join(name), "").unwrap();
         }
         sweep_directory(directory.path());

@@ -1,26 +1,33 @@
 //! The contents of large files: digested by all processors, and copied meanwhile where they are to be copied.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
 use blake3::Hash;
+use rustix::fs::fstatvfs;
+use rustix::io::Errno;
+
+use super::clock::Clock;
 
 /// What one thread digests at a time. A file is digested as the list of the digests of its parts, so that several can be
 /// computed at once.
 const PART: u64 = 8 << 20;
 
-/// Adds the contents of a file to `hasher`.
+/// Adds the contents of a file, of which `size` bytes are read, to `hasher`.
 ///
 /// # Errors
-/// When it cannot be read.
-pub(super) fn digest(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()> {
-    let file = File::open(path)?;
-    let count = file.metadata()?.len().div_ceil(PART);
+/// When it cannot be read, or the time is over.
+pub(super) fn digest(
+    file: &File,
+    size: u64,
+    clock: Clock,
+    hasher: &mut blake3::Hasher,
+) -> io::Result<()> {
+    let count = size.div_ceil(PART);
     let threads = thread::available_parallelism().map_or(1, |count| count.get() as u64);
     let next = AtomicU64::new(0);
     let work = || {
@@ -30,7 +37,8 @@ pub(super) fn digest(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()>
             if part >= count {
                 return io::Result::Ok(digests);
             }
-            digests.push((part, digest_of_part(&file, part)?));
+            in_time(clock)?;
+            digests.push((part, digest_of_part(file, part, size)?));
         }
     };
     let digests = thread::scope(|scope| {
@@ -50,32 +58,28 @@ pub(super) fn digest(path: &Path, hasher: &mut blake3::Hasher) -> io::Result<()>
     Ok(())
 }
 
-/// Copies `from` to `to`, sharing its blocks where the file system can, and adds the contents of the copy to `hasher`: what is
-/// named by the digest is what will run.
+/// Copies `size` bytes of `from` to the empty file `to`, sharing its blocks where the file system can, and adds the contents of
+/// the copy to `hasher`: what is named by the digest is what will run. Holes stay holes.
 ///
 /// # Errors
-/// When one of them cannot be read or written; `to` may be there in part.
+/// When one of them cannot be read or written, there is no space for it, or the time is over; `to` may be there in part.
 pub(super) fn copy_and_digest(
-    from: &Path,
-    to: &Path,
+    from: &File,
+    to: &File,
+    size: u64,
+    clock: Clock,
     hasher: &mut blake3::Hasher,
 ) -> io::Result<()> {
-    if reflink_copy::reflink(from, to).is_ok() {
-        File::open(to)?.set_permissions(PermissionsExt::from_mode(0o755))?;
-        return digest(to, hasher);
+    #[cfg(target_os = "linux")]
+    if rustix::fs::ioctl_ficlone(to, from).is_ok() {
+        return digest(to, to.metadata()?.len().min(size), clock, hasher);
     }
-    let source = File::open(from)?;
-    let copy = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(to)?;
-    copy.set_permissions(PermissionsExt::from_mode(0o755))?;
+    has_space(from, to)?;
+    to.set_len(size)?;
     let (copied, parts) = channel();
     let digests = thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_parts(&source, &copy, copied));
-        let digests = parts.iter().map(|part| digest_of_part(&copy, part));
+        let copying = scope.spawn(|| copy_parts(from, to, size, clock, copied));
+        let digests = parts.iter().map(|part| digest_of_part(to, part, size));
         let digests: io::Result<Vec<_>> = digests.collect();
         match copying.join() {
             Ok(result) => result.and(digests),
@@ -86,28 +90,79 @@ pub(super) fn copy_and_digest(
     Ok(())
 }
 
-/// The kernel does the copying, part after part.
-fn copy_parts(from: &File, mut to: &File, copied: Sender<u64>) -> io::Result<()> {
-    for part in 0.. {
-        let size = io::copy(&mut from.take(PART), &mut to)?;
-        if size > 0 && copied.send(part).is_err() {
-            // Who digests has met an error, and tells it.
-            return Ok(());
+fn in_time(clock: Clock) -> io::Result<()> {
+    if clock.is_over() {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    Ok(())
+}
+
+/// Whether what `from` has on its disk fits beside `to`.
+fn has_space(from: &File, to: &File) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+
+    let needed = from.metadata()?.blocks() * 512;
+    // A file system that does not know is not asked again.
+    let Ok(disk) = fstatvfs(to) else {
+        return Ok(());
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if needed <= free {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::StorageFull,
+        format!(
+            "it needs {} MiB, and {} MiB are free",
+            needed.div_ceil(1 << 20),
+            free >> 20
+        ),
+    ))
+}
+
+/// The kernel does the copying, part after part. One that is a hole is passed over.
+fn copy_parts(
+    mut from: &File,
+    mut to: &File,
+    size: u64,
+    clock: Clock,
+    copied: Sender<u64>,
+) -> io::Result<()> {
+    for part in 0..size.div_ceil(PART) {
+        in_time(clock)?;
+        let start = part * PART;
+        if has_data(from, start, PART)? {
+            from.seek(SeekFrom::Start(start))?;
+            to.seek(SeekFrom::Start(start))?;
+            io::copy(&mut from.take(PART.min(size - start)), &mut to)?;
         }
-        if size < PART {
+        if copied.send(part).is_err() {
+            // Who digests has met an error, and tells it.
             return Ok(());
         }
     }
     Ok(())
 }
 
-fn digest_of_part(file: &File, part: u64) -> io::Result<Hash> {
+/// Whether a file has anything but a hole there.
+fn has_data(file: &File, start: u64, length: u64) -> io::Result<bool> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(start)) {
+        Ok(data) => Ok(data < start + length),
+        // Nothing but a hole up to its end.
+        Err(Errno::NXIO) => Ok(false),
+        // A file system that does not tell.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
     let mut reader = At {
         file,
         offset: part * PART,
     };
     let mut hasher = blake3::Hasher::new();
-    hasher.update_reader((&mut reader).take(PART))?;
+    hasher.update_reader((&mut reader).take(PART.min(size - part * PART)))?;
     Ok(hasher.finalize())
 }
 
@@ -138,12 +193,36 @@ fn add(digests: impl IntoIterator<Item = Hash>, hasher: &mut blake3::Hasher) {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+    use std::time::Duration;
 
     use super::*;
 
+    fn clock() -> Clock {
+        Clock::of(Duration::from_secs(600))
+    }
+
     fn digest_of(path: &Path) -> Hash {
         let mut hasher = blake3::Hasher::new();
-        digest(path, &mut hasher).unwrap();
+        let file = File::open(path).unwrap();
+        let size = file.metadata().unwrap().len();
+        digest(&file, size, clock(), &mut hasher).unwrap();
+        hasher.finalize()
+    }
+
+    fn copy(from: &Path, to: &Path) -> Hash {
+        let mut hasher = blake3::Hasher::new();
+        let from = File::open(from).unwrap();
+        let to = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(to)
+            .unwrap();
+        let size = from.metadata().unwrap().len();
+        copy_and_digest(&from, &to, size, clock(), &mut hasher).unwrap();
         hasher.finalize()
     }
 
@@ -156,12 +235,8 @@ mod tests {
         for size in [0, 1, part - 1, part, part + 1, 3 * part + 7] {
             let contents: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
             fs::write(&from, &contents).unwrap();
-            let mut hasher = blake3::Hasher::new();
-            copy_and_digest(&from, &to, &mut hasher).unwrap();
+            let digest = copy(&from, &to);
             assert!(fs::read(&to).unwrap() == contents, "{size} bytes");
-            let mode = fs::metadata(&to).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o755);
-            let digest = hasher.finalize();
             assert_eq!(digest, digest_of(&from), "{size} bytes");
             assert!(!seen.contains(&digest), "{size} bytes");
             seen.push(digest);
@@ -185,14 +260,42 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_or_written_is_an_error() {
+    fn holes_stay_holes_and_what_is_between_them_is_copied() {
         let directory = tempfile::tempdir().unwrap();
         let (from, to) = (directory.path().join("from"), directory.path().join("to"));
-        let mut hasher = blake3::Hasher::new();
-        assert!(copy_and_digest(&from, &to, &mut hasher).is_err());
-        assert!(digest(&from, &mut hasher).is_err());
+        let file = File::create(&from).unwrap();
+        file.set_len(40 * PART).unwrap();
+        file.write_all_at(b"data", 20 * PART + 3).unwrap();
+        assert_eq!(copy(&from, &to), digest_of(&from));
+        let (from, to) = (fs::metadata(&from).unwrap(), fs::metadata(&to).unwrap());
+        assert_eq!(from.len(), to.len());
+        assert!(to.blocks() * 512 <= 2 * PART, "{} blocks", to.blocks());
+    }
+
+    #[test]
+    fn a_time_that_is_over_ends_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
         fs::write(&from, "x").unwrap();
-        let nowhere = directory.path().join("no/where");
-        assert!(copy_and_digest(&from, &nowhere, &mut hasher).is_err());
+        let (from, to) = (File::open(&from).unwrap(), File::create_new(&to).unwrap());
+        let over = Clock::of(Duration::ZERO);
+        let mut hasher = blake3::Hasher::new();
+        for result in [
+            digest(&from, 1, over, &mut hasher),
+            copy_parts(&from, &to, 1, over, channel().0),
+        ] {
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        }
+    }
+
+    #[test]
+    fn what_grows_meanwhile_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (from, to) = (directory.path().join("from"), directory.path().join("to"));
+        fs::write(&from, "one, and more").unwrap();
+        let opened = File::open(&from).unwrap();
+        let copy = File::create_new(&to).unwrap();
+        copy_parts(&opened, &copy, 3, clock(), channel().0).unwrap();
+        assert_eq!(fs::read(&to).unwrap(), b"one");
     }
 }

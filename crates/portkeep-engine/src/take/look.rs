@@ -1,7 +1,7 @@
 //! One look at the files that make a release: cheap, and enough to tell whether anything changed.
 
+use std::fmt;
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,12 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::TakeError;
+use super::found::Found;
+use super::place::is_fixed;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     size: u64,
@@ -38,6 +40,27 @@ impl From<&Metadata> for Identity {
     }
 }
 
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            device,
+            inode,
+            size,
+            modified_nanoseconds: modified,
+            changed_nanoseconds: changed,
+        } = self;
+        write!(f, "{device} {inode} {size} {modified} {changed}")
+    }
+}
+
+impl Identity {
+    /// The same file, and nobody wrote into it.
+    fn has_contents_of(&self, then: &Self) -> bool {
+        (self.device, self.inode) == (then.device, then.inode)
+            && (self.size, self.modified_nanoseconds) == (then.size, then.modified_nanoseconds)
+    }
+}
+
 /// The executable, and the watched file where it is another one (a script that an interpreter runs): where they are,
 /// symbolic links resolved, and in which state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,35 +69,53 @@ pub(crate) struct Look {
     others: Vec<(PathBuf, Identity)>,
 }
 
+/// What a look finds, ready to be opened.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) executable: Found,
+    pub(super) others: Vec<Found>,
+}
+
+impl Seen {
+    pub(super) fn at(spec: &Spec) -> Result<Self, TakeError> {
+        let command = spec.exec.first().ok_or(TakeError::NoCommand)?;
+        let executable = resolve(command)?;
+        let watched = spec.watch.as_deref().and_then(|path| Found::at(path).ok());
+        let others = watched
+            .into_iter()
+            .filter(|found| found.is_regular() && found.path() != executable.path());
+        Ok(Self {
+            others: others.collect(),
+            executable,
+        })
+    }
+
+    pub(super) fn look(&self) -> Look {
+        let state = |found: &Found| (found.path().to_owned(), found.identity());
+        Look {
+            executable: state(&self.executable),
+            others: self.others.iter().map(state).collect(),
+        }
+    }
+}
+
 impl Look {
     /// Looks.
     ///
     /// # Errors
     /// When the executable is missing.
     pub(crate) fn at(spec: &Spec) -> Result<Self, TakeError> {
-        let command = spec.exec.first().ok_or(TakeError::NoCommand)?;
-        let source = resolve(command)?;
-        let watched = spec
-            .watch
-            .as_deref()
-            .and_then(|path| fs::canonicalize(path).ok());
-        let watched = watched.filter(|path| path.is_file() && *path != source);
-        let others = watched
-            .map(|path| identify(path).map(|one| vec![one]))
-            .transpose()?;
-        Ok(Self {
-            executable: identify(source)?,
-            others: others.unwrap_or_default(),
-        })
+        Ok(Seen::at(spec)?.look())
     }
 
     /// Looks at one executable, and at nothing else.
     ///
     /// # Errors
     /// When it is missing.
-    pub(crate) fn of(executable: PathBuf) -> Result<Self, TakeError> {
+    pub(crate) fn of(executable: &Path) -> Result<Self, TakeError> {
+        let found = Found::at(executable)?;
         Ok(Self {
-            executable: identify(executable)?,
+            executable: (executable.to_owned(), found.identity()),
             others: Vec::new(),
         })
     }
@@ -83,42 +124,26 @@ impl Look {
         &self.executable.0
     }
 
-    /// Whether `executable` is what was looked at, unless it has been written into since. Another file is a copy.
+    /// Whether `executable` can run as what was looked at. A copy is another file; what runs in place, or shares its blocks
+    /// with a build's output, could have been written into or replaced, but where files are fixed.
     pub(crate) fn holds_for(&self, executable: &Path) -> bool {
+        let in_place = executable == self.executable();
         fs::metadata(executable).is_ok_and(|metadata| {
             let (now, then) = (Identity::from(&metadata), self.executable.1);
-            (now.device, now.inode) != (then.device, then.inode)
-                || (now.size, now.modified_nanoseconds) == (then.size, then.modified_nanoseconds)
+            let is_copy = (now.device, now.inode) != (then.device, then.inode) && !in_place;
+            is_copy || in_place && is_fixed(executable) || now.has_contents_of(&then)
         })
-    }
-
-    pub(crate) fn others(&self) -> impl Iterator<Item = &Path> {
-        self.others.iter().map(|(path, _)| path.as_path())
-    }
-}
-
-fn identify(path: PathBuf) -> Result<(PathBuf, Identity), TakeError> {
-    match fs::metadata(&path) {
-        Ok(metadata) => Ok((path, Identity::from(&metadata))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TakeError::Missing(path)),
-        Err(source) => Err(TakeError::Io { path, source }),
     }
 }
 
 /// Where `command` is: a path as it stands, a bare name in `PATH`.
-fn resolve(command: &str) -> Result<PathBuf, TakeError> {
-    let path = if command.contains('/') {
-        PathBuf::from(command)
-    } else {
-        let search = std::env::var("PATH").unwrap_or_default();
-        std::env::split_paths(&search)
-            .map(|directory| directory.join(command))
-            .find(|candidate| candidate.is_file())
-            .ok_or_else(|| TakeError::NotInPath(command.to_owned(), search.clone()))?
-    };
-    match fs::canonicalize(&path) {
-        Ok(path) => Ok(path),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(TakeError::Missing(path)),
-        Err(source) => Err(TakeError::Io { path, source }),
+fn resolve(command: &str) -> Result<Found, TakeError> {
+    if command.contains('/') {
+        return Found::at(Path::new(command));
     }
+    let search = std::env::var("PATH").unwrap_or_default();
+    std::env::split_paths(&search)
+        .filter_map(|directory| Found::at(&directory.join(command)).ok())
+        .find(Found::is_regular)
+        .ok_or_else(|| TakeError::NotInPath(command.to_owned(), search.clone()))
 }

@@ -1,11 +1,12 @@
 //! What makes a release besides its executable: arguments, environment, and the settings of its unit.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
 
 use portkeep_spec::{Drain, Spec, contract};
 use serde::{Deserialize, Serialize};
+
+use super::{TakeError, settings_file};
+use crate::store::Key;
 
 /// Everything but the files that are run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,13 +24,21 @@ pub(crate) struct Recipe {
 impl Recipe {
     /// The recipe of `spec`, on top of the environment that `portkeep dev` was started with. `unit` is the text of what
     /// starts a generation, with what its operator changed in it.
-    pub(crate) fn of(spec: &Spec, base_environment: &BTreeMap<String, String>, unit: &str) -> Self {
+    ///
+    /// # Errors
+    /// When an environment file is none that can be read to its end.
+    pub(crate) fn of(
+        spec: &Spec,
+        base_environment: &BTreeMap<String, String>,
+        unit: &str,
+        key: &Key,
+    ) -> Result<Self, TakeError> {
         let arguments = spec.exec.iter().skip(1).cloned().collect();
-        Self {
+        Ok(Self {
             arguments,
             environment: environment(spec, base_environment),
-            settings: settings(spec, unit),
-        }
+            settings: settings(spec, unit, key)?,
+        })
     }
 
     /// The recipe of what is not the app's own.
@@ -86,7 +95,7 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     environment
 }
 
-fn settings(spec: &Spec, unit: &str) -> String {
+fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     let mut shaping = spec.clone();
     // Not of the generation's unit: how it is built, kept and watched. The rest is.
     shaping.exec.clear();
@@ -97,22 +106,14 @@ fn settings(spec: &Spec, unit: &str) -> String {
     shaping.sources.clear();
     shaping.ignore.clear();
     shaping.keep_generations = 0;
-    let mut hasher = blake3::Hasher::new();
+    let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(shaping.to_json().as_bytes());
     hasher.update(unit.as_bytes());
-    for file in spec
-        .environment_files
-        .iter()
-        .chain(spec.credentials.values())
-    {
-        hasher.update(contents(file).as_bytes());
+    for file in &spec.environment_files {
+        hasher.update(settings_file::environment(file)?.as_bytes());
     }
-    hasher.finalize().to_hex()[..32].to_owned()
-}
-
-/// What cannot be read here is for systemd to complain about.
-fn contents(file: &Path) -> String {
-    fs::read(file)
-        .map(|contents| blake3::hash(&contents).to_hex().to_string())
-        .unwrap_or_default()
+    for file in spec.credentials.values() {
+        hasher.update(settings_file::credential(file).as_bytes());
+    }
+    Ok(hasher.finalize().to_hex()[..32].to_owned())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::is_variable_name;
-use crate::contract::PORTKEEP_ARGS;
+use crate::contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
 
 /// Why a text is not an environment file of the grammar that [`render`](super::render) writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,8 +18,10 @@ pub struct ParseError {
 /// Variables and arguments, as [`parse`] finds them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parsed {
-    /// The variables, without `PORTKEEP_ARGS`.
+    /// The variables, without `PORTKEEP_ARGV0` and `PORTKEEP_ARGS`.
     pub environment: BTreeMap<String, String>,
+    /// `argv[0]`.
+    pub argv0: String,
     /// The arguments.
     pub args: Vec<String>,
 }
@@ -42,13 +44,18 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
         }
         let value = rest.quoted(|c| matches!(c, '"' | '\\' | '$' | '`'))?;
         rest.expect('\n', "a line break must follow the closing quote")?;
-        if name == PORTKEEP_ARGS {
-            parsed.args = split(&value).map_err(|error| ParseError {
+        let words = |value| {
+            split(value).map_err(|error| ParseError {
                 line: start,
                 ..error
-            })?;
-        } else {
-            parsed.environment.insert(name, value);
+            })
+        };
+        match name.as_str() {
+            PORTKEEP_ARGS => parsed.args = words(&value)?,
+            PORTKEEP_ARGV0 => parsed.argv0 = words(&value)?.concat(),
+            _ => {
+                parsed.environment.insert(name, value);
+            }
         }
     }
     Ok(parsed)

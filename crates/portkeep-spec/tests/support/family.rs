@@ -110,6 +110,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     ("NonBlocking", s("yes")),
                     ("RuntimeDirectory", format!("portkeep/{name}")),
                     ("RuntimeDirectoryPreserve", s("yes")),
+                    ("RuntimeDirectoryMode", s("0711")),
                     ("ExecStart", helper("", "activate", false)),
                     ("ExecReload", helper("", "reload", false)),
                     ("Restart", s("on-failure")),
@@ -123,10 +124,11 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         ],
     );
 
+    let executable = format!("<t>/portkeep/{name}/generations/<i>/{name}");
     let program = Command {
-        flags: s(""),
-        program: format!("<t>/portkeep/{name}/generations/<i>/{name}"),
-        args: vec![s("<args>")],
+        flags: s("@"),
+        program: executable.clone(),
+        args: vec![s("<argv0>"), s("<args>")],
     };
     let optional_path = |path: &Option<PathBuf>| {
         path.as_ref()
@@ -150,6 +152,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             "WorkingDirectory",
             optional_path(&spec.working_directory),
         ),
+        ("Environment", format!("PORTKEEP_ARGV0={executable}")),
         (
             "EnvironmentFile",
             format!("-<t>/portkeep/{name}/generations/<i>/environment"),

@@ -125,13 +125,16 @@ pub fn command(line: &str) -> Command {
     }
 }
 
-/// Replaces variables: `$$` is `$`; the release's arguments become `<args>`, and systemd's own variable stays.
+/// Replaces variables: `$$` is `$`; the release's arguments become `<args>`, its name `<argv0>`, and systemd's own variable stays.
 fn variables(word: &str) -> String {
     if word == "$MAINPID" {
         return word.to_owned();
     }
     if word == "$PORTKEEP_ARGS" {
         return "<args>".to_owned();
+    }
+    if word == "$PORTKEEP_ARGV0" {
+        return "<argv0>".to_owned();
     }
     let mut replaced = String::new();
     let mut chars = word.chars();

@@ -65,7 +65,7 @@ impl BareSession {
         events: mpsc::UnboundedSender<Event>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
-        let store = locate::store(&spec.name, Place::Local)?;
+        let store = locate::store_for_releases(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         let kept = store.state_directory().join("build");
         std::fs::create_dir_all(&kept)

@@ -60,7 +60,7 @@ impl LocalSession {
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
-        let store = locate::store(&spec.name, Place::Local)?;
+        let store = locate::store_for_releases(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         for orphan in Local::end_orphans(&store) {
             notices.push(format!(

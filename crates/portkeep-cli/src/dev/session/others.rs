@@ -3,7 +3,7 @@
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::Store;
-use portkeep_engine::store::HistoryEvent;
+use portkeep_engine::store::{Follower, HistoryEvent};
 use tokio::sync::mpsc;
 
 use super::{Event, cut, drained};
@@ -13,8 +13,7 @@ pub(super) fn follow(
     store: &Store,
     events: mpsc::UnboundedSender<Event>,
 ) -> notify::Result<RecommendedWatcher> {
-    let reader = store.clone();
-    let mut known = store.events().map_or(0, |all| all.len());
+    let mut follower = Follower::new(store.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // To read it is an event too, which must not make us read it again.
         let is_history = |event: notify::Event| {
@@ -27,15 +26,8 @@ pub(super) fn follow(
         if !event.is_ok_and(is_history) {
             return;
         }
-        let Ok(all) = reader.events() else { return };
-        // It is cut now and then, after the newest line was added.
-        let first = if all.len() < known {
-            all.len().saturating_sub(1)
-        } else {
-            known
-        };
-        known = all.len();
-        for event in all.into_iter().skip(first).filter_map(tell) {
+        let Ok(news) = follower.news() else { return };
+        for event in news.into_iter().filter_map(tell) {
             // Nobody listens any more: we are ending.
             let _ = events.send(event);
         }

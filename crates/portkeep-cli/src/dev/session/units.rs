@@ -56,7 +56,7 @@ impl UnitSession {
             ));
             spec.name = name;
         }
-        let store = locate::store(&spec.name, Place::User)?;
+        let store = locate::store_for_releases(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());

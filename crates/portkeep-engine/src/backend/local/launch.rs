@@ -32,11 +32,13 @@ pub(super) fn launch(
     let release = store
         .release_of(generation)
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its release is gone"))?;
+    let executable = store.generation_executable(generation);
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
         .arg(BECOME)
-        .arg(store.generation_executable(generation))
+        // What runs in place is started by the name it was given: an interpreter finds its modules by that.
+        .arg(release.argv0().unwrap_or(&executable))
         .args(release.arguments());
     for file in &spec.environment_files {
         command.envs(read_environment_file(file)?);

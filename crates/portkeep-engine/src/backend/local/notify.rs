@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::net::{RecvFlags, recv};
+use socket2::Type;
 use tokio::net::UnixDatagram;
+
+use crate::socket_file::bind_private;
 
 /// What a generation says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +38,7 @@ pub(super) fn parse(datagram: &str) -> Vec<Message> {
     datagram.lines().filter_map(parse_line).collect()
 }
 
-/// A socket that one generation sends to. It lies in a directory of ours, so only our user can send.
+/// A socket that one generation sends to, and nobody of another user.
 #[derive(Debug)]
 pub(super) struct NotifySocket {
     socket: UnixDatagram,
@@ -45,9 +48,9 @@ pub(super) struct NotifySocket {
 impl NotifySocket {
     pub(super) fn bind(directory: &Path) -> io::Result<Self> {
         let path = directory.join("notify");
-        let _ = fs::remove_file(&path);
+        let socket = bind_private(&path, Type::DGRAM)?;
         Ok(Self {
-            socket: UnixDatagram::bind(&path)?,
+            socket: UnixDatagram::from_std(socket.into())?,
             path,
         })
     }

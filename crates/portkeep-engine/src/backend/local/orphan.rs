@@ -19,7 +19,7 @@ pub(super) fn note(store: &Store, generation: Generation, pid: u32) -> io::Resul
     atomic_write(
         &store.generation_directory(generation).join("pid"),
         text.as_bytes(),
-        0o644,
+        0o600,
     )
 }
 

@@ -7,9 +7,11 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::{Address, Listen, SocketMode, contract};
+use portkeep_spec::{Address, Listen, contract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use socket2::{Domain, SockAddr, Socket, Type};
+use socket2::Type;
+
+use crate::socket_file::bind_private;
 
 /// How long one wait may keep a thread, so that nobody waits for it at the end.
 const POLL_STEP: Timespec = Timespec {
@@ -69,13 +71,8 @@ impl Sockets {
     /// Adds the socket over which connections move from generation to generation.
     pub(super) fn add_move_socket(&mut self, directory: &Path) -> io::Result<()> {
         let path = directory.join(contract::MOVE_FILE);
-        // The lock of `portkeep dev` says that whoever made it is gone.
-        let _ = fs::remove_file(&path);
-        let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
-        bind::close_to_others(&socket, SocketMode::USER)?;
-        socket.bind(&SockAddr::unix(&path)?)?;
+        let socket = bind_private(&path, Type::SEQPACKET)?;
         socket.listen(MOVE_BACKLOG)?;
-        socket.set_nonblocking(true)?;
         self.sockets
             .push((contract::MOVE_SOCKET.to_owned(), socket.into()));
         self.files.push(path);

@@ -1,0 +1,128 @@
+//! Directories of ours: made with the modes we mean, whatever the umask is, and corrected where an older version or another
+//! umask made them.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use super::trusted;
+
+/// For directories that the app, whoever it runs as, has to get through: nobody else can list what is in them.
+pub(crate) const TRAVERSED: u32 = 0o711;
+/// For what is nobody else's.
+pub(crate) const CLOSED: u32 = 0o700;
+
+/// Makes a directory of ours, and what is missing above it, or corrects its mode.
+///
+/// # Errors
+/// When it cannot be made; or where somebody else could replace it: the message names the level, its owner and the remedy.
+pub fn make(directory: &Path, mode: u32) -> io::Result<()> {
+    if !directory.exists() {
+        make_missing(directory, Some(mode))?;
+    }
+    trusted::check(directory)?;
+    let fail = |error: io::Error| about("correct the mode of", directory, &error);
+    let metadata = fs::metadata(directory).map_err(fail)?;
+    if !metadata.is_dir() {
+        return Err(fail(io::ErrorKind::NotADirectory.into()));
+    }
+    if metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o7777 != mode {
+        fs::set_permissions(directory, Permissions::from_mode(mode)).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// From the last level that is there, which has to be trusted before anything is put into it. What is not ours on the way
+/// gets the mode that the umask leaves, as from `mkdir -p`.
+fn make_missing(directory: &Path, mode: Option<u32>) -> io::Result<()> {
+    let Some(parent) = directory.parent() else {
+        return Ok(());
+    };
+    if parent.exists() {
+        trusted::check(parent)?;
+    } else {
+        make_missing(parent, None)?;
+    }
+    match DirBuilder::new()
+        .mode(mode.unwrap_or(0o777))
+        .create(directory)
+    {
+        // By somebody who was quicker: looked at by the caller, as one that was there.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map_err(|error| about("make", directory, &error)),
+    }
+}
+
+fn about(doing: &str, path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(
+        error.kind(),
+        format!("cannot {doing} {}: {error}", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{lchown, symlink};
+
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn modes_are_those_we_mean_and_others_are_corrected() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("portkeep/app");
+        make(&directory, TRAVERSED).unwrap();
+        assert_eq!(mode(&directory), TRAVERSED);
+        for wrong in [0o755, 0o700, 0o000, 0o2755] {
+            fs::set_permissions(&directory, Permissions::from_mode(wrong)).unwrap();
+            make(&directory, TRAVERSED).unwrap();
+            assert_eq!(mode(&directory), TRAVERSED, "{wrong:o}");
+        }
+        make(&directory, CLOSED).unwrap();
+        assert_eq!(mode(&directory), CLOSED);
+    }
+
+    #[test]
+    fn what_others_could_replace_is_refused_and_left_as_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let open_to_all = root.path().join("open");
+        fs::create_dir(&open_to_all).unwrap();
+        fs::set_permissions(&open_to_all, Permissions::from_mode(0o777)).unwrap();
+        let error = make(&open_to_all.join("a/b"), TRAVERSED).unwrap_err();
+        assert!(
+            error.to_string().contains("written by everybody"),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(&open_to_all).unwrap().count(), 0);
+        let private = root.path().join("private");
+        make(&private, CLOSED).unwrap();
+        symlink(&private, root.path().join("ours")).unwrap();
+        let link = root.path().join("ours");
+        make(&link, TRAVERSED).unwrap();
+        assert_eq!(mode(&private), TRAVERSED, "a link of our own is as good");
+        if geteuid().is_root() {
+            lchown(&link, Some(4242), None).unwrap();
+            assert!(make(&link, CLOSED).is_err());
+            assert_eq!(mode(&private), TRAVERSED);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("file"), "x").unwrap();
+        let path = root.path().join("file/below");
+        let error = make(&path, TRAVERSED).unwrap_err();
+        let named = root.path().join("file");
+        assert!(
+            error.to_string().contains(&named.display().to_string()),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! The key of an app's digests. A release's digest is over its secrets too: with the key, whoever sees it can try none.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Store, atomic_write, write::PRIVATE};
+
+/// What digests are keyed with.
+pub(crate) type Key = [u8; blake3::KEY_LEN];
+
+const FILE: &str = "digest.key";
+
+impl Store {
+    /// The key of this app, made when it is first asked for. It lives as long as the releases: the same build has the same
+    /// digest.
+    ///
+    /// # Errors
+    /// When it can be kept nowhere.
+    pub(crate) fn digest_key(&self) -> io::Result<Key> {
+        let places: [PathBuf; 2] = [self.state.join(FILE), self.run.join(FILE)];
+        if let Some(key) = places.iter().find_map(|place| read(place)) {
+            return Ok(key);
+        }
+        let mut key = Key::default();
+        File::open("/dev/urandom")?.read_exact(&mut key)?;
+        let [lasting, until_reboot] = &places;
+        make(lasting, &key).or_else(|_| make(until_reboot, &key))
+    }
+}
+
+fn read(path: &Path) -> Option<Key> {
+    fs::read(path).ok()?.try_into().ok()
+}
+
+/// The key that is there then: another process may have been quicker.
+fn make(path: &Path, key: &Key) -> io::Result<Key> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(&super::write::prefix(path))
+        .tempfile_in(directory)?;
+    file.write_all(key)?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(*key),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => match read(path) {
+            Some(there) => Ok(there),
+            // Cut off by a full disk, long ago.
+            None => atomic_write(path, key, PRIVATE).map(|()| *key),
+        },
+        Err(error) => Err(error.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+    use crate::directories::Directories;
+
+    fn store(root: &Path) -> Store {
+        let directories = Directories {
+            run: root.join("run"),
+            state: root.join("state"),
+        };
+        Store::open(&"app".parse().unwrap(), &directories).unwrap()
+    }
+
+    #[test]
+    fn each_installation_has_its_own_and_keeps_it() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let key = store(one.path()).digest_key().unwrap();
+        assert_eq!(store(one.path()).digest_key().unwrap(), key);
+        assert_ne!(store(other.path()).digest_key().unwrap(), key);
+        let file = one.path().join("state").join(FILE);
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, PRIVATE);
+        fs::write(&file, "short").unwrap();
+        let new = store(one.path()).digest_key().unwrap();
+        assert_eq!(store(one.path()).digest_key().unwrap(), new);
+    }
+
+    #[test]
+    fn where_nothing_lasts_it_lives_with_the_boot() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        fs::remove_dir_all(root.path().join("state")).unwrap();
+        let key = store.digest_key().unwrap();
+        assert_eq!(store.digest_key().unwrap(), key);
+        assert!(root.path().join("run").join(FILE).exists());
+    }
+
+    #[test]
+    fn of_several_that_make_it_all_get_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let store = store(root.path());
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let made: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| store.digest_key().unwrap()))
+                .collect();
+            made.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+}

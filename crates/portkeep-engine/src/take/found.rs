@@ -1,0 +1,262 @@
+//! One file of a release: found once, judged, and read by the descriptor that it was found with.
+
+use std::fs::{File, FileType, Metadata};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access as Rights, OFlags};
+use rustix::process::geteuid;
+
+use super::access::Access;
+use super::error::{NotForOwner, TakeError};
+use super::look::Identity;
+use crate::user::{RunsAs, User, group_name, is_outside, may, name_of};
+use crate::walk::{Level, Walk, walk};
+
+/// Larger files are no programs, and a sparse one is larger than any disk.
+pub(super) const LARGEST: u64 = 4 << 30;
+
+/// A file that a path led to, not opened yet.
+#[derive(Debug)]
+pub(super) struct Found {
+    walk: Walk,
+}
+
+/// A regular file, open to be read.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) path: PathBuf,
+    /// By which name it was reached: see [`Walk::named`].
+    pub(super) named: PathBuf,
+    pub(super) file: File,
+    pub(super) metadata: Metadata,
+}
+
+impl Found {
+    /// Follows `path`. Nothing is opened: a FIFO does not block, and no device is woken.
+    ///
+    /// # Errors
+    /// When nothing is there, or it cannot be got to.
+    pub(super) fn at(path: &Path) -> Result<Self, TakeError> {
+        match walk(path) {
+            Ok(walk) => Ok(Self { walk }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(TakeError::Missing(path.to_owned()))
+            }
+            Err(source) => Err(TakeError::Io {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.walk.end.path
+    }
+
+    pub(super) fn is_regular(&self) -> bool {
+        self.walk.end.kind().is_file()
+    }
+
+    pub(super) fn identity(&self) -> Identity {
+        Identity::from(&self.walk.end.metadata)
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.walk.end.metadata.len()
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.walk.end.descriptor.as_fd()
+    }
+
+    pub(super) fn not_a_file(&self) -> TakeError {
+        TakeError::NotAFile {
+            // As it was given: where a link leads is for its owner to see.
+            path: self.walk.named.clone(),
+            kind: kind_name(self.walk.end.kind()),
+        }
+    }
+
+    /// Opens what was found, if it is a regular file of no more than [`LARGEST`], and everybody who had a say in where the
+    /// path leads may read it. Where it is to be run, they must be allowed to execute it too.
+    ///
+    /// # Errors
+    /// When it is not, with the remedy.
+    pub(super) fn open(self, rights: Rights) -> Result<Opened, TakeError> {
+        let end = &self.walk.end;
+        if !self.is_regular() {
+            return Err(self.not_a_file());
+        }
+        let mut file = None;
+        if geteuid().is_root() {
+            for (chooser, level) in self.choosers() {
+                file = Some(self.open_as(chooser, level, rights)?);
+            }
+        }
+        let fail = |source| TakeError::Io {
+            path: end.path.clone(),
+            source,
+        };
+        let file = file.map_or_else(|| reopen(end.descriptor.as_fd()).map_err(fail), Ok)?;
+        let metadata = file.metadata().map_err(fail)?;
+        if metadata.len() > LARGEST {
+            return Err(TakeError::TooLarge {
+                path: end.path.clone(),
+                bytes: metadata.len(),
+            });
+        }
+        Ok(Opened {
+            path: self.walk.end.path,
+            named: self.walk.named,
+            file,
+            metadata,
+        })
+    }
+
+    /// Users other than root whose directory or link the path goes through, each with where that is first: they decide
+    /// where it leads, and root would read for them what they may not.
+    fn choosers(&self) -> Vec<(u32, usize)> {
+        let mut choosers: Vec<(u32, usize)> = Vec::new();
+        for (at, level) in self.walk.levels.iter().enumerate() {
+            let is_new = choosers.iter().all(|(owner, _)| *owner != level.owner());
+            if level.owner() != 0 && is_new && !is_outside(level.owner()) {
+                choosers.push((level.owner(), at));
+            }
+        }
+        choosers
+    }
+
+    /// Opens it with the rights of a chooser, who must get to it from where he has a say.
+    fn open_as(&self, chooser: u32, from: usize, rights: Rights) -> Result<File, TakeError> {
+        let user = User::of_number(chooser);
+        let opened = user.with_rights(|| {
+            let blocked = self.walk.levels[from + 1..]
+                .iter()
+                .filter(|level| level.kind().is_dir())
+                .find(|level| !may(&by_descriptor(level), Rights::EXEC_OK));
+            if let Some(level) = blocked {
+                return Err(level);
+            }
+            let end = &self.walk.end;
+            let file = reopen(end.descriptor.as_fd()).map_err(|_| end)?;
+            may(&by_descriptor(end), rights).then_some(file).ok_or(end)
+        });
+        let chooses = &self.walk.levels[from];
+        match opened {
+            Ok(Ok(file)) => Ok(file),
+            Ok(Err(level)) => Err(TakeError::NotForOwner(Box::new(NotForOwner {
+                path: self.walk.end.path.clone(),
+                owner: user.name,
+                of: chooses.path.clone(),
+                at: level.path.clone(),
+                mode: level.mode(),
+                at_owner: name_of(level.owner()),
+                at_group: group_name(level.group()),
+            }))),
+            Err(source) => Err(TakeError::Rights {
+                path: self.walk.end.path.clone(),
+                user: user.name,
+                source,
+            }),
+        }
+    }
+}
+
+impl Opened {
+    pub(super) fn identity(&self) -> Identity {
+        Identity::from(&self.metadata)
+    }
+
+    /// Whether it was written into since it was opened.
+    pub(super) fn is_unchanged(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|now| Identity::from(&now) == self.identity())
+    }
+
+    pub(super) fn access(&self) -> Access {
+        Access::of(&self.file, &self.metadata)
+    }
+
+    /// A path by which what was opened is reached, and nothing else.
+    pub(super) fn by_descriptor(&self) -> PathBuf {
+        descriptor_path(self.file.as_fd())
+    }
+
+    /// Whether an interpreter runs it.
+    pub(super) fn is_script(&self) -> bool {
+        let mut start = [0; 2];
+        let read = self.file.read_at(&mut start, 0);
+        read.is_ok_and(|length| length == 2 && start == *b"#!")
+    }
+
+    /// Refuses what the app could not execute. An interpreter has to read a script; only the kernel reads a program.
+    pub(super) fn check_for(&self, runs_as: &RunsAs, in_place: bool) -> Result<(), TakeError> {
+        let user = match runs_as.other_user() {
+            Some(user) if geteuid().is_root() => user,
+            _ => return Ok(()),
+        };
+        let rights = if self.is_script() {
+            Rights::EXEC_OK | Rights::READ_OK
+        } else {
+            Rights::EXEC_OK
+        };
+        let path = if in_place {
+            self.path.clone()
+        } else {
+            self.by_descriptor()
+        };
+        match user.with_rights(|| may(&path, rights)) {
+            Ok(false) => Err(TakeError::NotForApp {
+                path: self.path.clone(),
+                user: user.name,
+                mode: self.metadata.mode() & 0o7777,
+                owner: name_of(self.metadata.uid()),
+                group: group_name(self.metadata.gid()),
+            }),
+            // Where the question cannot be asked, the start answers it.
+            Ok(true) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Opens again what a descriptor names, to be read.
+pub(super) fn reopen(descriptor: BorrowedFd<'_>) -> io::Result<File> {
+    // It is a regular file; what the flags say of others is a second lock on the same door.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    File::options()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(descriptor_path(descriptor))
+}
+
+fn by_descriptor(level: &Level) -> PathBuf {
+    descriptor_path(level.descriptor.as_fd())
+}
+
+fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
+    // On other systems than Linux `/dev/fd` is the same.
+    let directory = if cfg!(target_os = "linux") {
+        "/proc/self/fd"
+    } else {
+        "/dev/fd"
+    };
+    Path::new(directory).join(descriptor.as_raw_fd().to_string())
+}
+
+fn kind_name(kind: FileType) -> &'static str {
+    if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() || kind.is_block_device() {
+        "a device"
+    } else {
+        "something else"
+    }
+}

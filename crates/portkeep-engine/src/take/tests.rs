@@ -1,0 +1,449 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
+use rustix::process::geteuid;
+
+use super::*;
+use crate::directories::Directories;
+
+/// A user of the build, and another one.
+const DEPLOY: u32 = 4242;
+
+struct Project {
+    directory: tempfile::TempDir,
+    store: Store,
+    spec: Spec,
+}
+
+impl Project {
+    /// One whose `target/app` is built and has a second name, as what cargo makes has.
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Others get through to what they own below.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        let name = "app".parse().unwrap();
+        let directories = Directories {
+            run: directory.path().join("run"),
+            state: directory.path().join("state"),
+        };
+        let store = Store::open(&name, &directories).unwrap();
+        let built = directory.path().join("target/app");
+        let spec = Spec::new(name, vec![built.display().to_string()], Vec::new());
+        let project = Self {
+            directory,
+            store,
+            spec,
+        };
+        project.build("one");
+        project
+    }
+
+    fn below(&self, path: &str) -> PathBuf {
+        self.directory.path().join(path)
+    }
+
+    fn built(&self) -> PathBuf {
+        self.below("target/app")
+    }
+
+    /// As cargo does: what was there is removed first.
+    fn build(&self, contents: &str) {
+        let (made, shown) = (self.built().with_extension("made"), self.built());
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        for name in [&made, &shown] {
+            let _ = fs::remove_file(name);
+        }
+        fs::write(&made, contents).unwrap();
+        fs::set_permissions(&made, Permissions::from_mode(0o755)).unwrap();
+        fs::hard_link(&made, &shown).unwrap();
+    }
+
+    /// Its build directory, and what is in it, is another user's.
+    fn belongs_to(&self, user: u32) {
+        for path in [self.below("target"), self.built()] {
+            lchown(path, Some(user), Some(user)).unwrap();
+        }
+    }
+
+    /// As `portkeep dev` does, and what runs from there on.
+    fn publish(&mut self) {
+        let published = self.store.published(&self.spec.name);
+        fs::create_dir_all(published.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&published);
+        fs::hard_link(self.built(), &published).unwrap();
+        self.spec.exec = vec![published.display().to_string()];
+    }
+
+    fn try_take_for(&self, runs_as: RunsAs) -> Result<Release, TakeError> {
+        let key = self.store.digest_key().unwrap();
+        let order = Order {
+            spec: &self.spec,
+            recipe: Recipe::of(&self.spec, &BTreeMap::new(), "", &key)?,
+            runs_as,
+            key,
+        };
+        take(&order, &self.store, &[])
+    }
+
+    fn try_take(&self) -> Result<Release, TakeError> {
+        self.try_take_for(RunsAs::Us)
+    }
+
+    fn take(&self) -> Release {
+        let release = self.try_take().unwrap();
+        self.store.keep_release(&release).unwrap();
+        release
+    }
+
+    fn refusal(&self) -> String {
+        self.try_take().unwrap_err().to_string()
+    }
+
+    /// Everything below the releases, for whoever looks for what should not be there.
+    fn kept_files(&self) -> Vec<PathBuf> {
+        let entries = |path: &Path| -> Vec<PathBuf> {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect()
+        };
+        entries(&self.store.releases_directory())
+            .iter()
+            .flat_map(|path| entries(path))
+            .collect()
+    }
+}
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+#[test]
+fn what_a_build_may_overwrite_is_copied() {
+    let project = Project::new();
+    let release = project.take();
+    assert_ne!(inode(&release.executable), inode(&project.built()));
+    // In place, as no cargo does.
+    fs::write(project.built(), "two").unwrap();
+    assert_eq!(fs::read(&release.executable).unwrap(), b"one");
+    assert!(release.is_intact());
+    assert_ne!(project.take().digest, release.digest);
+}
+
+#[test]
+fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
+    let mut project = Project::new();
+    let copied = project.take().digest;
+    project.publish();
+    let release = project.take();
+    assert_eq!(release.digest, copied, "the same contents");
+    project.build("two");
+    project.publish();
+    let next = project.take();
+    assert_eq!(inode(&next.executable), inode(&project.built()));
+    assert_ne!(next.digest, release.digest);
+    assert_eq!(fs::read(&release.executable).unwrap(), b"one");
+    assert_eq!(fs::read(&next.executable).unwrap(), b"two");
+    assert!(release.is_intact() && next.is_intact());
+    let key = project.store.digest_key().unwrap();
+    let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
+    let look = Look::at(&project.spec).unwrap();
+    assert!(next.is_made_of(&look, &recipe), "names came and went");
+}
+
+#[test]
+fn what_was_written_into_is_no_release_any_more() {
+    let mut project = Project::new();
+    project.publish();
+    let release = project.take();
+    assert!(release.is_intact());
+    fs::write(project.built(), "other contents").unwrap();
+    assert!(!release.is_intact());
+}
+
+#[test]
+fn what_a_link_names_runs_in_place_and_is_told_its_name() {
+    let mut project = Project::new();
+    fs::create_dir_all(project.below("venv/bin")).unwrap();
+    let python = project.below("venv/bin/python");
+    symlink("../../target/app", &python).unwrap();
+    project.spec.exec = vec![
+        python.display().to_string(),
+        "-m".to_owned(),
+        "app".to_owned(),
+    ];
+    let release = project.take();
+    assert_eq!(release.executable, project.built().canonicalize().unwrap());
+    assert_eq!(release.argv0(), Some(python.as_path()));
+    assert!(release.is_intact());
+    assert!(project.store.release(&release.digest).unwrap() == release);
+    // It was replaced: what runs in place is not what it was.
+    project.build("two");
+    assert!(!release.is_intact());
+    assert_eq!(
+        Project::new().take().argv0(),
+        None,
+        "a copy is called by its place"
+    );
+}
+
+#[test]
+fn modes_are_those_of_the_source_and_what_is_not_kept_is_closed() {
+    let project = Project::new();
+    for wanted in [0o755, 0o750, 0o700, 0o555, 0o710] {
+        project.build(&format!("{wanted:o}"));
+        fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
+        let release = project.take();
+        assert_eq!(mode(&release.executable), wanted);
+        // Nothing runs from it yet.
+        assert_eq!(mode(release.executable.parent().unwrap()), 0o700);
+    }
+    // The same contents, and fewer may use it.
+    project.build("same");
+    let first = project.take();
+    assert_eq!(mode(&first.executable), 0o755);
+    fs::set_permissions(project.built(), Permissions::from_mode(0o750)).unwrap();
+    let second = project.take();
+    assert_eq!(second.digest, first.digest);
+    assert_eq!(mode(&second.executable), 0o750);
+}
+
+#[test]
+fn only_a_regular_file_of_a_programs_size_is_opened() {
+    let mut project = Project::new();
+    let path = project.below("x");
+    project.spec.exec = vec![path.display().to_string()];
+    mknodat(CWD, &path, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    assert!(project.refusal().contains("but a FIFO"));
+    assert!(executable_of(&project.spec).is_err());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    assert!(project.refusal().contains("but a directory"));
+    fs::remove_dir(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    assert!(project.refusal().contains("but a device"));
+    fs::remove_file(&path).unwrap();
+    let sparse = File::create(&path).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    sparse
+        .set_permissions(Permissions::from_mode(0o755))
+        .unwrap();
+    assert!(project.refusal().contains("4 GiB"));
+    sparse.set_len(0).unwrap();
+    assert!(project.refusal().contains("is empty"));
+    sparse.set_len(5).unwrap();
+    sparse
+        .set_permissions(Permissions::from_mode(0o644))
+        .unwrap();
+    assert!(project.refusal().contains("chmod +x"));
+    assert!(project.kept_files().is_empty());
+}
+
+#[test]
+fn an_environment_file_without_an_end_is_refused() {
+    let mut project = Project::new();
+    project.spec.environment_files = vec!["/dev/zero".into()];
+    assert!(
+        project
+            .refusal()
+            .contains("/dev/zero is not a regular file but a device")
+    );
+    assert!(project.kept_files().is_empty());
+}
+
+#[test]
+fn the_digest_tells_nobody_who_has_not_the_key_anything() {
+    let (one, other) = (Project::new(), Project::new());
+    let contents = "the same";
+    for project in [&one, &other] {
+        project.build(contents);
+    }
+    assert_eq!(one.take().digest, one.take().digest);
+    assert_ne!(one.take().digest, other.take().digest);
+}
+
+/// Root captures what another user built.
+mod for_another_user {
+    use super::*;
+
+    fn is_root() -> bool {
+        let is_root = geteuid().is_root();
+        if !is_root {
+            eprintln!("only root captures for others: the rest is run by root, as in tests/run");
+        }
+        is_root
+    }
+
+    #[test]
+    fn what_its_owner_may_run_is_captured() {
+        if !is_root() {
+            return;
+        }
+        let project = Project::new();
+        project.belongs_to(DEPLOY);
+        for (wanted, owner) in [(0o755, 0), (0o750, DEPLOY), (0o700, DEPLOY)] {
+            project.build(&format!("{wanted:o}"));
+            fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
+            chown(project.built(), Some(DEPLOY), Some(DEPLOY)).unwrap();
+            let kept = project.take().executable;
+            assert_eq!(mode(&kept), wanted);
+            assert_eq!(fs::metadata(&kept).unwrap().uid(), owner, "{wanted:o}");
+            assert_eq!(fs::metadata(&kept).unwrap().gid(), DEPLOY);
+        }
+    }
+
+    #[test]
+    fn a_link_to_what_its_owner_may_not_read_is_refused() {
+        if !is_root() {
+            return;
+        }
+        let project = Project::new();
+        let secret = project.below("secret");
+        fs::create_dir(&secret).unwrap();
+        let script = secret.join("script");
+        fs::write(&script, "#!/bin/sh\nPASSWORD=x\n").unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+        project.belongs_to(DEPLOY);
+        let replace = |target: &Path| {
+            fs::remove_file(project.built()).unwrap();
+            symlink(target, project.built()).unwrap();
+            lchown(project.built(), Some(DEPLOY), Some(DEPLOY)).unwrap();
+        };
+        for (directory_mode, mode, by_group) in [
+            (0o755, 0o700, false),
+            (0o755, 0o711, false),
+            (0o755, 0o744, false),
+            // The file is open to all, and nobody gets to it.
+            (0o700, 0o755, false),
+            (0o700, 0o755, true),
+        ] {
+            set(&script, mode).unwrap();
+            set(&secret, directory_mode).unwrap();
+            if by_group {
+                // By a link in the middle.
+                let _ = fs::remove_file(project.below("target/dir"));
+                symlink(&secret, project.below("target/dir")).unwrap();
+                lchown(project.below("target/dir"), Some(DEPLOY), Some(DEPLOY)).unwrap();
+                replace(&project.below("target/dir/script"));
+            } else {
+                replace(&script);
+            }
+            let said = project.refusal();
+            assert!(
+                said.contains("user 4242") || said.contains("4242, who owns"),
+                "{said}"
+            );
+            assert!(said.contains("script"), "{said}");
+            assert!(project.kept_files().is_empty(), "{said}");
+        }
+        set(&secret, 0o755).unwrap();
+        set(&script, 0o755).unwrap();
+        assert!(project.try_take().is_ok(), "everybody may");
+    }
+
+    /// Ends the exchange, also where the test fails.
+    struct Over<'a>(&'a AtomicBool);
+
+    impl Drop for Over<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// No exchange of names, however quick, has anything read that its owner may not read.
+    #[test]
+    fn an_exchange_of_names_wins_nothing() {
+        if !is_root() {
+            return;
+        }
+        let project = Project::new();
+        project.belongs_to(DEPLOY);
+        let secret = project.below("secret");
+        fs::write(&secret, "PASSWORD=x").unwrap();
+        fs::set_permissions(&secret, Permissions::from_mode(0o700)).unwrap();
+        let other = project.below("target/other");
+        symlink(&secret, &other).unwrap();
+        lchown(&other, Some(DEPLOY), Some(DEPLOY)).unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let _over = Over(&over);
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let exchanged =
+                        renameat_with(CWD, project.built(), CWD, &other, RenameFlags::EXCHANGE);
+                    exchanged.unwrap();
+                }
+            });
+            let (mut refused, mut taken) = (0, 0);
+            let end = std::time::Instant::now() + Duration::from_secs(120);
+            while (refused < 20 || taken == 0) && std::time::Instant::now() < end {
+                match project.try_take() {
+                    Ok(release) => {
+                        taken += 1;
+                        assert_eq!(fs::read(&release.executable).unwrap(), b"one");
+                    }
+                    Err(TakeError::NotForOwner(_)) => refused += 1,
+                    Err(TakeError::StillBeingWritten(_)) => {}
+                    Err(error) => panic!("{error}"),
+                }
+                for kept in project.kept_files() {
+                    assert_eq!(
+                        fs::read(&kept).unwrap_or_default(),
+                        b"one",
+                        "{}",
+                        kept.display()
+                    );
+                }
+            }
+            assert!(
+                refused >= 20,
+                "the moment was not met: {taken} taken, {refused} refused"
+            );
+        });
+    }
+
+    #[test]
+    fn what_the_app_may_not_execute_is_refused_before_it_is_started() {
+        if !is_root() {
+            return;
+        }
+        let project = Project::new();
+        project.belongs_to(DEPLOY);
+        let dynamic = || RunsAs::Dynamic("pk-app".to_owned());
+        let deploy = || RunsAs::Named(DEPLOY.to_string());
+        for (contents, wanted, runs_as, expected) in [
+            ("ELF", 0o755, dynamic(), true),
+            ("ELF", 0o711, dynamic(), true),
+            ("#!/bin/sh", 0o755, dynamic(), true),
+            ("#!/bin/sh", 0o711, dynamic(), false),
+            ("ELF", 0o750, dynamic(), false),
+            ("ELF", 0o750, deploy(), true),
+            ("ELF", 0o700, deploy(), true),
+            ("ELF", 0o750, RunsAs::Us, true),
+        ] {
+            project.build(contents);
+            fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
+            chown(project.built(), Some(DEPLOY), Some(DEPLOY)).unwrap();
+            let taken = project.try_take_for(runs_as.clone());
+            assert_eq!(
+                taken.is_ok(),
+                expected,
+                "{contents} {wanted:o} {runs_as:?} {taken:?}"
+            );
+            if let Err(error) = taken {
+                let said = error.to_string();
+                assert!(
+                    said.contains("pk-app") && said.contains("chmod o+rx"),
+                    "{said}"
+                );
+            }
+        }
+    }
+}
