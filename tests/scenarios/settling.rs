@@ -52,6 +52,72 @@ fn each_end_is_in_the_history_once_with_its_reason() {
     assert_eq!(events(&app.history(), "crash").len(), signals.len() + 1);
 }
 
+/// While systemd reads its units anew, or becomes another process, no end is lost, and none is told twice.
+#[test]
+fn ends_while_the_manager_reloads_and_reexecutes_are_settled_once() {
+    let app = App::named("ends-reexec")
+        .with(
+            "restart",
+            json!({ "delay": "20ms", "maxDelay": "50ms", "rollbackAfter": 50 }),
+        )
+        .serve(&Behaviour::version("v1"));
+    let times = 6;
+    for verb in ["daemon-reload", "daemon-reexec"] {
+        for _ in 0..times {
+            thread::scope(|scope| {
+                scope.spawn(|| app.manager().systemctl(&[verb]));
+                app.kill_and_wait("@1.service", "KILL");
+            });
+        }
+    }
+    let history = app.history();
+    let crashes = events(&history, "crash");
+    assert_eq!(crashes.len(), 2 * times, "{crashes:#?}");
+}
+
+#[test]
+fn every_way_to_end_is_settled() {
+    let app = App::named("ways-to-end")
+        .with("watchdog", json!("2s"))
+        .with("restart", json!({ "delay": "20ms", "rollbackAfter": 50 }))
+        .serve(&Behaviour::version("v1"));
+    // A process that stands still feeds no watchdog.
+    app.signal("@1.service", "STOP");
+    wait_until("the watchdog is told", SOON, || {
+        let told = |event: &&Value| event["reason"].to_string().contains("watchdog");
+        app.history().iter().find(told).map(|_| ())
+    });
+    app.wait_for_version("v1", SOON);
+    for (verb, unit) in [
+        ("stop", "@1.service"),
+        ("restart", ".service"),
+        ("stop", ".service"),
+        ("stop", ".target"),
+    ] {
+        let generation = app.generations().pop().expect("one serves");
+        let unit = match unit {
+            "@1.service" => generation,
+            other => app.unit(other),
+        };
+        let _ = app.manager().systemctl(&[verb, &unit]).expect_success();
+        if unit.ends_with(".target") {
+            let _ = app
+                .manager()
+                .systemctl(&["start", &app.unit(".socket")])
+                .expect_success();
+        }
+        app.wait_for_version("v1", SOON);
+        app.settled();
+        wait_until("one serves, and it is the current one", SOON, || {
+            let link = std::fs::read_link(app.run_directory().join("current")).ok()?;
+            let current = app.unit(&format!("@{}.service", link.file_name()?.to_str()?));
+            (app.generations() == [current]).then_some(())
+        });
+    }
+    // None of these is a crash.
+    assert_eq!(events(&app.history(), "crash").len(), 1);
+}
+
 /// What a handover does while another one is under way, or has been stopped: it holds the lock.
 fn lock(app: &App) -> File {
     let path = app.run_directory().join("lock");

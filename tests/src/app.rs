@@ -204,6 +204,14 @@ impl App {
         let _ = run("kill", ["-s", signal, &pid]).expect_success();
     }
 
+    /// Waits until a generation has a process.
+    pub fn wait_for_process(&self, generation: &str) {
+        let unit = self.unit(generation);
+        wait_until("it has a process", ANSWER_TIMEOUT, || {
+            (self.manager.property(&unit, "MainPID") != "0").then_some(())
+        });
+    }
+
     /// Kills a generation, and waits until another process of it serves.
     pub fn kill_and_wait(&self, generation: &str, signal: &str) {
         let unit = self.unit(generation);
