@@ -1,9 +1,11 @@
 //! A build that cannot serve never replaces one that does.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use portkeep_tests::command::{Finished, run};
-use portkeep_tests::{App, Behaviour, Mode};
+use portkeep_tests::{App, Behaviour, Manager, Mode};
 use serde_json::json;
 
 /// Serves v1, disturbs it, and expects that the reload fails, gives the reason, and nobody notices.
@@ -94,4 +96,39 @@ fn a_build_that_is_missing() {
         App::remove_executable,
         &["not found", "missing", "no such file", "does not exist"],
     );
+}
+
+/// The lines before the end are those that tell why: they are there, whatever else was written. Fewer than the journal takes
+/// from one unit at once (`RateLimitBurst=`, 10,000 by default).
+#[test]
+fn the_last_of_many_lines_are_shown() {
+    let app = App::named("chatty").serve(&Behaviour::version("v1"));
+    app.publish(&Behaviour::version("v2").mode(Mode::ExitAfterLines { lines: 9_000 }));
+    let told = app.portkeep("reload", &[]).expect_failure();
+    told.expect_mention(&["probe: line 9000."]);
+    assert!(told.took < Duration::from_secs(20), "{told}");
+}
+
+/// The wrapper was passed the sockets, and what it started was not.
+#[test]
+fn a_script_that_does_not_exec_is_named() {
+    let app = App::named("wrapped")
+        .with("exec", json!(["./start.sh"]))
+        .with("restart", json!({ "delay": "20ms" }));
+    let directory = Manager::of_this_process().apps_directory().join("wrapped");
+    fs::create_dir_all(&directory).expect("it can be made");
+    let script = directory.join("start.sh");
+    let program = directory.join("probe-app").display().to_string();
+    let write = |text: String| {
+        fs::write(&script, text).expect("it can be written");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it can be set");
+    };
+    write(format!("#!/bin/sh\n'{program}'\nexit $?\n"));
+    let app = app.install(&Behaviour::version("v1"));
+    fs::copy(app.executable(), &program).expect("it can be copied");
+    app.wait_for_status(503, Duration::from_secs(20));
+    let told = app.portkeep("reload", &[]).expect_failure();
+    told.expect_mention(&["does not `exec`"]);
+    write(format!("#!/bin/sh\nexec '{program}'\n"));
+    app.wait_for_version("v1", Duration::from_secs(10));
 }

@@ -78,3 +78,22 @@ fn the_manager_may_reload_and_reexec() {
     app.wait_for_version("v2", READY);
     watcher.finish().expect_lossless();
 }
+
+/// The port belongs to the machine's sockets, which no other target gives up. A user's manager has no target to isolate.
+#[test]
+fn another_target_that_is_isolated_leaves_the_port_open() {
+    if Manager::of_this_process() == Manager::User {
+        println!("not asked of a user's manager");
+        return;
+    }
+    let app = App::named("isolated").serve(&Behaviour::version("v1"));
+    let wanted = app.manager().property(&app.unit(".socket"), "WantedBy");
+    assert!(wanted.contains("sockets.target"), "{wanted}");
+    let isolated = app.manager().systemctl(&["isolate", "multi-user.target"]);
+    let _ = isolated.expect_success();
+    assert_eq!(
+        app.manager().property(&app.unit(".socket"), "ActiveState"),
+        "active"
+    );
+    app.wait_for_version("v1", Duration::from_secs(10));
+}

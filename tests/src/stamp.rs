@@ -38,6 +38,11 @@ pub enum Mode {
     Ok,
     /// It exits with [`EXIT_CODE`] after its start delay.
     Exit,
+    /// It writes so many lines, numbered from 1, and exits with [`EXIT_CODE`].
+    ExitAfterLines {
+        /// How many.
+        lines: u32,
+    },
     /// It runs but never says READY.
     NeverReady,
     /// The same, and SIGTERM does not end it.

@@ -1,5 +1,6 @@
 //! Why serving ended before it was asked to.
 
+use std::fmt;
 use std::io;
 
 use crate::ListenError;
@@ -7,9 +8,30 @@ use crate::ListenError;
 /// Any error, as tower and hyper pass them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
+/// The sentence of an error and those of its causes. `fn main() -> Result<(), portkeep::Error>` shows an error by `Debug`, and
+/// whoever reads that is helped by sentences, not by the fields of a type.
+pub(crate) fn in_sentences(
+    error: &dyn std::error::Error,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        write!(f, ": {one}")?;
+        cause = one.source();
+    }
+    Ok(())
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        in_sentences(self, f)
+    }
+}
+
 /// Why [`serve`](crate::serve) could not serve. Each of these happens before the first
 /// connection is accepted; the generation that serves goes on undisturbed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A socket could not be had.

@@ -5,8 +5,14 @@ use std::io;
 
 use super::{SocketInfo, SocketKind, Which};
 
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::error::in_sentences(self, f)
+    }
+}
+
 /// Why a socket could not be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
     /// One of the `LISTEN_*` variables has a value that cannot be meant.
