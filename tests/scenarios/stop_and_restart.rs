@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portkeep_tests::{App, Behaviour, Outcome, wait_until};
+use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
 
 const READY: Duration = Duration::from_secs(5);
 
