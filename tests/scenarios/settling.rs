@@ -171,6 +171,12 @@ fn fifty_restarts_of_a_quiet_app_answer_every_request() {
             }
         });
     }
+    // Without its executable the release that is kept serves.
+    app.remove_executable();
+    let _ = app.systemctl("restart").expect_success();
+    for _ in 0..3 {
+        assert_eq!(app.get("/").version, "v1");
+    }
 }
 
 #[test]
