@@ -44,7 +44,7 @@ for line in 'TimeoutStartSec=90s' 'WatchdogSec=10s' 'MemoryMax=512M' 'MemoryHigh
 done
 [[ -L $units/multi-user.target.wants/web.service && -L $units/sockets.target.wants/web-dns.socket ]]
 # Without a sandbox nothing is locked, and the user stands all the same.
-[[ $(grep -v '^X-' "$units/web@.service.d/50-sandbox.conf" | grep =) = User=web ]]
+[[ $(grep -v '^X-' "$units/web@.service.d/50-sandbox.conf" | grep '=') = User=web ]]
 grep -q '^SocketMode=0660$' "$units/web-control.socket" && grep -q '^SocketGroup=nginx$' "$units/web-control.socket"
 ! grep -q '^FreeBind=' "$units/web-dns.socket"
 sandbox=$(made open)/web@.service.d/50-sandbox.conf
