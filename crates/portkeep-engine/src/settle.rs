@@ -29,6 +29,9 @@ pub trait Keeper: Sync {
         generation: Generation,
     ) -> impl Future<Output = Result<bool, BackendError>> + Send;
 
+    /// Whether `generation` lives, or its own end is being settled. Where the manager does not answer, it counts as that.
+    fn is_looked_after(&self, generation: Generation) -> impl Future<Output = bool> + Send;
+
     /// Asks for a start of `generation`, and does not wait for it.
     fn start_again(
         &self,
@@ -105,8 +108,8 @@ impl<K: Keeper> Settling<'_, K> {
         Ok(match self.store.current() {
             Some(current) if current == generation => Standing::Current,
             // If that one has ended as well, its own end is settled beside this one.
-            Some(_another) => Standing::Replaced,
-            None => Standing::Alone,
+            Some(current) if self.keeper.is_looked_after(current).await => Standing::Replaced,
+            _ => Standing::Alone,
         })
     }
 

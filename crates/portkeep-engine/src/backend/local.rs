@@ -180,6 +180,14 @@ impl Shared {
             .clone()
     }
 
+    fn is_supervised(&self, generation: Generation) -> bool {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        children
+            .supervised
+            .get(&generation)
+            .is_some_and(|child| child.phase.borrow().is_some())
+    }
+
     fn tell(&self, event: LocalEvent) {
         // Nobody listening is nobody to tell.
         let _ = self.events.send(event);

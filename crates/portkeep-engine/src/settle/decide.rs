@@ -54,9 +54,9 @@ pub enum Standing {
     Started,
     /// It is the current one.
     Current,
-    /// Another one is current.
+    /// Another one is current, and lives, or has its own end settled.
     Replaced,
-    /// Nobody is current: its handover was killed, or the link was lost.
+    /// Nobody is current: its handover was killed, or the link was lost or leads to nobody.
     Alone,
 }
 

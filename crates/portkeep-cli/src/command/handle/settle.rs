@@ -54,6 +54,10 @@ pub(super) async fn run(one: &One, hook: Hook) -> anyhow::Result<ExitCode> {
         status: state.map(|state| state.status_text).unwrap_or_default(),
     };
     let budget = spec.as_ref().map(Budget::of).unwrap_or_default();
+    if ended.end.is_crash() {
+        // At once: the journal asks whose a line is when it reads it, and would find nobody where all is said before we end.
+        crate::output::outln!("generation {}: {}", ended.generation, ended.reason);
+    }
     let settled = settle(&units, &store, budget, &ended).await?;
     tell(&store, budget, &ended, settled, spec.as_ref());
     Ok(ExitCode::SUCCESS)
@@ -99,25 +103,25 @@ fn tell(store: &Store, budget: Budget, ended: &Ended, settled: Settle, spec: Opt
     if !ended.end.is_crash() {
         return;
     }
-    let how = format!("generation {}: {}", ended.generation, ended.reason);
+    let how = format!("generation {}", ended.generation);
     let ends = store.ends_with(ended.generation, &ended.end);
     let crashes = recent_crashes(budget, &ends, ended.end.at);
     let (most, within) = (budget.crashes, budget.within);
     match settled {
         Settle::Restart { after } => crate::output::outln!(
-            "{how}; crash {crashes} within {within:?}, started again after {after:?}"
+            "{how}: crash {crashes} within {within:?}, started again after {after:?}"
         ),
         Settle::Renew { is_bad: true } => crate::output::outln!(
-            "{how}; crash {crashes} of {most} within {within:?}: its release is given up"
+            "{how}: crash {crashes} of {most} within {within:?}: its release is given up"
         ),
         Settle::Renew { is_bad: false } => {
             let page = match spec.is_some_and(Spec::speaks_http) {
                 true => "the holding page is shown until it can be started",
                 false => "it is started as soon as that can be",
             };
-            crate::output::outln!("{how}; {page}");
+            crate::output::outln!("{how}: {page}");
         }
-        Settle::Rest => crate::output::outln!("{how}; it is not started again"),
+        Settle::Rest => crate::output::outln!("{how}: it is not started again"),
         Settle::Nothing => {}
     }
 }

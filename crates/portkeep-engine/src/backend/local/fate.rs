@@ -23,6 +23,11 @@ impl Keeper for Fate<'_> {
         Ok(false)
     }
 
+    /// Its supervisor settles it, and is there as long as it has a phase.
+    async fn is_looked_after(&self, generation: Generation) -> bool {
+        self.shared.is_supervised(generation)
+    }
+
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
         self.is_again.store(true, Ordering::Relaxed);
         self.shared

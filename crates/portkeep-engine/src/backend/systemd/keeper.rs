@@ -3,7 +3,7 @@
 //! D-Bus may be away while an app crashes. Then what has to be done is done by systemctl, which needs none; what would have
 //! to be known first counts as unknown.
 
-use portkeep_spec::{AppName, Manager as Which, unit_names};
+use portkeep_spec::{AppName, Manager as Which, contract, unit_names};
 use tokio::sync::OnceCell;
 
 use super::manager::Manager;
@@ -107,6 +107,26 @@ impl Keeper for Units {
             BackendError::new(format!("cannot ask for the state of {unit}"), error)
         })?;
         Ok(state.is_started())
+    }
+
+    async fn is_looked_after(&self, generation: Generation) -> bool {
+        let Some(manager) = self.manager().await else {
+            return true;
+        };
+        let instance = match super::unit_of(&self.store, generation) {
+            page if page == unit_names::holding(self.name()) => contract::HOLDING.to_owned(),
+            _ => generation.to_string(),
+        };
+        let settling = unit_names::settle_templates(self.name())
+            .map(|template| template.replace('@', &format!("@{instance}")));
+        let own = super::unit_of(&self.store, generation);
+        for unit in [own].into_iter().chain(settling) {
+            match manager.state(&unit).await {
+                Ok(state) if !state.is_started() && state.active != "deactivating" => {}
+                _ => return true,
+            }
+        }
+        false
     }
 
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
