@@ -14,8 +14,9 @@ use super::trusted;
 pub(crate) const TRAVERSED: u32 = 0o711;
 /// For what is nobody else's.
 pub(crate) const CLOSED: u32 = 0o700;
+const OWNER_BITS: u32 = 0o700;
 
-/// Makes a directory of ours, and what is missing above it, or corrects its mode.
+/// Makes a directory of ours, and what is missing above it, or corrects what others may do with it.
 ///
 /// # Errors
 /// When it cannot be made; or where somebody else could replace it: the message names the level, its owner and the remedy.
@@ -29,8 +30,10 @@ pub fn make(directory: &Path, mode: u32) -> io::Result<()> {
     if !metadata.is_dir() {
         return Err(fail(io::ErrorKind::NotADirectory.into()));
     }
-    if metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o7777 != mode {
-        fs::set_permissions(directory, Permissions::from_mode(mode)).map_err(fail)?;
+    // What its owner may is his to say: one that he cannot write to is meant so.
+    let corrected = metadata.mode() & OWNER_BITS | mode & !OWNER_BITS;
+    if metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o7777 != corrected {
+        fs::set_permissions(directory, Permissions::from_mode(corrected)).map_err(fail)?;
     }
     Ok(())
 }
@@ -79,11 +82,18 @@ mod tests {
         let directory = root.path().join("portkeep/app");
         make(&directory, TRAVERSED).unwrap();
         assert_eq!(mode(&directory), TRAVERSED);
-        for wrong in [0o755, 0o700, 0o000, 0o2755] {
+        for (wrong, corrected) in [
+            (0o755, 0o711),
+            (0o700, 0o711),
+            (0o2755, 0o711),
+            (0o000, 0o011),
+            (0o555, 0o511),
+        ] {
             fs::set_permissions(&directory, Permissions::from_mode(wrong)).unwrap();
             make(&directory, TRAVERSED).unwrap();
-            assert_eq!(mode(&directory), TRAVERSED, "{wrong:o}");
+            assert_eq!(mode(&directory), corrected, "{wrong:o}");
         }
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
         make(&directory, CLOSED).unwrap();
         assert_eq!(mode(&directory), CLOSED);
     }

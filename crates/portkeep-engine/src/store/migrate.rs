@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Store, write::PRIVATE};
-use crate::directories::TRAVERSED;
+use crate::directories::{TRAVERSED, make};
 
 /// What older versions wrote with 0644.
 const IN_RUN: [&str; 2] = ["lock", "dev.lock"];
@@ -38,9 +38,10 @@ pub(super) fn close_files(store: &Store) {
 /// A release that is closed stays closed.
 fn stop_listing(directory: &Path) {
     let is_listed = fs::symlink_metadata(directory)
-        .is_ok_and(|found| found.is_dir() && found.mode() & 0o777 & !TRAVERSED != 0);
-    if is_listed && let Ok(opened) = File::open(directory) {
-        let _ = opened.set_permissions(Permissions::from_mode(TRAVERSED));
+        .is_ok_and(|found| found.is_dir() && found.mode() & 0o077 & !TRAVERSED != 0);
+    if is_listed {
+        // What cannot be changed is as it was.
+        let _ = make(directory, TRAVERSED);
     }
 }
 

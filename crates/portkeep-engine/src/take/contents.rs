@@ -113,7 +113,7 @@ fn has_space(from: &File, to: &File) -> io::Result<()> {
     Err(io::Error::new(
         io::ErrorKind::StorageFull,
         format!(
-            "it needs {} MiB, and {} MiB are free",
+            "no space left on the disk: it needs {} MiB, and {} MiB are free",
             needed.div_ceil(1 << 20),
             free >> 20
         ),

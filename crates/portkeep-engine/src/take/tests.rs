@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod for_another_user;
+
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
@@ -268,5 +270,3 @@ fn the_digest_tells_nobody_who_has_not_the_key_anything() {
     assert_eq!(one.take().digest, one.take().digest);
     assert_ne!(one.take().digest, other.take().digest);
 }
-
-mod for_another_user;
