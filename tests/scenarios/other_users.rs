@@ -125,7 +125,7 @@ fn no_command_of_root_believes_another_users_socket() {
             .env_remove("XDG_RUNTIME_DIR");
         reload.envs(environment);
         let told = run_command(reload).expect_success();
-        assert!(!told.stdout.contains("99"), "{told}");
+        assert!(!told.stdout.contains("generation 99"), "{told}");
         app.wait_for_version(version, SOON);
         fs::remove_dir_all(directory).unwrap();
     }
