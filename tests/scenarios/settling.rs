@@ -4,6 +4,7 @@ use std::fs::File;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use portkeep_tests::command::run;
 use portkeep_tests::{App, Behaviour, Mode, wait_until};
 use serde_json::{Value, json};
 
@@ -62,12 +63,24 @@ fn ends_while_the_manager_reloads_and_reexecutes_are_settled_once() {
         )
         .serve(&Behaviour::version("v1"));
     let times = 6;
+    let unit = app.unit("@1.service");
+    // systemctl loses its connection to a manager that becomes another process.
+    let pid = || {
+        let show = ["show", "--property=MainPID", "--value", &unit];
+        let shown = app.manager().systemctl(&show);
+        Some(shown.stdout.trim().to_owned()).filter(|pid| !pid.is_empty() && pid != "0")
+    };
     for verb in ["daemon-reload", "daemon-reexec"] {
         for _ in 0..times {
+            let before = wait_until("it has a process", SOON, pid);
             thread::scope(|scope| {
                 scope.spawn(|| app.manager().systemctl(&[verb]));
-                app.kill_and_wait("@1.service", "KILL");
+                let _ = run("kill", ["-s", "KILL", &before]).expect_success();
             });
+            wait_until("it is started again", SOON, || {
+                pid().filter(|pid| *pid != before)
+            });
+            app.wait_for_version("v1", SOON);
         }
     }
     let history = app.history();
@@ -116,6 +129,42 @@ fn every_way_to_end_is_settled() {
     }
     // None of these is a crash.
     assert_eq!(events(&app.history(), "crash").len(), 1);
+}
+
+/// An app that does not end as it should is stopped all the same when its operator stops it.
+#[test]
+fn a_stopped_app_stays_stopped_however_it_ends() {
+    let app = App::named("stays-stopped")
+        .with("drainTimeout", json!("1s"))
+        .serve(&Behaviour::version("v1").mode(Mode::Deaf));
+    for unit in [".service", ".target"] {
+        let _ = app
+            .manager()
+            .systemctl(&["stop", &app.unit(unit)])
+            .expect_success();
+        let socket = app.unit(".socket");
+        wait_until("it has ended", SOON, || {
+            app.generations().is_empty().then_some(())
+        });
+        wait_until("its end is settled", SOON, || {
+            let settling = app.unit("-settle@*.service");
+            let states = app.manager().property(&settling, "ActiveState");
+            (!states.contains("activating")).then_some(())
+        });
+        assert!(app.generations().is_empty(), "{:?}", app.generations());
+        let is_open = app.manager().property(&socket, "ActiveState") == "active";
+        assert_eq!(
+            is_open,
+            unit == ".service",
+            "the port after a stop of {unit}"
+        );
+        let _ = app
+            .manager()
+            .systemctl(&["start", &socket])
+            .expect_success();
+        app.wait_for_version("v1", SOON);
+        app.settled();
+    }
 }
 
 /// What a handover does while another one is under way, or has been stopped: it holds the lock.

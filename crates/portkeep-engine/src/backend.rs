@@ -4,13 +4,17 @@ pub mod local;
 pub mod systemd;
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portkeep_spec::{Readiness, Spec};
 
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
+use crate::settle::GivenBack;
 use crate::user::RunsAs;
+
+/// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
+pub(crate) const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Who is to blame for a generation that did not become READY.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +151,7 @@ pub trait Backend: Sync {
     }
 
     /// Nobody serves, and nobody else will see to it: the next connection starts a generation.
-    fn nobody_serves(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn nobody_serves(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
@@ -157,7 +161,7 @@ pub trait Backend: Sync {
         RunsAs::Us
     }
 
-    /// Whether `generation`, which was READY, has not ended and does not end. Where the manager does not answer, it counts
+    /// Whether `generation`, which was READY, has not ended since and does not end. Where the manager does not answer, it counts
     /// as alive: nobody is to act on what is not known.
     fn serves(&self, generation: Generation) -> impl Future<Output = bool> + Send {
         async move {
@@ -166,7 +170,7 @@ pub trait Backend: Sync {
             };
             running
                 .iter()
-                .any(|one| one.generation == generation && one.phase != Phase::Draining)
+                .any(|one| one.generation == generation && one.phase == Phase::Serving)
         }
     }
 }

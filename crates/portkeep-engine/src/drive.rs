@@ -27,6 +27,9 @@ use crate::store::{Lock, Steps, Store};
 use crate::surroundings::Surroundings;
 use crate::take::Look;
 
+/// Why something was not started that nobody waits for any more.
+const GIVEN_UP: &str = "it was given up for a newer version";
+
 /// How much later than the manager we give up on a start: the manager's own report is the better one.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -47,7 +50,13 @@ pub async fn hand_over<B: Backend>(
     let begun = Instant::now();
     let waiting = store.clone();
     let patience = spec.start_timeout.0 + PATIENCE;
-    let lock = tokio::task::spawn_blocking(move || waiting.lock(patience)).await;
+    let lock = tokio::task::spawn_blocking(move || waiting.lock(patience));
+    let lock = tokio::select! {
+        biased;
+        // What the thread gets too late it gives back.
+        () = request.give_up.asked() => return Err(given_up()),
+        lock = lock => lock,
+    };
     let lock = lock
         .map_err(io::Error::other)
         .map_err(doing("take the lock"))??;
@@ -70,6 +79,14 @@ pub async fn hand_over<B: Backend>(
     };
     fault::point(store, "locked");
     run.perform().await
+}
+
+/// The answer to who does not want it any more.
+fn given_up() -> EngineError {
+    EngineError::StartFailed {
+        generation: None,
+        reason: GIVEN_UP.to_owned(),
+    }
 }
 
 /// Whether the files differ from those that the last handover looked at. Nothing is read but their state.

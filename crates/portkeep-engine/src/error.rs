@@ -22,6 +22,9 @@ pub enum EngineError {
         /// Why, with the last lines it wrote.
         reason: String,
     },
+    /// A job of the handle is under way: what is to be done is to be looked at again after it.
+    #[error("the app's handle has a job under way; it is looked at again in a moment")]
+    Busy,
     /// Whoever hands over is ending.
     #[error("nothing was started: `portkeep dev` is ending")]
     Closed,

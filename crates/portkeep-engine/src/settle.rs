@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use decide::{Budget, Locked, Settle, Standing, recent_crashes, settle as decide};
+pub use decide::{Budget, Handle, Locked, Settle, Standing, recent_crashes, settle as decide};
 
 use crate::backend::BackendError;
 use crate::end::End;
@@ -29,6 +29,9 @@ pub trait Keeper: Sync {
         generation: Generation,
     ) -> impl Future<Output = Result<bool, BackendError>> + Send;
 
+    /// What the handle is. Where the manager does not answer, it counts as up.
+    fn handle(&self) -> impl Future<Output = Handle> + Send;
+
     /// Whether `generation` lives, or its own end is being settled. Where the manager does not answer, it counts as that.
     fn is_looked_after(&self, generation: Generation) -> impl Future<Output = bool> + Send;
 
@@ -45,10 +48,21 @@ pub trait Keeper: Sync {
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Nobody serves: the next connection starts a generation.
-    fn rest(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn rest(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
 
     /// Nobody serves: a generation is started at once.
-    fn renew(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+    fn renew(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
+}
+
+/// What became of a handle that nobody serves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GivenBack {
+    /// It is stopped or started anew.
+    Done,
+    /// It is not up.
+    NotUp,
+    /// A job of it is under way, which to ask for more would cancel: it is to be looked at again.
+    Busy,
 }
 
 /// What is settled.
@@ -82,13 +96,32 @@ pub async fn settle<K: Keeper>(
         ended,
         ends: store.ends_with(ended.generation, &ended.end),
     };
-    let first = settling.decide(Locked::ByUs).await?;
-    settling.write_down(first);
-    if let Settle::Restart { after } = first {
-        tokio::time::sleep(after).await;
-    }
     let lock = store.lock_file().take_within(LOCK_PATIENCE).await;
+    let first = settling.decide(locked(lock.as_ref())).await?;
+    settling.write_down(first);
+    let lock = match (first, lock) {
+        (Settle::Restart { after }, lock) => {
+            let was_ours = lock.is_some();
+            drop(lock);
+            tokio::time::sleep(after).await;
+            // Somebody who did not give it back before is not waited for twice.
+            let patience = if was_ours {
+                LOCK_PATIENCE
+            } else {
+                Duration::ZERO
+            };
+            store.lock_file().take_within(patience).await
+        }
+        (_, lock) => lock,
+    };
     settling.act(lock).await
+}
+
+fn locked(lock: Option<&Lock>) -> Locked {
+    match lock {
+        Some(_) => Locked::ByUs,
+        None => Locked::ByOthers,
+    }
 }
 
 struct Settling<'a, K> {
@@ -119,6 +152,7 @@ impl<K: Keeper> Settling<'_, K> {
             self.budget,
             &self.ends,
             standing,
+            self.keeper.handle().await,
             locked,
             Timestamp::now(),
         ))
@@ -145,18 +179,16 @@ impl<K: Keeper> Settling<'_, K> {
 
     async fn act(&self, lock: Option<Lock>) -> Result<Settle, EngineError> {
         let generation = self.ended.generation;
-        let locked = match lock {
-            Some(_) => Locked::ByUs,
-            None => Locked::ByOthers,
-        };
-        let decided = self.decide(locked).await?;
-        match decided {
+        let decided = self.decide(locked(lock.as_ref())).await?;
+        let given_back = match decided {
             Settle::Nothing => return Ok(decided),
+            Settle::Forget => GivenBack::NotUp,
             Settle::Restart { .. } => {
                 self.keeper.start_again(generation).await?;
-                // A handover that switches between our look and the start lists what runs after it has switched: one of
-                // us sees the other.
-                if self.store.current() != Some(generation) {
+                // A handover that switches between our look and the start lists what runs after it has switched, and a stop of
+                // the app ends what it finds: one of us sees the other.
+                let is_stopped = self.keeper.handle().await == Handle::Down;
+                if is_stopped || self.store.current() != Some(generation) {
                     self.keeper.take_back(generation).await?;
                 }
                 return Ok(decided);
@@ -168,8 +200,11 @@ impl<K: Keeper> Settling<'_, K> {
                 }
                 fault::point(self.store, "settle-marked");
                 // At once and not at the next connection: whoever looks is to see what serves instead, and why.
-                self.keeper.renew().await?;
+                self.keeper.renew().await?
             }
+        };
+        if given_back == GivenBack::Busy {
+            return Err(EngineError::Busy);
         }
         // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
         // an active handle that nobody drops.

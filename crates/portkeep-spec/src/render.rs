@@ -17,6 +17,7 @@ mod templates;
 mod user_name;
 
 pub use left_out::left_out;
+pub use user_name::of as user_name;
 
 /// A start may wait for an earlier call that holds the lock, drain and account: the handle gets this much more time than
 /// the app's own start.

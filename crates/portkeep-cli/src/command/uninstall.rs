@@ -100,6 +100,11 @@ pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Re
         manager.stop(&unit).await?;
         manager.reset_failed(&unit).await?;
     }
+    settled(manager, name).await?;
+    // One that was being started again when we looked.
+    for (unit, _) in manager.list(&[&pattern, &page]).await? {
+        manager.stop(&unit).await?;
+    }
     settled(manager, name).await
 }
 

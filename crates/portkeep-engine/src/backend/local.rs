@@ -22,6 +22,7 @@ pub use sockets::{BindError, Sockets};
 
 use crate::backend::{Backend, BackendError, StartFailure};
 use crate::generation::{Generation, Phase, Running};
+use crate::settle::GivenBack;
 use crate::store::Store;
 
 /// What a generation did, for whoever shows it.
@@ -246,8 +247,8 @@ impl Backend for Local {
     }
 
     /// Nothing to do: a connection that waits is seen by whoever holds a [`Local`].
-    async fn nobody_serves(&self) -> Result<(), BackendError> {
-        Ok(())
+    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+        Ok(GivenBack::Done)
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

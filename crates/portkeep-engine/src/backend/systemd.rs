@@ -13,7 +13,7 @@ mod without_bus;
 
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names};
+use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
 pub use job::JobResult;
@@ -22,16 +22,14 @@ pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
 
 use crate::accepts::accepts;
-use crate::backend::{Backend, BackendError, StartFailure};
+use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
-use crate::settle::Keeper;
+use crate::settle::GivenBack;
 use crate::store::Store;
 use crate::user::RunsAs;
 
-/// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
-const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the kernel may take to end what is killed.
 const KILL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -236,8 +234,17 @@ impl Backend for Systemd {
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
         let unit = self.unit(generation);
         self.let_connections_move(&unit).await;
-        let asked = self.manager.stop_without_waiting(&unit).await;
-        asked.map_err(|error| BackendError::new(format!("cannot stop {unit}"), error))
+        let failed = |error| BackendError::new(format!("cannot stop {unit}"), error);
+        if unit == unit_names::holding(&self.name) {
+            // The version before ran its page as a generation.
+            let before = unit_names::generation(&self.name, generation.0);
+            let asked = self.manager.stop_without_waiting(&before).await;
+            asked.map_err(failed)?;
+        }
+        self.manager
+            .stop_without_waiting(&unit)
+            .await
+            .map_err(failed)
     }
 
     async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
@@ -272,15 +279,17 @@ impl Backend for Systemd {
         Ok(texts.collect())
     }
 
-    async fn nobody_serves(&self) -> Result<(), BackendError> {
-        Units::of(self.which(), self.store.clone()).rest().await
+    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+        Units::of(self.which(), self.store.clone())
+            .nobody_serves()
+            .await
     }
 
     /// The user manager runs everything as its user.
     fn runs_as(&self, spec: &Spec) -> RunsAs {
         match (self.which(), &spec.allow.user, spec.sandbox) {
             (Which::System, Some(user), _) => RunsAs::Named(user.clone()),
-            (Which::System, None, Sandbox::Strict) => RunsAs::Dynamic(format!("pk-{}", self.name)),
+            (Which::System, None, Sandbox::Strict) => RunsAs::Dynamic(user_name(&self.name)),
             _ => RunsAs::Us,
         }
     }

@@ -11,6 +11,7 @@ use crate::fault;
 use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
+use crate::settle::GivenBack;
 use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
@@ -105,10 +106,15 @@ impl<B: Backend> Run<'_, B> {
         if let Some(reason) = &record.reason {
             tracing::error!("nothing serves: {reason}");
         }
-        if let Err(error) = self.backend.nobody_serves().await {
-            tracing::warn!("connections may wait: {}", chain(&error));
-        } else if let Err(error) = self.store.clear_current() {
-            tracing::warn!("`current` could not be removed: {error}");
+        match self.backend.nobody_serves().await {
+            Err(error) => tracing::warn!("connections may wait: {}", chain(&error)),
+            // Whoever starts the handle is told that this failed, and an end of the current one is settled by its own unit.
+            Ok(GivenBack::Busy) => {}
+            Ok(GivenBack::Done | GivenBack::NotUp) => {
+                if let Err(error) = self.store.clear_current() {
+                    tracing::warn!("`current` could not be removed: {error}");
+                }
+            }
         }
     }
 

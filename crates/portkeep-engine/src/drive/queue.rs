@@ -113,12 +113,25 @@ impl Handovers {
             }
         }
         self.shared.changed.notify_one();
-        // The task holds the other end as long as it runs.
         let _ = self.shared.over.subscribe().wait_for(|over| *over).await;
     }
 }
 
+/// However the task ends, nobody waits for it any more.
+struct Over(Arc<Shared>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        let mut queue = self.0.queue();
+        queue.is_closed = true;
+        queue.waiting.clear();
+        drop(queue);
+        self.0.over.send_replace(true);
+    }
+}
+
 async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
+    let _over = Over(shared.clone());
     loop {
         let next = {
             let mut queue = shared.queue();
@@ -137,5 +150,4 @@ async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
         // Nobody may want to know.
         let _ = order.answer.send(result);
     }
-    shared.over.send_replace(true);
 }

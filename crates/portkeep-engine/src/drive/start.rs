@@ -6,7 +6,7 @@ use std::time::Instant;
 use portkeep_spec::contract;
 use tokio::time::timeout_at;
 
-use super::{Run, chain, doing, milliseconds};
+use super::{GIVEN_UP, Run, chain, doing, milliseconds};
 use crate::backend::{Backend, Blame, StartFailure};
 use crate::error::EngineError;
 use crate::fault;
@@ -49,7 +49,7 @@ impl<B: Backend> Run<'_, B> {
         self.steps.start_milliseconds = milliseconds(begun);
         let Some(started) = started else {
             return Ok(Event::Failed {
-                reason: "it was given up for a newer version".to_owned(),
+                reason: GIVEN_UP.to_owned(),
                 blame: Blame::Circumstances,
             });
         };

@@ -60,6 +60,17 @@ pub enum Standing {
     Alone,
 }
 
+/// What the app is, as its handle says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    /// It is up: somebody has to serve.
+    Up,
+    /// It is being started: whoever does that sees to a generation.
+    Starting,
+    /// The app was stopped: nobody is to serve.
+    Down,
+}
+
 /// Whether we have the lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Locked {
@@ -74,6 +85,8 @@ pub enum Locked {
 pub enum Settle {
     /// Nothing: it was asked to end, or its handover deals with it.
     Nothing,
+    /// Nothing either, and nobody is current any more: the app was stopped.
+    Forget,
     /// Start the same generation again after this pause.
     Restart {
         /// The pause.
@@ -95,7 +108,7 @@ impl Settle {
         match self {
             Self::Restart { .. } => Decision::Restart,
             Self::Renew { .. } => Decision::GiveUp,
-            Self::Nothing | Self::Rest => Decision::Abandon,
+            Self::Nothing | Self::Forget | Self::Rest => Decision::Abandon,
         }
     }
 }
@@ -110,6 +123,7 @@ pub fn settle(
     budget: Budget,
     ends: &[End],
     standing: Standing,
+    handle: Handle,
     locked: Locked,
     now: Timestamp,
 ) -> Settle {
@@ -118,6 +132,15 @@ pub fn settle(
     let restart = Settle::Restart {
         after: pause(budget, crashes),
     };
+    match (standing, handle) {
+        (Standing::Current, Handle::Down) if locked == Locked::ByUs => return Settle::Forget,
+        // A start that fails says so by itself, and one that has the lock starts another generation.
+        (_, Handle::Down) | (Standing::Alone, Handle::Starting) => return Settle::Nothing,
+        (Standing::Current, Handle::Starting) if locked == Locked::ByOthers => {
+            return Settle::Nothing;
+        }
+        _ => {}
+    }
     match (standing, locked) {
         (Standing::Started | Standing::Replaced, _) | (Standing::Alone, Locked::ByOthers) => {
             Settle::Nothing
@@ -184,9 +207,37 @@ mod tests {
         }
     }
 
-    fn decide(ends: &[End], standing: Standing, locked: Locked) -> Settle {
+    fn decide_with(ends: &[End], standing: Standing, handle: Handle, locked: Locked) -> Settle {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        settle(BUDGET, ends, standing, locked, now)
+        settle(BUDGET, ends, standing, handle, locked, now)
+    }
+
+    fn decide(ends: &[End], standing: Standing, locked: Locked) -> Settle {
+        decide_with(ends, standing, Handle::Up, locked)
+    }
+
+    /// Whatever the end was: an operator who stops an app does not want it back.
+    #[test]
+    fn what_was_stopped_stays_stopped() {
+        let (us, others) = (Locked::ByUs, Locked::ByOthers);
+        for ends in [
+            vec![end("exit-code", 0)],
+            vec![end("success", 0)],
+            vec![end("timeout", 0)],
+        ] {
+            for (standing, locked, expected) in [
+                (Standing::Current, us, Settle::Forget),
+                (Standing::Current, others, Settle::Nothing),
+                (Standing::Alone, us, Settle::Nothing),
+                (Standing::Replaced, us, Settle::Nothing),
+            ] {
+                let decided = decide_with(&ends, standing, Handle::Down, locked);
+                assert_eq!(decided, expected, "{standing:?} {locked:?} {ends:?}");
+            }
+            // An activation is at work: it starts another one.
+            let starting = decide_with(&ends, Standing::Current, Handle::Starting, others);
+            assert_eq!(starting, Settle::Nothing);
+        }
     }
 
     fn restart(milliseconds: u64) -> Settle {

@@ -9,7 +9,8 @@ const HASH_LENGTH: usize = 8;
 
 /// `pk-NAME`, or `pk-NAM-HASH` where that would be too long. All generations share it, and the prefix keeps it apart
 /// from users of the machine's own.
-pub(super) fn of(name: &AppName) -> String {
+#[must_use]
+pub fn of(name: &AppName) -> String {
     let whole = format!("{PREFIX}{name}");
     if whole.len() <= LONGEST {
         return whole;

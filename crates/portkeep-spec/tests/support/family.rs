@@ -311,6 +311,10 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                         ),
                         ("StartLimitIntervalSec", s("0")),
                         ("CollectMode", s("inactive-or-failed")),
+                        (
+                            "After",
+                            format!("{name}-settle@holding.service {name}-ended@holding.service"),
+                        ),
                         ("OnFailure", format!("{name}-settle@holding.service")),
                         ("OnSuccess", format!("{name}-ended@holding.service")),
                         ("OnFailureJobMode", s("fail")),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::Purpose;
-use portkeep_engine::{Moment, Outcome, Request, hand_over};
+use portkeep_engine::{EngineError, Moment, Outcome, Request, hand_over};
 use portkeep_spec::AppName;
 
 use super::begin;
@@ -34,7 +34,9 @@ pub(super) async fn perform(
 ) -> anyhow::Result<ExitCode> {
     let mut installed = Installed::read(spec_path)?;
     let mut result = once(systemd, name, &installed, purpose, asked).await;
-    while let Some(newer) = installed.newer(systemd, name).await {
+    while may_look_again(&result)
+        && let Some(newer) = installed.newer(systemd, name).await
+    {
         installed = newer;
         if let Err(error) = result {
             crate::output::errln!("{error:#}");
@@ -45,6 +47,17 @@ pub(super) async fn perform(
         }
     }
     result
+}
+
+/// Another spec may do what this one could not. A lock that is held, or a manager that does not answer, is so for both.
+fn may_look_again(result: &anyhow::Result<ExitCode>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(error) => matches!(
+            error.downcast_ref(),
+            Some(EngineError::StartFailed { .. } | EngineError::Refused(_))
+        ),
+    }
 }
 
 async fn once(

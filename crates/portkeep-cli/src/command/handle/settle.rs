@@ -22,6 +22,10 @@ pub(super) enum Hook {
 }
 
 pub(super) async fn run(one: &One, hook: Hook) -> anyhow::Result<ExitCode> {
+    if env::var_os("MONITOR_SERVICE_RESULT").is_none() && env::var_os("SERVICE_RESULT").is_some() {
+        // The unit of the version before, in the middle of an upgrade: systemd itself starts it again.
+        return Ok(ExitCode::SUCCESS);
+    }
     let store = store(&one.name, place(own_manager()))?;
     let units = Units::of(own_manager(), store.clone());
     let Some(generation) = numbered(one.instance, &store) else {
@@ -66,7 +70,11 @@ pub(super) async fn run(one: &One, hook: Hook) -> anyhow::Result<ExitCode> {
 fn numbered(instance: Instance, store: &Store) -> Option<Generation> {
     match instance {
         Instance::Number(generation) => Some(generation),
-        Instance::HoldingPage => store.holding_generation(),
+        // A handover may have prepared another page, which did not run yet.
+        Instance::HoldingPage => store
+            .current()
+            .filter(|current| store.is_holding(*current))
+            .or_else(|| store.holding_generation()),
     }
 }
 
@@ -122,6 +130,6 @@ fn tell(store: &Store, budget: Budget, ended: &Ended, settled: Settle, spec: Opt
             crate::output::outln!("{how}: {page}");
         }
         Settle::Rest => crate::output::outln!("{how}: it is not started again"),
-        Settle::Nothing => {}
+        Settle::Nothing | Settle::Forget => {}
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{LocalEvent, Shared};
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::settle::{Ended, Keeper};
+use crate::settle::{Ended, GivenBack, Handle, Keeper};
 
 /// The supervisor of one generation, as settle sees it.
 #[derive(Debug)]
@@ -21,6 +21,11 @@ impl Keeper for Fate<'_> {
     /// Only its supervisor starts it.
     async fn is_started(&self, _: Generation) -> Result<bool, BackendError> {
         Ok(false)
+    }
+
+    /// As long as there is a supervisor that was not told to end, the app is up.
+    async fn handle(&self) -> Handle {
+        Handle::Up
     }
 
     /// Its supervisor settles it, and is there as long as it has a phase.
@@ -40,21 +45,21 @@ impl Keeper for Fate<'_> {
         Ok(())
     }
 
-    async fn rest(&self) -> Result<(), BackendError> {
+    async fn rest(&self) -> Result<GivenBack, BackendError> {
         let (generation, reason) = (self.ended.generation, self.ended.reason.clone());
         self.shared.tell(if self.ended.end.is_crash() {
             LocalEvent::Gone(generation, reason)
         } else {
             LocalEvent::Rested(generation)
         });
-        Ok(())
+        Ok(GivenBack::Done)
     }
 
-    async fn renew(&self) -> Result<(), BackendError> {
+    async fn renew(&self) -> Result<GivenBack, BackendError> {
         self.shared.tell(LocalEvent::Gone(
             self.ended.generation,
             format!("it is not started again, because {}", self.ended.reason),
         ));
-        Ok(())
+        Ok(GivenBack::Done)
     }
 }

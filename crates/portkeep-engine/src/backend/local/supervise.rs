@@ -22,7 +22,7 @@ use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
 use super::{LocalEvent, Order, Shared, orphan};
 use crate::accepts::accepts;
-use crate::backend::StartFailure;
+use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
 use crate::settle::{Budget, Ended, Settle, settle};
@@ -87,6 +87,10 @@ impl Supervisor {
             let starter = self.starter.take();
             // What was told to end, or has somebody who judges it, is not started again.
             let is_judged = starter.is_some() || self.order.is_some();
+            if !is_judged {
+                // It does not serve while that is decided.
+                let _ = self.phase.send(Some(Phase::Starting));
+            }
             let is_again = !is_judged && self.settle(&spec, &ended).await;
             if is_judged {
                 self.write_down(&ended);
@@ -104,7 +108,6 @@ impl Supervisor {
             if !is_again {
                 break;
             }
-            let _ = self.phase.send(Some(Phase::Starting));
         }
         orphan::forget(&self.shared.store, self.generation);
         let _ = self.phase.send(None);
@@ -241,7 +244,11 @@ impl Supervisor {
                         continue;
                     }
                     signal(group, Signal::TERM);
-                    deadline.as_mut().reset(Instant::now() + spec.drain_timeout.0);
+                    let patience = match order {
+                        Order::Abandon => spec.drain_timeout.0.min(ABANDON_PATIENCE),
+                        _ => spec.drain_timeout.0,
+                    };
+                    deadline.as_mut().reset(Instant::now() + patience);
                 }
                 () = &mut is_up, if !ready && spec.readiness != Readiness::Notify => {
                     ready = true;

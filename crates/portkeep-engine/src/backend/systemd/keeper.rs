@@ -7,10 +7,11 @@ use portkeep_spec::{AppName, Manager as Which, contract, unit_names};
 use tokio::sync::OnceCell;
 
 use super::manager::Manager;
+use super::unit_state::UnitState;
 use super::without_bus::systemctl;
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::settle::Keeper;
+use crate::settle::{GivenBack, Handle, Keeper};
 use crate::store::Store;
 
 /// The units of one app, by D-Bus where that is there.
@@ -60,19 +61,46 @@ impl Units {
         }
     }
 
-    /// Stops or restarts the handle. One that is being started or stopped finds no current generation by itself; to ask for
-    /// more would cancel that job.
-    async fn give_back_handle(&self, verb: Verb) -> Result<(), BackendError> {
+    /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for whoever is that reload.
+    async fn give_back_handle(
+        &self,
+        verb: Verb,
+        even_reloading: bool,
+    ) -> Result<GivenBack, BackendError> {
         let handle = unit_names::handle(self.name());
         let state = match self.manager().await {
             Some(manager) => manager.state(&handle).await.ok(),
             None => None,
         };
         // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
-        if state.is_some_and(|state| !state.is_active() || state.job.is_some()) {
-            return Ok(());
+        if let Some(state) = state {
+            match up(&state) {
+                Handle::Down => return Ok(GivenBack::NotUp),
+                Handle::Starting => return Ok(GivenBack::Busy),
+                Handle::Up if state.job.is_some() && !even_reloading => {
+                    return Ok(GivenBack::Busy);
+                }
+                Handle::Up => {}
+            }
         }
-        self.do_to(verb, &handle).await
+        self.do_to(verb, &handle).await?;
+        Ok(GivenBack::Done)
+    }
+
+    /// Nobody serves, and whoever asks has just handed over without success.
+    pub(super) async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+        self.give_back_handle(Verb::Stop, true).await
+    }
+}
+
+/// What a handle is, by the state of its unit.
+fn up(state: &UnitState) -> Handle {
+    match state.active.as_str() {
+        "active" | "reloading" | "refreshing" => Handle::Up,
+        "activating" => Handle::Starting,
+        // A start that waits for its turn. A stop has no job any more when the unit is inactive.
+        "inactive" | "failed" if state.job.is_some() => Handle::Starting,
+        _ => Handle::Down,
     }
 }
 
@@ -109,6 +137,15 @@ impl Keeper for Units {
         Ok(state.is_started())
     }
 
+    async fn handle(&self) -> Handle {
+        let handle = unit_names::handle(self.name());
+        let state = match self.manager().await {
+            Some(manager) => manager.state(&handle).await.ok(),
+            None => None,
+        };
+        state.as_ref().map_or(Handle::Up, up)
+    }
+
     async fn is_looked_after(&self, generation: Generation) -> bool {
         let Some(manager) = self.manager().await else {
             return true;
@@ -141,11 +178,11 @@ impl Keeper for Units {
             .await
     }
 
-    async fn rest(&self) -> Result<(), BackendError> {
-        self.give_back_handle(Verb::Stop).await
+    async fn rest(&self) -> Result<GivenBack, BackendError> {
+        self.give_back_handle(Verb::Stop, false).await
     }
 
-    async fn renew(&self) -> Result<(), BackendError> {
-        self.give_back_handle(Verb::Restart).await
+    async fn renew(&self) -> Result<GivenBack, BackendError> {
+        self.give_back_handle(Verb::Restart, false).await
     }
 }
