@@ -23,6 +23,13 @@ rec {
         expected = (fileNames app.spec).${manager};
       };
 
+  # What runs before and in a switch.
+  scripts = builtins.path {
+    name = "portkeep-switch";
+    path = ./.;
+    filter = path: _type: lib.hasSuffix ".sh" path;
+  };
+
   # Of the apps whose addresses a switch may change, and of those where it is refused.
   mayRestart = builtins.partition (app: app.restartSocket) apps;
 }

@@ -36,6 +36,7 @@ rec {
     "${name}-ended@.service"
   ]
   ++ sockets
+  ++ (if moves then [ "${name}-move.service" ] else [ ])
   # The holding page, and what waits beside it.
   ++ (
     if http then

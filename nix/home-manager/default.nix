@@ -16,6 +16,7 @@ let
     fileNames
     unitsOf
     mayRestart
+    scripts
     ;
 
   # File by file, because the switch compares what is in the configuration directory, not what packages bring.
@@ -40,18 +41,20 @@ let
     generation:
     "${generation}/home-files${lib.removePrefix config.home.homeDirectory config.xdg.configHome}/systemd/user";
 
-  changedListen =
-    verb: which:
+  # A script of a switch, about some of the apps. Without a manager nothing runs, and nothing is in the way.
+  script =
+    needed: file: words: which:
     lib.optionalString (which != [ ]) ''
-      if [[ -v oldGenPath ]]; then
+      if [[ -v ${needed} && -S "''${XDG_RUNTIME_DIR:-/run/user/$UID}/systemd/private" ]]; then
         env XDG_RUNTIME_DIR="''${XDG_RUNTIME_DIR:-/run/user/$UID}" \
           PATH="${dirOf config.systemd.user.systemctlPath}:$PATH" \
-          ${pkgs.bash}/bin/bash ${../changed-listen.sh} ${verb} user \
-          "${unitDirectory "$oldGenPath"}" "${unitDirectory "$newGenPath"}" ${
-            toString (map (app: app.name) which)
-          }
+          ${pkgs.bash}/bin/bash ${scripts}/${file} ${words} ${toString (map (app: app.name) which)}
       fi
     '';
+  changedListen =
+    verb:
+    script "oldGenPath" "changed-listen.sh" ''${verb} user "${unitDirectory "$oldGenPath"}" "${unitDirectory "$newGenPath"}"'';
+  foreignUnits = script "newGenPath" "foreign-units.sh" ''check user "${config.xdg.configHome}/systemd/user" "${unitDirectory "$newGenPath"}"'';
 
   # `portkeep dev` places its units where they would be hidden by these, and this switch would stop and start them.
   developed = lib.concatMapStrings (app: ''
@@ -72,7 +75,7 @@ in
 
     home.activation = {
       portkeepCheck = lib.hm.dag.entryBefore [ "writeBoundary" ] (
-        developed + changedListen "check" mayRestart.wrong
+        developed + foreignUnits apps + changedListen "check" mayRestart.wrong
       );
       portkeepSockets = lib.hm.dag.entryBetween [ "reloadSystemd" ] [ "writeBoundary" ] (
         lib.optionalString (mayRestart.right != [ ]) ''

@@ -16,6 +16,7 @@ let
     fileNames
     unitsOf
     mayRestart
+    scripts
     ;
 
   # `[Install]` of packaged units is not read, and a drop-in without text is how a packaged unit is wanted. Not by
@@ -31,21 +32,23 @@ let
       "${app.name}.service" = wanted "multi-user.target";
     };
 
-  changedListen =
-    verb: old: new: which:
-    lib.optionalString (which != [ ]) ''
-      PATH=${
-        lib.makeBinPath [
-          pkgs.coreutils
-          pkgs.gnugrep
-          pkgs.gnused
-          config.systemd.package
-        ]
-      } ${pkgs.bash}/bin/bash ${../changed-listen.sh} ${verb} system ${old} ${new} ${
-        toString (map (app: app.name) which)
-      }
-    '';
+  # A script of a switch, about some of the apps; nothing where there are none.
+  script =
+    file: words: which:
+    if which == [ ] then
+      ":"
+    else
+      ''
+        PATH=${
+          lib.makeBinPath [
+            pkgs.coreutils
+            pkgs.gnugrep
+            pkgs.gnused
+            config.systemd.package
+          ]
+        } ${pkgs.bash}/bin/bash ${scripts}/${file} ${words} ${toString (map (app: app.name) which)}'';
   current = "/run/current-system/etc/systemd/system";
+  place = "/etc/systemd/system";
 in
 {
   _class = "nixos";
@@ -58,29 +61,45 @@ in
     );
     environment.systemPackages = [ cfg.package ];
 
-    # Before anything is changed. A reboot opens all ports anew, so "boot" is no problem.
+    # Before anything is changed. Only the last status counts: where NixOS runs this, a command that fails ends nothing.
     system.preSwitchChecks.portkeep = ''
+      portkeep_verb=
       case ''${2-} in
-        switch | test)
-          ${
-            let
-              check = changedListen "check" current "\"$1/etc/systemd/system\"" mayRestart.wrong;
-            in
-            if check == "" then ":" else check
-          } ;;
+        switch | test | check) portkeep_verb=check ;;
+        # A reboot starts everything anew, and a machine that is being installed runs nothing yet.
+        dry-activate | boot) portkeep_verb=tell ;;
       esac
+      portkeep_refused=0
+      if [ -n "$portkeep_verb" ]; then
+        ${script "foreign-units.sh" "\"$portkeep_verb\" system ${place} \"$1${place}\"" apps} || portkeep_refused=1
+        ${
+          script "changed-listen.sh" "\"$portkeep_verb\" system ${current} \"$1${place}\"" mayRestart.wrong
+        } || portkeep_refused=1
+      fi
+      [ "$portkeep_verb" = tell ] || [ "$portkeep_refused" = 0 ]
     '';
     # While systemd still knows the old units.
     system.activationScripts.portkeep = ''
       if [ "''${NIXOS_ACTION-}" = switch ] || [ "''${NIXOS_ACTION-}" = test ]; then
-        ${
-          let
-            stop = changedListen "stop" current "\"$systemConfig/etc/systemd/system\"" mayRestart.right;
-          in
-          if stop == "" then ":" else stop
-        }
+        ${script "changed-listen.sh" "stop system ${current} \"$systemConfig${place}\"" mayRestart.right}
       fi
     '';
+    # At the end of each switch, which starts what multi-user.target wants: a reload that failed is not asked for again by
+    # the next one, and a start that ends in a holding page is a success for systemd.
+    systemd.services = lib.listToAttrs (
+      map (app: {
+        name = "portkeep-serves-${app.name}";
+        value = {
+          description = "whether what is installed of ${app.name} serves";
+          wantedBy = [ "multi-user.target" ];
+          after = [ "${app.name}.service" ];
+          serviceConfig = {
+            Type = "oneshot";
+            ExecStart = "${cfg.package}/bin/portkeep handle serves ${app.name} --spec ${unitsOf app}/share/portkeep/${app.name}.json";
+          };
+        };
+      }) apps
+    );
 
     warnings = import ../secrets.nix { inherit lib; } apps;
     assertions =

@@ -15,9 +15,14 @@ diff - /tmp/units <<'TEXT'
 ./default.target.wants/page-move.socket
 ./default.target.wants/page.socket
 ./page-deploy.service
+./page-ended@.service
+./page-holding.service
+./page-holding.service.d/50-sandbox.conf
+./page-move.service
 ./page-move.socket
 ./page-recheck.service
 ./page-retry.service
+./page-settle@.service
 ./page.path
 ./page.service
 ./page.socket

@@ -74,6 +74,7 @@ let
       sources = [ "/srv/shared" ];
       ignore = [ "*.log" ];
       build = [ "make" ];
+      profile = "dev";
       checks = [
         "make test"
         [

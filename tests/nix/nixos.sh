@@ -9,18 +9,30 @@ made() { build --no-out-link -E "(import $here/nixos.nix { lib = $lib; }).$1"; }
 units=$(made minimal)
 (cd "$units" && find . -not -type d | sort) >"/tmp/units"
 diff - /tmp/units <<'TEXT'
+./multi-user.target.wants/portkeep-serves-web.service
+./portkeep-serves-web.service
+./portkeep.slice
 ./sockets.target.wants/web-move.socket
 ./sockets.target.wants/web.socket
+./web-ended@.service
+./web-holding.service
+./web-holding.service.d/50-sandbox.conf
+./web-move.service
 ./web-move.socket
 ./web-move.socket.d/overrides.conf
 ./web-retry.service
+./web-settle@.service
 ./web.service
 ./web.socket
 ./web.socket.d/overrides.conf
 ./web.target
 ./web@.service
+./web@.service.d/40-system.conf
 ./web@.service.d/50-sandbox.conf
 TEXT
+# What is asked at the end of a switch is about the spec that the units name.
+spec_of() { sed -n 's/.* --spec //p' "$1" | sort -u; }
+[[ $(spec_of "$units/portkeep-serves-web.service") = "$(spec_of "$units/web.service")" ]]
 grep -q '^X-ReloadIfChanged=true$' "$units/web.service"
 grep -q '^ExecReload=/nix/store/.*/bin/portkeep handle reload web --spec /nix/store/.*/share/portkeep/web.json$' "$units/web.service"
 HOME=/root systemd-analyze verify --man=no "$units"/web.{socket,service,target}
@@ -33,7 +45,7 @@ library=$(made library)
 [[ $(made description) = "$library" && $(made described) = "$units" ]]
 for unit in "$library"/lib/systemd/system/web*.*; do
   [[ -d $unit ]] || diff <(plain "$unit") <(plain "$units/${unit##*/}")
-  [[ -d $unit || $unit == *.target ]] || diff "$unit" "${unit/system\/web/user\/web}"
+  [[ -d $unit || $unit == *.target ]] || diff --ignore-matching-lines='^WantedBy=' "$unit" "${unit/system\/web/user\/web}"
 done
 
 # Every field reaches the units, and portkeep accepts it: the package was built.
@@ -58,7 +70,20 @@ for script in checks activation; do
   text=$(nix-instantiate --eval --strict --read-write-mode -E "builtins.toFile \"$script\" (builtins.unsafeDiscardStringContext (import $here/nixos.nix { lib = $lib; }).$script)" | tr -d '"')
   bash -n "$text"
   cp "$text" "/tmp/$script"
-  grep -q 'changed-listen.sh .* web$' "$text" || fail "$(cat "$text")"
+  grep -Eq 'changed-listen.sh .* web( |$)' "$text" || fail "$(cat "$text")"
+done
+grep -Eq 'foreign-units.sh .* web ' /tmp/checks || fail "$(cat /tmp/checks)"
+# What refuses a switch refuses its check, and a missing tool is no answer; what only tells does not fail.
+mkdir -p /tmp/without/bin
+for verb in switch test check dry-activate boot; do
+  status=0
+  sed -E 's|^( *)PATH=[^ ]*|\1PATH=/tmp/without/bin|; s|[^ ]*/bin/bash|/bin/bash|' /tmp/checks >/tmp/checks-without-tools
+  (set -- "$units" "$verb"; . /tmp/checks-without-tools) >/tmp/told 2>&1 || status=1
+  grep -q 'is not in PATH' /tmp/told || fail "$verb: $(cat /tmp/told)"
+  case $verb in
+    switch | test | check) [[ $status = 1 ]] || fail "$verb passes" ;;
+    *) [[ $status = 0 ]] || fail "$verb is refused" ;;
+  esac
 done
 
 # As pre-switch-check.nix of NixOS puts it together, for shellcheck.

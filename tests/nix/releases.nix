@@ -29,6 +29,19 @@ let
     watch = "/home/dev/apps/watched/probe";
     listen = [ { stream = "127.0.0.1:8080"; } ];
   };
+  slow = settings "slow" // {
+    exec = [
+      "${
+        bare.probe {
+          version = "slow";
+          startDelayMs = 4000;
+        }
+      }/bin/probe"
+    ];
+  };
+  without-move = settings "v3" // {
+    moveConnections = false;
+  };
   broken = settings "broken" // {
     exec = [
       "${
@@ -64,6 +77,8 @@ bare.derive "releases" { } (
     ++ [
       "ln -s ${system bare "system" broken} $out/broken"
       "ln -s ${system bare "system" moved} $out/moved"
+      "ln -s ${system bare "system" slow} $out/slow"
+      "ln -s ${system bare "system" without-move} $out/without-move"
       "ln -s ${plain bare "user" developed} $out/watched"
     ]
   )

@@ -20,6 +20,7 @@ mod launchers;
 mod listen_addresses;
 mod lost_files;
 mod many_apps;
+mod moving_comes_and_goes;
 mod nasty_values;
 mod nothing_of_ours;
 mod other_users;

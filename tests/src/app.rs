@@ -100,6 +100,14 @@ impl App {
         fs::remove_file(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
+    /// Waits until no old generation is left.
+    #[track_caller]
+    pub fn wait_for_only_one(&self) {
+        wait_until("the old generations have ended", ANSWER_TIMEOUT, || {
+            (self.generations().len() == 1).then_some(())
+        });
+    }
+
     /// Runs `systemctl VERB NAME.service`.
     pub fn systemctl(&self, verb: &str) -> Finished {
         self.manager.systemctl(&[verb, &self.unit(".service")])
@@ -109,6 +117,23 @@ impl App {
     #[track_caller]
     pub fn reload(&self) {
         let _ = self.systemctl("reload").expect_success();
+    }
+
+    /// Sets these fields of its spec, and runs `portkeep install --now` once more, which hands over.
+    #[track_caller]
+    pub fn install_again(&self, fields: &[(&str, Value)]) {
+        let path = self.directory.join("portkeep.json");
+        let text = fs::read(&path).expect("the spec can be read");
+        let mut spec: Map<String, Value> = serde_json::from_slice(&text).expect("it is JSON");
+        spec.extend(
+            fields
+                .iter()
+                .map(|(field, value)| ((*field).to_owned(), value.clone())),
+        );
+        fs::write(&path, Value::Object(spec).to_string()).expect("the spec can be written");
+        let path = path.to_string_lossy();
+        let install = ["install", self.manager.flag(), "--now", "--spec", &path];
+        let _ = run("portkeep", install).expect_success();
     }
 
     /// Runs `portkeep VERB NAME`, for its manager.

@@ -64,6 +64,15 @@ impl Family {
         self.files.iter().any(|file| file.path == Path::new(unit))
     }
 
+    /// The socket units of the same app in `directory` that it does not have any more.
+    pub(crate) fn removed_sockets(&self, name: &AppName, directory: &Path) -> Vec<String> {
+        let files = on_disk(name, directory).into_iter();
+        let units = files.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
+        units
+            .filter(|unit| unit.ends_with(".socket") && !self.has(unit))
+            .collect()
+    }
+
     /// Whether sockets that `directory` has units of would listen elsewhere, or let in others. Asked before it is written.
     pub(crate) fn changes_sockets(&self, directory: &Path) -> bool {
         let Some(name) = self.name() else {
@@ -162,6 +171,7 @@ pub(crate) async fn conflict(
         unit_names::generation(name, 1),
     ]);
     needed.extend([
+        unit_names::move_service(name),
         unit_names::holding(name),
         unit_names::retry(name),
         unit_names::deploy(name),

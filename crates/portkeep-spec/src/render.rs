@@ -108,6 +108,10 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     }
     if spec.has_move_socket() {
         units.push(unit(unit_names::move_socket(name), templates::MOVE_SOCKET)?);
+        units.push(unit(
+            unit_names::move_service(name),
+            templates::MOVE_SERVICE,
+        )?);
     }
     units.push(unit(unit_names::handle(name), templates::HANDLE)?);
     let generation = unit_names::generation_template(name);

@@ -32,6 +32,12 @@ pub fn move_socket(name: &AppName) -> String {
     format!("{name}-move.socket")
 }
 
+/// The service of that socket, which does nothing.
+#[must_use]
+pub fn move_service(name: &AppName) -> String {
+    format!("{name}-move.service")
+}
+
 pub(crate) fn socket_of(name: &AppName, index: usize, listen: &Listen) -> String {
     if index == 0 {
         socket(name)

@@ -110,7 +110,7 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
 fn read(text: &str) -> Read {
     let decoded = directives(text).into_iter().map(|directive| {
         let value = match directive.key.as_str() {
-            "ExecStart" | "ExecReload" | "ExecStartPost" | "ExecStopPost" => {
+            "ExecStart" | "ExecReload" | "ExecStop" => {
                 format!("{:?}", command(&directive.value))
             }
             "EnvironmentFile" => simplified(&glob(&specifiers(&directive.value))),

@@ -5,7 +5,7 @@
 //! old                                   new
 //!  │ connect ──────────────────────────▶ │  checks who it is
 //!  │ hello ────────────────────────────▶ │
-//!  │ ◀─────────────────────────── welcome│
+//!  │ ◀─────────────────────────── welcome│  or a nak: everything ends with the old one
 //!  │ connection 0: descriptor, bytes ──▶ │
 //!  │ connection 1 ─────────────────────▶ │
 //!  │ ◀──────────────────────────── ack 0 │  only then does it read from connection 0
@@ -26,6 +26,7 @@
 mod cargo;
 mod complaints;
 mod packets;
+mod peer;
 mod receive;
 mod send;
 mod session;

@@ -15,9 +15,26 @@ pub(crate) enum Action {
     /// Stopped and started, and so are its sockets.
     StopAndStart,
     Stop,
+    /// Targets: started again, with all that they want and that does not run.
+    Start,
 }
 
-pub(crate) fn decide(name: &str, old: &Directory, new: &Directory) -> Action {
+/// What a unit does when the switch begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Active,
+    Activating,
+    Reloading,
+    Deactivating,
+    Failed,
+}
+
+/// What is done to a unit that runs.
+pub(crate) fn decide(name: &str, state: State, old: &Directory, new: &Directory) -> Action {
+    // One that is reloaded by somebody else at this moment is not looked at.
+    if !matches!(state, State::Active | State::Activating) {
+        return Action::Nothing;
+    }
     let Some(before) = old.unit(name) else {
         return Action::Nothing;
     };
@@ -25,12 +42,114 @@ pub(crate) fn decide(name: &str, old: &Directory, new: &Directory) -> Action {
         let stop = flag(&before, "Unit", "X-StopOnRemoval", true);
         return if stop { Action::Stop } else { Action::Nothing };
     };
+    if name.ends_with(".target") {
+        let refuses = flag(&after, "Unit", "RefuseManualStart", false)
+            || flag(&after, "Unit", "X-OnlyManualStart", false);
+        return if refuses {
+            Action::Nothing
+        } else {
+            Action::Start
+        };
+    }
     match compare(&before, &after) {
         Difference::None => Action::Nothing,
         Difference::Reload => Action::Reload,
-        // Targets are only started again, which starts what they want and does nothing to what runs.
-        Difference::Any if name.ends_with(".target") => Action::Nothing,
         Difference::Any => changed(name, &after),
+    }
+}
+
+/// What a switch is about to do, as it notes it in files of /run/nixos, and takes it up again after an interruption.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lists {
+    pub(crate) stop: BTreeSet<String>,
+    pub(crate) reload: BTreeSet<String>,
+    pub(crate) restart: BTreeSet<String>,
+    pub(crate) start: BTreeSet<String>,
+}
+
+impl Lists {
+    /// What an interrupted switch has left is done as well, whatever the comparison says now.
+    pub(crate) fn plan(
+        running: &[(&str, State)],
+        old: &Directory,
+        new: &Directory,
+        interrupted: Self,
+    ) -> Self {
+        let mut lists = Self {
+            // Not noted: what was to be stopped is compared anew.
+            stop: BTreeSet::new(),
+            ..interrupted
+        };
+        for (name, state) in running {
+            let name_of = || (*name).to_owned();
+            match decide(name, *state, old, new) {
+                Action::Nothing | Action::Skip => {}
+                Action::Reload => {
+                    lists.reload.insert(name_of());
+                }
+                Action::Restart => {
+                    lists.restart.insert(name_of());
+                }
+                Action::StopAndStart => {
+                    lists.stop.insert(name_of());
+                    lists.start.insert(name_of());
+                }
+                Action::Stop => {
+                    lists.stop.insert(name_of());
+                }
+                Action::Start => {
+                    lists.start.insert(name_of());
+                }
+            }
+        }
+        lists
+    }
+
+    /// After the stops: what does not run any more is started, and a reload would fail.
+    pub(crate) fn look_again(&mut self, runs: impl Fn(&str) -> bool) {
+        let (kept, gone) = std::mem::take(&mut self.reload)
+            .into_iter()
+            .partition::<BTreeSet<_>, _>(|name| runs(name));
+        self.reload = kept;
+        self.start.extend(gone);
+    }
+
+    /// The reloads are over; also one that failed is not asked for again.
+    pub(crate) fn reloaded(&mut self) {
+        self.reload.clear();
+    }
+}
+
+/// In a user's manager, after the activation: a unit that was found elsewhere, and is /etc's now.
+pub(crate) fn migrate(name: &str, runs: bool, new: &Directory) -> Action {
+    let Some(after) = new.unit(name) else {
+        return Action::Nothing;
+    };
+    let only_manual = flag(&after, "Unit", "X-OnlyManualStart", false);
+    if !runs {
+        let refuses = only_manual || flag(&after, "Unit", "RefuseManualStart", false);
+        return if refuses { Action::Skip } else { Action::Start };
+    }
+    if name.ends_with(".path") || name.ends_with(".slice") {
+        Action::Skip
+    } else if flag(&after, "Service", "X-ReloadIfChanged", false) {
+        Action::Reload
+    } else if only_manual
+        || !flag(&after, "Service", "X-RestartIfChanged", true)
+        || flag(&after, "Unit", "RefuseManualStop", false)
+    {
+        Action::Skip
+    } else {
+        Action::Restart
+    }
+}
+
+/// How a switch ends: 4 where a job or a unit has failed.
+pub(crate) fn exit_code(jobs_failed: bool, units: &[State]) -> u8 {
+    if jobs_failed || units.contains(&State::Failed) {
+        4
+    } else {
+        0
     }
 }
 

@@ -67,6 +67,15 @@ fn template_of(name: &str) -> Option<String> {
     (!instance.is_empty() && !instance.contains('.')).then(|| format!("{base}@.{ending}"))
 }
 
+/// NixOS's reader takes what comes after a space and one of these for a comment: what changes there is no change to it.
+fn without_comment(value: &str) -> &str {
+    let end = [" #", " ;"]
+        .iter()
+        .filter_map(|mark| value.find(mark))
+        .min();
+    value[..end.unwrap_or(value.len())].trim_end()
+}
+
 /// Reads plain `Key=Value` lines. What NixOS's reader would misunderstand fails the test.
 fn read(text: &str, unit: &mut Unit) {
     let mut section = String::new();
@@ -84,6 +93,7 @@ fn read(text: &str, unit: &mut Unit) {
         let (key, value) = line
             .split_once('=')
             .unwrap_or_else(|| panic!("no key and value: {line}"));
+        let value = without_comment(value);
         assert!(
             !value.starts_with(['"', '\'']),
             "a value that begins with a quote: {line}"

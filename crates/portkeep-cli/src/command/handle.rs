@@ -14,6 +14,7 @@ mod hold;
 mod installed;
 mod reload;
 mod retry;
+mod serves;
 mod settle;
 
 /// What the units call; not for people
@@ -42,6 +43,8 @@ enum Step {
     Hold(Page),
     /// Beside a holding page: wait for a release that can serve.
     Retry(App),
+    /// At the end of a switch: fails where what is installed does not serve.
+    Serves(App),
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +115,7 @@ impl Args {
             Step::Ended(one) => settle::run(&one, settle::Hook::Success).await,
             Step::Hold(page) => hold::run(page.name.as_str(), page.sockets).await,
             Step::Retry(app) => retry::run(&app.name, &app.spec).await,
+            Step::Serves(app) => serves::run(&app.name, &app.spec).await,
         }
     }
 }

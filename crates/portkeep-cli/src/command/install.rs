@@ -73,10 +73,16 @@ impl Args {
         let stale = families::enabled_units(&name, directory.path());
         let stale: Vec<_> = stale.iter().map(String::as_str).collect();
         manager.disable(&stale, Until::Disabled).await?;
+        let removed = family.removed_sockets(&name, directory.path());
         let changes_sockets = family.changes_sockets(directory.path());
         families::write_shared(which, directory.path())?;
         family.write(directory.path())?;
         manager.daemon_reload().await?;
+        // Active without a file, it would have no descriptor any more, and no start would open it again. Not before its file
+        // is gone: until then it refuses.
+        for socket in &removed {
+            manager.stop(socket).await?;
+        }
         let sockets = unit_names::sockets(&spec);
         let mut enabled: Vec<_> = sockets.iter().map(String::as_str).collect();
         let path_unit = unit_names::path(&name);

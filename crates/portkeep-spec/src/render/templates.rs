@@ -15,6 +15,7 @@ macro_rules! template {
 pub(super) const TARGET: Template = template!("app.target");
 pub(super) const SOCKET: Template = template!("app.socket");
 pub(super) const MOVE_SOCKET: Template = template!("app-move.socket");
+pub(super) const MOVE_SERVICE: Template = template!("app-move.service");
 pub(super) const HANDLE: Template = template!("app.service");
 pub(super) const GENERATION: Template = template!("app@.service");
 pub(super) const SANDBOX_SYSTEM: Template = template!("app@.service.d/50-sandbox.system.conf");
@@ -34,10 +35,11 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 18] = [
+pub(super) const ALL: [Template; 19] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
+    MOVE_SERVICE,
     HANDLE,
     GENERATION,
     SANDBOX_SYSTEM,

@@ -37,13 +37,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         if present { (key, value) } else { ("", s("")) }
     };
     let micros = |span: Span| time(span.as_micros());
-    let helper = |flags: &str, verb: &str, instance: bool| {
-        let words = ["handle", verb, name]
-            .into_iter()
-            .chain(instance.then_some("<i>"))
-            .chain(["--spec"]);
-        let mut args: Vec<String> = words.map(s).collect();
-        args.push(s(options.spec_path.to_str().unwrap()));
+    let command = |flags: &str, args: Vec<String>| {
         let program = simplified(options.helper.to_str().unwrap());
         format!(
             "{:?}",
@@ -53,6 +47,15 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                 args
             }
         )
+    };
+    let helper = |flags: &str, verb: &str, instance: bool| {
+        let words = ["handle", verb, name]
+            .into_iter()
+            .chain(instance.then_some("<i>"))
+            .chain(["--spec"]);
+        let mut args: Vec<String> = words.map(s).collect();
+        args.push(s(options.spec_path.to_str().unwrap()));
+        command(flags, args)
     };
 
     let sockets = unit_names::sockets(spec);
@@ -80,10 +83,10 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         && spec.readiness == Readiness::Notify
         && spec.listen.iter().any(has_http)
     {
-        add(
-            format!("{name}-move.socket"),
-            &sockets::moving(name, options.manager),
-        );
+        let nothing = command("", vec![s("--version")]);
+        for (unit, sections) in sockets::moving(name, options.manager, nothing) {
+            add(unit, &sections);
+        }
     }
 
     let handle_timeout = time(spec.start_timeout.as_micros() + 90_000_000);

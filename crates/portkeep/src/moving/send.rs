@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::cargo::{Departure, Inbox};
 use super::packets::Packets;
-use super::session::{self, ANSWER_TIMEOUT, has_closed};
+use super::session::{self, ANSWER_TIMEOUT, has_closed, may_ask_again};
 use super::spill;
 use super::successor;
 use super::wire::{Flags, HEADER, Header, Kind};
@@ -47,6 +47,7 @@ async fn give_away(
     inbox: &mut Inbox,
     shared: &Shared,
 ) {
+    let mut unwelcome_since = Instant::now();
     while shared.phases.current() < Phase::Draining {
         if !successor::exists(address) {
             tracing::debug!("no next generation to move connections to");
@@ -57,11 +58,12 @@ async fn give_away(
                 shared.phases.advance(Phase::Moving);
                 let Err(error) = exchange(&packets, manifest, inbox).await;
                 settle(&packets, manifest);
+                unwelcome_since = Instant::now();
                 error
             }
             Err(error) => error,
         };
-        if !has_closed(&ended) {
+        if !may_ask_again(&ended, unwelcome_since.elapsed()) {
             tracing::info!(error = %ended, moved = manifest.moved(), "connections cannot be moved");
             return;
         }

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::packets::Packets;
-use super::socket::check_peer;
+use super::peer;
 use super::wire::{HEADER, Header, Kind, Malformed};
 
 /// How long the other side may take for its greeting, or for an acknowledgement.
@@ -31,18 +31,24 @@ pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<Packets> {
     }
 }
 
-/// Answers an old generation that asks. One of another version is told no.
+/// Answers an old generation that asks. One of another version or another user is told no: it would ask again and again,
+/// and keep its clients meanwhile.
 pub(super) async fn welcome(socket: UnixStream) -> io::Result<Packets> {
-    let packets = check_peer(socket)?;
+    let stranger = peer::check(&socket).err();
+    let packets = Packets::new(socket);
+    // What it says is read also from a stranger: a socket that is closed with something unread resets, and the answer is
+    // lost with that.
     let hello = timeout(ANSWER_TIMEOUT, greeting(&packets, Kind::Hello));
-    let (answer, result) = match hello.await.map_err(io::Error::from)?? {
-        Ok(()) => (Kind::Welcome, Ok(())),
-        Err(malformed) => (Kind::Nak, Err(io::Error::other(malformed))),
+    let greeted = hello.await.map_err(io::Error::from).flatten();
+    let (answer, result) = match (stranger, greeted) {
+        (Some(stranger), _) => (Kind::Nak, Err(stranger)),
+        (None, Ok(Ok(()))) => (Kind::Welcome, Ok(())),
+        (None, Ok(Err(malformed))) => (Kind::Nak, Err(io::Error::other(malformed))),
+        (None, Err(error)) => return Err(error),
     };
-    packets
-        .send(&[&Header::of(answer, 0).encode()], &[])
-        .await?;
-    result.map(|()| packets)
+    let answered = packets.send(&[&Header::of(answer, 0).encode()], &[]).await;
+    // Why it was refused says more than that it did not wait to hear so.
+    result.and_then(|()| answered.map(|()| packets))
 }
 
 async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<(), Malformed>> {
@@ -53,9 +59,21 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<(), Ma
     }
     Ok(match Header::decode(&bytes[..received.length]) {
         Ok((header, _)) if header.kind == expected => Ok(()),
+        Ok((header, _)) if header.kind == Kind::Nak => {
+            return Err(io::Error::other(
+                "the next generation refuses: it is of another user, or of another version",
+            ));
+        }
         Ok((header, _)) => return Err(io::Error::other(format!("{:?} came", header.kind))),
         Err(malformed) => Err(malformed),
     })
+}
+
+/// Whether to ask again after a session that ended so, `unwelcome` after the last one that was welcome.
+///
+/// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing.
+pub(super) fn may_ask_again(ended: &io::Error, unwelcome: Duration) -> bool {
+    has_closed(ended) && unwelcome < ANSWER_TIMEOUT
 }
 
 /// The other side has closed the session.
@@ -96,6 +114,21 @@ mod tests {
             .unwrap();
         drop(old);
         assert!(has_closed(&welcome(new).await.err().unwrap()));
+    }
+
+    #[test]
+    fn one_that_closes_is_asked_again_for_a_while() {
+        let closed = io::Error::from(io::ErrorKind::ConnectionReset);
+        let refused = io::Error::other("no");
+        for (ended, after, again) in [
+            (&closed, 0, true),
+            (&closed, 999, true),
+            (&closed, 1000, false),
+            (&refused, 0, false),
+        ] {
+            let found = may_ask_again(ended, Duration::from_millis(after));
+            assert_eq!(found, again, "{ended} after {after} ms");
+        }
     }
 
     #[tokio::test]

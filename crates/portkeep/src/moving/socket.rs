@@ -7,7 +7,6 @@ use rustix::net::{SocketAddrUnix, getsockname};
 use socket2::SockRef;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::packets::Packets;
 use crate::listen::{Sockets, Which};
 
 /// The name that it is passed under.
@@ -62,21 +61,3 @@ impl MoveSocket {
         Ok(self.listener.accept().await?.0)
     }
 }
-
-/// Whoever connects has to be of the same user: a connection is served as if it had been accepted
-/// here. Who may connect is decided by the socket's file as well; of units that others wrote it may be open to everybody.
-pub(super) fn check_peer(socket: UnixStream) -> io::Result<Packets> {
-    let peer = socket.peer_cred()?.uid();
-    let own = rustix::process::geteuid().as_raw();
-    // "Nobody" also stands for every user that this user namespace does not know.
-    if peer != own || peer == NOBODY {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            format!("user {peer} is not {own}"),
-        ));
-    }
-    Ok(Packets::new(socket))
-}
-
-/// The kernel's overflow user.
-const NOBODY: u32 = 65534;

@@ -1,8 +1,10 @@
 //! A very small service manager: passes sockets, listens to notifications, sends signals.
 
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -55,6 +57,7 @@ pub(crate) struct Setup {
     listen_pid: &'static str,
     mode: &'static str,
     open_files: Option<u32>,
+    shared: bool,
 }
 
 pub(crate) struct Process {
@@ -79,6 +82,7 @@ impl Setup {
             listen_pid: "$$",
             mode: "serve",
             open_files: None,
+            shared: false,
         }
     }
 
@@ -116,10 +120,21 @@ impl Setup {
         self
     }
 
+    /// Whose process it becomes; only root may choose.
+    pub(crate) fn user(mut self, user: u32) -> Self {
+        self.shared = true;
+        self.set(probe::USER, user)
+    }
+
     pub(crate) fn start(mut self) -> Process {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
         let notify = UnixDatagram::bind(&path).unwrap();
+        if self.shared {
+            for path in [directory.path(), &path] {
+                fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+            }
+        }
 
         let count = self.sockets.len();
         let names: Vec<_> = self.sockets.iter().map(|(name, _)| name.clone()).collect();

@@ -5,9 +5,11 @@ mod long;
 mod many;
 mod midway;
 
+use std::fs::Permissions;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +56,14 @@ impl World {
 
     fn client(&self) -> Client {
         Client::connect(self.listener.local_addr().unwrap()).unwrap()
+    }
+
+    /// The move socket can be reached by whoever likes, as systemd makes it.
+    fn open_to_everybody(&self) {
+        let path = self.directory.path();
+        for (path, mode) in [(path.to_owned(), 0o755), (path.join("move"), 0o666)] {
+            std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        }
     }
 
     /// The session of an old generation, as the next one gets it. The socket does not block, because

@@ -31,6 +31,8 @@ pub(crate) const SOCKET: &str = "PORTKEEP_TEST_SOCKET";
 /// A file; the check passes when it is there.
 pub(crate) const GATE: &str = "PORTKEEP_TEST_GATE";
 pub(crate) const REUSE: &str = "PORTKEEP_TEST_REUSE_PORT";
+/// A number: whose process it is from the beginning on.
+pub(crate) const USER: &str = "PORTKEEP_TEST_USER";
 pub(crate) const FAIL: &str = "PORTKEEP_TEST_FAIL";
 
 /// The length of the answer to `/early`: more than a small socket takes, less than what hyper
@@ -44,6 +46,11 @@ pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
 
 #[test]
 fn probe_process() {
+    if let Ok(user) = env::var(USER) {
+        // Of this thread, and of those that it starts.
+        let user = rustix::process::Uid::from_raw(user.parse().unwrap());
+        rustix::thread::set_thread_uid(user).unwrap();
+    }
     match env::var(MODE).as_deref() {
         Ok("serve") => serve(),
         Ok("sockets") => sockets(),

@@ -116,16 +116,41 @@ let
     ''
     + lib.concatStrings (
       lib.mapAttrsToList (name: one: ''
-        [ -e $out/${name} ] || { echo "no unit ${name} to drop something into"; exit 1; }
-        mkdir -p $out/${name}.d
-        ln -s ${
-          pkgs.writeText name (lib.optionalString (one.text != null) one.text)
-        } $out/${name}.d/overrides.conf
+        text=${pkgs.writeText name (lib.optionalString (one.text != null) one.text)}
+        if [ -e $out/${name} ]; then
+          mkdir -p $out/${name}.d
+          ln -s $text $out/${name}.d/overrides.conf
+        elif [ ${one.overrideStrategy} = asDropin ]; then
+          echo "no unit ${name} to drop something into"
+          exit 1
+        else
+          ln -s $text $out/${name}
+        fi
         for target in ${toString one.wantedBy}; do
           mkdir -p $out/$target.wants
           ln -s ../${name} $out/$target.wants/
         done
       '') config.systemd.units
+    )
+    # As serviceToUnit, for what the module uses of it.
+    + lib.concatStrings (
+      lib.mapAttrsToList (name: one: ''
+        ln -s ${
+          pkgs.writeText "${name}.service" ''
+            [Unit]
+            Description=${one.description}
+            After=${toString one.after}
+
+            [Service]
+            Type=${one.serviceConfig.Type}
+            ExecStart=${one.serviceConfig.ExecStart}
+          ''
+        } $out/${name}.service
+        for target in ${toString one.wantedBy}; do
+          mkdir -p $out/$target.wants
+          ln -s ../${name}.service $out/$target.wants/
+        done
+      '') (lib.filterAttrs (_: one: one ? serviceConfig) config.systemd.services)
     )
   );
 in

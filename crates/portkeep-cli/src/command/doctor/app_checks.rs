@@ -190,6 +190,15 @@ impl Report<'_> {
     /// An app serves without it, and it follows the target.
     fn move_socket(&mut self, socket: &SocketFacts) {
         let target_is_up = self.app.target.is_active();
+        if socket.state.active == "active" && socket.somebody_listens == Some(false) {
+            let unit = &socket.unit;
+            let what = format!(
+                "systemd calls {unit} active, but it has no socket, because its file was gone for a while: a reload closes \
+                 connections that it could move"
+            );
+            let remedy = format!("`{} restart {unit}`", self.systemctl());
+            self.advice("move-socket-without-descriptor", what, remedy);
+        }
         if target_is_up && matches!(socket.state.active.as_str(), "inactive" | "failed") {
             let unit = &socket.unit;
             let what =
@@ -332,7 +341,7 @@ pub(super) mod tests {
     #[test]
     fn each_fault_is_found_and_nothing_else() {
         type Case = (&'static str, fn(&mut AppFacts));
-        let cases: [Case; 21] = [
+        let cases: [Case; 22] = [
             ("", |_| {}),
             ("not-installed", |app| {
                 app.handle.load = "not-found".to_owned();
@@ -386,6 +395,12 @@ pub(super) mod tests {
                 let mut socket = app.sockets[0].clone();
                 socket.unit = "hello-move.socket".to_owned();
                 socket.state.active = "inactive".to_owned();
+                app.sockets.push(socket);
+            }),
+            ("move-socket-without-descriptor", |app| {
+                let mut socket = app.sockets[0].clone();
+                socket.unit = "hello-move.socket".to_owned();
+                socket.somebody_listens = Some(false);
                 app.sockets.push(socket);
             }),
             ("holding-page", |app| {

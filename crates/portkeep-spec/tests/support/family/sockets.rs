@@ -39,10 +39,24 @@ pub fn listening(name: &str, listen: &Listen, manager: Manager) -> Sections {
         lines.extend(listen.group.clone().map(|group| ("SocketGroup", group)));
     }
     let description = format!("port {} of {name}", listen.name);
-    of_app(name, description, lines, manager)
+    let mut sections = of_app(name, description, format!("{name}.service"), lines, manager);
+    // A port is closed with its target, and by nobody alone.
+    sections[0].1.push(("RefuseManualStop", s("yes")));
+    sections
 }
 
-pub fn moving(name: &str, manager: Manager) -> Sections {
+/// The socket over which connections move, and its service, which runs `nothing`.
+pub fn moving(name: &str, manager: Manager, nothing: String) -> [(String, Sections); 2] {
+    [
+        (format!("{name}-move.socket"), moving_socket(name, manager)),
+        (
+            format!("{name}-move.service"),
+            moving_service(name, nothing),
+        ),
+    ]
+}
+
+fn moving_socket(name: &str, manager: Manager) -> Sections {
     let s = str::to_owned;
     let lines = vec![
         (
@@ -56,14 +70,45 @@ pub fn moving(name: &str, manager: Manager) -> Sections {
     of_app(
         name,
         format!("socket for connections of {name} that move"),
+        format!("{name}-move.service"),
         lines,
         manager,
     )
 }
 
+fn moving_service(name: &str, nothing: String) -> Sections {
+    let s = str::to_owned;
+    vec![
+        (
+            "Unit",
+            vec![
+                (
+                    "Description",
+                    format!("nothing of {name}: nobody is there to whom connections could move"),
+                ),
+                ("X-Portkeep-App", s(name)),
+                ("PartOf", format!("{name}-move.socket")),
+                ("StartLimitIntervalSec", s("0")),
+                ("X-SwitchMethod", s("keep-old")),
+            ],
+        ),
+        (
+            "Service",
+            vec![
+                ("Type", s("oneshot")),
+                ("RemainAfterExit", s("yes")),
+                ("ExecStop", nothing),
+                ("StandardOutput", s("null")),
+                ("X-RestartIfChanged", s("false")),
+            ],
+        ),
+    ]
+}
+
 fn of_app(
     name: &str,
     description: String,
+    service: String,
     mut lines: Vec<(&'static str, String)>,
     manager: Manager,
 ) -> Sections {
@@ -72,7 +117,7 @@ fn of_app(
         Manager::User => "default.target",
     };
     let s = str::to_owned;
-    lines.push(("Service", format!("{name}.service")));
+    lines.push(("Service", service));
     lines.push(("TriggerLimitIntervalSec", s("0")));
     vec![
         (
@@ -82,7 +127,6 @@ fn of_app(
                 ("X-Portkeep-App", s(name)),
                 ("PartOf", format!("{name}.target")),
                 ("Wants", format!("{name}.target")),
-                ("RefuseManualStop", s("yes")),
                 ("X-SwitchMethod", s("keep-old")),
             ],
         ),

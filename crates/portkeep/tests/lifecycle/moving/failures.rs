@@ -1,8 +1,6 @@
 //! Where moving is not possible, or goes wrong in the middle.
 
-use std::fs::Permissions;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +11,7 @@ use rustix::net::{
 use rustix::process::{Signal, Uid};
 
 use super::{World, served_and_lost, who};
+use crate::client::get;
 use crate::manager::{Setup, listener};
 
 /// No next generation, or one without the library: the connection ends here, and hears of it.
@@ -203,7 +202,7 @@ fn another_version_is_refused() {
     assert!(new.logged("was refused").contains("version 9"));
 }
 
-/// The socket is open to everybody, the session is not.
+/// The socket is open to everybody, the session is not: another user is told no.
 #[test]
 fn another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
@@ -211,25 +210,84 @@ fn another_user_is_refused() {
         return;
     }
     let world = World::new();
-    let path = world.directory.path();
-    std::fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
-    std::fs::set_permissions(path.join("move"), Permissions::from_mode(0o666)).unwrap();
+    world.open_to_everybody();
     let new = world.start();
-    let address = SocketAddrUnix::new(path.join("move")).unwrap();
-    let stranger = thread::spawn(move || {
-        // Of this thread, which ends with it.
-        rustix::thread::set_thread_uid(Uid::from_raw(12345)).unwrap();
+    let address = SocketAddrUnix::new(world.directory.path().join("move")).unwrap();
+    let ask = move || {
         let flags = SocketFlags::CLOEXEC;
         let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
         rustix::net::connect(&session, &address).unwrap();
         let hello = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        // Refused before or after this.
-        let _ = send(&session, &hello, SendFlags::NOSIGNAL);
+        send(&session, &hello, SendFlags::NOSIGNAL).unwrap();
         let mut bytes = [0; 64];
-        recv(&session, &mut bytes[..], RecvFlags::empty()).map_or(0, |(length, _)| length)
+        let (length, _) = recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
+        (length, bytes[1])
+    };
+    let stranger = thread::spawn(move || {
+        // Of this thread, which ends with it.
+        rustix::thread::set_thread_uid(Uid::from_raw(12345)).unwrap();
+        ask()
     });
-    assert_eq!(stranger.join().unwrap(), 0, "it was answered");
+    assert_eq!(stranger.join().unwrap(), (16, 5), "it is told no");
     assert!(new.logged("was refused").contains("user 12345"));
+}
+
+/// A next generation of another user: its clients hear at once that the connection ends, as where none can move.
+#[test]
+fn connections_to_another_user_end_at_once_and_well() {
+    if !rustix::process::geteuid().is_root() {
+        println!("not run: only root can be somebody else");
+        return;
+    }
+    let world = World::new();
+    world.open_to_everybody();
+    let mut old = world.start();
+    let mut clients = world.clients(20);
+    let mut busy = world.client();
+    who(&mut busy);
+    busy.send(get("/slow/300")).unwrap();
+    let new = world.setup().user(12345).start_ready();
+    let began = old.drain();
+    assert!(old.logged("cannot be moved").contains("another user"));
+    old.logged("end here");
+    assert!(
+        began.elapsed() < Duration::from_millis(900),
+        "it took {:?}",
+        began.elapsed()
+    );
+    // Each has one more answer, which says that it is the last one, and its next connection is the new one's.
+    for client in &mut clients {
+        let answer = client.get("/").unwrap();
+        assert_eq!(answer.body, old.id().to_string());
+        assert!(answer.close);
+        client.ended().unwrap();
+        *client = world.client();
+        assert_eq!(who(client), new.id());
+    }
+    assert!(busy.answer().unwrap().close);
+    assert!(old.report().contains("0 moved"));
+}
+
+/// As libraries before this one refuse: without a word. It is asked for a second, and not until the drain is over.
+#[test]
+fn a_next_generation_that_takes_nobody_is_not_asked_for_long() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut client = world.client();
+    who(&mut client);
+    let began = old.drain();
+    let accepted = std::iter::from_fn(|| {
+        // Closed at once.
+        let _ = accept(&world.move_socket);
+        let decided = old.story().contains("end here");
+        (!decided && began.elapsed() < Duration::from_secs(4)).then_some(())
+    });
+    accepted.for_each(|()| thread::sleep(Duration::from_millis(1)));
+    assert!(old.story().contains("end here"), "{}", old.story());
+    assert!(client.get("/").unwrap().close);
+    client.ended().unwrap();
+    drop(client);
+    assert!(old.report().contains("0 moved"));
 }
 
 /// Service managers drop what an app logs when it logs too much.
