@@ -1,6 +1,7 @@
 //! The unit family of a spec, stated a second time: every directive with its decoded value, and no other.
 
 mod development;
+mod holding;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -282,72 +283,9 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     }
 
     if spec.listen.iter().any(has_http) {
-        let http: Vec<_> = spec
-            .listen
-            .iter()
-            .filter(|listen| has_http(listen))
-            .collect();
-        let names = http.iter().map(|listen| listen.name.to_string());
-        let page = Command {
-            flags: s(""),
-            program: simplified(options.helper.to_str().unwrap()),
-            args: ["handle", "hold", name]
-                .map(s)
-                .into_iter()
-                .chain(names)
-                .collect(),
-        };
         add(
             format!("{name}-holding.service"),
-            &[
-                (
-                    "Unit",
-                    vec![
-                        (
-                            "Description",
-                            format!("holding page of {name}: answers that nothing can serve"),
-                        ),
-                        mark.clone(),
-                        (
-                            "StopPropagatedFrom",
-                            format!("{name}.service {name}.target"),
-                        ),
-                        ("StartLimitIntervalSec", s("0")),
-                        ("CollectMode", s("inactive-or-failed")),
-                        (
-                            "After",
-                            format!("{name}-settle@holding.service {name}-ended@holding.service"),
-                        ),
-                        ("OnFailure", format!("{name}-settle@holding.service")),
-                        ("OnSuccess", format!("{name}-ended@holding.service")),
-                        ("OnFailureJobMode", s("fail")),
-                        ("DefaultDependencies", s("no")),
-                        ("Conflicts", s("shutdown.target")),
-                        ("Before", s("shutdown.target")),
-                        ("X-SwitchMethod", s("keep-old")),
-                    ],
-                ),
-                (
-                    "Service",
-                    vec![
-                        ("Type", s("notify")),
-                        ("NotifyAccess", s("main")),
-                        ("Sockets", sockets.join(" ")),
-                        ("NonBlocking", s("yes")),
-                        ("SyslogIdentifier", s(name)),
-                        (
-                            "EnvironmentFile",
-                            format!("-<t>/portkeep/{name}/holding/environment"),
-                        ),
-                        ("ExecStart", format!("{page:?}")),
-                        ("Restart", s("no")),
-                        ("TimeoutStartSec", s("20s")),
-                        ("TimeoutStartFailureMode", s("kill")),
-                        ("TimeoutStopSec", s("5s")),
-                        ("X-RestartIfChanged", s("false")),
-                    ],
-                ),
-            ],
+            &holding::page(spec, options),
         );
         add(
             format!("{name}-retry.service"),
