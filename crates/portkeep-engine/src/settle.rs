@@ -35,6 +35,9 @@ pub trait Keeper: Sync {
     /// Whether `generation` lives, or its own end is being settled. Where the manager does not answer, it counts as that.
     fn is_looked_after(&self, generation: Generation) -> impl Future<Output = bool> + Send;
 
+    /// Whether any generation serves, whatever `current` says. Where the manager does not answer, one does.
+    fn somebody_serves(&self) -> impl Future<Output = bool> + Send;
+
     /// Asks for a start of `generation`, and does not wait for it.
     fn start_again(
         &self,
@@ -142,6 +145,8 @@ impl<K: Keeper> Settling<'_, K> {
             Some(current) if current == generation => Standing::Current,
             // If that one has ended as well, its own end is settled beside this one.
             Some(current) if self.keeper.is_looked_after(current).await => Standing::Replaced,
+            // The link is lost; what serves is not.
+            _ if self.keeper.somebody_serves().await => Standing::Replaced,
             _ => Standing::Alone,
         })
     }

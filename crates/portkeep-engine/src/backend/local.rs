@@ -181,6 +181,12 @@ impl Shared {
             .clone()
     }
 
+    fn somebody_serves(&self) -> bool {
+        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut supervised = children.supervised.values();
+        supervised.any(|child| *child.phase.borrow() == Some(Phase::Serving))
+    }
+
     fn is_supervised(&self, generation: Generation) -> bool {
         let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
         children

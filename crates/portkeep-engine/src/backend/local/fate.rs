@@ -33,6 +33,10 @@ impl Keeper for Fate<'_> {
         self.shared.is_supervised(generation)
     }
 
+    async fn somebody_serves(&self) -> bool {
+        self.shared.somebody_serves()
+    }
+
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
         self.is_again.store(true, Ordering::Relaxed);
         self.shared

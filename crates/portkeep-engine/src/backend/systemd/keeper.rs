@@ -166,6 +166,18 @@ impl Keeper for Units {
         false
     }
 
+    async fn somebody_serves(&self) -> bool {
+        let Some(manager) = self.manager().await else {
+            return true;
+        };
+        let generations = unit_names::generation_pattern(self.name());
+        let page = unit_names::holding(self.name());
+        match manager.list(&[&generations, &page]).await {
+            Ok(units) => units.iter().any(|(_, state)| state.is_active()),
+            Err(_) => true,
+        }
+    }
+
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
         let unit = super::unit_of(&self.store, generation);
         // A unit that has failed, and fails again before it has a process, changes no state: nobody would be told of it.
