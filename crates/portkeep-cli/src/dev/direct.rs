@@ -18,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Context;
 use cargo_metadata::Artifact;
@@ -33,6 +34,10 @@ use self::stamp::{Stamp, Stamps};
 use self::unit::Unit;
 use super::project::{BuildCommand, Project, With};
 use super::relevance;
+
+/// The kernel gives files the time of its last tick: each 1 to 10 ms. A time in the future, which somebody set, is not waited for.
+const TICK: Duration = Duration::from_millis(1);
+const TICKS: u32 = 12;
 
 /// With it in the environment, every build is cargo's.
 const CARGO_ONLY: &str = "PORTKEEP_CARGO_ONLY";
@@ -208,6 +213,21 @@ impl Known {
         Ok(Stamp::of(&mark))
     }
 
+    /// A mark that is younger than what was heard of. The clock of file systems is coarse, and a save that is as old as its round
+    /// would be compiled once more in the next.
+    fn mark_after(&self, heard: &[PathBuf]) -> std::io::Result<Stamp> {
+        let mut mark = self.mark()?;
+        for _ in 0..TICKS {
+            let is_as_old = |path: &PathBuf| path.exists() && Stamp::of(path).is_since(&mark);
+            if !heard.iter().any(is_as_old) {
+                break;
+            }
+            std::thread::sleep(TICK);
+            mark = self.mark()?;
+        }
+        Ok(mark)
+    }
+
     /// What was recorded is of the time before something changed that may have changed the calls. A record of something that is
     /// no more could be taken for what is there.
     fn forget_records(&mut self) {
@@ -220,7 +240,7 @@ impl Known {
     /// Holds cargo's lock from before the last look at what cargo made.
     fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<Cargos>> {
         let good = self.good.as_ref().ok_or(None)?;
-        let begun = self.mark().map_err(|_| None)?;
+        let begun = self.mark_after(heard).map_err(|_| None)?;
         if good.settings != good.settings.now() {
             return Err(None);
         }

@@ -28,7 +28,7 @@ impl Stamp {
     }
 
     /// Whether it may have changed after `other` came to be. The clock of file systems is coarse: what is as old counts.
-    fn is_since(&self, other: &Self) -> bool {
+    pub(super) fn is_since(&self, other: &Self) -> bool {
         match (self.0, other.0) {
             (Some(one), Some(other)) => one.modified.max(one.changed) >= other.changed,
             _ => true,
