@@ -109,10 +109,13 @@ fn every_way_to_end_is_settled() {
     ] {
         let generation = app.generations().pop().expect("one serves");
         let unit = match unit {
-            "@1.service" => generation,
+            "@1.service" => generation.clone(),
             other => app.unit(other),
         };
         let _ = app.manager().systemctl(&[verb, &unit]).expect_success();
+        wait_until("the old one has ended", SOON, || {
+            (!app.generations().contains(&generation)).then_some(())
+        });
         if unit.ends_with(".target") {
             let _ = app
                 .manager()

@@ -260,17 +260,16 @@ impl End {
         }
     }
 
-    /// True for an end that the app did not choose.
+    /// True for an end that the app did not choose, and nobody asked it for.
     #[must_use]
     pub fn is_crash(&self) -> bool {
-        self.result != "success"
+        self.result != "success" && !self.is_cut()
     }
 
-    /// Whether somebody that was READY ended so because it was asked to, or because nobody asked it anything.
+    /// Whether it was asked to end, and killed at the deadline of its drain. Once it is READY, systemd has no other timeout.
     #[must_use]
-    pub fn is_drain(&self) -> bool {
-        // It was killed at its deadline, which is no crash of its own.
-        !self.is_crash() || (self.result == "timeout" && self.ready)
+    pub fn is_cut(&self) -> bool {
+        self.result == "timeout" && self.ready
     }
 
     /// For people: `it exited with status 1`.
@@ -349,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_was_ready_and_is_killed_at_its_deadline_has_drained() {
-        assert!(end("timeout", "killed", "KILL", true).is_drain());
-        assert!(!end("timeout", "killed", "KILL", false).is_drain());
+        assert!(!end("timeout", "killed", "KILL", true).is_crash());
+        assert!(end("timeout", "killed", "KILL", false).is_crash());
     }
 }

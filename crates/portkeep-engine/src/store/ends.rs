@@ -60,10 +60,10 @@ impl Store {
         let generation = settled.generation;
         let digest = || self.release_of(generation).map(|release| release.digest);
         let is_expected = settled.decided == Settle::Nothing;
-        if end.is_drain() && end.ready {
-            let reason = match end.result.as_str() {
-                "timeout" => format!("{CUT} and was ended"),
-                _ => settled.reason.to_owned(),
+        if !end.is_crash() && end.ready {
+            let reason = match end.is_cut() {
+                true => format!("{CUT} and was ended"),
+                false => settled.reason.to_owned(),
             };
             self.note_event(&HistoryEvent::Drained(DrainedRecord {
                 at: end.at,
