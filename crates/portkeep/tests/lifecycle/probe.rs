@@ -267,10 +267,12 @@ async fn slow(Path(ms): Path<u64>) -> &'static str {
     "slow"
 }
 
-/// Blocks its worker. Tokio wakes no other worker for a request that it read itself, and then
-/// nobody polls the sockets until this returns; a task that is spawned first wakes one.
+/// Blocks its worker. Tokio wakes no other worker for a request that it read itself, and then nobody polls the sockets until
+/// this returns. A second task that is spawned wakes one: the first waits in a slot that nobody else looks into.
 async fn block(Path(ms): Path<u64>) -> &'static str {
-    tokio::spawn(async {});
+    for _ in 0..2 {
+        tokio::spawn(async {});
+    }
     std::thread::sleep(Duration::from_millis(ms));
     "blocked"
 }
