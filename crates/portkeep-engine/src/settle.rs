@@ -102,22 +102,19 @@ pub async fn settle<K: Keeper>(
     let lock = store.lock_file().take_within(LOCK_PATIENCE).await;
     let first = settling.decide(locked(lock.as_ref())).await?;
     settling.write_down(first);
-    let lock = match (first, lock) {
-        (Settle::Restart { after }, lock) => {
-            let was_ours = lock.is_some();
-            drop(lock);
-            tokio::time::sleep(after).await;
-            // Somebody who did not give it back before is not waited for twice.
-            let patience = if was_ours {
-                LOCK_PATIENCE
-            } else {
-                Duration::ZERO
-            };
-            store.lock_file().take_within(patience).await
-        }
-        (_, lock) => lock,
+    let Settle::Restart { after } = first else {
+        return settling.act(first).await;
     };
-    settling.act(lock).await
+    // Somebody who did not give it back before is not waited for twice.
+    let patience = match lock {
+        Some(_) => LOCK_PATIENCE,
+        None => Duration::ZERO,
+    };
+    drop(lock);
+    tokio::time::sleep(after).await;
+    let lock = store.lock_file().take_within(patience).await;
+    let decided = settling.decide(locked(lock.as_ref())).await?;
+    settling.act(decided).await
 }
 
 fn locked(lock: Option<&Lock>) -> Locked {
@@ -182,9 +179,9 @@ impl<K: Keeper> Settling<'_, K> {
         }
     }
 
-    async fn act(&self, lock: Option<Lock>) -> Result<Settle, EngineError> {
+    /// Under the lock that was decided with.
+    async fn act(&self, decided: Settle) -> Result<Settle, EngineError> {
         let generation = self.ended.generation;
-        let decided = self.decide(locked(lock.as_ref())).await?;
         let given_back = match decided {
             Settle::Nothing => return Ok(decided),
             Settle::Forget => GivenBack::NotUp,

@@ -73,10 +73,13 @@ pub fn generation_template(name: &AppName) -> String {
 /// The templates of what settles the end of a generation: after a failure, and after a success.
 #[must_use]
 pub fn settle_templates(name: &AppName) -> [String; 2] {
-    [
-        format!("{name}-settle@.service"),
-        format!("{name}-ended@.service"),
-    ]
+    settle_units(name, "")
+}
+
+/// The same for one `instance`: the number of a generation, or `holding` for the page; `*` matches all.
+#[must_use]
+pub fn settle_units(name: &AppName, instance: &str) -> [String; 2] {
+    ["settle", "ended"].map(|hook| format!("{name}-{hook}@{instance}.service"))
 }
 
 /// What answers while no release can serve. Only an app that speaks HTTP has it.

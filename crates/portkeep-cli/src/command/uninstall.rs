@@ -113,7 +113,7 @@ const SETTLED: Duration = Duration::from_secs(10);
 
 /// Waits until the ends of all generations are settled: what settles them calls the helper, and reads the spec.
 async fn settled(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
-    let patterns = unit_names::settle_templates(name).map(|unit| unit.replace('@', "@*"));
+    let patterns = unit_names::settle_units(name, "*");
     let patterns = patterns.each_ref().map(String::as_str);
     let deadline = Instant::now() + SETTLED;
     loop {

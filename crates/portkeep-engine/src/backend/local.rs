@@ -117,9 +117,10 @@ impl Local {
             .collect()
     }
 
-    /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when all are gone.
+    /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when
+    /// all are gone.
     pub async fn stop_all(&self) {
-        let phases: Vec<_> = self.with_children(|children| {
+        let phases: Vec<_> = self.shared.with_children(|children| {
             children.is_closed = true;
             for child in children.supervised.values() {
                 // A supervisor that is gone has no process to end.
@@ -143,21 +144,11 @@ impl Local {
 
     /// Ends at once what still drains.
     pub fn kill_all(&self) {
-        self.with_children(|children| {
+        self.shared.with_children(|children| {
             for child in children.supervised.values() {
                 let _ = child.orders.send(Order::Kill);
             }
         });
-    }
-
-    fn with_children<T>(&self, look: impl FnOnce(&mut Children) -> T) -> T {
-        look(
-            &mut self
-                .shared
-                .children
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
     }
 
     async fn order(
@@ -165,7 +156,7 @@ impl Local {
         generation: Generation,
         order: Order,
     ) -> Option<watch::Receiver<Option<Phase>>> {
-        self.with_children(|children| {
+        self.shared.with_children(|children| {
             let child = children.supervised.get(&generation)?;
             let _ = child.orders.send(order);
             Some(child.phase.clone())
@@ -181,18 +172,22 @@ impl Shared {
             .clone()
     }
 
+    fn with_children<T>(&self, look: impl FnOnce(&mut Children) -> T) -> T {
+        look(&mut self.children.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn somebody_serves(&self) -> bool {
-        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut supervised = children.supervised.values();
-        supervised.any(|child| *child.phase.borrow() == Some(Phase::Serving))
+        self.with_children(|children| {
+            let mut supervised = children.supervised.values();
+            supervised.any(|child| *child.phase.borrow() == Some(Phase::Serving))
+        })
     }
 
     fn is_supervised(&self, generation: Generation) -> bool {
-        let children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children
-            .supervised
-            .get(&generation)
-            .is_some_and(|child| child.phase.borrow().is_some())
+        self.with_children(|children| {
+            let child = children.supervised.get(&generation);
+            child.is_some_and(|child| child.phase.borrow().is_some())
+        })
     }
 
     fn tell(&self, event: LocalEvent) {
@@ -211,7 +206,7 @@ impl Backend for Local {
         let (ready, answer) = oneshot::channel();
         let (orders, inbox) = mpsc::unbounded_channel();
         let (phase_sender, phase) = watch::channel(Some(Phase::Starting));
-        let is_closed = self.with_children(|children| {
+        let is_closed = self.shared.with_children(|children| {
             let supervised = &mut children.supervised;
             supervised.retain(|_, child| child.phase.borrow().is_some());
             if !children.is_closed {
@@ -258,7 +253,7 @@ impl Backend for Local {
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {
-        Ok(self.with_children(|children| {
+        Ok(self.shared.with_children(|children| {
             let running = children
                 .supervised
                 .iter()

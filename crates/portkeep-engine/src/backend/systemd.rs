@@ -280,7 +280,7 @@ impl Backend for Systemd {
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
-        Units::of(self.which(), self.store.clone())
+        Units::by(self.manager.clone(), self.store.clone())
             .nobody_serves()
             .await
     }

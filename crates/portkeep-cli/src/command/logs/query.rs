@@ -35,8 +35,7 @@ impl Query<'_> {
         let matches = match self.generation {
             Some(generation) => {
                 let unit = unit_names::generation(name, generation.0);
-                let settle = unit_names::settle_templates(name)
-                    .map(|template| template.replace('@', &format!("@{generation}")));
+                let settle = unit_names::settle_units(name, &generation.to_string());
                 let units = [unit].into_iter().chain(settle);
                 units
                     .flat_map(|unit| [format!("{by}={unit}"), format!("{about}={unit}")])

@@ -51,8 +51,6 @@ pub(super) struct Supervisor {
     last_lines: VecDeque<String>,
     /// What it said of itself last (`STATUS=`).
     status: String,
-    /// It was READY since it was started last.
-    was_ready: bool,
 }
 
 impl Supervisor {
@@ -73,14 +71,13 @@ impl Supervisor {
             order: None,
             last_lines,
             status: String::new(),
-            was_ready: false,
         }
     }
 
     pub(super) async fn run(mut self) {
         let spec = self.shared.spec();
         loop {
-            (self.was_ready, self.status) = (false, String::new());
+            self.status = String::new();
             let end = self.run_once(&spec).await;
             let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
             let ended = self.ended(&spec, end);
@@ -296,7 +293,6 @@ impl Supervisor {
     }
 
     fn is_ready(&mut self) {
-        self.was_ready = true;
         if self.order.is_none() {
             let _ = self.phase.send(Some(Phase::Serving));
         }

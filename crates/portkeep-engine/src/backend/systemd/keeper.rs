@@ -34,6 +34,15 @@ impl Units {
         }
     }
 
+    /// The same, by a connection that is there.
+    pub(super) fn by(manager: Manager, store: Store) -> Self {
+        Self {
+            which: manager.which(),
+            store,
+            manager: OnceCell::new_with(Some(manager)),
+        }
+    }
+
     fn name(&self) -> &AppName {
         self.store.name()
     }
@@ -61,6 +70,11 @@ impl Units {
         }
     }
 
+    async fn state_of_handle(&self) -> Option<UnitState> {
+        let handle = unit_names::handle(self.name());
+        self.manager().await?.state(&handle).await.ok()
+    }
+
     /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for whoever is that reload.
     async fn give_back_handle(
         &self,
@@ -68,10 +82,7 @@ impl Units {
         even_reloading: bool,
     ) -> Result<GivenBack, BackendError> {
         let handle = unit_names::handle(self.name());
-        let state = match self.manager().await {
-            Some(manager) => manager.state(&handle).await.ok(),
-            None => None,
-        };
+        let state = self.state_of_handle().await;
         // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
         if let Some(state) = state {
             match up(&state) {
@@ -138,11 +149,7 @@ impl Keeper for Units {
     }
 
     async fn handle(&self) -> Handle {
-        let handle = unit_names::handle(self.name());
-        let state = match self.manager().await {
-            Some(manager) => manager.state(&handle).await.ok(),
-            None => None,
-        };
+        let state = self.state_of_handle().await;
         state.as_ref().map_or(Handle::Up, up)
     }
 
@@ -154,8 +161,7 @@ impl Keeper for Units {
             page if page == unit_names::holding(self.name()) => contract::HOLDING.to_owned(),
             _ => generation.to_string(),
         };
-        let settling = unit_names::settle_templates(self.name())
-            .map(|template| template.replace('@', &format!("@{instance}")));
+        let settling = unit_names::settle_units(self.name(), &instance);
         let own = super::unit_of(&self.store, generation);
         for unit in [own].into_iter().chain(settling) {
             match manager.state(&unit).await {
