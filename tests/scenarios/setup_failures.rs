@@ -134,17 +134,24 @@ fn expect_served_when_given(app: &App, thing: &Thing) {
     }
 }
 
+/// The page with the reason after `disturb`, the app once the thing is given, and never a refused connection.
+#[track_caller]
+fn expect_page_until_given(app: App, thing: &Thing, disturb: impl FnOnce(&App)) {
+    let watcher = app.watch();
+    disturb(&app);
+    expect_page_with_reason(&app, thing, Instant::now());
+    expect_served_when_given(&app, thing);
+    watcher.finish().expect_never_refused();
+    drop(app);
+    (thing.take)();
+}
+
 #[test]
 fn from_the_beginning() {
     for (number, thing) in things().iter().enumerate() {
         (thing.take)();
         let app = app(&format!("lacks-{number}"), thing).install(&Behaviour::version("v1"));
-        let watcher = app.watch();
-        expect_page_with_reason(&app, thing, Instant::now());
-        expect_served_when_given(&app, thing);
-        watcher.finish().expect_never_refused();
-        drop(app);
-        (thing.take)();
+        expect_page_until_given(app, thing, |_| {});
     }
 }
 
@@ -155,13 +162,7 @@ fn when_the_app_crashes() {
         let app = app(&format!("loses-{number}"), thing).serve(&Behaviour::version("v1"));
         // The working directory is not removed under a process that is in it, but a new process does not find it.
         (thing.take)();
-        let watcher = app.watch();
-        app.signal("@1.service", "KILL");
-        expect_page_with_reason(&app, thing, Instant::now());
-        expect_served_when_given(&app, thing);
-        watcher.finish().expect_never_refused();
-        drop(app);
-        (thing.take)();
+        expect_page_until_given(app, thing, |app| app.signal("@1.service", "KILL"));
     }
 }
 

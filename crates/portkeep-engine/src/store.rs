@@ -79,6 +79,17 @@ impl Store {
         }
     }
 
+    /// The store of an app of a test's, opened below its directory.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    pub(crate) fn below(root: &Path) -> Self {
+        let directories = Directories {
+            run: root.join("run"),
+            state: root.join("state"),
+        };
+        Self::open(&"app".parse().unwrap(), &directories).unwrap()
+    }
+
     /// Opens the store to work with, making its directories.
     ///
     /// Without the directory of the releases no release can be taken, but one that crashed can be started again, and a

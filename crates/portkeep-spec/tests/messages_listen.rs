@@ -2,25 +2,11 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+mod support;
+
 use portkeep_spec::Spec;
 use serde_json::{Value, json};
-
-fn message_of(spec: &Value) -> String {
-    Spec::from_json(&spec.to_string()).unwrap_err().to_string()
-}
-
-/// A good spec with one field replaced.
-fn with(field: &str, value: Value) -> Value {
-    let mut spec =
-        json!({ "name": "hello", "exec": ["hello"], "listen": [{ "stream": "127.0.0.1:8080" }] });
-    spec[field] = value;
-    spec
-}
-
-#[track_caller]
-fn assert_message(spec: &Value, expected: &str) {
-    assert_eq!(message_of(spec), expected);
-}
+use support::message::{assert_message, with};
 
 #[test]
 fn addresses() {

@@ -58,6 +58,18 @@ pub(crate) struct Arrival {
 }
 
 impl Arrival {
+    /// An HTTP/1 connection that no listener accepted: a rehearsal's or a test's.
+    fn rehearsed(stream: Stream) -> Self {
+        Self {
+            stream,
+            listener: "".into(),
+            unread: Vec::new(),
+            http1: true,
+            used: false,
+            acceptor: None,
+        }
+    }
+
     pub(crate) fn accepted(stream: Stream, listener: &Listener) -> Self {
         Self {
             stream,

@@ -211,22 +211,12 @@ fn after<'a>(text: &'a str, known: Option<&str>) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
 
     use jiff::Timestamp;
 
     use super::*;
-    use crate::directories::Directories;
     use crate::generation::Generation;
     use crate::store::{CrashRecord, Decision};
-
-    fn store(root: &Path) -> Store {
-        let directories = Directories {
-            run: root.join("run"),
-            state: root.join("state"),
-        };
-        Store::open(&"app".parse().unwrap(), &directories).unwrap()
-    }
 
     fn event(number: u64) -> HistoryEvent {
         HistoryEvent::Crash(CrashRecord {
@@ -251,7 +241,7 @@ mod tests {
     #[test]
     fn no_line_is_lost_while_others_are_cut_off() {
         let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
+        let store = Store::below(root.path());
         // Few are kept, so that lines are added while others are cut off all the time.
         let (writers, each, keep, rounds) = (8_u64, 20_u64, 30, 60);
         for round in 0..rounds {
@@ -288,7 +278,7 @@ mod tests {
     #[test]
     fn a_lock_that_is_kept_and_a_torn_line_hold_nothing_up() {
         let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
+        let store = Store::below(root.path());
         store.note_event(&event(1)).unwrap();
         let path = store.history_path();
         let mut torn = File::options().append(true).open(&path).unwrap();
@@ -304,7 +294,7 @@ mod tests {
     #[test]
     fn each_event_is_told_once_whatever_is_cut_off() {
         let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
+        let store = Store::below(root.path());
         store.note_event(&event(0)).unwrap();
         let mut follower = Follower::new(store.clone());
         let mut told = Vec::new();

@@ -56,33 +56,24 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::directories::Directories;
-
-    fn store(root: &Path) -> Store {
-        let directories = Directories {
-            run: root.join("run"),
-            state: root.join("state"),
-        };
-        Store::open(&"app".parse().unwrap(), &directories).unwrap()
-    }
 
     #[test]
     fn each_installation_has_its_own_and_keeps_it() {
         let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let key = store(one.path()).digest_key().unwrap();
-        assert_eq!(store(one.path()).digest_key().unwrap(), key);
-        assert_ne!(store(other.path()).digest_key().unwrap(), key);
+        let key = Store::below(one.path()).digest_key().unwrap();
+        assert_eq!(Store::below(one.path()).digest_key().unwrap(), key);
+        assert_ne!(Store::below(other.path()).digest_key().unwrap(), key);
         let file = one.path().join("state").join(FILE);
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, PRIVATE);
         fs::write(&file, "short").unwrap();
-        let new = store(one.path()).digest_key().unwrap();
-        assert_eq!(store(one.path()).digest_key().unwrap(), new);
+        let new = Store::below(one.path()).digest_key().unwrap();
+        assert_eq!(Store::below(one.path()).digest_key().unwrap(), new);
     }
 
     #[test]
     fn where_nothing_lasts_it_lives_with_the_boot() {
         let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
+        let store = Store::below(root.path());
         fs::remove_dir_all(root.path().join("state")).unwrap();
         let key = store.digest_key().unwrap();
         assert_eq!(store.digest_key().unwrap(), key);
@@ -92,7 +83,7 @@ mod tests {
     #[test]
     fn of_several_that_make_it_all_get_the_same() {
         let root = tempfile::tempdir().unwrap();
-        let store = store(root.path());
+        let store = Store::below(root.path());
         let keys: Vec<_> = std::thread::scope(|scope| {
             let made: Vec<_> = (0..8)
                 .map(|_| scope.spawn(|| store.digest_key().unwrap()))

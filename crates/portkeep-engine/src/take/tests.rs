@@ -11,7 +11,6 @@ use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 use rustix::process::geteuid;
 
 use super::*;
-use crate::directories::Directories;
 
 /// A user of the build, and another one.
 const DEPLOY: u32 = 4242;
@@ -28,14 +27,13 @@ impl Project {
         let directory = tempfile::tempdir().unwrap();
         // Others get through to what they own below.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
-        let name = "app".parse().unwrap();
-        let directories = Directories {
-            run: directory.path().join("run"),
-            state: directory.path().join("state"),
-        };
-        let store = Store::open(&name, &directories).unwrap();
+        let store = Store::below(directory.path());
         let built = directory.path().join("target/app");
-        let spec = Spec::new(name, vec![built.display().to_string()], Vec::new());
+        let spec = Spec::new(
+            store.name().clone(),
+            vec![built.display().to_string()],
+            Vec::new(),
+        );
         let project = Self {
             directory,
             store,

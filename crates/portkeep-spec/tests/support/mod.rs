@@ -5,4 +5,5 @@
 pub mod arbitrary;
 pub mod family;
 pub mod golden;
+pub mod message;
 pub mod reader;

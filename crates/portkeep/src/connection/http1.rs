@@ -139,15 +139,10 @@ mod tests {
     fn connect() -> DuplexStream {
         let (client, server) = duplex(1 << 16);
         let shared = Arc::new(Shared::new(HEAD_TIMEOUT, departures().0));
-        let arrival = Arrival {
-            stream: Stream::Wrapped(Box::new(server)),
-            listener: "".into(),
-            unread: Vec::new(),
-            http1: true,
-            used: false,
-            acceptor: None,
-        };
-        let io = Io::new(arrival, &shared);
+        let io = Io::new(
+            Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
+            &shared,
+        );
         let app = ErasedApp::new(axum::Router::new());
         tokio::spawn(async move { assert!(serve(io, app).await.is_none()) });
         client

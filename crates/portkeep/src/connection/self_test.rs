@@ -124,15 +124,10 @@ impl Rehearsal {
     fn begin() -> Self {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         let stage = Stage::default();
-        let arrival = Arrival {
-            stream: Stream::Wrapped(Box::new(stage.clone())),
-            listener: "".into(),
-            unread: Vec::new(),
-            http1: true,
-            used: false,
-            acceptor: None,
-        };
-        let io = Io::new(arrival, &shared);
+        let io = Io::new(
+            Arrival::rehearsed(Stream::Wrapped(Box::new(stage.clone()))),
+            &shared,
+        );
         let probe = io.probe();
         let app = ErasedApp::new(stage.clone());
         Self {
