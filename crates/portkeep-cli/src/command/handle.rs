@@ -94,7 +94,10 @@ impl FromStr for Instance {
 /// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that we say is said
 /// before we end.
 async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverId {
-    let handle = systemd.manager().state(&unit_names::handle(name)).await;
+    let handle = systemd
+        .manager()
+        .state_as_unit(&unit_names::handle(name))
+        .await;
     let job = handle.ok().and_then(|state| state.job);
     let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
     crate::output::outln!("{name}: handover {id} ({purpose})");

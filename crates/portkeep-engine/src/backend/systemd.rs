@@ -78,10 +78,11 @@ impl Systemd {
     }
 
     async fn state(&self, unit: &str) -> Result<UnitState, BackendError> {
-        let state = self.manager.state(unit).await;
-        state.map_err(|error| {
-            BackendError::new(format!("cannot ask for the state of {unit}"), error)
-        })
+        answer(unit, self.manager.state(unit).await)
+    }
+
+    async fn state_as_unit(&self, unit: &str) -> Result<UnitState, BackendError> {
+        answer(unit, self.manager.state_as_unit(unit).await)
     }
 
     /// Why the start job failed. The unit is kept until we have looked.
@@ -136,7 +137,7 @@ impl Systemd {
         generation: Generation,
     ) -> Result<Option<StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let needed = self.state(&unit).await?.sockets;
+        let needed = self.state_as_unit(&unit).await?.sockets;
         let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
         if patterns.is_empty() {
             return Ok(None);
@@ -172,7 +173,7 @@ impl Systemd {
 
     async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
-        if !self.state(unit).await?.is_active() {
+        if !self.state_as_unit(unit).await?.is_active() {
             return Ok(false);
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
@@ -180,6 +181,10 @@ impl Systemd {
         }
         Ok(true)
     }
+}
+
+fn answer(unit: &str, state: Result<UnitState, ManagerError>) -> Result<UnitState, BackendError> {
+    state.map_err(|error| BackendError::new(format!("cannot ask for the state of {unit}"), error))
 }
 
 /// The unit that `generation` is.
@@ -273,7 +278,7 @@ impl Backend for Systemd {
     async fn settings(&self) -> Result<String, BackendError> {
         // Any number will do: the text is the template's. This one never runs.
         let unit = unit_names::generation(&self.name, 0);
-        let state = self.state(&unit).await?;
+        let state = self.state_as_unit(&unit).await?;
         let files = [&state.fragment].into_iter().chain(&state.drop_ins);
         let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
         Ok(texts.collect())

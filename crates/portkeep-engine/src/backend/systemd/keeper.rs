@@ -72,7 +72,7 @@ impl Units {
 
     async fn state_of_handle(&self) -> Option<UnitState> {
         let handle = unit_names::handle(self.name());
-        self.manager().await?.state(&handle).await.ok()
+        self.manager().await?.state_as_unit(&handle).await.ok()
     }
 
     /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for whoever is that reload.
@@ -141,10 +141,7 @@ impl Keeper for Units {
         let Some(manager) = self.manager().await else {
             return Ok(false);
         };
-        let state = manager.state(&unit).await;
-        let state = state.map_err(|error| {
-            BackendError::new(format!("cannot ask for the state of {unit}"), error)
-        })?;
+        let state = super::answer(&unit, manager.state_as_unit(&unit).await)?;
         Ok(state.is_started())
     }
 
@@ -164,7 +161,7 @@ impl Keeper for Units {
         let settling = unit_names::settle_units(self.name(), &instance);
         let own = super::unit_of(&self.store, generation);
         for unit in [own].into_iter().chain(settling) {
-            match manager.state(&unit).await {
+            match manager.state_as_unit(&unit).await {
                 Ok(state) if !state.is_started() && state.active != "deactivating" => {}
                 _ => return true,
             }

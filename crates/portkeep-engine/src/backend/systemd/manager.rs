@@ -266,14 +266,27 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn state(&self, unit: &str) -> Result<UnitState, ManagerError> {
+        // The empty interface name asks for the properties of all, in one call.
+        self.properties(unit, "").await
+    }
+
+    /// What all kinds of units have: whether it runs, its jobs, its files, the sockets it is passed. A service has ten times as
+    /// many properties, which the manager looks up at each question.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn state_as_unit(&self, unit: &str) -> Result<UnitState, ManagerError> {
+        self.properties(unit, "org.freedesktop.systemd1.Unit").await
+    }
+
+    async fn properties(&self, unit: &str, interface: &str) -> Result<UnitState, ManagerError> {
         let path = self.systemd.load_unit(unit).await?;
         let proxy = PropertiesProxy::builder(&self.connection)
             .path(path)
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()
             .await?;
-        // The empty interface name asks for the properties of all, in one call.
-        Ok(UnitState::of(proxy.get_all("").await?))
+        Ok(UnitState::of(proxy.get_all(interface).await?))
     }
 
     /// Enables units, for good or until the next boot.
