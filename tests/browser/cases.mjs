@@ -1,9 +1,12 @@
-// Runs cases one after another, in the words of Rust's test runner, which the suites count.
+// Runs cases one after another, in the words and with the arguments of Rust's test runner, which the suites count:
+// [PART OF A NAME…] or --exact NAME….
 export async function run(cases) {
-  const only = process.argv.slice(2);
+  const only = process.argv.slice(2).filter((word) => word !== "--exact");
+  const exact = process.argv.includes("--exact");
   let failed = 0;
   for (const [name, body] of cases) {
-    if (only.length > 0 && !only.some((part) => name.includes(part))) continue;
+    const meant = (part) => (exact ? name === part : name.includes(part));
+    if (only.length > 0 && !only.some(meant)) continue;
     try {
       await body();
       console.log(`test ${name} ... ok`);

@@ -30,7 +30,7 @@ fn without_the_bus_the_old_version_serves_and_crashes_are_survived() {
     app.reload();
     app.wait_for_version("v2", SOON);
     app.wait_for_only(&app.unit("@2.service"), SOON);
-    watcher.finish().expect_lost_at_most(2);
+    watcher.finish().expect_lost_by_kills(1);
 }
 
 /// A clean end while the bus is away must not leave an active handle without a generation.

@@ -115,7 +115,7 @@ fn in_the_settle_step() {
         app.publish(&Behaviour::version("v3"));
         app.reload();
         expect_right(&app, step, "v3");
-        watcher.finish().expect_lost_at_most(2);
+        watcher.finish().expect_lost_by_kills(1);
     }
 }
 

@@ -26,7 +26,7 @@ fn the_runtime_directory() {
     let watcher = app.watch();
     app.signal("@2.service", "KILL");
     app.wait_for_version("v2", SOON);
-    watcher.finish().expect_lost_at_most(2);
+    watcher.finish().expect_lost_by_kills(1);
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn the_link_to_the_current_generation() {
         .then_some(())
     });
     app.wait_for_version("v2", SOON);
-    watcher.finish().expect_lost_at_most(2);
+    watcher.finish().expect_lost_by_kills(1);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn refused_for_the_disk(app: &App, spoil: &dyn Fn(), mend: &dyn Fn(), words: &[&
     app.wait_for_version("v2", SOON);
     app.wait_for_only(&app.generations().pop().expect("it serves"), SOON);
     let seen = watcher.finish();
-    seen.expect_lost_at_most(2);
+    seen.expect_lost_by_kills(1);
     expect_v1_then_v2(&seen);
 }
 

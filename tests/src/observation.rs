@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Outcome, request};
 
-/// Side by side, so that one waiting request does not hide what happens meanwhile.
-const WORKERS: u32 = 10;
+/// A watcher's requests side by side, so that one that waits does not hide what happens meanwhile. A process that is killed takes
+/// with it at most so many, which it had accepted.
+const WATCHED_AT_ONCE: usize = 10;
 
 /// Sends requests every few milliseconds, each on a connection of its own, until it is told to finish.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Watcher {
     pub fn start(address: SocketAddr, every: Duration, timeout: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let start = Instant::now();
-        let workers = (0..WORKERS)
+        let workers = (0..WATCHED_AT_ONCE as u32)
             .map(|worker| {
                 let stop = Arc::clone(&stop);
                 thread::spawn(move || {
@@ -59,7 +60,7 @@ impl Watcher {
                             took: begin.elapsed(),
                             outcome,
                         });
-                        next = (next + every * WORKERS).max(Instant::now());
+                        next = (next + every * WATCHED_AT_ONCE as u32).max(Instant::now());
                     }
                     samples
                 })
@@ -131,9 +132,10 @@ impl Observation {
         );
     }
 
-    /// Fails the test if more requests failed than those that a killed process had accepted, or if the port was closed.
+    /// Fails the test if more requests failed than those that so many killed processes had accepted, or if the port was closed.
     #[track_caller]
-    pub fn expect_lost_at_most(&self, most: usize) {
+    pub fn expect_lost_by_kills(&self, kills: usize) {
+        let most = kills * WATCHED_AT_ONCE;
         self.expect_never_refused();
         let failed = self.failed();
         assert!(!self.samples.is_empty(), "no request was made");

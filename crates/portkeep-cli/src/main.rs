@@ -8,7 +8,6 @@ mod exit;
 mod families;
 mod holder;
 mod holding;
-mod journal;
 mod locate;
 mod output;
 mod prove;

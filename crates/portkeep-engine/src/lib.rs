@@ -24,6 +24,7 @@ pub mod fault;
 mod generation;
 pub mod handover;
 mod installed;
+pub mod journal;
 mod moment;
 pub mod move_socket;
 pub mod release;

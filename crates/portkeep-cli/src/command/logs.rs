@@ -10,10 +10,10 @@ mod line;
 mod query;
 
 use crate::control::{self, Ask};
-use crate::journal::Entry;
 use crate::locate::ManagerArgs;
 use crate::output;
 pub(crate) use line::LogLine;
+use portkeep_engine::journal::Entry;
 use query::Query;
 
 /// Show what an app wrote, with the generation that wrote it

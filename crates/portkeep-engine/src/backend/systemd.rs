@@ -4,8 +4,8 @@
 
 mod connect;
 mod job;
-mod journal;
 mod keeper;
+mod last_lines;
 mod manager;
 mod proxy;
 mod unit_state;
@@ -92,7 +92,8 @@ impl Systemd {
         job: &JobResult,
     ) -> Result<StartFailure, BackendError> {
         let unit = self.unit(generation);
-        let end = self.state(&unit).await?.end();
+        let state = self.state(&unit).await?;
+        let end = state.end();
         match (job, end.cause()) {
             // Somebody stopped it, or something it needs did not start: its own end says nothing then.
             (JobResult::Other(result), _) if result != "failed" && result != "timeout" => {
@@ -106,12 +107,12 @@ impl Systemd {
                     result: "protocol".to_owned(),
                     ..end
                 };
-                Ok(self.failure(&unit, &end).await)
+                Ok(self.failure(&unit, &state, &end).await)
             }
             (_, Cause::Clean) => Ok(StartFailure::by_circumstances(format!(
                 "the start job of {unit} ended with `{job}`"
             ))),
-            _ => Ok(self.failure(&unit, &end).await),
+            _ => Ok(self.failure(&unit, &state, &end).await),
         }
     }
 
@@ -126,8 +127,9 @@ impl Systemd {
         }
     }
 
-    async fn failure(&self, unit: &str, end: &End) -> StartFailure {
-        StartFailure::of(end, journal::last_lines(self.which(), unit).await)
+    async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
+        let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
+        StartFailure::of(end, lines)
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its

@@ -6,8 +6,8 @@ use portkeep_engine::Generation;
 use serde::{Deserialize, Serialize};
 
 use super::query::Query;
-use crate::journal::Entry;
 use crate::output::{Text, local_time};
+use portkeep_engine::journal::Entry;
 
 /// Neighbouring generations differ in colour.
 const COLOURS: [AnsiColor; 5] = [

@@ -8,7 +8,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use super::Event;
-use crate::journal::Entry;
+use portkeep_engine::journal::Entry;
 
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.
 pub(super) fn follow(

@@ -1,13 +1,14 @@
 //! Entries of the journal, as `journalctl --output=json` writes them.
 
 use jiff::Timestamp;
-use portkeep_engine::Generation;
 use portkeep_spec::{AppName, Manager as Which, unit_names};
 use serde::Deserialize;
 
+use crate::generation::Generation;
+
 /// One entry. Fields that begin with `_` are the journal's own word, the others what somebody said.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Entry {
+pub struct Entry {
     #[serde(rename = "__REALTIME_TIMESTAMP", default)]
     microseconds: String,
     #[serde(rename = "_SYSTEMD_UNIT", default)]
@@ -20,6 +21,12 @@ pub(crate) struct Entry {
     /// What a user manager speaks of.
     #[serde(rename = "USER_UNIT", default)]
     about_user: String,
+    /// Which kind of message it is, where somebody said so.
+    #[serde(rename = "MESSAGE_ID", default)]
+    kind: String,
+    /// The run of a unit that a user manager speaks of.
+    #[serde(rename = "USER_INVOCATION_ID", default)]
+    about_run: String,
     /// Bytes that are not UTF-8 come as numbers, a long line as nothing.
     #[serde(rename = "MESSAGE", default)]
     message: serde_json::Value,
@@ -27,15 +34,26 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// When it was written.
-    pub(crate) fn at(&self) -> Option<Timestamp> {
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
         Timestamp::from_microsecond(self.microseconds.parse().ok()?).ok()
     }
 
+    /// The unit of `which` manager whose process wrote it; empty where the journal does not know it.
+    pub(crate) fn written_by(&self, which: Which) -> &str {
+        match which {
+            Which::System => &self.system_unit,
+            Which::User => &self.user_unit,
+        }
+    }
+
     /// The unit of `which` manager that wrote it, or that the manager speaks of.
-    pub(crate) fn unit(&self, which: Which) -> &str {
-        let (wrote, about) = match which {
-            Which::System => (&self.system_unit, &self.about),
-            Which::User => (&self.user_unit, &self.about_user),
+    #[must_use]
+    pub fn unit(&self, which: Which) -> &str {
+        let wrote = self.written_by(which);
+        let about = match which {
+            Which::System => &self.about,
+            Which::User => &self.about_user,
         };
         // The managers themselves run in a unit too (init.scope).
         if wrote.ends_with(".service") || about.is_empty() {
@@ -46,12 +64,21 @@ impl Entry {
     }
 
     /// The generation of `name` that it is of.
-    pub(crate) fn generation(&self, name: &AppName, which: Which) -> Option<Generation> {
+    #[must_use]
+    pub fn generation(&self, name: &AppName, which: Which) -> Option<Generation> {
         unit_names::parse_about_generation(name, self.unit(which)).map(Generation)
     }
 
+    /// It is what a user manager says of that run of a unit: one of these kinds of message.
+    pub(crate) fn says_of_run(&self, run: &str, kinds: &[&str]) -> bool {
+        self.user_unit == "init.scope"
+            && self.about_run == run
+            && kinds.contains(&self.kind.as_str())
+    }
+
     /// What was said.
-    pub(crate) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         match &self.message {
             serde_json::Value::String(text) => text.clone(),
             serde_json::Value::Array(bytes) => {
