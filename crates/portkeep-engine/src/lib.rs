@@ -53,5 +53,5 @@ pub use release::{Digest, HoldingPage, Release};
 pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
-pub use take::{NotForOwner, TakeError, executable_of};
+pub use take::{FilesError, NotForOwner, TakeError, executable_of};
 pub use user::RunsAs;

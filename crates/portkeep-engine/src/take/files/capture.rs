@@ -1,0 +1,282 @@
+//! Captures the files that were found: copies, or further names of what an earlier release has.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access as Rights, Stat, Timespec, Timestamps, fstat, futimens};
+use rustix::process::geteuid;
+
+use super::error::FilesError;
+use super::find::{Entry, Tree, hash_path};
+use super::manifest::{Captured, Manifest};
+use super::place::{Place, read};
+use super::state::State;
+use crate::store::Key;
+use crate::take::access::{Access, For};
+use crate::take::clock::Clock;
+use crate::take::contents;
+use crate::take::found::descriptor_path;
+use crate::user::{RunsAs, group_name, may, name_of};
+
+/// As many files are open at once: a process may have 1024.
+const AT_ONCE: usize = 64;
+const CLOSED: u32 = 0o700;
+
+/// What files are captured by, besides themselves.
+#[derive(Debug)]
+pub(crate) struct How<'a> {
+    /// Who is to read them.
+    pub(crate) runs_as: &'a RunsAs,
+    pub(crate) key: &'a Key,
+    pub(crate) clock: Clock,
+    /// An earlier release's files, with their manifest.
+    pub(crate) before: Option<&'a (PathBuf, Manifest)>,
+}
+
+impl Tree {
+    /// Captures the files below `to`, which is made, and adds to `hasher` what they are.
+    ///
+    /// # Errors
+    /// When one of them changes meanwhile, or somebody may not read it who has to.
+    pub(crate) fn capture(
+        &self,
+        to: &Path,
+        how: &How<'_>,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<Manifest, FilesError> {
+        let mut capture = Capture {
+            tree: self,
+            to,
+            how,
+            manifest: Manifest::default(),
+            access: BTreeMap::new(),
+        };
+        capture.make_directory(Path::new(""))?;
+        for (path, entry) in &self.entries {
+            match &entry.target {
+                Some(target) => symlink(target, to.join(path))
+                    .map_err(|source| capture.not_copied(path, source))?,
+                None if entry.state.kind().is_dir() => capture.make_directory(path)?,
+                None => {}
+            }
+        }
+        for (directory, files) in self.files_by_directory() {
+            let place = self.base.directory(directory)?;
+            for chunk in files.chunks(AT_ONCE) {
+                capture.files(&place, directory, chunk)?;
+            }
+        }
+        capture.open_directories()?;
+        capture.hash(hasher);
+        Ok(capture.manifest)
+    }
+
+    fn files_by_directory(&self) -> BTreeMap<&Path, Vec<(&OsStr, State)>> {
+        let mut directories: BTreeMap<&Path, Vec<_>> = BTreeMap::new();
+        for (path, entry) in &self.entries {
+            if entry.target.is_none()
+                && entry.state.kind().is_file()
+                && let (Some(directory), Some(name)) = (path.parent(), path.file_name())
+            {
+                let files = directories.entry(directory).or_default();
+                files.push((name, entry.state));
+            }
+        }
+        directories
+    }
+}
+
+/// A capture under way.
+struct Capture<'a> {
+    tree: &'a Tree,
+    to: &'a Path,
+    how: &'a How<'a>,
+    manifest: Manifest,
+    access: BTreeMap<PathBuf, Access>,
+}
+
+impl Capture<'_> {
+    /// Nobody else gets into it before it has all its files.
+    fn make_directory(&self, path: &Path) -> Result<(), FilesError> {
+        let made = DirBuilder::new().mode(CLOSED).create(self.to.join(path));
+        made.map_err(|source| self.not_copied(path, source))
+    }
+
+    /// Captures some files of one directory.
+    fn files(
+        &mut self,
+        place: &Place,
+        directory: &Path,
+        files: &[(&OsStr, State)],
+    ) -> Result<(), FilesError> {
+        let opened = place.open(files)?;
+        for (source, (name, state)) in opened.iter().zip(files) {
+            let path = directory.join(name);
+            let access = self.access_of(source, &path, *state)?;
+            let captured = match self.link(&path, state) {
+                Some(captured) => captured,
+                None => self.copy(source, &path, *state, &access)?,
+            };
+            self.manifest.add(path.clone(), captured);
+            self.access.insert(path, access);
+        }
+        Ok(())
+    }
+
+    /// What may be done with it, which must be enough for the app.
+    fn access_of(&self, source: &File, path: &Path, state: State) -> Result<Access, FilesError> {
+        let shown = || self.tree.base.path.join(path);
+        let metadata = source.metadata().map_err(|source| read(&shown(), source))?;
+        let access = Access::of(source, &metadata);
+        let (kind, rights) = match metadata.is_dir() {
+            true => (For::Directory, Rights::READ_OK | Rights::EXEC_OK),
+            false => (For::File, Rights::READ_OK),
+        };
+        let user = self.how.runs_as.other_user();
+        let Some(user) = user.filter(|_| geteuid().is_root() && !access.is_open(kind)) else {
+            return Ok(access);
+        };
+        let by_descriptor = descriptor_path(source.as_fd());
+        match user.with_rights(|| may(&by_descriptor, rights)) {
+            Ok(false) => Err(FilesError::NotForApp {
+                path: shown(),
+                user: user.name,
+                mode: state.permissions(),
+                owner: name_of(state.owner),
+                group: group_name(state.group),
+            }),
+            // Where the question cannot be asked, the app finds out.
+            Ok(true) | Err(_) => Ok(access),
+        }
+    }
+
+    /// One more name of what an earlier release made of the same file.
+    fn link(&self, path: &Path, state: &State) -> Option<Captured> {
+        let (directory, manifest) = self.how.before?;
+        let captured = manifest.captured_from(path, state)?;
+        if !may_share(&captured.copy, self.how.runs_as, geteuid().as_raw()) {
+            return None;
+        }
+        let linked = self.to.join(path);
+        fs::hard_link(directory.join(path), &linked).ok()?;
+        let stat = rustix::fs::lstat(&linked).ok()?;
+        if State::of(&stat).has_contents_of(&captured.copy) {
+            return Some(captured.clone());
+        }
+        // Somebody wrote into it. What cannot be removed stands in the way of the copy, which says so.
+        let _ = fs::remove_file(&linked);
+        None
+    }
+
+    fn copy(
+        &self,
+        source: &File,
+        path: &Path,
+        state: State,
+        access: &Access,
+    ) -> Result<Captured, FilesError> {
+        let fail = |source: io::Error| self.not_copied(path, source);
+        let to = self.to.join(path);
+        let copy = File::options()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(&to)
+            .map_err(fail)?;
+        let mut hasher = blake3::Hasher::new_keyed(self.how.key);
+        let clock = self.how.clock;
+        contents::copy_and_digest(source, &copy, state.size, clock, &mut hasher).map_err(fail)?;
+        let now = fstat(source).map_err(|error| fail(error.into()))?;
+        if State::of(&now) != state {
+            return Err(FilesError::Changed(self.tree.base.path.join(path)));
+        }
+        // Apps tell clients when a file was changed, and it was not by the capture.
+        futimens(&copy, &times_of(&now)).map_err(|error| fail(error.into()))?;
+        access.give_for(For::File, &copy).map_err(fail)?;
+        let made = fstat(&copy).map_err(|error| fail(error.into()))?;
+        Ok(Captured {
+            source: state,
+            is_settled: state.is_settled(self.tree.seen),
+            contents: hasher.finalize().to_hex()[..32].to_owned(),
+            copy: State::of(&made),
+        })
+    }
+
+    /// Gives the directories the access of their sources, the deepest first. The one of all files is open: how far it can be
+    /// got at is for the directory of the release to say.
+    fn open_directories(&mut self) -> Result<(), FilesError> {
+        let entries = self.tree.entries.iter().rev();
+        let directories = entries.filter(|(_, Entry { state, .. })| state.kind().is_dir());
+        for (path, entry) in directories {
+            let place = self.tree.base.directory(path)?;
+            if place.state != entry.state {
+                return Err(FilesError::Changed(self.tree.base.path.join(path)));
+            }
+            let access = self.access_of(&place.descriptor, path, entry.state)?;
+            File::open(self.to.join(path))
+                .and_then(|copy| access.give_for(For::Directory, &copy))
+                .map_err(|source| self.not_copied(path, source))?;
+            self.access.insert(path.clone(), access);
+        }
+        fs::set_permissions(self.to, fs::Permissions::from_mode(0o755))
+            .map_err(|source| self.not_copied(Path::new(""), source))
+    }
+
+    fn hash(&self, hasher: &mut blake3::Hasher) {
+        for (path, entry) in &self.tree.entries {
+            hash_path(path, hasher);
+            match (&entry.target, self.access.get(path)) {
+                (Some(target), _) => hash_path(target, hasher),
+                (None, access) => {
+                    let contents = self.manifest.contents(path).unwrap_or("directory");
+                    hash_path(Path::new(contents), hasher);
+                    if let Some(access) = access {
+                        access.hash(hasher);
+                    }
+                }
+            }
+        }
+        // So that it does not read like one that brings other files.
+        hasher.update(&(self.tree.entries.len() as u64).to_le_bytes());
+    }
+
+    fn not_copied(&self, path: &Path, source: io::Error) -> FilesError {
+        FilesError::Copy {
+            path: self.tree.base.path.join(path),
+            to: self.to.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Whether two releases may have one copy. It must be ours and read-only, so that an app which writes into its files by mistake
+/// is refused; one that is root is not, and has its own.
+fn may_share(copy: &State, runs_as: &RunsAs, us: u32) -> bool {
+    let app_is_root = match runs_as {
+        RunsAs::Us => us == 0,
+        RunsAs::Named(name) => name == "root" || name == "0",
+        RunsAs::Dynamic(_) => false,
+    };
+    copy.owner == us && copy.permissions() & 0o222 == 0 && !app_is_root
+}
+
+#[allow(
+    clippy::useless_conversion,
+    clippy::cast_possible_wrap,
+    reason = "the types differ between systems"
+)]
+fn times_of(stat: &Stat) -> Timestamps {
+    let modified = Timespec {
+        tv_sec: stat.st_mtime.into(),
+        tv_nsec: stat.st_mtime_nsec as _,
+    };
+    Timestamps {
+        last_access: modified,
+        last_modification: modified,
+    }
+}
