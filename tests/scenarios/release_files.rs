@@ -3,16 +3,16 @@
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{FileExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use portkeep_tests::client::{Outcome, request};
-use portkeep_tests::manager::Manager;
-use portkeep_tests::{App, AppBuilder, Behaviour, OtherUser, wait_until};
+use portkeep_tests::{
+    App, AppBuilder, Behaviour, Manager, OtherUser, Outcome, request, wait_until,
+};
 use serde_json::json;
 
 const SOON: Duration = Duration::from_secs(10);
@@ -291,23 +291,38 @@ fn what_cannot_be_brought_changes_nothing_and_is_named() {
     }
     refused(&["more than 10000", "filesMaxCount"]);
     fs::remove_dir_all(&bad).unwrap();
-    // One that somebody writes all the while.
+    reload(&app, "v2");
+    expect_page(&app, "v2");
+}
+
+#[test]
+fn one_that_is_written_all_the_while_is_named() {
+    let app = bringing("files-written").serve(&Behaviour::version("v1"));
+    let path = app.directory().join("web/assets/log");
+    // It takes longer to copy than to write into.
+    fs::write(&path, vec![b'x'; 16 << 20]).unwrap();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let _over = Over(&over);
-        fs::write(&bad, "").unwrap();
         scope.spawn(|| {
-            let mut size = 0;
-            while !over.load(Ordering::Relaxed) {
-                size += 1;
-                fs::write(&bad, "x".repeat(size % 1000)).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            for at in 0.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                file.write_at(b"y", at % (16 << 20)).unwrap();
             }
         });
-        refused(&["is still being written"]);
+        // Whoever writes may be held up for as long as a copy takes.
+        let told = wait_until("a reload is refused", Duration::from_secs(120), || {
+            let told = app.portkeep("reload", &[]);
+            (told.code != Some(0)).then_some(told)
+        });
+        told.expect_mention(&["is still being written"]);
+        told.expect_mention(&[path.to_str().unwrap()]);
+        expect_page(&app, "v1");
     });
-    fs::remove_file(&bad).unwrap();
-    reload(&app, "v2");
-    expect_page(&app, "v2");
+    app.reload();
 }
 
 #[test]

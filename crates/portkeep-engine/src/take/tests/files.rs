@@ -1,6 +1,7 @@
 //! Files that a release brings along.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixListener;
 use std::time::SystemTime;
 
@@ -326,15 +327,25 @@ fn one_that_is_written_all_the_while_is_named() {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let _over = for_another_user::Over(&over);
-        fs::write(&path, "").unwrap();
+        // It takes longer to copy than to write into.
+        fs::write(&path, vec![b'x'; 4 << 20]).unwrap();
         scope.spawn(|| {
-            let mut size = 0;
-            while !over.load(Ordering::Relaxed) {
-                size += 1;
-                fs::write(&path, "x".repeat(size % 1000)).unwrap();
+            let file = File::options().write(true).open(&path).unwrap();
+            for at in 0.. {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                file.write_at(b"y", at % (4 << 20)).unwrap();
             }
         });
-        let said = project.refusal();
+        let end = std::time::Instant::now() + Duration::from_secs(120);
+        // Whoever writes may be held up for as long as a copy takes.
+        let said = loop {
+            match project.try_take() {
+                Err(error) => break error.to_string(),
+                Ok(_) => assert!(std::time::Instant::now() < end, "it is never refused"),
+            }
+        };
         assert!(said.contains("is still being written"), "{said}");
         assert!(said.contains(path.to_str().unwrap()), "{said}");
     });
