@@ -53,6 +53,18 @@ pub(crate) struct Access {
     list: Option<Vec<u8>>,
 }
 
+fn list_of(file: &File) -> Option<Vec<u8>> {
+    // No list, or a file system that has none: most files.
+    let nothing: &mut [u8] = &mut [];
+    fgetxattr(file, LIST, nothing)
+        .ok()
+        .filter(|length| *length > 0)?;
+    let mut list = vec![0; LONGEST_LIST];
+    let length = fgetxattr(file, LIST, &mut list[..]).ok()?;
+    list.truncate(length);
+    Some(list)
+}
+
 /// What a copy gets.
 #[derive(Debug, PartialEq, Eq)]
 struct Given {
@@ -63,17 +75,11 @@ struct Given {
 
 impl Access {
     pub(super) fn of(file: &File, metadata: &Metadata) -> Self {
-        let mut list = vec![0; LONGEST_LIST];
-        // No list, or a file system that has none.
-        let length = fgetxattr(file, LIST, &mut list[..]).ok();
         Self {
             owner: metadata.uid(),
             group: metadata.gid(),
             mode: metadata.mode() & 0o777,
-            list: length.filter(|length| *length > 0).map(|length| {
-                list.truncate(length);
-                list
-            }),
+            list: list_of(file),
         }
     }
 

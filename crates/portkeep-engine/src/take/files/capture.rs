@@ -21,7 +21,7 @@ use crate::take::access::{Access, For};
 use crate::take::clock::Clock;
 use crate::take::contents;
 use crate::take::found::descriptor_path;
-use crate::user::{RunsAs, group_name, may, name_of};
+use crate::user::{RunsAs, User, group_name, may, name_of};
 
 /// As many files are open at once: a process may have 1024.
 const AT_ONCE: usize = 64;
@@ -53,6 +53,7 @@ impl Tree {
             tree: self,
             to,
             how,
+            app: how.runs_as.other_user(),
             manifest: Manifest::default(),
             access: BTreeMap::new(),
         };
@@ -96,6 +97,8 @@ struct Capture<'a> {
     tree: &'a Tree,
     to: &'a Path,
     how: &'a How<'a>,
+    /// Who is to read them, where that is neither us nor root.
+    app: Option<User>,
     manifest: Manifest,
     access: BTreeMap<PathBuf, Access>,
 }
@@ -137,15 +140,18 @@ impl Capture<'_> {
             true => (For::Directory, Rights::READ_OK | Rights::EXEC_OK),
             false => (For::File, Rights::READ_OK),
         };
-        let user = self.how.runs_as.other_user();
-        let Some(user) = user.filter(|_| geteuid().is_root() && !access.is_open(kind)) else {
+        let Some(user) = self
+            .app
+            .as_ref()
+            .filter(|_| geteuid().is_root() && !access.is_open(kind))
+        else {
             return Ok(access);
         };
         let by_descriptor = descriptor_path(source.as_fd());
         match user.with_rights(|| may(&by_descriptor, rights)) {
             Ok(false) => Err(FilesError::NotForApp {
                 path: shown(),
-                user: user.name,
+                user: user.name.clone(),
                 mode: state.permissions(),
                 owner: name_of(state.owner),
                 group: group_name(state.group),
@@ -159,7 +165,12 @@ impl Capture<'_> {
     fn link(&self, path: &Path, state: &State) -> Option<Captured> {
         let (directory, manifest) = self.how.before?;
         let captured = manifest.captured_from(path, state)?;
-        if !may_share(&captured.copy, self.how.runs_as, geteuid().as_raw()) {
+        let us = geteuid();
+        if !may_share(
+            &captured.copy,
+            us.as_raw(),
+            us.is_root() && self.app.is_none(),
+        ) {
             return None;
         }
         let linked = self.to.join(path);
@@ -256,12 +267,7 @@ impl Capture<'_> {
 
 /// Whether two releases may have one copy. It must be ours and read-only, so that an app which writes into its files by mistake
 /// is refused; one that is root is not, and has its own.
-fn may_share(copy: &State, runs_as: &RunsAs, us: u32) -> bool {
-    let app_is_root = match runs_as {
-        RunsAs::Us => us == 0,
-        RunsAs::Named(name) => name == "root" || name == "0",
-        RunsAs::Dynamic(_) => false,
-    };
+fn may_share(copy: &State, us: u32, app_is_root: bool) -> bool {
     copy.owner == us && copy.permissions() & 0o222 == 0 && !app_is_root
 }
 
@@ -278,5 +284,30 @@ fn times_of(stat: &Stat) -> Timestamps {
     Timestamps {
         last_access: modified,
         last_modification: modified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_copy_that_nobody_writes_into_is_shared() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        fs::write(&path, "x").unwrap();
+        let us = geteuid().as_raw();
+        for (mode, owner, app_is_root, expected) in [
+            (0o444, us, false, true),
+            (0o400, us, false, true),
+            (0o644, us, false, false),
+            (0o464, us, false, false),
+            (0o444, us + 1, false, false),
+            (0o444, us, true, false),
+        ] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let state = State::of(&rustix::fs::lstat(&path).unwrap());
+            assert_eq!(may_share(&state, owner, app_is_root), expected, "{mode:o}");
+        }
     }
 }
