@@ -145,7 +145,7 @@ pub enum FilesError {
         of: PathBuf,
     },
     /// It could not be looked at or read.
-    #[error("cannot read {path}, one of the `files`: {source}")]
+    #[error("cannot read {path}, one of the `files`")]
     Read {
         /// Which one.
         path: PathBuf,
@@ -154,7 +154,7 @@ pub enum FilesError {
         source: io::Error,
     },
     /// It could not be copied to where no build overwrites it.
-    #[error("cannot copy {path}, one of the `files`, to {to}: {source}")]
+    #[error("cannot copy {path}, one of the `files`, to {to}")]
     Copy {
         /// Which one.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::{FileType, RawMode, Stat};
 use serde::{Deserialize, Serialize};
 
 /// What the coarsest file systems count times in. A change right after a look may leave the times as they were.
@@ -25,13 +25,14 @@ pub(super) struct State {
 impl State {
     #[allow(
         clippy::useless_conversion,
+        clippy::unnecessary_cast,
         reason = "the types differ between systems"
     )]
     pub(super) fn of(stat: &Stat) -> Self {
         let nanoseconds = |seconds: i128, rest: i128| seconds * 1_000_000_000 + rest;
         let mut state = Self {
-            device: u64::from(stat.st_dev),
-            inode: u64::from(stat.st_ino),
+            device: stat.st_dev as u64,
+            inode: stat.st_ino as u64,
             mode: u32::from(stat.st_mode),
             owner: stat.st_uid,
             group: stat.st_gid,
@@ -47,8 +48,13 @@ impl State {
         state
     }
 
+    #[allow(
+        clippy::unnecessary_cast,
+        clippy::cast_possible_truncation,
+        reason = "it is as wide as the system has it"
+    )]
     pub(super) fn kind(&self) -> FileType {
-        FileType::from_raw_mode(self.mode.into())
+        FileType::from_raw_mode(self.mode as RawMode)
     }
 
     pub(super) fn permissions(&self) -> u32 {
