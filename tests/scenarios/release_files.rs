@@ -63,6 +63,8 @@ fn reload(app: &App, version: &str) {
 /// Its page is of the version that answers.
 #[track_caller]
 fn expect_page(app: &App, version: &str) {
+    // One that was just told to drain may accept once more.
+    app.wait_for_only_one();
     let answer = app.get("/page");
     assert_eq!(answer.version, version);
     assert!(
