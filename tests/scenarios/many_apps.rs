@@ -4,9 +4,11 @@ use std::fs;
 use std::time::Duration;
 
 use portkeep_tests::command::run;
-use portkeep_tests::{Manager, Measurement};
+use portkeep_tests::{Manager, Measurement, machine};
 
 const APPS: u16 = 50;
+/// What `status` may take, for twice as many.
+const SOON: Duration = Duration::from_millis(200);
 
 #[test]
 fn fifty_idle_apps_cost_no_process() {
@@ -48,6 +50,11 @@ fn fifty_idle_apps_cost_no_process() {
         resident.stdout.lines().count()
     );
     status.report("status of 50 apps");
+    machine::expect_shorter("status of 50 apps", SOON, || {
+        run("portkeep", ["status", manager.flag()])
+            .expect_success()
+            .took
+    });
     for number in 0..APPS {
         let _ = run("portkeep", ["uninstall", manager.flag(), &name(number)]).expect_success();
     }

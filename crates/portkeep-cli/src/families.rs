@@ -334,17 +334,11 @@ fn apps_in(directories: &[PathBuf]) -> Vec<AppName> {
         .flatten()
         .flatten()
         .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_suffix(".target")?
-                .parse()
-                .ok()
-        })
-        .filter(|name| {
-            directories
-                .iter()
-                .any(|directory| !on_disk(name, directory).is_empty())
+            let file_name = entry.file_name();
+            let name: AppName = file_name.to_str()?.strip_suffix(".target")?.parse().ok()?;
+            // Each app has one, and it says whose it is.
+            let text = fs::read_to_string(entry.path()).ok()?;
+            is_of(&name, &text).then_some(name)
         })
         .collect();
     names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));

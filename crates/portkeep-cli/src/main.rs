@@ -5,6 +5,7 @@ mod command;
 mod control;
 mod dev;
 mod exit;
+mod facts;
 mod families;
 mod holder;
 mod holding;

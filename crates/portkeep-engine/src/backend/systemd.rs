@@ -2,11 +2,14 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod apps;
 mod connect;
+mod drained;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
+mod own_words;
 mod proxy;
 mod unit_state;
 mod without_bus;
@@ -16,6 +19,7 @@ use std::time::{Duration, Instant};
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
+pub use apps::{AppUnits, Depth};
 pub use job::JobResult;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
@@ -129,7 +133,14 @@ impl Systemd {
 
     async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
         let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
-        StartFailure::of(end, lines)
+        let failure = StartFailure::of(end, lines);
+        match failure.cause {
+            Some(Cause::Setup(_)) => StartFailure {
+                said: own_words::own_words(self.which(), unit, state).await,
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
@@ -280,10 +291,7 @@ impl Backend for Systemd {
     async fn settings(&self) -> Result<String, BackendError> {
         // Any number will do: the text is the template's. This one never runs.
         let unit = unit_names::generation(&self.name, 0);
-        let state = self.state_as_unit(&unit).await?;
-        let files = [&state.fragment].into_iter().chain(&state.drop_ins);
-        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.collect())
+        Ok(self.state_as_unit(&unit).await?.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

@@ -29,30 +29,8 @@ impl Installed {
     pub(super) async fn newer(&self, systemd: &Systemd, name: &AppName) -> Option<Self> {
         let handle = unit_names::handle(name);
         let state = systemd.manager().state(&handle).await.ok()?;
-        let path = spec_of(&state.command).unwrap_or(&self.path);
+        let path = state.spec().unwrap_or(&self.path);
         let now = Self::read(path).ok()?;
         (now != *self || drive::has_changed(systemd.store(), &now.spec)).then_some(now)
-    }
-}
-
-/// The path behind `--spec` in a command.
-fn spec_of(command: &[String]) -> Option<&Path> {
-    let option = command.iter().position(|word| word == "--spec")?;
-    command.get(option + 1).map(Path::new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spec_is_what_the_unit_names() {
-        let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            spec_of(&command("/p handle activate a --spec /etc/a.json")),
-            Some(Path::new("/etc/a.json"))
-        );
-        assert_eq!(spec_of(&command("/p handle activate a --spec")), None);
-        assert_eq!(spec_of(&command("/usr/sbin/nginx")), None);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use zbus::Connection;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use super::connect::connect;
 use super::job::{JobResult, Removed, ended};
@@ -105,6 +105,11 @@ impl Manager {
             connection,
             systemd,
         })
+    }
+
+    /// The manager's own object.
+    pub(super) fn systemd(&self) -> &SystemdProxy<'static> {
+        &self.systemd
     }
 
     /// Which manager it is.
@@ -245,6 +250,16 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.list_with_paths(patterns).await?;
+        let units = units.into_iter().map(|(unit, state, _)| (unit, state));
+        Ok(units.collect())
+    }
+
+    /// The same, with what the manager calls them on the bus.
+    pub(super) async fn list_with_paths(
+        &self,
+        patterns: &[&str],
+    ) -> Result<Vec<(String, UnitState, OwnedObjectPath)>, ManagerError> {
         let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
@@ -255,10 +270,30 @@ impl Manager {
         };
         Ok(units
             .into_iter()
-            .map(|(unit, _, load, active, sub, _, _, job, _, _)| {
-                (unit, state(load, active, sub, job))
+            .map(|(unit, _, load, active, sub, _, path, job, _, _)| {
+                (unit, state(load, active, sub, job), path)
             })
             .collect())
+    }
+
+    /// One property of a loaded unit.
+    pub(super) async fn property(
+        &self,
+        unit: &OwnedObjectPath,
+        interface: &str,
+        name: &str,
+    ) -> Result<OwnedVariant, ManagerError> {
+        let answer = self
+            .connection
+            .call_method(
+                Some("org.freedesktop.systemd1"),
+                unit,
+                Some("org.freedesktop.DBus.Properties"),
+                "Get",
+                &(interface, name),
+            )
+            .await?;
+        Ok(answer.body().deserialize::<OwnedVariant>()?)
     }
 
     /// The state of a unit, loading it if needed.
