@@ -165,7 +165,7 @@ report_summary() {
     fi
   fi
   for suite in "${suites[@]}"; do sed -n "s/^failed /FAILED: $suite: /p" "$tally/$suite"; done
-  for suite in "${suites[@]}"; do [[ ! -s $tally/$suite.why ]] || sed "s/^/  why: $suite: /" "$tally/$suite.why"; done | head -n 100
+  for suite in "${suites[@]}"; do [[ ! -s $tally/$suite.why ]] || sed -n "1,40s/^/  why: $suite: /p" "$tally/$suite.why"; done
   echo "$SECONDS seconds; logs: tests/.cache/logs"
   ((all_skipped == 0)) || echo "$all_skipped not run, see above: this run proves less than it should"
   echo "$all_passed passed, $all_failed failed"
