@@ -1,11 +1,11 @@
 //! The command `portkeep`.
 
+mod caller;
 mod cli;
 mod command;
 mod control;
 mod dev;
 mod exit;
-mod families;
 mod holder;
 mod holding;
 mod locate;

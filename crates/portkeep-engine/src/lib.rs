@@ -35,6 +35,7 @@ mod socket_file;
 pub mod store;
 mod surroundings;
 mod take;
+pub mod units;
 mod user;
 mod walk;
 
@@ -54,4 +55,4 @@ pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
 pub use take::{NotForOwner, TakeError, executable_of};
-pub use user::RunsAs;
+pub use user::{RunsAs, user_name};

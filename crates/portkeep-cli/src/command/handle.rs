@@ -106,8 +106,6 @@ async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverI
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        // The app's user is to get to what we make, whatever the sandbox of its unit says of our own files.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let asked = Moment::now();
         match self.step {
             Step::Activate(app) => activate::run(&app.name, &app.spec, asked).await,

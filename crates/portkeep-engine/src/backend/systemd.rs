@@ -2,6 +2,7 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod batch;
 mod connect;
 mod job;
 mod keeper;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
+pub use batch::Ended;
 pub use job::JobResult;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};

@@ -77,7 +77,7 @@ fn hint(which: Which) -> &'static str {
 pub struct Manager {
     which: Which,
     connection: Connection,
-    systemd: SystemdProxy<'static>,
+    pub(super) systemd: SystemdProxy<'static>,
 }
 
 impl Manager {
@@ -130,7 +130,9 @@ impl Manager {
     }
 
     /// The ends of all jobs from now on.
-    async fn removed(&self) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+    pub(super) async fn removed(
+        &self,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
         let signals = self.systemd.receive_job_removed().await?;
         Ok(signals.map(|signal| {
             let arguments = signal.args()?;
@@ -225,6 +227,16 @@ impl Manager {
         unit: &str,
     ) -> Result<(Option<u32>, JobResult), ManagerError> {
         let ask = self.systemd.reload_or_restart_unit(unit, "replace");
+        let ended = ended(self.removed().await?, ask).await?;
+        Ok((ended.number(), ended.result()))
+    }
+
+    /// Stops a unit and starts it, and waits for the job. Answers the job's number, too.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart(&self, unit: &str) -> Result<(Option<u32>, JobResult), ManagerError> {
+        let ask = self.systemd.restart_unit(unit, "replace");
         let ended = ended(self.removed().await?, ask).await?;
         Ok((ended.number(), ended.result()))
     }
@@ -336,7 +348,7 @@ pub enum Until {
     Reboot,
 }
 
-fn is_no_such_unit(error: &zbus::Error) -> bool {
+pub(super) fn is_no_such_unit(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }
 

@@ -58,6 +58,8 @@ pub(super) trait Systemd {
     ) -> zbus::Result<Vec<UnitFileChange>>;
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(signal)]
     fn job_removed(
         &self,
