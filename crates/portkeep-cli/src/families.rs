@@ -9,8 +9,8 @@ use anyhow::Context;
 use portkeep_engine::backend::systemd::{Manager, ManagerError};
 use portkeep_engine::store::atomic_write;
 use portkeep_spec::{
-    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, contract, render, slice,
-    unit_names,
+    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, shutdown_limit,
+    slice, unit_names,
 };
 
 /// The rendered units of one app for one manager.
@@ -124,12 +124,19 @@ fn of_the_port(unit: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// Writes what all apps of the system manager share. A user's manager needs nothing of it.
+/// What all apps of the system manager share. A user's manager needs nothing of it.
+fn shared() -> Result<[UnitFile; 2], SpecError> {
+    Ok([slice()?, shutdown_limit()?])
+}
+
+/// Writes what all apps of a manager share.
 pub(crate) fn write_shared(which: Which, directory: &Path) -> anyhow::Result<()> {
-    if which == Which::System {
-        let slice = slice()?;
-        let path = directory.join(&slice.path);
-        atomic_write(&path, slice.text.as_bytes(), 0o644)
+    if which == Which::User {
+        return Ok(());
+    }
+    for unit in shared()? {
+        let path = directory.join(&unit.path);
+        atomic_write(&path, unit.text.as_bytes(), 0o644)
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
@@ -137,11 +144,14 @@ pub(crate) fn write_shared(which: Which, directory: &Path) -> anyhow::Result<()>
 
 /// Removes what all apps shared, where none is left in `directory`.
 pub(crate) fn remove_shared(directory: &Path) -> anyhow::Result<()> {
-    let slice = directory.join(contract::SLICE);
-    let is_ours = fs::read_to_string(&slice)
-        .is_ok_and(|text| self::slice().is_ok_and(|slice| slice.text == text));
-    if is_ours && apps_in(&[directory.to_owned()]).is_empty() {
-        fs::remove_file(&slice).with_context(|| format!("cannot remove {}", slice.display()))?;
+    if !apps_in(&[directory.to_owned()]).is_empty() {
+        return Ok(());
+    }
+    for unit in shared()? {
+        let path = directory.join(&unit.path);
+        if fs::read_to_string(&path).is_ok_and(|text| text == unit.text) {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
     }
     Ok(())
 }

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow};
 use portkeep_engine::app_directories;
 use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
+use portkeep_engine::helper::reload_handle;
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
-use crate::command::reload::reload_handle;
 use crate::exit::usage;
 use crate::families::{self, Family, Readable, UnitDirectory, write_spec};
 use crate::holder;
@@ -116,7 +116,7 @@ impl Args {
         }
         let handle = unit_names::handle(&name);
         if systemd.manager().state(&handle).await?.is_active() {
-            let outcome = reload_handle(&systemd, &handle).await?;
+            let outcome = reload_handle(&systemd, systemd.store()).await?;
             crate::output::outln!("{}", outcome_line(&name, &outcome));
         }
         if self.now {
