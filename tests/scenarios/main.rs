@@ -12,6 +12,7 @@ mod draining_beside_others;
 mod failed_reload;
 mod hanging;
 mod holding_page;
+mod hundred_apps;
 mod idle_exit;
 mod install;
 mod install_elsewhere;

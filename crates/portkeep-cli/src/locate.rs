@@ -47,15 +47,6 @@ pub(crate) async fn installed_apps(which: Which) -> Vec<AppName> {
     units::apps(which, &unit_path)
 }
 
-/// The manager that started this process as part of a unit: systemd sets `MANAGERPID` for user managers only.
-pub(crate) fn own_manager() -> Which {
-    if std::env::var_os("MANAGERPID").is_some() {
-        Which::User
-    } else {
-        Which::System
-    }
-}
-
 /// The store of an app, to look into: nothing is made, and nothing may be there.
 pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     Ok(Store::at(name, &Directories::of(place, name)?))

@@ -23,6 +23,7 @@ mod error;
 pub mod fault;
 mod generation;
 pub mod handover;
+pub mod helper;
 mod installed;
 pub mod journal;
 mod moment;
@@ -40,7 +41,7 @@ mod user;
 mod walk;
 
 pub use accepts::accepts;
-pub use backend::{Backend, BackendError, Blame, StartFailure};
+pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
 };

@@ -26,7 +26,7 @@ fn lines(plan: &Plan) -> Vec<String> {
         match app.handover {
             Some(Handover::Reload) => say("would hand over".to_owned()),
             Some(Handover::Restart) => {
-                say("would be restarted, because it gets another socket".to_owned())
+                say("would be restarted, because it gets another socket".to_owned());
             }
             None => {}
         }

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::{
-    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, slice, unit_names,
+    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, shutdown_limit,
+    slice, unit_names,
 };
 
 use super::files::{Entry, Files, Journal, difference};
@@ -163,12 +164,12 @@ pub(super) fn shared(which: Which, directory: &Path) -> Result<Files, SpecError>
     if which == Which::User {
         return Ok(Files::new());
     }
-    let slice = slice()?;
-    let entry = Entry::File {
-        text: slice.text,
-        mode: READABLE,
+    let entry = |unit: UnitFile| {
+        let mode = READABLE;
+        let text = unit.text;
+        (directory.join(unit.path), Entry::File { text, mode })
     };
-    Ok(Files::from([(directory.join(slice.path), entry)]))
+    Ok(Files::from([slice()?, shutdown_limit()?].map(entry)))
 }
 
 /// The units that `install` wrote and would write differently now, helpers of other versions aside.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::helper::{holding_page, reload_handle};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::units::{self, Family, Readable, UnitDirectory};
 use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
@@ -17,12 +18,11 @@ use tokio::sync::mpsc;
 use super::publish::Published;
 use super::{Event, HandingOver, others, output};
 use crate::command::install::open_ports;
-use crate::command::reload::reload_handle;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
-use crate::{holding, locate};
+use crate::locate;
 
 pub(crate) struct UnitSession {
     systemd: Arc<Systemd>,
@@ -142,7 +142,7 @@ impl UnitSession {
         give_up: &GiveUp,
     ) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let page = holding::page(&self.spec, self.systemd.store());
+        let page = holding_page(&self.spec, self.systemd.store());
         let request = Request::now(Purpose::Reload).or_hold(page).unless(give_up);
         let before = self.serves();
         let replaced = self.published.publish(executable.as_deref())?;
@@ -167,7 +167,7 @@ impl UnitSession {
         Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
             if !systemd.manager().state(&handle).await?.is_active() {
-                return reload_handle(&systemd, &handle).await;
+                return Ok(reload_handle(&*systemd, systemd.store()).await?);
             }
             let outcome = handovers.ask(spec.clone(), request).await?;
             match outcome {

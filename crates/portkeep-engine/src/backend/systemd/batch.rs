@@ -8,8 +8,9 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{Stream, StreamExt};
 use zbus::OwnedObjectPath;
 
-use super::job::{JobResult, Removed};
+use super::job::Removed;
 use super::manager::{Manager, ManagerError, is_no_such_unit};
+use crate::backend::JobResult;
 
 /// A unit's job that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Manager {
             }
         };
         let asked: FuturesUnordered<_> = units.iter().map(ask).collect();
-        all_ended(self.removed().await?, asked).await
+        all_ended(self.removed_of_all().await?, asked).await
     }
 }
 

@@ -75,6 +75,7 @@ pub(super) trait Systemd {
     default_service = "org.freedesktop.systemd1"
 )]
 pub(super) trait Properties {
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<zbus::OwnedVariant>;
     fn get_all(
         &self,
         interface: &str,

@@ -15,7 +15,7 @@ impl<M: UnitManager> Install<'_, M> {
     pub(super) async fn take_back(&self, mut done: Done) -> Vec<String> {
         let mut left = Vec::new();
         let mut note = |what: Result<(), BackendError>| {
-            left.extend(what.err().map(|error| with_causes(&error)))
+            left.extend(what.err().map(|error| with_causes(&error)));
         };
         // What is new has nothing of before: it ends as long as its units are known. What has a socket of another's keeps that
         // open.
