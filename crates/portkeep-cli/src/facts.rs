@@ -12,12 +12,12 @@ use portkeep_engine::diagnosis::{
     AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, MachineFacts, SocketFacts,
 };
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
+use portkeep_engine::units::{self, UnitDirectory};
 use portkeep_engine::{
     Backend, Comparison, Instead, Phase, Running, Store, check_trusted, compare_to, executable_of,
 };
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
-use crate::families::{Family, UnitDirectory};
 use crate::holder;
 use crate::locate::{existing_store, place};
 use places::place_of;
@@ -28,6 +28,8 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) units: AppUnits,
     pub(crate) last: Option<HandoverRecord>,
+    /// Where `portkeep install` places units.
+    directory: Option<UnitDirectory>,
 }
 
 /// These apps, in their order.
@@ -40,6 +42,7 @@ pub(crate) async fn apps(
     let stores = names.iter().map(|name| existing_store(name, place));
     let stores: Vec<Store> = stores.collect::<Result<_, _>>()?;
     let units = manager.units_of(&stores, depth).await?;
+    let directory = UnitDirectory::installed(manager).await.ok();
     Ok(stores
         .into_iter()
         .zip(units)
@@ -48,6 +51,7 @@ pub(crate) async fn apps(
             last: store.last_handover().ok().flatten(),
             store,
             units,
+            directory: directory.clone(),
         })
         .collect())
 }
@@ -71,7 +75,7 @@ pub(crate) async fn machine(which: Which) -> (MachineFacts, Option<Manager>) {
     let facts = MachineFacts {
         which,
         version,
-        lingers: (which == Which::User).then(crate::command::install::lingers),
+        lingers: (which == Which::User).then(crate::caller::lingers),
         somaxconn: kernel_number("net/core/somaxconn"),
         aborts_on_overflow: kernel_number("net/ipv4/tcp_abort_on_overflow").unwrap_or(0) != 0,
         unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
@@ -99,8 +103,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// One app.
 pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Result<AppFacts> {
     let which = manager.which();
-    let App { store, units, last } = app;
-    let directory = UnitDirectory::installed(which).ok();
+    let App {
+        store,
+        units,
+        last,
+        directory,
+    } = app;
     let specs = Specs::of(&store, &units.handle, directory.as_ref());
     let mut sockets = units.sockets.clone();
     if depth == Depth::Full
@@ -117,7 +125,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
         which,
         unit: unit_text(manager, &store, &units, depth).await,
         helper: faulty_helper(&units.handle, depth).await,
-        directory: directory.map(|directory| directory.path().to_owned()),
+        directory,
         specs,
         sockets,
         store,
@@ -197,27 +205,17 @@ fn read_spec(path: &Path) -> Option<Result<Spec, SpecError>> {
 
 /// The units that `portkeep install` wrote and would write differently now. Others (Nix, `portkeep dev`) are written anew
 /// with each change.
-fn outdated_units(spec: &Spec, which: Which, store: &Store) -> Vec<String> {
-    let Ok(directory) = UnitDirectory::installed(which) else {
-        return Vec::new();
-    };
+fn outdated_units(
+    spec: &Spec,
+    which: Which,
+    store: &Store,
+    directory: &UnitDirectory,
+) -> Vec<String> {
     let spec_path = directory.spec_path(&spec.name);
     if store.spec_path().is_some_and(|path| path != spec_path) {
         return Vec::new();
     }
-    let helper = store.state_directory().join("portkeep");
-    let Ok(family) = Family::render(spec, &helper, &spec_path, which) else {
-        return Vec::new();
-    };
-    let differs = |path: &PathBuf, text: &str| {
-        let there = fs::read_to_string(directory.path().join(path));
-        !there.is_ok_and(|there| there == text)
-    };
-    let files = family.files().iter();
-    files
-        .filter(|file| differs(&file.path, &file.text))
-        .map(|file| file.path.display().to_string())
-        .collect()
+    units::outdated(spec, which, directory).unwrap_or_default()
 }
 
 struct Looked {
@@ -227,7 +225,7 @@ struct Looked {
     sockets: Vec<(String, UnitState)>,
     last: Option<HandoverRecord>,
     specs: Specs,
-    directory: Option<PathBuf>,
+    directory: Option<UnitDirectory>,
     unit: Option<String>,
     helper: Option<(PathBuf, HelperFault)>,
     depth: Depth,
@@ -246,15 +244,19 @@ impl Looked {
         let bad_executable = executable.as_ref().and_then(|found| found.as_ref().err());
         let is_copied = matches!(&executable, Some(Ok(found)) if !found.runs_in_place);
         let is_full = self.depth == Depth::Full;
-        let outdated = spec.filter(|_| is_full);
-        let outdated = outdated.map(|spec| outdated_units(spec, self.which, &self.store));
+        let outdated = match (spec, &self.directory) {
+            (Some(spec), Some(directory)) if is_full => {
+                outdated_units(spec, self.which, &self.store, directory)
+            }
+            _ => Vec::new(),
+        };
         AppFacts {
             name: self.store.name().clone(),
             which: self.which,
             bad_executable: bad_executable.map(|error| chain(error)),
             bad_spec: bad_spec.map(|error| chain(error)),
             sockets: self.socket_facts(spec),
-            outdated: outdated.unwrap_or_default(),
+            outdated,
             current: self.store.current(),
             generations: self.generation_facts(),
             directories: directories(&self.store, is_copied),
@@ -263,7 +265,7 @@ impl Looked {
             helper: self.helper,
             target: self.units.target,
             handle: self.units.handle,
-            unit_directory: self.directory,
+            unit_directory: self.directory.map(|directory| directory.path().to_owned()),
             installed_spec: self.specs.installed,
         }
     }

@@ -1,5 +1,6 @@
 //! What is printed, and how.
 
+pub(crate) mod changes;
 pub(crate) mod fault;
 mod foreign;
 mod history;

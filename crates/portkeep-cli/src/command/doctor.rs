@@ -8,8 +8,7 @@ mod report;
 
 use crate::exit::NEEDS_A_PERSON;
 use crate::facts;
-use crate::families::installed_apps;
-use crate::locate::ManagerArgs;
+use crate::locate::{ManagerArgs, installed_apps};
 use crate::output;
 use report::{Diagnosis, Line};
 
@@ -36,7 +35,7 @@ impl Args {
         let which = self.manager.which();
         let names = match self.name {
             Some(name) => vec![name],
-            None => installed_apps(which),
+            None => installed_apps(which).await,
         };
         let (machine, manager) = facts::machine(which).await;
         let mut apps = Vec::new();

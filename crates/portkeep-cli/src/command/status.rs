@@ -12,8 +12,7 @@ mod wait;
 
 use crate::control::{self, Answer, Ask};
 use crate::facts::{self, App};
-use crate::families::installed_apps;
-use crate::locate::{ManagerArgs, existing_store};
+use crate::locate::{ManagerArgs, existing_store, installed_apps};
 use crate::output;
 use app::{AppStatus, GenerationStatus};
 
@@ -49,7 +48,7 @@ impl Args {
         let names = match &self.name {
             Some(name) if local.is_empty() => vec![name.clone()],
             Some(_) => Vec::new(),
-            None => installed_apps(which),
+            None => installed_apps(which).await,
         };
         let manager = match names.is_empty() {
             true => None,

@@ -42,10 +42,11 @@ impl Manager {
         &self,
         apps: Vec<AppName>,
     ) -> Result<impl Stream<Item = ()> + use<>, ManagerError> {
-        let jobs = self.systemd().receive_job_removed().await?;
+        let jobs = self.systemd.receive_job_removed().await?;
         let jobs = jobs.filter_map(async |signal| Some(signal.args().ok()?.unit.clone()));
-        let units = self.systemd().receive_unit_removed().await?;
+        let units = self.systemd.receive_unit_removed().await?;
         let units = units.filter_map(async |signal| Some(signal.args().ok()?.id.clone()));
+        self.subscribe().await?;
         let all = stream::select(jobs.boxed(), units.boxed());
         Ok(all.filter_map(move |unit| {
             let is_ours = apps
