@@ -52,6 +52,28 @@ fn stopping_the_target_closes_the_port_and_starting_it_opens_it() {
     assert_eq!(app.get("/").version, "v1");
 }
 
+/// The stop of the target is the end of the port at once; what drains goes on, also while the app is started again.
+#[test]
+fn stopping_the_target_without_waiting_drains_and_may_be_taken_back() {
+    let app = App::named("stop-no-block").serve(&Behaviour::version("v1"));
+    let slow = app.ask("/slow?ms=4000");
+    let target = app.unit(".target");
+    let stop = ["--no-block", "stop", &target];
+    let _ = app.manager().systemctl(&stop).expect_success();
+    wait_until("the port is closed", READY, || {
+        (app.request("/") == Outcome::Refused).then_some(())
+    });
+    app.publish(&Behaviour::version("v2"));
+    let _ = app
+        .manager()
+        .systemctl(&["start", &target])
+        .expect_success();
+    // The next connection starts another generation, and the first one finishes what it has.
+    assert_eq!(app.get("/").version, "v2");
+    assert_eq!(slow.outcome().expect_answer().version, "v1");
+    app.wait_for_only_one();
+}
+
 #[test]
 fn the_socket_cannot_be_stopped_by_accident() {
     let app = App::named("stop-socket").serve(&Behaviour::version("v1"));

@@ -1,11 +1,10 @@
 //! What we ask of a systemd manager.
 
 use std::path::Path;
-use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use tokio::sync::OnceCell;
 use zbus::{Connection, OwnedVariant};
 
 use super::connect::connect;
@@ -89,8 +88,6 @@ pub struct Manager {
     which: Which,
     connection: Connection,
     systemd: SystemdProxy<'static>,
-    /// Whether the manager sends signals to this connection: only who waits for a job wants any.
-    subscribed: Arc<OnceCell<()>>,
 }
 
 impl Manager {
@@ -115,7 +112,6 @@ impl Manager {
             which,
             connection,
             systemd,
-            subscribed: Arc::default(),
         })
     }
 
@@ -141,8 +137,11 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
-    /// The ends of the jobs of `unit` from now on. The bus passes those of no other unit on: of a hundred apps that hand over at
-    /// once, each would be told the jobs of all.
+    /// The ends of the jobs of `unit` from now on.
+    ///
+    /// The manager tells the ends of a job to whoever asked for the job. To subscribe would have it tell everything of all units,
+    /// to everybody on the bus: a hundred messages a handover. And the bus passes those of no other unit on: of a hundred apps
+    /// that hand over at once, each would be told the jobs of all.
     async fn removed(
         &self,
         unit: &str,
@@ -150,9 +149,6 @@ impl Manager {
         let signals = self
             .systemd
             .receive_job_removed_with_args(&[(UNIT_OF_JOB, unit)])
-            .await?;
-        self.subscribed
-            .get_or_try_init(|| self.systemd.subscribe())
             .await?;
         Ok(signals.map(|signal| {
             let arguments = signal.args()?;
@@ -168,8 +164,14 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
-        self.systemd.load_unit(unit).await?;
-        Ok(self.systemd.ref_unit(unit).await?)
+        // It loads the unit, which to load first would do twice: the manager forgets at once what nobody keeps.
+        match self.systemd.ref_unit(unit).await {
+            Err(error) if is_no_such_unit(&error) => {
+                self.systemd.load_unit(unit).await?;
+                Ok(self.systemd.ref_unit(unit).await?)
+            }
+            kept => Ok(kept?),
+        }
     }
 
     /// Starts a unit and waits for the job.
@@ -292,13 +294,20 @@ impl Manager {
         self.properties(unit, "").await
     }
 
-    /// What all kinds of units have: whether it runs, its jobs, its files, the sockets it is passed. A service has ten times as
-    /// many properties, which the manager looks up at each question.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn state_as_unit(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        self.properties(unit, UNIT).await
+    /// The part of a unit's state that is named, of what all kinds of units have. To look up all of it takes the manager ten
+    /// times as long: whether files of the unit changed since they were read, for one.
+    pub(super) async fn part(
+        &self,
+        unit: &str,
+        properties: &[&str],
+    ) -> Result<UnitState, ManagerError> {
+        let proxy = self.properties_of(unit).await?;
+        let values = properties.iter().map(async |property| {
+            let value = proxy.get(UNIT, property).await?;
+            Ok::<_, zbus::Error>(((*property).to_owned(), value))
+        });
+        let values = try_join_all(values).await?;
+        Ok(UnitState::of(values.into_iter().collect()))
     }
 
     async fn properties(&self, unit: &str, interface: &str) -> Result<UnitState, ManagerError> {
@@ -331,16 +340,6 @@ impl Manager {
     pub(super) async fn command_of(&self, service: &str) -> Result<Vec<String>, ManagerError> {
         let commands = self.of_service(service, "ExecStart").await?;
         Ok(UnitState::command(commands))
-    }
-
-    /// The number of a unit's job, if it has one.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub(super) async fn job_of(&self, unit: &str) -> Result<Option<u32>, ManagerError> {
-        let proxy = self.properties_of(unit).await?;
-        let job = proxy.get(UNIT, "Job").await?;
-        Ok(UnitState::job(job))
     }
 
     /// What a service says of itself (`STATUS=`).

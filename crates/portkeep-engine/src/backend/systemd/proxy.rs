@@ -30,7 +30,6 @@ pub(super) type UnitFileChange = (String, String, String);
     default_path = "/org/freedesktop/systemd1"
 )]
 pub(super) trait Systemd {
-    fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
     fn ref_unit(&self, name: &str) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
