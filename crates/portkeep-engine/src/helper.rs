@@ -105,6 +105,6 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
 fn read_spec(path: &Path) -> Result<Spec, HelperError> {
     Spec::load(path).map_err(|source| HelperError::Spec {
         path: path.to_owned(),
-        source,
+        source: Box::new(source),
     })
 }

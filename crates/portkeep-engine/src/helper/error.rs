@@ -20,7 +20,7 @@ pub enum HelperError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: SpecError,
+        source: Box<SpecError>,
     },
     /// The manager has no units of this app.
     #[error("the app {0} is not installed")]
