@@ -52,26 +52,35 @@ fn stopping_the_target_closes_the_port_and_starting_it_opens_it() {
     assert_eq!(app.get("/").version, "v1");
 }
 
-/// The stop of the target is the end of the port at once; what drains goes on, also while the app is started again.
+/// What drains goes on, also while the app is started again. systemd closes a socket after the service that has it, so the port
+/// is closed when the drain has ended; who connects meanwhile is not served.
 #[test]
 fn stopping_the_target_without_waiting_drains_and_may_be_taken_back() {
     let app = App::named("stop-no-block").serve(&Behaviour::version("v1"));
+    let stop = || {
+        let words = ["--no-block", "stop", &app.unit(".target")];
+        let _ = app.manager().systemctl(&words).expect_success();
+        wait_until("the generation drains", READY, || {
+            let unit = &app.generations()[0];
+            let state = app.manager().property(unit, "ActiveState");
+            (state == "deactivating").then_some(())
+        });
+    };
     let slow = app.ask("/slow?ms=4000");
-    let target = app.unit(".target");
-    let stop = ["--no-block", "stop", &target];
-    let _ = app.manager().systemctl(&stop).expect_success();
-    wait_until("the port is closed", READY, || {
-        (app.request("/") == Outcome::Refused).then_some(())
-    });
+    stop();
     app.publish(&Behaviour::version("v2"));
-    let _ = app
-        .manager()
-        .systemctl(&["start", &target])
-        .expect_success();
+    let start = ["start", &app.unit(".target")];
+    let _ = app.manager().systemctl(&start).expect_success();
     // The next connection starts another generation, and the first one finishes what it has.
     assert_eq!(app.get("/").version, "v2");
     assert_eq!(slow.outcome().expect_answer().version, "v1");
     app.wait_for_only_one();
+    let slow = app.ask("/slow?ms=1000");
+    stop();
+    assert_eq!(slow.outcome().expect_answer().version, "v2");
+    wait_until("the port is closed", READY, || {
+        (app.request("/") == Outcome::Refused).then_some(())
+    });
 }
 
 #[test]
