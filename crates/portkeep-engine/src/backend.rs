@@ -1,5 +1,6 @@
 //! Who runs generations.
 
+mod handle;
 pub mod local;
 pub mod systemd;
 
@@ -12,6 +13,8 @@ use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::settle::GivenBack;
 use crate::user::RunsAs;
+
+pub use handle::{HandleState, HandleUnit, JobResult};
 
 /// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
 pub(crate) const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +37,8 @@ pub struct StartFailure {
     pub reason: String,
     /// Why its process ended, where there was one.
     pub cause: Option<Cause>,
+    /// What its manager said of it, where that names a file or a path.
+    pub said: Option<String>,
     /// Whether the release is to blame.
     pub blame: Blame,
     /// The last lines it wrote, oldest first.
@@ -52,6 +57,7 @@ impl StartFailure {
         Self {
             reason: cause.to_string(),
             cause: Some(cause),
+            said: None,
             blame,
             log,
         }
@@ -63,6 +69,7 @@ impl StartFailure {
         Self {
             reason: reason.into(),
             cause: None,
+            said: None,
             blame: Blame::Circumstances,
             log: Vec::new(),
         }
@@ -70,6 +77,13 @@ impl StartFailure {
 
     /// What stands between the reason and the last lines.
     pub const LAST_LINES: &str = "; its last lines:";
+
+    /// A reason as [`Self::describe`] tells it, in one line: without the last lines.
+    #[must_use]
+    pub fn first_clause(reason: &str) -> &str {
+        let clause = reason.split(Self::LAST_LINES).next().unwrap_or_default();
+        clause.lines().next().unwrap_or_default()
+    }
 
     /// The reason, with the last lines below it.
     #[must_use]

@@ -16,6 +16,7 @@
 mod accepts;
 pub mod app_directories;
 pub mod backend;
+pub mod diagnosis;
 mod directories;
 pub mod drive;
 mod end;
@@ -23,6 +24,7 @@ mod error;
 pub mod fault;
 mod generation;
 pub mod handover;
+pub mod helper;
 mod installed;
 pub mod journal;
 mod moment;
@@ -35,11 +37,12 @@ mod socket_file;
 pub mod store;
 mod surroundings;
 mod take;
+pub mod units;
 mod user;
 mod walk;
 
 pub use accepts::accepts;
-pub use backend::{Backend, BackendError, Blame, StartFailure};
+pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
 };
@@ -47,11 +50,11 @@ pub use drive::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use end::{Cause, End, Step};
 pub use error::EngineError;
 pub use generation::{Generation, Phase, Running};
-pub use installed::Instead;
+pub use installed::{Comparison, Instead, compare, compare_to};
 pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
 pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
-pub use take::{FilesError, NotForOwner, TakeError, executable_of};
-pub use user::RunsAs;
+pub use take::{Executable, FilesError, NotForOwner, TakeError, executable_of};
+pub use user::{RunsAs, user_name};

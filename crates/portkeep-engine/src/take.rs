@@ -138,10 +138,59 @@ pub(crate) fn take(
 ///
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
-pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
+pub fn executable_of(spec: &Spec) -> Result<Executable, TakeError> {
     let files = Files::open(Seen::at(spec)?)?;
     files.executable.check()?;
-    Ok(files.executable.path)
+    let runs_in_place = files.runs_in_place();
+    Ok(Executable {
+        path: files.executable.path,
+        runs_in_place,
+    })
+}
+
+/// An executable that a handover would take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executable {
+    /// Where it is.
+    pub path: PathBuf,
+    /// It is run there; another one is copied to the directory of the releases.
+    pub runs_in_place: bool,
+}
+
+/// The digest of the release that a handover would take now. Nothing is kept of it. Files that `before` brings are not read
+/// again.
+///
+/// # Errors
+/// When a handover would be refused for its executable or its files.
+pub(crate) fn digest_of(
+    spec: &Spec,
+    recipe: &Recipe,
+    key: &Key,
+    before: &Release,
+) -> Result<Digest, TakeError> {
+    let clock = Clock::of(LIMIT);
+    let files = Files::open(Seen::at(spec)?)?;
+    files.executable.check()?;
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    files.executable.digest(clock, &mut hasher)?;
+    files.digest_others(clock, &mut hasher)?;
+    if let Some(tree) = &files.tree {
+        let before = files::of_release(before);
+        let how = How {
+            runs_as: &RunsAs::Us,
+            key,
+            clock,
+            before: before.as_ref(),
+        };
+        tree.digest_contents(&how, &mut hasher)?;
+    }
+    Ok(finished(recipe, hasher))
+}
+
+/// The digest of a release, of whose files `hasher` knows.
+fn finished(recipe: &Recipe, mut hasher: blake3::Hasher) -> Digest {
+    recipe.hash(&mut hasher);
+    Digest(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 /// The files of a release, open.
@@ -197,6 +246,11 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
+    fn digest_others(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
+        let mut others = self.others.iter();
+        others.try_for_each(|other| other.digest(clock, hasher))
+    }
+
     /// Digests the release and puts its executable where no build overwrites it.
     fn capture(
         &self,
@@ -241,9 +295,7 @@ impl Files {
                     .map_err(copying)?;
             }
         }
-        for other in &self.others {
-            other.digest(clock, &mut hasher)?;
-        }
+        self.digest_others(clock, &mut hasher)?;
         let staged_files = match (&self.tree, staged("files")) {
             (Some(tree), Some(staged)) => {
                 let how = How {
@@ -257,8 +309,7 @@ impl Files {
             }
             _ => None,
         };
-        order.recipe.hash(&mut hasher);
-        let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
+        let digest = finished(&order.recipe, hasher);
         let executable = match &staged_executable {
             None => source.path.clone(),
             Some(staged) => {

@@ -2,12 +2,18 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod apps;
+mod batch;
 mod connect;
+mod drained;
+mod handle;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
+mod own_words;
 mod proxy;
+mod unit_path;
 mod unit_state;
 mod without_bus;
 
@@ -16,7 +22,9 @@ use std::time::{Duration, Instant};
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
-pub use job::JobResult;
+pub use crate::backend::JobResult;
+pub use apps::{AppUnits, Depth};
+pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
@@ -81,8 +89,8 @@ impl Systemd {
         answer(unit, self.manager.state(unit).await)
     }
 
-    async fn state_as_unit(&self, unit: &str) -> Result<UnitState, BackendError> {
-        answer(unit, self.manager.state_as_unit(unit).await)
+    async fn part(&self, unit: &str, properties: &[&str]) -> Result<UnitState, BackendError> {
+        answer(unit, self.manager.part(unit, properties).await)
     }
 
     /// Why the start job failed. The unit is kept until we have looked.
@@ -118,8 +126,8 @@ impl Systemd {
 
     /// Lets a generation that is about to drain connect to the move socket. If it cannot, it ends its connections itself.
     async fn let_connections_move(&self, unit: &str) {
-        let given = match self.manager.state(unit).await {
-            Ok(state) => move_socket::give_to(self.store.run_directory(), state.user),
+        let given = match self.manager.user_of(unit).await {
+            Ok(user) => move_socket::give_to(self.store.run_directory(), user),
             Err(error) => Err(std::io::Error::other(error)),
         };
         if let Err(error) = given {
@@ -129,7 +137,14 @@ impl Systemd {
 
     async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
         let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
-        StartFailure::of(end, lines)
+        let failure = StartFailure::of(end, lines);
+        match failure.cause {
+            Some(Cause::Setup(_)) => StartFailure {
+                said: own_words::own_words(self.which(), unit, state).await,
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
@@ -139,7 +154,7 @@ impl Systemd {
         generation: Generation,
     ) -> Result<Option<StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let needed = self.state_as_unit(&unit).await?.sockets;
+        let needed = self.part(&unit, &["TriggeredBy"]).await?.sockets;
         let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
         if patterns.is_empty() {
             return Ok(None);
@@ -170,12 +185,16 @@ impl Systemd {
 
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
-        Ok(accepts(self.state(unit).await?.main_pid).await)
+        let process = self.manager.main_process(unit).await;
+        let process = process.map_err(|error| {
+            BackendError::new(format!("cannot ask for the process of {unit}"), error)
+        })?;
+        Ok(accepts(process).await)
     }
 
     async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
-        if !self.state_as_unit(unit).await?.is_active() {
+        if !self.part(unit, &["ActiveState"]).await?.is_active() {
             return Ok(false);
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
@@ -278,12 +297,12 @@ impl Backend for Systemd {
     }
 
     async fn settings(&self) -> Result<String, BackendError> {
-        // Any number will do: the text is the template's. This one never runs.
-        let unit = unit_names::generation(&self.name, 0);
-        let state = self.state_as_unit(&unit).await?;
-        let files = [&state.fragment].into_iter().chain(&state.drop_ins);
-        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.collect())
+        // Any number will do: the text is the template's. The current one is loaded already; one that never runs would be loaded
+        // for this question, with the units that settle its ends.
+        let current = self.store.current_app().unwrap_or(Generation(0));
+        let unit = unit_names::generation(&self.name, current.0);
+        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
+        Ok(state.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

@@ -1,19 +1,25 @@
 //! What we ask of a systemd manager.
 
+mod properties;
+
 use std::path::Path;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use zbus::Connection;
+use zbus::{Connection, OwnedObjectPath};
 
 use super::connect::connect;
-use super::job::{JobResult, Removed, ended};
-use super::proxy::{PropertiesProxy, SystemdProxy};
+use super::job::{Removed, ended};
+use super::proxy::{JobRemovedStream, SystemdProxy};
 use super::unit_state::UnitState;
+use crate::backend::JobResult;
 use crate::directories::DirectoriesError;
 
 /// The oldest version whose units we know to work.
 const OLDEST: u32 = 249;
+
+/// Which argument of `JobRemoved` is the unit.
+const UNIT_OF_JOB: u8 = 2;
 
 /// Why a manager cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +83,7 @@ fn hint(which: Which) -> &'static str {
 pub struct Manager {
     which: Which,
     connection: Connection,
-    systemd: SystemdProxy<'static>,
+    pub(super) systemd: SystemdProxy<'static>,
 }
 
 impl Manager {
@@ -98,8 +104,6 @@ impl Manager {
         if major(&version).is_some_and(|major| major < OLDEST) {
             return Err(ManagerError::TooOld { version });
         }
-        // Signals are sent only to connections that asked; on the private socket to all, where this does no harm.
-        systemd.subscribe().await?;
         Ok(Self {
             which,
             connection,
@@ -129,16 +133,32 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
-    /// The ends of all jobs from now on.
-    async fn removed(&self) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
-        let signals = self.systemd.receive_job_removed().await?;
-        Ok(signals.map(|signal| {
-            let arguments = signal.args()?;
-            Ok(Removed {
-                job: arguments.job.clone(),
-                result: arguments.result.clone(),
-            })
-        }))
+    /// The ends of the jobs of `unit` from now on.
+    ///
+    /// The manager tells the ends of a job to whoever asked for the job. To subscribe would have it tell everything of all units,
+    /// to everybody on the bus: a hundred messages a handover. And the bus passes those of no other unit on: of a hundred apps
+    /// that hand over at once, each would be told the jobs of all.
+    async fn removed(
+        &self,
+        unit: &str,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        let signals = self
+            .systemd
+            .receive_job_removed_with_args(&[(UNIT_OF_JOB, unit)])
+            .await?;
+        Ok(told(signals))
+    }
+
+    /// The ends of all jobs that this connection asks for from now on, and of others where it has subscribed.
+    pub(super) async fn removed_of_all(
+        &self,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        Ok(told(self.systemd.receive_job_removed().await?))
+    }
+
+    /// Has the manager send signals of what others ask for, too.
+    pub(super) async fn subscribe(&self) -> zbus::Result<()> {
+        self.systemd.subscribe().await
     }
 
     /// Keeps what is known of a unit until this connection ends, also after the unit has.
@@ -146,8 +166,14 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
-        self.systemd.load_unit(unit).await?;
-        Ok(self.systemd.ref_unit(unit).await?)
+        // It loads the unit, which to load first would do twice: the manager forgets at once what nobody keeps.
+        match self.systemd.ref_unit(unit).await {
+            Err(error) if is_no_such_unit(&error) => {
+                self.systemd.load_unit(unit).await?;
+                Ok(self.systemd.ref_unit(unit).await?)
+            }
+            kept => Ok(kept?),
+        }
     }
 
     /// Starts a unit and waits for the job.
@@ -156,7 +182,7 @@ impl Manager {
     /// When the manager refuses; a job that fails is not an error but its result.
     pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
         let ask = self.systemd.start_unit(unit, "replace");
-        Ok(ended(self.removed().await?, ask).await?.result())
+        Ok(ended(self.removed(unit).await?, ask).await?.result())
     }
 
     /// Asks for a unit to be started.
@@ -183,7 +209,7 @@ impl Manager {
     /// When the manager refuses.
     pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
         let ask = self.systemd.stop_unit(unit, "replace");
-        match ended(self.removed().await?, ask).await {
+        match ended(self.removed(unit).await?, ask).await {
             Err(ManagerError::Bus(error)) if is_no_such_unit(&error) => Ok(JobResult::Done),
             other => Ok(other?.result()),
         }
@@ -225,7 +251,17 @@ impl Manager {
         unit: &str,
     ) -> Result<(Option<u32>, JobResult), ManagerError> {
         let ask = self.systemd.reload_or_restart_unit(unit, "replace");
-        let ended = ended(self.removed().await?, ask).await?;
+        let ended = ended(self.removed(unit).await?, ask).await?;
+        Ok((ended.number(), ended.result()))
+    }
+
+    /// Stops a unit and starts it, and waits for the job. Answers the job's number, too.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart(&self, unit: &str) -> Result<(Option<u32>, JobResult), ManagerError> {
+        let ask = self.systemd.restart_unit(unit, "replace");
+        let ended = ended(self.removed(unit).await?, ask).await?;
         Ok((ended.number(), ended.result()))
     }
 
@@ -245,6 +281,16 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.list_with_paths(patterns).await?;
+        let units = units.into_iter().map(|(unit, state, _)| (unit, state));
+        Ok(units.collect())
+    }
+
+    /// The same, with what the manager calls them on the bus.
+    pub(super) async fn list_with_paths(
+        &self,
+        patterns: &[&str],
+    ) -> Result<Vec<(String, UnitState, OwnedObjectPath)>, ManagerError> {
         let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
@@ -255,38 +301,10 @@ impl Manager {
         };
         Ok(units
             .into_iter()
-            .map(|(unit, _, load, active, sub, _, _, job, _, _)| {
-                (unit, state(load, active, sub, job))
+            .map(|(unit, _, load, active, sub, _, path, job, _, _)| {
+                (unit, state(load, active, sub, job), path)
             })
             .collect())
-    }
-
-    /// The state of a unit, loading it if needed.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn state(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        // The empty interface name asks for the properties of all, in one call.
-        self.properties(unit, "").await
-    }
-
-    /// What all kinds of units have: whether it runs, its jobs, its files, the sockets it is passed. A service has ten times as
-    /// many properties, which the manager looks up at each question.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn state_as_unit(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        self.properties(unit, "org.freedesktop.systemd1.Unit").await
-    }
-
-    async fn properties(&self, unit: &str, interface: &str) -> Result<UnitState, ManagerError> {
-        let path = self.systemd.load_unit(unit).await?;
-        let proxy = PropertiesProxy::builder(&self.connection)
-            .path(path)
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .build()
-            .await?;
-        Ok(UnitState::of(proxy.get_all(interface).await?))
     }
 
     /// Enables units, for good or until the next boot.
@@ -336,7 +354,17 @@ pub enum Until {
     Reboot,
 }
 
-fn is_no_such_unit(error: &zbus::Error) -> bool {
+fn told(signals: JobRemovedStream) -> impl Stream<Item = zbus::Result<Removed>> + use<> {
+    signals.map(|signal| {
+        let arguments = signal.args()?;
+        Ok(Removed {
+            job: arguments.job.clone(),
+            result: arguments.result.clone(),
+        })
+    })
+}
+
+pub(super) fn is_no_such_unit(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }
 

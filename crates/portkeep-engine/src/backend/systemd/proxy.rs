@@ -58,6 +58,8 @@ pub(super) trait Systemd {
     ) -> zbus::Result<Vec<UnitFileChange>>;
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(signal)]
     fn job_removed(
         &self,
@@ -66,6 +68,8 @@ pub(super) trait Systemd {
         unit: String,
         result: String,
     ) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn unit_removed(&self, id: String, unit: OwnedObjectPath) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(
@@ -73,6 +77,7 @@ pub(super) trait Systemd {
     default_service = "org.freedesktop.systemd1"
 )]
 pub(super) trait Properties {
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<zbus::OwnedVariant>;
     fn get_all(
         &self,
         interface: &str,

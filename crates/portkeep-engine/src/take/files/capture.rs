@@ -26,6 +26,8 @@ use crate::user::{RunsAs, User, group_name, may, name_of};
 /// As many files are open at once: a process may have 1024.
 const AT_ONCE: usize = 64;
 const CLOSED: u32 = 0o700;
+/// Of the directory that has all files: how far it can be got at is for that of the release to say.
+const OPEN: u32 = 0o755;
 
 /// What files are captured by, besides themselves.
 #[derive(Debug)]
@@ -49,32 +51,36 @@ impl Tree {
         how: &How<'_>,
         hasher: &mut blake3::Hasher,
     ) -> Result<Manifest, FilesError> {
-        let mut capture = Capture {
-            tree: self,
-            to,
-            how,
-            app: how.runs_as.other_user(),
-            manifest: Manifest::default(),
-            access: BTreeMap::new(),
-        };
+        let mut capture = Capture::new(self, Some(to), how);
         capture.make_directory(Path::new(""))?;
         for (path, entry) in &self.entries {
             match &entry.target {
                 Some(target) => symlink(target, to.join(path))
-                    .map_err(|source| capture.not_copied(path, source))?,
+                    .map_err(|source| not_copied(self, path, to, source))?,
                 None if entry.state.kind().is_dir() => capture.make_directory(path)?,
                 None => {}
             }
         }
-        for (directory, files) in self.files_by_directory() {
-            let place = self.base.directory(directory)?;
-            for chunk in files.chunks(AT_ONCE) {
-                capture.files(&place, directory, chunk)?;
-            }
-        }
-        capture.open_directories()?;
+        capture.contents()?;
+        fs::set_permissions(to, fs::Permissions::from_mode(OPEN))
+            .map_err(|source| not_copied(self, Path::new(""), to, source))?;
         capture.hash(hasher);
         Ok(capture.manifest)
+    }
+
+    /// Adds to `hasher` what a capture would, and keeps nothing.
+    ///
+    /// # Errors
+    /// As [`capture`](Self::capture).
+    pub(crate) fn digest_contents(
+        &self,
+        how: &How<'_>,
+        hasher: &mut blake3::Hasher,
+    ) -> Result<(), FilesError> {
+        let mut capture = Capture::new(self, None, how);
+        capture.contents()?;
+        capture.hash(hasher);
+        Ok(())
     }
 
     fn files_by_directory(&self) -> BTreeMap<&Path, Vec<(&OsStr, State)>> {
@@ -95,7 +101,8 @@ impl Tree {
 /// A capture under way.
 struct Capture<'a> {
     tree: &'a Tree,
-    to: &'a Path,
+    /// Nothing where nothing is to be kept.
+    to: Option<&'a Path>,
     how: &'a How<'a>,
     /// Who is to read them, where that is neither us nor root.
     app: Option<User>,
@@ -103,11 +110,35 @@ struct Capture<'a> {
     access: BTreeMap<PathBuf, Access>,
 }
 
-impl Capture<'_> {
+impl<'a> Capture<'a> {
+    fn new(tree: &'a Tree, to: Option<&'a Path>, how: &'a How<'a>) -> Self {
+        Self {
+            tree,
+            to,
+            how,
+            app: how.runs_as.other_user(),
+            manifest: Manifest::default(),
+            access: BTreeMap::new(),
+        }
+    }
+
     /// Nobody else gets into it before it has all its files.
     fn make_directory(&self, path: &Path) -> Result<(), FilesError> {
-        let made = DirBuilder::new().mode(CLOSED).create(self.to.join(path));
-        made.map_err(|source| self.not_copied(path, source))
+        let Some(to) = self.to else {
+            return Ok(());
+        };
+        let made = DirBuilder::new().mode(CLOSED).create(to.join(path));
+        made.map_err(|source| not_copied(self.tree, path, to, source))
+    }
+
+    fn contents(&mut self) -> Result<(), FilesError> {
+        for (directory, files) in self.tree.files_by_directory() {
+            let place = self.tree.base.directory(directory)?;
+            for chunk in files.chunks(AT_ONCE) {
+                self.files(&place, directory, chunk)?;
+            }
+        }
+        self.open_directories()
     }
 
     /// Captures some files of one directory.
@@ -121,9 +152,13 @@ impl Capture<'_> {
         for (source, (name, state)) in opened.iter().zip(files) {
             let path = directory.join(name);
             let access = self.access_of(source, &path, *state)?;
-            let captured = match self.link(&path, state) {
-                Some(captured) => captured,
-                None => self.copy(source, &path, *state, &access)?,
+            let captured = match (self.to, self.known(&path, state)) {
+                (None, Some(known)) => known.clone(),
+                (None, None) => self.read(source, &path, *state)?,
+                (Some(to), known) => match known.and_then(|known| self.link(&path, to, known)) {
+                    Some(linked) => linked,
+                    None => self.copy(source, &path, *state, to, &access)?,
+                },
             };
             self.manifest.add(path.clone(), captured);
             self.access.insert(path, access);
@@ -161,23 +196,22 @@ impl Capture<'_> {
         }
     }
 
-    /// One more name of what an earlier release made of the same file.
-    fn link(&self, path: &Path, state: &State) -> Option<Captured> {
-        let (directory, manifest) = self.how.before?;
-        let captured = manifest.captured_from(path, state)?;
+    /// What an earlier release made of the same file.
+    fn known(&self, path: &Path, state: &State) -> Option<&Captured> {
+        self.how.before?.1.captured_from(path, state)
+    }
+
+    /// One more name of that.
+    fn link(&self, path: &Path, to: &Path, known: &Captured) -> Option<Captured> {
         let us = geteuid();
-        if !may_share(
-            &captured.copy,
-            us.as_raw(),
-            us.is_root() && self.app.is_none(),
-        ) {
+        if !may_share(&known.copy, us.as_raw(), us.is_root() && self.app.is_none()) {
             return None;
         }
-        let linked = self.to.join(path);
-        fs::hard_link(directory.join(path), &linked).ok()?;
+        let linked = to.join(path);
+        fs::hard_link(self.how.before?.0.join(path), &linked).ok()?;
         let stat = rustix::fs::lstat(&linked).ok()?;
-        if State::of(&stat).has_contents_of(&captured.copy) {
-            return Some(captured.clone());
+        if State::of(&stat).has_contents_of(&known.copy) {
+            return Some(known.clone());
         }
         // Somebody wrote into it. What cannot be removed stands in the way of the copy, which says so.
         let _ = fs::remove_file(&linked);
@@ -189,37 +223,55 @@ impl Capture<'_> {
         source: &File,
         path: &Path,
         state: State,
+        to: &Path,
         access: &Access,
     ) -> Result<Captured, FilesError> {
-        let fail = |source: io::Error| self.not_copied(path, source);
-        let to = self.to.join(path);
+        let fail = |source: io::Error| not_copied(self.tree, path, to, source);
         let copy = File::options()
             .read(true)
             .write(true)
             .create_new(true)
-            .open(&to)
+            .open(to.join(path))
             .map_err(fail)?;
         let mut hasher = blake3::Hasher::new_keyed(self.how.key);
         let clock = self.how.clock;
         contents::copy_and_digest(source, &copy, state.size, clock, &mut hasher).map_err(fail)?;
-        let now = fstat(source).map_err(|error| fail(error.into()))?;
-        if State::of(&now) != state {
-            return Err(FilesError::Changed(self.tree.base.path.join(path)));
-        }
+        let now = self.unchanged(source, path, state)?;
         // Apps tell clients when a file was changed, and it was not by the capture.
         futimens(&copy, &times_of(&now)).map_err(|error| fail(error.into()))?;
         access.give_for(For::File, &copy).map_err(fail)?;
         let made = fstat(&copy).map_err(|error| fail(error.into()))?;
-        Ok(Captured {
-            source: state,
-            is_settled: state.is_settled(self.tree.seen),
-            contents: hasher.finalize().to_hex()[..32].to_owned(),
-            copy: State::of(&made),
-        })
+        Ok(self.captured(state, &hasher, State::of(&made)))
     }
 
-    /// Gives the directories the access of their sources, the deepest first. The one of all files is open: how far it can be
-    /// got at is for the directory of the release to say.
+    /// The digest of what is not copied.
+    fn read(&self, source: &File, path: &Path, state: State) -> Result<Captured, FilesError> {
+        let mut hasher = blake3::Hasher::new_keyed(self.how.key);
+        contents::digest(source, state.size, self.how.clock, &mut hasher)
+            .map_err(|error| read(&self.tree.base.path.join(path), error))?;
+        self.unchanged(source, path, state)?;
+        Ok(self.captured(state, &hasher, state))
+    }
+
+    fn unchanged(&self, source: &File, path: &Path, then: State) -> Result<Stat, FilesError> {
+        let path = || self.tree.base.path.join(path);
+        let now = fstat(source).map_err(|error| read(&path(), error.into()))?;
+        match State::of(&now) == then {
+            true => Ok(now),
+            false => Err(FilesError::Changed(path())),
+        }
+    }
+
+    fn captured(&self, source: State, hasher: &blake3::Hasher, copy: State) -> Captured {
+        Captured {
+            source,
+            is_settled: source.is_settled(self.tree.seen),
+            contents: hasher.finalize().to_hex()[..32].to_owned(),
+            copy,
+        }
+    }
+
+    /// Gives the directories the access of their sources, the deepest first.
     fn open_directories(&mut self) -> Result<(), FilesError> {
         let entries = self.tree.entries.iter().rev();
         let directories = entries.filter(|(_, Entry { state, .. })| state.kind().is_dir());
@@ -229,13 +281,14 @@ impl Capture<'_> {
                 return Err(FilesError::Changed(self.tree.base.path.join(path)));
             }
             let access = self.access_of(&place.descriptor, path, entry.state)?;
-            File::open(self.to.join(path))
-                .and_then(|copy| access.give_for(For::Directory, &copy))
-                .map_err(|source| self.not_copied(path, source))?;
+            if let Some(to) = self.to {
+                File::open(to.join(path))
+                    .and_then(|copy| access.give_for(For::Directory, &copy))
+                    .map_err(|source| not_copied(self.tree, path, to, source))?;
+            }
             self.access.insert(path.clone(), access);
         }
-        fs::set_permissions(self.to, fs::Permissions::from_mode(0o755))
-            .map_err(|source| self.not_copied(Path::new(""), source))
+        Ok(())
     }
 
     fn hash(&self, hasher: &mut blake3::Hasher) {
@@ -255,13 +308,13 @@ impl Capture<'_> {
         // So that it does not read like one that brings other files.
         hasher.update(&(self.tree.entries.len() as u64).to_le_bytes());
     }
+}
 
-    fn not_copied(&self, path: &Path, source: io::Error) -> FilesError {
-        FilesError::Copy {
-            path: self.tree.base.path.join(path),
-            to: self.to.to_owned(),
-            source,
-        }
+fn not_copied(tree: &Tree, path: &Path, to: &Path, source: io::Error) -> FilesError {
+    FilesError::Copy {
+        path: tree.base.path.join(path),
+        to: to.to_owned(),
+        source,
     }
 }
 

@@ -155,6 +155,21 @@ fn a_change_of_any_of_them_is_another_release() {
 }
 
 #[test]
+fn whether_anything_changed_can_be_asked_without_a_capture() {
+    let project = Project::bringing(&["static", "templates"]);
+    symlink("css", project.below("web/static/styles")).unwrap();
+    let release = project.take();
+    let key = project.store.digest_key().unwrap();
+    let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
+    let now = || digest_of(&project.spec, &recipe, &key, &release).unwrap();
+    assert_eq!(now(), *release.digest());
+    project.write("web/static/css/site.css", "CSS");
+    assert_ne!(now(), *release.digest());
+    project.write("web/static/css/site.css", "css");
+    assert_eq!(now(), *release.digest(), "the same contents");
+}
+
+#[test]
 fn a_file_that_is_rewritten_in_place_is_not_changed_in_the_release() {
     let project = Project::bringing(&["static"]);
     let path = project.below("web/static/css/site.css");
