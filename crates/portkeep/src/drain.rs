@@ -7,12 +7,18 @@ mod report;
 mod requests;
 mod supervise;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
+use crate::limits::{Ended, Limits as ConnectionLimits, Order, Reason, Register};
 use crate::moving::Departures;
+
+/// How long those that are spare may take to end before others are looked for.
+const ROOM: Duration = Duration::from_secs(1);
 
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
@@ -38,6 +44,15 @@ pub(crate) struct Shared {
     emptied: Notify,
     /// Connections that ever came.
     arrived: AtomicU64,
+    /// Told when the first connection comes where there was none.
+    filled: Notify,
+    /// What a connection may not do for ever.
+    pub(crate) limits: ConnectionLimits,
+    /// How many may be open.
+    most: usize,
+    /// Told when there are no more than may be, after there were.
+    freed: Notify,
+    pub(crate) register: Register,
     pub(crate) requests: Requests,
     pub(crate) counts: Counts,
 }
@@ -52,9 +67,12 @@ pub(crate) struct Counts {
     /// Idle connections closed after the linger time.
     pub(crate) idle_closed: AtomicU64,
     pub(crate) cut: Cut<AtomicU64>,
+    /// Connections that a limit has ended, from the beginning on.
+    pub(crate) ended: Ended,
 }
 
 impl Shared {
+    /// With the default limits, and any number of connections.
     pub(crate) fn new(linger: Duration, departures: Departures) -> Self {
         Self {
             phases: Phases::default(),
@@ -65,8 +83,22 @@ impl Shared {
             tasks: AtomicUsize::new(0),
             emptied: Notify::new(),
             arrived: AtomicU64::new(0),
+            filled: Notify::new(),
+            limits: ConnectionLimits::new(),
+            most: usize::MAX,
+            freed: Notify::new(),
+            register: Register::default(),
             requests: Requests::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// With these limits, and `most` connections.
+    pub(crate) fn limited(self, limits: ConnectionLimits, most: usize) -> Self {
+        Self {
+            limits,
+            most,
+            ..self
         }
     }
 
@@ -85,6 +117,44 @@ impl Shared {
 
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::SeqCst)
+    }
+
+    /// There are more connections than may be.
+    #[inline]
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.live() > self.most
+    }
+
+    /// If there are too many connections, lets those end that are idle for longest.
+    pub(crate) fn thin_out(&self) {
+        let many = self.live().saturating_sub(self.most);
+        if many > 0 {
+            // To find them takes a look at each connection, so some more than need be where there are many.
+            let some = many.max(self.most / 64);
+            self.register.tell_spare(some, Order::End(Reason::Crowded));
+        }
+    }
+
+    /// Waits until there are no more connections than may be. `waiting` is called when there is nothing that ends at once.
+    pub(crate) async fn room(&self, mut waiting: impl FnMut()) {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            if timeout(ROOM, freed).await.is_err() {
+                self.thin_out();
+                waiting();
+            }
+        }
+    }
+
+    /// Waits until there is a connection.
+    pub(crate) async fn someone_came(&self) {
+        while self.live() == 0 {
+            self.filled.notified().await;
+        }
     }
 
     /// Waits until no socket is open.

@@ -40,6 +40,7 @@
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
 //! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
+//! - [`Limits`]: what a connection may not do for ever, on by default.
 //! - [`Peer`]: who sent a request.
 //! - [`ready`]: for servers that do not use [`serve`].
 //!
@@ -57,6 +58,7 @@
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
 //! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
 //! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
+//! | `PORTKEEP_LIMIT_…` | the spec's `limits`; they go before [`Server::limits`]: see [`Limits`] |
 //!
 //! # Features
 //!
@@ -83,6 +85,7 @@ mod doors;
 mod drain;
 mod error;
 pub mod guide;
+mod limits;
 mod listen;
 mod moving;
 mod notify;
@@ -91,6 +94,7 @@ mod serve;
 mod server;
 mod shutdown;
 mod signals;
+mod sweeper;
 mod task;
 mod until_drain;
 
@@ -100,6 +104,7 @@ pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;
 pub use error::{BoxError, Error};
 pub use hyper::body::Incoming;
+pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 pub use notify::ready;
 pub use serve::serve;
