@@ -98,7 +98,6 @@ pub(crate) fn spawn(mut arrival: Arrival, app: ErasedApp, shared: &Arc<Shared>) 
     let http1 = arrival.http1;
     let acceptor = arrival.acceptor.take();
     let io = Io::new(arrival, shared);
-    shared.thin_out();
     task::spawn(async move {
         let io = match acceptor {
             Some(acceptor) => wrap(io, acceptor).await,

@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::limits::{Ended, Limits as ConnectionLimits, Order, Reason, Register};
+use crate::limits::{Ended, Facts, Limits as ConnectionLimits, Order, Reason, Register, judge};
 use crate::moving::Departures;
 
 /// How long those that are spare may take to end before others are looked for.
@@ -50,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) limits: ConnectionLimits,
     /// How many may be open.
     most: usize,
+    /// When it was looked last, not enough of them were idle.
+    tight: AtomicBool,
     /// Told when there are no more than may be, after there were.
     freed: Notify,
     pub(crate) register: Register,
@@ -86,6 +88,7 @@ impl Shared {
             filled: Notify::new(),
             limits: ConnectionLimits::new(),
             most: usize::MAX,
+            tight: AtomicBool::new(false),
             freed: Notify::new(),
             register: Register::default(),
             requests: Requests::new(),
@@ -119,19 +122,35 @@ impl Shared {
         self.tasks.load(Ordering::SeqCst)
     }
 
-    /// There are more connections than may be.
+    /// What a connection has to do that has been as it is for `waited`, and is so old.
+    pub(crate) fn judge(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
+        judge(&self.limits, self.linger, facts, waited, age)
+    }
+
+    /// There are more connections than may be, and not enough that are idle: each that is answered makes room.
     #[inline]
+    pub(crate) fn is_tight(&self) -> bool {
+        self.tight.load(Ordering::Relaxed) && self.is_crowded()
+    }
+
+    /// There are more connections than may be.
     pub(crate) fn is_crowded(&self) -> bool {
         self.live() > self.most
     }
 
+    /// There are as many connections as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.live() >= self.most
+    }
+
     /// If there are too many connections, lets those end that are idle for longest.
-    pub(crate) fn thin_out(&self) {
+    fn thin_out(&self) {
         let many = self.live().saturating_sub(self.most);
         if many > 0 {
             // To find them takes a look at each connection, so some more than need be where there are many.
             let some = many.max(self.most / 64);
-            self.register.tell_spare(some, Order::End(Reason::Crowded));
+            let spare = self.register.tell_spare(some, Order::End(Reason::Crowded));
+            self.tight.store(spare < many, Ordering::Relaxed);
         }
     }
 
@@ -143,8 +162,8 @@ impl Shared {
             if !self.is_crowded() {
                 return;
             }
+            self.thin_out();
             if timeout(ROOM, freed).await.is_err() {
-                self.thin_out();
                 waiting();
             }
         }

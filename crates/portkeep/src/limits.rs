@@ -188,11 +188,12 @@ impl Limits {
         self
     }
 
-    /// How many connections may be open at once (default: the limit of open files less an eighth, which is left to the app; 1,024
-    /// at most, and 32 at least are left).
+    /// How many connections may be open at once (default: the limit of open files less a sixteenth, which is left to the app; at
+    /// least 16 and at most 1,024 are left).
     ///
-    /// Beyond it those that are idle for longest end, and all say `Connection: close` in their next answer. As long as that makes no
-    /// room nobody is accepted: who comes waits in the queue of the listening socket. Each listener may be one above it.
+    /// Beyond it those that are idle for longest end. Where none is idle, answers say `Connection: close`, and nobody is accepted
+    /// until there is room: who comes waits in the queue of the listening socket. Each listener may be one above it. A connection
+    /// of the generation before is not taken over beyond it: it ends there.
     #[must_use]
     pub fn connections(mut self, most: impl Into<Option<usize>>) -> Self {
         self.connections = most.into().map_or(Cap::Off, Cap::Most);
@@ -262,7 +263,7 @@ impl Limits {
                 let files = files.map_or(usize::MAX, |files| {
                     usize::try_from(files).unwrap_or(usize::MAX)
                 });
-                let reserve = (files / 8).clamp(32, 1024);
+                let reserve = (files / 16).clamp(16, 1024);
                 files.saturating_sub(reserve).max(1)
             }
         }
@@ -326,8 +327,16 @@ mod tests {
             ("tcp_user_timeout", Limits::tcp_user_timeout),
         ];
         for (name, set) in setters {
-            for time in [Duration::ZERO, A_YEAR + Duration::from_secs(1), OFTEN, Duration::MAX] {
-                let error = set(Limits::new(), Some(time)).check().unwrap_err().to_string();
+            for time in [
+                Duration::ZERO,
+                A_YEAR + Duration::from_secs(1),
+                OFTEN,
+                Duration::MAX,
+            ] {
+                let error = set(Limits::new(), Some(time))
+                    .check()
+                    .unwrap_err()
+                    .to_string();
                 assert!(error.contains(&format!("`{name}`")), "{error}");
             }
             for time in [None, Some(Duration::from_nanos(1)), Some(A_YEAR)] {
@@ -343,18 +352,24 @@ mod tests {
     fn some_files_are_left_to_the_app() {
         let most = |files| Limits::new().most_connections(files);
         assert_eq!(most(Some(524_288)), 524_288 - 1024);
-        assert_eq!(most(Some(1024)), 1024 - 128);
-        assert_eq!(most(Some(100)), 68);
+        assert_eq!(most(Some(1024)), 1024 - 64);
+        assert_eq!(most(Some(100)), 84);
         assert_eq!(most(Some(16)), 1);
         assert_eq!(most(None), usize::MAX - 1024);
         assert_eq!(Limits::new().connections(7).most_connections(Some(1024)), 7);
-        assert_eq!(Limits::new().connections(None).most_connections(Some(9)), usize::MAX);
+        assert_eq!(
+            Limits::new().connections(None).most_connections(Some(9)),
+            usize::MAX
+        );
     }
 
     #[test]
     fn the_kernel_is_no_stricter_than_the_limit_of_answers() {
         assert_eq!(Limits::new().user_timeout(), seconds(120));
-        assert_eq!(Limits::new().answer(seconds(600)).user_timeout(), seconds(600));
+        assert_eq!(
+            Limits::new().answer(seconds(600)).user_timeout(),
+            seconds(600)
+        );
         assert_eq!(Limits::new().answer(None).user_timeout(), None);
         let set = Limits::new().answer(None).tcp_user_timeout(seconds(9));
         assert_eq!(set.user_timeout(), seconds(9));
@@ -363,7 +378,10 @@ mod tests {
     #[test]
     fn the_shortest_limit_says_how_often_to_look() {
         assert_eq!(Limits::new().step(), Duration::from_secs(3));
-        assert_eq!(Limits::new().head(Duration::from_secs(1)).step(), Duration::from_millis(100));
+        assert_eq!(
+            Limits::new().head(Duration::from_secs(1)).step(),
+            Duration::from_millis(100)
+        );
         assert_eq!(Limits::new().idle(Duration::from_nanos(1)).step(), SWEEPS.0);
         let off = Limits::new().idle(None).head(None).body(None).answer(None);
         assert_eq!(off.step(), SWEEPS.1);

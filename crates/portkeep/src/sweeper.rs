@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::drain::{Phase, Shared};
-use crate::limits::{Register, judge};
+use crate::limits::Register;
 use crate::notify;
 
 /// How far two words about it in the status are apart at least.
@@ -21,9 +21,9 @@ pub(crate) async fn sweep(shared: Arc<Shared>, status: String) -> Infallible {
         shared.someone_came().await;
         sleep(shared.limits.step()).await;
         for part in Register::parts() {
-            shared.register.sweep(part, |facts, waited, age| {
-                judge(&shared.limits, shared.linger, facts, waited, age)
-            });
+            shared
+                .register
+                .sweep(part, |facts, waited, age| shared.judge(facts, waited, age));
             // There may be very many.
             tokio::task::yield_now().await;
         }

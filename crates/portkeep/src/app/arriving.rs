@@ -15,6 +15,9 @@ pub(crate) trait Awaits: Send + Sync {
 /// Among the extensions of a request with a body.
 #[derive(Clone)]
 pub(crate) struct Arriving(
-    #[cfg_attr(not(feature = "axum"), allow(dead_code, reason = "only axum's body can be watched"))]
+    #[cfg_attr(
+        not(feature = "axum"),
+        allow(dead_code, reason = "only axum's body can be watched")
+    )]
     pub(crate) Arc<dyn Awaits>,
 );

@@ -147,21 +147,27 @@ pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep, timeout};
 
     use super::super::Arrival;
     use super::*;
     use crate::drain::Shared;
+    use crate::limits::Limits;
     use crate::listen::Stream;
     use crate::moving::departures;
+    use crate::sweeper::sweep;
+
+    const HEAD: Duration = Duration::from_secs(30);
+    const IDLE: Duration = Duration::from_secs(300);
 
     /// The client's side of a connection that is served.
     fn connect() -> DuplexStream {
         let (client, server) = duplex(1 << 16);
-        let shared = Arc::new(Shared::new(HEAD_TIMEOUT, departures().0));
+        let limits = Limits::new().head(HEAD).idle(IDLE);
+        let shared = Shared::new(HEAD, departures().0).limited(limits, usize::MAX);
+        let shared = Arc::new(shared);
+        tokio::spawn(sweep(Arc::clone(&shared), String::new()));
         let io = Io::new(
             Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
             &shared,
@@ -183,29 +189,50 @@ mod tests {
         }
     }
 
-    /// How long it stays open when it hears nothing.
-    async fn stays(client: &mut DuplexStream) -> Duration {
+    /// That it stays open for this long and little more, and what it hears then.
+    async fn stays(client: &mut DuplexStream, limit: Duration) -> String {
         let began = Instant::now();
-        let end = timeout(10 * HEAD_TIMEOUT, client.read_u8()).await;
-        assert!(end.is_ok_and(|read| read.is_err()), "it should end");
-        began.elapsed()
+        let mut heard = String::new();
+        let end = timeout(10 * limit, client.read_to_string(&mut heard)).await;
+        assert!(end.is_ok_and(|read| read.is_ok()), "it should end");
+        let took = began.elapsed();
+        assert!((limit..limit + HEAD / 4).contains(&took), "{took:?}");
+        heard
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_time_and_the_pause_between_two_requests_has_no_end() {
+    async fn a_head_has_its_time_and_so_has_the_pause_between_two_requests() {
         let begin = b"GET / HTTP/1.1\r\nhost";
         // None at all, or not the whole of it.
-        assert_eq!(stays(&mut connect()).await, HEAD_TIMEOUT);
+        assert_eq!(stays(&mut connect(), HEAD).await, "");
         let mut client = connect();
         client.write_all(begin).await.unwrap();
-        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+        assert!(stays(&mut client, HEAD).await.starts_with("HTTP/1.1 408 "));
 
         let mut client = connect();
         for _ in 0..2 {
             ask(&mut client).await;
-            sleep(10 * HEAD_TIMEOUT).await;
+            sleep(IDLE - HEAD).await;
         }
         client.write_all(begin).await.unwrap();
-        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+        assert!(stays(&mut client, HEAD).await.starts_with("HTTP/1.1 408 "));
+        let mut client = connect();
+        ask(&mut client).await;
+        assert_eq!(stays(&mut client, IDLE).await, "");
+    }
+
+    /// A byte now and then does not make a head longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_has_no_more_time() {
+        let mut client = connect();
+        let began = Instant::now();
+        for byte in b"GET /".iter().chain(std::iter::repeat(&b'x')) {
+            if client.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+            assert!(began.elapsed() < 2 * HEAD);
+        }
+        assert!(began.elapsed() >= HEAD);
     }
 }

@@ -45,7 +45,8 @@ pub(super) async fn serve(io: Io, app: ErasedApp) {
     probe.enter(Stage::Http2);
     let ending = Arc::new(AtomicBool::new(false));
     let io = TokioIo::new(LatePong::new(io, Arc::clone(&ending)));
-    let mut connection = pin!(builder.serve_connection(io, Answering::new(app, Arc::clone(&probe))));
+    let mut connection =
+        pin!(builder.serve_connection(io, Answering::new(app, Arc::clone(&probe))));
 
     let told = tokio::select! {
         result = connection.as_mut() => return over(result, &shared),

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Arrival, Peer};
 use super::told::{Ear, Told};
+use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
 use crate::limits::{Facts, Order, Reason, State, Watched};
 
@@ -142,7 +142,7 @@ impl Probe {
     /// The answer that is given now is the last one.
     #[inline]
     pub(super) fn is_last(&self) -> bool {
-        self.last.load(Relaxed) || self.draining() || self.shared.is_crowded()
+        self.last.load(Relaxed) || self.draining() || self.shared.is_tight()
     }
 
     pub(super) fn enter(&self, stage: Stage) {

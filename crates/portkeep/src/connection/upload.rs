@@ -1,7 +1,7 @@
 //! The body of a request, as far as its connection has to know.
 
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use super::probe::Probe;
 use crate::app::Awaits;

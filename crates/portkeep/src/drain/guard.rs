@@ -34,7 +34,10 @@ impl Live {
 
     /// From now on whoever looks for what is idle sees it. It was for `before` as it is.
     pub(crate) fn watch(&self, watched: Arc<dyn Watched>, before: Duration) {
-        self.shared.register.enter(self.key, watched, before);
+        let register = &self.shared.register;
+        register.enter(self.key, watched, before, |facts, waited, age| {
+            self.shared.judge(facts, waited, age)
+        });
     }
 
     /// For how long it has been as it is.

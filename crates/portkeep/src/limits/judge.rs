@@ -109,7 +109,13 @@ mod tests {
             assert_eq!(at(S(limit) / 3), None);
             assert_eq!(at(Duration::MAX), Some(Order::End(reason)));
         }
-        let working = judge(&limits, LINGER, facts(State::Working), Duration::MAX, Duration::MAX);
+        let working = judge(
+            &limits,
+            LINGER,
+            facts(State::Working),
+            Duration::MAX,
+            Duration::MAX,
+        );
         assert_eq!(working, None);
         let off = limits.idle(None).head(None).body(None).answer(None);
         for state in [State::Head, State::Idle, State::Body, State::Answer] {

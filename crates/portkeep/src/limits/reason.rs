@@ -104,7 +104,15 @@ mod tests {
         for reason in [Reason::Head, Reason::Idle, Reason::Crowded, Reason::Idle] {
             ended.count(reason);
         }
-        assert_eq!(ended.now().to_string(), "limits ended 4: 2 idle 1 head 1 crowded");
-        assert!(Reason::ALL.iter().enumerate().all(|(place, one)| *one as usize == place));
+        assert_eq!(
+            ended.now().to_string(),
+            "limits ended 4: 2 idle 1 head 1 crowded"
+        );
+        assert!(
+            Reason::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, one)| *one as usize == place)
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! at the register sees what has changed since the last look.
 
 use std::array;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -42,18 +43,36 @@ struct Entry {
     /// When it was first seen so, and for how long it was so in another process before.
     since: Instant,
     before: Duration,
+    /// When it may have become so.
+    perhaps_since: Instant,
+    looked: Instant,
 }
 
 impl Entry {
-    /// What it is now, and since when.
+    /// What it is now, and for how long at least.
     fn look(&mut self, now: Instant) -> (Facts, Duration) {
         let facts = self.watched.facts();
         if (facts.state, facts.stamp) != (self.state, self.stamp) {
             (self.state, self.stamp) = (facts.state, facts.stamp);
             (self.since, self.before) = (now, Duration::ZERO);
+            self.perhaps_since = self.looked;
         }
+        self.looked = now;
         let here = now.saturating_duration_since(self.since);
         (facts, self.before.saturating_add(here))
+    }
+
+    /// For how long it may have been so.
+    fn perhaps(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.perhaps_since);
+        self.before.saturating_add(here)
+    }
+
+    fn judge(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
+        let (facts, waited) = self.look(now);
+        if let Some(order) = judge(facts, waited, self.watched.age(now)) {
+            self.watched.tell(order, facts);
+        }
     }
 }
 
@@ -63,16 +82,26 @@ impl Register {
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that was for `before` as it is now.
-    pub(crate) fn enter(&self, key: Key, watched: Arc<dyn Watched>, before: Duration) {
+    /// A connection that was for `before` as it is now. It is judged at once: its process may have no time for a sweep.
+    pub(crate) fn enter(
+        &self,
+        key: Key,
+        watched: Arc<dyn Watched>,
+        before: Duration,
+        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+    ) {
         let Facts { state, stamp, .. } = watched.facts();
-        let entry = Entry {
+        let now = Instant::now();
+        let mut entry = Entry {
             watched,
             state,
             stamp,
-            since: Instant::now(),
+            since: now,
             before,
+            perhaps_since: now,
+            looked: now,
         };
+        entry.judge(now, judge);
         self.part(key.0).insert(key.0, entry);
     }
 
@@ -97,10 +126,7 @@ impl Register {
     ) {
         let now = Instant::now();
         for entry in self.part(part as u64).values_mut() {
-            let (facts, waited) = entry.look(now);
-            if let Some(order) = judge(facts, waited, entry.watched.age(now)) {
-                entry.watched.tell(order, facts);
-            }
+            entry.judge(now, &judge);
         }
     }
 
@@ -109,20 +135,19 @@ impl Register {
         0..PARTS
     }
 
-    /// Tells so many of those that can be spared, first those that can for longest.
-    pub(crate) fn tell_spare(&self, most: usize, order: Order) {
+    /// Tells so many of those that can be spared, first those that can for longest. Returns how many there were.
+    pub(crate) fn tell_spare(&self, most: usize, order: Order) -> usize {
         let now = Instant::now();
         let mut spare = Vec::new();
         for part in Self::parts() {
             for (number, entry) in self.part(part as u64).iter_mut() {
-                let (facts, waited) = entry.look(now);
-                if facts.spare {
-                    spare.push((std::cmp::Reverse(waited), *number));
+                if entry.look(now).0.spare {
+                    spare.push((Reverse(entry.perhaps(now)), *number));
                 }
             }
         }
         if most == 0 || spare.is_empty() {
-            return;
+            return spare.len();
         }
         let last = most.min(spare.len()) - 1;
         let (before, at, _) = spare.select_nth_unstable(last);
@@ -134,6 +159,7 @@ impl Register {
                 }
             }
         }
+        spare.len()
     }
 }
 
@@ -187,7 +213,12 @@ mod tests {
             ..Connection::default()
         });
         let watched = Arc::clone(&connection);
-        register.enter(Key(number), watched, Duration::from_secs(before));
+        register.enter(
+            Key(number),
+            watched,
+            Duration::from_secs(before),
+            |_, _, _| None,
+        );
         connection
     }
 
@@ -230,10 +261,37 @@ mod tests {
         assert_eq!(told().len(), 90);
     }
 
+    /// Between two looks nobody knows when it happened: the one that may be idle for longer goes first.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_just_came_is_the_last_to_be_spared() {
+        let register = Register::default();
+        let early = entered(&register, 0, 0, false);
+        advance(Duration::from_secs(1)).await;
+        early.stamp.store(1, Relaxed);
+        let late = entered(&register, 1, 0, false);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(register.tell_spare(1, CROWDED), 2);
+        assert_eq!(*early.told.lock().unwrap(), [CROWDED]);
+        assert!(late.told.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_too_late_is_told_at_once() {
+        let connection = Arc::new(Connection::default());
+        let watched = Arc::clone(&connection);
+        let before = Duration::from_secs(9);
+        Register::default().enter(Key(1), watched, before, |_, waited, _| {
+            (waited >= before).then_some(CROWDED)
+        });
+        assert_eq!(*connection.told.lock().unwrap(), [CROWDED]);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn each_is_judged_once_in_a_sweep() {
         let register = Register::default();
-        let all: Vec<_> = (0..50).map(|number| entered(&register, number, 9, false)).collect();
+        let all: Vec<_> = (0..50)
+            .map(|number| entered(&register, number, 9, false))
+            .collect();
         advance(Duration::from_secs(1)).await;
         for part in Register::parts() {
             register.sweep(part, |_, waited, _| {

@@ -174,6 +174,10 @@ impl Hold {
     }
 
     fn adopt(&self, header: &Header, rest: &[u8], received: Received) -> io::Result<Arrival> {
+        if self.shared.is_full() {
+            // The generation before ends it, and loses nothing by that.
+            return Err(io::Error::other("as many connections as may be are here"));
+        }
         let (times, rest) = Times::decode(header, rest).map_err(io::Error::other)?;
         let (name, inline) = name_and_unread(header, rest).map_err(io::Error::other)?;
         let in_file = header.flags.has(Flags::IN_FILE);

@@ -183,7 +183,10 @@ impl Times {
     }
 
     /// The times, if there are some, and what follows them.
-    pub(super) fn decode<'a>(header: &Header, rest: &'a [u8]) -> Result<(Self, &'a [u8]), Malformed> {
+    pub(super) fn decode<'a>(
+        header: &Header,
+        rest: &'a [u8],
+    ) -> Result<(Self, &'a [u8]), Malformed> {
         if !header.flags.has(Flags::TIMES) {
             return Ok((Self::default(), rest));
         }
@@ -242,6 +245,36 @@ mod tests {
             message.extend(b"rest");
             assert_eq!(Header::decode(&message), Ok((header, &b"rest"[..])));
         }
+    }
+
+    #[test]
+    fn times_are_what_they_were_or_as_good_as_for_ever() {
+        let header = Header {
+            flags: Flags::TIMES,
+            ..Header::of(Kind::Connection, 0)
+        };
+        let times = Times {
+            waited: Duration::from_millis(1500),
+            age: Duration::from_secs(1 << 40),
+        };
+        let mut message = times.encode().to_vec();
+        message.extend(b"rest");
+        assert_eq!(Times::decode(&header, &message), Ok((times, &b"rest"[..])));
+        assert_eq!(
+            Times::decode(&header, &message[..15]),
+            Err(Malformed::Length)
+        );
+        let longest = Times {
+            waited: Duration::MAX,
+            ..times
+        };
+        let decoded = Times::decode(&header, &longest.encode()).unwrap().0;
+        assert_eq!(decoded.waited, Duration::from_millis(u64::MAX));
+        let without = Header::of(Kind::Connection, 0);
+        assert_eq!(
+            Times::decode(&without, b"rest"),
+            Ok((Times::default(), &b"rest"[..]))
+        );
     }
 
     #[test]
