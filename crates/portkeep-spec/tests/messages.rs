@@ -248,7 +248,11 @@ fn commands_and_paths() {
         "resources.memoryMax: \"512MB\" is not an amount of memory; write it like \"512M\", \"2G\" or \"25%\"",
     );
     for (field, limit, message) in [
-        ("idle", json!("0s"), "must be more than zero; write \"off\" for no limit"),
+        (
+            "idle",
+            json!("0s"),
+            "must be more than zero; write \"off\" for no limit",
+        ),
         (
             "age",
             json!("2years"),

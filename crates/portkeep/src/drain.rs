@@ -169,9 +169,10 @@ impl Shared {
         }
     }
 
-    /// Waits until there is a connection.
-    pub(crate) async fn someone_came(&self) {
-        while self.live() == 0 {
+    /// Waits until there is a connection, or limits have ended others than the `told` ones.
+    pub(crate) async fn worth_a_look(&self, told: u64) {
+        // What is counted is counted before its connection is gone.
+        while self.live() == 0 && self.counts.ended.now().total() == told {
             self.filled.notified().await;
         }
     }

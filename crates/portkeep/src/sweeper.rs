@@ -18,7 +18,7 @@ pub(crate) async fn sweep(shared: Arc<Shared>, status: String) -> Infallible {
     let mut told = 0;
     let mut told_at = None;
     loop {
-        shared.someone_came().await;
+        shared.worth_a_look(told).await;
         sleep(shared.limits.step()).await;
         for part in Register::parts() {
             shared

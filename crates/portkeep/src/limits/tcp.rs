@@ -41,7 +41,8 @@ impl Limits {
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use tokio::net::{TcpListener, TcpStream};
 

@@ -9,8 +9,10 @@ use crate::Limits;
 const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 const PORTKEEP_LINGER_USEC: &str = "PORTKEEP_LINGER_USEC";
 const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
+type Set = fn(Limits, Option<Duration>) -> Limits;
+
 /// The spec's `limits`: microseconds, or `off`.
-const LIMITS: [(&str, fn(Limits, Option<Duration>) -> Limits); 9] = [
+const LIMITS: [(&str, Set); 9] = [
     ("PORTKEEP_LIMIT_IDLE_USEC", Limits::idle),
     ("PORTKEEP_LIMIT_HEAD_USEC", Limits::head),
     ("PORTKEEP_LIMIT_BODY_USEC", Limits::body),
