@@ -7,6 +7,8 @@
 //!
 //! Both hold directly after the connection was polled and is pending, in the task that polled it.
 
+mod facts;
+
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Context;
@@ -17,7 +19,7 @@ use tokio::time::Instant;
 use super::told::{Ear, Told};
 use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
-use crate::limits::{Facts, Order, Reason, State, Watched};
+use crate::limits::{Order, Reason, Watched};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
 /// because hyper's types have to be `Sync`.
@@ -328,44 +330,6 @@ impl Probe {
         self.over.load(Relaxed) == self.requests.load(Relaxed)
     }
 
-    fn facts_of_http1(&self) -> (State, u64) {
-        let requests = self.requests.load(Relaxed);
-        if !self.is_clean() {
-            (State::Answer, self.writes.load(Relaxed))
-        } else if !self.is_waiting() {
-            let waits = self.handles.load(Relaxed) && self.bodies.load(Relaxed) > 0;
-            match waits {
-                true => (State::Body, self.pieces.load(Relaxed)),
-                false => (State::Working, 0),
-            }
-        } else if self.is_mid_head() || requests == 0 {
-            // However often something comes of it.
-            (State::Head, requests)
-        } else {
-            (State::Idle, requests)
-        }
-    }
-
-    fn facts_of_http2(&self) -> (State, u64) {
-        let over = self.over.load(Relaxed);
-        let requests = self.requests.load(Relaxed);
-        let (bodies, answers) = (self.bodies.load(Relaxed), self.answers.load(Relaxed));
-        let writes = self.writes.load(Relaxed);
-        let moves = self.pieces.load(Relaxed) + over + writes;
-        if !self.is_clean() {
-            (State::Answer, writes)
-        } else if requests == over {
-            // Answers that are over for us may still be on their way.
-            (State::Idle, requests + moves)
-        } else if bodies + answers < requests - over {
-            (State::Working, 0)
-        } else if answers > 0 {
-            (State::Answer, moves)
-        } else {
-            (State::Body, moves)
-        }
-    }
-
     #[inline]
     pub(super) fn waits(&self) -> u64 {
         self.waits.load(Relaxed)
@@ -375,54 +339,6 @@ impl Probe {
     #[inline]
     pub(super) fn is_mid_head(&self) -> bool {
         self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)
-    }
-}
-
-impl Watched for Probe {
-    fn facts(&self) -> Facts {
-        let stage = self.stage.load(Relaxed);
-        let http2 = stage == Stage::Http2 as u8;
-        let untouched = self.reads.load(Relaxed) == 0 && !self.begun;
-        let (state, stamp) = if http2 {
-            self.facts_of_http2()
-        } else if stage == Stage::Http1 as u8 {
-            self.facts_of_http1()
-        } else if stage == Stage::Apps as u8 {
-            (State::Working, 0)
-        } else {
-            let requests = self.requests.load(Relaxed);
-            match self.was_used() && !self.begun {
-                true => (State::Idle, requests),
-                false => (State::Head, requests),
-            }
-        };
-        Facts {
-            state,
-            stamp,
-            spare: state == State::Idle || (state == State::Head && untouched),
-            http2,
-        }
-    }
-
-    fn age(&self, now: Instant) -> Duration {
-        let here = now.saturating_duration_since(self.came);
-        self.before.saturating_add(here)
-    }
-
-    fn tell(&self, order: Order, facts: Facts) {
-        match order {
-            Order::Last => return self.last.store(true, Relaxed),
-            Order::Look => {
-                let look = self.writes.load(Relaxed) + 1;
-                if self.look.swap(look, Relaxed) == look {
-                    // It is looked at already.
-                    return;
-                }
-                self.unsent.store(UNKNOWN, Relaxed);
-            }
-            Order::End(_) => {}
-        }
-        self.told.tell(order, facts);
     }
 }
 

@@ -9,6 +9,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Backend, Generation, GiveUp, Handovers, Place, Request, Store, drive};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
@@ -17,7 +18,6 @@ use super::activator::Activator;
 use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
-use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
@@ -25,7 +25,7 @@ use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
 use crate::output::outcome_line;
-use crate::{exit, holder, holding, locate};
+use crate::{exit, holder, locate};
 
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
@@ -163,7 +163,7 @@ impl LocalSession {
     }
 
     fn request(&self, purpose: Purpose) -> Request {
-        Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
+        Request::now(purpose).or_hold(holding_page(&self.spec, &self.store))
     }
 
     pub(super) fn start_again(&self, give_up: &GiveUp) -> HandingOver {
@@ -228,7 +228,8 @@ impl LocalSession {
                 })
             }
             Ask::Rollback { generation } => {
-                rollback::request(&self.store, generation.map(Generation))
+                Request::roll_back(&self.store, generation.map(Generation))
+                    .map_err(anyhow::Error::from)
             }
         };
         let handover = match request {
