@@ -68,6 +68,11 @@ let
       idleExit = "1h";
       drain = "lossless";
       linger = "2s";
+      limits = {
+        idle = "30s";
+        age = "off";
+        connections = 2000;
+      };
       keepGenerations = 5;
       moveConnections = false;
       sandbox = "off";

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, MemorySize, Span, TasksMax};
+use crate::{
+    Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Limits, MemorySize, Span, TasksMax,
+};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -78,6 +80,9 @@ pub struct Spec {
     /// Without HTTP, and with `readiness` "started", there is none.
     #[serde(default = "default::move_connections")]
     pub move_connections: bool,
+    /// What connections of an app on the server library may not do for ever.
+    #[serde(default)]
+    pub limits: Limits,
     /// The app is restarted when it has not reported to be alive for so long. Default: off, because an app that never
     /// reports would be killed.
     #[serde(default)]
@@ -257,6 +262,7 @@ impl Spec {
             drain: None,
             linger: None,
             move_connections: default::move_connections(),
+            limits: Limits::default(),
             watchdog: None,
             restart: Restart::default(),
             idle_exit: None,

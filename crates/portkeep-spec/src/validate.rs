@@ -10,7 +10,7 @@ use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
-use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
+use crate::{Address, CountLimit, Limit, Limits, Listen, Problem, Protocol, Span, Spec, SpecError};
 
 /// `sun_path` of Linux, without the NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -297,6 +297,7 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             return Err(Problem::Zero(hint).at(field));
         }
     }
+    limits(&spec.limits)?;
     let may_be_zero = [
         ("restart.delay", Some(restart.delay)),
         ("restart.maxDelay", Some(restart.max_delay)),
@@ -338,6 +339,24 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
         if count == 0 {
             return Err(Problem::Zero(hint).at(field));
         }
+    }
+    Ok(())
+}
+
+fn limits(limits: &Limits) -> Result<(), SpecError> {
+    const HINT: &str = "write \"off\" for no limit";
+    for (field, _, limit) in limits.times() {
+        let Some(Limit::Span(span)) = limit else {
+            continue;
+        };
+        let problem = match span.is_zero() {
+            true => Err(Problem::Zero(HINT)),
+            false => representable(span),
+        };
+        problem.map_err(|problem| problem.at(format!("limits.{field}")))?;
+    }
+    if limits.connections == Some(CountLimit::Most(0)) {
+        return Err(Problem::Zero(HINT).at("limits.connections"));
     }
     Ok(())
 }

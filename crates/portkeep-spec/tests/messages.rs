@@ -294,4 +294,30 @@ fn commands_and_paths() {
         &with("resources", json!({ "memoryMax": "512MB" })),
         "resources.memoryMax: \"512MB\" is not an amount of memory; write it like \"512M\", \"2G\" or \"25%\"",
     );
+    for (field, limit, message) in [
+        (
+            "idle",
+            json!("0s"),
+            "must be more than zero; write \"off\" for no limit",
+        ),
+        (
+            "age",
+            json!("2years"),
+            "is longer than a year; write a shorter time",
+        ),
+        (
+            "connections",
+            json!(0),
+            "must be more than zero; write \"off\" for no limit",
+        ),
+    ] {
+        assert_message(
+            &with("limits", json!({ field: limit })),
+            &format!("limits.{field}: {message}"),
+        );
+    }
+    assert_message(
+        &with("limits", json!({ "idle": 75 })),
+        "limits.idle: 75 has no unit; write \"75s\" for seconds or \"75ms\" for milliseconds",
+    );
 }

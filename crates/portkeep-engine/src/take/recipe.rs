@@ -92,6 +92,8 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     ] {
         environment.extend(time.map(|time| (name.to_owned(), time.as_micros().to_string())));
     }
+    let limits = spec.limits.variables();
+    environment.extend(limits.map(|(name, value)| (name.to_owned(), value)));
     environment
 }
 
