@@ -25,16 +25,19 @@ rec {
     user = "default.target";
   };
 
-  dropIn = [ "${name}@.service.d/50-sandbox.conf" ];
+  # A command that runs once for each new release, in a unit like that of a generation.
+  releases = spec.release or [ ] != [ ];
+  ofTheApp = [ "${name}@.service" ] ++ (if releases then [ "${name}-release@.service" ] else [ ]);
+  dropIn = map (unit: "${unit}.d/50-sandbox.conf") ofTheApp;
 
   # What both managers get.
   both = [
     "${name}.target"
     "${name}.service"
-    "${name}@.service"
     "${name}-settle@.service"
     "${name}-ended@.service"
   ]
+  ++ ofTheApp
   ++ sockets
   ++ (if moves then [ "${name}-move.service" ] else [ ])
   # The holding page, and what waits beside it.
@@ -50,7 +53,7 @@ rec {
   );
 
   # The system manager's drop-in says who the app is, also without a sandbox.
-  system = both ++ dropIn ++ [ "${name}@.service.d/40-system.conf" ];
+  system = both ++ dropIn ++ map (unit: "${unit}.d/40-system.conf") ofTheApp;
 
   # A user's manager can watch a build, too.
   user =

@@ -28,6 +28,7 @@ mod port_free;
 mod quiet_client;
 mod reboot;
 mod refused_specs;
+mod release_command;
 mod reload_under_load;
 mod repair;
 mod rollback;

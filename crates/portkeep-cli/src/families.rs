@@ -169,6 +169,7 @@ pub(crate) async fn conflict(
         unit_names::path(name),
         // `user@.service` has no name of its own that could be loaded; each of its instances has.
         unit_names::generation(name, 1),
+        unit_names::release(name, 1),
     ]);
     needed.extend([
         unit_names::move_service(name),

@@ -3,6 +3,7 @@
 mod account;
 mod give_up;
 mod queue;
+mod release_command;
 mod request;
 mod start;
 mod take;
@@ -49,7 +50,7 @@ pub async fn hand_over<B: Backend>(
 ) -> Result<Outcome, EngineError> {
     let begun = Instant::now();
     let waiting = store.clone();
-    let patience = spec.start_timeout.0 + PATIENCE;
+    let patience = spec.longest_start() + PATIENCE;
     let lock = tokio::task::spawn_blocking(move || waiting.lock(patience));
     let lock = tokio::select! {
         biased;
@@ -145,6 +146,7 @@ impl<B: Backend> Run<'_, B> {
             event = match machine.on_event(event, Instant::now())? {
                 Action::Survey => Event::Surveyed(self.survey().await?),
                 Action::Take => self.take().await?,
+                Action::Release(generation) => self.run_release_command(generation).await?,
                 Action::Start {
                     generation,
                     source,

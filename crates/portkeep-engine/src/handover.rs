@@ -21,6 +21,7 @@ enum State {
     Idle,
     Surveying,
     Taking,
+    Releasing(Started),
     Starting(Started),
     Abandoning(Abandoned),
     Switching(Started),
@@ -73,6 +74,8 @@ pub struct Handover {
     fallback: Option<Digest>,
     /// Why the release that was asked for was not started.
     instead: Option<String>,
+    /// The release that was taken has a release command that has not succeeded yet.
+    has_release_command: bool,
 }
 
 impl Handover {
@@ -87,6 +90,7 @@ impl Handover {
             survey: None,
             fallback: None,
             instead: None,
+            has_release_command: false,
         }
     }
 
@@ -106,6 +110,10 @@ impl Handover {
             (State::Taking, Event::Refused { reason, fallback }) => {
                 self.fallback = fallback;
                 Ok(self.refused(reason, now))
+            }
+            (State::Releasing(started), Event::Released) => Ok(self.launch(started, now)),
+            (State::Releasing(started), Event::Failed { reason, blame }) => {
+                Ok(self.abandon(started, reason, blame, WasCurrent::No))
             }
             (State::Starting(started), Event::Ready) => {
                 let generation = started.generation;
@@ -168,6 +176,7 @@ impl Handover {
 
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
+        self.has_release_command = candidate.has_release_command;
         if self.purpose == Purpose::Connect
             && let Some(generation) = self.serving_app()
         {
@@ -299,18 +308,23 @@ impl Handover {
         let started = Started {
             generation,
             source,
-            digest: digest.clone(),
+            digest,
         };
-        let deadline = now + self.start_timeout;
-        self.go(
-            State::Starting(started),
-            Action::Start {
-                generation,
-                source,
-                digest,
-                deadline,
-            },
-        )
+        // What served before was released before.
+        if source == Source::Taken && self.has_release_command {
+            return self.go(State::Releasing(started), Action::Release(generation));
+        }
+        self.launch(started, now)
+    }
+
+    fn launch(&mut self, started: Started, now: Instant) -> Action {
+        let action = Action::Start {
+            generation: started.generation,
+            source: started.source,
+            digest: started.digest.clone(),
+            deadline: now + self.start_timeout,
+        };
+        self.go(State::Starting(started), action)
     }
 
     /// Ends without a new generation. What a killed helper left beside the one that serves is drained all the same.

@@ -11,6 +11,7 @@
 //! RUN/generations/N/NAME        symbolic link to the release's executable
 //! RUN/generations/N/environment environment and arguments as systemd reads them
 //! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
+//! RUN/generations/N/release-command/   NAME and environment of its release command, in the same way
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
 //! RUN/holding/environment       what `portkeep dev` tells the pages of a holding page (0600)
 //! RUN/generations/N/pid         its process, with the local backend
@@ -18,7 +19,8 @@
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
 //! RUN/seen.json                 the files that the last handover looked at
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
-//! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason
+//! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason,
+//!                               `released` once its release command has succeeded
 //! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
@@ -35,6 +37,7 @@ mod history;
 mod key;
 mod lock;
 mod migrate;
+mod release_commands;
 mod releases;
 mod rollback;
 mod seen;

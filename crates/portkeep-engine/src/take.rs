@@ -26,11 +26,11 @@ use rustix::fs::Access as Rights;
 pub(crate) use access::Access;
 pub(crate) use clock::LIMIT;
 pub use error::{NotForOwner, TakeError};
-pub(crate) use look::Look;
+pub(crate) use look::{Look, program_at};
 pub(crate) use recipe::Recipe;
 
 use clock::Clock;
-use found::Opened;
+use found::{Found, Opened};
 use look::Seen;
 
 use crate::release::{Digest, Release};
@@ -120,14 +120,18 @@ pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
 #[derive(Debug)]
 struct Files {
     executable: Opened,
+    /// The program of the release command, which runs where it is.
+    releaser: Option<Opened>,
     others: Vec<Opened>,
 }
 
 impl Files {
     fn open(seen: Seen) -> Result<Self, TakeError> {
         let others = seen.others.into_iter();
+        let program = |found: Found| found.open(Rights::READ_OK | Rights::EXEC_OK);
         Ok(Self {
-            executable: seen.executable.open(Rights::READ_OK | Rights::EXEC_OK)?,
+            executable: program(seen.executable)?,
+            releaser: seen.releaser.map(program).transpose()?,
             others: others
                 .map(|other| other.open(Rights::READ_OK))
                 .collect::<Result<_, _>>()?,
@@ -135,15 +139,21 @@ impl Files {
     }
 
     fn check(&self, order: &Order<'_>) -> Result<(), TakeError> {
-        self.executable.check()?;
-        let in_place = self.runs_in_place();
-        if in_place
-            && order.runs_as != RunsAs::Us
-            && place::is_hidden(order.spec, &self.executable.path)
+        let releaser = self.releaser.iter().map(|program| (program, true));
+        for (program, in_place) in [(&self.executable, self.runs_in_place())]
+            .into_iter()
+            .chain(releaser)
         {
-            return Err(TakeError::Hidden(self.executable.path.clone()));
+            program.check()?;
+            if in_place
+                && order.runs_as != RunsAs::Us
+                && place::is_hidden(order.spec, &program.path)
+            {
+                return Err(TakeError::Hidden(program.path.clone()));
+            }
+            program.check_for(&order.runs_as, in_place)?;
         }
-        self.executable.check_for(&order.runs_as, in_place)
+        Ok(())
     }
 
     fn runs_in_place(&self) -> bool {
@@ -152,10 +162,14 @@ impl Files {
     }
 
     fn are_unchanged(&self) -> bool {
-        self.others
-            .iter()
+        self.beside()
             .chain([&self.executable])
             .all(Opened::is_unchanged)
+    }
+
+    /// What belongs to the release and is not its executable.
+    fn beside(&self) -> impl Iterator<Item = &Opened> {
+        self.releaser.iter().chain(&self.others)
     }
 
     /// Digests the release and puts its executable where no build overwrites it.
@@ -195,7 +209,7 @@ impl Files {
             }
             Some((staging, staged))
         };
-        for other in &self.others {
+        for other in self.beside() {
             other.digest(clock, &mut hasher)?;
         }
         order.recipe.hash(&mut hasher);

@@ -90,6 +90,9 @@ pub const LOCK: &str = "lock";
 pub const CURRENT: &str = "current";
 /// The directory of the generations, one directory for each number, in the app's runtime directory.
 pub const GENERATIONS: &str = "generations";
+/// The directory of a generation's release command, in that generation's own: its program, which carries the app's name, and
+/// its environment file.
+pub const RELEASE_COMMAND: &str = "release-command";
 /// Stands for the holding page where generations have a number: in the names of its settle units, and as its directory.
 pub const HOLDING: &str = "holding";
 /// The slice that all apps of the system manager are in.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +43,14 @@ pub struct Spec {
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
+    /// A command that runs once for each new release, before that takes over: a migration of a database. It has the app's
+    /// environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is as that of `exec`;
+    /// where it is the same one, it is the new release's. If it fails, the release does not take over. Default: none.
+    #[serde(default)]
+    pub release: Vec<String>,
+    /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
+    #[serde(default = "default::release_timeout")]
+    pub release_timeout: Span,
     /// How long an old generation may finish what it has. Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
@@ -189,6 +198,10 @@ mod default {
         Span::from_secs(30)
     }
 
+    pub(super) fn release_timeout() -> Span {
+        Span::from_secs(5 * 60)
+    }
+
     pub(super) fn drain_timeout() -> Span {
         Span::from_secs(30)
     }
@@ -216,6 +229,8 @@ impl Spec {
             working_directory: None,
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
+            release: Vec::new(),
+            release_timeout: default::release_timeout(),
             drain_timeout: default::drain_timeout(),
             drain: None,
             linger: None,
@@ -241,6 +256,17 @@ impl Spec {
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
         self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// How long a start may take in all: the `release` command, where there is one, and the app's own.
+    #[must_use]
+    pub fn longest_start(&self) -> Duration {
+        let release = if self.release.is_empty() {
+            Duration::ZERO
+        } else {
+            self.release_timeout.0
+        };
+        self.start_timeout.0 + release
     }
 
     /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.

@@ -70,6 +70,24 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
+/// The release command of one generation: what is to be done once before its release takes over.
+#[must_use]
+pub fn release(name: &AppName, number: u64) -> String {
+    format!("{name}-release@{number}.service")
+}
+
+/// Matches the release commands of all generations.
+#[must_use]
+pub fn release_pattern(name: &AppName) -> String {
+    format!("{name}-release@*.service")
+}
+
+/// The template of the release commands. Only an app whose spec names one has it.
+#[must_use]
+pub fn release_template(name: &AppName) -> String {
+    format!("{name}-release@.service")
+}
+
 /// The templates of what settles the end of a generation: after a failure, and after a success.
 #[must_use]
 pub fn settle_templates(name: &AppName) -> [String; 2] {
@@ -126,15 +144,18 @@ pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
         .filter(|parsed: &u64| parsed.to_string() == number)
 }
 
-/// The generation of this app that a unit speaks of: its own, or one that settles its ends.
+/// The generation of this app that a unit speaks of: its own, one that settles its ends, or its release command.
 #[must_use]
 pub fn parse_about_generation(name: &AppName, unit: &str) -> Option<u64> {
     parse_generation(name, unit).or_else(|| {
-        let settles = |template: String| {
+        let of_template = |template: String| {
             let own: AppName = template.strip_suffix("@.service")?.parse().ok()?;
             parse_generation(&own, unit)
         };
-        settle_templates(name).into_iter().find_map(settles)
+        let templates = settle_templates(name).into_iter();
+        templates
+            .chain([release_template(name)])
+            .find_map(of_template)
     })
 }
 
@@ -166,6 +187,7 @@ mod tests {
             ("hello@3.service", Some(3)),
             ("hello-settle@3.service", Some(3)),
             ("hello-ended@17.service", Some(17)),
+            ("hello-release@5.service", Some(5)),
             ("hello-ended@holding.service", None),
             ("hello-other@3.service", None),
         ] {

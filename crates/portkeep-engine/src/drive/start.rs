@@ -71,7 +71,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The failure with the name of what was missing, where that was why.
-    fn explained(&self, failure: StartFailure) -> StartFailure {
+    pub(super) fn explained(&self, failure: StartFailure) -> StartFailure {
         let Some(cause) = &failure.cause else {
             return failure;
         };

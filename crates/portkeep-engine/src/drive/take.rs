@@ -86,6 +86,9 @@ impl<B: Backend> Run<'_, B> {
                 .store
                 .last_good(Some(&release.digest))
                 .map(|release| release.digest),
+            has_release_command: self.request.wanted == Wanted::AsSpecified
+                && !self.spec.release.is_empty()
+                && !self.store.is_released(&release.digest),
         };
         self.taken = Some(release);
         Event::Taken(candidate)

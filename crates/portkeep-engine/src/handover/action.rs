@@ -26,6 +26,8 @@ pub enum Action {
     Survey,
     /// Take the release that the spec describes.
     Take,
+    /// Run the release command of what was taken, for the generation that is to be started, and wait for its end.
+    Release(Generation),
     /// Start a generation and wait for READY, at most until the deadline.
     Start {
         /// Its number.

@@ -31,6 +31,9 @@ pub struct Steps {
     pub lock_milliseconds: f64,
     /// Resolving, copying and digesting the executable.
     pub take_milliseconds: f64,
+    /// The release command, where it was run.
+    #[serde(default)]
+    pub release_milliseconds: f64,
     /// From the start of the generation to READY, or to its failure.
     pub start_milliseconds: f64,
     /// All of it.

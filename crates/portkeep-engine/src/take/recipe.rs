@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portkeep_spec::{Drain, Spec, contract};
+use portkeep_spec::{Drain, Span, Spec, contract};
 use serde::{Deserialize, Serialize};
 
 use super::{TakeError, settings_file};
@@ -106,6 +106,8 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     shaping.sources.clear();
     shaping.ignore.clear();
     shaping.keep_generations = 0;
+    // How long it may take makes no other release; what it is does.
+    shaping.release_timeout = Span::from_secs(0);
     let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(shaping.to_json().as_bytes());
     hasher.update(unit.as_bytes());

@@ -23,6 +23,7 @@ pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.u
 pub(super) const USER_SYSTEM: Template = template!("app@.service.d/50-user.system.conf");
 pub(super) const GENERATION_SYSTEM: Template = template!("app@.service.d/40-system.conf");
 pub(super) const SETTLE: Template = template!("app-settle@.service");
+pub(super) const RELEASE: Template = template!("app-release@.service");
 pub(super) const HOLDING: Template = template!("app-holding.service");
 pub(super) const HOLDING_SANDBOX_SYSTEM: Template =
     template!("app-holding.service.d/50-sandbox.system.conf");
@@ -35,7 +36,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 19] = [
+pub(super) const ALL: [Template; 20] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -47,6 +48,7 @@ pub(super) const ALL: [Template; 19] = [
     USER_SYSTEM,
     GENERATION_SYSTEM,
     SETTLE,
+    RELEASE,
     HOLDING,
     HOLDING_SANDBOX_SYSTEM,
     HOLDING_SANDBOX_USER,
