@@ -6,6 +6,9 @@ let
   further = builtins.tail spec.listen;
   watches = spec.watch or null != null;
 
+  watchesSecrets =
+    spec.watchSecrets or false && (spec.environmentFiles or [ ] != [ ] || spec.credentials or { } != { });
+
   # Over which idle connections go on to the next generation.
   speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
   http = builtins.any speaksHttp spec.listen;
@@ -40,6 +43,16 @@ rec {
   ++ ofTheApp
   ++ sockets
   ++ (if moves then [ "${name}-move.service" ] else [ ])
+  ++ (
+    if watchesSecrets then
+      [
+        "${name}-secrets@.path"
+        "${name}-secrets.service"
+        "${name}-secrets-recheck.service"
+      ]
+    else
+      [ ]
+  )
   # The holding page, and what waits beside it.
   ++ (
     if http then

@@ -48,7 +48,13 @@ let
       credentials.token = "/run/secrets/token";
       workingDirectory = "/srv/web";
       readiness = "started";
+      watchSecrets = true;
       startTimeout = "1m 30s";
+      release = [
+        "/srv/web/bin/web"
+        "migrate"
+      ];
+      releaseTimeout = "10m";
       drainTimeout = "5s";
       watchdog = "10s";
       restart = {

@@ -177,6 +177,8 @@ pub(crate) async fn conflict(
         unit_names::retry(name),
         unit_names::deploy(name),
         unit_names::recheck(name),
+        unit_names::secrets(name),
+        unit_names::secrets_recheck(name),
     ]);
     for unit in needed {
         if let Some(other) = manager.defined_elsewhere(&unit, directory).await? {
@@ -215,6 +217,8 @@ pub(crate) fn enabled_units(name: &AppName, directory: &Path) -> Vec<String> {
     let files = on_disk(name, directory);
     let names = files.iter().filter_map(|path| path.file_name()?.to_str());
     names
+        // A template is started by its instances' names.
+        .filter(|unit| !unit.contains('@'))
         .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
         .map(str::to_owned)
         .collect()

@@ -3,7 +3,9 @@
 pub mod local;
 pub mod systemd;
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{Readiness, Spec};
@@ -160,6 +162,14 @@ pub trait Backend: Sync {
 
     /// Sees that a release that can serve takes the place of a holding page by itself. Called before one is started.
     fn keep_trying(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Sees that a change in one of these directories, and in no others, is taken for one of a secret.
+    fn watch_secrets(
+        &self,
+        _directories: &BTreeSet<PathBuf>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async { Ok(()) }
+    }
 
     /// What shapes a generation beside its release and its spec, as a text that changes with it: the unit that starts it,
     /// with its drop-ins.

@@ -103,8 +103,12 @@ impl Handover {
         match (state, event) {
             (State::Idle, Event::Begun) => Ok(self.go(State::Surveying, Action::Survey)),
             (State::Surveying, Event::Surveyed(survey)) => {
+                let in_maintenance = survey.in_maintenance;
                 self.survey = Some(survey);
-                Ok(self.go(State::Taking, Action::Take))
+                match in_maintenance.then(|| self.in_maintenance(now)).flatten() {
+                    Some(action) => Ok(action),
+                    None => Ok(self.go(State::Taking, Action::Take)),
+                }
             }
             (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
             (State::Taking, Event::Refused { reason, fallback }) => {
@@ -174,6 +178,28 @@ impl Handover {
         is_app.then_some(generation)
     }
 
+    /// What is done as long as somebody wants maintenance: none of the app's releases is started, but where there is no
+    /// page that could answer instead.
+    fn in_maintenance(&mut self, now: Instant) -> Option<Action> {
+        if !matches!(
+            self.purpose,
+            Purpose::Activate | Purpose::Connect | Purpose::Maintenance
+        ) {
+            return Some(self.end(Ending::InMaintenance));
+        }
+        if !self.survey.as_ref()?.can_hold {
+            return None;
+        }
+        let page = self.serving().filter(|_| self.serving_app().is_none());
+        match page.map(|(generation, _)| generation) {
+            // It reads what it says anew. Where the handle is restarted, it is about to be stopped.
+            Some(page) if self.purpose != Purpose::Activate => {
+                Some(self.drain_others(page, Ending::Unchanged(page)))
+            }
+            _ => Some(self.start(Source::Maintenance, Digest::holding(), now)),
+        }
+    }
+
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
         self.has_release_command = candidate.has_release_command;
@@ -196,7 +222,8 @@ impl Handover {
                     reason,
                 });
             }
-            if self.purpose == Purpose::Deploy && candidate.bad.is_some() {
+            let is_asked_by_itself = matches!(self.purpose, Purpose::Deploy | Purpose::Secrets);
+            if is_asked_by_itself && candidate.bad.is_some() {
                 return self.end(Ending::KnownBad(candidate.digest));
             }
         } else if let Some(why) = candidate.bad {
@@ -259,7 +286,7 @@ impl Handover {
         }
         if let Some(first) = self.instead.take() {
             let other = match started.source {
-                Source::Holding => "the holding page",
+                Source::Holding | Source::Maintenance => "the holding page",
                 Source::Taken | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");

@@ -9,6 +9,8 @@ use crate::store::{HandoverRecord, HandoverResult};
 pub enum Instead {
     /// No release can serve: the holding page answers.
     Holding,
+    /// Somebody wants maintenance, and its page answers.
+    Maintenance,
     /// The last handover did not bring it to serve.
     Failed {
         /// How it ended.
@@ -42,6 +44,7 @@ impl Instead {
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Maintenance => f.write_str("there is maintenance, and its page answers"),
             Self::Holding => f.write_str("no release can serve, and the holding page answers"),
             Self::Failed { result, reason } => {
                 let what = match result {

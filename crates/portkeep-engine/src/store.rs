@@ -18,10 +18,12 @@
 //! RUN/attempt.json              the last handover that failed
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
 //! RUN/seen.json                 the files that the last handover looked at
+//! RUN/watches-secrets           there as long as the manager watches secrets
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
 //! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason,
 //!                               `released` once its release command has succeeded
 //! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
+//! STATE/maintenance.json        there as long as a person wants maintenance (0644: its page reads it)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
 //! STATE/last-generation         the highest number given away
@@ -36,6 +38,7 @@ mod good;
 mod history;
 mod key;
 mod lock;
+mod maintenance;
 mod migrate;
 mod release_commands;
 mod releases;

@@ -34,13 +34,16 @@ pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
 /// `lossless` or `fresh`: what matters more while it drains.
 pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
+/// The file that says whether there is maintenance, in the environment of a holding page.
+pub const PORTKEEP_MAINTENANCE: &str = "PORTKEEP_MAINTENANCE";
+
 /// Where `portkeep dev` listens for the pages of the app.
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 /// Set where requests wait while `portkeep dev` builds.
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 16] = [
+pub const RESERVED_VARIABLES: [&str; 17] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -55,6 +58,7 @@ pub const RESERVED_VARIABLES: [&str; 16] = [
     PORTKEEP_DRAIN_TIMEOUT_USEC,
     PORTKEEP_DEV,
     PORTKEEP_DEV_HOLD,
+    PORTKEEP_MAINTENANCE,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
 ];

@@ -146,6 +146,18 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         units.push(unit(holding, templates::HOLDING)?);
         units.push(unit(unit_names::retry(name), templates::RETRY)?);
     }
+    if spec.watches_secrets() {
+        for (name, template) in [
+            (unit_names::secrets_template(name), templates::SECRETS_PATH),
+            (unit_names::secrets(name), templates::SECRETS),
+            (
+                unit_names::secrets_recheck(name),
+                templates::SECRETS_RECHECK,
+            ),
+        ] {
+            units.push(unit(name, template)?);
+        }
+    }
     if watched(spec, options).is_some() {
         units.push(unit(unit_names::path(name), templates::PATH)?);
         units.push(unit(unit_names::deploy(name), templates::DEPLOY)?);

@@ -34,6 +34,10 @@ pub struct Spec {
     /// Secrets: identifier to file. The app finds them in `$CREDENTIALS_DIRECTORY`.
     #[serde(default)]
     pub credentials: BTreeMap<String, PathBuf>,
+    /// A file of `environmentFiles` or `credentials` that changes hands over by itself, as soon as nothing was changed for
+    /// 150ms, unless what is in it is the same. Only under systemd. Default: false.
+    #[serde(default)]
+    pub watch_secrets: bool,
     /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
@@ -226,6 +230,7 @@ impl Spec {
             environment: BTreeMap::new(),
             environment_files: Vec::new(),
             credentials: BTreeMap::new(),
+            watch_secrets: false,
             working_directory: None,
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
@@ -267,6 +272,12 @@ impl Spec {
             self.release_timeout.0
         };
         self.start_timeout.0 + release
+    }
+
+    /// Whether files are watched that others may change: there are some, and the spec says so.
+    #[must_use]
+    pub fn watches_secrets(&self) -> bool {
+        self.watch_secrets && !(self.environment_files.is_empty() && self.credentials.is_empty())
     }
 
     /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.

@@ -14,6 +14,7 @@ mod hold;
 mod installed;
 mod reload;
 mod retry;
+mod secrets;
 mod serves;
 mod settle;
 
@@ -35,6 +36,10 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
+    /// What a path unit triggers: hand over if what is in a secret changed.
+    Secrets(App),
+    /// After that: look whether one changed meanwhile.
+    SecretsRecheck(App),
     /// After a generation failed: settle its end.
     Settle(One),
     /// After a generation ended in good order: settle its end.
@@ -114,6 +119,8 @@ impl Args {
             Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
             Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
             Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
+            Step::Secrets(app) => secrets::run(&app.name, &app.spec, asked).await,
+            Step::SecretsRecheck(app) => secrets::recheck(&app.name, &app.spec).await,
             Step::Settle(one) => settle::run(&one, settle::Hook::Failure).await,
             Step::Ended(one) => settle::run(&one, settle::Hook::Success).await,
             Step::Hold(page) => hold::run(page.name.as_str(), page.sockets).await,

@@ -78,7 +78,13 @@ fn directory(which: Which, name: &AppName) -> anyhow::Result<(UnitDirectory, Unt
 /// Stops an app as a whole and waits until its generations are gone.
 pub(crate) async fn stop_family(manager: &Manager, name: &AppName) -> anyhow::Result<()> {
     // First what could start the rest again.
+    let watched = unit_names::secrets_pattern(name);
+    for (unit, _) in manager.list(&[&watched]).await? {
+        manager.stop(&unit).await?;
+    }
     for unit in [
+        unit_names::secrets(name),
+        unit_names::secrets_recheck(name),
         unit_names::path(name),
         unit_names::deploy(name),
         unit_names::recheck(name),

@@ -9,9 +9,12 @@ mod last_lines;
 mod manager;
 mod proxy;
 mod release_command;
+mod secrets;
 mod unit_state;
 mod without_bus;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
@@ -294,6 +297,10 @@ impl Backend for Systemd {
         let unit = unit_names::retry(&self.name);
         let asked = self.manager.start_without_waiting(&unit).await;
         asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
+    }
+
+    async fn watch_secrets(&self, directories: &BTreeSet<PathBuf>) -> Result<(), BackendError> {
+        self.watch_by_units(directories).await
     }
 
     async fn settings(&self) -> Result<String, BackendError> {

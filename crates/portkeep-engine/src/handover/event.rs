@@ -9,6 +9,8 @@ use crate::release::Digest;
 pub struct Survey {
     /// The generation that `current` names, with its release.
     pub current: Option<(Generation, Option<Digest>)>,
+    /// Somebody has asked for maintenance: nothing but its page is to be started.
+    pub in_maintenance: bool,
     /// A holding page can be shown where no release can serve.
     pub can_hold: bool,
     /// What the manager says is alive.

@@ -1,5 +1,6 @@
 //! The machine, step by step, without any clock or file.
 
+mod maintenance;
 mod nothing_serves;
 mod release_command;
 
@@ -61,6 +62,7 @@ fn serving() -> Survey {
         current: Some((Generation(4), Some(digest("old")))),
         running: vec![alive(4, Phase::Serving)],
         can_hold: false,
+        in_maintenance: false,
         next: Generation(5),
     }
 }
@@ -71,6 +73,7 @@ fn nothing() -> Survey {
         current: None,
         running: Vec::new(),
         can_hold: false,
+        in_maintenance: false,
         next: Generation(5),
     }
 }

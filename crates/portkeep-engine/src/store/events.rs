@@ -51,6 +51,8 @@ pub enum HandoverResult {
     FellBack,
     /// Nothing could serve, and a page says so.
     Holding,
+    /// The page of maintenance answers, because somebody wants that.
+    Maintenance,
     /// No generation became READY. What served before serves on.
     Failed,
     /// There was nothing to start. What served before serves on.
@@ -65,6 +67,7 @@ impl HandoverResult {
             Self::HandedOver => "handed-over",
             Self::FellBack => "fell-back",
             Self::Holding => "holding",
+            Self::Maintenance => "maintenance",
             Self::Failed => "failed",
             Self::Refused => "refused",
         }

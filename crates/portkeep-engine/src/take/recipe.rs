@@ -53,6 +53,11 @@ impl Recipe {
         }
     }
 
+    /// Whether the generation's unit, and the files that systemd reads for it, are those of `other`.
+    pub(crate) fn has_settings_of(&self, other: &Self) -> bool {
+        self.settings == other.settings
+    }
+
     pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
         let variables = self
             .environment
@@ -106,6 +111,7 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     shaping.sources.clear();
     shaping.ignore.clear();
     shaping.keep_generations = 0;
+    shaping.watch_secrets = false;
     // How long it may take makes no other release; what it is does.
     shaping.release_timeout = Span::from_secs(0);
     let mut hasher = blake3::Hasher::new_keyed(key);

@@ -31,12 +31,15 @@ pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const RETRY: Template = template!("app-retry.service");
+pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
+pub(super) const SECRETS: Template = template!("app-secrets.service");
+pub(super) const SECRETS_RECHECK: Template = template!("app-secrets-recheck.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 20] = [
+pub(super) const ALL: [Template; 23] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -54,6 +57,9 @@ pub(super) const ALL: [Template; 20] = [
     HOLDING_SANDBOX_USER,
     SLICE,
     RETRY,
+    SECRETS_PATH,
+    SECRETS,
+    SECRETS_RECHECK,
     PATH,
     DEPLOY,
     RECHECK,

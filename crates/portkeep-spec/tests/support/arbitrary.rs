@@ -182,6 +182,7 @@ pub fn spec(
                 .into_iter()
                 .collect();
             spec.release_timeout = spec.drain_timeout;
+            spec.watch_secrets = flags.1;
             spec.resources.memory_max = flags
                 .2
                 .map(|percent| format!("{percent}M").parse().unwrap());

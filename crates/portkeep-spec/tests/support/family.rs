@@ -3,6 +3,7 @@
 mod development;
 mod holding;
 mod release;
+mod secrets;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -330,6 +331,12 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         );
     }
 
+    if spec.watch_secrets && !(spec.environment_files.is_empty() && spec.credentials.is_empty()) {
+        let helper = |verb: &str| helper("", verb, false);
+        for (unit, sections) in secrets::units(name, &helper, &handle_timeout) {
+            add(unit, &sections);
+        }
+    }
     if options.manager == Manager::System || spec.watch.is_none() {
         return units;
     }

@@ -25,6 +25,7 @@ pub(crate) fn findings(app: &AppFacts) -> Vec<Finding> {
         report.socket(socket);
     }
     report.generations();
+    report.maintenance();
     if let Some(why) = &app.last_failure {
         let what = format!("the last handover failed, and what served before serves on: {why}");
         let remedy = format!(
@@ -248,6 +249,17 @@ impl Report<'_> {
         }
     }
 
+    /// Somebody wants it, and may have forgotten it.
+    fn maintenance(&mut self) {
+        let Some(maintenance) = &self.app.maintenance else {
+            return;
+        };
+        let name = &self.app.name;
+        let what = format!("it is in maintenance {maintenance}: a page answers instead of the app");
+        let remedy = format!("`portkeep maintenance {name} off` ends it");
+        self.advice("maintenance", what, remedy);
+    }
+
     fn generation(&mut self, one: &GenerationFacts) {
         if let Some((open, limit)) = one.open_files
             && open * 10 >= limit * 8
@@ -263,7 +275,7 @@ impl Report<'_> {
             );
             self.problem("open-files", what, remedy);
         }
-        if one.is_holding_page && one.phase == Phase::Serving {
+        if one.is_holding_page && one.phase == Phase::Serving && self.app.maintenance.is_none() {
             let name = &self.app.name;
             let what = "no release can serve: portkeep's holding page answers, or connections wait"
                 .to_owned();
@@ -334,6 +346,7 @@ pub(super) mod tests {
                 open_files: Some((20, 1024)),
             }],
             bad_directories: Vec::new(),
+            maintenance: None,
             last_failure: None,
         }
     }
@@ -341,12 +354,17 @@ pub(super) mod tests {
     #[test]
     fn each_fault_is_found_and_nothing_else() {
         type Case = (&'static str, fn(&mut AppFacts));
-        let cases: [Case; 22] = [
+        let cases: [Case; 23] = [
             ("", |_| {}),
             ("not-installed", |app| {
                 app.handle.load = "not-found".to_owned();
             }),
             ("spec", |app| app.bad_spec = Some("bad".to_owned())),
+            ("maintenance", |app| {
+                let json = r#"{"since":"2026-01-01T00:00:00Z"}"#;
+                app.maintenance = Some(serde_json::from_str(json).unwrap());
+                app.generations[0].is_holding_page = true;
+            }),
             ("helper", |app| app.helper_missing = Some("/x".to_owned())),
             ("daemon-reload", |app| {
                 app.sockets[0].state.needs_daemon_reload = true;

@@ -106,6 +106,7 @@ pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<App
             .into_iter()
             .filter_map(bad_directory)
             .collect(),
+        maintenance: store.maintenance(),
         last_failure: last_failure.and_then(|record| record.reason),
     })
 }

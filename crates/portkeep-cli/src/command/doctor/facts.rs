@@ -1,6 +1,7 @@
 //! What is looked at before anything is decided.
 
 use portkeep_engine::backend::systemd::UnitState;
+use portkeep_engine::maintenance::Maintenance;
 use portkeep_engine::{Generation, Phase};
 use portkeep_spec::{AppName, Manager as Which};
 
@@ -40,6 +41,8 @@ pub(crate) struct AppFacts {
     pub(crate) generations: Vec<GenerationFacts>,
     /// Directories of the app with little space left, or that cannot be written, and why.
     pub(crate) bad_directories: Vec<String>,
+    /// Since when there is maintenance, where somebody wants it.
+    pub(crate) maintenance: Option<Maintenance>,
     /// Why the last handover failed, where it did.
     pub(crate) last_failure: Option<String>,
 }

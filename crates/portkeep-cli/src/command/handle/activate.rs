@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::handover::{HandoverId, Purpose};
-use portkeep_engine::{Backend, EngineError, Moment, Phase, Request, hand_over};
+use portkeep_engine::{Backend, EngineError, Moment, Outcome, Phase, Request, hand_over};
 use portkeep_spec::AppName;
 
 use super::begin;
@@ -35,6 +35,9 @@ pub(super) async fn run(
         Ok(outcome) => {
             // `systemctl start` has no word for "fell back": the handle is up, and the journal says with which release.
             crate::output::outln!("{}", outcome_line(name, &outcome));
+            if matches!(outcome, Outcome::InMaintenance(_)) {
+                return Ok(ExitCode::SUCCESS);
+            }
             catch_up(&systemd, name, installed, &id).await
         }
         // A restart of the handle while a generation serves: it serves on, and a failed handle would only be tried again.

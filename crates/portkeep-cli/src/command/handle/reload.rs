@@ -41,7 +41,12 @@ pub(super) async fn perform(
         if let Err(error) = result {
             crate::output::errln!("{error:#}");
         }
-        result = once(systemd, name, &installed, Purpose::Reload, Moment::now()).await;
+        // What was built is tried once, however often it is built.
+        let purpose = match purpose {
+            Purpose::Deploy => Purpose::Deploy,
+            _ => Purpose::Reload,
+        };
+        result = once(systemd, name, &installed, purpose, Moment::now()).await;
         if result.is_err() {
             break;
         }
@@ -60,7 +65,7 @@ fn may_look_again(result: &anyhow::Result<ExitCode>) -> bool {
     }
 }
 
-async fn once(
+pub(super) async fn once(
     systemd: &Systemd,
     name: &AppName,
     installed: &Installed,

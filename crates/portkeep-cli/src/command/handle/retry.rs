@@ -48,11 +48,13 @@ pub(super) async fn run(name: &AppName, spec_path: &Path) -> anyhow::Result<Exit
     }
 }
 
-/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile.
+/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile. That of
+/// maintenance ends when a person says so.
 fn is_needed(systemd: &Systemd) -> bool {
     let store = systemd.store();
     let at_work = || matches!(store.try_lock(), Ok(None));
-    at_work() || store.current().is_some_and(|one| store.is_holding(one))
+    let is_held = || store.current().is_some_and(|one| store.is_holding(one));
+    at_work() || is_held() && store.maintenance().is_none()
 }
 
 fn pause(systemd: &Systemd) -> Duration {

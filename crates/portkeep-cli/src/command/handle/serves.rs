@@ -22,7 +22,11 @@ pub(super) async fn run(name: &AppName, spec_path: &Path) -> anyhow::Result<Exit
     let is_holding = store.current().is_some_and(|one| store.is_holding(one));
     // Not by the files: a secret that was written anew is for the next reload.
     let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
-    match Instead::of(history.last(), is_holding, other_spec) {
+    let instead = match store.maintenance() {
+        Some(_) => Some(Instead::Maintenance),
+        None => Instead::of(history.last(), is_holding, other_spec),
+    };
+    match instead {
         None => Ok(ExitCode::SUCCESS),
         Some(instead) => Err(anyhow!(
             "{name}: what is installed does not serve: {instead}. `portkeep history {name}` has more; correct it, and \

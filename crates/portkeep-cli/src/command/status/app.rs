@@ -22,6 +22,17 @@ pub(crate) struct AppStatus {
     pub(crate) current: Option<Generation>,
     pub(crate) generations: Vec<GenerationStatus>,
     pub(crate) last_handover: Option<HandoverRecord>,
+    /// Somebody wants maintenance: nothing but its page is started.
+    pub(crate) maintenance: Option<MaintenanceStatus>,
+}
+
+/// Maintenance that somebody wants.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MaintenanceStatus {
+    pub(crate) since: Timestamp,
+    /// What its page says; none for a text of portkeep's own.
+    pub(crate) message: Option<String>,
 }
 
 /// One generation.
@@ -72,6 +83,10 @@ impl AppStatus {
             current,
             generations,
             last_handover,
+            maintenance: store.maintenance().map(|one| MaintenanceStatus {
+                since: one.since,
+                message: one.message(),
+            }),
         }
     }
 }

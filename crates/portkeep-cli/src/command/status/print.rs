@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portkeep_engine::Phase;
 
-use super::app::{AppStatus, GenerationStatus};
-use crate::output::{clip, local_time, record_line, span};
+use super::app::{AppStatus, GenerationStatus, MaintenanceStatus};
+use crate::output::{clip, inline, local_time, record_line, span, wrapped};
 
 pub(crate) fn lines(app: &AppStatus, now: Timestamp) -> Vec<String> {
     let port = match app.port.as_str() {
@@ -23,7 +23,11 @@ pub(crate) fn lines(app: &AppStatus, now: Timestamp) -> Vec<String> {
         lines.push("  no generation runs; the next connection starts one".to_owned());
     }
     for one in &app.generations {
-        lines.extend(generation(one, app.current == Some(one.generation), now));
+        let is_current = app.current == Some(one.generation);
+        lines.extend(generation(one, is_current, app.maintenance.is_some(), now));
+    }
+    if let Some(maintenance) = &app.maintenance {
+        lines.extend(in_maintenance(app, maintenance));
     }
     if let Some(record) = &app.last_handover {
         lines.push(clip(&format!("  last: {}", record_line(record))));
@@ -31,7 +35,23 @@ pub(crate) fn lines(app: &AppStatus, now: Timestamp) -> Vec<String> {
     lines
 }
 
-fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<String> {
+/// That there is maintenance, and how it is ended.
+fn in_maintenance(app: &AppStatus, maintenance: &MaintenanceStatus) -> Vec<String> {
+    let name = &app.name;
+    let since = local_time(maintenance.since);
+    let told = format!("in maintenance since {since}; `portkeep maintenance {name} off` ends it");
+    let message = maintenance.message.as_ref();
+    let says = message.map(|message| format!("its page says: {message}"));
+    let texts = [Some(told), says].into_iter().flatten();
+    texts.flat_map(|text| wrapped(&inline(&text), 2)).collect()
+}
+
+fn generation(
+    one: &GenerationStatus,
+    is_current: bool,
+    in_maintenance: bool,
+    now: Timestamp,
+) -> Vec<String> {
     let word = match one.phase {
         Phase::Starting => "starting",
         Phase::Serving if one.is_holding_page => "holding",
@@ -49,7 +69,10 @@ fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<S
         "  generation {:<4} {word:<9} {digest:<12}  {when}",
         one.generation
     );
-    let holding = "portkeep's holding page, because no release can serve".to_owned();
+    let holding = match in_maintenance {
+        true => "portkeep's holding page, because there is maintenance",
+        false => "portkeep's holding page, because no release can serve",
+    };
     let facts = [
         one.main_pid.map(|pid| format!("process {pid}")),
         one.memory_bytes
@@ -61,7 +84,7 @@ fn generation(one: &GenerationStatus, is_current: bool, now: Timestamp) -> Vec<S
     let facts: Vec<String> = facts.into_iter().flatten().collect();
     let mut lines = vec![clip(first.trim_end())];
     let says = if one.is_holding_page {
-        holding
+        holding.to_owned()
     } else {
         one.status.clone()
     };
@@ -117,6 +140,7 @@ mod tests {
             current: Some(Generation(3)),
             generations: vec![draining, one(3, Phase::Serving)],
             last_handover: None,
+            maintenance: None,
         }
     }
 
@@ -164,7 +188,7 @@ mod tests {
         };
         assert_eq!(
             keys(&json),
-            "backend current generations lastHandover listen name port"
+            "backend current generations lastHandover listen maintenance name port"
         );
         assert_eq!(
             keys(&json["generations"][0]),
