@@ -1,14 +1,15 @@
 //! The command `portkeep`.
 
+mod caller;
 mod cli;
 mod command;
+mod complete;
 mod control;
 mod dev;
 mod exit;
-mod families;
 mod holder;
-mod holding;
 mod locate;
+mod man;
 mod output;
 mod prove;
 
@@ -19,6 +20,11 @@ use clap::Parser;
 fn main() -> ExitCode {
     if let Some(failed) = dev::wrap_rustc() {
         return failed;
+    }
+    match complete::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return exit::report(&anyhow::Error::new(error)),
     }
     let cli = cli::Cli::parse();
     show_warnings();

@@ -1,16 +1,14 @@
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Subcommand;
-use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::maintenance::{self, Change, Changed, Message};
+use portkeep_engine::helper::{Helper, HelperError};
+use portkeep_engine::maintenance::{Change, Changed, Message};
 use portkeep_engine::{Outcome, Store};
-use portkeep_spec::{AppName, Manager as Which, unit_names};
+use portkeep_spec::AppName;
 
-use super::reload::{ask_dev, code, not_installed};
+use super::reload::{ask_dev, not_installed};
 use crate::control::{self, Ask};
-use crate::families::UnitDirectory;
-use crate::holding;
+use crate::exit;
 use crate::locate::{self, ManagerArgs};
 use crate::output::outcome_line;
 
@@ -66,33 +64,14 @@ impl Args {
             return ask_dev(&name, &Ask::Maintenance(change));
         }
         let systemd = locate::systemd(which, &name).await?;
-        let handle = systemd.manager().state(&unit_names::handle(&name)).await?;
-        if handle.load != "loaded" {
-            return Err(not_installed(&name, which));
+        // What there is to tell is the outcome.
+        let helper = Helper::new(&systemd, systemd.store(), |_| {});
+        match helper.maintain(&change).await {
+            Ok(changed) => Ok(tell(&name, systemd.store(), &changed)),
+            Err(HelperError::NotInstalled(name)) => Err(not_installed(&name, which)),
+            Err(error) => Err(error.into()),
         }
-        let changed = bring_about(&systemd, &name, which, handle.is_active(), &change).await?;
-        Ok(tell(&name, systemd.store(), &changed))
     }
-}
-
-async fn bring_about(
-    systemd: &Systemd,
-    name: &AppName,
-    which: Which,
-    is_up: bool,
-    change: &Change,
-) -> anyhow::Result<Changed> {
-    let store = systemd.store();
-    // One that was never started has left no link to its spec.
-    let path = match store.spec_path() {
-        Some(path) => path,
-        None => UnitDirectory::installed(which)?.spec_path(name),
-    };
-    let spec = locate::read_spec(&path)?;
-    let page = holding::page(&spec, store);
-    maintenance::change(systemd, store, &spec, is_up, change, page)
-        .await
-        .with_context(|| format!("maintenance of {name} could not be changed"))
 }
 
 fn tell(name: &AppName, store: &Store, changed: &Changed) -> ExitCode {
@@ -108,7 +87,7 @@ fn tell(name: &AppName, store: &Store, changed: &Changed) -> ExitCode {
         Changed::HandedOver(outcome) => {
             crate::output::outln!("{}", outcome_line(name, outcome));
             if !matches!(**outcome, Outcome::InMaintenance(_)) {
-                return code(outcome);
+                return ExitCode::from(exit::code_of(outcome));
             }
         }
     }

@@ -30,6 +30,7 @@ pub(super) const HOLDING_SANDBOX_SYSTEM: Template =
 pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
+pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
 pub(super) const SECRETS: Template = template!("app-secrets.service");
@@ -39,7 +40,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 23] = [
+pub(super) const ALL: [Template; 24] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -56,6 +57,7 @@ pub(super) const ALL: [Template; 23] = [
     HOLDING_SANDBOX_SYSTEM,
     HOLDING_SANDBOX_USER,
     SLICE,
+    SHUTDOWN,
     RETRY,
     SECRETS_PATH,
     SECRETS,

@@ -240,7 +240,10 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             let slice = ("Slice", s("portkeep.slice"));
             add(
                 format!("{drop_ins}/40-system.conf"),
-                &[("Service", vec![mark.clone(), slice])],
+                &[
+                    ("Unit", vec![("Wants", s("portkeep-shutdown.service"))]),
+                    ("Service", vec![mark.clone(), slice]),
+                ],
             );
         }
         if spec.sandbox == Sandbox::Off && options.manager == Manager::System {

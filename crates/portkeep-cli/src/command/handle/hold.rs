@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -103,7 +102,7 @@ fn maintenance(file: Option<&Path>) -> Option<Maintenance> {
     serde_json::from_slice(&text).ok()
 }
 
-pub(super) async fn run(_name: &str, sockets: Vec<String>) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<()> {
     let server = sockets
         .into_iter()
         .fold(portkeep::Server::new(), portkeep::Server::socket);
@@ -117,7 +116,7 @@ pub(super) async fn run(_name: &str, sockets: Vec<String>) -> anyhow::Result<Exi
         maintenance,
     };
     server.serve(page).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 #[derive(Clone)]

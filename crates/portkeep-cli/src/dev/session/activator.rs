@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use portkeep_engine::backend::local::Local;
 use portkeep_engine::handover::Purpose;
+use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Handovers, Request, Store};
 use portkeep_spec::Spec;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::Event;
-use crate::holding;
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
@@ -79,7 +79,7 @@ impl Starting {
         if self.local.connection_waits().await.is_err() || self.store.current().is_some() {
             return true;
         }
-        let page = holding::page(&self.spec, &self.store);
+        let page = holding_page(&self.spec, &self.store);
         let request = Request::now(Purpose::Connect).or_hold(page);
         let result = self.handovers.ask(self.spec.clone(), request).await;
         let serves = result.is_ok();

@@ -9,6 +9,7 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::helper::holding_page;
 use portkeep_engine::{
     Backend, Generation, GiveUp, Handovers, Outcome, Place, Request, Store, drive,
 };
@@ -19,7 +20,6 @@ use super::activator::Activator;
 use super::lines::Lines;
 use super::publish::Published;
 use super::{Event, HandingOver};
-use crate::command::rollback;
 use crate::control::{Answer, Ask, Control, Question};
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
@@ -27,7 +27,7 @@ use crate::dev::report::Report;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
 use crate::output::outcome_line;
-use crate::{exit, holder, holding, locate};
+use crate::{exit, holder, locate};
 
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
@@ -165,7 +165,7 @@ impl LocalSession {
     }
 
     fn request(&self, purpose: Purpose) -> Request {
-        Request::now(purpose).or_hold(holding::page(&self.spec, &self.store))
+        Request::now(purpose).or_hold(holding_page(&self.spec, &self.store))
     }
 
     pub(super) fn start_again(&self, give_up: &GiveUp) -> HandingOver {
@@ -231,11 +231,12 @@ impl LocalSession {
                 })
             }
             Ask::Maintenance(ref change) => {
-                let page = holding::page(&self.spec, &self.store);
+                let page = holding_page(&self.spec, &self.store);
                 Ok(change.request(&self.store).or_hold(page))
             }
             Ask::Rollback { generation } => {
-                rollback::request(&self.store, generation.map(Generation))
+                Request::roll_back(&self.store, generation.map(Generation))
+                    .map_err(anyhow::Error::from)
             }
         };
         let handover = match request {
