@@ -36,6 +36,7 @@ mod reboot;
 mod refused_specs;
 mod release_command;
 mod reload_under_load;
+mod remedies;
 mod repair;
 mod rollback;
 mod sandbox;

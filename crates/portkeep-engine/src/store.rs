@@ -42,6 +42,7 @@ mod maintenance;
 mod migrate;
 mod release_commands;
 mod releases;
+mod repeats;
 mod rollback;
 mod seen;
 mod sweep;
@@ -60,6 +61,8 @@ pub use events::{
 pub use history::Follower;
 pub(crate) use key::Key;
 pub use lock::{Holder, Lock, LockError, LockFile};
+pub use repeats::{Repeated, fold};
+pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};

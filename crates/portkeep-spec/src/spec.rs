@@ -55,7 +55,8 @@ pub struct Spec {
     /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
     #[serde(default = "default::release_timeout")]
     pub release_timeout: Span,
-    /// How long an old generation may finish what it has. Default: 30s.
+    /// How long an old generation may finish what it has. At a shutdown of the machine it has 90s at the longest
+    /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
     /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and
