@@ -81,6 +81,7 @@ mod tests {
                 .as_ref()
                 .map_or("stopped".to_owned(), Cause::to_string),
             cause,
+            said: None,
             blame: Blame::Release,
             log: vec!["no table".to_owned()],
         };
