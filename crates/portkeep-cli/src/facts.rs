@@ -279,6 +279,9 @@ impl Looked {
     /// What serves instead of what is installed.
     fn instead(&self, spec: Option<&Spec>) -> Option<Instead> {
         let store = &self.store;
+        if store.maintenance().is_some() {
+            return Some(Instead::Maintenance);
+        }
         let is_holding = store.current().is_some_and(|one| store.is_holding(one));
         let comparison = match (spec, &self.unit) {
             (Some(spec), Some(unit)) => compare_to(store, spec, unit),

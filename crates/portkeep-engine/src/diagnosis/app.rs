@@ -200,6 +200,9 @@ fn serves(app: &AppFacts) -> Option<Fault> {
         .generations
         .iter()
         .any(|one| one.is_holding_page && one.phase == Phase::Serving);
+    if app.instead == Some(Instead::Maintenance) {
+        return app.instead.clone().map(Fault::NotServed);
+    }
     if is_held {
         return Some(Fault::HoldingPage {
             reason: app.last_reason.clone(),
@@ -458,6 +461,10 @@ pub(super) mod tests {
             ("holding-page", |app| {
                 app.generations[0].is_holding_page = true;
                 app.instead = Some(Instead::Holding);
+            }),
+            ("maintenance", |app| {
+                app.generations[0].is_holding_page = true;
+                app.instead = Some(Instead::Maintenance);
             }),
             ("crashes", |app| app.generations[0].restarts = 2),
             ("fell-back", |app| {

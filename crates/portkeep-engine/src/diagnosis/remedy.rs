@@ -263,6 +263,12 @@ impl Known<'_> {
         let reload = Remedy::run([self.reload("")]);
         match instead {
             Instead::Holding | Instead::Failed { .. } => reload.after(&self.look_and("correct it")),
+            Instead::Maintenance => Remedy::run([format!(
+                "portkeep maintenance {} {} off",
+                flag(self.app.which),
+                self.app.name
+            )])
+            .after("nothing, as long as it is wanted; this ends it"),
             Instead::RolledBack { .. } => reload
                 .after("nothing, as long as it is to stay so; else correct what was rolled back"),
             Instead::NotHandedOver | Instead::OtherFiles | Instead::OtherSettings => reload,
