@@ -68,6 +68,7 @@ pub use lock::{Holder, Lock, LockError, LockFile};
 pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
+pub(crate) use sweep::sweep_of;
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};
 
