@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-const LONGEST_FILE: usize = 400;
+const LONGEST_FILE: usize = 600;
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
