@@ -20,10 +20,13 @@ let
   # A relative path would start at the spec's directory, which is the Nix store: never what is meant.
   relative = builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
     # A program without a slash is looked up in PATH, and stays one.
-    builtins.filter (program: builtins.match ".*/.*" program != null) [ (builtins.head spec.exec) ]
+    builtins.filter (program: builtins.match ".*/.*" program != null) (
+      map builtins.head (builtins.filter (words: words != [ ]) [ spec.exec (spec.release or [ ]) ])
+    )
     ++ [
       (spec.watch or null)
       (spec.workingDirectory or null)
+      (spec.filesFrom or null)
     ]
     ++ (spec.environmentFiles or [ ])
     ++ builtins.attrValues (spec.credentials or { })
@@ -33,6 +36,8 @@ let
 in
 if relative != [ ] then
   throw "portkeep app ${name}: ${toString relative}: paths must be absolute here; write \"\${package}/bin/…\" or \"/etc/…\""
+else if (spec.files or [ ]) != [ ] && (spec.filesFrom or null) == null then
+  throw "portkeep app ${name}: files: name the directory that has them as filesFrom, like \"\${package}/share/${name}\""
 else
   runCommand "portkeep-units-${name}"
     {

@@ -47,8 +47,22 @@ let
       environmentFiles = [ "/etc/web.env" ];
       credentials.token = "/run/secrets/token";
       workingDirectory = "/srv/web";
+      files = [
+        "public"
+        "templates/*.html"
+      ];
+      filesFrom = "/srv/web";
+      filesMaxSize = "2G";
+      filesMaxCount = 500;
+      keepFiles = "12h";
       readiness = "started";
+      watchSecrets = true;
       startTimeout = "1m 30s";
+      release = [
+        "/srv/web/bin/web"
+        "migrate"
+      ];
+      releaseTimeout = "10m";
       drainTimeout = "5s";
       watchdog = "10s";
       restart = {

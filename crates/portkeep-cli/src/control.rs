@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use portkeep_engine::maintenance::Change;
 use portkeep_engine::{Directories, Place, Running, check_trusted, is_own_peer, listen_private};
 use portkeep_spec::AppName;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,8 @@ pub(crate) enum Ask {
         /// The generation that ran it; none for the newest other good one.
         generation: Option<u64>,
     },
+    /// Begin or end maintenance.
+    Maintenance(Change),
     /// What runs.
     Status,
     /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use portkeep_engine::Outcome;
+use portkeep_spec::SpecError;
 
 use crate::output::{self, Text};
 
@@ -34,7 +35,7 @@ pub(crate) const NEEDS_A_PERSON: u8 = 4;
 /// The exit code of a handover that did not fail.
 pub(crate) fn code_of(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Holding(_) => NEEDS_A_PERSON,
+        Outcome::Holding(_) | Outcome::InMaintenance(_) => NEEDS_A_PERSON,
         outcome if outcome.fell_back() => FELL_BACK,
         _ => 0,
     }
@@ -47,8 +48,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         output::errln!("  because: {cause}");
     }
-    let is_usage = error
-        .chain()
-        .any(|cause| cause.is::<Usage>() || cause.is::<portkeep_spec::SpecError>());
+    let is_usage = error.chain().any(|cause| {
+        cause.is::<Usage>() || cause.is::<SpecError>() || cause.is::<Box<SpecError>>()
+    });
     ExitCode::from(if is_usage { 2 } else { 1 })
 }

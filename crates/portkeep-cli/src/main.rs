@@ -7,6 +7,7 @@ mod complete;
 mod control;
 mod dev;
 mod exit;
+mod facts;
 mod holder;
 mod locate;
 mod man;

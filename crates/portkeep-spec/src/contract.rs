@@ -54,13 +54,20 @@ pub const PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC: &str = "PORTKEEP_LIMIT_TCP_USER_
 /// `lossless` or `fresh`: what matters more while it drains.
 pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
+/// The directory that has the files of the release that a generation runs.
+pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
+/// A file that names the directories with the files of all releases that are kept, one a line.
+pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
+/// The file that says whether there is maintenance, in the environment of a holding page.
+pub const PORTKEEP_MAINTENANCE: &str = "PORTKEEP_MAINTENANCE";
+
 /// Where `portkeep dev` listens for the pages of the app.
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 /// Set where requests wait while `portkeep dev` builds.
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 26] = [
+pub const RESERVED_VARIABLES: [&str; 29] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -75,8 +82,11 @@ pub const RESERVED_VARIABLES: [&str; 26] = [
     PORTKEEP_DRAIN_TIMEOUT_USEC,
     PORTKEEP_DEV,
     PORTKEEP_DEV_HOLD,
+    PORTKEEP_MAINTENANCE,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
+    PORTKEEP_RELEASE_DIR,
+    PORTKEEP_KEPT_FILES,
     PORTKEEP_LIMIT_IDLE_USEC,
     PORTKEEP_LIMIT_HEAD_USEC,
     PORTKEEP_LIMIT_BODY_USEC,
@@ -120,6 +130,9 @@ pub const LOCK: &str = "lock";
 pub const CURRENT: &str = "current";
 /// The directory of the generations, one directory for each number, in the app's runtime directory.
 pub const GENERATIONS: &str = "generations";
+/// The directory of a generation's release command, in that generation's own: its program, which carries the app's name, and
+/// its environment file.
+pub const RELEASE_COMMAND: &str = "release-command";
 /// Stands for the holding page where generations have a number: in the names of its settle units, and as its directory.
 pub const HOLDING: &str = "holding";
 /// The slice that all apps of the system manager are in.
@@ -129,5 +142,9 @@ pub const SLICE: &str = "portkeep.slice";
 pub const SHUTDOWN: &str = "portkeep-shutdown.service";
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
+/// The files of a release: a directory beside its executable, and a symlink to that in the directory of each generation.
+pub const FILES: &str = "files";
+/// The file that [`PORTKEEP_KEPT_FILES`] names, in the app's runtime directory.
+pub const KEPT_FILES: &str = "kept-files";
 /// The file of a spec in a project.
 pub const SPEC_FILE: &str = "portkeep.json";

@@ -6,15 +6,17 @@ use crate::Spec;
 
 impl Spec {
     /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `sources`,
-    /// `workingDirectory`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    /// `workingDirectory`, `filesFrom`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the programs of `exec` and
+    /// `release` if they have a `/`. A bare program name stays one.
     ///
     /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
     /// directory then means the directory that holds the symlink.
     #[must_use]
     pub fn resolve(mut self, base: &Path) -> Self {
-        if let Some(program) = self
-            .exec
-            .first_mut()
+        let programs = [self.exec.first_mut(), self.release.first_mut()];
+        for program in programs
+            .into_iter()
+            .flatten()
             .filter(|program| program.contains('/'))
         {
             // A base that is not UTF-8 gives a path that does not exist, and says so when it is looked for.
@@ -22,7 +24,14 @@ impl Spec {
                 .to_string_lossy()
                 .into_owned();
         }
-        let single = [self.working_directory.as_mut(), self.watch.as_mut()];
+        if !self.files.is_empty() {
+            self.files_from.get_or_insert_default();
+        }
+        let single = [
+            self.working_directory.as_mut(),
+            self.files_from.as_mut(),
+            self.watch.as_mut(),
+        ];
         for path in single
             .into_iter()
             .flatten()
@@ -74,6 +83,22 @@ mod tests {
     }
 
     #[test]
+    fn files_stay_relative_to_where_they_are() {
+        let mut spec = Spec::new("a".parse().unwrap(), vec!["./a".into()], vec![]);
+        assert_eq!(spec.clone().resolve(Path::new("/srv")).files_from, None);
+        spec.files = vec!["static".parse().unwrap()];
+        let resolved = spec.clone().resolve(Path::new("/srv/a"));
+        assert_eq!(resolved.files_from.as_deref(), Some(Path::new("/srv/a")));
+        // Once more, from where the units find it.
+        let again = resolved.clone().resolve(Path::new("/etc/portkeep"));
+        assert_eq!(again, resolved);
+        spec.files_from = Some("../web/dist".into());
+        let resolved = spec.resolve(Path::new("/srv/a"));
+        let expected = Path::new("/srv/web/dist");
+        assert_eq!(resolved.files_from.as_deref(), Some(expected));
+    }
+
+    #[test]
     fn a_bare_program_stays_bare() {
         let mut spec = Spec::new(
             "a".parse().unwrap(),
@@ -88,6 +113,9 @@ mod tests {
             Some(Path::new("/srv/target/debug/a"))
         );
         spec.exec[0] = "./a".into();
-        assert_eq!(spec.resolve(Path::new("/srv")).exec[0], "/srv/a");
+        spec.release = vec!["./a".into(), "./x".into()];
+        let resolved = spec.resolve(Path::new("/srv"));
+        assert_eq!(resolved.exec[0], "/srv/a");
+        assert_eq!(resolved.release, ["/srv/a", "./x"]);
     }
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{Allow, AppName, Check, CpuQuota, Limits, MemorySize, Span, TasksMax};
+use crate::{
+    Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Limits, MemorySize, Span, TasksMax,
+};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -33,16 +36,48 @@ pub struct Spec {
     /// Secrets: identifier to file. The app finds them in `$CREDENTIALS_DIRECTORY`.
     #[serde(default)]
     pub credentials: BTreeMap<String, PathBuf>,
+    /// A file of `environmentFiles` or `credentials` that changes hands over by itself, as soon as nothing was changed for
+    /// 150ms, unless what is in it is the same. Only under systemd. Default: false.
+    #[serde(default)]
+    pub watch_secrets: bool,
     /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
+    /// Files that a release brings along: paths and patterns (`*`, `?`, `[ab]`, `{a,b}`, and `**` for any directories), relative
+    /// to `filesFrom`. A directory is brought with everything in it. They are captured with the executable and come back with
+    /// it. The app finds them in `$PORTKEEP_RELEASE_DIR`, which is its working directory where `workingDirectory` names no other.
+    #[serde(default)]
+    pub files: Vec<FilePattern>,
+    /// The directory that has the `files`, which may not lead out of it. Default: the spec's directory.
+    #[serde(default)]
+    pub files_from: Option<PathBuf>,
+    /// How large the `files` of one release may be together. Default: 1G.
+    #[serde(default = "default::files_max_size")]
+    pub files_max_size: DiskSize,
+    /// How many `files` one release may bring, directories and links counted. Default: 10000.
+    #[serde(default = "default::files_max_count")]
+    #[schemars(range(min = 1))]
+    pub files_max_count: u32,
+    /// How long the `files` of a release stay at least after another one has replaced it, for pages that are still open. Those
+    /// of releases that are kept to roll back to (`keepGenerations`) stay anyway. Default: 10m.
+    #[serde(default = "default::keep_files")]
+    pub keep_files: Span,
     /// When the app counts as ready.
     #[serde(default)]
     pub readiness: Readiness,
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
-    /// How long an old generation may finish what it has. Default: 30s.
+    /// A command that runs once for each new release, before that takes over: a migration of a database. It has the app's
+    /// environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is as that of `exec`;
+    /// where it is the same one, it is the new release's. If it fails, the release does not take over. Default: none.
+    #[serde(default)]
+    pub release: Vec<String>,
+    /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
+    #[serde(default = "default::release_timeout")]
+    pub release_timeout: Span,
+    /// How long an old generation may finish what it has. At a shutdown of the machine it has 90s at the longest
+    /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
     /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and
@@ -186,10 +221,26 @@ pub struct Resources {
 }
 
 mod default {
-    use crate::Span;
+    use crate::{DiskSize, Span};
+
+    pub(super) fn files_max_size() -> DiskSize {
+        DiskSize::from_gigabytes(1)
+    }
+
+    pub(super) fn files_max_count() -> u32 {
+        10_000
+    }
+
+    pub(super) fn keep_files() -> Span {
+        Span::from_secs(600)
+    }
 
     pub(super) fn start_timeout() -> Span {
         Span::from_secs(30)
+    }
+
+    pub(super) fn release_timeout() -> Span {
+        Span::from_secs(5 * 60)
     }
 
     pub(super) fn drain_timeout() -> Span {
@@ -216,9 +267,17 @@ impl Spec {
             environment: BTreeMap::new(),
             environment_files: Vec::new(),
             credentials: BTreeMap::new(),
+            watch_secrets: false,
             working_directory: None,
+            files: Vec::new(),
+            files_from: None,
+            files_max_size: default::files_max_size(),
+            files_max_count: default::files_max_count(),
+            keep_files: default::keep_files(),
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
+            release: Vec::new(),
+            release_timeout: default::release_timeout(),
             drain_timeout: default::drain_timeout(),
             drain: None,
             linger: None,
@@ -245,6 +304,29 @@ impl Spec {
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
         self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Whether a generation runs in the directory that has the files of its release.
+    #[must_use]
+    pub fn runs_in_its_release(&self) -> bool {
+        !self.files.is_empty() && self.working_directory.is_none()
+    }
+
+    /// How long a start may take in all: the `release` command, where there is one, and the app's own.
+    #[must_use]
+    pub fn longest_start(&self) -> Duration {
+        let release = if self.release.is_empty() {
+            Duration::ZERO
+        } else {
+            self.release_timeout.0
+        };
+        self.start_timeout.0 + release
+    }
+
+    /// Whether files are watched that others may change: there are some, and the spec says so.
+    #[must_use]
+    pub fn watches_secrets(&self) -> bool {
+        self.watch_secrets && !(self.environment_files.is_empty() && self.credentials.is_empty())
     }
 
     /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.

@@ -43,13 +43,26 @@ fn commands(spec: &Spec) -> Result<(), SpecError> {
                 .at("build[0]"),
         );
     }
-    for (field, words) in [("exec", &spec.exec), ("build", &spec.build)] {
+    if spec.release.first().is_some_and(String::is_empty) {
+        return Err(Problem::Empty(
+            "write the program to run, like [\"target/release/hello\", \"migrate\"]",
+        )
+        .at("release[0]"));
+    }
+    for (field, words) in [
+        ("exec", &spec.exec),
+        ("release", &spec.release),
+        ("build", &spec.build),
+    ] {
         if let Some(index) = words.iter().position(|word| word.contains('\0')) {
             return Err(Problem::Nul.at(format!("{field}[{index}]")));
         }
     }
-    if let Some((length, limit)) = arguments_too_long(&spec.exec[1..]) {
-        return Err(Problem::ArgumentsTooLong { length, limit }.at("exec"));
+    for (field, words) in [("exec", &spec.exec), ("release", &spec.release)] {
+        let arguments = words.get(1..).unwrap_or_default();
+        if let Some((length, limit)) = arguments_too_long(arguments) {
+            return Err(Problem::ArgumentsTooLong { length, limit }.at(field));
+        }
     }
     for (index, check) in spec.checks.iter().enumerate() {
         let field = || format!("checks[{index}]");
@@ -238,6 +251,12 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
     if let Some(path) = &spec.working_directory {
         check("workingDirectory".to_owned(), path)?;
     }
+    if let Some(path) = &spec.files_from {
+        check("filesFrom".to_owned(), path)?;
+    }
+    if spec.files.is_empty() && spec.files_from.is_some() {
+        return Err(Problem::NoFiles.at("filesFrom"));
+    }
     if let Some(path) = &spec.watch {
         check("watch".to_owned(), path)?;
         if path.file_name().is_none() {
@@ -274,6 +293,11 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             "write the longest time a start may take",
         ),
         (
+            "releaseTimeout",
+            Some(spec.release_timeout),
+            "write the longest time that the release command may take",
+        ),
+        (
             "drainTimeout",
             Some(spec.drain_timeout),
             "write \"1ms\" to cut everything at once",
@@ -296,6 +320,7 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
         ("restart.delay", Some(restart.delay)),
         ("restart.maxDelay", Some(restart.max_delay)),
         ("linger", spec.linger),
+        ("keepFiles", Some(spec.keep_files)),
     ];
     let all = positive
         .into_iter()
@@ -322,6 +347,11 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             "keepGenerations",
             spec.keep_generations,
             "the current one is always kept",
+        ),
+        (
+            "filesMaxCount",
+            spec.files_max_count,
+            "leave `files` out where a release brings none",
         ),
     ] {
         if count == 0 {

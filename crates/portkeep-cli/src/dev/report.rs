@@ -254,6 +254,10 @@ impl Report {
                 }
                 false
             }
+            Ok(Outcome::InMaintenance(_)) => {
+                self.line("in maintenance, and its page answers (503)");
+                false
+            }
             Ok(other) => {
                 self.line(format!("{other:?}"));
                 true

@@ -2,24 +2,32 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod apps;
 mod batch;
 mod connect;
+mod drained;
 mod handle;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
+mod own_words;
 mod proxy;
+mod release_command;
+mod secrets;
 mod unit_path;
 mod unit_state;
 mod without_bus;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
 pub use crate::backend::JobResult;
+pub use apps::{AppUnits, Depth};
 pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
@@ -30,6 +38,7 @@ use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
+use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 use crate::store::Store;
 use crate::user::RunsAs;
@@ -85,8 +94,8 @@ impl Systemd {
         answer(unit, self.manager.state(unit).await)
     }
 
-    async fn state_as_unit(&self, unit: &str) -> Result<UnitState, BackendError> {
-        answer(unit, self.manager.state_as_unit(unit).await)
+    async fn part(&self, unit: &str, properties: &[&str]) -> Result<UnitState, BackendError> {
+        answer(unit, self.manager.part(unit, properties).await)
     }
 
     /// Why the start job failed. The unit is kept until we have looked.
@@ -131,9 +140,33 @@ impl Systemd {
         }
     }
 
+    /// Ends a unit that is to leave no process behind: it is asked to, and killed soon after.
+    async fn end_unit(&self, unit: &str) -> Result<(), BackendError> {
+        let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
+        let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(unit)).await;
+        if let Ok(stopped) = stopped {
+            return stopped.map(|_| ()).map_err(failed);
+        }
+        self.manager.kill(unit).await.map_err(failed)?;
+        match tokio::time::timeout(KILL_DEADLINE, self.manager.stop(unit)).await {
+            Ok(stopped) => stopped.map(|_| ()).map_err(failed),
+            Err(_) => Err(BackendError::new(
+                format!("cannot end {unit}"),
+                "it was killed and does not end: a process of it waits in the kernel",
+            )),
+        }
+    }
+
     async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
         let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
-        StartFailure::of(end, lines)
+        let failure = StartFailure::of(end, lines);
+        match failure.cause {
+            Some(Cause::Setup(_)) => StartFailure {
+                said: own_words::own_words(self.which(), unit, state).await,
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
@@ -143,7 +176,7 @@ impl Systemd {
         generation: Generation,
     ) -> Result<Option<StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let needed = self.state_as_unit(&unit).await?.sockets;
+        let needed = self.part(&unit, &["TriggeredBy"]).await?.sockets;
         let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
         if patterns.is_empty() {
             return Ok(None);
@@ -183,7 +216,7 @@ impl Systemd {
 
     async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
-        if !self.state_as_unit(unit).await?.is_active() {
+        if !self.part(unit, &["ActiveState"]).await?.is_active() {
             return Ok(false);
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
@@ -263,20 +296,20 @@ impl Backend for Systemd {
     }
 
     async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
-        let unit = self.unit(generation);
-        let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
-        let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(&unit)).await;
-        if let Ok(stopped) = stopped {
-            return stopped.map(|_| ()).map_err(failed);
-        }
-        self.manager.kill(&unit).await.map_err(failed)?;
-        match tokio::time::timeout(KILL_DEADLINE, self.manager.stop(&unit)).await {
-            Ok(stopped) => stopped.map(|_| ()).map_err(failed),
-            Err(_) => Err(BackendError::new(
-                format!("cannot end {unit}"),
-                "it was killed and does not end: a process of it waits in the kernel",
-            )),
-        }
+        self.end_unit(&self.unit(generation)).await
+    }
+
+    async fn run_release_command(
+        &self,
+        generation: Generation,
+        command: &ReleaseCommand,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        self.run_release_unit(generation, command).await
+    }
+
+    async fn end_release_command(&self, generation: Generation) -> Result<(), BackendError> {
+        let unit = unit_names::release(&self.name, generation.0);
+        self.end_unit(&unit).await
     }
 
     async fn keep_trying(&self) -> Result<(), BackendError> {
@@ -285,13 +318,17 @@ impl Backend for Systemd {
         asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
     }
 
+    async fn watch_secrets(&self, directories: &BTreeSet<PathBuf>) -> Result<(), BackendError> {
+        self.watch_by_units(directories).await
+    }
+
     async fn settings(&self) -> Result<String, BackendError> {
-        // Any number will do: the text is the template's. This one never runs.
-        let unit = unit_names::generation(&self.name, 0);
-        let state = self.state_as_unit(&unit).await?;
-        let files = [&state.fragment].into_iter().chain(&state.drop_ins);
-        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.collect())
+        // Any number will do: the text is the template's. The current one is loaded already; one that never runs would be loaded
+        // for this question, with the units that settle its ends.
+        let current = self.store.current_app().unwrap_or(Generation(0));
+        let unit = unit_names::generation(&self.name, current.0);
+        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
+        Ok(state.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

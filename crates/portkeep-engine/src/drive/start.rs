@@ -13,6 +13,7 @@ use crate::fault;
 use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
 use crate::release::{Digest, Release};
+use crate::store::ROLLED_BACK;
 use crate::surroundings::Surroundings;
 
 impl<B: Backend> Run<'_, B> {
@@ -26,7 +27,11 @@ impl<B: Backend> Run<'_, B> {
         let release = match source {
             Source::Taken => self.taken.clone(),
             Source::LastGood => self.store.release(digest),
-            Source::Holding => self.holding_page().await,
+            Source::Holding => {
+                self.keep_trying().await;
+                self.holding_page()
+            }
+            Source::Maintenance => self.holding_page(),
         };
         let Some(release) = release else {
             let reason = format!("release {digest} is gone");
@@ -71,14 +76,18 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The failure with the name of what was missing, where that was why.
-    fn explained(&self, failure: StartFailure) -> StartFailure {
+    pub(super) fn explained(&self, failure: StartFailure) -> StartFailure {
         let Some(cause) = &failure.cause else {
             return failure;
         };
-        StartFailure {
-            reason: Surroundings::of(self.spec).explain(cause),
-            ..failure
-        }
+        let reason = Surroundings::of(self.spec).explain(cause);
+        // What we have found to be missing is told in our own words.
+        let is_named = reason != cause.to_string();
+        let reason = match failure.said.as_ref().filter(|_| !is_named) {
+            Some(said) => format!("{reason}; systemd says: {said}"),
+            None => reason,
+        };
+        StartFailure { reason, ..failure }
     }
 
     pub(super) fn switch(&self, generation: Generation) -> io::Result<()> {
@@ -89,7 +98,13 @@ impl<B: Backend> Run<'_, B> {
             // It serves all the same; only a later fallback may not find it.
             tracing::warn!("release {} could not be noted: {error}", release.digest);
         }
-        self.store.switch(generation)
+        self.store.switch(generation)?;
+        if let Some(previous) = self.previous.filter(|previous| *previous != generation)
+            && let Err(error) = self.store.note_replaced(previous)
+        {
+            tracing::warn!("the files of generation {previous} may be removed too early: {error}");
+        }
+        Ok(())
     }
 
     fn mark_good(&self, digest: &Digest) -> io::Result<()> {
@@ -102,7 +117,7 @@ impl<B: Backend> Run<'_, B> {
         match replaced.filter(|_| self.request.purpose == Purpose::Rollback) {
             Some(previous) => self
                 .store
-                .mark_bad(&previous.digest, &format!("it was rolled back to {digest}")),
+                .mark_bad(&previous.digest, &format!("{ROLLED_BACK} {digest}")),
             None => Ok(()),
         }
     }
@@ -117,21 +132,29 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// The page as a release. Whoever waits for a release that can serve is started before it: killed in between, we
-    /// would leave a page for ever.
-    async fn holding_page(&self) -> Option<Release> {
-        let page = self.request.holding.as_ref()?;
-        let mut environment = self.store.base_environment();
-        environment.insert(
-            contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
-            self.spec.drain_timeout.as_micros().to_string(),
-        );
+    /// Whoever waits for a release that can serve is started before the page is: killed in between, we would leave a page for
+    /// ever.
+    pub(super) async fn keep_trying(&self) {
         if let Err(error) = self.backend.keep_trying().await {
             tracing::warn!(
                 "nothing will replace the holding page by itself: {}",
                 chain(&error)
             );
         }
+    }
+
+    /// The page as a release.
+    fn holding_page(&self) -> Option<Release> {
+        let page = self.request.holding.as_ref()?;
+        let mut environment = self.store.base_environment();
+        environment.insert(
+            contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
+            self.spec.drain_timeout.as_micros().to_string(),
+        );
+        environment.insert(
+            contract::PORTKEEP_MAINTENANCE.to_owned(),
+            self.store.maintenance_path().display().to_string(),
+        );
         Release::holding(page, environment).ok()
     }
 }

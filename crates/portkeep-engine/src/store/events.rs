@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::StartFailure;
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose};
 use crate::release::Digest;
@@ -23,6 +24,18 @@ pub enum HistoryEvent {
     Drained(DrainedRecord),
 }
 
+impl HistoryEvent {
+    /// When it was.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Handover(record) => record.at,
+            Self::Crash(record) => record.at,
+            Self::Drained(record) => record.at,
+        }
+    }
+}
+
 /// How long each step took, in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +44,9 @@ pub struct Steps {
     pub lock_milliseconds: f64,
     /// Resolving, copying and digesting the executable.
     pub take_milliseconds: f64,
+    /// The release command, where it was run.
+    #[serde(default)]
+    pub release_milliseconds: f64,
     /// From the start of the generation to READY, or to its failure.
     pub start_milliseconds: f64,
     /// All of it.
@@ -48,6 +64,8 @@ pub enum HandoverResult {
     FellBack,
     /// Nothing could serve, and a page says so.
     Holding,
+    /// The page of maintenance answers, because somebody wants that.
+    Maintenance,
     /// No generation became READY. What served before serves on.
     Failed,
     /// There was nothing to start. What served before serves on.
@@ -62,6 +80,7 @@ impl HandoverResult {
             Self::HandedOver => "handed-over",
             Self::FellBack => "fell-back",
             Self::Holding => "holding",
+            Self::Maintenance => "maintenance",
             Self::Failed => "failed",
             Self::Refused => "refused",
         }
@@ -107,6 +126,14 @@ pub struct HandoverRecord {
     pub steps: Steps,
     /// Why it failed.
     pub reason: Option<String>,
+}
+
+impl HandoverRecord {
+    /// Why it failed, in one line: without the last lines of the app.
+    #[must_use]
+    pub fn first_clause(&self) -> Option<&str> {
+        self.reason.as_deref().map(StartFailure::first_clause)
+    }
 }
 
 /// A generation ended by itself, and not well.

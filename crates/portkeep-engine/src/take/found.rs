@@ -56,6 +56,11 @@ impl Found {
         &self.walk.end.path
     }
 
+    /// See [`Walk::named`].
+    pub(super) fn named(&self) -> &Path {
+        &self.walk.named
+    }
+
     pub(super) fn is_regular(&self) -> bool {
         self.walk.end.kind().is_file()
     }
@@ -237,7 +242,7 @@ fn by_descriptor(level: &Level) -> PathBuf {
     descriptor_path(level.descriptor.as_fd())
 }
 
-fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
+pub(super) fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
     // On other systems than Linux `/dev/fd` is the same.
     let directory = if cfg!(target_os = "linux") {
         "/proc/self/fd"

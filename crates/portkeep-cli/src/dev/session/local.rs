@@ -10,7 +10,9 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
-use portkeep_engine::{Backend, Generation, GiveUp, Handovers, Place, Request, Store, drive};
+use portkeep_engine::{
+    Backend, Generation, GiveUp, Handovers, Outcome, Place, Request, Store, drive,
+};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -213,6 +215,7 @@ impl LocalSession {
     }
 
     fn answer(&self, question: Question) {
+        let for_maintenance = matches!(question.ask, Ask::Maintenance(_));
         let request = match question.ask {
             // Answered where it came in.
             Ask::Status | Ask::Logs { .. } => return,
@@ -226,6 +229,10 @@ impl LocalSession {
                     unchanged,
                     ..self.request(Purpose::Reload)
                 })
+            }
+            Ask::Maintenance(ref change) => {
+                let page = holding_page(&self.spec, &self.store);
+                Ok(change.request(&self.store).or_hold(page))
             }
             Ask::Rollback { generation } => {
                 Request::roll_back(&self.store, generation.map(Generation))
@@ -242,7 +249,11 @@ impl LocalSession {
             let answer = match &result {
                 Ok(outcome) => Answer::Done {
                     line: outcome_line(&name, outcome),
-                    code: exit::code_of(outcome),
+                    code: match outcome {
+                        // As it was asked for.
+                        Outcome::InMaintenance(_) if for_maintenance => 0,
+                        outcome => exit::code_of(outcome),
+                    },
                 },
                 Err(error) => Answer::Failed(format!("{error:#}")),
             };

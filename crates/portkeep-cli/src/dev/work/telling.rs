@@ -101,7 +101,7 @@ impl Work<'_> {
             return;
         };
         self.browser.tell(|state| match outcome {
-            Outcome::Holding(_) => state.is_held_by(generation.0),
+            Outcome::Holding(_) | Outcome::InMaintenance(_) => state.is_held_by(generation.0),
             _ => state.is_served_by(generation.0),
         });
     }
@@ -117,7 +117,9 @@ impl Work<'_> {
 /// The generation that was started.
 fn generation_of(outcome: &Outcome) -> Option<Generation> {
     match outcome {
-        Outcome::HandedOver(record) | Outcome::Holding(record) => record.generation,
+        Outcome::HandedOver(record) | Outcome::Holding(record) | Outcome::InMaintenance(record) => {
+            record.generation
+        }
         _ => None,
     }
 }
