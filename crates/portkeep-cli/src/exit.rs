@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use portkeep_engine::Outcome;
+use portkeep_spec::SpecError;
 
 use crate::output::{self, Text};
 
@@ -47,8 +48,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         output::errln!("  because: {cause}");
     }
-    let is_usage = error
-        .chain()
-        .any(|cause| cause.is::<Usage>() || cause.is::<portkeep_spec::SpecError>());
+    let is_usage = error.chain().any(|cause| {
+        cause.is::<Usage>() || cause.is::<SpecError>() || cause.is::<Box<SpecError>>()
+    });
     ExitCode::from(if is_usage { 2 } else { 1 })
 }

@@ -89,8 +89,8 @@ impl Systemd {
         answer(unit, self.manager.state(unit).await)
     }
 
-    async fn state_as_unit(&self, unit: &str) -> Result<UnitState, BackendError> {
-        answer(unit, self.manager.state_as_unit(unit).await)
+    async fn part(&self, unit: &str, properties: &[&str]) -> Result<UnitState, BackendError> {
+        answer(unit, self.manager.part(unit, properties).await)
     }
 
     /// Why the start job failed. The unit is kept until we have looked.
@@ -154,7 +154,7 @@ impl Systemd {
         generation: Generation,
     ) -> Result<Option<StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let needed = self.state_as_unit(&unit).await?.sockets;
+        let needed = self.part(&unit, &["TriggeredBy"]).await?.sockets;
         let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
         if patterns.is_empty() {
             return Ok(None);
@@ -194,7 +194,7 @@ impl Systemd {
 
     async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
-        if !self.state_as_unit(unit).await?.is_active() {
+        if !self.part(unit, &["ActiveState"]).await?.is_active() {
             return Ok(false);
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
@@ -297,9 +297,12 @@ impl Backend for Systemd {
     }
 
     async fn settings(&self) -> Result<String, BackendError> {
-        // Any number will do: the text is the template's. This one never runs.
-        let unit = unit_names::generation(&self.name, 0);
-        Ok(self.state_as_unit(&unit).await?.text())
+        // Any number will do: the text is the template's. The current one is loaded already; one that never runs would be loaded
+        // for this question, with the units that settle its ends.
+        let current = self.store.current_app().unwrap_or(Generation(0));
+        let unit = unit_names::generation(&self.name, current.0);
+        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
+        Ok(state.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

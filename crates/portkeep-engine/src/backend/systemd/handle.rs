@@ -12,7 +12,7 @@ use crate::backend::{BackendError, HandleState, HandleUnit, JobResult};
 impl HandleUnit for Systemd {
     async fn handle(&self) -> Result<HandleState, BackendError> {
         let unit = unit_names::handle(&self.name);
-        let state = self.state_as_unit(&unit).await?;
+        let state = self.part(&unit, &["ActiveState", "LoadState"]).await?;
         Ok(match state.is_active() {
             true => HandleState::Active,
             false if state.load == "loaded" => HandleState::Inactive,
@@ -22,8 +22,7 @@ impl HandleUnit for Systemd {
 
     async fn handle_job(&self) -> Result<Option<u32>, BackendError> {
         let unit = unit_names::handle(&self.name);
-        let job = self.manager.job_of(&unit).await;
-        job.map_err(failed("ask for the job of", &unit))
+        Ok(self.part(&unit, &["Job"]).await?.job)
     }
 
     async fn installed_spec(&self) -> Result<Option<PathBuf>, BackendError> {

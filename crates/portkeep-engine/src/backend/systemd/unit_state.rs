@@ -124,11 +124,14 @@ impl UnitState {
         })
     }
 
-    /// The text of its files: the one that it was loaded from, and its drop-ins.
+    /// The text of its files: the one that it was loaded from, and its drop-ins. What somebody set for this instance of a
+    /// template alone is left out: the next one does not have it.
     #[must_use]
     pub fn text(&self) -> String {
-        let files = [&self.fragment].into_iter().chain(&self.drop_ins);
+        let of_all = |file: &&String| !is_of_one_instance(Path::new(file));
+        let files = [&self.fragment].into_iter();
         files
+            .chain(self.drop_ins.iter().filter(of_all))
             .map(|file| std::fs::read_to_string(file).unwrap_or_default())
             .collect()
     }
@@ -268,6 +271,14 @@ impl UnitState {
 fn time(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|one| *one != 0)?;
     Timestamp::from_microsecond(microseconds).ok()
+}
+
+/// Whether a drop-in lies in `NAME@INSTANCE.service.d`, not in `NAME@.service.d`.
+fn is_of_one_instance(drop_in: &Path) -> bool {
+    let directory = drop_in.parent().and_then(Path::file_name);
+    let name = directory.and_then(|name| name.to_str());
+    let instance = name.and_then(|name| name.split_once('@'));
+    instance.is_some_and(|(_, instance)| !instance.starts_with('.'))
 }
 
 #[cfg(test)]
