@@ -381,7 +381,11 @@ async fn what_is_installed_serves_or_something_else_does() {
     let spec = case.path("spec.json");
     case.activate().await.unwrap();
     assert_eq!(helper.serves_instead(&spec).await.unwrap(), None);
-    let other = case.spec("other.json", "./app");
+    // Another one that describes the same is served; one that does not is not.
+    let same = case.spec("same.json", "./app");
+    assert_eq!(helper.serves_instead(&same).await.unwrap(), None);
+    fs::copy(case.path("app"), case.path("other")).unwrap();
+    let other = case.spec("other.json", "./other\",\"--more");
     assert!(helper.serves_instead(&other).await.unwrap().is_some());
     case.manager.state().handle = Some(HandleState::Inactive);
     assert_eq!(helper.serves_instead(&other).await.unwrap(), None);
