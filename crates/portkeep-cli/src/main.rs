@@ -1,12 +1,13 @@
 //! The command `portkeep`.
 
+mod caller;
 mod cli;
 mod command;
 mod complete;
 mod control;
 mod dev;
 mod exit;
-mod families;
+mod facts;
 mod holder;
 mod locate;
 mod man;

@@ -21,8 +21,6 @@ use std::env;
 use std::path::Path;
 
 use portkeep_spec::{Manager, Spec};
-use rustix::fs::Mode;
-use rustix::process::umask;
 
 pub use error::HelperError;
 pub use news::{News, Settlement};
@@ -36,21 +34,13 @@ use crate::drive::{Outcome, Request, hand_over};
 use crate::handover::{HandoverId, Purpose};
 use crate::store::Store;
 
-/// Makes this process the helper of a unit, and answers whose unit it is: systemd sets `MANAGERPID` for user managers only.
-///
-/// The app's user is to get to what a helper makes, so its umask is the usual one, whatever a person's or a unit's is.
+/// The manager of whose unit this process is: systemd sets `MANAGERPID` for user managers only.
 #[must_use]
-pub fn enter() -> Manager {
-    set_umask();
+pub fn own_manager() -> Manager {
     match env::var_os("MANAGERPID") {
         Some(_) => Manager::User,
         None => Manager::System,
     }
-}
-
-/// Sets the umask that everything runs with which makes files of an app.
-pub fn set_umask() {
-    umask(Mode::from_raw_mode(0o022));
 }
 
 /// A helper of one app at work.

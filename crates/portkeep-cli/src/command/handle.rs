@@ -72,7 +72,7 @@ struct One {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        let (which, asked) = (helper::enter(), Moment::now());
+        let (which, asked) = (helper::own_manager(), Moment::now());
         match self.step {
             Step::Activate(app) => {
                 let systemd = app.systemd(which).await?;

@@ -2,24 +2,29 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod apps;
+mod batch;
 mod connect;
+mod drained;
 mod handle;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
+mod own_words;
 mod proxy;
 mod unit_path;
 mod unit_state;
 mod without_bus;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
 pub use crate::backend::JobResult;
+pub use apps::{AppUnits, Depth};
+pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
@@ -132,7 +137,14 @@ impl Systemd {
 
     async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
         let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
-        StartFailure::of(end, lines)
+        let failure = StartFailure::of(end, lines);
+        match failure.cause {
+            Some(Cause::Setup(_)) => StartFailure {
+                said: own_words::own_words(self.which(), unit, state).await,
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
@@ -289,22 +301,8 @@ impl Backend for Systemd {
         // for this question, with the units that settle its ends.
         let current = self.store.current_app().unwrap_or(Generation(0));
         let unit = unit_names::generation(&self.name, current.0);
-        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
-        let of_this_one = format!("{unit}.d");
-        let files = state
-            .drop_ins
-            .iter()
-            .map(Path::new)
-            // What somebody set for this one run is not the next one's.
-            .filter(|file| {
-                file.parent()
-                    .is_none_or(|directory| !directory.ends_with(&of_this_one))
-            });
-        let texts = [Path::new(&state.fragment)]
-            .into_iter()
-            .chain(files)
-            .map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.collect())
+        let files = ["FragmentPath", "DropInPaths"];
+        Ok(self.part(&unit, &files).await?.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

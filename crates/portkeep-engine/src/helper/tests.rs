@@ -362,7 +362,8 @@ async fn what_is_installed_serves_or_something_else_does() {
     let spec = case.path("spec.json");
     case.activate().await.unwrap();
     assert_eq!(helper.serves_instead(&spec).await.unwrap(), None);
-    let other = case.spec("other.json", "./app");
+    build(&case.path("other"), "v2");
+    let other = case.spec("other.json", "./other");
     assert!(helper.serves_instead(&other).await.unwrap().is_some());
     case.manager.state().handle = Some(HandleState::Inactive);
     assert_eq!(helper.serves_instead(&other).await.unwrap(), None);

@@ -9,6 +9,7 @@ use portkeep_engine::backend::systemd::{Manager, Systemd, Until};
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::helper::{holding_page, reload_handle};
 use portkeep_engine::store::HandoverRecord;
+use portkeep_engine::units::{self, Family, Readable, UnitDirectory};
 use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Manager as Which, Sandbox, Spec, unit_names};
 use tokio::process::Child;
@@ -17,12 +18,10 @@ use tokio::sync::mpsc;
 use super::publish::Published;
 use super::{Event, HandingOver, others, output};
 use crate::command::install::open_ports;
-use crate::command::uninstall::stop_family;
 use crate::dev::lock::DevLock;
 use crate::dev::project::Project;
 use crate::dev::terminal::Signals;
 use crate::dev::{browser, environment};
-use crate::families::{self, Family, Readable, UnitDirectory};
 use crate::locate;
 
 pub(crate) struct UnitSession {
@@ -46,7 +45,9 @@ impl UnitSession {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
         let directory = UnitDirectory::runtime()?;
-        if let Some(other) = families::conflict(&manager, &spec, directory.path()).await? {
+        let unit_path = manager.unit_path().await?;
+        if let Some(other) = units::conflict(Which::User, &spec, &directory, &unit_path)? {
+            let other = other.display();
             let name: AppName = format!("{}-dev", spec.name)
                 .parse()
                 .context("no other name for this app")?;
@@ -96,25 +97,24 @@ impl UnitSession {
         let manager = self.systemd.manager();
         let name = &self.spec.name;
         // A `portkeep dev` that was killed may have left its family running, with other settings.
-        if !families::on_disk(name, self.directory.path()).is_empty() {
-            stop_family(manager, name).await?;
+        if !units::on_disk(name, self.directory.path())?.is_empty() {
+            units::stop(manager, std::slice::from_ref(name)).await?;
             self.systemd.store().clear_current()?;
         }
         let helper = std::env::current_exe().context("cannot tell where this executable is")?;
         let spec_path = self.directory.spec_path(name);
         let family = Family::render(&self.spec, &helper, &spec_path, Which::User)?;
-        families::write_spec(&self.spec, &spec_path, Readable::ByOwner)?;
+        units::write_spec(&self.spec, &spec_path, Readable::ByOwner)?;
         family.write(self.directory.path())?;
         manager.daemon_reload().await?;
-        let sockets = unit_names::sockets(&self.spec);
-        let mut units: Vec<_> = sockets.iter().map(String::as_str).collect();
+        let mut opened = unit_names::sockets(&self.spec);
         let path_unit = unit_names::path(name);
         if family.has(&path_unit) {
             manager.enable(&[&path_unit], Until::Reboot).await?;
             manager.daemon_reload().await?;
-            units.push(&path_unit);
+            opened.push(path_unit);
         }
-        open_ports(manager, &self.spec, &units).await
+        open_ports(manager, &self.spec, &opened).await
     }
 
     pub(super) fn spec(&self) -> &Spec {
@@ -205,8 +205,8 @@ impl UnitSession {
         if self.directory.path().join(&path_unit).exists() {
             manager.disable(&[&path_unit], Until::Reboot).await?;
         }
-        stop_family(manager, name).await?;
-        families::remove(&families::on_disk(name, self.directory.path()))?;
+        units::stop(manager, std::slice::from_ref(name)).await?;
+        units::remove_files(units::on_disk(name, self.directory.path())?.keys())?;
         let _ = std::fs::remove_file(self.directory.spec_path(name));
         manager.daemon_reload().await?;
         forget(self.systemd.store())

@@ -1,11 +1,12 @@
 //! The handle as a unit of a systemd manager.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portkeep_spec::unit_names;
 
 use super::Systemd;
 use super::manager::ManagerError;
+use super::unit_state::UnitState;
 use crate::backend::{BackendError, HandleState, HandleUnit, JobResult};
 
 impl HandleUnit for Systemd {
@@ -27,9 +28,8 @@ impl HandleUnit for Systemd {
     async fn installed_spec(&self) -> Result<Option<PathBuf>, BackendError> {
         let unit = unit_names::handle(&self.name);
         let command = self.manager.command_of(&unit).await;
-        Ok(spec_of(
-            &command.map_err(failed("ask for the command of", &unit))?,
-        ))
+        let command = command.map_err(failed("ask for the command of", &unit))?;
+        Ok(UnitState::spec_in(&command).map(Path::to_owned))
     }
 
     async fn start_handle(&self) -> Result<JobResult, BackendError> {
@@ -53,26 +53,4 @@ impl HandleUnit for Systemd {
 
 fn failed(doing: &str, unit: &str) -> impl FnOnce(ManagerError) -> BackendError {
     move |error| BackendError::new(format!("cannot {doing} {unit}"), error)
-}
-
-/// The path behind `--spec` in a command.
-fn spec_of(command: &[String]) -> Option<PathBuf> {
-    let option = command.iter().position(|word| word == "--spec")?;
-    command.get(option + 1).map(PathBuf::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spec_is_what_the_unit_names() {
-        let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            spec_of(&command("/p handle activate a --spec /etc/a.json")),
-            Some(PathBuf::from("/etc/a.json"))
-        );
-        assert_eq!(spec_of(&command("/p handle activate a --spec")), None);
-        assert_eq!(spec_of(&command("/usr/sbin/nginx")), None);
-    }
 }

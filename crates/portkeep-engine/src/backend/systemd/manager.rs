@@ -3,14 +3,16 @@
 mod properties;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use zbus::Connection;
+use tokio::sync::OnceCell;
+use zbus::{Connection, OwnedObjectPath};
 
 use super::connect::connect;
 use super::job::{Removed, ended};
-use super::proxy::SystemdProxy;
+use super::proxy::{JobRemovedStream, SystemdProxy};
 use super::unit_state::UnitState;
 use crate::backend::JobResult;
 use crate::directories::DirectoriesError;
@@ -83,7 +85,9 @@ fn hint(which: Which) -> &'static str {
 pub struct Manager {
     which: Which,
     connection: Connection,
-    systemd: SystemdProxy<'static>,
+    pub(super) systemd: SystemdProxy<'static>,
+    /// Whether the manager tells this connection what happens to units. The end of a job it tells who asked for it in any case.
+    subscribed: Arc<OnceCell<()>>,
 }
 
 impl Manager {
@@ -108,6 +112,7 @@ impl Manager {
             which,
             connection,
             systemd,
+            subscribed: Arc::default(),
         })
     }
 
@@ -146,13 +151,20 @@ impl Manager {
             .systemd
             .receive_job_removed_with_args(&[(UNIT_OF_JOB, unit)])
             .await?;
-        Ok(signals.map(|signal| {
-            let arguments = signal.args()?;
-            Ok(Removed {
-                job: arguments.job.clone(),
-                result: arguments.result.clone(),
-            })
-        }))
+        Ok(told(signals))
+    }
+
+    /// The ends of all jobs from now on.
+    pub(super) async fn removed_of_all(
+        &self,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        Ok(told(self.systemd.receive_job_removed().await?))
+    }
+
+    /// Has the manager send signals to this connection.
+    pub(super) async fn subscribe(&self) -> zbus::Result<()> {
+        let subscribed = self.subscribed.get_or_try_init(|| self.systemd.subscribe());
+        subscribed.await.map(|_| ())
     }
 
     /// Keeps what is known of a unit until this connection ends, also after the unit has.
@@ -249,6 +261,16 @@ impl Manager {
         Ok((ended.number(), ended.result()))
     }
 
+    /// Stops a unit and starts it, and waits for the job. Answers the job's number, too.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart(&self, unit: &str) -> Result<(Option<u32>, JobResult), ManagerError> {
+        let ask = self.systemd.restart_unit(unit, "replace");
+        let ended = ended(self.removed(unit).await?, ask).await?;
+        Ok((ended.number(), ended.result()))
+    }
+
     /// Forgets that a unit failed.
     ///
     /// # Errors
@@ -265,6 +287,16 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.list_with_paths(patterns).await?;
+        let units = units.into_iter().map(|(unit, state, _)| (unit, state));
+        Ok(units.collect())
+    }
+
+    /// The same, with what the manager calls them on the bus.
+    pub(super) async fn list_with_paths(
+        &self,
+        patterns: &[&str],
+    ) -> Result<Vec<(String, UnitState, OwnedObjectPath)>, ManagerError> {
         let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
@@ -275,8 +307,8 @@ impl Manager {
         };
         Ok(units
             .into_iter()
-            .map(|(unit, _, load, active, sub, _, _, job, _, _)| {
-                (unit, state(load, active, sub, job))
+            .map(|(unit, _, load, active, sub, _, path, job, _, _)| {
+                (unit, state(load, active, sub, job), path)
             })
             .collect())
     }
@@ -328,7 +360,17 @@ pub enum Until {
     Reboot,
 }
 
-fn is_no_such_unit(error: &zbus::Error) -> bool {
+fn told(signals: JobRemovedStream) -> impl Stream<Item = zbus::Result<Removed>> {
+    signals.map(|signal| {
+        let arguments = signal.args()?;
+        Ok(Removed {
+            job: arguments.job.clone(),
+            result: arguments.result.clone(),
+        })
+    })
+}
+
+pub(super) fn is_no_such_unit(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }
 

@@ -30,6 +30,7 @@ pub(super) type UnitFileChange = (String, String, String);
     default_path = "/org/freedesktop/systemd1"
 )]
 pub(super) trait Systemd {
+    fn subscribe(&self) -> zbus::Result<()>;
     fn reload(&self) -> zbus::Result<()>;
     fn ref_unit(&self, name: &str) -> zbus::Result<()>;
     fn load_unit(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
@@ -57,6 +58,8 @@ pub(super) trait Systemd {
     ) -> zbus::Result<Vec<UnitFileChange>>;
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(signal)]
     fn job_removed(
         &self,
@@ -65,6 +68,8 @@ pub(super) trait Systemd {
         unit: String,
         result: String,
     ) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn unit_removed(&self, id: String, unit: OwnedObjectPath) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(

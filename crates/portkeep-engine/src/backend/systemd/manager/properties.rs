@@ -1,7 +1,7 @@
 //! What is known of a unit: questions for properties of the object that stands for it.
 
 use futures_util::future::try_join_all;
-use zbus::OwnedVariant;
+use zbus::{OwnedObjectPath, OwnedVariant};
 
 use super::{Manager, ManagerError};
 use crate::backend::systemd::proxy::PropertiesProxy;
@@ -14,6 +14,26 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 impl Manager {
+    /// One property of a loaded unit.
+    pub(in crate::backend::systemd) async fn property(
+        &self,
+        unit: &OwnedObjectPath,
+        interface: &str,
+        name: &str,
+    ) -> Result<OwnedVariant, ManagerError> {
+        let answer = self
+            .connection
+            .call_method(
+                Some("org.freedesktop.systemd1"),
+                unit,
+                Some("org.freedesktop.DBus.Properties"),
+                "Get",
+                &(interface, name),
+            )
+            .await?;
+        Ok(answer.body().deserialize::<OwnedVariant>()?)
+    }
+
     /// The state of a unit, loading it if needed.
     ///
     /// # Errors
