@@ -47,6 +47,14 @@ let
       environmentFiles = [ "/etc/web.env" ];
       credentials.token = "/run/secrets/token";
       workingDirectory = "/srv/web";
+      files = [
+        "public"
+        "templates/*.html"
+      ];
+      filesFrom = "/srv/web";
+      filesMaxSize = "2G";
+      filesMaxCount = 500;
+      keepFiles = "12h";
       readiness = "started";
       startTimeout = "1m 30s";
       drainTimeout = "5s";

@@ -34,13 +34,18 @@ pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
 /// `lossless` or `fresh`: what matters more while it drains.
 pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
+/// The directory that has the files of the release that a generation runs.
+pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
+/// A file that names the directories with the files of all releases that are kept, one a line.
+pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
+
 /// Where `portkeep dev` listens for the pages of the app.
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 /// Set where requests wait while `portkeep dev` builds.
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 16] = [
+pub const RESERVED_VARIABLES: [&str; 18] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -57,6 +62,8 @@ pub const RESERVED_VARIABLES: [&str; 16] = [
     PORTKEEP_DEV_HOLD,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
+    PORTKEEP_RELEASE_DIR,
+    PORTKEEP_KEPT_FILES,
 ];
 
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.
@@ -99,5 +106,9 @@ pub const SLICE: &str = "portkeep.slice";
 pub const SHUTDOWN: &str = "portkeep-shutdown.service";
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
+/// The files of a release: a directory beside its executable, and a symlink to that in the directory of each generation.
+pub const FILES: &str = "files";
+/// The file that [`PORTKEEP_KEPT_FILES`] names, in the app's runtime directory.
+pub const KEPT_FILES: &str = "kept-files";
 /// The file of a spec in a project.
 pub const SPEC_FILE: &str = "portkeep.json";

@@ -238,6 +238,12 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
     if let Some(path) = &spec.working_directory {
         check("workingDirectory".to_owned(), path)?;
     }
+    if let Some(path) = &spec.files_from {
+        check("filesFrom".to_owned(), path)?;
+    }
+    if spec.files.is_empty() && spec.files_from.is_some() {
+        return Err(Problem::NoFiles.at("filesFrom"));
+    }
     if let Some(path) = &spec.watch {
         check("watch".to_owned(), path)?;
         if path.file_name().is_none() {
@@ -295,6 +301,7 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
         ("restart.delay", Some(restart.delay)),
         ("restart.maxDelay", Some(restart.max_delay)),
         ("linger", spec.linger),
+        ("keepFiles", Some(spec.keep_files)),
     ];
     let all = positive
         .into_iter()
@@ -321,6 +328,11 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             "keepGenerations",
             spec.keep_generations,
             "the current one is always kept",
+        ),
+        (
+            "filesMaxCount",
+            spec.files_max_count,
+            "leave `files` out where a release brings none",
         ),
     ] {
         if count == 0 {

@@ -41,6 +41,7 @@
 //! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
 //! - [`Peer`]: who sent a request.
+//! - [`ReleaseFiles`]: hashed assets of this release and of those before it, for pages that are still open.
 //! - [`ready`]: for servers that do not use [`serve`].
 //!
 //! # Environment
@@ -55,6 +56,8 @@
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
 //! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_RELEASE_DIR` | the files that this release brings along (`files` in the spec); see [`ReleaseFiles`] |
+//! | `PORTKEEP_KEPT_FILES` | a file that lists the files of all kept releases; see [`ReleaseFiles`] |
 //! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
 //! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
 //!
@@ -87,6 +90,7 @@ mod listen;
 mod moving;
 mod notify;
 mod open_files;
+mod release_files;
 mod serve;
 mod server;
 mod shutdown;
@@ -102,6 +106,7 @@ pub use error::{BoxError, Error};
 pub use hyper::body::Incoming;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 pub use notify::ready;
+pub use release_files::{FileBody, ReleaseFiles, is_hashed};
 pub use serve::serve;
 pub use server::{Policy, Server};
 pub use shutdown::{ShutdownToken, shutdown};

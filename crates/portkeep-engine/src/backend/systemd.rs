@@ -301,8 +301,8 @@ impl Backend for Systemd {
         // for this question, with the units that settle its ends.
         let current = self.store.current_app().unwrap_or(Generation(0));
         let unit = unit_names::generation(&self.name, current.0);
-        let files = ["FragmentPath", "DropInPaths"];
-        Ok(self.part(&unit, &files).await?.text())
+        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
+        Ok(state.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

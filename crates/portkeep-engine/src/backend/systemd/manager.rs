@@ -3,11 +3,9 @@
 mod properties;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use tokio::sync::OnceCell;
 use zbus::{Connection, OwnedObjectPath};
 
 use super::connect::connect;
@@ -86,8 +84,6 @@ pub struct Manager {
     which: Which,
     connection: Connection,
     pub(super) systemd: SystemdProxy<'static>,
-    /// Whether the manager tells this connection what happens to units. The end of a job it tells who asked for it in any case.
-    subscribed: Arc<OnceCell<()>>,
 }
 
 impl Manager {
@@ -112,7 +108,6 @@ impl Manager {
             which,
             connection,
             systemd,
-            subscribed: Arc::default(),
         })
     }
 
@@ -154,17 +149,16 @@ impl Manager {
         Ok(told(signals))
     }
 
-    /// The ends of all jobs from now on.
+    /// The ends of all jobs that this connection asks for from now on, and of others where it has subscribed.
     pub(super) async fn removed_of_all(
         &self,
     ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
         Ok(told(self.systemd.receive_job_removed().await?))
     }
 
-    /// Has the manager send signals to this connection.
+    /// Has the manager send signals of what others ask for, too.
     pub(super) async fn subscribe(&self) -> zbus::Result<()> {
-        let subscribed = self.subscribed.get_or_try_init(|| self.systemd.subscribe());
-        subscribed.await.map(|_| ())
+        self.systemd.subscribe().await
     }
 
     /// Keeps what is known of a unit until this connection ends, also after the unit has.
@@ -360,7 +354,7 @@ pub enum Until {
     Reboot,
 }
 
-fn told(signals: JobRemovedStream) -> impl Stream<Item = zbus::Result<Removed>> {
+fn told(signals: JobRemovedStream) -> impl Stream<Item = zbus::Result<Removed>> + use<> {
     signals.map(|signal| {
         let arguments = signal.args()?;
         Ok(Removed {

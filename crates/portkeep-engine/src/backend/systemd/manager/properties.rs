@@ -14,26 +14,6 @@ const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 impl Manager {
-    /// One property of a loaded unit.
-    pub(in crate::backend::systemd) async fn property(
-        &self,
-        unit: &OwnedObjectPath,
-        interface: &str,
-        name: &str,
-    ) -> Result<OwnedVariant, ManagerError> {
-        let answer = self
-            .connection
-            .call_method(
-                Some("org.freedesktop.systemd1"),
-                unit,
-                Some("org.freedesktop.DBus.Properties"),
-                "Get",
-                &(interface, name),
-            )
-            .await?;
-        Ok(answer.body().deserialize::<OwnedVariant>()?)
-    }
-
     /// The state of a unit, loading it if needed.
     ///
     /// # Errors
@@ -113,6 +93,26 @@ impl Manager {
     async fn of_service(&self, unit: &str, name: &str) -> Result<OwnedVariant, ManagerError> {
         let proxy = self.properties_of(unit).await?;
         Ok(proxy.get(SERVICE, name).await?)
+    }
+
+    /// One property of a loaded unit.
+    pub(in crate::backend::systemd) async fn property(
+        &self,
+        unit: &OwnedObjectPath,
+        interface: &str,
+        name: &str,
+    ) -> Result<OwnedVariant, ManagerError> {
+        let answer = self
+            .connection
+            .call_method(
+                Some("org.freedesktop.systemd1"),
+                unit,
+                Some("org.freedesktop.DBus.Properties"),
+                "Get",
+                &(interface, name),
+            )
+            .await?;
+        Ok(answer.body().deserialize::<OwnedVariant>()?)
     }
 
     /// A unit that is asked for by its path is loaded if it is not: `LoadUnit` would be one question more.
