@@ -384,8 +384,8 @@ async fn what_is_installed_serves_or_something_else_does() {
     // Another one that describes the same is served; one that does not is not.
     let same = case.spec("same.json", "./app");
     assert_eq!(helper.serves_instead(&same).await.unwrap(), None);
-    fs::copy(case.path("app"), case.path("other")).unwrap();
-    let other = case.spec("other.json", "./other\",\"--more");
+    build(&case.path("other"), "v2");
+    let other = case.spec("other.json", "./other");
     assert!(helper.serves_instead(&other).await.unwrap().is_some());
     case.manager.state().handle = Some(HandleState::Inactive);
     assert_eq!(helper.serves_instead(&other).await.unwrap(), None);
