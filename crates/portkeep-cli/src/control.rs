@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use portkeep_engine::{Directories, Place, Running, check_trusted, is_own_peer, listen_private};
+use jiff::Timestamp;
+use portkeep_engine::{
+    Directories, Generation, Place, Running, check_trusted, is_own_peer, listen_private,
+};
 use portkeep_spec::AppName;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
@@ -34,7 +37,7 @@ pub(crate) enum Ask {
     /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.
     Logs {
         /// Only this one.
-        generation: Option<portkeep_engine::Generation>,
+        generation: Option<Generation>,
         /// The last so many.
         lines: usize,
         /// And those to come.
@@ -57,6 +60,20 @@ pub(crate) enum Answer {
     Failed(String),
     /// What runs.
     Running(Vec<RunningLine>),
+}
+
+/// The shape of a line of `portkeep logs --json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LogLine {
+    /// When it was written.
+    pub(crate) at: Option<Timestamp>,
+    /// The generation that wrote it; none for what is said of the app as a whole.
+    pub(crate) generation: Option<Generation>,
+    /// The unit; none without systemd.
+    pub(crate) unit: Option<String>,
+    /// What was written.
+    pub(crate) message: String,
 }
 
 /// A [`Running`] on the wire.

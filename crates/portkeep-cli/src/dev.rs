@@ -1,105 +1,176 @@
 //! `portkeep dev`: hold the port, build, check, hand over, watch, again.
+//!
+//! One loop hears what happens ([`event`]), has one model decide ([`status`]) and does what that says ([`effect`]). The
+//! terminal and the pages are views of the model. Sessions run the app and tell what happens to it.
 
-mod behind;
-mod browser;
 mod build;
-mod checking;
-mod direct;
-mod environment;
-mod group;
-mod inputs;
-mod keys;
-mod last_words;
-mod listen;
-mod lock;
-mod open_browser;
-mod own_output;
+mod change;
+mod diagnostics;
+mod effect;
+mod event;
+mod failure;
+mod host;
+mod main_loop;
+mod options;
+mod pages;
 mod process;
 mod project;
-mod relevance;
-mod report;
-mod restless;
-mod session;
-mod sources;
-mod tee;
+mod runtime;
+mod screen;
+mod status;
 mod terminal;
-mod work;
+#[cfg(test)]
+mod tests;
+mod usage;
+mod watch;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::command::dev::Args;
-use behind::Behind;
-use browser::Browser;
-pub(crate) use direct::wrap_rustc;
-use inputs::Inputs;
-use keys::Keys;
-use project::Project;
-use report::Report;
-use session::Session;
-use sources::Sources;
-use terminal::Signals;
-use work::{Ending, Work};
+use self::build::{Behind, check_line};
+use self::effect::{Effect, Ending, Notice};
+use self::event::{Event, Now, Opened};
+use self::main_loop::{Inputs, MainLoop, Views, milliseconds, now};
+use self::pages::Pages;
+use self::project::{Project, url};
+use self::runtime::Session;
+use self::status::{Settings, Status};
+use self::terminal::{Keys, Signals, Terminal};
+use self::watch::Watch;
 
-pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let project = Project::find(&args)?;
-    let (events, from_session) = mpsc::unbounded_channel();
+pub(crate) use self::build::wrap_rustc;
+pub(crate) use self::host::Host;
+pub(crate) use self::options::{Backend, Options, WhileBuilding};
+pub(crate) use self::screen::{Line, Piece, Screen};
+pub(crate) use self::usage::Usage;
+
+/// Develops a project until somebody ends it.
+///
+/// # Errors
+/// When the project cannot be developed, or what was placed for it cannot be removed.
+pub(crate) async fn run(
+    options: Options,
+    host: Arc<dyn Host>,
+    screen: Arc<dyn Screen>,
+) -> anyhow::Result<ExitCode> {
+    let project = Project::find(&options, &*host)?;
+    let (sender, events) = mpsc::unbounded_channel();
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
     let signals = Signals::listen()?;
-    let session = Session::open(&project, &args, events.clone()).await?;
-    let report = Report::new(session.name().clone());
-    report.opened(&session);
+    let session = Session::open(&project, &options, host, sender.clone()).await?;
+    let terminal = Terminal::new(session.name().clone(), screen.clone());
+    let mut status = Status::new(settings(&project, &options), milliseconds());
     let mut inputs = Inputs {
         signals,
         keys: Keys::listen(),
         behind: Behind::of(&project),
-        from_session,
-        to_session: events.clone(),
+        events,
+        sender,
     };
-    let result = work(&project, &args, &session, &report, &mut inputs, events).await;
+    let result = develop(
+        &project,
+        &options,
+        &session,
+        &mut status,
+        &mut inputs,
+        (&terminal, screen),
+    );
+    let result = result.await;
     if matches!(result, Ok(Ending::Detached)) {
-        report.line(format!(
-            "detached; `portkeep status --user` shows it, `portkeep uninstall --user {}` ends it",
-            session.name()
-        ));
+        terminal.show(&Notice::Detached);
         session.detach();
         return Ok(ExitCode::SUCCESS);
     }
-    report.line("stopping");
+    terminal.show(&Notice::Stopping);
     inputs.behind.stop().await;
-    session
-        .close(&report, &mut inputs.signals, &mut inputs.from_session)
-        .await?;
+    close(session, &mut status, &terminal, inputs).await?;
     match result? {
         Ending::Failed => Ok(ExitCode::FAILURE),
         Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
     }
 }
 
-async fn work(
-    project: &Project,
-    args: &Args,
-    session: &Session,
-    report: &Report,
-    inputs: &mut Inputs,
-    notes: mpsc::UnboundedSender<session::Event>,
-) -> anyhow::Result<Ending> {
-    let browser = Browser::listen(
-        browser::socket_path(session.store().run_directory()),
-        browser::Settings {
-            editor: args.editor.template(),
-            root: project.root.clone(),
-            hold: *args.hold_at_most,
-            addresses: browser::addresses(&session.spec().listen),
-        },
-        notes,
-    )?;
-    let sources = Sources::watch(project, session.store())?;
-    if inputs.keys.are_heard() {
-        report.line(keys::HELP);
+fn settings(project: &Project, options: &Options) -> Settings {
+    Settings {
+        checks: project.spec.checks.iter().map(check_line).collect(),
+        detaches: options.detaches,
+        opens: options.opens,
+        requests_wait: project.while_building == WhileBuilding::Hold,
+        directory: project.directory.clone(),
+        here: std::env::current_dir().unwrap_or_default(),
     }
-    Work::new(project, args, session, report, &browser, sources, inputs)
-        .run()
-        .await
+}
+
+async fn develop(
+    project: &Project,
+    options: &Options,
+    session: &Session,
+    status: &mut Status,
+    inputs: &mut Inputs,
+    (terminal, screen): (&Terminal, Arc<dyn Screen>),
+) -> anyhow::Result<Ending> {
+    let spec = session.spec();
+    let pages = Pages::listen(
+        pages::socket_path(session.store().run_directory()),
+        pages::Settings {
+            editor: options.editor.clone(),
+            root: project.root.clone(),
+            hold: options.hold_at_most,
+            addresses: pages::addresses(&spec.listen),
+        },
+        status.page().clone(),
+        inputs.sender.clone(),
+    )?;
+    let watch = Watch::of_project(project, session.store())?;
+    let holder = session.who_holds();
+    let opened = Opened {
+        notices: session.notices().to_vec(),
+        addresses: match holder {
+            Some(_) => spec.listen.iter().map(url).collect(),
+            None => Vec::new(),
+        },
+        holder: holder.unwrap_or_default(),
+        has_keys: inputs.keys.are_heard(),
+        begins_with_dev: inputs.behind.is_due(),
+    };
+    let views = Views {
+        terminal,
+        pages: &pages,
+        screen,
+    };
+    let main_loop = MainLoop::new(project, session, status, views, inputs, watch);
+    Ok(main_loop.run(Event::Opened(opened)).await)
+}
+
+/// Ends the session, and shows what is told meanwhile.
+async fn close(
+    session: Session,
+    status: &mut Status,
+    terminal: &Terminal,
+    mut inputs: Inputs,
+) -> anyhow::Result<()> {
+    let now = Now {
+        serves: None,
+        ..now(&session)
+    };
+    let mut show = |event| {
+        for effect in status.apply(event, &now) {
+            if let Effect::Tell(notice) = effect {
+                terminal.show(&notice);
+            }
+        }
+    };
+    let mut closing = std::pin::pin!(session.close(&mut inputs.signals));
+    let result = loop {
+        tokio::select! {
+            result = &mut closing => break result,
+            Some(event) = inputs.events.recv() => show(event),
+        }
+    };
+    while let Ok(event) = inputs.events.try_recv() {
+        show(event);
+    }
+    result
 }

@@ -47,8 +47,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     for cause in error.chain().skip(1) {
         output::errln!("  because: {cause}");
     }
-    let is_usage = error
-        .chain()
-        .any(|cause| cause.is::<Usage>() || cause.is::<portkeep_spec::SpecError>());
+    let is_usage = error.chain().any(|cause| {
+        cause.is::<Usage>()
+            || cause.is::<crate::dev::Usage>()
+            || cause.is::<portkeep_spec::SpecError>()
+    });
     ExitCode::from(if is_usage { 2 } else { 1 })
 }

@@ -15,18 +15,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// Ends with this value, at the latest, and with it all it started.
 #[derive(Debug)]
-pub(in crate::dev) struct Process {
+pub(crate) struct Process {
     group: Option<Pid>,
     end: End,
 }
 
 /// The end of a process, once it has come.
 #[derive(Debug, Clone)]
-pub(in crate::dev) struct End(watch::Receiver<Option<ExitStatus>>);
+pub(crate) struct End(watch::Receiver<Option<ExitStatus>>);
 
 impl End {
     /// Waits for it. Nothing where the process could not be waited for.
-    pub(in crate::dev) async fn come(&mut self) -> Option<ExitStatus> {
+    pub(crate) async fn come(&mut self) -> Option<ExitStatus> {
         self.0
             .wait_for(Option::is_some)
             .await
@@ -36,7 +36,7 @@ impl End {
 }
 
 impl Process {
-    pub(in crate::dev) fn start(
+    pub(crate) fn start(
         mut command: Command,
     ) -> std::io::Result<(Self, Option<ChildStdout>, Option<ChildStderr>)> {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
@@ -57,22 +57,22 @@ impl Process {
         Ok((process, stdout, stderr))
     }
 
-    pub(in crate::dev) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.group
             .and_then(|group| u32::try_from(group.as_raw_nonzero().get()).ok())
             .unwrap_or_default()
     }
 
-    pub(in crate::dev) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.end.0.borrow().is_none()
     }
 
-    pub(in crate::dev) fn end(&self) -> End {
+    pub(crate) fn end(&self) -> End {
         self.end.clone()
     }
 
     /// Ends it and all it started; what does not end by itself is killed, the process itself after `patience`.
-    pub(in crate::dev) async fn stop(&mut self, patience: Duration) {
+    pub(crate) async fn stop(&mut self, patience: Duration) {
         let Some(group) = self.group else { return };
         // It may have ended by itself in this moment.
         let _ = kill_process_group(group, Signal::TERM);

@@ -2,7 +2,9 @@
 
 mod cargo;
 mod cargo_build;
+mod listen;
 mod profile;
+mod reach;
 mod sockets;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,10 +17,9 @@ use portkeep_spec::{Check, Listen, Spec, contract};
 pub(crate) use self::cargo_build::{CargoBuild, With};
 pub(crate) use self::profile::OWN;
 use self::sockets::Manners;
-use super::listen;
-use crate::command::dev::{Args, WhileBuilding};
-use crate::exit::usage;
-use crate::locate;
+use super::host::Host;
+use super::options::{Options, WhileBuilding};
+use super::usage::usage;
 
 /// What shapes a build besides the packages, in the workspace's directory.
 const OF_A_WORKSPACE: [&str; 5] = [
@@ -70,8 +71,8 @@ pub(crate) struct Project {
 
 impl Project {
     /// Finds out what the project is.
-    pub(crate) fn find(args: &Args) -> anyhow::Result<Self> {
-        let given = &args.project;
+    pub(crate) fn find(options: &Options, host: &dyn Host) -> anyhow::Result<Self> {
+        let given = &options.project;
         let directory = std::fs::canonicalize(given).map_err(|error| {
             usage(format!(
                 "cannot open the project {}: {error}; name a directory with --project DIR",
@@ -93,7 +94,7 @@ impl Project {
         let own_spec = directory.join(contract::SPEC_FILE);
         let own_spec = own_spec
             .exists()
-            .then(|| locate::read_spec(&own_spec))
+            .then(|| host.read_spec(&own_spec))
             .transpose()?;
         let is_cargo = directory.join("Cargo.toml").exists();
         let mut project = match (own_spec, is_cargo) {
@@ -105,9 +106,9 @@ impl Project {
             }
             (Some(spec), false) => Self::custom(directory, spec),
             (Some(spec), true) if builds_otherwise(&spec) => Self::custom(directory, spec),
-            (own_spec, true) => Self::cargo(directory, own_spec, args)?,
+            (own_spec, true) => Self::cargo(directory, own_spec, options)?,
         };
-        project.apply(args)?;
+        project.apply(options)?;
         project.spec.validate()?;
         Ok(project)
     }
@@ -139,7 +140,11 @@ impl Project {
         }
     }
 
-    fn cargo(directory: PathBuf, own_spec: Option<Spec>, args: &Args) -> anyhow::Result<Self> {
+    fn cargo(
+        directory: PathBuf,
+        own_spec: Option<Spec>,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
         let manifest = directory.join("Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(&manifest)
@@ -158,9 +163,9 @@ impl Project {
         let meant = own_spec
             .as_ref()
             .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
-        let named = args.bin.as_deref().or(meant);
+        let named = options.bin.as_deref().or(meant);
         let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
-        let reach = cargo::reach(&metadata, package);
+        let reach = reach::reach(&metadata, package);
         let manners = Manners::of(package, &reach);
         let (spec, notice) = match own_spec {
             Some(spec) => {
@@ -176,7 +181,7 @@ impl Project {
             return Ok(Self::custom(directory, spec));
         }
         let build = CargoBuild::new(
-            &metadata, package, &binary, &manifest, &directory, &spec, args,
+            &metadata, package, &binary, &manifest, &directory, &spec, options,
         );
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -196,8 +201,8 @@ impl Project {
     }
 
     /// What the command line says wins over the spec.
-    fn apply(&mut self, args: &Args) -> anyhow::Result<()> {
-        if args.listen.is_empty() {
+    fn apply(&mut self, options: &Options) -> anyhow::Result<()> {
+        if options.listen.is_empty() {
             listen::keep_to_developer(&mut self.spec.listen);
             for (asked, local) in listen::keep_to_loopback(&mut self.spec.listen) {
                 self.notices.push(format!(
@@ -205,18 +210,18 @@ impl Project {
                 ));
             }
         } else {
-            self.spec.listen = listen::parse(&args.listen)?;
+            self.spec.listen = listen::parse(&options.listen)?;
         }
-        self.spec.exec.extend(args.arguments.iter().cloned());
-        let checks = args.check.iter().cloned().map(Check::Line);
+        self.spec.exec.extend(options.arguments.iter().cloned());
+        let checks = options.checks.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
-        self.while_building = args.while_building;
-        self.leaves_pages = args.no_inject;
-        for path in self.spec.sources.iter().chain(&args.watch) {
+        self.while_building = options.while_building;
+        self.leaves_pages = options.leaves_pages;
+        for path in self.spec.sources.iter().chain(&options.watch) {
             self.sources.push(absolute(path)?);
         }
         self.ignores.extend(self.spec.ignore.iter().cloned());
-        self.ignores.extend(args.ignore.iter().cloned());
+        self.ignores.extend(options.ignore.iter().cloned());
         if !self.spec.checks.is_empty() {
             // Where checks stand between the build and the swap, nothing may be swapped by the build alone.
             self.spec.watch = None;

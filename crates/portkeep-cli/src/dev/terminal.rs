@@ -1,31 +1,37 @@
-//! What the terminal tells us: that it is time to stop.
+//! The terminal: what it shows, and what it tells.
 
-use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+mod keys;
+mod open_browser;
+mod signals;
+mod view;
 
-/// SIGINT, SIGTERM and SIGHUP, each of which means "stop cleanly".
+use std::sync::Arc;
+
+use portkeep_spec::AppName;
+
+use super::effect::Notice;
+use super::screen::Screen;
+pub(crate) use keys::Keys;
+pub(crate) use open_browser::open_browser;
+pub(crate) use signals::Signals;
+#[cfg(test)]
+pub(crate) use view::lines;
+
+/// Shows notices of one app.
 #[derive(Debug)]
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+pub(crate) struct Terminal {
+    name: AppName,
+    screen: Arc<dyn Screen>,
 }
 
-impl Signals {
-    pub(crate) fn listen() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
+impl Terminal {
+    pub(crate) fn new(name: AppName, screen: Arc<dyn Screen>) -> Self {
+        Self { name, screen }
     }
 
-    pub(crate) async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+    pub(crate) fn show(&self, notice: &Notice) {
+        for line in view::lines(&self.name, notice) {
+            self.screen.line(&line);
         }
     }
 }

@@ -1,15 +1,14 @@
 //! What cargo knows of a project.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::anyhow;
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+use cargo_metadata::{Metadata, Package};
 use portkeep_spec::Spec;
 
+use super::listen;
 use super::sockets::Manners;
-use crate::dev::listen;
-use crate::exit::usage;
+use crate::dev::usage::usage;
 
 /// The package and its binary: the one that was named, or the only one.
 pub(super) fn binary<'a>(
@@ -141,71 +140,5 @@ fn app_name(binary: &str) -> String {
         name.to_owned()
     } else {
         format!("app-{name}")
-    }
-}
-
-/// What an app is made of, as far as it is not from a registry.
-#[derive(Debug)]
-pub(super) struct Reach {
-    /// The directories of its package and of all packages that it depends on by path.
-    pub(super) directories: Vec<PathBuf>,
-    /// Those of them that are linked into it.
-    pub(super) linked: Vec<PathBuf>,
-    /// What those depend on by name. Not what only their tests and their building need.
-    pub(super) dependencies: BTreeSet<String>,
-}
-
-/// Follows dependencies by path, without asking any registry.
-pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
-    let mut seen = BTreeMap::new();
-    let mut dependencies = BTreeSet::new();
-    let mut pending: Vec<(PathBuf, bool)> = package
-        .manifest_path
-        .parent()
-        .map(|path| (path.as_std_path().to_owned(), true))
-        .into_iter()
-        .collect();
-    while let Some((directory, is_linked)) = pending.pop() {
-        // Once more where it turns out to be linked, too.
-        if seen
-            .get(&directory)
-            .is_some_and(|&known| known || !is_linked)
-        {
-            continue;
-        }
-        let manifest = directory.join("Cargo.toml");
-        seen.insert(directory, is_linked);
-        let of = |package: &&Package| package.manifest_path == manifest;
-        // One from another workspace is unknown to this one.
-        let other = match metadata.packages.iter().find(of) {
-            Some(_) => None,
-            None => MetadataCommand::new()
-                .manifest_path(&manifest)
-                .no_deps()
-                .exec()
-                .ok(),
-        };
-        let packages = other.as_ref().unwrap_or(metadata).packages.iter();
-        for dependency in packages
-            .filter(of)
-            .flat_map(|package| &package.dependencies)
-        {
-            let is_linked = is_linked && dependency.kind == DependencyKind::Normal;
-            if is_linked {
-                dependencies.insert(dependency.name.clone());
-            }
-            pending.extend(
-                dependency
-                    .path
-                    .iter()
-                    .map(|path| (path.as_std_path().to_owned(), is_linked)),
-            );
-        }
-    }
-    let linked = seen.iter().filter(|(_, linked)| **linked);
-    Reach {
-        linked: linked.map(|(directory, _)| directory.clone()).collect(),
-        directories: seen.into_keys().collect(),
-        dependencies,
     }
 }

@@ -7,7 +7,7 @@ use portkeep_spec::Spec;
 use tokio::process::Command;
 
 use super::profile::{self, Profile};
-use crate::command::dev::Args;
+use crate::dev::options::Options;
 
 /// Words of a spec's `build` that choose what is built.
 const CHOOSES: [&str; 6] = ["-p", "--package", "--bin", "--bins", "--workspace", "--all"];
@@ -47,7 +47,7 @@ impl CargoBuild {
         manifest: &Path,
         directory: &Path,
         spec: &Spec,
-        args: &Args,
+        options: &Options,
     ) -> Self {
         let mut words = Self::words_in(&spec.build).unwrap_or_default().to_vec();
         if !says(&words, &CHOOSES) {
@@ -58,10 +58,10 @@ impl CargoBuild {
         if !says(&words, &["--manifest-path"]) {
             words.extend(["--manifest-path".to_owned(), manifest.display().to_string()]);
         }
-        if args.no_default_features && !says(&words, &["--no-default-features"]) {
+        if options.no_default_features && !says(&words, &["--no-default-features"]) {
             words.push("--no-default-features".to_owned());
         }
-        if let Some(features) = &args.features {
+        if let Some(features) = &options.features {
             words.extend(["--features".to_owned(), features.clone()]);
         }
         let target_directory = metadata.target_directory.clone().into_std_path_buf();
@@ -73,8 +73,8 @@ impl CargoBuild {
             build_directory: build_directory.map_or_else(|| target_directory.clone(), Into::into),
             target_directory,
         };
-        let watches_cargo = args.check.is_empty() && build.is_watched_by(spec);
-        build.choose_profile(spec, args, watches_cargo, || {
+        let watches_cargo = options.checks.is_empty() && build.is_watched_by(spec);
+        build.choose_profile(spec, options, watches_cargo, || {
             let manifest = metadata.workspace_root.join("Cargo.toml");
             let manifest = std::fs::read_to_string(manifest).unwrap_or_default();
             Profile::own(
@@ -90,14 +90,14 @@ impl CargoBuild {
     fn choose_profile(
         &mut self,
         spec: &Spec,
-        args: &Args,
+        options: &Options,
         watches_cargo: bool,
         own: impl FnOnce() -> Profile,
     ) {
-        let on_the_line = if args.release {
+        let on_the_line = if options.release {
             Some("release".to_owned())
         } else {
-            args.profile.clone()
+            options.profile.clone()
         };
         let in_words = if says(&self.words, &["-r", "--release"]) {
             Some(Profile::Chosen(Some("release".to_owned())))
@@ -254,8 +254,6 @@ fn value<'a>(words: &'a [String], option: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     fn build(words: &[&str]) -> CargoBuild {
@@ -279,19 +277,15 @@ mod tests {
         let mut spec = spec("/project/target/debug/hello");
         spec.profile = profile.map(str::to_owned);
         let own = || Profile::Own(vec!["settings".to_owned()]);
-        build.choose_profile(
-            &spec,
-            &Line::parse_from(arguments).args,
-            !watched.is_empty(),
-            own,
-        );
+        let mut options = Options::of(".");
+        match arguments {
+            ["portkeep"] => {}
+            ["portkeep", "--release"] => options.release = true,
+            ["portkeep", "--profile", name] => options.profile = Some((*name).to_owned()),
+            other => panic!("{other:?}"),
+        }
+        build.choose_profile(&spec, &options, !watched.is_empty(), own);
         build
-    }
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
     }
 
     fn spec(exec: &str) -> Spec {

@@ -5,7 +5,7 @@ use std::path::Path;
 use cargo_metadata::Package;
 use portkeep_spec::{Readiness, Spec};
 
-use super::cargo::Reach;
+use super::reach::Reach;
 
 /// Says READY, takes passed sockets, moves connections.
 const LIBRARY: [&str; 1] = ["portkeep"];
@@ -125,7 +125,8 @@ mod tests {
     use cargo_metadata::MetadataCommand;
 
     use super::*;
-    use crate::dev::project::cargo::{binary, reach};
+    use crate::dev::project::cargo::binary;
+    use crate::dev::project::reach::reach;
 
     /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
     fn manners(dependencies: &str, source: &str, part: &str) -> Manners {

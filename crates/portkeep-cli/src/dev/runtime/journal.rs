@@ -1,0 +1,55 @@
+//! The app's lines, from the journal.
+
+use std::process::Stdio;
+
+use portkeep_engine::journal::Entry;
+use portkeep_spec::{AppName, Manager as Which};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use crate::dev::event::{Event, SessionEvent};
+
+/// Follows what the generations of `name` write, from now on. The follower ends with the child.
+pub(super) fn follow(
+    name: &AppName,
+    events: mpsc::UnboundedSender<Event>,
+) -> std::io::Result<Child> {
+    let mut child = Command::new("journalctl")
+        .args([
+            "--user",
+            "--follow",
+            "--lines=0",
+            "--output=json",
+            "--quiet",
+            "_TRANSPORT=stdout",
+        ])
+        // By what the units call themselves: a pattern of unit names is resolved once, at the start, to units that exist.
+        .arg(format!("--identifier={name}"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        // Ctrl-C is for us; the app's last lines come after it.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    let stdout = child.stdout.take();
+    let name = name.clone();
+    tokio::spawn(async move {
+        let Some(stdout) = stdout else { return };
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let Ok(entry) = serde_json::from_str::<Entry>(&line) else {
+                continue;
+            };
+            let Some(generation) = entry.generation(&name, Which::User) else {
+                continue;
+            };
+            let line = SessionEvent::Line(generation, entry.text());
+            if events.send(Event::Session(line)).is_err() {
+                break;
+            }
+        }
+    });
+    Ok(child)
+}
