@@ -49,7 +49,7 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     }
     let is_usage = error.chain().any(|cause| {
         cause.is::<Usage>()
-            || cause.is::<crate::dev::Usage>()
+            || cause.is::<portkeep_dev::Usage>()
             || cause.is::<portkeep_spec::SpecError>()
     });
     ExitCode::from(if is_usage { 2 } else { 1 })

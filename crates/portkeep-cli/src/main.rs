@@ -2,8 +2,6 @@
 
 mod cli;
 mod command;
-mod control;
-mod dev;
 mod exit;
 mod families;
 mod holder;
@@ -15,10 +13,12 @@ mod prove;
 use std::process::ExitCode;
 
 use clap::Parser;
+use portkeep_dev::control;
 
 fn main() -> ExitCode {
-    if let Some(failed) = dev::wrap_rustc() {
-        return failed;
+    if let Some(failed) = portkeep_dev::wrap_rustc() {
+        output::errln!("portkeep: {failed}");
+        return ExitCode::FAILURE;
     }
     let cli = cli::Cli::parse();
     show_warnings();

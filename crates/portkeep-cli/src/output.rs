@@ -11,7 +11,6 @@ use portkeep_spec::AppName;
 pub(crate) use foreign::inline;
 pub(crate) use sink::{
     Warnings, follow, follow_json, json, lost, print, print_error, raw, relay, relay_text, stderr,
-    stdout,
 };
 pub(crate) use text::Text;
 

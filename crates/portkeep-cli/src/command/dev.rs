@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use portkeep_dev::{Backend, Options};
 use portkeep_spec::Span;
-
-use crate::dev::{self, Backend, Options};
 
 /// Build, serve and reload the project at every change
 ///
@@ -146,7 +145,7 @@ impl std::str::FromStr for Editor {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        dev::run(
+        portkeep_dev::run(
             self.into(),
             Arc::new(host::Program),
             Arc::new(screen::Standard),
@@ -172,8 +171,8 @@ impl From<Args> for Options {
             },
             checks: args.check,
             while_building: match args.while_building {
-                WhileBuilding::Serve => dev::WhileBuilding::Serve,
-                WhileBuilding::Hold => dev::WhileBuilding::Hold,
+                WhileBuilding::Serve => portkeep_dev::WhileBuilding::Serve,
+                WhileBuilding::Hold => portkeep_dev::WhileBuilding::Hold,
             },
             hold_at_most: *args.hold_at_most,
             opens: args.open,

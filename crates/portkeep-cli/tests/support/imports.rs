@@ -218,8 +218,11 @@ impl<'ast> Visit<'ast> for Reader {
     fn visit_visibility(&mut self, _: &'ast syn::Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names = path.segments.iter().map(|one| one.ident.to_string());
-        self.parsed.paths.insert(names.collect());
+        // One name alone is no module's.
+        if path.segments.len() > 1 {
+            let names = path.segments.iter().map(|one| one.ident.to_string());
+            self.parsed.paths.insert(names.collect());
+        }
         visit::visit_path(self, path);
     }
 

@@ -1,6 +1,7 @@
 //! The terminal of `portkeep dev`: what others wrote comes out harmless.
 
-use crate::dev::{Line, Piece, Screen};
+use portkeep_dev::{Line, Piece, Screen};
+
 use crate::output::{self, Text};
 
 /// Standard output and standard error of this process.
