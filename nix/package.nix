@@ -50,8 +50,8 @@ rustPlatform.buildRustPackage (finalAttrs: {
       $out/bin/portkeep completions $shell >portkeep.$shell
       installShellCompletion --cmd portkeep --$shell portkeep.$shell
     done
-    $out/bin/portkeep man man1
-    installManPage man1/*
+    $out/bin/portkeep man man
+    installManPage man/man1/* man/man5/*
   '';
 
   meta = {

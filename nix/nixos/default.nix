@@ -57,7 +57,11 @@ in
   config = lib.mkIf (apps != [ ]) {
     systemd.packages = map unitsOf apps;
     systemd.units = lib.mkMerge (
-      map wants apps ++ [ { "portkeep.slice".text = builtins.readFile ../../systemd/portkeep.slice; } ]
+      map wants apps
+      ++ map (unit: { ${unit}.text = builtins.readFile (../../systemd + "/${unit}"); }) [
+        "portkeep.slice"
+        "portkeep-shutdown.service"
+      ]
     );
     environment.systemPackages = [ cfg.package ];
 

@@ -11,6 +11,7 @@ units=$(made minimal)
 diff - /tmp/units <<'TEXT'
 ./multi-user.target.wants/portkeep-serves-web.service
 ./portkeep-serves-web.service
+./portkeep-shutdown.service
 ./portkeep.slice
 ./sockets.target.wants/web-move.socket
 ./sockets.target.wants/web.socket

@@ -29,8 +29,8 @@ case_lines() {
   local label=$1 line last=${EPOCHREALTIME//[.,]/} now
   while IFS= read -r line || [[ -n $line ]]; do
     printf '%s\n' "$line"
-    if [[ $line =~ ^\ *(PASS|FAIL)\ \[\ *([0-9]+)\.([0-9]{3})s\]\ *(\([^\)]*\)\ *)?(.*) ]]; then
-      case_took "$((10#${BASH_REMATCH[2]}${BASH_REMATCH[3]}))" "$label: ${BASH_REMATCH[5]}"
+    if [[ $line =~ ^\ *(TRY\ 2\ )?(PASS|FAIL)\ \[\ *([0-9]+)\.([0-9]{3})s\]\ *(\([^\)]*\)\ *)?(.*) ]]; then
+      case_took "$((10#${BASH_REMATCH[3]}${BASH_REMATCH[4]}))" "$label: ${BASH_REMATCH[6]}"
     elif [[ $line =~ ^test\ (.*)\ \.\.\.\ (ok|FAILED)$ ]]; then
       now=${EPOCHREALTIME//[.,]/}
       case_took "$(((now - last) / 1000))" "$label: ${BASH_REMATCH[1]}"
@@ -84,8 +84,9 @@ tests_run() {
   sed -nE \
     -e "s|^test (.*) \.\.\. ok\$|passed $label: \1|p" \
     -e "s|^test (.*) \.\.\. FAILED\$|failed $label: \1|p" \
-    -e "s|^ *PASS \[[^]]*\] *(\([^)]*\) *)?(.*)|passed $label: \2|p" \
-    -e "s|^ *(FAIL\|TIMEOUT\|SIG[A-Z]+\|ABORT) \[[^]]*\] *(\([^)]*\) *)?(.*)|failed $label: \3|p" \
+    -e "s|^ *(TRY 2 )?PASS \[[^]]*\] *(\([^)]*\) *)?(.*)|passed $label: \3|p" \
+    -e "s|^ *(TRY 2 )?(FAIL\|TIMEOUT\|SIG[A-Z]+\|ABORT) \[[^]]*\] *(\([^)]*\) *)?(.*)|failed $label: \4|p" \
+    -e "s|^ *FLAKY 2/2 \[[^]]*\] *(\([^)]*\) *)?(.*)|unsteady $label: \2|p" \
     "$output" | sort -u >"$output.cases"
   tests_why "$label" >"$output.why"
   # With --nocapture, a test's output stands between its name and its result: libtest's own list of
@@ -105,15 +106,17 @@ tests_count() {
 # the result; a case of the browser says it before its result.
 tests_why() {
   awk -v label="$1" '
-    FNR == NR { if (sub("^failed " label ": ", "")) failed[$0] = 1; next }
+    FNR == NR { if (sub("^(failed|unsteady) " label ": ", "")) failed[$0] = 1; next }
     function say(name, line) { if (said[name]++ < 6) print label ": " name ": " substr(line, 1, 300) }
-    /^---- .* stdout ----$/ || /^ *(FAIL|TIMEOUT|ABORT|SIG[A-Z]+) \[/ {
+    /^---- .* stdout ----$/ || /^ *(TRY [12] )?(FAIL|TIMEOUT|ABORT|SIG[A-Z]+) \[/ {
       block = $0
+      # What nextest shows of a case begins with what libtest made of it.
+      skips = !/^---- /
       sub(/^---- /, "", block); sub(/ stdout ----$/, "", block)
-      sub(/^ *[A-Z]+ \[[^]]*\] *(\([^)]*\) *)?/, "", block)
+      sub(/^ *(TRY [12] )?[A-Z]+ \[[^]]*\] *(\([^)]*\) *)?/, "", block)
       next
     }
-    /^(failures|successes):$/ || /^ *(PASS|Summary) / { block = ""; next }
+    /^(failures|successes):$/ || /^ *(TRY 2 )?(PASS|Summary) / { block = ""; next }
     /^test .* \.\.\. FAILED$/ {
       name = substr($0, 6, length($0) - 5 - 11)
       for (i = (count > 6 ? count - 6 : 0); i < count; i++) say(name, before[i])
@@ -121,7 +124,9 @@ tests_why() {
       next
     }
     /^test .* \.\.\. ok$/ || /^running [0-9]+ test/ { count = 0; next }
-    block in failed { if ($0 !~ /^(measured: .*|note: .*|[ -]*)$/) say(block, $0); next }
+    /panicked at / { skips = 0 }
+    /^ *stack backtrace:$/ { block = "" }
+    block in failed { if (!skips && $0 !~ /^(measured: .*|note: .*|[ -]*)$/) say(block, $0); next }
     { before[count++] = $0 }
   ' "$output.cases" "$output"
 }
@@ -160,7 +165,7 @@ report_summary() {
     fi
   fi
   for suite in "${suites[@]}"; do sed -n "s/^failed /FAILED: $suite: /p" "$tally/$suite"; done
-  for suite in "${suites[@]}"; do [[ ! -s $tally/$suite.why ]] || sed "s/^/  why: $suite: /" "$tally/$suite.why"; done
+  for suite in "${suites[@]}"; do [[ ! -s $tally/$suite.why ]] || sed -n "1,40s/^/  why: $suite: /p" "$tally/$suite.why"; done
   echo "$SECONDS seconds; logs: tests/.cache/logs"
   ((all_skipped == 0)) || echo "$all_skipped not run, see above: this run proves less than it should"
   echo "$all_passed passed, $all_failed failed"

@@ -21,6 +21,7 @@ const EXAMPLES: &str = "\
 Examples:
   portkeep dev                               build, serve and reload the project in this directory
   portkeep install --system --now            place the units of ./portkeep.json and open the port
+  portkeep install --dry-run                 what that would change
   portkeep reload hello                      hand over to what was built since
   portkeep rollback hello                    hand over to the release before
   portkeep status                            what runs
@@ -50,8 +51,18 @@ enum Command {
     Handle(command::handle::Args),
 }
 
+impl Command {
+    /// Builds and apps under development have the umask of the shell.
+    fn runs_programs_of_the_caller(&self) -> bool {
+        matches!(self, Self::Dev(_) | Self::Prove(_))
+    }
+}
+
 impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        if !self.command.runs_programs_of_the_caller() {
+            crate::caller::set_umask();
+        }
         match self.command {
             Command::Dev(args) => args.run().await,
             Command::Units(args) => args.run(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
-use portkeep_engine::{Directories, Place, Store};
+use portkeep_engine::{Directories, Place, Store, units};
 use portkeep_spec::{AppName, Manager as Which, Spec};
 
 use crate::exit::usage;
@@ -23,13 +23,7 @@ pub(crate) struct ManagerArgs {
 impl ManagerArgs {
     /// The manager that was named, or the default.
     pub(crate) fn which(self) -> Which {
-        self.named().unwrap_or_else(|| {
-            if rustix::process::geteuid().is_root() {
-                Which::System
-            } else {
-                Which::User
-            }
-        })
+        self.named().unwrap_or_else(crate::caller::own_manager)
     }
 
     /// The manager that was named.
@@ -42,21 +36,15 @@ impl ManagerArgs {
     }
 }
 
-/// The directories' owner for a manager.
-pub(crate) fn place(which: Which) -> Place {
-    match which {
-        Which::System => Place::System,
-        Which::User => Place::User,
-    }
-}
+pub(crate) use portkeep_engine::units::place;
 
-/// The manager that started this process as part of a unit: systemd sets `MANAGERPID` for user managers only.
-pub(crate) fn own_manager() -> Which {
-    if std::env::var_os("MANAGERPID").is_some() {
-        Which::User
-    } else {
-        Which::System
-    }
+/// The apps whose units are where a manager looks; where it does not answer, where it usually looks.
+pub(crate) async fn installed_apps(which: Which) -> Vec<AppName> {
+    let unit_path = match Manager::connect(which).await {
+        Ok(manager) => manager.unit_path().await.unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    units::apps(which, &unit_path)
 }
 
 /// The store of an app, to look into: nothing is made, and nothing may be there.

@@ -1,12 +1,13 @@
 //! The command `portkeep`.
 
+mod caller;
 mod cli;
 mod command;
+mod complete;
 mod exit;
-mod families;
 mod holder;
-mod holding;
 mod locate;
+mod man;
 mod output;
 mod prove;
 
@@ -19,6 +20,11 @@ fn main() -> ExitCode {
     if let Some(failed) = portkeep_dev::wrap_rustc() {
         output::errln!("portkeep: {failed}");
         return ExitCode::FAILURE;
+    }
+    match complete::answer() {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => return exit::report(&anyhow::Error::new(error)),
     }
     let cli = cli::Cli::parse();
     show_warnings();

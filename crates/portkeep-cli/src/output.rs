@@ -1,5 +1,6 @@
 //! What is printed, and how.
 
+pub(crate) mod changes;
 mod foreign;
 mod sink;
 mod text;

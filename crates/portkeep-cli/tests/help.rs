@@ -42,14 +42,27 @@ fn what_the_units_call_is_not_shown_to_people() {
 }
 
 #[test]
-fn man_pages_and_completions_are_made() {
+fn man_pages_are_made_with_examples() {
     let home = Home::new();
-    home.portkeep(&["man", "man1"]).expect(0, &[]);
-    for page in ["portkeep.1", "portkeep-dev.1", "portkeep-reload.1"] {
-        assert!(home.path().join("man1").join(page).exists(), "{page}");
+    home.portkeep(&["man", "man"]).expect(0, &[]);
+    for page in [
+        "man1/portkeep.1",
+        "man1/portkeep-dev.1",
+        "man1/portkeep-reload.1",
+        "man5/portkeep.json.5",
+    ] {
+        let text = std::fs::read_to_string(home.path().join("man").join(page)).unwrap();
+        assert!(text.contains(".SH EXAMPLES"), "{page}");
+        assert!(!text.contains("Examples:"), "{page}");
     }
-    home.portkeep(&["completions", "bash"])
-        .expect(0, &["portkeep__subcmd__dev"]);
+    let pages = std::fs::read_dir(home.path().join("man/man1")).unwrap();
+    for page in pages.flatten() {
+        let name = page.file_name().to_string_lossy().into_owned();
+        assert!(
+            !name.contains("handle"),
+            "{name} is for units, not for people"
+        );
+    }
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod outputs;
 mod publish;
 mod self_binding;
 mod systemd;
+mod units;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! Who runs generations.
 
+mod handle;
 pub mod local;
 pub mod systemd;
 
@@ -12,6 +13,8 @@ use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::settle::GivenBack;
 use crate::user::RunsAs;
+
+pub use handle::{HandleState, HandleUnit, JobResult};
 
 /// How long a generation that failed to start may take to end. It was never READY, so it has nothing to finish.
 pub(crate) const ABANDON_PATIENCE: Duration = Duration::from_secs(2);

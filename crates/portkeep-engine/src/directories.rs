@@ -4,7 +4,7 @@ mod make;
 mod trusted;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use portkeep_spec::AppName;
 
@@ -58,28 +58,45 @@ impl Directories {
     /// # Errors
     /// When `HOME` is missing or, for the user manager, there is no runtime directory.
     pub fn of(place: Place, name: &AppName) -> Result<Self, DirectoriesError> {
-        let name = name.as_str();
+        Ok(Self::below(place, name.as_str())?.of_app(name))
+    }
+
+    /// The directories of one app in these of all.
+    #[must_use]
+    pub fn of_app(&self, name: &AppName) -> Self {
+        Self {
+            run: self.run.join(name.as_str()),
+            state: self.state.join(name.as_str()),
+        }
+    }
+
+    /// The directories that those of all apps at `place` are in.
+    ///
+    /// # Errors
+    /// As [`Directories::of`].
+    pub fn all(place: Place) -> Result<Self, DirectoriesError> {
+        Self::below(place, "portkeep's apps")
+    }
+
+    fn below(place: Place, whose: &str) -> Result<Self, DirectoriesError> {
         Ok(match place {
             Place::System => Self {
-                run: Path::new("/run/portkeep").join(name),
-                state: Path::new("/var/lib/portkeep").join(name),
+                run: "/run/portkeep".into(),
+                state: "/var/lib/portkeep".into(),
             },
             Place::User => Self {
-                run: user_runtime_directory()?.join("portkeep").join(name),
-                state: home(name)?.join(".local/state/portkeep").join(name),
+                run: user_runtime_directory()?.join("portkeep"),
+                state: home(whose)?.join(".local/state/portkeep"),
             },
             // A name of its own, so that an app under development never meets an installed one of the same name.
             Place::Local => {
-                let state = home(name)?.join(".local/state/portkeep-local");
+                let state = home(whose)?.join(".local/state/portkeep-local");
                 let run = match user_runtime_directory() {
                     Ok(runtime) => runtime.join("portkeep-local"),
                     // Below the home directory, where nobody else can make it first. No app has a name with a dot.
                     Err(_) => state.join(".run"),
                 };
-                Self {
-                    run: run.join(name),
-                    state: state.join(name),
-                }
+                Self { run, state }
             }
         })
     }

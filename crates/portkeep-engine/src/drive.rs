@@ -114,7 +114,7 @@ impl Seen {
     }
 }
 
-fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {
+pub(crate) fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {
     move |source| EngineError::Store { doing, source }
 }
 
@@ -235,7 +235,7 @@ fn milliseconds(since: Instant) -> f64 {
 }
 
 /// An error with all its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -23,6 +23,7 @@ mod error;
 pub mod fault;
 mod generation;
 pub mod handover;
+pub mod helper;
 mod installed;
 pub mod journal;
 mod moment;
@@ -35,11 +36,12 @@ mod socket_file;
 pub mod store;
 mod surroundings;
 mod take;
+pub mod units;
 mod user;
 mod walk;
 
 pub use accepts::accepts;
-pub use backend::{Backend, BackendError, Blame, StartFailure};
+pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
 };
@@ -54,4 +56,4 @@ pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
 pub use take::{NotForOwner, TakeError, executable_of};
-pub use user::RunsAs;
+pub use user::{RunsAs, user_name};

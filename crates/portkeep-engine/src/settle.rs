@@ -150,11 +150,16 @@ impl<K: Keeper> Settling<'_, K> {
 
     async fn decide(&self, locked: Locked) -> Result<Settle, BackendError> {
         let standing = self.stand().await?;
+        // Of most ends, those of a drain, the handle need not be asked.
+        let handle = match standing.leaves_nothing() {
+            true => Handle::Up,
+            false => self.keeper.handle().await,
+        };
         Ok(decide(
             self.budget,
             &self.ends,
             standing,
-            self.keeper.handle().await,
+            handle,
             locked,
             Timestamp::now(),
         ))

@@ -55,7 +55,7 @@ pub use history::Follower;
 pub(crate) use key::Key;
 pub use lock::{Holder, Lock, LockError, LockFile};
 pub use rollback::RollbackError;
-pub(crate) use write::PRIVATE;
+pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};
 
 use crate::directories::{Directories, TRAVERSED, Untrusted, make};

@@ -11,6 +11,13 @@ const STRANGER: u32 = 65519;
 /// How the kernel shows owners that a user namespace knows nothing of.
 const UNMAPPED: u32 = 65534;
 
+/// The name of the user of that number; none where the machine knows none.
+#[must_use]
+pub fn user_name(number: u32) -> Option<String> {
+    let user = unistd::User::from_uid(number.into()).ok().flatten();
+    user.map(|user| user.name)
+}
+
 /// Who an app's processes run as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

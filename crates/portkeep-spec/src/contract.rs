@@ -94,6 +94,9 @@ pub const GENERATIONS: &str = "generations";
 pub const HOLDING: &str = "holding";
 /// The slice that all apps of the system manager are in.
 pub const SLICE: &str = "portkeep.slice";
+
+/// What ends drains that hold up a shutdown for too long, in the system manager. One for all apps.
+pub const SHUTDOWN: &str = "portkeep-shutdown.service";
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
 /// The file of a spec in a project.

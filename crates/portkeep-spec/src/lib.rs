@@ -65,9 +65,11 @@ pub use check::Check;
 pub use error::{Problem, SpecError};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
-pub use overlap::is_ipv6_only;
+pub use overlap::{collide, is_ipv6_only};
 pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
-pub use render::{Manager, RenderOptions, UnitFile, left_out, render, slice, user_name};
+pub use render::{
+    Manager, RenderOptions, UnitFile, left_out, render, shutdown_limit, slice, user_name,
+};
 pub use schema::json_schema;
 pub use socket_mode::{SocketMode, SocketModeError};
 pub use span::{Span, SpanError};

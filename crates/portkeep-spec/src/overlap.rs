@@ -59,6 +59,27 @@ pub(crate) fn overlap(one: &Address, other: &Address, all: &[Listen]) -> Option<
         })
 }
 
+/// Whether the sockets of two apps cannot be open beside each other: `one` is of an app that listens on `ones`, `other` of one
+/// that listens on `others`.
+#[must_use]
+pub fn collide(one: &Address, ones: &[Listen], other: &Address, others: &[Listen]) -> bool {
+    match (one, other) {
+        (Address::Udp(first), Address::Udp(second)) => first == second,
+        (Address::Tcp(first), Address::Tcp(second)) => {
+            let takes_all =
+                |address: &Address, all: &[Listen]| is_ipv6_only(address, all) == Some(false);
+            let meets = |every: &Address, all: &[Listen], every_ip: SocketAddr, ip_: SocketAddr| {
+                is_every(every_ip) && (is_v6(every_ip) == is_v6(ip_) || takes_all(every, all))
+            };
+            first.port() == second.port()
+                && (ip(*first) == ip(*second)
+                    || meets(one, ones, *first, *second)
+                    || meets(other, others, *second, *first))
+        }
+        _ => one.path().is_some() && one.path() == other.path(),
+    }
+}
+
 /// The address as the kernel sees it: `[::ffff:127.0.0.1]` is `127.0.0.1`.
 fn ip(address: SocketAddr) -> IpAddr {
     address.ip().to_canonical()
@@ -75,6 +96,41 @@ fn is_every(address: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn apps_that_cannot_be_open_beside_each_other() {
+        for (ones, others, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.2:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::]:80 0.0.0.0:81", "127.0.0.1:80", true),
+            ("[::1]:80", "0.0.0.0:80", false),
+            ("udp=127.0.0.1:80", "127.0.0.1:80", false),
+            ("udp=127.0.0.1:80", "udp=127.0.0.1:80", true),
+            ("udp=127.0.0.1:80", "udp=0.0.0.0:80", false),
+            ("/run/a", "/run/a", true),
+            ("/run/a", "/run/b", false),
+        ] {
+            let list = |text: &str| -> Vec<Listen> {
+                let text: Vec<_> = text.split(' ').map(|one| one.replace('=', " ")).collect();
+                listens(&text.iter().map(String::as_str).collect::<Vec<_>>())
+            };
+            let (ones_listen, others_listen) = (list(ones), list(others));
+            let (one, other) = (&ones_listen[0].address, &others_listen[0].address);
+            let found = [
+                collide(one, &ones_listen, other, &others_listen),
+                collide(other, &others_listen, one, &ones_listen),
+            ];
+            assert_eq!(found, [expected; 2], "{ones} and {others}");
+        }
+        // `[::]` leaves IPv4 to the socket of its own app.
+        let both = listens(&["[::]:80", "0.0.0.0:80"]);
+        let other = listens(&["127.0.0.1:80"]);
+        assert!(!collide(&both[0].address, &both, &other[0].address, &other));
+        assert!(collide(&both[1].address, &both, &other[0].address, &other));
+    }
 
     fn listens(texts: &[&str]) -> Vec<Listen> {
         let listen = |text: &&str| {

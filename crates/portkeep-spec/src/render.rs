@@ -78,6 +78,17 @@ pub fn slice() -> Result<UnitFile, SpecError> {
     })
 }
 
+/// What ends drains that hold up a shutdown for too long, in the system manager. No app's own, as the slice.
+///
+/// # Errors
+/// Never, as for the slice.
+pub fn shutdown_limit() -> Result<UnitFile, SpecError> {
+    Ok(UnitFile {
+        path: contract::SHUTDOWN.into(),
+        text: templates::SHUTDOWN.render(&Context::default())?,
+    })
+}
+
 /// Renders the unit family of an app.
 ///
 /// # Errors
@@ -196,6 +207,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     context.set("generations", Escaped::fixed(contract::GENERATIONS));
     context.set("holding", Escaped::fixed(contract::HOLDING));
     context.set("slice", Escaped::fixed(contract::SLICE));
+    context.set("shutdown", Escaped::fixed(contract::SHUTDOWN));
     context.set(
         "wanted_by",
         Escaped::fixed(match options.manager {

@@ -1,15 +1,14 @@
 use std::process::ExitCode;
 
-use clap::CommandFactory;
+use anyhow::{Context, anyhow};
 use clap_complete::Shell;
 
-use crate::cli::Cli;
-use crate::output;
+use crate::{complete, output};
 
-/// Print completions for a shell
+/// Print completions for a shell: of commands, options, and the names of apps
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep"
+    after_help = "Examples:\n  portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep\n  portkeep completions zsh > ~/.zfunc/_portkeep      with ~/.zfunc in fpath\n  portkeep completions fish > ~/.config/fish/completions/portkeep.fish"
 )]
 pub(crate) struct Args {
     /// The shell.
@@ -18,9 +17,10 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "portkeep", &mut script);
-        output::raw(&script)?;
+        let shell = self.shell.to_string();
+        let script = complete::script(&shell)
+            .ok_or_else(|| anyhow!("nobody knows how to complete in {shell}"))?;
+        output::raw(&script.context("cannot make the script")?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

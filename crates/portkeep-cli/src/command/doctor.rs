@@ -9,8 +9,7 @@ mod finding;
 mod machine_checks;
 
 use crate::exit::NEEDS_A_PERSON;
-use crate::families::installed_apps;
-use crate::locate::ManagerArgs;
+use crate::locate::{ManagerArgs, installed_apps};
 use crate::output;
 use finding::{Diagnosis, Level};
 
@@ -36,7 +35,7 @@ impl Args {
         let which = self.manager.which();
         let names = match self.name {
             Some(name) => vec![name],
-            None => installed_apps(which),
+            None => installed_apps(which).await,
         };
         let (machine, manager) = collect::machine(which).await;
         let mut findings = Vec::new();

@@ -1,21 +1,20 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::Subcommand;
-use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::handover::{HandoverId, Purpose};
-use portkeep_engine::{Generation, Moment};
-use portkeep_spec::{AppName, contract, unit_names};
+use portkeep_engine::backend::systemd::{Systemd, Units};
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::helper::{self, EndOf, Helper, Hook, Word};
+use portkeep_engine::{Moment, Outcome};
+use portkeep_spec::{AppName, Manager as Which};
 
-mod activate;
-mod deploy;
+use crate::exit;
+use crate::locate::{place, store, systemd};
+
 mod hold;
-mod installed;
-mod reload;
-mod retry;
-mod serves;
-mod settle;
+mod tell;
+
+use tell::{does_not_serve, tell};
 
 /// What the units call; not for people
 #[derive(Debug, clap::Args)]
@@ -66,59 +65,80 @@ struct Page {
 struct One {
     name: AppName,
     /// The number of a generation, or `holding`.
-    instance: Instance,
+    instance: EndOf,
     #[arg(long)]
     spec: PathBuf,
 }
 
-/// What stands behind the "@" of a settle unit.
-#[derive(Debug, Clone, Copy)]
-enum Instance {
-    Number(Generation),
-    HoldingPage,
-}
-
-impl FromStr for Instance {
-    type Err = std::num::ParseIntError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == contract::HOLDING {
-            return Ok(Self::HoldingPage);
+impl Args {
+    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        let (which, asked) = (helper::own_manager(), Moment::now());
+        match self.step {
+            Step::Activate(app) => {
+                let systemd = app.systemd(which).await?;
+                app.helper(&systemd).activate(&app.spec, asked).await?;
+            }
+            Step::Reload(app) => {
+                let systemd = app.systemd(which).await?;
+                let helper = app.helper(&systemd);
+                return Ok(code(
+                    &helper.reload(&app.spec, Purpose::Reload, asked).await?,
+                ));
+            }
+            Step::Deploy(app) => {
+                let systemd = app.systemd(which).await?;
+                let outcome = app.helper(&systemd).deploy(&app.spec, asked).await?;
+                return Ok(outcome.as_ref().map_or(ExitCode::SUCCESS, code));
+            }
+            Step::Recheck(app) => {
+                let systemd = app.systemd(which).await?;
+                app.helper(&systemd).recheck(&app.spec).await?;
+            }
+            Step::Settle(one) => one.settle(which, Hook::Failure).await?,
+            Step::Ended(one) => one.settle(which, Hook::Success).await?,
+            Step::Hold(page) => hold::run(page.sockets).await?,
+            Step::Retry(app) => {
+                let store = store(&app.name, place(which))?;
+                helper::retry(&store, &app.spec, || app.systemd(which), &tell(&app.name)).await?;
+            }
+            Step::Serves(app) => {
+                let systemd = app.systemd(which).await?;
+                if let Some(instead) = app.helper(&systemd).serves_instead(&app.spec).await? {
+                    return Err(does_not_serve(&app.name, &instead));
+                }
+            }
         }
-        text.parse().map(Generation).map(Self::Number)
+        Ok(ExitCode::SUCCESS)
     }
 }
 
-/// The identity of the handover that the handle's job asks for; where it has none, one of its own.
-///
-/// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that we say is said
-/// before we end.
-async fn begin(systemd: &Systemd, name: &AppName, purpose: Purpose) -> HandoverId {
-    let handle = systemd
-        .manager()
-        .state_as_unit(&unit_names::handle(name))
-        .await;
-    let job = handle.ok().and_then(|state| state.job);
-    let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
-    crate::output::outln!("{name}: handover {id} ({purpose})");
-    id
+impl App {
+    async fn systemd(&self, which: Which) -> anyhow::Result<Systemd> {
+        systemd(which, &self.name).await
+    }
+
+    fn helper<'a>(&'a self, systemd: &'a Systemd) -> Helper<'a, Systemd> {
+        Helper::new(systemd, systemd.store(), tell(&self.name))
+    }
 }
 
-impl Args {
-    pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        // The app's user is to get to what we make, whatever the sandbox of its unit says of our own files.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        let asked = Moment::now();
-        match self.step {
-            Step::Activate(app) => activate::run(&app.name, &app.spec, asked).await,
-            Step::Reload(app) => reload::run(&app.name, &app.spec, asked).await,
-            Step::Deploy(app) => deploy::run(&app.name, &app.spec, asked).await,
-            Step::Recheck(app) => deploy::recheck(&app.name, &app.spec).await,
-            Step::Settle(one) => settle::run(&one, settle::Hook::Failure).await,
-            Step::Ended(one) => settle::run(&one, settle::Hook::Success).await,
-            Step::Hold(page) => hold::run(page.name.as_str(), page.sockets).await,
-            Step::Retry(app) => retry::run(&app.name, &app.spec).await,
-            Step::Serves(app) => serves::run(&app.name, &app.spec).await,
-        }
+impl One {
+    async fn settle(&self, which: Which, hook: Hook) -> anyhow::Result<()> {
+        let Some(word) = Word::of_environment() else {
+            return Ok(());
+        };
+        let store = store(&self.name, place(which))?;
+        let units = Units::of(which, store.clone());
+        let (instance, tell) = (self.instance, tell(&self.name));
+        helper::settle(&units, &store, instance, hook, word, &self.spec, &tell).await?;
+        Ok(())
+    }
+}
+
+/// systemd has no word for "fell back": the handle is up, and the journal says with which release.
+fn code(outcome: &Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Holding(_) => exit::NEEDS_A_PERSON.into(),
+        _ => ExitCode::SUCCESS,
     }
 }

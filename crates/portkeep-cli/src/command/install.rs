@@ -1,139 +1,210 @@
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow};
-use portkeep_engine::app_directories;
-use portkeep_engine::backend::systemd::{JobResult, Manager, Until};
-use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+use portkeep_engine::Directories;
+use portkeep_engine::backend::systemd::Manager;
+use portkeep_engine::units::{
+    self, AppPlan, Asked, Call, Failure, Helper, Install, InstallError, Installed, Options,
+    Refusal, Refusals, Why,
+};
+use portkeep_spec::{AppName, Manager as Which, Spec, contract, unit_names};
+use tokio::signal::unix::{SignalKind, signal};
 
-use crate::command::reload::reload_handle;
 use crate::exit::usage;
-use crate::families::{self, Family, Readable, UnitDirectory, write_spec};
-use crate::holder;
 use crate::locate::{self, ManagerArgs};
-use crate::output::outcome_line;
+use crate::output::{changes, outcome_line, outln};
+use crate::{caller, holder};
 
-/// Place the units of an app on a machine without Nix
+/// Place the units of apps on a machine without Nix
 ///
-/// The first connection activates the app, `systemctl reload NAME` hands over, a reboot brings the port back.
-/// The executable and this helper are copied, so that no build and no upgrade can pull them away.
+/// The first connection activates an app, `systemctl reload NAME` hands over, a reboot brings the port back. An app that runs
+/// hands over at once. The executable and this helper are copied, so that no build and no upgrade can pull them away.
+///
+/// All or nothing: everything is checked first, and if a step fails, files, sockets and what ran are as before (exit code 1).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo portkeep install --system --now --spec portkeep.json\n  portkeep install --user"
+    after_help = "Examples:\n  sudo portkeep install --system --now          the app of ./portkeep.json\n  sudo portkeep install --now one.json two.json  both, or none of them\n  portkeep install --user --dry-run              what would change\n  sudo portkeep install --replaces shop store.json  the app `shop` is called `store` now; its port stays open"
 )]
 pub(crate) struct Args {
-    /// The spec [default: ./portkeep.json].
+    /// The specs [default: ./portkeep.json].
+    #[arg(value_name = "SPEC")]
+    specs: Vec<PathBuf>,
+    /// One more spec.
     #[arg(long, value_name = "FILE")]
-    spec: Option<PathBuf>,
+    spec: Vec<PathBuf>,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// Open the port at once.
+    /// Open the ports at once.
     #[arg(long)]
     now: bool,
+    /// Take the place of this app, and keep its ports open. The spec must listen wherever that app does.
+    #[arg(long, value_name = "NAME")]
+    replaces: Option<AppName>,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let which = self.manager.which();
-        let spec = locate::load_spec(self.spec)?;
-        if which == Which::System && !rustix::process::geteuid().is_root() {
+        let asked = load(self.specs.into_iter().chain(self.spec).collect())?;
+        if self.replaces.is_some() && asked.len() != 1 {
             return Err(usage(
-                "placing units for the system manager needs root: run it with sudo, or use --user",
+                "--replaces takes one spec: that of the app by which another is replaced",
             ));
         }
-        let name = spec.name.clone();
-        let directory = UnitDirectory::installed(which)?;
+        if !self.dry_run {
+            caller::may_change(which)?;
+        }
         let manager = Manager::connect(which).await?;
-        if let Some(other) = families::conflict(&manager, &spec, directory.path()).await? {
-            return Err(usage(format!(
-                "{other} has a name that the units of {name} need; rename the app, or remove that unit first"
-            )));
+        let base = Directories::all(units::place(which))?.state;
+        let call = Call {
+            asked,
+            options: Options {
+                open: self.now,
+                replaces: self.replaces,
+            },
+            helper: Helper::of(&base, own_program()?, env!("CARGO_PKG_VERSION"))?,
+            only_look: self.dry_run,
+            holder: &|address| Some(held(&holder::of(address)?)),
+        };
+        let helper = call.helper.path().to_owned();
+        let install = Install::prepare(&manager, call).await.map_err(told)?;
+        if self.dry_run {
+            changes::print(install.plan());
+            return Ok(ExitCode::SUCCESS);
         }
-        let helper = locate::existing_store(&name, locate::place(which))?
-            .state_directory()
-            .join("portkeep");
-        let spec_path = directory.spec_path(&name);
-        let before = Spec::load(&spec_path).ok();
-        // All that can be refused is refused before anything is written.
-        let family = Family::render(&spec, &helper, &spec_path, which)?;
-        if which == Which::System
-            && let Some(foreign) = app_directories::foreign(&spec, before.as_ref())
-                .with_context(|| format!("cannot tell whose the directories of {name} are"))?
-        {
-            return Err(usage(foreign.to_string()));
-        }
-        let store = locate::store_for_releases(&name, locate::place(which))?;
-        place_helper(&helper)?;
-        write_spec(&spec, &spec_path, Readable::ByOwner)?;
-        // While their files are there: systemd finds by them what enabled them. All of them, since another version may have had
-        // others want them.
-        let stale = families::enabled_units(&name, directory.path());
-        let stale: Vec<_> = stale.iter().map(String::as_str).collect();
-        manager.disable(&stale, Until::Disabled).await?;
-        let removed = family.removed_sockets(&name, directory.path());
-        let changes_sockets = family.changes_sockets(directory.path());
-        families::write_shared(which, directory.path())?;
-        family.write(directory.path())?;
-        manager.daemon_reload().await?;
-        // Active without a file, it would have no descriptor any more, and no start would open it again. Not before its file
-        // is gone: until then it refuses.
-        for socket in &removed {
-            manager.stop(socket).await?;
-        }
-        let sockets = unit_names::sockets(&spec);
-        let mut enabled: Vec<_> = sockets.iter().map(String::as_str).collect();
-        let path_unit = unit_names::path(&name);
-        if family.has(&path_unit) {
-            enabled.push(&path_unit);
-        }
-        manager.enable(&enabled, Until::Disabled).await?;
-        manager.daemon_reload().await?;
-        crate::output::outln!(
-            "{name}: {} units in {}",
-            family.files().len(),
-            directory.path().display()
-        );
-
-        if which == Which::System && spec.allow.is_root() {
-            crate::output::outln!("{name} runs as root, as allow.user says.");
-        }
-        super::units::tell_left_out(&spec, &helper, &spec_path, which)?;
-
-        let systemd = portkeep_engine::backend::systemd::Systemd::new(manager, store);
-        if changes_sockets {
-            crate::output::outln!(
-                "The sockets changed: where they listen, or whom they let in. A socket cannot be changed while it is open: \
-                 `systemctl {flag}stop {} '{}'`, then \
-                 `systemctl {flag}start {}`.",
-                unit_names::target(&name),
-                unit_names::generation_pattern(&name),
-                unit_names::socket(&name),
-                flag = flag(which),
-            );
-        }
-        let handle = unit_names::handle(&name);
-        if systemd.manager().state(&handle).await?.is_active() {
-            let outcome = reload_handle(&systemd, &handle).await?;
-            crate::output::outln!("{}", outcome_line(&name, &outcome));
-        }
-        if self.now {
-            open_ports(systemd.manager(), &spec, &enabled).await?;
-            for listen in &spec.listen {
-                crate::output::outln!(
-                    "{name}: {} is open; the first connection starts the app",
-                    listen.address
-                );
+        let interrupted = interrupted()?;
+        let installed = install.carry_out(&interrupted).await.map_err(told)?;
+        for (app, outcome) in &installed.apps {
+            tell(which, &installed, app, self.now);
+            super::units::tell_left_out(
+                &app.spec,
+                &helper,
+                &installed.directory.spec_path(&app.name),
+                which,
+            )?;
+            if let Some(outcome) = outcome {
+                outln!("{}", outcome_line(&app.name, outcome));
             }
         }
-        if which == Which::User && !lingers() {
-            crate::output::outln!(
+        for leftover in &installed.leftovers {
+            outln!("What is installed serves, but this was left: {leftover}");
+        }
+        if which == Which::User && !caller::lingers() {
+            outln!(
                 "Your user manager ends with your last session: `loginctl enable-linger` keeps it, also over a reboot."
             );
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Reads all specs, or says what is wrong with each of them.
+fn load(paths: Vec<PathBuf>) -> anyhow::Result<Vec<Asked>> {
+    if let [] | [_] = paths.as_slice() {
+        let path = paths.into_iter().next();
+        let source = path.clone().unwrap_or_else(|| contract::SPEC_FILE.into());
+        let spec = locate::load_spec(path)?;
+        return Ok(vec![Asked { source, spec }]);
+    }
+    let (mut asked, mut refused) = (Vec::new(), Vec::new());
+    for source in paths {
+        match Spec::load(&source) {
+            Ok(spec) => asked.push(Asked { source, spec }),
+            Err(error) => refused.push(Refusal {
+                source,
+                why: Why::Spec(error),
+            }),
+        }
+    }
+    match refused.is_empty() {
+        true => Ok(asked),
+        false => Err(told(Refusals(refused).into())),
+    }
+}
+
+/// This program itself, also where somebody has replaced or removed its file meanwhile.
+fn own_program() -> anyhow::Result<std::fs::File> {
+    let open = std::fs::File::open("/proc/self/exe");
+    open.or_else(|_| std::fs::File::open(std::env::current_exe()?))
+        .context("cannot read this program, which is to be copied as the helper of units")
+}
+
+/// Set once somebody asks for the end of this command.
+fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let mut asked = signal(kind).context("cannot wait for signals")?;
+        let interrupted = interrupted.clone();
+        tokio::spawn(async move {
+            if asked.recv().await.is_some() {
+                interrupted.store(true, Ordering::SeqCst);
+            }
+        });
+    }
+    Ok(interrupted)
+}
+
+fn held(holder: &holder::Holder) -> String {
+    format!("{holder}; {}", holder.remedy())
+}
+
+/// The same error, with the exit code that it has.
+fn told(error: InstallError) -> anyhow::Error {
+    match error {
+        InstallError::Refused(refusals) if refusals.are_usage() => usage(refusals.to_string()),
+        InstallError::Failed(Failure::NotOpen { ref addresses, .. }, _) => {
+            let mut holders = addresses.iter();
+            match holders.find_map(|address| Some((address, holder::of(address)?))) {
+                Some((address, holder)) => {
+                    anyhow!("{address} is held by {}", held(&holder)).context(error)
+                }
+                None => error.into(),
+            }
+        }
+        error => error.into(),
+    }
+}
+
+fn tell(which: Which, installed: &Installed, app: &AppPlan, is_open: bool) {
+    let name = &app.name;
+    outln!(
+        "{name}: {} units in {}",
+        app.units,
+        installed.directory.path().display()
+    );
+    if let Some(old) = &app.replaces {
+        outln!(
+            "{name} has taken the place of {old}, whose ports stayed open. Releases and history of {old} are kept; data that it \
+             kept in a directory of its own is where it was."
+        );
+    }
+    if which == Which::System && app.spec.allow.is_root() {
+        outln!("{name} runs as root, as allow.user says.");
+    }
+    if !app.anew.is_empty() {
+        let flag = flag(which);
+        outln!(
+            "{} let in whom they did before, until they are opened anew: `systemctl {flag}stop {} '{}'`, then `systemctl \
+             {flag}start {}`.",
+            app.anew.join(" and "),
+            unit_names::target(name),
+            unit_names::generation_pattern(name),
+            unit_names::socket(name),
+        );
+    }
+    if is_open {
+        for listen in &app.spec.listen {
+            outln!(
+                "{name}: {} is open; the first connection starts the app",
+                listen.address
+            );
+        }
     }
 }
 
@@ -143,67 +214,4 @@ fn flag(which: Which) -> &'static str {
         Which::System => "",
         Which::User => "--user ",
     }
-}
-
-/// Starts the socket units; one that cannot listen is explained.
-pub(crate) async fn open_ports(
-    manager: &Manager,
-    spec: &Spec,
-    units: &[&str],
-) -> anyhow::Result<()> {
-    let name: &AppName = &spec.name;
-    for unit in units {
-        let job = manager.start(unit).await?;
-        if job == JobResult::Done {
-            continue;
-        }
-        for listen in &spec.listen {
-            if let Some(holder) = holder::of(&listen.address) {
-                return Err(anyhow!(
-                    "{} is held by {holder}; {}",
-                    listen.address,
-                    holder.remedy()
-                ));
-            }
-        }
-        return Err(anyhow!(
-            "{unit} did not start (`{job}`); see `journalctl {}-u {unit}`",
-            flag(manager.which())
-        ))
-        .with_context(|| format!("the port of {name} is not open"));
-    }
-    Ok(())
-}
-
-/// Copies this executable to where the units call it.
-fn place_helper(helper: &Path) -> anyhow::Result<()> {
-    let fail = || format!("cannot copy the helper to {}", helper.display());
-    let own = std::env::current_exe().with_context(fail)?;
-    if fs::canonicalize(helper).is_ok_and(|there| there == own) {
-        return Ok(());
-    }
-    let directory = helper.parent().unwrap_or(Path::new("."));
-    let mut staged = tempfile::Builder::new()
-        .prefix(".portkeep.")
-        .tempfile_in(directory)
-        .with_context(fail)?;
-    let mut own = File::open(own).with_context(fail)?;
-    io::copy(&mut own, &mut staged).with_context(fail)?;
-    // Whatever the umask is: the app's user runs it as the holding page.
-    let executable = fs::Permissions::from_mode(0o755);
-    staged
-        .as_file()
-        .set_permissions(executable)
-        .with_context(fail)?;
-    // Not written over, because the old one may be running.
-    staged.persist(helper).with_context(fail)?;
-    Ok(())
-}
-
-/// Whether the user manager outlives the last session. logind marks it by a file.
-pub(crate) fn lingers() -> bool {
-    let user = std::env::var("USER")
-        .or_else(|_| std::env::var("LOGNAME"))
-        .unwrap_or_default();
-    !user.is_empty() && Path::new("/var/lib/systemd/linger").join(user).exists()
 }

@@ -6,10 +6,13 @@ use anyhow::Context;
 use clap::CommandFactory;
 
 use crate::cli::Cli;
+use crate::man;
 
-/// Write the man pages to a directory
+/// Write the man pages below a directory
+///
+/// One page a command in `man1`, and `portkeep.json(5)`, which names every field of the spec, in `man5`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  portkeep man ~/.local/share/man/man1")]
+#[command(after_help = "Examples:\n  portkeep man ~/.local/share/man\n  man portkeep.json")]
 pub(crate) struct Args {
     /// The directory; made if it is missing.
     directory: PathBuf,
@@ -17,11 +20,14 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let directory = self.directory;
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("cannot make {}", directory.display()))?;
-        clap_mangen::generate_to(Cli::command(), &directory)
-            .with_context(|| format!("cannot write man pages to {}", directory.display()))?;
+        for page in man::pages(Cli::command()).context("cannot make the man pages")? {
+            let path = self.directory.join(&page.path);
+            let directory = path.parent().unwrap_or(&self.directory);
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+            fs::write(&path, &page.text)
+                .with_context(|| format!("cannot write {}", path.display()))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

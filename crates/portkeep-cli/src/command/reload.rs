@@ -1,15 +1,13 @@
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
-use portkeep_engine::backend::systemd::{JobResult, Systemd};
-use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
-use portkeep_engine::store::HandoverRecord;
-use portkeep_engine::{Moment, Outcome, Request, hand_over};
-use portkeep_spec::{AppName, Manager as Which, unit_names};
+use anyhow::anyhow;
+use portkeep_engine::handover::Unchanged;
+use portkeep_engine::helper::{Helper, HelperError};
+use portkeep_engine::{Moment, Outcome};
+use portkeep_spec::{AppName, Manager as Which};
 
 use crate::control::{self, Answer, Ask};
 use crate::exit::{self, usage};
-use crate::holding;
 use crate::locate::{self, ManagerArgs};
 use crate::output::outcome_line;
 
@@ -40,36 +38,32 @@ impl Args {
     }
 
     async fn reload_units(&self) -> anyhow::Result<ExitCode> {
-        let (name, which) = (&self.name, self.manager.which());
-        let asked = Moment::now();
+        let (name, which, asked) = (&self.name, self.manager.which(), Moment::now());
+        let unchanged = match self.force {
+            true => Unchanged::IsStarted,
+            false => Unchanged::IsDone,
+        };
         let systemd = locate::systemd(which, name).await?;
-        let handle = unit_names::handle(name);
-        let state = systemd.manager().state(&handle).await?;
-        if state.load != "loaded" {
-            return Err(not_installed(name, which));
-        }
-        // Where the link was lost with the runtime directory, the unit knows where the spec is.
-        let path = systemd.store().spec_path();
-        let Some(path) = path.filter(|_| state.is_active()) else {
-            let outcome = reload_handle(&systemd, &handle).await?;
+        // What there is to tell is the outcome.
+        let helper = Helper::new(&systemd, systemd.store(), |_| {});
+        let outcome = helper.reload_by_name(unchanged, asked).await;
+        print(name, which, outcome)
+    }
+}
+
+/// Prints what a handover that a person asked for came to, and answers the exit code.
+pub(super) fn print(
+    name: &AppName,
+    which: Which,
+    outcome: Result<Outcome, HelperError>,
+) -> anyhow::Result<ExitCode> {
+    match outcome {
+        Ok(outcome) => {
             crate::output::outln!("{}", outcome_line(name, &outcome));
-            return Ok(code(&outcome));
-        };
-        let spec = locate::read_spec(&path)?;
-        let unchanged = if self.force {
-            Unchanged::IsStarted
-        } else {
-            Unchanged::IsDone
-        };
-        let request = Request {
-            unchanged,
-            asked,
-            ..Request::now(Purpose::Reload)
-        };
-        let request = request.or_hold(holding::page(&spec, systemd.store()));
-        let outcome = hand_over(&systemd, systemd.store(), &spec, request).await?;
-        crate::output::outln!("{}", outcome_line(name, &outcome));
-        Ok(code(&outcome))
+            Ok(ExitCode::from(exit::code_of(&outcome)))
+        }
+        Err(HelperError::NotInstalled(name)) => Err(not_installed(&name, which)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -85,37 +79,6 @@ pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The exit code of a handover that did not fail.
-pub(super) fn code(outcome: &Outcome) -> ExitCode {
-    ExitCode::from(exit::code_of(outcome))
-}
-
-/// Starts the handle, or reloads it where it runs; its helper hands over. Tells what came of it.
-pub(crate) async fn reload_handle(systemd: &Systemd, handle: &str) -> anyhow::Result<Outcome> {
-    let (job, result) = systemd.manager().reload_or_restart(handle).await?;
-    let record = job.and_then(|job| record_of(systemd, &HandoverId::of_job(job)));
-    match (result, record) {
-        (JobResult::Done, Some(record)) => Ok(Outcome::of(record)?),
-        (JobResult::Done, None) => {
-            let current = systemd.store().current();
-            Ok(Outcome::Unchanged(current.context(
-                "the handle is up, but no generation is current",
-            )?))
-        }
-        (job, record) => Err(start_failed(
-            handle,
-            &job,
-            record.and_then(|record| record.reason),
-        )),
-    }
-}
-
-/// What the history says of a handover.
-fn record_of(systemd: &Systemd, id: &HandoverId) -> Option<HandoverRecord> {
-    let history = systemd.store().history().ok()?;
-    history.into_iter().rev().find(|record| record.id == *id)
-}
-
 /// What a user sees who names an app that has no units.
 pub(crate) fn not_installed(name: &AppName, which: Which) -> anyhow::Error {
     let other = match which {
@@ -125,12 +88,4 @@ pub(crate) fn not_installed(name: &AppName, which: Which) -> anyhow::Error {
     usage(format!(
         "the {which} manager has no app `{name}`; `portkeep install` places its units, `{other}` asks the other manager"
     ))
-}
-
-/// A handle whose job failed, with the reason that its helper left in the history.
-fn start_failed(handle: &str, job: &JobResult, reason: Option<String>) -> anyhow::Error {
-    match reason {
-        Some(reason) => anyhow!("the job of {handle} ended with `{job}`: {reason}"),
-        None => anyhow!("the job of {handle} ended with `{job}`; see `systemctl status {handle}`"),
-    }
 }

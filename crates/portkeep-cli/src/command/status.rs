@@ -9,8 +9,7 @@ mod app;
 mod print;
 
 use crate::control::{self, Answer, Ask};
-use crate::families::installed_apps;
-use crate::locate::{self, ManagerArgs, existing_store, place};
+use crate::locate::{self, ManagerArgs, existing_store, installed_apps, place};
 use crate::output;
 use app::{AppStatus, GenerationStatus};
 
@@ -39,7 +38,7 @@ impl Args {
         let names = match &self.name {
             Some(name) if found.is_empty() => vec![name.clone()],
             Some(_) => Vec::new(),
-            None => installed_apps(which),
+            None => installed_apps(which).await,
         };
         if !names.is_empty() {
             let manager = Manager::connect(which).await?;

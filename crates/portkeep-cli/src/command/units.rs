@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use portkeep_engine::units::{Family, Readable, write_spec};
 use portkeep_spec::{Manager as Which, RenderOptions, Spec};
 
-use crate::families::{self, Family, Readable};
 use crate::{locate, output};
 
 /// Render the units of an app, and nothing else
@@ -65,7 +65,7 @@ impl Args {
             crate::output::outln!("{} units in {}", family.files().len(), directory.display());
             tell_left_out(&spec, &helper, &spec_path, which)?;
         }
-        families::write_spec(&spec, &spec_path, Readable::ByAll)?;
+        write_spec(&spec, &spec_path, Readable::ByAll)?;
         Ok(ExitCode::SUCCESS)
     }
 }

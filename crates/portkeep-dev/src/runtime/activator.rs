@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use portkeep_engine::Request;
 use portkeep_engine::handover::Purpose;
+use portkeep_engine::helper::holding_page;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
@@ -60,7 +61,7 @@ impl Starting {
         if desk.local.connection_waits().await.is_err() || desk.store.current().is_some() {
             return true;
         }
-        let page = desk.host.holding_page(&desk.spec, &desk.store);
+        let page = holding_page(&desk.spec, &desk.store);
         let request = Request::now(Purpose::Connect).or_hold(page);
         let result = desk.handovers.ask(desk.spec.clone(), request).await;
         let serves = result.is_ok();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portkeep_engine::backend::local::Local;
 use portkeep_engine::handover::{Purpose, Unchanged};
+use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Backend, Generation, Handovers, Outcome, Request, Store};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
@@ -59,7 +60,8 @@ impl Desk {
             Ask::Logs { .. } => return self.lines.answer(question).await,
             Ask::Reload { force } => Ok(self.reload(force)),
             Ask::Rollback { generation } => {
-                self.host.rollback(&self.store, generation.map(Generation))
+                Request::roll_back(&self.store, generation.map(Generation))
+                    .map_err(anyhow::Error::from)
             }
         };
         let result: anyhow::Result<Outcome> = match request {
@@ -78,7 +80,7 @@ impl Desk {
     }
 
     fn reload(&self, force: bool) -> Request {
-        let page = self.host.holding_page(&self.spec, &self.store);
+        let page = holding_page(&self.spec, &self.store);
         Request {
             unchanged: match force {
                 true => Unchanged::IsStarted,

@@ -8,6 +8,7 @@ use anyhow::anyhow;
 use notify::RecommendedWatcher;
 use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
+use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Generation, GiveUp, Handovers, Place, Request, Store, drive};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
@@ -42,7 +43,6 @@ pub(crate) struct LocalSession {
     published: Published,
     notices: Vec<String>,
     why: String,
-    host: Arc<dyn Host>,
     /// Sees builds in other terminals, where the spec watches its output.
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
@@ -88,7 +88,7 @@ impl LocalSession {
             store: store.clone(),
             spec: spec.clone(),
             lines: Lines::default(),
-            host: host.clone(),
+            host,
             events: events.clone(),
         };
         let activator = Arc::new(Activator::new(&desk));
@@ -123,7 +123,6 @@ impl LocalSession {
             published,
             notices,
             why,
-            host,
             _output_watcher: output_watcher,
             control,
             _activator: activator,
@@ -161,7 +160,7 @@ impl LocalSession {
     fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
         Request::now(Purpose::Reload)
             .called(id.clone())
-            .or_hold(self.host.holding_page(&self.spec, &self.store))
+            .or_hold(holding_page(&self.spec, &self.store))
             .unless(give_up)
     }
 
@@ -206,7 +205,7 @@ fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
         if !drive::has_changed(&desk.store, &desk.spec) {
             return;
         }
-        let page = desk.host.holding_page(&desk.spec, &desk.store);
+        let page = holding_page(&desk.spec, &desk.store);
         let request = Request::now(Purpose::Deploy).or_hold(page);
         if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
             let events = desk.events.clone();

@@ -7,6 +7,7 @@ use anyhow::Context;
 use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
+use portkeep_engine::helper::{holding_page, reload_handle};
 use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Sandbox, Spec, unit_names};
 use tokio::process::Child;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::Published;
-use super::{environment, history, journal, leftovers};
+use super::{environment, history, journal, leftovers, units};
 use crate::event::Event;
 use crate::host::Host;
 use crate::options::Options;
@@ -30,7 +31,6 @@ pub(crate) struct SystemdSession {
     spec: Spec,
     published: Published,
     notices: Vec<String>,
-    host: Arc<dyn Host>,
     journal: Option<Child>,
     _history: RecommendedWatcher,
     _lock: DevLock,
@@ -46,7 +46,7 @@ impl SystemdSession {
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
-        if let Some(other) = host.conflict(&manager, &spec).await? {
+        if let Some(other) = units::conflict(&manager, &spec).await? {
             let name: AppName = format!("{}-dev", spec.name)
                 .parse()
                 .context("no other name for this app")?;
@@ -79,12 +79,11 @@ impl SystemdSession {
             spec,
             published,
             notices,
-            host,
             journal,
             _history: history,
             _lock: lock,
         };
-        let placed = session.host.place(&session.systemd, &session.spec).await;
+        let placed = units::place(&session.systemd, &session.spec, &*host).await;
         if let Err(error) = placed {
             // What went wrong first is what has to be mended.
             return Err(match session.remove().await {
@@ -123,7 +122,7 @@ impl SystemdSession {
         give_up: &GiveUp,
     ) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let page = self.host.holding_page(&self.spec, self.systemd.store());
+        let page = holding_page(&self.spec, self.systemd.store());
         let request = Request::now(Purpose::Reload).called(id.clone());
         let request = request.or_hold(page).unless(give_up);
         let before = self.serves();
@@ -147,11 +146,11 @@ impl SystemdSession {
 
     fn start(&self, request: Request, before: Option<Generation>) -> HandingOver {
         let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
-        let (handovers, host) = (self.handovers.clone(), self.host.clone());
+        let handovers = self.handovers.clone();
         Box::pin(async move {
             let handle = unit_names::handle(&spec.name);
             if !systemd.manager().state(&handle).await?.is_active() {
-                return host.reload_handle(&systemd, &spec.name).await;
+                return Ok(reload_handle(&*systemd, systemd.store()).await?);
             }
             match handovers.ask(spec.clone(), request).await? {
                 // The path unit was quicker, where the spec watches its output: what made this generation is what was asked for.
@@ -178,7 +177,7 @@ impl SystemdSession {
 
     async fn remove(&self) -> anyhow::Result<()> {
         self.handovers.close().await;
-        self.host.remove(&self.systemd, &self.spec.name).await?;
+        units::remove(&self.systemd, &self.spec.name).await?;
         leftovers::remove(self.systemd.store())
     }
 

@@ -2,12 +2,15 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod batch;
 mod connect;
+mod handle;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
 mod proxy;
+mod unit_path;
 mod unit_state;
 mod without_bus;
 
@@ -16,7 +19,8 @@ use std::time::{Duration, Instant};
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
 use tokio::time::timeout_at;
 
-pub use job::JobResult;
+pub use crate::backend::JobResult;
+pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
@@ -118,8 +122,8 @@ impl Systemd {
 
     /// Lets a generation that is about to drain connect to the move socket. If it cannot, it ends its connections itself.
     async fn let_connections_move(&self, unit: &str) {
-        let given = match self.manager.state(unit).await {
-            Ok(state) => move_socket::give_to(self.store.run_directory(), state.user),
+        let given = match self.manager.user_of(unit).await {
+            Ok(user) => move_socket::give_to(self.store.run_directory(), user),
             Err(error) => Err(std::io::Error::other(error)),
         };
         if let Err(error) = given {
@@ -170,7 +174,11 @@ impl Systemd {
 
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
-        Ok(accepts(self.state(unit).await?.main_pid).await)
+        let process = self.manager.main_process(unit).await;
+        let process = process.map_err(|error| {
+            BackendError::new(format!("cannot ask for the process of {unit}"), error)
+        })?;
+        Ok(accepts(process).await)
     }
 
     async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {

@@ -6,7 +6,7 @@ use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
 use crate::moment::Moment;
 use crate::release::{Digest, HoldingPage};
-use crate::store::{HandoverRecord, HandoverResult};
+use crate::store::{HandoverRecord, HandoverResult, RollbackError, Store};
 
 /// What is asked of a handover.
 #[derive(Debug, Clone)]
@@ -49,6 +49,17 @@ impl Request {
             holding: None,
             give_up: GiveUp::default(),
         }
+    }
+
+    /// A request that is made now, for the release that `generation` ran, or for the newest good one that is not current.
+    ///
+    /// # Errors
+    /// When it is not kept; the message says what is.
+    pub fn roll_back(store: &Store, generation: Option<Generation>) -> Result<Self, RollbackError> {
+        Ok(Self {
+            wanted: Wanted::Kept(store.rollback_target(generation)?),
+            ..Self::now(Purpose::Rollback)
+        })
     }
 
     /// The same, as the handover of this identity.

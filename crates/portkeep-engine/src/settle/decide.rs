@@ -60,6 +60,14 @@ pub enum Standing {
     Alone,
 }
 
+impl Standing {
+    /// Whether there is nothing to do, whatever the handle is.
+    #[must_use]
+    pub fn leaves_nothing(self) -> bool {
+        matches!(self, Self::Started | Self::Replaced)
+    }
+}
+
 /// What the app is, as its handle says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handle {
@@ -127,6 +135,9 @@ pub fn settle(
     locked: Locked,
     now: Timestamp,
 ) -> Settle {
+    if standing.leaves_nothing() {
+        return Settle::Nothing;
+    }
     let crashed = ends.last().is_some_and(End::is_crash);
     let crashes = recent_crashes(budget, ends, now);
     let restart = Settle::Restart {

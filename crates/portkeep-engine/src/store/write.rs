@@ -44,7 +44,7 @@ fn directory(path: &Path) -> &Path {
 }
 
 /// Says who makes it, so that what a killed process left can be told from what one that lives is at. See `sweep`.
-pub(super) fn prefix(path: &Path) -> String {
+pub(crate) fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!(".{name}.{}.", std::process::id())
 }

@@ -29,13 +29,14 @@ pub(super) const HOLDING_SANDBOX_SYSTEM: Template =
 pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
+pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 19] = [
+pub(super) const ALL: [Template; 20] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -51,6 +52,7 @@ pub(super) const ALL: [Template; 19] = [
     HOLDING_SANDBOX_SYSTEM,
     HOLDING_SANDBOX_USER,
     SLICE,
+    SHUTDOWN,
     RETRY,
     PATH,
     DEPLOY,

@@ -226,10 +226,13 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
     if options.manager == Manager::System {
         add(
             format!("{name}@.service.d/40-system.conf"),
-            &[(
-                "Service",
-                vec![mark.clone(), ("Slice", s("portkeep.slice"))],
-            )],
+            &[
+                ("Unit", vec![("Wants", s("portkeep-shutdown.service"))]),
+                (
+                    "Service",
+                    vec![mark.clone(), ("Slice", s("portkeep.slice"))],
+                ),
+            ],
         );
     }
     for word in ["settle", "ended"] {

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use portkeep_engine::backend::systemd::{Manager, Systemd};
 use portkeep_engine::store::HandoverResult;
+use portkeep_engine::units::{self, UnitDirectory};
 use portkeep_engine::{Backend, Phase, Store, executable_of};
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
 use super::facts::{AppFacts, GenerationFacts, MachineFacts, SocketFacts};
-use crate::families::{Family, UnitDirectory};
 use crate::holder;
 use crate::locate::{existing_store, place};
 
@@ -33,7 +33,7 @@ pub(super) async fn machine(which: Which) -> (MachineFacts, Option<Manager>) {
     let facts = MachineFacts {
         which,
         version,
-        lingers: (which == Which::User).then(crate::command::install::lingers),
+        lingers: (which == Which::User).then(crate::caller::lingers),
         somaxconn: kernel_number("net/core/somaxconn"),
         aborts_on_overflow: kernel_number("net/ipv4/tcp_abort_on_overflow").unwrap_or(0) != 0,
         unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
@@ -61,7 +61,8 @@ fn chain(error: &dyn std::error::Error) -> String {
 pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<AppFacts> {
     let which = manager.which();
     let store = existing_store(name, place(which))?;
-    let spec_path = UnitDirectory::installed(which)?.spec_path(name);
+    let directory = UnitDirectory::installed(manager).await?;
+    let spec_path = directory.spec_path(name);
     let spec = read_spec(&store, &spec_path);
     let handle = manager.state(&unit_names::handle(name)).await?;
     let (spec, bad_spec) = match spec {
@@ -93,7 +94,7 @@ pub(super) async fn app(manager: &Manager, name: &AppName) -> anyhow::Result<App
         sockets: sockets(manager, name, spec.as_ref()).await?,
         outdated: spec
             .as_ref()
-            .map(|spec| outdated(spec, which, &store))
+            .map(|spec| outdated(spec, which, &store, &directory))
             .unwrap_or_default(),
         helper_missing: handle
             .program()
@@ -129,27 +130,12 @@ fn is_executable(path: &Path) -> bool {
 
 /// The units that `portkeep install` wrote and would write differently now. Others (Nix, `portkeep dev`) are written anew
 /// with each change.
-fn outdated(spec: &Spec, which: Which, store: &Store) -> Vec<String> {
-    let Ok(directory) = UnitDirectory::installed(which) else {
-        return Vec::new();
-    };
+fn outdated(spec: &Spec, which: Which, store: &Store, directory: &UnitDirectory) -> Vec<String> {
     let spec_path = directory.spec_path(&spec.name);
     if store.spec_path().is_some_and(|path| path != spec_path) {
         return Vec::new();
     }
-    let helper = store.state_directory().join("portkeep");
-    let Ok(family) = Family::render(spec, &helper, &spec_path, which) else {
-        return Vec::new();
-    };
-    let differs = |path: &PathBuf, text: &str| {
-        let there = fs::read_to_string(directory.path().join(path));
-        !there.is_ok_and(|there| there == text)
-    };
-    let files = family.files().iter();
-    files
-        .filter(|file| differs(&file.path, &file.text))
-        .map(|file| file.path.display().to_string())
-        .collect()
+    units::outdated(spec, which, directory).unwrap_or_default()
 }
 
 async fn sockets(

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
-use std::process::ExitCode;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -52,7 +51,7 @@ const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
 const REFRESH_IN_DEVELOPMENT: &str = r#"<noscript><meta http-equiv="refresh" content="5"></noscript>
 <script>setTimeout(() => window["portkeep-dev"] || location.reload(), 5000);</script>"#;
 
-pub(super) async fn run(_name: &str, sockets: Vec<String>) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<()> {
     let server = sockets
         .into_iter()
         .fold(portkeep::Server::new(), portkeep::Server::socket);
@@ -61,7 +60,7 @@ pub(super) async fn run(_name: &str, sockets: Vec<String>) -> anyhow::Result<Exi
         None => REFRESH,
     };
     server.serve(Page::new(refresh)).await?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 #[derive(Clone)]

@@ -1,31 +1,12 @@
 //! A job is a value that resolves to a result.
 
-use std::fmt;
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 use zbus::OwnedObjectPath;
 
 use super::manager::ManagerError;
-
-/// How a job of the manager ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum JobResult {
-    /// It did what it should.
-    Done,
-    /// Anything else: `failed`, `timeout`, `canceled`, `dependency`, `skipped` …
-    Other(String),
-}
-
-impl fmt::Display for JobResult {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Done => f.write_str("done"),
-            Self::Other(result) => f.write_str(result),
-        }
-    }
-}
+use crate::backend::JobResult;
 
 /// The end of a job.
 #[derive(Debug, Clone)]

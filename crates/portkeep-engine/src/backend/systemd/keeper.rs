@@ -10,6 +10,7 @@ use super::manager::Manager;
 use super::unit_state::UnitState;
 use super::without_bus::systemctl;
 use crate::backend::BackendError;
+use crate::end::End;
 use crate::generation::Generation;
 use crate::settle::{GivenBack, Handle, Keeper};
 use crate::store::Store;
@@ -51,6 +52,21 @@ impl Units {
     pub async fn manager(&self) -> Option<&Manager> {
         let connect = || Manager::connect(self.which);
         self.manager.get_or_try_init(connect).await.ok()
+    }
+
+    /// How the last run of a unit ended, and what it said last of itself; none where D-Bus is away.
+    pub(crate) async fn last_run(&self, unit: &str) -> Option<(End, String)> {
+        let state = self.manager().await?.state(unit).await.ok()?;
+        Some((state.end(), state.status_text))
+    }
+
+    /// Whether the last run of a unit was READY, and what it said last of itself; none where D-Bus is away. Much less to look
+    /// up than [`Self::last_run`].
+    pub(crate) async fn last_words(&self, unit: &str) -> Option<(bool, String)> {
+        let manager = self.manager().await?;
+        let state = manager.state_as_unit(unit).await.ok()?;
+        let said = manager.status_text(unit).await.unwrap_or_default();
+        Some((state.was_ready, said))
     }
 
     async fn do_to(&self, verb: Verb, unit: &str) -> Result<(), BackendError> {

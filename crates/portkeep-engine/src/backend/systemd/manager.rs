@@ -1,19 +1,30 @@
 //! What we ask of a systemd manager.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use zbus::Connection;
+use tokio::sync::OnceCell;
+use zbus::{Connection, OwnedVariant};
 
 use super::connect::connect;
-use super::job::{JobResult, Removed, ended};
-use super::proxy::{PropertiesProxy, SystemdProxy};
+use super::job::{Removed, ended};
+use super::proxy::{JobRemovedStream, PropertiesProxy, SystemdProxy};
+use super::unit_path::unit_path;
 use super::unit_state::UnitState;
+use crate::backend::JobResult;
 use crate::directories::DirectoriesError;
 
 /// The oldest version whose units we know to work.
 const OLDEST: u32 = 249;
+
+/// What all units have.
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+/// What services have beside that.
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+/// Which argument of `JobRemoved` is the unit.
+const UNIT_OF_JOB: u8 = 2;
 
 /// Why a manager cannot be asked.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +88,9 @@ fn hint(which: Which) -> &'static str {
 pub struct Manager {
     which: Which,
     connection: Connection,
-    systemd: SystemdProxy<'static>,
+    pub(super) systemd: SystemdProxy<'static>,
+    /// Whether the manager sends signals to this connection: only who waits for a job wants any.
+    subscribed: Arc<OnceCell<()>>,
 }
 
 impl Manager {
@@ -98,12 +111,11 @@ impl Manager {
         if major(&version).is_some_and(|major| major < OLDEST) {
             return Err(ManagerError::TooOld { version });
         }
-        // Signals are sent only to connections that asked; on the private socket to all, where this does no harm.
-        systemd.subscribe().await?;
         Ok(Self {
             which,
             connection,
             systemd,
+            subscribed: Arc::default(),
         })
     }
 
@@ -129,9 +141,33 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
+    /// The ends of the jobs of `unit` from now on. The bus passes those of no other unit on: of a hundred apps that hand over at
+    /// once, each would be told the jobs of all.
+    async fn removed(
+        &self,
+        unit: &str,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        let signals = self
+            .systemd
+            .receive_job_removed_with_args(&[(UNIT_OF_JOB, unit)])
+            .await?;
+        self.told(signals).await
+    }
+
     /// The ends of all jobs from now on.
-    async fn removed(&self) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
-        let signals = self.systemd.receive_job_removed().await?;
+    pub(super) async fn removed_of_all(
+        &self,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        self.told(self.systemd.receive_job_removed().await?).await
+    }
+
+    async fn told(
+        &self,
+        signals: JobRemovedStream,
+    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
+        self.subscribed
+            .get_or_try_init(|| self.systemd.subscribe())
+            .await?;
         Ok(signals.map(|signal| {
             let arguments = signal.args()?;
             Ok(Removed {
@@ -156,7 +192,7 @@ impl Manager {
     /// When the manager refuses; a job that fails is not an error but its result.
     pub async fn start(&self, unit: &str) -> Result<JobResult, ManagerError> {
         let ask = self.systemd.start_unit(unit, "replace");
-        Ok(ended(self.removed().await?, ask).await?.result())
+        Ok(ended(self.removed(unit).await?, ask).await?.result())
     }
 
     /// Asks for a unit to be started.
@@ -183,7 +219,7 @@ impl Manager {
     /// When the manager refuses.
     pub async fn stop(&self, unit: &str) -> Result<JobResult, ManagerError> {
         let ask = self.systemd.stop_unit(unit, "replace");
-        match ended(self.removed().await?, ask).await {
+        match ended(self.removed(unit).await?, ask).await {
             Err(ManagerError::Bus(error)) if is_no_such_unit(&error) => Ok(JobResult::Done),
             other => Ok(other?.result()),
         }
@@ -225,7 +261,17 @@ impl Manager {
         unit: &str,
     ) -> Result<(Option<u32>, JobResult), ManagerError> {
         let ask = self.systemd.reload_or_restart_unit(unit, "replace");
-        let ended = ended(self.removed().await?, ask).await?;
+        let ended = ended(self.removed(unit).await?, ask).await?;
+        Ok((ended.number(), ended.result()))
+    }
+
+    /// Stops a unit and starts it, and waits for the job. Answers the job's number, too.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn restart(&self, unit: &str) -> Result<(Option<u32>, JobResult), ManagerError> {
+        let ask = self.systemd.restart_unit(unit, "replace");
+        let ended = ended(self.removed(unit).await?, ask).await?;
         Ok((ended.number(), ended.result()))
     }
 
@@ -276,17 +322,73 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn state_as_unit(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        self.properties(unit, "org.freedesktop.systemd1.Unit").await
+        self.properties(unit, UNIT).await
     }
 
     async fn properties(&self, unit: &str, interface: &str) -> Result<UnitState, ManagerError> {
-        let path = self.systemd.load_unit(unit).await?;
-        let proxy = PropertiesProxy::builder(&self.connection)
-            .path(path)
+        let proxy = self.properties_of(unit).await?;
+        Ok(UnitState::of(proxy.get_all(interface).await?))
+    }
+
+    /// The user that the processes of a service are started as; `None` if that is the manager's own.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub(super) async fn user_of(&self, service: &str) -> Result<Option<u32>, ManagerError> {
+        let user = self.of_service(service, "UID").await?;
+        Ok(UnitState::user(&user))
+    }
+
+    /// The number of a service's main process; 0 if it has none.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub(super) async fn main_process(&self, service: &str) -> Result<u32, ManagerError> {
+        let process = self.of_service(service, "MainPID").await?;
+        Ok(u32::try_from(process).unwrap_or(0))
+    }
+
+    /// The command of a service's first `ExecStart=`, the program first; empty where it has none.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub(super) async fn command_of(&self, service: &str) -> Result<Vec<String>, ManagerError> {
+        let commands = self.of_service(service, "ExecStart").await?;
+        Ok(UnitState::command(commands))
+    }
+
+    /// The number of a unit's job, if it has one.
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub(super) async fn job_of(&self, unit: &str) -> Result<Option<u32>, ManagerError> {
+        let proxy = self.properties_of(unit).await?;
+        let job = proxy.get(UNIT, "Job").await?;
+        Ok(UnitState::job(job))
+    }
+
+    /// What a service says of itself (`STATUS=`).
+    ///
+    /// # Errors
+    /// When the manager refuses.
+    pub async fn status_text(&self, service: &str) -> Result<String, ManagerError> {
+        let text = self.of_service(service, "StatusText").await?;
+        Ok(String::try_from(text).unwrap_or_default())
+    }
+
+    /// One property of a unit that is a service.
+    async fn of_service(&self, unit: &str, name: &str) -> Result<OwnedVariant, ManagerError> {
+        let proxy = self.properties_of(unit).await?;
+        Ok(proxy.get(SERVICE, name).await?)
+    }
+
+    /// A unit that is asked for by its path is loaded if it is not: `LoadUnit` would be one question more.
+    async fn properties_of(&self, unit: &str) -> zbus::Result<PropertiesProxy<'static>> {
+        PropertiesProxy::builder(&self.connection)
+            .path(unit_path(unit))
             .cache_properties(zbus::proxy::CacheProperties::No)
             .build()
-            .await?;
-        Ok(UnitState::of(proxy.get_all(interface).await?))
+            .await
     }
 
     /// Enables units, for good or until the next boot.
@@ -336,7 +438,7 @@ pub enum Until {
     Reboot,
 }
 
-fn is_no_such_unit(error: &zbus::Error) -> bool {
+pub(super) fn is_no_such_unit(error: &zbus::Error) -> bool {
     matches!(error, zbus::Error::MethodError(name, _, _) if name.as_str() == "org.freedesktop.systemd1.NoSuchUnit")
 }
 

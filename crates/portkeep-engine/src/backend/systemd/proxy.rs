@@ -58,6 +58,8 @@ pub(super) trait Systemd {
     ) -> zbus::Result<Vec<UnitFileChange>>;
     #[zbus(property)]
     fn version(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn unit_path(&self) -> zbus::Result<Vec<String>>;
     #[zbus(signal)]
     fn job_removed(
         &self,
@@ -73,6 +75,7 @@ pub(super) trait Systemd {
     default_service = "org.freedesktop.systemd1"
 )]
 pub(super) trait Properties {
+    fn get(&self, interface: &str, name: &str) -> zbus::Result<zbus::OwnedVariant>;
     fn get_all(
         &self,
         interface: &str,

@@ -160,7 +160,7 @@ impl UnitState {
         state.memory_bytes = limited("MemoryCurrent");
         state.cpu_nanoseconds = limited("CPUUsageNSec");
         state.main_pid = small("MainPID").unwrap_or(0);
-        state.user = small("UID").filter(|user| *user != u32::MAX);
+        state.user = properties.get("UID").and_then(Self::user);
         let signed = |name: &str| i32::try_from(properties.get(name)?).ok();
         state.exit_code = signed("ExecMainCode").unwrap_or(0);
         state.exit_status = signed("ExecMainStatus").unwrap_or(0);
@@ -191,16 +191,29 @@ impl UnitState {
             .unwrap_or_default();
         state.command = properties
             .remove("ExecStart")
-            .and_then(|value| Vec::<ExecCommand>::try_from(value).ok())
-            .and_then(|commands| commands.into_iter().next())
-            .map(|(_, command, ..)| command)
+            .map(Self::command)
             .unwrap_or_default();
-        state.job = properties
-            .remove("Job")
-            .and_then(|value| <(u32, OwnedObjectPath)>::try_from(value).ok())
-            .map(|(id, _)| id)
-            .filter(|id| *id != 0);
+        state.job = properties.remove("Job").and_then(Self::job);
         state
+    }
+
+    /// A service's user, by its property `UID`.
+    pub(super) fn user(value: &OwnedVariant) -> Option<u32> {
+        let user = u32::try_from(value).ok()?;
+        (user != u32::MAX).then_some(user)
+    }
+
+    /// The first command of the property `ExecStart`.
+    pub(super) fn command(value: OwnedVariant) -> Vec<String> {
+        let commands = Vec::<ExecCommand>::try_from(value).unwrap_or_default();
+        let first = commands.into_iter().next();
+        first.map(|(_, command, ..)| command).unwrap_or_default()
+    }
+
+    /// The number of a job, by the property `Job`.
+    pub(super) fn job(value: OwnedVariant) -> Option<u32> {
+        let (id, _path) = <(u32, OwnedObjectPath)>::try_from(value).ok()?;
+        (id != 0).then_some(id)
     }
 }
 

@@ -1,26 +1,28 @@
 //! The holding page as a release: what is run where no release of the app can serve.
 
+use std::env;
 use std::path::PathBuf;
 
-use portkeep_engine::{HoldingPage, Store};
 use portkeep_spec::{Protocol, Spec};
 
+use crate::release::HoldingPage;
+use crate::store::Store;
+
 /// The page of an app; none where no socket speaks HTTP: there connections wait.
-pub(crate) fn page(spec: &Spec, store: &Store) -> Option<HoldingPage> {
+#[must_use]
+pub fn holding_page(spec: &Spec, store: &Store) -> Option<HoldingPage> {
     if !spec.speaks_http() {
         return None;
     }
-    let mut arguments = ["handle", "hold", spec.name.as_str()]
-        .map(str::to_owned)
-        .to_vec();
-    for listen in &spec.listen {
-        if listen.protocol == Protocol::Http {
-            arguments.push(listen.name.to_string());
-        }
-    }
+    let words = ["handle", "hold", spec.name.as_str()].map(str::to_owned);
+    let http = spec
+        .listen
+        .iter()
+        .filter(|listen| listen.protocol == Protocol::Http)
+        .map(|listen| listen.name.to_string());
     Some(HoldingPage {
         executable: executable(store)?,
-        arguments,
+        arguments: words.into_iter().chain(http).collect(),
     })
 }
 
@@ -31,5 +33,5 @@ fn executable(store: &Store) -> Option<PathBuf> {
     if installed.exists() {
         return Some(installed);
     }
-    std::env::current_exe().ok().filter(|path| path.exists())
+    env::current_exe().ok().filter(|path| path.exists())
 }

@@ -1,0 +1,63 @@
+//! What a helper tells, as lines of the journal.
+
+use anyhow::anyhow;
+use portkeep_engine::helper::{News, Settlement};
+use portkeep_engine::settle::Settle;
+use portkeep_engine::{Instead, Outcome};
+use portkeep_spec::{AppName, unit_names};
+
+use crate::output::{errln, outcome_line, outln};
+
+/// Prints what a helper of the app `name` tells.
+pub(super) fn tell(name: &AppName) -> impl Fn(News<'_>) + Send + Sync {
+    move |news| match news {
+        News::Begins { id, purpose } => outln!("{name}: handover {id} ({purpose})"),
+        News::Ended(outcome @ Outcome::Holding(_)) => errln!("{}", outcome_line(name, outcome)),
+        News::Ended(outcome) => outln!("{}", outcome_line(name, outcome)),
+        News::Failed(error) => errln!("{}", error.with_causes()),
+        News::ServesOn(error) => {
+            errln!("{}\nthe current generation serves on", error.with_causes());
+        }
+        News::DeployAgain => {
+            outln!("the output changed during the last deploy: deploying again");
+        }
+        News::DefaultRules(error) => {
+            errln!("{}; settling by the default rules", error.with_causes());
+        }
+        News::Crashed { generation, reason } => outln!("generation {generation}: {reason}"),
+        News::Settled(settlement) => settled(&settlement),
+        other => outln!("{name}: {other:?}"),
+    }
+}
+
+fn settled(settlement: &Settlement) {
+    let how = format!("generation {}", settlement.generation);
+    let crashes = settlement.crashes;
+    let (most, within) = (settlement.budget.crashes, settlement.budget.within);
+    match settlement.decided {
+        Settle::Restart { after } => {
+            outln!("{how}: crash {crashes} within {within:?}, started again after {after:?}");
+        }
+        Settle::Renew { is_bad: true } => {
+            outln!("{how}: crash {crashes} of {most} within {within:?}: its release is given up");
+        }
+        Settle::Renew { is_bad: false } => {
+            let page = match settlement.has_page {
+                true => "the holding page is shown until it can be started",
+                false => "it is started as soon as that can be",
+            };
+            outln!("{how}: {page}");
+        }
+        Settle::Rest => outln!("{how}: it is not started again"),
+        Settle::Nothing | Settle::Forget => {}
+    }
+}
+
+/// The error of a switch that brought an app which does not serve.
+pub(super) fn does_not_serve(name: &AppName, instead: &Instead) -> anyhow::Error {
+    let handle = unit_names::handle(name);
+    anyhow!(
+        "{name}: what is installed does not serve: {instead}. `portkeep history {name}` has more; correct it, and \
+         switch again, or `systemctl reload {handle}`"
+    )
+}

@@ -1,0 +1,157 @@
+//! Many units at once, and where units are looked for.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::pin;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{Stream, StreamExt};
+use zbus::OwnedObjectPath;
+
+use super::job::Removed;
+use super::manager::{Manager, ManagerError, is_no_such_unit};
+use crate::backend::JobResult;
+
+/// A unit's job that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// The unit.
+    pub unit: String,
+    /// How its job ended.
+    pub result: JobResult,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Job {
+    Start,
+    Stop,
+}
+
+impl Manager {
+    /// Where it looks for units, the first that counts first.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn unit_path(&self) -> Result<Vec<PathBuf>, ManagerError> {
+        let path = self.systemd.unit_path().await?;
+        Ok(path.into_iter().map(PathBuf::from).collect())
+    }
+
+    /// Starts units, and waits for all jobs.
+    ///
+    /// # Errors
+    /// When the connection is lost; a job that is refused or fails is not an error but its result.
+    pub async fn start_all(&self, units: &[String]) -> Result<Vec<Ended>, ManagerError> {
+        self.jobs(Job::Start, units).await
+    }
+
+    /// Stops units, and waits for all jobs. One that is not loaded is stopped.
+    ///
+    /// # Errors
+    /// As [`Manager::start_all`].
+    pub async fn stop_all(&self, units: &[String]) -> Result<Vec<Ended>, ManagerError> {
+        self.jobs(Job::Stop, units).await
+    }
+
+    async fn jobs(&self, job: Job, units: &[String]) -> Result<Vec<Ended>, ManagerError> {
+        let ask = |unit: &String| {
+            let unit = unit.clone();
+            async move {
+                let asked = match job {
+                    Job::Start => self.systemd.start_unit(&unit, "replace").await,
+                    Job::Stop => self.systemd.stop_unit(&unit, "replace").await,
+                };
+                (unit, asked)
+            }
+        };
+        let asked: FuturesUnordered<_> = units.iter().map(ask).collect();
+        all_ended(self.removed_of_all().await?, asked).await
+    }
+}
+
+/// Waits for the answers to all calls, and for the ends of the jobs that these made. A unit that is not loaded has no job to
+/// stop it.
+async fn all_ended(
+    removed: impl Stream<Item = zbus::Result<Removed>>,
+    mut asked: FuturesUnordered<impl Future<Output = (String, zbus::Result<OwnedObjectPath>)>>,
+) -> Result<Vec<Ended>, ManagerError> {
+    let mut removed = pin!(removed);
+    // Also of jobs that are not ours, or not known to be ours yet.
+    let mut results: HashMap<OwnedObjectPath, JobResult> = HashMap::new();
+    let mut jobs: Vec<(String, OwnedObjectPath)> = Vec::new();
+    let mut ended = Vec::new();
+    loop {
+        jobs.retain(|(unit, job)| match results.get(job) {
+            None => true,
+            Some(result) => {
+                ended.push(Ended {
+                    unit: unit.clone(),
+                    result: result.clone(),
+                });
+                false
+            }
+        });
+        if asked.is_empty() && jobs.is_empty() {
+            return Ok(ended);
+        }
+        tokio::select! {
+            Some((unit, answer)) = asked.next() => match answer {
+                Ok(job) => jobs.push((unit, job)),
+                Err(error) if is_no_such_unit(&error) => ended.push(Ended { unit, result: JobResult::Done }),
+                Err(zbus::Error::MethodError(name, why, _)) => ended.push(Ended {
+                    unit,
+                    result: JobResult::Other(why.unwrap_or_else(|| name.to_string())),
+                }),
+                Err(error) => return Err(error.into()),
+            },
+            signal = removed.next() => {
+                let signal = signal.ok_or(ManagerError::ConnectionLost)??;
+                let result = signal.result();
+                results.insert(signal.job, result);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use super::*;
+
+    type Asked = Pin<Box<dyn Future<Output = (String, zbus::Result<OwnedObjectPath>)>>>;
+
+    fn path(number: u32) -> OwnedObjectPath {
+        OwnedObjectPath::try_from(format!("/job/{number}")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_ends_of_all_jobs_are_awaited_in_any_order() {
+        let signal = |number, result: &str| {
+            Ok(Removed {
+                job: path(number),
+                result: result.to_owned(),
+            })
+        };
+        let signals = [signal(2, "done"), signal(9, "failed"), signal(1, "failed")];
+        // A manager goes on telling of others, and never ends.
+        let signals = futures_util::stream::iter(signals).chain(futures_util::stream::pending());
+        let asked = [("a.socket", 1), ("b.socket", 2)];
+        let asked = asked.map(|(unit, number)| -> Asked {
+            Box::pin(async move { (unit.to_owned(), Ok(path(number))) })
+        });
+        let mut ended = all_ended(signals, asked.into_iter().collect())
+            .await
+            .unwrap();
+        ended.sort_by(|one, other| one.unit.cmp(&other.unit));
+        let results: Vec<_> = ended.iter().map(|one| one.result.to_string()).collect();
+        assert_eq!(results, ["failed", "done"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_awaited_where_nothing_is_asked() {
+        let asked: FuturesUnordered<Asked> = FuturesUnordered::new();
+        let none = all_ended(futures_util::stream::pending(), asked).await;
+        assert!(none.unwrap().is_empty());
+    }
+}

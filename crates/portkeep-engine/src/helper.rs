@@ -1,0 +1,100 @@
+//! What the units of an app call, and what a person asks of an app by its name.
+//!
+//! Each decision is here, and everything that is found out goes to whoever called as a value: [`News`] while a helper is at
+//! work, a result at its end. Commands make sentences and exit codes of these.
+
+mod activate;
+mod deploy;
+mod error;
+mod installed;
+mod news;
+mod page;
+mod person;
+mod reload;
+mod retry;
+mod serves;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::env;
+use std::path::Path;
+
+use portkeep_spec::{Manager, Spec};
+
+pub use error::HelperError;
+pub use news::{News, Settlement};
+pub use page::holding_page;
+pub use person::reload_handle;
+pub use retry::retry;
+pub use settle::{EndOf, Hook, Word, settle};
+
+use crate::backend::HandleUnit;
+use crate::drive::{Outcome, Request, hand_over};
+use crate::handover::{HandoverId, Purpose};
+use crate::store::Store;
+
+/// The manager of whose unit this process is: systemd sets `MANAGERPID` for user managers only.
+#[must_use]
+pub fn own_manager() -> Manager {
+    match env::var_os("MANAGERPID") {
+        Some(_) => Manager::User,
+        None => Manager::System,
+    }
+}
+
+/// A helper of one app at work.
+pub struct Helper<'a, M> {
+    manager: &'a M,
+    store: &'a Store,
+    tell: Box<dyn Fn(News<'_>) + Send + Sync + 'a>,
+}
+
+impl<M> std::fmt::Debug for Helper<'_, M> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Helper")
+            .field("store", self.store)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a, M: HandleUnit> Helper<'a, M> {
+    /// A helper that works on what `manager` runs and `store` has, and tells what happens.
+    pub fn new(
+        manager: &'a M,
+        store: &'a Store,
+        tell: impl Fn(News<'_>) + Send + Sync + 'a,
+    ) -> Self {
+        Self {
+            manager,
+            store,
+            tell: Box::new(tell),
+        }
+    }
+
+    /// The identity of the handover that the handle's job asks for; where it has none, one of its own.
+    ///
+    /// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that a helper says
+    /// is said before it ends.
+    async fn begin(&self, purpose: Purpose) -> HandoverId {
+        let job = self.manager.handle_job().await.ok().flatten();
+        let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
+        (self.tell)(News::Begins { id: &id, purpose });
+        id
+    }
+
+    /// One handover. Where no release can serve, the holding page does.
+    async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
+        let request = request.or_hold(holding_page(spec, self.store));
+        let outcome = hand_over(self.manager, self.store, spec, request).await?;
+        (self.tell)(News::Ended(&outcome));
+        Ok(outcome)
+    }
+}
+
+fn read_spec(path: &Path) -> Result<Spec, HelperError> {
+    Spec::load(path).map_err(|source| HelperError::Spec {
+        path: path.to_owned(),
+        source: Box::new(source),
+    })
+}

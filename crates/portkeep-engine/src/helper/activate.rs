@@ -1,0 +1,69 @@
+//! The handle's `ExecStart=`.
+
+use std::path::Path;
+
+use super::installed::Installed;
+use super::{Helper, HelperError, News};
+use crate::backend::HandleUnit;
+use crate::drive::{Request, doing};
+use crate::generation::Phase;
+use crate::handover::{HandoverId, Purpose};
+use crate::moment::Moment;
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// Starts a generation: what `asked` for it is the start of the handle.
+    ///
+    /// A restart of the handle while a generation serves succeeds also where the new one does not start: the old one serves on,
+    /// and a failed handle would only be tried again.
+    ///
+    /// # Errors
+    /// When nothing serves after it.
+    pub async fn activate(&self, spec_path: &Path, asked: Moment) -> Result<(), HelperError> {
+        self.store
+            .note_spec(spec_path)
+            .map_err(doing("note where the spec is"))?;
+        let installed = Installed::read(spec_path)?;
+        let id = self.begin(Purpose::Activate).await;
+        let request = Request {
+            asked,
+            ..Request::now(Purpose::Activate).called(id.clone())
+        };
+        match self.hand_over(&installed.spec, request).await {
+            Ok(_) => {
+                self.catch_up(installed, &id).await?;
+                Ok(())
+            }
+            Err(error) if error.is_of_the_release() && self.current_serves().await? => {
+                (self.tell)(News::ServesOn(&error));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// systemd merges a reload that is asked for while the handle starts into that start, and never runs it. What such a
+    /// reload was to take is taken here, before its caller is told that it is done.
+    async fn catch_up(&self, mut installed: Installed, id: &HandoverId) -> Result<(), HelperError> {
+        while let Some(newer) = installed.newer(self.manager, self.store).await {
+            installed = newer;
+            self.store
+                .note_spec(&installed.path)
+                .map_err(doing("note where the spec is"))?;
+            let request = Request::now(Purpose::Reload).called(id.clone());
+            // The handle is up, and what serves serves on; but whoever asked for the new version must not be told that it does.
+            if let Err(error) = self.hand_over(&installed.spec, request).await {
+                (self.tell)(News::Failed(&error));
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn current_serves(&self) -> Result<bool, HelperError> {
+        let current = self.store.current();
+        let running = self.manager.running().await?;
+        Ok(running
+            .iter()
+            .any(|one| one.phase == Phase::Serving && current == Some(one.generation)))
+    }
+}

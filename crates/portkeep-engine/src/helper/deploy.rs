@@ -1,0 +1,50 @@
+//! What the path unit triggers, and the look behind it that closes the window in which systemd loses events.
+
+use std::path::Path;
+
+use portkeep_spec::unit_names;
+
+use super::{Helper, HelperError, News, read_spec};
+use crate::backend::{HandleState, HandleUnit, JobResult};
+use crate::drive::{self, Outcome};
+use crate::handover::Purpose;
+use crate::moment::Moment;
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// Hands over to what was built. Where the handle does not run, it is started, and that is all: no outcome is known then.
+    ///
+    /// # Errors
+    /// When the handover failed, or the start.
+    pub async fn deploy(
+        &self,
+        spec_path: &Path,
+        asked: Moment,
+    ) -> Result<Option<Outcome>, HelperError> {
+        if self.manager.handle().await? == HandleState::Active {
+            // Not by a reload of the handle: that would cost the start of one more process.
+            let outcome = self.reload(spec_path, Purpose::Deploy, asked).await?;
+            return Ok(Some(outcome));
+        }
+        match self.manager.start_handle().await? {
+            JobResult::Done => Ok(None),
+            job => Err(HelperError::Job {
+                unit: unit_names::handle(self.store.name()),
+                job,
+                reason: None,
+            }),
+        }
+    }
+
+    /// Asks for one more deploy where the build output changed during the last one.
+    ///
+    /// # Errors
+    /// When the spec cannot be read, or the manager does not answer.
+    pub async fn recheck(&self, spec_path: &Path) -> Result<(), HelperError> {
+        let spec = read_spec(spec_path)?;
+        if drive::has_changed(self.store, &spec) {
+            (self.tell)(News::DeployAgain);
+            self.manager.deploy_again().await?;
+        }
+        Ok(())
+    }
+}

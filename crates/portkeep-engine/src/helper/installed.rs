@@ -1,0 +1,37 @@
+//! The spec that the handle's unit names now. A switch may have changed it while a helper was at work with the one before, and
+//! systemd does not call again for that: it merges a reload into a start, and a switch tool asks for none where one is under
+//! way.
+
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::Spec;
+
+use super::error::HelperError;
+use super::read_spec;
+use crate::backend::HandleUnit;
+use crate::drive;
+use crate::store::Store;
+
+/// What a handover went by.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Installed {
+    pub(super) path: PathBuf,
+    pub(super) spec: Spec,
+}
+
+impl Installed {
+    pub(super) fn read(path: &Path) -> Result<Self, HelperError> {
+        Ok(Self {
+            path: path.to_owned(),
+            spec: read_spec(path)?,
+        })
+    }
+
+    /// What is to be handed over as well, because it came meanwhile. What cannot be asked or read now changes nothing.
+    pub(super) async fn newer<M: HandleUnit>(&self, manager: &M, store: &Store) -> Option<Self> {
+        let named = manager.installed_spec().await.ok()?;
+        let path = named.as_ref().unwrap_or(&self.path);
+        let now = Self::read(path).ok()?;
+        (now != *self || drive::has_changed(store, &now.spec)).then_some(now)
+    }
+}

@@ -1,0 +1,58 @@
+//! The handle's `ExecReload=`.
+
+use std::path::Path;
+
+use super::installed::Installed;
+use super::{Helper, HelperError, News};
+use crate::backend::HandleUnit;
+use crate::drive::{Outcome, Request, doing};
+use crate::handover::Purpose;
+use crate::moment::Moment;
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// Handovers while the handle is active, until what was handed over is what is installed.
+    ///
+    /// # Errors
+    /// When the last of them failed; what served before serves on.
+    pub async fn reload(
+        &self,
+        spec_path: &Path,
+        purpose: Purpose,
+        asked: Moment,
+    ) -> Result<Outcome, HelperError> {
+        let mut installed = Installed::read(spec_path)?;
+        let mut result = self.once(&installed, purpose, asked).await;
+        while result
+            .as_ref()
+            .map_or_else(HelperError::is_of_the_release, |_| true)
+            && let Some(newer) = installed.newer(self.manager, self.store).await
+        {
+            installed = newer;
+            if let Err(error) = &result {
+                (self.tell)(News::Failed(error));
+            }
+            result = self.once(&installed, Purpose::Reload, Moment::now()).await;
+            if result.is_err() {
+                break;
+            }
+        }
+        result
+    }
+
+    async fn once(
+        &self,
+        installed: &Installed,
+        purpose: Purpose,
+        asked: Moment,
+    ) -> Result<Outcome, HelperError> {
+        self.store
+            .note_spec(&installed.path)
+            .map_err(doing("note where the spec is"))?;
+        let request = Request {
+            asked,
+            ..Request::now(purpose)
+        };
+        let id = self.begin(purpose).await;
+        self.hand_over(&installed.spec, request.called(id)).await
+    }
+}

@@ -1,0 +1,70 @@
+//! What runs beside a holding page: hands over as soon as there is a release that can serve, and ends.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::{Helper, HelperError, News, read_spec};
+use crate::backend::HandleUnit;
+use crate::drive::{self, Request};
+use crate::error::EngineError;
+use crate::handover::Purpose;
+use crate::retry::pause;
+use crate::store::Store;
+
+/// How often we look. A new build, or a file that was missing, is served within this time and its own start.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Hands over until a release serves. Connects anew where the manager does not answer: the bus may have been restarted, and the
+/// old connection would never know.
+///
+/// # Errors
+/// When the manager cannot be reached.
+pub async fn retry<M, C, F, E>(
+    store: &Store,
+    spec_path: &Path,
+    connect: C,
+    tell: &(dyn Fn(News<'_>) + Sync),
+) -> Result<(), E>
+where
+    M: HandleUnit,
+    C: Fn() -> F,
+    F: Future<Output = Result<M, E>>,
+{
+    let mut manager = connect().await?;
+    let mut tried = Instant::now();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !is_needed(store) {
+            return Ok(());
+        }
+        // What cannot be read now may be in a second: somebody is at work on it.
+        let Ok(spec) = read_spec(spec_path) else {
+            continue;
+        };
+        let purpose = if drive::has_changed(store, &spec) {
+            Purpose::Deploy
+        } else if tried.elapsed() >= pause(&store.history().unwrap_or_default()) {
+            Purpose::Retry
+        } else {
+            continue;
+        };
+        tried = Instant::now();
+        let outcome = Helper::new(&manager, store, tell)
+            .hand_over(&spec, Request::now(purpose))
+            .await;
+        let Err(error) = outcome else {
+            continue;
+        };
+        tell(News::Failed(&error));
+        if let HelperError::Engine(EngineError::Backend(_)) = error {
+            manager = connect().await?;
+        }
+    }
+}
+
+/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile.
+fn is_needed(store: &Store) -> bool {
+    let at_work = || matches!(store.try_lock(), Ok(None));
+    at_work() || store.current().is_some_and(|one| store.is_holding(one))
+}

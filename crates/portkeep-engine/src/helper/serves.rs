@@ -1,0 +1,28 @@
+//! What a switch asks at its end: whether what is installed serves. It has not reloaded what did not change, so that the
+//! second of two equal switches would pass where the first one failed.
+
+use std::path::Path;
+
+use super::{Helper, HelperError};
+use crate::backend::{HandleState, HandleUnit};
+use crate::drive::doing;
+use crate::installed::Instead;
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// What serves instead of what is installed; none where that serves, and where nobody has asked for the app yet: one that
+    /// should run and does not is told by its own unit.
+    ///
+    /// # Errors
+    /// When the manager does not answer, or the history cannot be read.
+    pub async fn serves_instead(&self, spec_path: &Path) -> Result<Option<Instead>, HelperError> {
+        if self.manager.handle().await? != HandleState::Active {
+            return Ok(None);
+        }
+        let store = self.store;
+        let history = store.history().map_err(doing("read the history"))?;
+        let is_holding = store.current().is_some_and(|one| store.is_holding(one));
+        // Not by the files: a secret that was written anew is for the next reload.
+        let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
+        Ok(Instead::of(history.last(), is_holding, other_spec))
+    }
+}

@@ -1,0 +1,36 @@
+//! The units of apps in a manager: placed, changed and removed as a whole.
+//!
+//! ```text
+//! specs ──survey──▶ facts ──plan──▶ changes ──▶ files ─▶ manager reads them ─▶ handovers ─▶ ports open
+//!                     │ refusals (all of them)     └────────┴── a failure ──┴──────────┴──▶ everything is taken back
+//!                     ▼
+//! ```
+
+mod family;
+mod files;
+mod helper;
+mod in_systemd;
+mod install;
+mod inventory;
+mod manager;
+mod place;
+mod plan;
+mod refusal;
+mod remove;
+mod sockets;
+mod stop;
+mod survey;
+
+pub use family::{Family, Readable, outdated, write_spec};
+pub use files::{Change, Entry, Files, difference};
+pub use helper::{Helper, HelperError};
+pub use install::{Call, Failure, Install, InstallError, Installed, installed_spec};
+pub use inventory::Inventory;
+pub use manager::{NotHandedOver, UnitManager};
+pub use place::{PlaceError, UnitDirectory};
+pub use plan::{AppPlan, Asked, Facts, Handover, InstalledSpec, Options, Plan, plan};
+pub use refusal::{Refusal, Refusals, Why};
+pub use remove::{Left, RemovalError, Removed, on_disk, remove, remove_files};
+pub use sockets::Elsewhere;
+pub use stop::stop;
+pub use survey::{Survey, apps, conflict, place};

@@ -1,0 +1,127 @@
+//! systemd as the manager that units are placed in.
+
+use portkeep_spec::{AppName, Spec, unit_names};
+
+use super::manager::{NotHandedOver, UnitManager};
+use super::plan::Handover;
+use super::survey::place;
+use crate::backend::BackendError;
+use crate::backend::systemd::{Ended, JobResult, Manager, ManagerError, Systemd, UnitState};
+use crate::directories::Directories;
+use crate::drive::{Outcome, Request, Wanted, hand_over};
+use crate::handover::{HandoverId, Purpose};
+use crate::release::Digest;
+use crate::store::Store;
+
+fn store_of(manager: &Manager, name: &AppName) -> Result<Store, BackendError> {
+    let directories = Directories::of(place(manager.which()), name)
+        .map_err(|error| BackendError::new(format!("cannot find the files of {name}"), error))?;
+    Ok(Store::at(name, &directories))
+}
+
+fn failed(doing: &'static str) -> impl Fn(ManagerError) -> BackendError {
+    move |error| BackendError::new(doing, error)
+}
+
+impl UnitManager for Manager {
+    fn which(&self) -> portkeep_spec::Manager {
+        Self::which(self)
+    }
+
+    async fn read_files(&self) -> Result<(), BackendError> {
+        let read = self.daemon_reload().await;
+        read.map_err(failed("cannot have the manager read unit files again"))
+    }
+
+    async fn loaded(&self, patterns: &[String]) -> Result<Vec<(String, UnitState)>, BackendError> {
+        let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
+        if patterns.is_empty() {
+            return Ok(Vec::new());
+        }
+        let listed = self.list(&patterns).await;
+        listed.map_err(failed("cannot list units"))
+    }
+
+    async fn start_all(&self, units: &[String]) -> Result<Vec<Ended>, BackendError> {
+        let ended = Self::start_all(self, units).await;
+        ended.map_err(failed("cannot start units"))
+    }
+
+    async fn stop_all(&self, units: &[String]) -> Result<Vec<Ended>, BackendError> {
+        let ended = Self::stop_all(self, units).await;
+        ended.map_err(failed("cannot stop units"))
+    }
+
+    async fn forget_failures(&self, units: &[String]) -> Result<(), BackendError> {
+        for unit in units {
+            let forgotten = self.reset_failed(unit).await;
+            forgotten.map_err(failed("cannot reset units that failed"))?;
+        }
+        Ok(())
+    }
+
+    fn serving(&self, name: &AppName) -> Option<Digest> {
+        let store = store_of(self, name).ok()?;
+        let release = store.release_of(store.current_app()?)?;
+        Some(release.digest().clone())
+    }
+
+    async fn hand_over(
+        &self,
+        name: &AppName,
+        how: Handover,
+    ) -> Result<Result<Outcome, NotHandedOver>, BackendError> {
+        let handle = unit_names::handle(name);
+        let asked = match how {
+            Handover::Reload => self.reload_or_restart(&handle).await,
+            Handover::Restart => self.restart(&handle).await,
+        };
+        let (job, result) = asked.map_err(failed("cannot have the app hand over"))?;
+        let store = store_of(self, name)?;
+        let record = job.and_then(|job| {
+            let id = HandoverId::of_job(job);
+            let history = store.history().ok()?;
+            history.into_iter().rev().find(|record| record.id == id)
+        });
+        let not = |reason: String| Ok(Err(NotHandedOver { reason }));
+        if result != JobResult::Done {
+            let reason = record.and_then(|record| record.reason);
+            return not(reason.unwrap_or_else(|| {
+                format!(
+                    "the job of {handle} ended with `{result}`; see `systemctl status {handle}`"
+                )
+            }));
+        }
+        let outcome = match record {
+            Some(record) => match Outcome::of(record) {
+                Ok(outcome) => outcome,
+                Err(error) => return not(error.to_string()),
+            },
+            None => match store.current() {
+                Some(current) => Outcome::Unchanged(current),
+                None => return not("the handle is up, but no generation is current".to_owned()),
+            },
+        };
+        match &outcome {
+            Outcome::Holding(record) => not(record.reason.clone().unwrap_or_default()),
+            Outcome::HandedOver(record) if outcome.fell_back() => {
+                not(record.reason.clone().unwrap_or_default())
+            }
+            _ => Ok(Ok(outcome)),
+        }
+    }
+
+    async fn hand_back(&self, spec: &Spec, release: Digest) -> Result<(), BackendError> {
+        let store = store_of(self, &spec.name)?;
+        let systemd = Systemd::new(self.clone(), store.clone());
+        let request = Request {
+            wanted: Wanted::Kept(release),
+            ..Request::now(Purpose::Rollback)
+        };
+        let handed = hand_over(&systemd, &store, spec, request).await;
+        let doing = || format!("cannot bring back what {} served before", spec.name);
+        handed
+            .map(drop)
+            .map_err(|error| BackendError::new(doing(), error))
+    }
+}

@@ -1,0 +1,359 @@
+//! Installs apps: everything is checked, then placed, loaded and started; what fails takes everything back.
+
+mod error;
+mod take_back;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use portkeep_spec::{Address, AppName, Spec, unit_names};
+
+use super::files::Journal;
+use super::helper::{self, Helper};
+use super::inventory::Inventory;
+use super::manager::UnitManager;
+use super::place::UnitDirectory;
+use super::plan::{AppPlan, Asked, Handover, Options, Plan, plan};
+use super::refusal::Refusals;
+use super::stop::stop;
+use super::survey::{Survey, place};
+use crate::backend::systemd::{JobResult, Manager};
+use crate::directories::Directories;
+use crate::drive::Outcome;
+use crate::release::Digest;
+use crate::store::{Lock, LockFile, Store};
+
+use error::with_causes;
+pub use error::{Failure, InstallError};
+
+/// How long another install may take before we give up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many apps hand over at once.
+const AT_ONCE: usize = 8;
+
+/// An install that was checked, and changed nothing yet.
+#[derive(Debug)]
+pub struct Install<'a, M> {
+    manager: &'a M,
+    survey: Survey,
+    directory: UnitDirectory,
+    all: Directories,
+    plan: Plan,
+    helper: Helper,
+    _lock: Option<Lock>,
+}
+
+/// What was installed.
+#[derive(Debug)]
+pub struct Installed {
+    /// Where.
+    pub directory: UnitDirectory,
+    /// Each app, with what came of the handover where it runs.
+    pub apps: Vec<(AppPlan, Option<Outcome>)>,
+    /// What could not be tidied up.
+    pub leftovers: Vec<String>,
+}
+
+/// Who asks, and how.
+pub struct Call<'a> {
+    /// What is to be installed.
+    pub asked: Vec<Asked>,
+    /// How.
+    pub options: Options,
+    /// The helper that units are to call.
+    pub helper: Helper,
+    /// Whether it is looked at only: nothing is locked, and the install is not carried out.
+    pub only_look: bool,
+    /// Who listens at an address, and what to do about it.
+    pub holder: &'a dyn Fn(&Address) -> Option<String>,
+}
+
+impl<'a> Install<'a, Manager> {
+    /// Checks everything that can be checked before anything is changed.
+    ///
+    /// # Errors
+    /// All that speaks against it.
+    pub async fn prepare(manager: &'a Manager, call: Call<'_>) -> Result<Self, InstallError> {
+        let which = manager.which();
+        let unit_path = manager.unit_path().await?;
+        let directory = UnitDirectory::lasting(which, &unit_path)?;
+        let all = Directories::all(place(which))?;
+        // Before anything is looked at: two at once would each plan for what was there before the other.
+        let lock = match call.only_look {
+            true => None,
+            false => Some(lock(&all.run)?),
+        };
+        let patterns: Vec<_> = call
+            .asked
+            .iter()
+            .map(|one| &one.spec.name)
+            .chain(&call.options.replaces)
+            .map(|name| format!("{name}*"))
+            .collect();
+        let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
+        let loaded = manager.list(&patterns).await?;
+        let active = loaded.into_iter().filter(|(_, state)| state.is_active());
+        let active: BTreeSet<_> = active.map(|(unit, _)| unit).collect();
+        let survey = Survey::of(which, directory.clone(), &unit_path, active)
+            .map_err(InstallError::Survey)?;
+        let of_machine = survey.refusals(&call.asked, &call.options, call.holder);
+        let planned = plan(
+            &survey.facts(call.helper.path()),
+            &call.asked,
+            &call.options,
+        );
+        let plan = match planned {
+            Ok(plan) if of_machine.is_empty() => plan,
+            Ok(_) => return Err(Refusals(of_machine).into()),
+            Err(mut refusals) => {
+                refusals.extend(of_machine);
+                return Err(Refusals(refusals).into());
+            }
+        };
+        Ok(Self {
+            manager,
+            survey,
+            directory,
+            all,
+            plan,
+            helper: call.helper,
+            _lock: lock,
+        })
+    }
+}
+
+/// Waits for another install or uninstall to end. `run` is the runtime directory of all apps.
+pub(super) fn lock(run: &std::path::Path) -> Result<Lock, InstallError> {
+    let path = helper::lock_path(run).map_err(InstallError::Survey)?;
+    Ok(LockFile::at(path).take(PATIENCE)?)
+}
+
+/// What was done so far.
+#[derive(Debug, Default)]
+struct Done {
+    files: Journal,
+    placed_helper: bool,
+    /// The manager may have read the files.
+    read: bool,
+    closed: Vec<String>,
+    /// Apps that were asked to hand over, with what they served before.
+    handed_over: Vec<(AppName, Option<Digest>)>,
+    outcomes: Vec<(AppName, Outcome)>,
+    opened: Vec<String>,
+}
+
+impl<M: UnitManager> Install<'_, M> {
+    /// What it changes.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Carries it out, or changes nothing. Where `interrupted` is set meanwhile, the step that is under way is awaited, and
+    /// everything taken back.
+    ///
+    /// # Errors
+    /// The step that failed.
+    pub async fn carry_out(mut self, interrupted: &AtomicBool) -> Result<Installed, InstallError> {
+        let mut done = Done {
+            placed_helper: self.helper.place()?,
+            ..Done::default()
+        };
+        if let Err(failure) = self.steps(&mut done, interrupted).await {
+            let left = self.take_back(done).await;
+            return Err(InstallError::Failed(failure, left));
+        }
+        let leftovers = self.tidy(&mut done).await;
+        let mut outcomes = done.outcomes;
+        let apps = self.plan.apps.into_iter().map(|app| {
+            let at = outcomes.iter().position(|(name, _)| *name == app.name);
+            let outcome = at.map(|at| outcomes.swap_remove(at).1);
+            (app, outcome)
+        });
+        Ok(Installed {
+            directory: self.directory,
+            apps: apps.collect(),
+            leftovers,
+        })
+    }
+
+    async fn steps(&self, done: &mut Done, interrupted: &AtomicBool) -> Result<(), Failure> {
+        let go_on = || match interrupted.load(Ordering::SeqCst) {
+            true => Err(Failure::Interrupted),
+            false => Ok(()),
+        };
+        self.make_directories(&mut done.files)?;
+        let first = self.plan.apps.iter().flat_map(|app| &app.first);
+        for change in self.plan.shared.iter().chain(first) {
+            let path = &change.path;
+            let applied = done.files.apply(change);
+            applied.map_err(|error| Failure::File {
+                path: path.clone(),
+                error,
+            })?;
+        }
+        go_on()?;
+        done.read = true;
+        self.manager.read_files().await?;
+        // The socket over which connections move: without its file, it would stay active and have no descriptor.
+        done.closed = self.closes(|app, unit| *unit == unit_names::move_socket(&app.name));
+        self.manager.stop_all(&done.closed).await?;
+        go_on()?;
+        self.hand_over(done, interrupted).await?;
+        go_on()?;
+        self.open(done).await?;
+        go_on()
+    }
+
+    /// Those that are missing, so that they can be removed again.
+    fn make_directories(&self, files: &mut Journal) -> Result<(), Failure> {
+        for app in &self.plan.apps {
+            let directories = self.all.of_app(&app.name);
+            let made = [&directories.state, &directories.run]
+                .into_iter()
+                .filter(|directory| !directory.exists());
+            let made: Vec<_> = made.cloned().collect();
+            for directory in made {
+                files.made(directory);
+            }
+            let opened =
+                Store::open(&app.name, &directories).and_then(|store| store.ensure_state());
+            opened.map_err(|error| Failure::File {
+                path: directories.state,
+                error,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn closes(&self, is_one: impl Fn(&AppPlan, &String) -> bool) -> Vec<String> {
+        let apps = self.plan.apps.iter();
+        let units = apps.flat_map(|app| app.closes.iter().filter(|unit| is_one(app, unit)));
+        units.cloned().collect()
+    }
+
+    async fn hand_over(&self, done: &mut Done, interrupted: &AtomicBool) -> Result<(), Failure> {
+        let running = self.plan.apps.iter();
+        let running: Vec<(&AppName, Handover)> = running
+            .filter_map(|app| Some((&app.name, app.handover?)))
+            .collect();
+        let failed = AtomicBool::new(false);
+        let one = |(name, how): (&AppName, Handover)| {
+            let (name, failed) = (name.clone(), &failed);
+            async move {
+                if failed.load(Ordering::SeqCst) || interrupted.load(Ordering::SeqCst) {
+                    return None;
+                }
+                let before = self.manager.serving(&name);
+                let outcome = self.manager.hand_over(&name, how).await;
+                if !matches!(outcome, Ok(Ok(_))) {
+                    failed.store(true, Ordering::SeqCst);
+                }
+                Some((name, before, outcome))
+            }
+        };
+        let handovers: Vec<_> = running.into_iter().map(one).collect();
+        let mut handovers = futures_util::stream::iter(handovers).buffer_unordered(AT_ONCE);
+        let mut failures = Vec::new();
+        while let Some(handover) = handovers.next().await {
+            let Some((name, before, outcome)) = handover else {
+                continue;
+            };
+            done.handed_over.push((name.clone(), before));
+            match outcome {
+                Ok(Ok(outcome)) => done.outcomes.push((name, outcome)),
+                Ok(Err(not)) => failures.push((name, not.reason)),
+                Err(error) => failures.push((name, with_causes(&error))),
+            }
+        }
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::NotHandedOver(failures)),
+        }
+    }
+
+    async fn open(&self, done: &mut Done) -> Result<(), Failure> {
+        let units: Vec<_> = self
+            .plan
+            .apps
+            .iter()
+            .flat_map(|app| app.opens.clone())
+            .collect();
+        done.opened.clone_from(&units);
+        let ended = self.manager.start_all(&units).await?;
+        let Some(failed) = ended.into_iter().find(|one| one.result != JobResult::Done) else {
+            return Ok(());
+        };
+        let app = self
+            .plan
+            .apps
+            .iter()
+            .find(|app| app.opens.contains(&failed.unit));
+        let Some(app) = app else {
+            return Ok(());
+        };
+        let listens = app.spec.listen.iter().map(|listen| listen.address.clone());
+        Err(Failure::NotOpen {
+            name: app.name.clone(),
+            addresses: listens.collect(),
+            unit: failed.unit,
+            result: failed.result,
+        })
+    }
+
+    /// The new version serves: what only the old one needed goes. What fails here undoes nothing.
+    async fn tidy(&self, done: &mut Done) -> Vec<String> {
+        let mut left = Vec::new();
+        let replaced: Vec<AppName> = self
+            .plan
+            .apps
+            .iter()
+            .filter_map(|app| app.replaces.clone())
+            .collect();
+        if !replaced.is_empty()
+            && let Err(error) = stop(self.manager, &replaced).await
+        {
+            left.push(with_causes(&error));
+        }
+        let last: Vec<_> = self.plan.apps.iter().flat_map(|app| &app.last).collect();
+        for change in &last {
+            if let Err(error) = done.files.apply(change) {
+                left.push(format!("{}: {error}", change.path.display()));
+            }
+        }
+        std::mem::take(&mut done.files).keep();
+        if !last.is_empty() {
+            let ended = async {
+                self.manager.read_files().await?;
+                // Not before its file is gone: until then it refuses.
+                self.manager.stop_all(&self.closes(|_, _| true)).await
+            };
+            left.extend(ended.await.err().map(|error| with_causes(&error)));
+        }
+        for name in &replaced {
+            let _ = std::fs::remove_dir_all(self.all.of_app(name).run);
+        }
+        self.sweep_helpers();
+        left
+    }
+
+    /// Helpers that nobody calls any more, and the copies that the version before made.
+    fn sweep_helpers(&self) {
+        for app in &self.plan.apps {
+            helper::remove_own_copy(&self.all.of_app(&app.name).state);
+        }
+        if let Ok(inventory) = Inventory::of(self.directory.path()) {
+            helper::sweep(&self.all.state, &[&inventory]);
+        }
+    }
+}
+
+/// The installed spec of an app, where it can be read.
+#[must_use]
+pub fn installed_spec(directory: &UnitDirectory, name: &AppName) -> Option<Spec> {
+    Spec::load(&directory.spec_path(name)).ok()
+}

@@ -1,0 +1,357 @@
+//! What an install changes, decided from what is there and what is wanted. No I/O.
+
+mod in_the_way;
+mod replaced;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
+
+use super::family::{Family, Readable, shared, spec_entry};
+use super::files::{Change, Entry, Files, difference};
+use super::inventory::{Inventory, wanting};
+use super::place::UnitDirectory;
+use super::refusal::{Refusal, Why};
+use super::sockets::{self, SocketChanges, Sockets};
+pub(super) use in_the_way::conflict;
+use in_the_way::{same_ports, taken_name};
+use replaced::Replaced;
+
+/// A spec that is to be installed.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The file that it was read from.
+    pub source: PathBuf,
+    /// What is in it.
+    pub spec: Spec,
+}
+
+/// How it is to be installed.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Ports are opened at once.
+    pub open: bool,
+    /// The app whose place the one app of the call takes.
+    pub replaces: Option<AppName>,
+}
+
+/// The spec of an app that is installed.
+#[derive(Debug, Clone)]
+pub struct InstalledSpec {
+    /// As it stands there.
+    pub entry: Entry,
+    /// What it says; none where this version cannot read it.
+    pub spec: Option<Spec>,
+}
+
+/// What is there.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// The manager.
+    pub which: Which,
+    /// Where units are placed.
+    pub directory: &'a UnitDirectory,
+    /// What is in it.
+    pub inventory: &'a Inventory,
+    /// Units of other directories that the manager looks into, by their names.
+    pub elsewhere: &'a BTreeMap<String, PathBuf>,
+    /// The specs of the apps that are installed.
+    pub specs: &'a BTreeMap<AppName, InstalledSpec>,
+    /// The units that are active.
+    pub active: &'a BTreeSet<String>,
+    /// The helper that units are to call.
+    pub helper: &'a Path,
+}
+
+/// How an app that runs comes to run what is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handover {
+    /// A reload of its handle.
+    Reload,
+    /// A restart, which opens sockets that it did not have. Connections to the others wait.
+    Restart,
+}
+
+/// What happens to one app.
+#[derive(Debug, Clone)]
+pub struct AppPlan {
+    /// Its name.
+    pub name: AppName,
+    /// The file of its spec.
+    pub source: PathBuf,
+    /// Its spec.
+    pub spec: Spec,
+    /// How many unit files it has.
+    pub units: usize,
+    /// Whether it was not installed before.
+    pub is_new: bool,
+    /// All changes of files, as a person wants to see them.
+    pub changes: Vec<Change>,
+    /// Those before the handover.
+    pub(super) first: Vec<Change>,
+    /// Those after it: files of sockets that must not be lost if it fails.
+    pub(super) last: Vec<Change>,
+    /// How it comes to run what is installed; none where it does not run.
+    pub handover: Option<Handover>,
+    /// Sockets and path units that are to be started.
+    pub opens: Vec<String>,
+    /// Sockets whose units go.
+    pub closes: Vec<String>,
+    /// Open sockets that let in whom they did before, until they are opened anew.
+    pub anew: Vec<String>,
+    /// Open sockets that have another unit from now on, the old one first.
+    pub renamed: Vec<(String, String)>,
+    /// The app whose place it takes.
+    pub replaces: Option<AppName>,
+}
+
+/// What an install changes.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// What all apps share.
+    pub shared: Vec<Change>,
+    /// Each app.
+    pub apps: Vec<AppPlan>,
+}
+
+impl Plan {
+    /// All changes of files.
+    pub fn changes(&self) -> impl Iterator<Item = &Change> {
+        let of_apps = self.apps.iter().flat_map(|app| &app.changes);
+        self.shared.iter().chain(of_apps)
+    }
+}
+
+/// Decides what an install of `asked` changes, or names everything that speaks against it.
+///
+/// # Errors
+/// Each refusal, with the file of its spec.
+pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Plan, Vec<Refusal>> {
+    let mut refusals = Vec::new();
+    let mut apps: Vec<AppPlan> = Vec::new();
+    let mut families: BTreeMap<String, AppName> = BTreeMap::new();
+    for one in asked {
+        let mut refuse = |why: Why| {
+            refusals.push(Refusal {
+                source: one.source.clone(),
+                why,
+            });
+        };
+        let name = &one.spec.name;
+        let before = asked.iter().take_while(|other| other.source != one.source);
+        if let Some(other) = before.clone().find(|other| other.spec.name == *name) {
+            refuse(Why::Twice {
+                name: name.clone(),
+                other: other.source.clone(),
+            });
+            continue;
+        }
+        let spec_path = facts.directory.spec_path(name);
+        let family = match Family::render(&one.spec, facts.helper, &spec_path, facts.which) {
+            Ok(family) => family,
+            Err(error) => {
+                refuse(Why::Spec(error));
+                continue;
+            }
+        };
+        let taken = taken_name(facts, name, &family, options.replaces.as_ref()).or_else(|| {
+            let mut units = family.units();
+            units.find_map(|unit| {
+                families.get(unit).map(|owner| Why::Name {
+                    name: name.clone(),
+                    unit: facts.directory.path().join(unit),
+                    owner: Some(owner.to_string()),
+                })
+            })
+        });
+        let is_taken = taken.is_some();
+        taken.into_iter().for_each(&mut refuse);
+        families.extend(family.units().map(|unit| (unit.to_owned(), name.clone())));
+        same_ports(facts, &one.spec, before, options.replaces.as_ref())
+            .into_iter()
+            .for_each(&mut refuse);
+        if is_taken {
+            continue;
+        }
+        match of_app(facts, one, &family, options) {
+            Ok(app) => apps.push(app),
+            Err(whys) => whys.into_iter().for_each(refuse),
+        }
+    }
+    if !refusals.is_empty() {
+        return Err(refusals);
+    }
+    let shared = shared(facts.which, facts.directory.path());
+    let shared = shared.map_err(|error| {
+        let source = asked.first().map(|one| one.source.clone());
+        vec![Refusal {
+            source: source.unwrap_or_default(),
+            why: Why::Spec(error),
+        }]
+    })?;
+    let there = shared.keys().filter_map(|path| {
+        let entry = facts.inventory.get(path)?;
+        Some((path.clone(), entry.clone()))
+    });
+    Ok(Plan {
+        shared: difference(&there.collect(), &shared),
+        apps,
+    })
+}
+
+/// The texts of the socket units among `files`.
+fn socket_units(files: &Files) -> Sockets {
+    let sockets = files.iter().filter(|(path, _)| !wanting(path));
+    sockets
+        .filter_map(|(path, entry)| {
+            let unit = path.file_name()?.to_str()?;
+            let is_file = matches!(entry, Entry::File { .. });
+            (is_file && unit.ends_with(".socket")).then(|| (unit.to_owned(), entry.text()))
+        })
+        .collect()
+}
+
+fn of_app(
+    facts: &Facts<'_>,
+    asked: &Asked,
+    family: &Family,
+    options: &Options,
+) -> Result<AppPlan, Vec<Why>> {
+    let spec = &asked.spec;
+    let name = &spec.name;
+    let directory = facts.directory.path();
+    let there = installed_files(facts, name);
+    let wanted = wanted_files(facts, spec, family, &there);
+    let is_active = |unit: &String| facts.active.contains(unit);
+    let (had, has) = (socket_units(&there), socket_units(&wanted));
+    let replaced = Replaced::of(facts, name, &there, &has, options)?;
+    let mut changes = sockets::changes(name, &had, &has, facts.active);
+    if let Some(old) = &replaced {
+        // Its ports are taken over; what else it has goes with it.
+        changes.renamed.extend(old.renamed.iter().cloned());
+        changes
+            .added
+            .retain(|unit| !changes.renamed.iter().any(|(_, new)| new == unit));
+    }
+    let SocketChanges {
+        renamed,
+        added,
+        closed,
+        anew,
+        elsewhere,
+    } = changes;
+    if !elsewhere.is_empty() {
+        let elsewhere = elsewhere.into_iter().map(|socket| Why::Elsewhere {
+            name: name.clone(),
+            which: facts.which,
+            socket,
+        });
+        return Err(elsewhere.collect());
+    }
+    let mut before = there.clone();
+    before.extend(replaced.iter().flat_map(|old| old.files.clone()));
+    let handle = unit_names::handle(name);
+    let old_handle = replaced.as_ref().map(|old| unit_names::handle(&old.name));
+    let runs = is_active(&handle) || old_handle.as_ref().is_some_and(is_active);
+    let is_open = had.keys().any(is_active) || !renamed.is_empty();
+    let handover = match runs {
+        true if is_active(&handle) && !added.is_empty() => Some(Handover::Restart),
+        true => Some(Handover::Reload),
+        false => None,
+    };
+    let opens = match (options.open || replaced.is_some() && is_open, is_open) {
+        (true, _) => family.enabled(),
+        (false, true) => added,
+        (false, false) => Vec::new(),
+    };
+    let middle = in_the_middle(&before, &wanted, &renamed, replaced.as_ref(), directory);
+    Ok(AppPlan {
+        name: name.clone(),
+        source: asked.source.clone(),
+        spec: spec.clone(),
+        units: family.files().len(),
+        is_new: there.is_empty(),
+        changes: difference(&before, &wanted),
+        first: difference(&before, &middle),
+        last: difference(&middle, &wanted),
+        handover,
+        opens,
+        closes: closed.into_iter().filter(is_active).collect(),
+        anew,
+        renamed,
+        replaces: replaced.map(|old| old.name),
+    })
+}
+
+/// The files of an app as they are: its units, the links to them, and its spec.
+pub(super) fn installed_files(facts: &Facts<'_>, name: &AppName) -> Files {
+    let mut files = facts.inventory.of_app(name);
+    if let Some(spec) = facts.specs.get(name) {
+        files.insert(facts.directory.spec_path(name), spec.entry.clone());
+    }
+    files
+}
+
+/// The files of an app as they are to be. Links by which units of others want its own stay.
+fn wanted_files(facts: &Facts<'_>, spec: &Spec, family: &Family, there: &Files) -> Files {
+    let directory = facts.directory.path();
+    let mut wanted = family.in_directory(directory);
+    wanted.extend(family.links(directory));
+    wanted.insert(
+        facts.directory.spec_path(&spec.name),
+        spec_entry(spec, Readable::ByOwner),
+    );
+    let others = there.iter().filter(|(path, _)| {
+        let unit = path.file_name().and_then(|unit| unit.to_str());
+        wanting(path)
+            && !is_wanted_by_us(path, &spec.name)
+            && unit.is_some_and(|unit| family.has(unit))
+    });
+    wanted.extend(others.map(|(path, entry)| (path.clone(), entry.clone())));
+    wanted
+}
+
+/// Whether a link is below a target that this version, or one before, has had want an app's units.
+fn is_wanted_by_us(link: &Path, name: &AppName) -> bool {
+    let target = link.parent().and_then(|parent| parent.file_stem());
+    let own = unit_names::target(name);
+    target
+        .and_then(|target| target.to_str())
+        .is_some_and(|target| {
+            target == own
+                || ["sockets.target", "default.target", "multi-user.target"].contains(&target)
+        })
+}
+
+/// The files while the handover is under way: what is wanted, and beside it what must not be lost if it fails. The unit of an
+/// open socket that is renamed is a link to its new one; so it is the same unit for the manager, and the socket stays open.
+fn in_the_middle(
+    before: &Files,
+    wanted: &Files,
+    renamed: &[(String, String)],
+    replaced: Option<&Replaced>,
+    directory: &Path,
+) -> Files {
+    let mut middle = wanted.clone();
+    let is_kept = |path: &Path| {
+        let is_socket = path.extension().is_some_and(|ending| ending == "socket");
+        let is_of_replaced = replaced.is_some_and(|old| old.files.contains_key(path));
+        let is_move = path
+            .to_str()
+            .is_some_and(|path| path.ends_with("-move.socket"));
+        is_of_replaced && !wanting(path) || is_socket && !is_move
+    };
+    for (path, entry) in before {
+        if !wanted.contains_key(path) && is_kept(path) {
+            middle.insert(path.clone(), entry.clone());
+        }
+    }
+    for (old, new) in renamed {
+        middle.insert(directory.join(old), Entry::Link(new.into()));
+        middle.retain(|path, _| !(wanting(path) && path.ends_with(old)));
+    }
+    middle
+}
