@@ -45,10 +45,11 @@ const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
     (
         "portkeep-engine",
         &[
-            "backend", "drive", "error", "handover", "release", "settle", "store", "take",
+            "backend", "drive", "error", "handover", "helper", "release", "settle", "store",
+            "take", "units",
         ],
     ),
-    ("portkeep-cli", &["command", "holder", "prove"]),
+    ("portkeep-cli", &["command", "holder", "man", "prove"]),
 ];
 
 fn workspace() -> PathBuf {

@@ -309,6 +309,7 @@ impl Known {
 
     /// Nothing where something is missing: the next build is cargo's again.
     fn learn(&mut self, recording: Recording, executable: &Path) -> Option<Good> {
+        let first = record::first(self.records.path());
         let records = record::take(self.records.path());
         let records = records.ok()?;
         if std::mem::take(&mut self.is_doubtful) && !records.is_empty() {
@@ -338,9 +339,7 @@ impl Known {
             graph,
             settings,
         } = recording;
-        if settings != settings.now() {
-            return None;
-        }
+        let settings = settings.after_cargo(first.as_ref())?;
         let programs = self.units.values().map(|unit| unit.record.program.clone());
         // A workspace may begin elsewhere than above the project.
         let workspaces = self.units.values().flat_map(|unit| {

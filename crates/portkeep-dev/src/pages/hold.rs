@@ -94,8 +94,8 @@ mod tests {
         sender.send_modify(|page| page.serves(1, Changed::Pages));
         assert_eq!(asked(1, "0 http", &mut page).await, SERVE);
         sender.send_modify(|page| page.building("x", 8));
-        let page = asked(1, "0 http", &mut page).await;
-        assert!(page.starts_with("503 text/html\n"), "{page}");
+        let told = asked(1, "0 http", &mut page).await;
+        assert!(told.starts_with("503 text/html\n"), "{told}");
         sender.send_modify(|page| page.serves(2, Changed::Pages));
         assert_eq!(asked(2, "0 http", &mut page).await, SERVE);
     }

@@ -299,6 +299,7 @@ pub(super) mod tests {
             watcher,
             roots: vec![root.to_owned()],
             single: single.iter().map(|path| (*path).to_owned()).collect(),
+            linked: HashMap::new(),
             outputs: vec![root.join("target")],
             own_output: OwnOutput::of_this_process(),
             ignores: ignores.build().unwrap(),

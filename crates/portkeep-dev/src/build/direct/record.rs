@@ -10,6 +10,8 @@ use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use super::stamp::Stamp;
+
 /// Names the directory of the records. With it in its environment, this executable is a wrapper of rustc.
 pub(super) const DIRECTORY: &str = "PORTKEEP_RUSTC_RECORDS";
 const EXTENSION: &str = "json";
@@ -90,6 +92,17 @@ fn write(
     file.write_all(&serde_json::to_vec(&record)?)?;
     file.persist(path)?;
     Ok(())
+}
+
+/// The record that was written first.
+pub(super) fn first(records: &Path) -> Option<Stamp> {
+    let entries = fs::read_dir(records).ok()?.flatten();
+    let paths = entries.map(|entry| entry.path());
+    let records = paths.filter(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == EXTENSION)
+    });
+    Stamp::oldest(records.map(|path| Stamp::of(&path)))
 }
 
 /// Reads and removes the records of a build.

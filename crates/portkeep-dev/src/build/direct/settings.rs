@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::stamp::Stamps;
+use super::stamp::{Stamp, Stamps};
 
 /// In each directory above a project.
 const ABOVE: [&str; 6] = [
@@ -69,6 +69,18 @@ impl Settings {
         }
     }
 
+    /// The same after a build by cargo, whose first call of rustc was recorded as `first`; nothing where they changed. cargo may
+    /// write a Cargo.lock before it calls anything: that is what the calls went by.
+    pub(super) fn after_cargo(self, first: Option<&Stamp>) -> Option<Self> {
+        let now = self.now();
+        let is_cargos = |path: &PathBuf| {
+            let is_older = |first: &Stamp| !Stamp::of(path).is_since(first);
+            path.ends_with("Cargo.lock") && first.is_some_and(is_older)
+        };
+        let changed = self.stamps.differences(&now.stamps);
+        changed.iter().all(is_cargos).then_some(now)
+    }
+
     /// Whether somebody else wraps rustc, or may: a configuration may include others.
     pub(super) fn wrap_rustc(&self) -> bool {
         let says = |path: &PathBuf| {
@@ -105,6 +117,29 @@ mod tests {
         fs::create_dir(directory.path().join("lib")).unwrap();
         fs::write(directory.path().join("lib/Cargo.toml"), "").unwrap();
         assert_ne!(more.now(), more);
+    }
+
+    #[test]
+    fn a_lock_file_that_cargo_wrote_before_it_compiled_is_what_it_went_by() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let write = |name: &str| {
+            fs::write(at(name), name).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(30));
+            Stamp::of(&at(name))
+        };
+        let before = Settings::of(directory.path());
+        write("Cargo.lock");
+        let first = write("first");
+        assert_eq!(before.clone().after_cargo(None), None);
+        let after = before.clone().after_cargo(Some(&first)).unwrap();
+        assert_eq!(after, after.now());
+        write("Cargo.lock");
+        assert_eq!(before.clone().after_cargo(Some(&first)), None);
+        let later = write("later");
+        assert!(before.clone().after_cargo(Some(&later)).is_some());
+        write("Cargo.toml");
+        assert_eq!(before.after_cargo(Some(&write("last"))), None);
     }
 
     #[test]

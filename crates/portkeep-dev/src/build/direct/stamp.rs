@@ -27,6 +27,14 @@ impl Stamp {
         Self(path.metadata().ok().map(|metadata| Found::of(&metadata)))
     }
 
+    /// The oldest of some that are there.
+    pub(super) fn oldest(stamps: impl Iterator<Item = Self>) -> Option<Self> {
+        let found = stamps.filter_map(|stamp| stamp.0);
+        found
+            .min_by_key(|found| found.changed)
+            .map(|found| Self(Some(found)))
+    }
+
     /// Whether it may have changed after `other` came to be. The clock of file systems is coarse: what is as old counts.
     pub(super) fn is_since(&self, other: &Self) -> bool {
         match (self.0, other.0) {
@@ -76,6 +84,13 @@ impl Stamps {
     /// The same files as they are.
     pub(super) fn now(&self) -> Self {
         Self::of(self.0.keys().cloned())
+    }
+
+    /// Those of the same files that are others.
+    pub(super) fn differences(&self, other: &Self) -> Vec<PathBuf> {
+        let is_other = |(path, was): &(&PathBuf, &Stamp)| other.0.get(*path) != Some(*was);
+        let changed = self.0.iter().filter(is_other);
+        changed.map(|(path, _)| path.clone()).collect()
     }
 
     /// Those that are not what they were, or may have changed since `begun`.
