@@ -34,6 +34,7 @@ mod quiet_client;
 mod reboot;
 mod refused_specs;
 mod reload_under_load;
+mod remedies;
 mod repair;
 mod rollback;
 mod sandbox;

@@ -13,6 +13,8 @@ use portkeep_tests::{Manager, Measurement};
 const APPS: u16 = 100;
 /// For all of them, in one call.
 const LIMIT: Duration = Duration::from_secs(15);
+/// What `status` may take.
+const SOON: Duration = Duration::from_millis(200);
 /// Beside the one helper.
 const MOST_BYTES: u64 = 10 << 20;
 
@@ -86,6 +88,11 @@ fn a_hundred_idle_apps() {
         resident.stdout.lines().count()
     );
     status.report("status of 100 apps");
+    expect_shorter("status of 100 apps", SOON, || {
+        run("portkeep", ["status", manager.flag()])
+            .expect_success()
+            .took
+    });
     assert_eq!(resident.stdout, "", "a process stays resident");
 
     expect_shorter("uninstall of 100 apps", LIMIT, || {

@@ -1,15 +1,21 @@
 //! The port comes back with the machine. A test cannot outlive a reboot, so it is two: `tests/run`
 //! runs the first, reboots the guest, and runs the second.
 
+use std::fs;
 use std::mem;
-
-use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, wait_until};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
+
+use portkeep_tests::command::run;
+use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, wait_until};
+use serde_json::json;
 
 /// Not `reboot`: that is a target of systemd itself.
 const NAME: &str = "comes-back";
 const CLIENT: &str = "early-client";
+/// An app that would drain for an hour.
+const PATIENT: &str = "patient";
 
 #[test]
 fn before() {
@@ -20,7 +26,44 @@ fn before() {
     app.publish(&Behaviour::version("v2").mode(Mode::Exit));
     let _ = app.systemctl("reload").expect_failure();
     connect_at_boot(&app);
+    if app.manager() == Manager::System {
+        drain_for_an_hour();
+    }
     // It has to be there after the reboot.
+    mem::forget(app);
+}
+
+/// An app whose client waits for an answer for longer than a shutdown may take. A reboot of the guest has a deadline of its own.
+fn drain_for_an_hour() {
+    let address = "127.0.0.1:8081";
+    let app = App::named(PATIENT)
+        .with("listen", json!([{ "stream": address }]))
+        .with("drainTimeout", json!("1h"))
+        .install(&Behaviour::version("v1"));
+    let request = format!(
+        r"exec 3<>/dev/tcp/{}; printf 'GET /slow?ms=3600000 HTTP/1.1\r\nHost: p\r\n\r\n' >&3; cat <&3",
+        address.replace(':', "/")
+    );
+    // Nothing that a shutdown stops before the end.
+    let client = [
+        "--unit=patient-client",
+        "--property=DefaultDependencies=no",
+        "bash",
+        "-c",
+    ];
+    let _ = run("systemd-run", client.into_iter().chain([request.as_str()])).expect_success();
+    wait_until("the client is connected", Duration::from_secs(10), || {
+        let connections = fs::read_to_string("/proc/net/tcp").ok()?;
+        // 1F91 is the port; 01 is what connected sockets are.
+        connections.contains(":1F91 01 ").then_some(())
+    });
+    // Connections are accepted in order: who is answered now came after it.
+    let port = address.parse().expect("it is an address");
+    let _ = portkeep_tests::request(port, "/", Duration::from_secs(10)).expect_answer();
+    let limit = Path::new("/etc/systemd/system/portkeep-shutdown.service.d");
+    fs::create_dir_all(limit).expect("a directory");
+    fs::write(limit.join("sooner.conf"), "[Service]\nTimeoutStopSec=3s\n").expect("a drop-in");
+    let _ = run("systemctl", ["daemon-reload"]).expect_success();
     mem::forget(app);
 }
 
@@ -120,4 +163,8 @@ fn after() {
             (outcome.version() == Some("v1")).then_some(())
         },
     );
+    if manager == Manager::System {
+        let _ = run("portkeep", ["uninstall", "--system", PATIENT]).expect_success();
+        let _ = fs::remove_dir_all("/etc/systemd/system/portkeep-shutdown.service.d");
+    }
 }

@@ -192,3 +192,27 @@ fn at_a_reload() {
         (thing.take)();
     }
 }
+
+/// What an operator's own drop-in names is in no spec: systemd knows, and is quoted.
+#[test]
+fn a_path_that_only_systemd_knows_of() {
+    let app = App::named("quoted").serve(&Behaviour::version("v1"));
+    let units = match app.manager() {
+        Manager::System => PathBuf::from("/etc/systemd/system"),
+        Manager::User => {
+            PathBuf::from(std::env::var_os("HOME").expect("it is set")).join(".config/systemd/user")
+        }
+    };
+    let drop_in = units.join("quoted@.service.d/60-mine.conf");
+    let text = "[Service]\nBindReadOnlyPaths=/no/such/place\n";
+    fs::write(&drop_in, text).expect("it can be written");
+    let reload = || app.manager().systemctl(&["daemon-reload"]).expect_success();
+    let _ = reload();
+    let told = app.portkeep("reload", &[]);
+    fs::remove_file(&drop_in).expect("it can be removed");
+    let _ = reload();
+    let told = told.expect_failure();
+    told.expect_mention(&["(226/NAMESPACE)"]);
+    told.expect_mention(&["/no/such/place"]);
+    assert_eq!(app.get("/").version, "v1");
+}

@@ -52,6 +52,37 @@ fn stopping_the_target_closes_the_port_and_starting_it_opens_it() {
     assert_eq!(app.get("/").version, "v1");
 }
 
+/// What drains goes on, also while the app is started again. systemd closes a socket after the service that has it, so the port
+/// is closed when the drain has ended; who connects meanwhile is not served.
+#[test]
+fn stopping_the_target_without_waiting_drains_and_may_be_taken_back() {
+    let app = App::named("stop-no-block").serve(&Behaviour::version("v1"));
+    let stop = || {
+        let words = ["--no-block", "stop", &app.unit(".target")];
+        let _ = app.manager().systemctl(&words).expect_success();
+        wait_until("the generation drains", READY, || {
+            let unit = &app.generations()[0];
+            let state = app.manager().property(unit, "ActiveState");
+            (state == "deactivating").then_some(())
+        });
+    };
+    let slow = app.ask("/slow?ms=4000");
+    stop();
+    app.publish(&Behaviour::version("v2"));
+    let start = ["start", &app.unit(".target")];
+    let _ = app.manager().systemctl(&start).expect_success();
+    // The next connection starts another generation, and the first one finishes what it has.
+    assert_eq!(app.get("/").version, "v2");
+    assert_eq!(slow.outcome().expect_answer().version, "v1");
+    app.wait_for_only_one();
+    let slow = app.ask("/slow?ms=1000");
+    stop();
+    assert_eq!(slow.outcome().expect_answer().version, "v2");
+    wait_until("the port is closed", READY, || {
+        (app.request("/") == Outcome::Refused).then_some(())
+    });
+}
+
 #[test]
 fn the_socket_cannot_be_stopped_by_accident() {
     let app = App::named("stop-socket").serve(&Behaviour::version("v1"));

@@ -62,13 +62,55 @@ fn status_tells_what_drains_and_how_much_is_left() {
     let human = app.portkeep("status", &[]).expect_success();
     human.expect_mention(&["s left"]);
     human.expect_mention(&["generation 2    current"]);
+    let line_of = |words: &str| human.stdout.lines().position(|line| line.contains(words));
+    assert!(line_of("current") < line_of("draining"), "{human}");
     for line in human.stdout.lines() {
         assert!(
             line.chars().count() <= COLUMNS && !line.contains('\u{1b}'),
             "{line:?}"
         );
     }
+    let late = app.portkeep("status", &["--wait", "--timeout", "50ms"]);
+    assert_eq!(late.code, Some(1), "{late}");
+    late.expect_mention(&["generation 1 of shown still drains"]);
+    let _ = app.portkeep("status", &["--wait"]).expect_success();
+    assert_eq!(app.generations(), [app.unit("@2.service")]);
     assert_eq!(slow.outcome().version(), Some("v1"));
+    let refused = app.portkeep("status", &["--timeout", "1s"]);
+    assert_eq!(refused.code, Some(2), "{refused}");
+}
+
+/// A terminal of so many columns, by `script`.
+#[test]
+fn a_narrow_terminal_shows_all_of_it() {
+    let listen = serde_json::json!([
+        { "name": "http", "stream": "127.0.0.1:8080" },
+        { "name": "admin", "stream": "127.0.0.1:8082" },
+    ]);
+    let app = App::named("narrow")
+        .with("listen", listen)
+        .serve(&Behaviour::version("v1"));
+    let shown = json(app.portkeep("status", &["--json"]));
+    let sockets: Vec<_> = shown[0]["sockets"].as_array().unwrap().iter().collect();
+    let units: Vec<_> = sockets
+        .iter()
+        .map(|one| one["unit"].as_str().unwrap())
+        .collect();
+    let expected = ["narrow.socket", "narrow-admin.socket", "narrow-move.socket"];
+    assert_eq!(units, expected, "{shown:#}");
+    let status = format!(
+        "stty cols 50; portkeep status {} narrow",
+        app.manager().flag()
+    );
+    let told = run("script", ["--quiet", "--command", &status, "/dev/null"]).expect_success();
+    for line in told.stdout.lines() {
+        assert!(line.trim_end().chars().count() <= 50, "{line:?} in {told}");
+    }
+    let words: Vec<_> = told.stdout.split_whitespace().collect();
+    for word in ["127.0.0.1:8082", "current", "CPU", "handed-over", "ms"] {
+        let is_there = words.iter().any(|one| one.contains(word));
+        assert!(is_there, "{word} is missing in {told}");
+    }
 }
 
 #[test]
@@ -118,6 +160,30 @@ fn logs_tell_the_generation() {
     assert!(followed.is_some(), "the follower ended without it");
     follower.kill().unwrap();
     follower.wait().unwrap();
+}
+
+/// Whatever is tried again and again is told in one line.
+#[test]
+fn the_history_folds_what_repeats() {
+    let app = App::named("again").serve(&Behaviour::version("v1"));
+    app.publish(&Behaviour::version("v2").mode(Mode::Exit));
+    for _ in 0..4 {
+        let _ = app.portkeep("reload", &[]).expect_failure();
+    }
+    let failed = |events: &Value| {
+        let events = events.as_array().unwrap().iter();
+        let failed = events.filter(|event| event["result"] == "failed");
+        failed.cloned().collect::<Vec<_>>()
+    };
+    let folded = failed(&json(app.portkeep("history", &["--json"])));
+    assert_eq!(folded.len(), 1, "{folded:#?}");
+    assert_eq!(folded[0]["count"], 4, "{folded:#?}");
+    assert_ne!(folded[0]["firstAt"], folded[0]["at"], "{folded:#?}");
+    let all = failed(&json(app.portkeep("history", &["--json", "--all"])));
+    assert_eq!(all.len(), 4, "{all:#?}");
+    let told = app.portkeep("history", &[]).expect_success();
+    assert_eq!(told.stdout.matches("failed").count(), 1, "{told}");
+    told.expect_mention(&["(4 times since "]);
 }
 
 #[test]

@@ -216,7 +216,9 @@ impl App {
     /// The events of its history, as `portkeep history --json` tells them.
     #[must_use]
     pub fn history(&self) -> Vec<Value> {
-        let told = self.portkeep("history", &["--json"]).expect_success();
+        let told = self
+            .portkeep("history", &["--json", "--all"])
+            .expect_success();
         serde_json::from_str(&told.stdout).unwrap_or_else(|error| panic!("{error}: {told}"))
     }
 

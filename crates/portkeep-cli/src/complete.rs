@@ -59,7 +59,11 @@ fn command() -> Command {
         .collect();
     for verb in verbs {
         command = command.mut_subcommand(verb, |verb| {
-            verb.mut_arg(APP, |name| name.add(ArgValueCandidates::new(candidates)))
+            // All, because one that is changed alone becomes the last.
+            verb.mut_args(|argument| match argument.get_id() == APP {
+                true => argument.add(ArgValueCandidates::new(candidates)),
+                false => argument,
+            })
         });
     }
     command
@@ -167,6 +171,7 @@ mod tests {
     #[test]
     fn every_command_that_names_an_app_completes_it() {
         let command = command();
+        command.clone().debug_assert();
         for verb in [
             "reload",
             "rollback",

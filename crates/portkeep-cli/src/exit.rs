@@ -5,6 +5,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use portkeep_engine::Outcome;
+use portkeep_spec::SpecError;
 
 use crate::output::{self, Text};
 
@@ -50,7 +51,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let is_usage = error.chain().any(|cause| {
         cause.is::<Usage>()
             || cause.is::<portkeep_dev::Usage>()
-            || cause.is::<portkeep_spec::SpecError>()
+            || cause.is::<SpecError>()
+            || cause.is::<Box<SpecError>>()
     });
     ExitCode::from(if is_usage { 2 } else { 1 })
 }

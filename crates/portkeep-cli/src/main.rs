@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod complete;
 mod exit;
+mod facts;
 mod holder;
 mod locate;
 mod man;

@@ -1,17 +1,20 @@
 //! What is printed, and how.
 
 pub(crate) mod changes;
+pub(crate) mod fault;
 mod foreign;
+mod history;
 mod sink;
 mod text;
 
-use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent};
-use portkeep_engine::{Digest, Outcome};
+use portkeep_engine::Outcome;
 use portkeep_spec::AppName;
 
 pub(crate) use foreign::inline;
+pub(crate) use history::{record_line, repeated_line};
 pub(crate) use sink::{
     Warnings, follow, follow_json, json, lost, print, print_error, raw, relay, relay_text, stderr,
+    stdout,
 };
 pub(crate) use text::Text;
 
@@ -43,20 +46,38 @@ pub(crate) fn clip(line: &str) -> String {
     line.chars().take(COLUMNS - 1).chain(['…']).collect()
 }
 
+/// Columns of the terminal that is written to; where it is none, of one that everybody has.
+pub(crate) fn columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(stdout()).ok();
+    let columns = size.map(|size| usize::from(size.ws_col));
+    columns.filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+}
+
 /// Text in lines of at most [`COLUMNS`], indented. A longer word stays whole: it may be a path to copy.
 pub(crate) fn wrapped(text: &str, indent: usize) -> Vec<String> {
-    let margin = " ".repeat(indent);
+    wrapped_to(COLUMNS, text, indent, indent)
+}
+
+/// The same for a terminal of so many columns, with an indent of its own for the first line. What stands between two words on
+/// one line stays as it is.
+pub(crate) fn wrapped_to(columns: usize, text: &str, first: usize, indent: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = margin.clone();
-    for word in text.split_whitespace() {
-        let length = line.chars().count() + 1 + word.chars().count();
-        if line.len() > indent && length > COLUMNS {
-            lines.push(std::mem::replace(&mut line, margin.clone()));
-        }
-        if line.len() > indent {
-            line.push(' ');
+    let mut line = " ".repeat(first);
+    let mut is_empty = true;
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let word = rest.split_whitespace().next().unwrap_or_default();
+        let gap = rest.find(word).unwrap_or(0);
+        let length = line.chars().count() + gap + word.chars().count();
+        if !is_empty && length > columns {
+            lines.push(std::mem::replace(&mut line, " ".repeat(indent)));
+        } else if !is_empty {
+            let between = Some(&rest[..gap]).filter(|gap| gap.chars().all(|c| c == ' '));
+            line.push_str(between.unwrap_or(" "));
         }
         line.push_str(word);
+        is_empty = false;
+        rest = &rest[gap + word.len()..];
     }
     lines.push(line);
     lines
@@ -113,76 +134,6 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
     }
 }
 
-/// One line of the history.
-pub(crate) fn event_line(event: &HistoryEvent) -> String {
-    let line = |at: jiff::Timestamp, word: &str, generation, digest: Option<&Digest>, rest| {
-        let digest = digest.map_or("-", Digest::short);
-        format!(
-            "{}  {word:<11} {generation:>5}  {digest:<12} {rest}",
-            local_time(at)
-        )
-    };
-    match event {
-        HistoryEvent::Handover(record) => record_line(record),
-        HistoryEvent::Crash(crash) => {
-            let decision = match (crash.decision, crash.pause_milliseconds) {
-                (Decision::Restart, Some(pause)) => format!("started again in {pause} ms"),
-                (Decision::GiveUp, _) => "its release was given up".to_owned(),
-                _ => "not started again".to_owned(),
-            };
-            let rest = format!("{} ({} recently); {decision}", crash.reason, crash.crashes);
-            line(
-                crash.at,
-                "crashed",
-                crash.generation,
-                crash.digest.as_ref(),
-                rest,
-            )
-        }
-        HistoryEvent::Drained(drained) => {
-            let said = [drained.status.as_str(), drained.reason.as_str()];
-            let rest = said.iter().find(|text| !text.is_empty());
-            let rest = rest.copied().unwrap_or_default().to_owned();
-            line(
-                drained.at,
-                "drained",
-                drained.generation,
-                drained.digest.as_ref(),
-                rest,
-            )
-        }
-        other => format!("{other:?}"),
-    }
-}
-
-/// One line about a handover.
-pub(crate) fn record_line(record: &HandoverRecord) -> String {
-    let at = local_time(record.at);
-    let generation = record
-        .generation
-        .map_or_else(|| "-".to_owned(), |generation| generation.to_string());
-    let digest = record.digest.as_ref().map_or("-", |digest| digest.short());
-    // The first clause; the app's last lines follow it in the record.
-    let first_clause = |reason: &str| {
-        reason
-            .lines()
-            .next()
-            .and_then(|line| line.split("; its last lines").next().map(str::to_owned))
-    };
-    let reason = record
-        .reason
-        .as_deref()
-        .and_then(first_clause)
-        .map(|reason| format!("  {reason}"));
-    format!(
-        "{at}  {:<11} {generation:>5}  {digest:<12} {:>7.0} ms  {}{}",
-        record.result,
-        record.steps.total_milliseconds,
-        record.purpose,
-        reason.unwrap_or_default(),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -199,6 +150,7 @@ mod tests {
             );
         }
         assert_eq!(wrapped("", 2), ["  "]);
+        assert_eq!(wrapped_to(9, "a  b   cdef gh", 0, 2), ["a  b", "  cdef gh"]);
         assert_eq!(wrapped(&"x".repeat(100), 2)[0].len(), 102);
         assert_eq!(clip(&"é".repeat(100)).chars().count(), COLUMNS);
         assert_eq!(clip("short"), "short");

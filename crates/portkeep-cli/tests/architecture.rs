@@ -45,11 +45,25 @@ const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
     (
         "portkeep-engine",
         &[
-            "backend", "drive", "error", "handover", "helper", "release", "settle", "store",
-            "take", "units",
+            "backend",
+            "diagnosis",
+            "drive",
+            "error",
+            "fault",
+            "handover",
+            "helper",
+            "release",
+            "settle",
+            "socket_file",
+            "store",
+            "take",
+            "units",
         ],
     ),
-    ("portkeep-cli", &["command", "holder", "man", "prove"]),
+    (
+        "portkeep-cli",
+        &["command", "holder", "man", "output", "prove"],
+    ),
 ];
 
 fn workspace() -> PathBuf {

@@ -37,6 +37,8 @@ pub struct StartFailure {
     pub reason: String,
     /// Why its process ended, where there was one.
     pub cause: Option<Cause>,
+    /// What its manager said of it, where that names a file or a path.
+    pub said: Option<String>,
     /// Whether the release is to blame.
     pub blame: Blame,
     /// The last lines it wrote, oldest first.
@@ -55,6 +57,7 @@ impl StartFailure {
         Self {
             reason: cause.to_string(),
             cause: Some(cause),
+            said: None,
             blame,
             log,
         }
@@ -66,6 +69,7 @@ impl StartFailure {
         Self {
             reason: reason.into(),
             cause: None,
+            said: None,
             blame: Blame::Circumstances,
             log: Vec::new(),
         }
@@ -78,12 +82,20 @@ impl StartFailure {
             reason: "it took no connection from the sockets that it was passed; does it open its port itself?".to_owned(),
             cause: None,
             blame: Blame::Release,
+            said: None,
             log: Vec::new(),
         }
     }
 
     /// What stands between the reason and the last lines.
     pub const LAST_LINES: &str = "; its last lines:";
+
+    /// A reason as [`Self::describe`] tells it, in one line: without the last lines.
+    #[must_use]
+    pub fn first_clause(reason: &str) -> &str {
+        let clause = reason.split(Self::LAST_LINES).next().unwrap_or_default();
+        clause.lines().next().unwrap_or_default()
+    }
 
     /// The reason, with the last lines below it.
     #[must_use]

@@ -2,7 +2,13 @@
 
 use std::fmt;
 
-use crate::store::{HandoverRecord, HandoverResult};
+use portkeep_spec::Spec;
+
+use crate::backend::Backend;
+use crate::handover::Purpose;
+use crate::release::Release;
+use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
+use crate::take::{Look, Recipe, digest_of};
 
 /// Why an app that runs does not serve what is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,27 +22,123 @@ pub enum Instead {
         /// Why.
         reason: Option<String>,
     },
-    /// It came after the last handover.
+    /// It was handed over by another spec.
     NotHandedOver,
+    /// Somebody went back to a release that served before.
+    RolledBack {
+        /// Why it does not serve, where another handover has found it so since.
+        reason: Option<String>,
+    },
+    /// The files of the release have changed since.
+    OtherFiles,
+    /// What shapes a generation has changed since: its unit with its drop-ins, environment files, credentials, the spec.
+    OtherSettings,
+}
+
+/// How what is installed compares with the release that serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// A handover would find it unchanged.
+    Same,
+    /// Its files are others.
+    OtherFiles,
+    /// Its files are the same.
+    OtherSettings,
+    /// No release serves, or it may not be looked at.
+    Unknown,
 }
 
 impl Instead {
     /// What serves instead of what is installed, by the last handover, whether the current generation is the holding page,
-    /// and whether the last handover went by another spec.
+    /// whether the last handover went by another spec, and how the files compare.
     #[must_use]
-    pub fn of(last: Option<&HandoverRecord>, is_holding: bool, other_spec: bool) -> Option<Self> {
+    pub fn of(
+        last: Option<&HandoverRecord>,
+        is_holding: bool,
+        other_spec: bool,
+        comparison: Comparison,
+    ) -> Option<Self> {
         if is_holding {
             return Some(Self::Holding);
         }
+        // What failed may have been taken back since: the history has nothing of a handover that found nothing to do.
+        if comparison == Comparison::Same {
+            return None;
+        }
         let unsuccessful = last.filter(|last| last.result != HandoverResult::HandedOver);
         if let Some(last) = unsuccessful {
-            return Some(Self::Failed {
-                result: last.result,
-                reason: last.reason.clone(),
+            let reason = last.reason.clone();
+            let rolled_back = |reason: &String| reason.contains(ROLLED_BACK);
+            return Some(match reason.as_ref().is_some_and(rolled_back) {
+                true => Self::RolledBack { reason },
+                false => Self::Failed {
+                    result: last.result,
+                    reason,
+                },
             });
         }
-        other_spec.then_some(Self::NotHandedOver)
+        if other_spec {
+            return Some(Self::NotHandedOver);
+        }
+        if last.is_some_and(|last| last.purpose == Purpose::Rollback) {
+            return Some(Self::RolledBack { reason: None });
+        }
+        match comparison {
+            Comparison::OtherFiles => Some(Self::OtherFiles),
+            Comparison::OtherSettings => Some(Self::OtherSettings),
+            Comparison::Same | Comparison::Unknown => None,
+        }
     }
+
+    /// Whether somebody wanted it so, or the next reload sees to it. A switch of what is installed has not failed then.
+    #[must_use]
+    pub fn is_for_later(&self) -> bool {
+        matches!(
+            self,
+            Self::RolledBack { .. } | Self::OtherFiles | Self::OtherSettings
+        )
+    }
+}
+
+/// Compares what `spec` describes now with the release that is current. Nothing is made or kept; the executable is read where its
+/// state is not the one that it was captured in.
+pub async fn compare<B: Backend>(backend: &B, store: &Store, spec: &Spec) -> Comparison {
+    let Ok(unit) = backend.settings().await else {
+        return Comparison::Unknown;
+    };
+    let (store, spec) = (store.clone(), spec.clone());
+    let compared = tokio::task::spawn_blocking(move || compare_to(&store, &spec, &unit));
+    compared.await.unwrap_or(Comparison::Unknown)
+}
+
+/// The same for whoever knows the text of what starts a generation. It may read files for as long as a capture takes.
+#[must_use]
+pub fn compare_to(store: &Store, spec: &Spec, unit: &str) -> Comparison {
+    let release = store
+        .current_app()
+        .and_then(|generation| store.release_of(generation));
+    release
+        .and_then(|release| compare_with(&release, store, spec, unit))
+        .unwrap_or(Comparison::Unknown)
+}
+
+fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Option<Comparison> {
+    let key = store.kept_digest_key()?;
+    let recipe = Recipe::of(spec, &store.base_environment(), unit, &key).ok()?;
+    let look = Look::at(spec).ok()?;
+    if release.is_made_of(&look, &recipe) {
+        return Some(Comparison::Same);
+    }
+    let has_other_recipe = !release.is_made_by(&recipe);
+    // Other files may have the same contents: a build that was made again.
+    let digest = digest_of(spec, &recipe, &key).ok()?;
+    Some(if digest == *release.digest() {
+        Comparison::Same
+    } else if has_other_recipe && release.is_made_from(&look) {
+        Comparison::OtherSettings
+    } else {
+        Comparison::OtherFiles
+    })
 }
 
 impl fmt::Display for Instead {
@@ -52,6 +154,14 @@ impl fmt::Display for Instead {
                 reason.iter().try_for_each(|why| write!(f, ": {why}"))
             }
             Self::NotHandedOver => f.write_str("no handover has looked at it yet"),
+            Self::RolledBack { reason } => {
+                f.write_str("it was rolled back, and the release before serves")?;
+                reason.iter().try_for_each(|why| write!(f, ": {why}"))
+            }
+            Self::OtherFiles => f.write_str("its files changed since the last handover"),
+            Self::OtherSettings => f.write_str(
+                "its settings (spec, unit, drop-ins, environment files, credentials) changed since the last handover",
+            ),
         }
     }
 }
@@ -76,41 +186,87 @@ mod tests {
                 reason: Some("it exited".to_owned()),
             })
         };
-        for (last, is_holding, other_spec, instead) in [
-            (None, false, false, None),
-            (Some("handed-over"), false, false, None),
+        use Comparison::{OtherFiles, OtherSettings, Same, Unknown};
+        let not_handed_over = Some(Instead::NotHandedOver);
+        let holding = || Some(Instead::Holding);
+        for (last, is_holding, other_spec, comparison, instead) in [
+            (None, false, false, Unknown, None),
+            (None, false, false, OtherFiles, Some(Instead::OtherFiles)),
+            (Some("handed-over"), false, false, Unknown, None),
+            (Some("handed-over"), false, false, Same, None),
+            (Some("handed-over"), false, true, Unknown, not_handed_over),
+            // Another spec that describes the same.
+            (Some("handed-over"), false, true, Same, None),
+            (Some("handed-over"), true, false, Unknown, holding()),
+            (Some("holding"), true, false, Unknown, holding()),
             (
                 Some("handed-over"),
                 false,
-                true,
-                Some(Instead::NotHandedOver),
+                false,
+                OtherSettings,
+                Some(Instead::OtherSettings),
             ),
-            (Some("handed-over"), true, false, Some(Instead::Holding)),
-            (Some("holding"), true, false, Some(Instead::Holding)),
-            (Some("failed"), false, false, failed(HandoverResult::Failed)),
-            (Some("failed"), false, true, failed(HandoverResult::Failed)),
+            (
+                Some("failed"),
+                false,
+                false,
+                OtherFiles,
+                failed(HandoverResult::Failed),
+            ),
+            (
+                Some("failed"),
+                false,
+                true,
+                Unknown,
+                failed(HandoverResult::Failed),
+            ),
+            // What failed is not installed any more.
+            (Some("failed"), false, false, Same, None),
             (
                 Some("refused"),
                 false,
                 false,
+                Unknown,
                 failed(HandoverResult::Refused),
             ),
             (
                 Some("fell-back"),
                 false,
                 false,
+                OtherFiles,
                 failed(HandoverResult::FellBack),
             ),
         ] {
             let last = last.map(record);
-            let found = Instead::of(last.as_ref(), is_holding, other_spec);
-            assert_eq!(found, instead, "{last:?}");
+            let found = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
+            assert_eq!(found, instead, "{last:?} {comparison:?}");
         }
     }
 
     #[test]
+    fn what_was_rolled_back_is_known_to_be_also_after_a_reboot() {
+        let mut last = record("handed-over");
+        last.purpose = Purpose::Rollback;
+        last.reason = None;
+        let of =
+            |last: &HandoverRecord, comparison| Instead::of(Some(last), false, false, comparison);
+        let rolled_back = of(&last, Comparison::OtherFiles).unwrap();
+        assert_eq!(rolled_back, Instead::RolledBack { reason: None });
+        assert!(rolled_back.is_for_later());
+        assert_eq!(of(&last, Comparison::Same), None);
+        let mut after = record("fell-back");
+        after.reason = Some(format!("it failed before: {ROLLED_BACK} 0123"));
+        let found = of(&after, Comparison::OtherFiles);
+        assert!(
+            matches!(found, Some(Instead::RolledBack { .. })),
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn it_says_what_serves() {
-        let instead = Instead::of(Some(&record("failed")), false, false).unwrap();
+        let instead =
+            Instead::of(Some(&record("failed")), false, false, Comparison::Unknown).unwrap();
         assert_eq!(
             instead.to_string(),
             "what served before serves on: it exited"

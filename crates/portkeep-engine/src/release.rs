@@ -145,6 +145,16 @@ impl Release {
 
     /// Whether it was made of files in that state, by that recipe.
     pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
-        self.look == *look && self.recipe == *recipe
+        self.is_made_from(look) && self.is_made_by(recipe)
+    }
+
+    /// Whether it was made of files in that state.
+    pub(crate) fn is_made_from(&self, look: &Look) -> bool {
+        self.look == *look
+    }
+
+    /// Whether it was made by that recipe.
+    pub(crate) fn is_made_by(&self, recipe: &Recipe) -> bool {
+        self.recipe == *recipe
     }
 }

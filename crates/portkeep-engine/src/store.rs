@@ -36,6 +36,7 @@ mod key;
 mod lock;
 mod migrate;
 mod releases;
+mod repeats;
 mod rollback;
 mod seen;
 mod sweep;
@@ -54,6 +55,8 @@ pub use events::{
 pub use history::Follower;
 pub(crate) use key::Key;
 pub use lock::{Holder, Lock, LockError, LockFile};
+pub use repeats::{Repeated, fold};
+pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};

@@ -110,10 +110,36 @@ pub(crate) fn take(
 ///
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
-pub fn executable_of(spec: &Spec) -> Result<PathBuf, TakeError> {
+pub fn executable_of(spec: &Spec) -> Result<Executable, TakeError> {
     let files = Files::open(Seen::at(spec)?)?;
     files.executable.check()?;
-    Ok(files.executable.path)
+    let runs_in_place = files.runs_in_place();
+    Ok(Executable {
+        path: files.executable.path,
+        runs_in_place,
+    })
+}
+
+/// An executable that a handover would take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executable {
+    /// Where it is.
+    pub path: PathBuf,
+    /// It is run there; another one is copied to the directory of the releases.
+    pub runs_in_place: bool,
+}
+
+/// The digest of the release that a handover would take now. Nothing is kept of it.
+///
+/// # Errors
+/// When a handover would be refused for its executable.
+pub(crate) fn digest_of(spec: &Spec, recipe: &Recipe, key: &Key) -> Result<Digest, TakeError> {
+    let clock = Clock::of(LIMIT);
+    let files = Files::open(Seen::at(spec)?)?;
+    files.executable.check()?;
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    files.executable.digest(clock, &mut hasher)?;
+    files.finish_digest(recipe, clock, hasher)
 }
 
 /// The files of a release, open.
@@ -158,6 +184,20 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
+    /// The digest of what comes after the executable.
+    fn finish_digest(
+        &self,
+        recipe: &Recipe,
+        clock: Clock,
+        mut hasher: blake3::Hasher,
+    ) -> Result<Digest, TakeError> {
+        for other in &self.others {
+            other.digest(clock, &mut hasher)?;
+        }
+        recipe.hash(&mut hasher);
+        Ok(Digest(hasher.finalize().to_hex()[..32].to_owned()))
+    }
+
     /// Digests the release and puts its executable where no build overwrites it.
     fn capture(
         &self,
@@ -195,11 +235,7 @@ impl Files {
             }
             Some((staging, staged))
         };
-        for other in &self.others {
-            other.digest(clock, &mut hasher)?;
-        }
-        order.recipe.hash(&mut hasher);
-        let digest = Digest(hasher.finalize().to_hex()[..32].to_owned());
+        let digest = self.finish_digest(&order.recipe, clock, hasher)?;
         let executable = match &staged {
             None => source.path.clone(),
             Some((_staging, staged)) => {

@@ -42,7 +42,8 @@ pub struct Spec {
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
-    /// How long an old generation may finish what it has. Default: 30s.
+    /// How long an old generation may finish what it has. At a shutdown of the machine it has 90s at the longest
+    /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
     /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and

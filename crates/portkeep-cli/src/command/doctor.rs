@@ -1,24 +1,24 @@
 use std::process::ExitCode;
 
+use portkeep_engine::backend::systemd::Depth;
+use portkeep_engine::diagnosis::{self, Level};
 use portkeep_spec::AppName;
 
-mod app_checks;
-mod collect;
-mod facts;
-mod finding;
-mod machine_checks;
+mod report;
 
 use crate::exit::NEEDS_A_PERSON;
+use crate::facts;
 use crate::locate::{ManagerArgs, installed_apps};
 use crate::output;
-use finding::{Diagnosis, Level};
+use report::{Diagnosis, Line};
 
 /// Check the machine and each app, and say what to do about what is wrong
 ///
-/// Nothing is changed. A problem keeps an app from serving or from being reloaded, or will; advice does not.
+/// Nothing is changed. A problem keeps an app, or what is installed of it, from serving or from being reloaded, or will;
+/// advice does not. The lines that begin with `$` are commands that mend it.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep doctor\n  portkeep doctor --user hello\n  portkeep doctor --json     manager, checked, findings: level, app, code, what, remedy\n\nExit code 4: something needs a person. Advice alone is exit code 0."
+    after_help = "Examples:\n  portkeep doctor\n  portkeep doctor --user hello\n  portkeep doctor --json     manager, checked, findings: level, app, code, what, remedy, commands\n\nExit code 4: something needs a person. Advice alone is exit code 0."
 )]
 pub(crate) struct Args {
     /// The app [default: all].
@@ -37,34 +37,28 @@ impl Args {
             Some(name) => vec![name],
             None => installed_apps(which).await,
         };
-        let (machine, manager) = collect::machine(which).await;
-        let mut findings = Vec::new();
+        let (machine, manager) = facts::machine(which).await;
         let mut apps = Vec::new();
         if let Some(manager) = &manager {
-            for name in &names {
-                apps.push(collect::app(manager, name).await?);
+            for app in facts::apps(manager, &names, Depth::Full).await? {
+                apps.push(facts::app(manager, app, Depth::Full).await?);
             }
         }
-        findings.extend(machine_checks::findings(&machine, &apps));
-        for app in &apps {
-            findings.extend(app_checks::findings(app));
-        }
-        let diagnosis = Diagnosis {
+        let mut findings = diagnosis::of_machine(&machine, &apps);
+        findings.extend(apps.into_iter().flat_map(diagnosis::of_app));
+        let report = Diagnosis {
             manager: which.to_string(),
-            version: machine.version.clone().ok(),
+            version: machine.version.ok(),
             checked: names,
-            findings,
+            findings: findings.iter().map(Line::from).collect(),
         };
         if self.json {
-            output::json(&diagnosis)?;
+            output::json(&report)?;
         } else {
-            diagnosis.print();
+            report.print();
         }
-        let has_problem = |diagnosis: &Diagnosis| {
-            let mut findings = diagnosis.findings.iter();
-            findings.any(|finding| finding.level == Level::Problem)
-        };
-        Ok(if has_problem(&diagnosis) {
+        let is_problem = |finding: &diagnosis::Finding| finding.level() == Level::Problem;
+        Ok(if findings.iter().any(is_problem) {
             ExitCode::from(NEEDS_A_PERSON)
         } else {
             ExitCode::SUCCESS

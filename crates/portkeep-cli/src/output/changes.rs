@@ -24,7 +24,7 @@ fn lines(plan: &Plan) -> Vec<String> {
             say(format!("{old} would be called {new}, and stay open"));
         }
         match app.handover {
-            Some(Handover::Reload) => say("would hand over".to_owned()),
+            Some(Handover::Reload | Handover::TakeOver) => say("would hand over".to_owned()),
             Some(Handover::Restart) => {
                 say("would be restarted, because it gets another socket".to_owned());
             }

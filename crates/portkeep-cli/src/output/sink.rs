@@ -11,6 +11,11 @@ use serde::Serialize;
 use super::foreign::{steers, visible};
 use super::text::Text;
 
+/// Standard output, to ask what it is.
+pub(crate) fn stdout() -> impl AsFd + IsTerminal {
+    io::stdout()
+}
+
 /// Standard error, to ask what it is.
 pub(crate) fn stderr() -> impl AsFd + IsTerminal {
     io::stderr()

@@ -243,6 +243,7 @@ impl App {
             let failure = StartFailure {
                 reason: error.to_string(),
                 cause: None,
+                said: None,
                 blame: Blame::Release,
                 log: lines.into(),
             };

@@ -2,13 +2,16 @@
 //!
 //! Nothing of D-Bus is visible outside this module.
 
+mod apps;
 mod batch;
 mod connect;
+mod drained;
 mod handle;
 mod job;
 mod keeper;
 mod last_lines;
 mod manager;
+mod own_words;
 mod proxy;
 mod unit_path;
 mod unit_state;
@@ -20,6 +23,7 @@ use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_na
 use tokio::time::timeout_at;
 
 pub use crate::backend::JobResult;
+pub use apps::{AppUnits, Depth};
 pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
@@ -88,8 +92,8 @@ impl Systemd {
         answer(unit, self.manager.state(unit).await)
     }
 
-    async fn state_as_unit(&self, unit: &str) -> Result<UnitState, BackendError> {
-        answer(unit, self.manager.state_as_unit(unit).await)
+    async fn part(&self, unit: &str, properties: &[&str]) -> Result<UnitState, BackendError> {
+        answer(unit, self.manager.part(unit, properties).await)
     }
 
     /// Why the start job failed. The unit is kept until we have looked.
@@ -136,7 +140,14 @@ impl Systemd {
 
     async fn failure(&self, unit: &str, state: &UnitState, end: &End) -> StartFailure {
         let lines = last_lines::last_lines(self.which(), &self.name, unit, state).await;
-        StartFailure::of(end, lines)
+        let failure = StartFailure::of(end, lines);
+        match failure.cause {
+            Some(Cause::Setup(_)) => StartFailure {
+                said: own_words::own_words(self.which(), unit, state).await,
+                ..failure
+            },
+            _ => failure,
+        }
     }
 
     /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
@@ -146,7 +157,7 @@ impl Systemd {
         generation: Generation,
     ) -> Result<Option<StartFailure>, BackendError> {
         let unit = self.unit(generation);
-        let needed = self.state_as_unit(&unit).await?.sockets;
+        let needed = self.part(&unit, &["TriggeredBy"]).await?.sockets;
         let patterns: Vec<_> = needed.iter().map(String::as_str).collect();
         if patterns.is_empty() {
             return Ok(None);
@@ -192,7 +203,7 @@ impl Systemd {
         deadline: Instant,
     ) -> Result<Option<bool>, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
-        if !self.state_as_unit(unit).await?.is_active() {
+        if !self.part(unit, &["ActiveState"]).await?.is_active() {
             return Ok(Some(false));
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
@@ -302,12 +313,12 @@ impl Backend for Systemd {
     }
 
     async fn settings(&self) -> Result<String, BackendError> {
-        // Any number will do: the text is the template's. This one never runs.
-        let unit = unit_names::generation(&self.name, 0);
-        let state = self.state_as_unit(&unit).await?;
-        let files = [&state.fragment].into_iter().chain(&state.drop_ins);
-        let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-        Ok(texts.collect())
+        // Any number will do: the text is the template's. The current one is loaded already; one that never runs would be loaded
+        // for this question, with the units that settle its ends.
+        let current = self.store.current_app().unwrap_or(Generation(0));
+        let unit = unit_names::generation(&self.name, current.0);
+        let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
+        Ok(state.text())
     }
 
     async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {

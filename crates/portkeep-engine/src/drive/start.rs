@@ -13,6 +13,7 @@ use crate::fault;
 use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
 use crate::release::{Digest, Release};
+use crate::store::ROLLED_BACK;
 use crate::surroundings::Surroundings;
 
 impl<B: Backend> Run<'_, B> {
@@ -75,10 +76,14 @@ impl<B: Backend> Run<'_, B> {
         let Some(cause) = &failure.cause else {
             return failure;
         };
-        StartFailure {
-            reason: Surroundings::of(self.spec).explain(cause),
-            ..failure
-        }
+        let reason = Surroundings::of(self.spec).explain(cause);
+        // What we have found to be missing is told in our own words.
+        let is_named = reason != cause.to_string();
+        let reason = match failure.said.as_ref().filter(|_| !is_named) {
+            Some(said) => format!("{reason}; systemd says: {said}"),
+            None => reason,
+        };
+        StartFailure { reason, ..failure }
     }
 
     pub(super) fn switch(&self, generation: Generation) -> io::Result<()> {
@@ -102,7 +107,7 @@ impl<B: Backend> Run<'_, B> {
         match replaced.filter(|_| self.request.purpose == Purpose::Rollback) {
             Some(previous) => self
                 .store
-                .mark_bad(&previous.digest, &format!("it was rolled back to {digest}")),
+                .mark_bad(&previous.digest, &format!("{ROLLED_BACK} {digest}")),
             None => Ok(()),
         }
     }

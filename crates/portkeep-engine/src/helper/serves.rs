@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use super::{Helper, HelperError};
+use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::drive::doing;
-use crate::installed::Instead;
+use crate::installed::{Comparison, Instead, compare};
 
 impl<M: HandleUnit> Helper<'_, M> {
     /// What serves instead of what is installed; none where that serves, and where nobody has asked for the app yet: one that
@@ -19,10 +19,16 @@ impl<M: HandleUnit> Helper<'_, M> {
             return Ok(None);
         }
         let store = self.store;
-        let history = store.history().map_err(doing("read the history"))?;
+        let last = store.last_handover().map_err(doing("read the history"))?;
         let is_holding = store.current().is_some_and(|one| store.is_holding(one));
         // Not by the files: a secret that was written anew is for the next reload.
         let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
-        Ok(Instead::of(history.last(), is_holding, other_spec))
+        // A spec that was taken back serves again, and no handover has told so.
+        let comparison = match read_spec(spec_path) {
+            Ok(spec) => compare(self.manager, store, &spec).await,
+            Err(_) => Comparison::Unknown,
+        };
+        let instead = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
+        Ok(instead.filter(|instead| !instead.is_for_later()))
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::StartFailure;
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose};
 use crate::release::Digest;
@@ -21,6 +22,18 @@ pub enum HistoryEvent {
     Crash(CrashRecord),
     /// A generation that was replaced has ended.
     Drained(DrainedRecord),
+}
+
+impl HistoryEvent {
+    /// When it was.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Handover(record) => record.at,
+            Self::Crash(record) => record.at,
+            Self::Drained(record) => record.at,
+        }
+    }
 }
 
 /// How long each step took, in milliseconds.
@@ -107,6 +120,14 @@ pub struct HandoverRecord {
     pub steps: Steps,
     /// Why it failed.
     pub reason: Option<String>,
+}
+
+impl HandoverRecord {
+    /// Why it failed, in one line: without the last lines of the app.
+    #[must_use]
+    pub fn first_clause(&self) -> Option<&str> {
+        self.reason.as_deref().map(StartFailure::first_clause)
+    }
 }
 
 /// A generation ended by itself, and not well.

@@ -138,6 +138,13 @@ impl Store {
         self.release(&digest)
     }
 
+    /// The name of the release that `generation` runs: what is kept of that is not read.
+    #[must_use]
+    pub fn digest_of(&self, generation: Generation) -> Option<Digest> {
+        let path = self.generation_directory(generation).join("release");
+        fs::read_to_string(path).ok().map(Digest)
+    }
+
     /// Whether `generation` is a holding page and none of the app's releases.
     #[must_use]
     pub fn is_holding(&self, generation: Generation) -> bool {

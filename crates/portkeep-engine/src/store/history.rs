@@ -20,6 +20,8 @@ const SHORTEST: usize = 64;
 /// How long a line waits for the file's lock. Then it is added without: to be told is worth more than to be safe from the
 /// one cut that may be under way.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How much of the end of the file is read at first.
+const AT_ONCE: u64 = 16 << 10;
 const STEP: Duration = Duration::from_millis(1);
 
 impl Store {
@@ -128,6 +130,38 @@ impl Store {
             HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
         });
         Ok(handovers.collect())
+    }
+
+    /// The last handover that is kept. Only the end of the file is read, however long that is.
+    ///
+    /// # Errors
+    /// When the file exists and cannot be read.
+    pub fn last_handover(&self) -> io::Result<Option<HandoverRecord>> {
+        let mut file = match File::open(self.history_path()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        let mut part = AT_ONCE;
+        loop {
+            let begin = length.saturating_sub(part);
+            file.seek(SeekFrom::Start(begin))?;
+            let mut bytes = Vec::new();
+            (&mut file).take(part).read_to_end(&mut bytes)?;
+            let text = String::from_utf8_lossy(&bytes);
+            // Half a line is none that can be read.
+            let last =
+                text.lines()
+                    .rev()
+                    .find_map(|line| match serde_json::from_str(line).ok()? {
+                        HistoryEvent::Handover(record) => Some(record),
+                        HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
+                    });
+            if last.is_some() || begin == 0 {
+                return Ok(last);
+            }
+            part = part.saturating_mul(4);
+        }
     }
 }
 
@@ -289,6 +323,26 @@ mod tests {
         drop(kept);
         store.note_event(&event(3)).unwrap();
         assert_eq!(numbers(store.events().unwrap()), [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_last_handover_is_found_however_far_back() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        assert_eq!(store.last_handover().unwrap(), None);
+        store.note_event(&event(0)).unwrap();
+        assert_eq!(store.last_handover().unwrap(), None);
+        let record: HandoverRecord = serde_json::from_value(serde_json::json!({
+            "at": "2026-01-01T00:00:00Z", "purpose": "reload", "result": "handed-over", "generation": 1, "previous": null,
+            "digest": null, "source": null, "drained": [], "reason": "x".repeat(100_000),
+            "steps": { "lockMilliseconds": 0, "takeMilliseconds": 0, "startMilliseconds": 0, "totalMilliseconds": 0 },
+        }))
+        .unwrap();
+        store.record(&record).unwrap();
+        for number in 1..=500 {
+            assert_eq!(store.last_handover().unwrap().as_ref(), Some(&record));
+            store.note_event(&event(number)).unwrap();
+        }
     }
 
     #[test]

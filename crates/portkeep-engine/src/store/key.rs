@@ -18,14 +18,23 @@ impl Store {
     /// # Errors
     /// When it can be kept nowhere.
     pub(crate) fn digest_key(&self) -> io::Result<Key> {
-        let places: [PathBuf; 2] = [self.state.join(FILE), self.run.join(FILE)];
-        if let Some(key) = places.iter().find_map(|place| read(place)) {
+        let places = self.key_places();
+        if let Some(key) = self.kept_digest_key() {
             return Ok(key);
         }
         let mut key = Key::default();
         File::open("/dev/urandom")?.read_exact(&mut key)?;
         let [lasting, until_reboot] = &places;
         make(lasting, &key).or_else(|_| make(until_reboot, &key))
+    }
+
+    /// The same, if it is there and may be read.
+    pub(crate) fn kept_digest_key(&self) -> Option<Key> {
+        self.key_places().iter().find_map(|place| read(place))
+    }
+
+    fn key_places(&self) -> [PathBuf; 2] {
+        [self.state.join(FILE), self.run.join(FILE)]
     }
 }
 

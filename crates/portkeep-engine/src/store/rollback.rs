@@ -46,6 +46,9 @@ fn can(kept: &[(Generation, Digest)]) -> String {
     format!("kept are those of generations {}", listed.join(", "))
 }
 
+/// How the reason begins for which a release that was rolled back is bad.
+pub(crate) const ROLLED_BACK: &str = "it was rolled back to";
+
 impl Store {
     /// The release that `generation` ran, or the newest good one that is not current.
     ///

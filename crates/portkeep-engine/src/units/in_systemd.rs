@@ -23,6 +23,29 @@ fn failed(doing: &'static str) -> impl Fn(ManagerError) -> BackendError {
     move |error| BackendError::new(doing, error)
 }
 
+/// Starts the first generation of an app, then its handle, which finds it.
+async fn take_over(
+    manager: &Manager,
+    spec: &Spec,
+) -> Result<Result<Outcome, NotHandedOver>, BackendError> {
+    let store = store_of(manager, &spec.name)?;
+    let systemd = Systemd::new(manager.clone(), store.clone());
+    let not = |reason: String| Ok(Err(NotHandedOver { reason }));
+    let request = Request::now(Purpose::Activate);
+    let outcome = match hand_over(&systemd, &store, spec, request).await {
+        Ok(outcome) => outcome,
+        Err(error) => return not(error.to_string()),
+    };
+    let handle = unit_names::handle(&spec.name);
+    let started = manager.start(&handle).await;
+    match started.map_err(failed("cannot start the handle of the app"))? {
+        JobResult::Done => Ok(Ok(outcome)),
+        result => not(format!(
+            "the job of {handle} ended with `{result}`; see `systemctl status {handle}`"
+        )),
+    }
+}
+
 impl UnitManager for Manager {
     fn which(&self) -> portkeep_spec::Manager {
         Self::which(self)
@@ -68,13 +91,15 @@ impl UnitManager for Manager {
 
     async fn hand_over(
         &self,
-        name: &AppName,
+        spec: &Spec,
         how: Handover,
     ) -> Result<Result<Outcome, NotHandedOver>, BackendError> {
+        let name = &spec.name;
         let handle = unit_names::handle(name);
         let asked = match how {
             Handover::Reload => self.reload_or_restart(&handle).await,
             Handover::Restart => self.restart(&handle).await,
+            Handover::TakeOver => return take_over(self, spec).await,
         };
         let (job, result) = asked.map_err(failed("cannot have the app hand over"))?;
         let store = store_of(self, name)?;

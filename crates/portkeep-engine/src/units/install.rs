@@ -2,17 +2,16 @@
 
 mod error;
 mod take_back;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use portkeep_spec::{Address, AppName, Spec, unit_names};
 
-use super::files::Journal;
+use super::files::{Change, Journal};
 use super::helper::{self, Helper};
 use super::inventory::Inventory;
 use super::manager::UnitManager;
@@ -126,16 +125,34 @@ impl<'a> Install<'a, Manager> {
     }
 }
 
+fn apply<'a>(
+    files: &mut Journal,
+    changes: impl IntoIterator<Item = &'a Change>,
+) -> Result<(), Failure> {
+    for change in changes {
+        files.apply(change).map_err(|error| Failure::File {
+            path: change.path.clone(),
+            error,
+        })?;
+    }
+    Ok(())
+}
+
 /// Waits for another install or uninstall to end. `run` is the runtime directory of all apps.
 pub(super) fn lock(run: &std::path::Path) -> Result<Lock, InstallError> {
     let path = helper::lock_path(run).map_err(InstallError::Survey)?;
     Ok(LockFile::at(path).take(PATIENCE)?)
 }
 
+/// An app that was asked to hand over, what it served before, and what came of it.
+type HandedOver = (AppName, Option<Digest>, Result<Outcome, String>);
+
 /// What was done so far.
 #[derive(Debug, Default)]
 struct Done {
     files: Journal,
+    /// Directories of all apps that were missing.
+    bases: Vec<PathBuf>,
     placed_helper: bool,
     /// The manager may have read the files.
     read: bool,
@@ -159,7 +176,9 @@ impl<M: UnitManager> Install<'_, M> {
     /// # Errors
     /// The step that failed.
     pub async fn carry_out(mut self, interrupted: &AtomicBool) -> Result<Installed, InstallError> {
+        let bases = [&self.all.state, &self.all.run].map(Clone::clone);
         let mut done = Done {
+            bases: bases.into_iter().filter(|base| !base.exists()).collect(),
             placed_helper: self.helper.place()?,
             ..Done::default()
         };
@@ -188,14 +207,7 @@ impl<M: UnitManager> Install<'_, M> {
         };
         self.make_directories(&mut done.files)?;
         let first = self.plan.apps.iter().flat_map(|app| &app.first);
-        for change in self.plan.shared.iter().chain(first) {
-            let path = &change.path;
-            let applied = done.files.apply(change);
-            applied.map_err(|error| Failure::File {
-                path: path.clone(),
-                error,
-            })?;
-        }
+        apply(&mut done.files, self.plan.shared.iter().chain(first))?;
         go_on()?;
         done.read = true;
         self.manager.read_files().await?;
@@ -206,7 +218,13 @@ impl<M: UnitManager> Install<'_, M> {
         self.hand_over(done, interrupted).await?;
         go_on()?;
         self.open(done).await?;
-        go_on()
+        go_on()?;
+        let second: Vec<_> = self.plan.apps.iter().flat_map(|app| &app.second).collect();
+        if !second.is_empty() {
+            apply(&mut done.files, second)?;
+            self.manager.read_files().await?;
+        }
+        Ok(())
     }
 
     /// Those that are missing, so that they can be removed again.
@@ -237,26 +255,11 @@ impl<M: UnitManager> Install<'_, M> {
     }
 
     async fn hand_over(&self, done: &mut Done, interrupted: &AtomicBool) -> Result<(), Failure> {
-        let running = self.plan.apps.iter();
-        let running: Vec<(&AppName, Handover)> = running
-            .filter_map(|app| Some((&app.name, app.handover?)))
-            .collect();
         let failed = AtomicBool::new(false);
-        let one = |(name, how): (&AppName, Handover)| {
-            let (name, failed) = (name.clone(), &failed);
-            async move {
-                if failed.load(Ordering::SeqCst) || interrupted.load(Ordering::SeqCst) {
-                    return None;
-                }
-                let before = self.manager.serving(&name);
-                let outcome = self.manager.hand_over(&name, how).await;
-                if !matches!(outcome, Ok(Ok(_))) {
-                    failed.store(true, Ordering::SeqCst);
-                }
-                Some((name, before, outcome))
-            }
-        };
-        let handovers: Vec<_> = running.into_iter().map(one).collect();
+        let running = self.plan.apps.iter();
+        let handovers = running
+            .filter_map(|app| Some(self.hand_over_one(app, app.handover?, &failed, interrupted)));
+        let handovers: Vec<_> = handovers.collect();
         let mut handovers = futures_util::stream::iter(handovers).buffer_unordered(AT_ONCE);
         let mut failures = Vec::new();
         while let Some(handover) = handovers.next().await {
@@ -265,15 +268,35 @@ impl<M: UnitManager> Install<'_, M> {
             };
             done.handed_over.push((name.clone(), before));
             match outcome {
-                Ok(Ok(outcome)) => done.outcomes.push((name, outcome)),
-                Ok(Err(not)) => failures.push((name, not.reason)),
-                Err(error) => failures.push((name, with_causes(&error))),
+                Ok(outcome) => done.outcomes.push((name, outcome)),
+                Err(reason) => failures.push((name, reason)),
             }
         }
         match failures.is_empty() {
             true => Ok(()),
             false => Err(Failure::NotHandedOver(failures)),
         }
+    }
+
+    /// Answers what the app served before, and what came of it; nothing where another app has failed already.
+    async fn hand_over_one(
+        &self,
+        app: &AppPlan,
+        how: Handover,
+        failed: &AtomicBool,
+        interrupted: &AtomicBool,
+    ) -> Option<HandedOver> {
+        if failed.load(Ordering::SeqCst) || interrupted.load(Ordering::SeqCst) {
+            return None;
+        }
+        let before = self.manager.serving(&app.name);
+        let outcome = match self.manager.hand_over(&app.spec, how).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Ok(Err(not)) => Err(not.reason),
+            Err(error) => Err(with_causes(&error)),
+        };
+        failed.fetch_or(outcome.is_err(), Ordering::SeqCst);
+        Some((app.name.clone(), before, outcome))
     }
 
     async fn open(&self, done: &mut Done) -> Result<(), Failure> {
@@ -357,3 +380,6 @@ impl<M: UnitManager> Install<'_, M> {
 pub fn installed_spec(directory: &UnitDirectory, name: &AppName) -> Option<Spec> {
     Spec::load(&directory.spec_path(name)).ok()
 }
+
+#[cfg(test)]
+mod tests;

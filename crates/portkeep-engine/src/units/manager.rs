@@ -55,7 +55,7 @@ pub trait UnitManager: Sync {
     /// Has an app hand over to what is installed now.
     fn hand_over(
         &self,
-        name: &AppName,
+        spec: &Spec,
         how: Handover,
     ) -> impl Future<Output = Result<Result<Outcome, NotHandedOver>, BackendError>> + Send;
 

@@ -2,8 +2,6 @@
 
 mod in_the_way;
 mod replaced;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -73,6 +71,8 @@ pub enum Handover {
     Reload,
     /// A restart, which opens sockets that it did not have. Connections to the others wait.
     Restart,
+    /// Its first start, beside the app whose place it takes. Where that fails no holding page is shown: the other one serves.
+    TakeOver,
 }
 
 /// What happens to one app.
@@ -92,6 +92,8 @@ pub struct AppPlan {
     pub changes: Vec<Change>,
     /// Those before the handover.
     pub(super) first: Vec<Change>,
+    /// Those once it serves, while the app whose place it takes runs still.
+    pub(super) second: Vec<Change>,
     /// Those after it: files of sockets that must not be lost if it fails.
     pub(super) last: Vec<Change>,
     /// How it comes to run what is installed; none where it does not run.
@@ -258,7 +260,8 @@ fn of_app(
     let runs = is_active(&handle) || old_handle.as_ref().is_some_and(is_active);
     let is_open = had.keys().any(is_active) || !renamed.is_empty();
     let handover = match runs {
-        true if is_active(&handle) && !added.is_empty() => Some(Handover::Restart),
+        true if !is_active(&handle) => Some(Handover::TakeOver),
+        true if !added.is_empty() => Some(Handover::Restart),
         true => Some(Handover::Reload),
         false => None,
     };
@@ -268,6 +271,10 @@ fn of_app(
         (false, false) => Vec::new(),
     };
     let middle = in_the_middle(&before, &wanted, &renamed, replaced.as_ref(), directory);
+    let mut beginning = middle.clone();
+    if let Some(old) = replaced.as_ref().filter(|_| runs) {
+        old.keeps_being_started(&mut beginning, &renamed, name, directory);
+    }
     Ok(AppPlan {
         name: name.clone(),
         source: asked.source.clone(),
@@ -275,7 +282,8 @@ fn of_app(
         units: family.files().len(),
         is_new: there.is_empty(),
         changes: difference(&before, &wanted),
-        first: difference(&before, &middle),
+        first: difference(&before, &beginning),
+        second: difference(&beginning, &middle),
         last: difference(&middle, &wanted),
         handover,
         opens,
@@ -355,3 +363,6 @@ fn in_the_middle(
     }
     middle
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,6 +262,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     "Service",
                     vec![
                         ("Type", s("oneshot")),
+                        ("Slice", s("portkeep.slice")),
                         ("SyslogIdentifier", s(name)),
                         ("ExecStart", settle),
                         ("Restart", s("on-failure")),

@@ -1,11 +1,17 @@
 //! What is shown of an app; the shape of `portkeep status --json`.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use portkeep_engine::backend::systemd::UnitState;
+use portkeep_engine::diagnosis::{Finding, Level};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, Phase, Running, Store};
-use portkeep_spec::AppName;
+use portkeep_spec::{AppName, Manager as Which};
 use serde::Serialize;
+
+use crate::facts::App;
+use crate::output::fault;
 
 /// One app.
 #[derive(Debug, Serialize)]
@@ -14,14 +20,50 @@ pub(crate) struct AppStatus {
     pub(crate) name: AppName,
     /// `system`, `user` or `local`.
     pub(crate) backend: String,
-    /// State of the socket unit: `listening` or `running` while the port is open; `held` by `portkeep dev`.
+    /// State of the first socket: `listening` or `running` while the port is open; `held` by `portkeep dev`.
     pub(crate) port: String,
     /// Where the first socket listens; empty where `portkeep dev` holds it.
     pub(crate) listen: Vec<String>,
+    /// All sockets, the first one first.
+    pub(crate) sockets: Vec<SocketStatus>,
     /// The generation that accepts connections.
     pub(crate) current: Option<Generation>,
+    /// Oldest first.
     pub(crate) generations: Vec<GenerationStatus>,
+    /// What is wrong, as far as it can be seen at a glance.
+    pub(crate) findings: Vec<Told>,
     pub(crate) last_handover: Option<HandoverRecord>,
+}
+
+/// One socket.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SocketStatus {
+    /// Its unit.
+    pub(crate) unit: String,
+    /// As `port` of the app.
+    pub(crate) state: String,
+    /// Where it listens.
+    pub(crate) listen: Vec<String>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Told {
+    pub(crate) level: Level,
+    pub(crate) code: &'static str,
+    pub(crate) what: String,
+}
+
+impl From<&Finding> for Told {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            level: finding.level(),
+            code: finding.fault.code(),
+            what: fault::what(&finding.fault),
+        }
+    }
 }
 
 /// One generation.
@@ -34,6 +76,10 @@ pub(crate) struct GenerationStatus {
     pub(crate) is_holding_page: bool,
     /// Since when it serves; none before.
     pub(crate) since: Option<Timestamp>,
+    /// When it was started.
+    pub(crate) started_at: Option<Timestamp>,
+    /// Since when it drains; none while it does not.
+    pub(crate) draining_since: Option<Timestamp>,
     /// What is left of it is cut then; none while it does not drain.
     pub(crate) drains_until: Option<Timestamp>,
     /// The release.
@@ -48,46 +94,94 @@ pub(crate) struct GenerationStatus {
 }
 
 impl AppStatus {
-    pub(crate) fn new(
-        name: AppName,
-        backend: &str,
-        port: String,
-        listen: Vec<String>,
-        generations: Vec<GenerationStatus>,
+    /// One that a `portkeep dev` runs itself.
+    pub(crate) fn local(
         store: &Store,
+        generations: Vec<GenerationStatus>,
+        last_handover: Option<HandoverRecord>,
     ) -> Self {
-        let serves =
-            |current: &Generation| generations.iter().any(|one| one.generation == *current);
-        let current = store.current().filter(serves);
-        // The history is its owner's; what runs is for everybody.
-        let last_handover = store
-            .history()
-            .ok()
-            .and_then(|history| history.into_iter().next_back());
-        Self {
-            name,
-            backend: backend.to_owned(),
-            port,
-            listen,
-            current,
+        let mut status = Self {
+            name: store.name().clone(),
+            backend: "local".to_owned(),
+            port: "held".to_owned(),
+            listen: Vec::new(),
+            sockets: Vec::new(),
+            current: None,
             generations,
+            findings: Vec::new(),
             last_handover,
+        };
+        status.note_current(store.current());
+        status
+    }
+
+    /// One whose units a manager has.
+    pub(crate) fn of_units(which: Which, app: &App) -> Self {
+        let sockets: Vec<_> = app.units.sockets.iter().map(SocketStatus::from).collect();
+        let generations = app.units.generations.iter();
+        let generations =
+            generations.map(|(one, state)| GenerationStatus::new(*one, &app.store).with(state));
+        let first = sockets.first().cloned();
+        let mut status = Self {
+            name: app.store.name().clone(),
+            backend: which.to_string(),
+            port: first
+                .as_ref()
+                .map(|one| one.state.clone())
+                .unwrap_or_default(),
+            listen: first.map(|one| one.listen).unwrap_or_default(),
+            sockets,
+            current: None,
+            generations: generations.collect(),
+            findings: Vec::new(),
+            last_handover: app.last.clone(),
+        };
+        status.note_current(app.store.current());
+        status
+    }
+
+    /// Of a generation that does not run, `current` may be left.
+    fn note_current(&mut self, current: Option<Generation>) {
+        let runs = |current: &Generation| {
+            let mut generations = self.generations.iter();
+            generations.any(|one| one.generation == *current)
+        };
+        self.current = current.filter(runs);
+    }
+
+    /// The current one first, then the newer before the older.
+    pub(crate) fn current_first(&self) -> Vec<&GenerationStatus> {
+        let mut sorted: Vec<_> = self.generations.iter().collect();
+        let is_other = |one: &GenerationStatus| Some(one.generation) != self.current;
+        sorted.sort_by_key(|one| (is_other(one), Reverse(one.generation)));
+        sorted
+    }
+}
+
+impl From<&(String, UnitState)> for SocketStatus {
+    fn from((unit, state): &(String, UnitState)) -> Self {
+        let is_known = !state.sub.is_empty() && state.sub != "dead";
+        let addresses = state.listen.iter().map(|(_, address)| address.clone());
+        Self {
+            unit: unit.clone(),
+            state: if is_known { &state.sub } else { &state.active }.clone(),
+            listen: addresses.collect(),
         }
     }
 }
 
 impl GenerationStatus {
     pub(crate) fn new(running: Running, store: &Store) -> Self {
-        let digest = store
-            .release_of(running.generation)
-            .map(|release| release.digest().short().to_owned());
+        let digest = store.digest_of(running.generation);
         Self {
             generation: running.generation,
             phase: running.phase,
             is_holding_page: store.is_holding(running.generation),
             since: None,
+            started_at: None,
+            draining_since: None,
             drains_until: None,
-            digest,
+            digest: digest.map(|digest| digest.short().to_owned()),
             status: String::new(),
             main_pid: None,
             restarts: store.crashes(running.generation),
@@ -97,15 +191,19 @@ impl GenerationStatus {
     }
 
     /// With what systemd knows of its unit.
-    pub(crate) fn with(mut self, unit: UnitState) -> Self {
+    fn with(mut self, unit: &UnitState) -> Self {
         self.since = unit
             .active_since()
             .filter(|_| self.phase != Phase::Starting);
+        self.started_at = unit.started();
+        self.draining_since = unit
+            .stopping_since()
+            .filter(|_| self.phase == Phase::Draining);
         self.drains_until = unit.stops_until();
         self.main_pid = Some(unit.main_pid).filter(|pid| *pid != 0);
         self.memory_bytes = unit.memory_bytes;
         self.cpu_nanoseconds = unit.cpu_nanoseconds;
-        self.status = unit.status_text;
+        self.status.clone_from(&unit.status_text);
         self
     }
 }

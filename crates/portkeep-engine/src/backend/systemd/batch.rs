@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::pin;
 
-use futures_util::stream::FuturesUnordered;
+use futures_util::stream;
 use futures_util::{Stream, StreamExt};
 use zbus::OwnedObjectPath;
 
@@ -20,6 +20,9 @@ pub struct Ended {
     /// How its job ended.
     pub result: JobResult,
 }
+
+/// How many calls are under way at once. A bus keeps no more than 128 answers for a connection.
+const AT_ONCE: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
 enum Job {
@@ -64,7 +67,7 @@ impl Manager {
                 (unit, asked)
             }
         };
-        let asked: FuturesUnordered<_> = units.iter().map(ask).collect();
+        let asked = stream::iter(units).map(ask).buffer_unordered(AT_ONCE);
         all_ended(self.removed_of_all().await?, asked).await
     }
 }
@@ -73,9 +76,9 @@ impl Manager {
 /// stop it.
 async fn all_ended(
     removed: impl Stream<Item = zbus::Result<Removed>>,
-    mut asked: FuturesUnordered<impl Future<Output = (String, zbus::Result<OwnedObjectPath>)>>,
+    asked: impl Stream<Item = (String, zbus::Result<OwnedObjectPath>)>,
 ) -> Result<Vec<Ended>, ManagerError> {
-    let mut removed = pin!(removed);
+    let (mut removed, mut asked) = (pin!(removed), pin!(asked.fuse()));
     // Also of jobs that are not ours, or not known to be ours yet.
     let mut results: HashMap<OwnedObjectPath, JobResult> = HashMap::new();
     let mut jobs: Vec<(String, OwnedObjectPath)> = Vec::new();
@@ -91,11 +94,13 @@ async fn all_ended(
                 false
             }
         });
-        if asked.is_empty() && jobs.is_empty() {
+        if asked.is_done() && jobs.is_empty() {
             return Ok(ended);
         }
         tokio::select! {
-            Some((unit, answer)) = asked.next() => match answer {
+            answer = asked.next(), if !asked.is_done() => match answer {
+                None => {}
+                Some((unit, answer)) => match answer {
                 Ok(job) => jobs.push((unit, job)),
                 Err(error) if is_no_such_unit(&error) => ended.push(Ended { unit, result: JobResult::Done }),
                 Err(zbus::Error::MethodError(name, why, _)) => ended.push(Ended {
@@ -103,7 +108,7 @@ async fn all_ended(
                     result: JobResult::Other(why.unwrap_or_else(|| name.to_string())),
                 }),
                 Err(error) => return Err(error.into()),
-            },
+            }},
             signal = removed.next() => {
                 let signal = signal.ok_or(ManagerError::ConnectionLost)??;
                 let result = signal.result();
@@ -115,11 +120,7 @@ async fn all_ended(
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
-
     use super::*;
-
-    type Asked = Pin<Box<dyn Future<Output = (String, zbus::Result<OwnedObjectPath>)>>>;
 
     fn path(number: u32) -> OwnedObjectPath {
         OwnedObjectPath::try_from(format!("/job/{number}")).unwrap()
@@ -135,14 +136,10 @@ mod tests {
         };
         let signals = [signal(2, "done"), signal(9, "failed"), signal(1, "failed")];
         // A manager goes on telling of others, and never ends.
-        let signals = futures_util::stream::iter(signals).chain(futures_util::stream::pending());
+        let signals = stream::iter(signals).chain(stream::pending());
         let asked = [("a.socket", 1), ("b.socket", 2)];
-        let asked = asked.map(|(unit, number)| -> Asked {
-            Box::pin(async move { (unit.to_owned(), Ok(path(number))) })
-        });
-        let mut ended = all_ended(signals, asked.into_iter().collect())
-            .await
-            .unwrap();
+        let asked = asked.map(|(unit, number)| (unit.to_owned(), Ok(path(number))));
+        let mut ended = all_ended(signals, stream::iter(asked)).await.unwrap();
         ended.sort_by(|one, other| one.unit.cmp(&other.unit));
         let results: Vec<_> = ended.iter().map(|one| one.result.to_string()).collect();
         assert_eq!(results, ["failed", "done"]);
@@ -150,8 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_awaited_where_nothing_is_asked() {
-        let asked: FuturesUnordered<Asked> = FuturesUnordered::new();
-        let none = all_ended(futures_util::stream::pending(), asked).await;
+        let none = all_ended(stream::pending(), stream::iter([])).await;
         assert!(none.unwrap().is_empty());
     }
 }

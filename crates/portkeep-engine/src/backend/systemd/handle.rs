@@ -1,17 +1,18 @@
 //! The handle as a unit of a systemd manager.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portkeep_spec::unit_names;
 
 use super::Systemd;
 use super::manager::ManagerError;
+use super::unit_state::UnitState;
 use crate::backend::{BackendError, HandleState, HandleUnit, JobResult};
 
 impl HandleUnit for Systemd {
     async fn handle(&self) -> Result<HandleState, BackendError> {
         let unit = unit_names::handle(&self.name);
-        let state = self.state_as_unit(&unit).await?;
+        let state = self.part(&unit, &["ActiveState", "LoadState"]).await?;
         Ok(match state.is_active() {
             true => HandleState::Active,
             false if state.load == "loaded" => HandleState::Inactive,
@@ -21,16 +22,14 @@ impl HandleUnit for Systemd {
 
     async fn handle_job(&self) -> Result<Option<u32>, BackendError> {
         let unit = unit_names::handle(&self.name);
-        let job = self.manager.job_of(&unit).await;
-        job.map_err(failed("ask for the job of", &unit))
+        Ok(self.part(&unit, &["Job"]).await?.job)
     }
 
     async fn installed_spec(&self) -> Result<Option<PathBuf>, BackendError> {
         let unit = unit_names::handle(&self.name);
         let command = self.manager.command_of(&unit).await;
-        Ok(spec_of(
-            &command.map_err(failed("ask for the command of", &unit))?,
-        ))
+        let command = command.map_err(failed("ask for the command of", &unit))?;
+        Ok(UnitState::spec_in(&command).map(Path::to_owned))
     }
 
     async fn start_handle(&self) -> Result<JobResult, BackendError> {
@@ -54,26 +53,4 @@ impl HandleUnit for Systemd {
 
 fn failed(doing: &str, unit: &str) -> impl FnOnce(ManagerError) -> BackendError {
     move |error| BackendError::new(format!("cannot {doing} {unit}"), error)
-}
-
-/// The path behind `--spec` in a command.
-fn spec_of(command: &[String]) -> Option<PathBuf> {
-    let option = command.iter().position(|word| word == "--spec")?;
-    command.get(option + 1).map(PathBuf::from)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spec_is_what_the_unit_names() {
-        let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(
-            spec_of(&command("/p handle activate a --spec /etc/a.json")),
-            Some(PathBuf::from("/etc/a.json"))
-        );
-        assert_eq!(spec_of(&command("/p handle activate a --spec")), None);
-        assert_eq!(spec_of(&command("/usr/sbin/nginx")), None);
-    }
 }

@@ -15,6 +15,9 @@ use crate::generation::Generation;
 use crate::settle::{GivenBack, Handle, Keeper};
 use crate::store::Store;
 
+/// What says whether a unit runs, or is about to.
+const RUNS: [&str; 2] = ["ActiveState", "Job"];
+
 /// The units of one app, by D-Bus where that is there.
 #[derive(Debug)]
 pub struct Units {
@@ -64,7 +67,11 @@ impl Units {
     /// up than [`Self::last_run`].
     pub(crate) async fn last_words(&self, unit: &str) -> Option<(bool, String)> {
         let manager = self.manager().await?;
-        let state = manager.state_as_unit(unit).await.ok()?;
+        let times = [
+            "ActiveEnterTimestampMonotonic",
+            "InactiveExitTimestampMonotonic",
+        ];
+        let state = manager.part(unit, &times).await.ok()?;
         let said = manager.status_text(unit).await.unwrap_or_default();
         Some((state.was_ready, said))
     }
@@ -88,7 +95,7 @@ impl Units {
 
     async fn state_of_handle(&self) -> Option<UnitState> {
         let handle = unit_names::handle(self.name());
-        self.manager().await?.state_as_unit(&handle).await.ok()
+        self.manager().await?.part(&handle, &RUNS).await.ok()
     }
 
     /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for whoever is that reload.
@@ -157,7 +164,7 @@ impl Keeper for Units {
         let Some(manager) = self.manager().await else {
             return Ok(false);
         };
-        let state = super::answer(&unit, manager.state_as_unit(&unit).await)?;
+        let state = super::answer(&unit, manager.part(&unit, &RUNS).await)?;
         Ok(state.is_started())
     }
 
@@ -177,7 +184,7 @@ impl Keeper for Units {
         let settling = unit_names::settle_units(self.name(), &instance);
         let own = super::unit_of(&self.store, generation);
         for unit in [own].into_iter().chain(settling) {
-            match manager.state_as_unit(&unit).await {
+            match manager.part(&unit, &RUNS).await {
                 Ok(state) if !state.is_started() && state.active != "deactivating" => {}
                 _ => return true,
             }

@@ -94,7 +94,7 @@ fn of_run(entries: &[Entry], unit: &str, run: &str) -> OfRun {
     found
 }
 
-async fn read(wanted: &[String]) -> Vec<Entry> {
+pub(super) async fn read(wanted: &[String]) -> Vec<Entry> {
     let mut command = Command::new("journalctl");
     command
         .args(["--output=json", "--no-pager", "--quiet"])

@@ -1,17 +1,16 @@
 //! What we ask of a systemd manager.
 
+mod properties;
+
 use std::path::Path;
-use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt};
 use portkeep_spec::Manager as Which;
-use tokio::sync::OnceCell;
-use zbus::{Connection, OwnedVariant};
+use zbus::{Connection, OwnedObjectPath};
 
 use super::connect::connect;
 use super::job::{Removed, ended};
-use super::proxy::{JobRemovedStream, PropertiesProxy, SystemdProxy};
-use super::unit_path::unit_path;
+use super::proxy::{JobRemovedStream, SystemdProxy};
 use super::unit_state::UnitState;
 use crate::backend::JobResult;
 use crate::directories::DirectoriesError;
@@ -19,10 +18,6 @@ use crate::directories::DirectoriesError;
 /// The oldest version whose units we know to work.
 const OLDEST: u32 = 249;
 
-/// What all units have.
-const UNIT: &str = "org.freedesktop.systemd1.Unit";
-/// What services have beside that.
-const SERVICE: &str = "org.freedesktop.systemd1.Service";
 /// Which argument of `JobRemoved` is the unit.
 const UNIT_OF_JOB: u8 = 2;
 
@@ -89,8 +84,6 @@ pub struct Manager {
     which: Which,
     connection: Connection,
     pub(super) systemd: SystemdProxy<'static>,
-    /// Whether the manager sends signals to this connection: only who waits for a job wants any.
-    subscribed: Arc<OnceCell<()>>,
 }
 
 impl Manager {
@@ -115,7 +108,6 @@ impl Manager {
             which,
             connection,
             systemd,
-            subscribed: Arc::default(),
         })
     }
 
@@ -141,8 +133,11 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
-    /// The ends of the jobs of `unit` from now on. The bus passes those of no other unit on: of a hundred apps that hand over at
-    /// once, each would be told the jobs of all.
+    /// The ends of the jobs of `unit` from now on.
+    ///
+    /// The manager tells the ends of a job to whoever asked for the job. To subscribe would have it tell everything of all units,
+    /// to everybody on the bus: a hundred messages a handover. And the bus passes those of no other unit on: of a hundred apps
+    /// that hand over at once, each would be told the jobs of all.
     async fn removed(
         &self,
         unit: &str,
@@ -151,30 +146,19 @@ impl Manager {
             .systemd
             .receive_job_removed_with_args(&[(UNIT_OF_JOB, unit)])
             .await?;
-        self.told(signals).await
+        Ok(told(signals))
     }
 
-    /// The ends of all jobs from now on.
+    /// The ends of all jobs that this connection asks for from now on, and of others where it has subscribed.
     pub(super) async fn removed_of_all(
         &self,
     ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
-        self.told(self.systemd.receive_job_removed().await?).await
+        Ok(told(self.systemd.receive_job_removed().await?))
     }
 
-    async fn told(
-        &self,
-        signals: JobRemovedStream,
-    ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
-        self.subscribed
-            .get_or_try_init(|| self.systemd.subscribe())
-            .await?;
-        Ok(signals.map(|signal| {
-            let arguments = signal.args()?;
-            Ok(Removed {
-                job: arguments.job.clone(),
-                result: arguments.result.clone(),
-            })
-        }))
+    /// Has the manager send signals of what others ask for, too.
+    pub(super) async fn subscribe(&self) -> zbus::Result<()> {
+        self.systemd.subscribe().await
     }
 
     /// Keeps what is known of a unit until this connection ends, also after the unit has.
@@ -182,8 +166,14 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
-        self.systemd.load_unit(unit).await?;
-        Ok(self.systemd.ref_unit(unit).await?)
+        // It loads the unit, which to load first would do twice: the manager forgets at once what nobody keeps.
+        match self.systemd.ref_unit(unit).await {
+            Err(error) if is_no_such_unit(&error) => {
+                self.systemd.load_unit(unit).await?;
+                Ok(self.systemd.ref_unit(unit).await?)
+            }
+            kept => Ok(kept?),
+        }
     }
 
     /// Starts a unit and waits for the job.
@@ -291,6 +281,16 @@ impl Manager {
     /// # Errors
     /// When the manager refuses.
     pub async fn list(&self, patterns: &[&str]) -> Result<Vec<(String, UnitState)>, ManagerError> {
+        let units = self.list_with_paths(patterns).await?;
+        let units = units.into_iter().map(|(unit, state, _)| (unit, state));
+        Ok(units.collect())
+    }
+
+    /// The same, with what the manager calls them on the bus.
+    pub(super) async fn list_with_paths(
+        &self,
+        patterns: &[&str],
+    ) -> Result<Vec<(String, UnitState, OwnedObjectPath)>, ManagerError> {
         let units = self.systemd.list_units_by_patterns(&[], patterns).await?;
         let state = |load, active, sub, job| UnitState {
             load,
@@ -301,94 +301,10 @@ impl Manager {
         };
         Ok(units
             .into_iter()
-            .map(|(unit, _, load, active, sub, _, _, job, _, _)| {
-                (unit, state(load, active, sub, job))
+            .map(|(unit, _, load, active, sub, _, path, job, _, _)| {
+                (unit, state(load, active, sub, job), path)
             })
             .collect())
-    }
-
-    /// The state of a unit, loading it if needed.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn state(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        // The empty interface name asks for the properties of all, in one call.
-        self.properties(unit, "").await
-    }
-
-    /// What all kinds of units have: whether it runs, its jobs, its files, the sockets it is passed. A service has ten times as
-    /// many properties, which the manager looks up at each question.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn state_as_unit(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        self.properties(unit, UNIT).await
-    }
-
-    async fn properties(&self, unit: &str, interface: &str) -> Result<UnitState, ManagerError> {
-        let proxy = self.properties_of(unit).await?;
-        Ok(UnitState::of(proxy.get_all(interface).await?))
-    }
-
-    /// The user that the processes of a service are started as; `None` if that is the manager's own.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub(super) async fn user_of(&self, service: &str) -> Result<Option<u32>, ManagerError> {
-        let user = self.of_service(service, "UID").await?;
-        Ok(UnitState::user(&user))
-    }
-
-    /// The number of a service's main process; 0 if it has none.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub(super) async fn main_process(&self, service: &str) -> Result<u32, ManagerError> {
-        let process = self.of_service(service, "MainPID").await?;
-        Ok(u32::try_from(process).unwrap_or(0))
-    }
-
-    /// The command of a service's first `ExecStart=`, the program first; empty where it has none.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub(super) async fn command_of(&self, service: &str) -> Result<Vec<String>, ManagerError> {
-        let commands = self.of_service(service, "ExecStart").await?;
-        Ok(UnitState::command(commands))
-    }
-
-    /// The number of a unit's job, if it has one.
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub(super) async fn job_of(&self, unit: &str) -> Result<Option<u32>, ManagerError> {
-        let proxy = self.properties_of(unit).await?;
-        let job = proxy.get(UNIT, "Job").await?;
-        Ok(UnitState::job(job))
-    }
-
-    /// What a service says of itself (`STATUS=`).
-    ///
-    /// # Errors
-    /// When the manager refuses.
-    pub async fn status_text(&self, service: &str) -> Result<String, ManagerError> {
-        let text = self.of_service(service, "StatusText").await?;
-        Ok(String::try_from(text).unwrap_or_default())
-    }
-
-    /// One property of a unit that is a service.
-    async fn of_service(&self, unit: &str, name: &str) -> Result<OwnedVariant, ManagerError> {
-        let proxy = self.properties_of(unit).await?;
-        Ok(proxy.get(SERVICE, name).await?)
-    }
-
-    /// A unit that is asked for by its path is loaded if it is not: `LoadUnit` would be one question more.
-    async fn properties_of(&self, unit: &str) -> zbus::Result<PropertiesProxy<'static>> {
-        PropertiesProxy::builder(&self.connection)
-            .path(unit_path(unit))
-            .cache_properties(zbus::proxy::CacheProperties::No)
-            .build()
-            .await
     }
 
     /// Enables units, for good or until the next boot.
@@ -436,6 +352,16 @@ pub enum Until {
     Disabled,
     /// Until the next boot.
     Reboot,
+}
+
+fn told(signals: JobRemovedStream) -> impl Stream<Item = zbus::Result<Removed>> + use<> {
+    signals.map(|signal| {
+        let arguments = signal.args()?;
+        Ok(Removed {
+            job: arguments.job.clone(),
+            result: arguments.result.clone(),
+        })
+    })
 }
 
 pub(super) fn is_no_such_unit(error: &zbus::Error) -> bool {

@@ -68,6 +68,8 @@ pub(super) trait Systemd {
         unit: String,
         result: String,
     ) -> zbus::Result<()>;
+    #[zbus(signal)]
+    fn unit_removed(&self, id: String, unit: OwnedObjectPath) -> zbus::Result<()>;
 }
 
 #[zbus::proxy(

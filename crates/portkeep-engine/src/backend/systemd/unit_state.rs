@@ -1,6 +1,7 @@
 //! The state of a unit, in systemd's words.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -33,6 +34,8 @@ pub struct UnitState {
     pub job: Option<u32>,
     /// When it became active, in microseconds since the epoch; 0 if it is not.
     pub active_since_microseconds: u64,
+    /// When it was started last, in microseconds since the epoch; 0 if it never was.
+    pub started_microseconds: u64,
     /// When it began to stop, in microseconds since the epoch; 0 if it never did.
     pub stopping_since_microseconds: u64,
     /// How long its stop may take.
@@ -80,10 +83,57 @@ impl UnitState {
         time(self.active_since_microseconds)
     }
 
+    /// When it was started last.
+    #[must_use]
+    pub fn started(&self) -> Option<Timestamp> {
+        time(self.started_microseconds)
+    }
+
+    /// When it began to stop last.
+    #[must_use]
+    pub fn stopping_since(&self) -> Option<Timestamp> {
+        time(self.stopping_since_microseconds)
+    }
+
     /// The program of its first `ExecStart=`.
     #[must_use]
     pub fn program(&self) -> Option<&str> {
         self.command.first().map(String::as_str)
+    }
+
+    /// The spec that its command names, where it is a unit that calls portkeep.
+    #[must_use]
+    pub fn spec(&self) -> Option<&Path> {
+        Self::spec_in(&self.command)
+    }
+
+    /// The path behind `--spec` in a command.
+    pub(super) fn spec_in(command: &[String]) -> Option<&Path> {
+        let option = command.iter().position(|word| word == "--spec")?;
+        command.get(option + 1).map(Path::new)
+    }
+
+    /// Whether a drop-in lies beside the file that it was loaded from and was not read with that.
+    #[must_use]
+    pub fn has_new_drop_in(&self) -> bool {
+        let entries = std::fs::read_dir(format!("{}.d", self.fragment)).into_iter();
+        let mut files = entries.flatten().flatten().map(|entry| entry.path());
+        files.any(|file| {
+            let is_drop_in = file.extension().is_some_and(|ending| ending == "conf");
+            is_drop_in && !self.drop_ins.iter().any(|known| Path::new(known) == file)
+        })
+    }
+
+    /// The text of its files: the one that it was loaded from, and its drop-ins. What somebody set for this instance of a
+    /// template alone is left out: the next one does not have it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let of_all = |file: &&String| !is_of_one_instance(Path::new(file));
+        let files = [&self.fragment].into_iter();
+        files
+            .chain(self.drop_ins.iter().filter(of_all))
+            .map(|file| std::fs::read_to_string(file).unwrap_or_default())
+            .collect()
     }
 
     /// Whether it runs, or is about to.
@@ -155,6 +205,7 @@ impl UnitState {
         state.needs_daemon_reload = yes("NeedDaemonReload");
         state.refuses_stop = yes("RefuseManualStop");
         state.active_since_microseconds = number("ActiveEnterTimestamp").unwrap_or(0);
+        state.started_microseconds = number("InactiveExitTimestamp").unwrap_or(0);
         state.stopping_since_microseconds = number("ActiveExitTimestamp").unwrap_or(0);
         state.stop_timeout = limited("TimeoutStopUSec").map(Duration::from_micros);
         state.memory_bytes = limited("MemoryCurrent");
@@ -222,9 +273,55 @@ fn time(microseconds: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(microseconds).ok()
 }
 
+/// Whether a drop-in lies in `NAME@INSTANCE.service.d`, not in `NAME@.service.d`.
+fn is_of_one_instance(drop_in: &Path) -> bool {
+    let directory = drop_in.parent().and_then(Path::file_name);
+    let name = directory.and_then(|name| name.to_str());
+    let instance = name.and_then(|name| name.split_once('@'));
+    instance.is_some_and(|(_, instance)| !instance.starts_with('.'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_spec_is_what_the_unit_names() {
+        for (command, spec) in [
+            (
+                "/p handle activate a --spec /etc/a.json",
+                Some("/etc/a.json"),
+            ),
+            ("/p handle activate a --spec", None),
+            ("/usr/sbin/nginx", None),
+        ] {
+            let state = UnitState {
+                command: command.split(' ').map(str::to_owned).collect(),
+                ..UnitState::default()
+            };
+            assert_eq!(state.spec(), spec.map(Path::new), "{command}");
+        }
+    }
+
+    #[test]
+    fn a_drop_in_that_was_not_read_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let unit = directory.path().join("a@.service");
+        let drop_ins = directory.path().join("a@.service.d");
+        let mut state = UnitState {
+            fragment: unit.display().to_string(),
+            ..UnitState::default()
+        };
+        assert!(!state.has_new_drop_in());
+        std::fs::create_dir(&drop_ins).unwrap();
+        std::fs::write(drop_ins.join("mine.conf~"), "").unwrap();
+        assert!(!state.has_new_drop_in());
+        let drop_in = drop_ins.join("mine.conf");
+        std::fs::write(&drop_in, "").unwrap();
+        assert!(state.has_new_drop_in());
+        state.drop_ins = vec![drop_in.display().to_string()];
+        assert!(!state.has_new_drop_in());
+    }
 
     #[test]
     fn only_what_stops_has_a_deadline() {

@@ -51,6 +51,10 @@ impl<M: UnitManager> Install<'_, M> {
             note(self.manager.read_files().await);
             note(self.runtime_back(&done).await);
         }
+        for base in &done.bases {
+            // What somebody else has put there meanwhile stays.
+            let _ = std::fs::remove_dir(base);
+        }
         left.extend(unwritten);
         left
     }
@@ -80,15 +84,17 @@ impl<M: UnitManager> Install<'_, M> {
     /// What ran before runs again: by the files of before.
     async fn runtime_back(&self, done: &Done) -> Result<(), BackendError> {
         self.manager.start_all(&done.closed).await?;
-        // Units that are gone again: nothing keeps them from being stopped.
+        // Units that are gone again, whoever has started them: nothing keeps them from being stopped.
         let is_renamed = |unit: &String| {
             let mut renamed = self.plan.apps.iter().flat_map(|app| &app.renamed);
             renamed.any(|(_, new)| new == unit)
         };
-        let opened = done.opened.iter();
-        let opened = opened.filter(|unit| !self.survey.was_there(unit) && !is_renamed(unit));
-        let opened: Vec<_> = opened.cloned().collect();
-        self.manager.stop_all(&opened).await?;
+        let gone = self.plan.apps.iter().flat_map(|app| {
+            let target = unit_names::target(&app.name);
+            unit_names::sockets(&app.spec).into_iter().chain([target])
+        });
+        let gone = gone.filter(|unit| !self.survey.was_there(unit) && !is_renamed(unit));
+        self.manager.stop_all(&gone.collect::<Vec<_>>()).await?;
         let targets = self.plan.apps.iter().filter(|app| {
             let mut opens = app.opens.iter();
             !app.is_new

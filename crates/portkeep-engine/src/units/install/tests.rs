@@ -87,9 +87,10 @@ impl UnitManager for Fake {
 
     async fn hand_over(
         &self,
-        name: &AppName,
+        spec: &Spec,
         _: Handover,
     ) -> Result<Result<Outcome, NotHandedOver>, BackendError> {
+        let name = &spec.name;
         if let Err(error) = self.call(format!("hand over {name}")) {
             let reason = error.doing;
             return Ok(Err(NotHandedOver { reason }));

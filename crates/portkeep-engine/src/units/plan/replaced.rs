@@ -1,9 +1,11 @@
 //! An app whose place another takes.
 
+use std::path::Path;
+
 use portkeep_spec::{AppName, unit_names};
 
 use super::{Facts, Options, installed_files, socket_units};
-use crate::units::files::Files;
+use crate::units::files::{Entry, Files};
 use crate::units::refusal::Why;
 use crate::units::sockets::{self, Sockets};
 
@@ -55,5 +57,22 @@ impl Replaced {
             files,
             renamed: renamed.collect(),
         }))
+    }
+
+    /// Connections to its sockets start its handle, which runs, until another app serves. That one's handle would show a holding
+    /// page, beside what serves, as soon as its first generation fails.
+    pub(super) fn keeps_being_started(
+        &self,
+        files: &mut Files,
+        renamed: &[(String, String)],
+        new: &AppName,
+        directory: &Path,
+    ) {
+        let line = |name: &AppName| format!("\nService={}\n", unit_names::handle(name));
+        for (_, unit) in renamed {
+            if let Some(Entry::File { text, .. }) = files.get_mut(&directory.join(unit)) {
+                *text = text.replace(&line(new), &line(&self.name));
+            }
+        }
     }
 }

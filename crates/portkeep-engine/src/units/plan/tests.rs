@@ -272,7 +272,7 @@ fn who_takes_the_place_of_another_has_its_open_sockets() {
         app.renamed,
         renamed.map(|(old, new)| (old.to_owned(), new.to_owned()))
     );
-    assert_eq!(app.handover, Some(Handover::Reload));
+    assert_eq!(app.handover, Some(Handover::TakeOver));
     let after = |changes: &[Change], unit: &str| {
         let mut changes = changes.iter();
         let found = changes.find(|change| change.path == machine.units().join(unit));
@@ -296,6 +296,13 @@ fn who_takes_the_place_of_another_has_its_open_sockets() {
         );
         assert_eq!(after(&app.last, unit), Some(None), "{unit}");
     }
+    // What fails meanwhile is not started in place of what serves.
+    let starts = |changes: &[Change], handle: &str| match after(changes, "new.socket") {
+        Some(Some(entry)) => entry.text().contains(&format!("\nService={handle}\n")),
+        _ => false,
+    };
+    assert!(starts(&app.first, "old.service") && starts(&app.second, "new.service"));
+    assert!(starts(&app.changes, "new.service"));
     // Nothing opens them under the old name again.
     let link = "default.target.wants/old.socket";
     assert_eq!(after(&app.first, link), Some(None));

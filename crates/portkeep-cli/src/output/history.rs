@@ -1,0 +1,104 @@
+//! Lines of the history, for people.
+
+use portkeep_engine::Digest;
+use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, Repeated};
+
+use super::local_time;
+
+/// One line of the history; events that came again and again have one together.
+pub(crate) fn repeated_line(repeated: &Repeated) -> String {
+    let line = event_line(&repeated.event);
+    match repeated.count {
+        1 => line,
+        count => format!(
+            "{line}  ({count} times since {})",
+            local_time(repeated.first_at)
+        ),
+    }
+}
+
+/// One line of the history.
+fn event_line(event: &HistoryEvent) -> String {
+    let line = |at: jiff::Timestamp, word: &str, generation, digest: Option<&Digest>, rest| {
+        let digest = digest.map_or("-", Digest::short);
+        format!(
+            "{}  {word:<11} {generation:>5}  {digest:<12} {rest}",
+            local_time(at)
+        )
+    };
+    match event {
+        HistoryEvent::Handover(record) => record_line(record),
+        HistoryEvent::Crash(crash) => {
+            let decision = match (crash.decision, crash.pause_milliseconds) {
+                (Decision::Restart, Some(pause)) => format!("started again in {pause} ms"),
+                (Decision::GiveUp, _) => "its release was given up".to_owned(),
+                _ => "not started again".to_owned(),
+            };
+            let rest = format!("{} ({} recently); {decision}", crash.reason, crash.crashes);
+            line(
+                crash.at,
+                "crashed",
+                crash.generation,
+                crash.digest.as_ref(),
+                rest,
+            )
+        }
+        HistoryEvent::Drained(drained) => {
+            let said = [drained.status.as_str(), drained.reason.as_str()];
+            let rest = said.iter().find(|text| !text.is_empty());
+            let rest = rest.copied().unwrap_or_default().to_owned();
+            line(
+                drained.at,
+                "drained",
+                drained.generation,
+                drained.digest.as_ref(),
+                rest,
+            )
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+/// One line about a handover.
+pub(crate) fn record_line(record: &HandoverRecord) -> String {
+    let at = local_time(record.at);
+    let generation = record
+        .generation
+        .map_or_else(|| "-".to_owned(), |generation| generation.to_string());
+    let digest = record.digest.as_ref().map_or("-", |digest| digest.short());
+    let reason = record.first_clause().map(|reason| format!("  {reason}"));
+    format!(
+        "{at}  {:<11} {generation:>5}  {digest:<12} {:>7.0} ms  {}{}",
+        record.result,
+        record.steps.total_milliseconds,
+        record.purpose,
+        reason.unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crash(second: u32) -> HistoryEvent {
+        let json = format!(
+            r#"{{"event":"crash","at":"2026-01-01T00:00:0{second}Z","generation":7,"digest":null,"reason":"it exited",
+            "crashes":{second},"decision":"restart","pauseMilliseconds":100}}"#
+        );
+        serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn what_came_again_says_how_often_and_since_when() {
+        let once = Repeated::once(crash(1));
+        let line = repeated_line(&once);
+        assert!(line.ends_with("started again in 100 ms"), "{line}");
+        let folded = portkeep_engine::store::fold(vec![crash(1), crash(2), crash(3)]);
+        assert_eq!(folded.len(), 1);
+        let line = repeated_line(&folded[0]);
+        let (first, last) = (crash(1).at(), crash(3).at());
+        assert!(line.starts_with(&local_time(last)), "{line}");
+        let since = format!("(3 times since {})", local_time(first));
+        assert!(line.ends_with(&since), "{line}");
+    }
+}

@@ -1,0 +1,16 @@
+//! What is wrong with a machine and its apps. Pure: facts in, findings out; what is wrong is a value with its data, and has its
+//! remedy made in one place.
+
+mod app;
+mod facts;
+mod finding;
+mod machine;
+mod remedy;
+
+pub use app::findings as of_app;
+pub use facts::{
+    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, MachineFacts, SocketFacts,
+};
+pub use finding::{Fault, Finding, Level};
+pub use machine::findings as of_machine;
+pub use remedy::Remedy;

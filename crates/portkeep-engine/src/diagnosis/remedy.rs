@@ -1,0 +1,313 @@
+//! What to do about a fault: commands that can be typed as they stand, and what a person has to do before.
+
+use std::path::Path;
+
+use portkeep_spec::{AppName, Manager as Which, unit_names};
+use serde::Serialize;
+
+use super::facts::{AppFacts, DirectoryFault};
+use super::finding::Fault;
+use crate::directories::Untrusted;
+use crate::installed::Instead;
+
+/// What helps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// What only a person can do or decide, which comes before the commands; empty where they are all.
+    pub first: String,
+    /// Commands for a shell, one after another.
+    pub commands: Vec<String>,
+}
+
+impl Remedy {
+    fn run(commands: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            first: String::new(),
+            commands: commands.into_iter().collect(),
+        }
+    }
+
+    /// The same, after something that a person does.
+    fn after(mut self, first: &str) -> Self {
+        first.clone_into(&mut self.first);
+        self
+    }
+}
+
+/// What helps against what is wrong with the machine.
+pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
+    match fault {
+        Fault::ManagerUnreachable { .. } => match which {
+            Which::System => Remedy::default().after("boot with systemd, and run this as root (sudo)"),
+            Which::User => Remedy::run(["loginctl enable-linger".to_owned()]).after(
+                "log in through PAM (ssh, not su), or have your manager run without a session, as below; without systemd, \
+                 `portkeep dev` holds the port itself",
+            ),
+        },
+        Fault::NoLinger => Remedy::run(["loginctl enable-linger".to_owned()]),
+        Fault::ShortQueues { wanted, .. } => {
+            let set = format!("sysctl -w net.core.somaxconn={wanted}");
+            Remedy::run([as_root(which, &set)]).after(
+                "add a file in /etc/sysctl.d for the next boot; ports that are open keep their queue until they are opened anew",
+            )
+        }
+        Fault::AbortOnOverflow => {
+            let set = "sysctl -w net.ipv4.tcp_abort_on_overflow=0";
+            Remedy::run([as_root(which, set)])
+        }
+        Fault::Cgroups => {
+            Remedy::default().after("boot with systemd.unified_cgroup_hierarchy=1")
+        }
+        _ => Remedy::default(),
+    }
+}
+
+/// What helps against what is wrong with an app.
+pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
+    let known = Known { app };
+    match fault {
+        Fault::NotInstalled { .. } => known.install(),
+        Fault::Spec { .. } => known.install().after("correct the spec"),
+        Fault::Helper { fault, .. } => known.helper(fault),
+        Fault::DaemonReload { of_generation } => {
+            let mut commands = vec![known.systemctl("daemon-reload")];
+            if *of_generation {
+                commands.extend(known.reload_if_up());
+            }
+            Remedy::run(commands)
+        }
+        Fault::OutdatedUnits { .. } => known
+            .install()
+            .after("put changes of your own into a drop-in, where they stay"),
+        Fault::Executable { .. } => {
+            Remedy::run(known.reload_if_up()).after("build the app, or correct `exec` in the spec")
+        }
+        Fault::Directory(fault) => known.directory(fault),
+        Fault::ListenChanged { unit, .. } => {
+            let install = known.install();
+            Remedy {
+                commands: [install.commands, known.open_anew(unit)].concat(),
+                ..install
+            }
+        }
+        Fault::WithoutDescriptor { unit, .. } | Fault::LostPath { unit, .. } => {
+            Remedy::run(known.open_anew(unit))
+        }
+        Fault::PortTaken { unit, holder, .. } => {
+            let udp = if holder.is_udp { " --udp" } else { "" };
+            let free = format!("portkeep port {}{udp} --free", shell_word(&holder.address));
+            let free = match holder.is_seen {
+                true => free,
+                false => format!("sudo {free}"),
+            };
+            Remedy::run([free, known.systemctl(&format!("start {unit}"))])
+                .after("if what holds it is still needed, give one of the two another address; else have it stopped")
+        }
+        Fault::PortClosed { unit, .. } | Fault::MoveSocketClosed { unit } => {
+            Remedy::run([known.systemctl(&format!("start {unit}"))])
+        }
+        Fault::MoveSocketDead { unit } => {
+            Remedy::run([known.systemctl(&format!("restart {unit}"))])
+        }
+        Fault::AddressMissing {
+            address, interface, ..
+        } => {
+            let bits = if address.is_ipv4() { 32 } else { 128 };
+            let add = format!(
+                "ip address add {address}/{bits} dev {}",
+                shell_word(interface)
+            );
+            Remedy::run([as_root(app.which, &add)]).after(
+                "nothing, if this machine stands by for another one; else correct `listen`, or give the address to an \
+                 interface: for good in the configuration of the network, until the next boot as below",
+            )
+        }
+        Fault::NotEnabled { unit } => Remedy::run([known.systemctl(&format!("enable {unit}"))]),
+        Fault::NothingServes { .. } | Fault::HoldingPage { .. } => {
+            Remedy::run([known.reload("")]).after(&known.look_and("build a release that serves"))
+        }
+        Fault::NoGeneration { handle } => {
+            Remedy::run([known.systemctl(&format!("restart {handle}"))])
+        }
+        Fault::TwoCurrent { .. } => Remedy::run([known.reload(" --force")]),
+        Fault::NotServed(instead) => known.not_served(instead),
+        Fault::OpenFiles {
+            limit, drop_ins, ..
+        } => {
+            let directory = shell_word(&drop_ins.display().to_string());
+            let limit = limit.saturating_mul(8);
+            Remedy::run([
+                format!(
+                    "mkdir -p {directory} && printf '[Service]\\nLimitNOFILE={limit}\\n' > {directory}/60-open-files.conf"
+                ),
+                known.systemctl("daemon-reload"),
+                known.reload(""),
+            ])
+        }
+        Fault::Crashes { generation, .. } => {
+            let logs = format!(
+                "see why (`portkeep logs {} {} -g {generation}`), and build a release that does not",
+                flag(app.which),
+                app.name
+            );
+            Remedy::run([known.reload(" --force")]).after(&logs)
+        }
+        _ => Remedy::default(),
+    }
+}
+
+struct Known<'a> {
+    app: &'a AppFacts,
+}
+
+impl Known<'_> {
+    /// `systemctl`, as it must be typed for this app.
+    fn systemctl(&self, verb: &str) -> String {
+        match self.app.which {
+            Which::System => format!("systemctl {verb}"),
+            Which::User => format!("systemctl --user {verb}"),
+        }
+    }
+
+    fn reload(&self, option: &str) -> String {
+        format!(
+            "portkeep reload {} {}{option}",
+            flag(self.app.which),
+            self.app.name
+        )
+    }
+
+    /// Nothing is handed over of what the next connection starts.
+    fn reload_if_up(&self) -> Option<String> {
+        self.app.handle.is_active().then(|| self.reload(""))
+    }
+
+    fn look_and(&self, what: &str) -> String {
+        let (flag, name) = (flag(self.app.which), &self.app.name);
+        format!(
+            "see why (`portkeep history {flag} {name}`, `portkeep logs {flag} {name}`), and {what}"
+        )
+    }
+
+    /// Places the units again.
+    fn install(&self) -> Remedy {
+        let Some(spec) = &self.app.installed_spec else {
+            return Remedy::default().after(
+                "place its units again, as they were placed: by a switch of NixOS or home-manager, `portkeep dev`, or \
+                 `portkeep install --spec FILE`",
+            );
+        };
+        Remedy::run([format!(
+            "portkeep install {} --spec {}",
+            flag(self.app.which),
+            shell_word(&spec.display().to_string())
+        )])
+    }
+
+    fn helper(&self, fault: &super::HelperFault) -> Remedy {
+        match fault {
+            super::HelperFault::NoExec(mount) => self.remount("exec", mount),
+            super::HelperFault::Untrusted(why) => self.install().after(why),
+            _ => self.install(),
+        }
+    }
+
+    fn remount(&self, option: &str, mount: &Path) -> Remedy {
+        let mount = shell_word(&mount.display().to_string());
+        let remount = format!("mount -o remount,{option} {mount}");
+        Remedy::run([as_root(self.app.which, &remount)])
+            .after("correct its line in /etc/fstab, or its unit, for the next boot")
+    }
+
+    fn directory(&self, fault: &DirectoryFault) -> Remedy {
+        match fault {
+            DirectoryFault::ReadOnly { mount, .. } => self.remount("rw", mount),
+            DirectoryFault::NoExec { mount, .. } => self.remount("exec", mount),
+            DirectoryFault::Full { .. } => Remedy::default().after("free space there"),
+            DirectoryFault::Untrusted(untrusted) => self.trust(untrusted),
+        }
+    }
+
+    fn trust(&self, untrusted: &Untrusted) -> Remedy {
+        let word = |path: &Path| shell_word(&path.display().to_string());
+        match untrusted {
+            Untrusted::Owner { path, .. } => Remedy::run([match self.app.which {
+                Which::System => format!("chown --no-dereference root: {}", word(path)),
+                Which::User => {
+                    format!("sudo chown --no-dereference \"$(id -un):\" {}", word(path))
+                }
+            }]),
+            Untrusted::Writable { path, .. } => Remedy::run([format!("chmod go-w {}", word(path))]),
+            Untrusted::Io { .. } => Remedy::default().after("see that it can be looked at"),
+        }
+    }
+
+    /// Closes a port and opens it again. A socket that people may not stop goes down with the target, when the last generation
+    /// has drained; nobody waits for that, and a start in between would leave it as it is.
+    fn open_anew(&self, unit: &str) -> Vec<String> {
+        let name: &AppName = &self.app.name;
+        let is_up = self.systemctl(&format!("--quiet is-active {unit}"));
+        vec![
+            self.systemctl(&format!(
+                "stop {} {} '{}'",
+                unit_names::target(name),
+                unit_names::handle(name),
+                unit_names::generation_pattern(name)
+            )),
+            format!("while {is_up}; do sleep 0.1; done"),
+            self.systemctl(&format!("start {unit}")),
+        ]
+    }
+
+    fn not_served(&self, instead: &Instead) -> Remedy {
+        let reload = Remedy::run([self.reload("")]);
+        match instead {
+            Instead::Holding | Instead::Failed { .. } => reload.after(&self.look_and("correct it")),
+            Instead::RolledBack { .. } => reload
+                .after("nothing, as long as it is to stay so; else correct what was rolled back"),
+            Instead::NotHandedOver | Instead::OtherFiles | Instead::OtherSettings => reload,
+        }
+    }
+}
+
+fn flag(which: Which) -> &'static str {
+    match which {
+        Which::System => "--system",
+        Which::User => "--user",
+    }
+}
+
+/// A command that needs root, as who speaks to this manager types it.
+fn as_root(which: Which, command: &str) -> String {
+    match which {
+        Which::System => command.to_owned(),
+        Which::User => format!("sudo {command}"),
+    }
+}
+
+/// One word for a shell, whatever is in it.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:=+,%".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_one_word() {
+        for (text, word) in [
+            ("/etc/portkeep/a.json", "/etc/portkeep/a.json"),
+            ("[::1]:80", "'[::1]:80'"),
+            ("/a b/it's", r"'/a b/it'\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
+}
