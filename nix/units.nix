@@ -24,6 +24,7 @@ let
     ++ [
       (spec.watch or null)
       (spec.workingDirectory or null)
+      (spec.filesFrom or null)
     ]
     ++ (spec.environmentFiles or [ ])
     ++ builtins.attrValues (spec.credentials or { })
@@ -33,6 +34,8 @@ let
 in
 if relative != [ ] then
   throw "portkeep app ${name}: ${toString relative}: paths must be absolute here; write \"\${package}/bin/…\" or \"/etc/…\""
+else if (spec.files or [ ]) != [ ] && (spec.filesFrom or null) == null then
+  throw "portkeep app ${name}: files: name the directory that has them as filesFrom, like \"\${package}/share/${name}\""
 else
   runCommand "portkeep-units-${name}"
     {

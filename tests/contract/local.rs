@@ -5,11 +5,13 @@
 mod promises;
 mod world;
 
+use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
 use portkeep_engine::backend::local::{Local, Sockets};
-use portkeep_engine::{Directories, Generation, Store};
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::{Directories, Generation, Request, Store, Wanted, hand_over};
 use portkeep_spec::Spec;
 use portkeep_tests::{Behaviour, Publish};
 use serde_json::json;
@@ -18,6 +20,43 @@ use tokio::sync::mpsc;
 use world::World;
 
 promises::hold!(world);
+
+/// With systemd it is a scenario: the directory is in the unit.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_come_and_go_with_their_executable() {
+    let (mut world, _kept) = world("files").await;
+    world.spec.files = vec!["page.html".parse().unwrap()];
+    world.spec.files_from = Some(world.directory.clone());
+    let page = world.directory.join("page.html");
+    for version in ["v2", "v3"] {
+        fs::write(&page, version).unwrap();
+        world.publish(&Behaviour::version(version));
+        world.hand_over().await.expect("it starts");
+    }
+    world.until_only(Generation(3)).await;
+    fs::write(&page, "not captured").unwrap();
+    let answer = world.ask("/page").await.expect_answer();
+    assert_eq!(
+        (answer.version.as_str(), answer.body.as_str()),
+        ("v3", "v3")
+    );
+    let before = world.store.rollback_target(None).unwrap();
+    let mut request = Request::now(Purpose::Rollback);
+    request.wanted = Wanted::Kept(before);
+    let handed_over = hand_over(&world.backend, &world.store, &world.spec, request).await;
+    handed_over.expect("v2 starts again");
+    world.until_only(Generation(4)).await;
+    let answer = world.ask("/page").await.expect_answer();
+    assert_eq!(
+        (answer.version.as_str(), answer.body.as_str()),
+        ("v2", "v2")
+    );
+    // What cannot be brought changes nothing.
+    let _ = fs::remove_file(&page);
+    let refused = world.hand_over().await.expect_err("it is missing");
+    assert!(refused.to_string().contains("`page.html`"), "{refused}");
+    assert_eq!(world.ask("/page").await.expect_answer().version, "v2");
+}
 
 async fn world(_promise: &str) -> (World<Local>, TempDir) {
     let directory = tempfile::tempdir().unwrap();

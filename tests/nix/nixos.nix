@@ -47,6 +47,14 @@ let
       environmentFiles = [ "/etc/web.env" ];
       credentials.token = "/run/secrets/token";
       workingDirectory = "/srv/web";
+      files = [
+        "public"
+        "templates/*.html"
+      ];
+      filesFrom = "/srv/web";
+      filesMaxSize = "2G";
+      filesMaxCount = 500;
+      keepFiles = "12h";
       readiness = "started";
       startTimeout = "1m 30s";
       drainTimeout = "5s";
@@ -60,6 +68,11 @@ let
       idleExit = "1h";
       drain = "lossless";
       linger = "2s";
+      limits = {
+        idle = "30s";
+        age = "off";
+        connections = 2000;
+      };
       keepGenerations = 5;
       moveConnections = false;
       sandbox = "off";

@@ -33,6 +33,7 @@ mod port_free;
 mod quiet_client;
 mod reboot;
 mod refused_specs;
+mod release_files;
 mod reload_under_load;
 mod remedies;
 mod repair;

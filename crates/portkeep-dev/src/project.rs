@@ -241,6 +241,11 @@ impl Project {
         for path in self.spec.sources.iter().chain(&options.watch) {
             self.sources.push(absolute(path)?);
         }
+        if let Some(from) = &self.spec.files_from {
+            let files = self.spec.files.iter();
+            self.sources
+                .extend(files.map(|file| from.join(file.literal_part())));
+        }
         self.ignores.extend(self.spec.ignore.iter().cloned());
         self.ignores.extend(options.ignore.iter().cloned());
         if !self.spec.checks.is_empty() {
@@ -248,7 +253,7 @@ impl Project {
             self.spec.watch = None;
         }
         self.tell_of_the_executable();
-        if self.spec.working_directory.is_none() {
+        if self.spec.working_directory.is_none() && !self.spec.runs_in_its_release() {
             let here = std::env::current_dir().context("cannot tell the working directory")?;
             self.spec.working_directory = Some(here);
         }

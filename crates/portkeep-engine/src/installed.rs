@@ -131,7 +131,7 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
     }
     let has_other_recipe = !release.is_made_by(&recipe);
     // Other files may have the same contents: a build that was made again.
-    let digest = digest_of(spec, &recipe, &key).ok()?;
+    let digest = digest_of(spec, &recipe, &key, release).ok()?;
     Some(if digest == *release.digest() {
         Comparison::Same
     } else if has_other_recipe && release.is_made_from(&look) {

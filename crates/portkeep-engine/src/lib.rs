@@ -56,5 +56,5 @@ pub use release::{Digest, HoldingPage, Release};
 pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use store::Store;
 pub use surroundings::Surroundings;
-pub use take::{Executable, NotForOwner, TakeError, executable_of};
+pub use take::{Executable, FilesError, NotForOwner, TakeError, executable_of};
 pub use user::{RunsAs, user_name};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::take::{Look, Recipe, TakeError};
+use crate::take::{Look, Recipe, ReleaseFiles, TakeError};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,6 +66,9 @@ pub struct Release {
     /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
     #[serde(default)]
     called: Option<PathBuf>,
+    /// What it brings along.
+    #[serde(default)]
+    files: Option<ReleaseFiles>,
 }
 
 impl Release {
@@ -76,7 +79,20 @@ impl Release {
             look,
             recipe,
             called: None,
+            files: None,
         }
+    }
+
+    /// The same, which brings files along.
+    pub(crate) fn with_files(mut self, files: Option<ReleaseFiles>) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// The directory with the files that it brings along.
+    #[must_use]
+    pub fn files(&self) -> Option<&Path> {
+        self.files.as_ref().map(|files| files.directory.as_path())
     }
 
     /// The same, which is told that it is called so: `argv[0]`.
@@ -137,15 +153,21 @@ impl Release {
         self
     }
 
-    /// Whether its executable is there, and what it was: one that shares its blocks with a build's output could have been
+    /// Whether its executable and its files are there, and what they were: one that shares its blocks with a build's output could have been
     /// written into by somebody.
     pub(crate) fn is_intact(&self) -> bool {
-        self.look.holds_for(&self.executable)
+        let files = self.files.as_ref();
+        self.look.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
+    }
+
+    /// Whether another change of its files would have shown in their states.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.files.as_ref().is_none_or(ReleaseFiles::is_settled)
     }
 
     /// Whether it was made of files in that state, by that recipe.
     pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
-        self.is_made_from(look) && self.is_made_by(recipe)
+        self.is_settled() && self.is_made_from(look) && self.is_made_by(recipe)
     }
 
     /// Whether it was made of files in that state.

@@ -9,6 +9,8 @@
 //! RUN/environment.json          base environment of every release (`portkeep dev` writes it)
 //! RUN/current -> generations/N  the generation that accepts connections; switched by rename
 //! RUN/generations/N/NAME        symbolic link to the release's executable
+//! RUN/generations/N/files       symbolic link to the files of its release
+//! RUN/kept-files                where the files of all kept releases are, a line each (0644)
 //! RUN/generations/N/environment environment and arguments as systemd reads them
 //! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
@@ -19,6 +21,7 @@
 //! RUN/seen.json                 the files that the last handover looked at
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
 //! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason
+//! STATE/releases/DIGEST/files/  what it brings along, with files.json; `replaced` is as old as the last handover from it
 //! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
@@ -28,6 +31,7 @@
 mod attempt;
 mod ends;
 mod events;
+mod files;
 mod gc_roots;
 mod generations;
 mod good;

@@ -8,6 +8,7 @@ mod access;
 mod clock;
 mod contents;
 mod error;
+mod files;
 mod found;
 mod look;
 mod place;
@@ -26,10 +27,13 @@ use rustix::fs::Access as Rights;
 pub(crate) use access::Access;
 pub(crate) use clock::LIMIT;
 pub use error::{NotForOwner, TakeError};
+pub use files::FilesError;
+pub(crate) use files::{MANIFEST, Manifest, ReleaseFiles};
 pub(crate) use look::Look;
 pub(crate) use recipe::Recipe;
 
 use clock::Clock;
+use files::{How, Tree};
 use found::Opened;
 use look::Seen;
 
@@ -64,8 +68,16 @@ pub(crate) fn take(
 ) -> Result<Release, TakeError> {
     let clock = Clock::of(LIMIT);
     let mut path = PathBuf::new();
+    let before = known.iter().find_map(files::of_release);
     for _ in 0..ATTEMPTS {
-        let seen = Seen::at(order.spec)?;
+        let seen = match Seen::at(order.spec) {
+            Err(TakeError::Files(FilesError::Changed(changed))) => {
+                path = changed;
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            seen => seen?,
+        };
         let look = seen.look();
         if let Some(known) = known
             .iter()
@@ -73,31 +85,47 @@ pub(crate) fn take(
         {
             return Ok(known.clone());
         }
-        path = look.executable().to_owned();
+        if path.as_os_str().is_empty() {
+            path = look.executable().to_owned();
+        }
         if clock.is_over() {
             return Err(clock.too_slow(&path));
         }
         let files = Files::open(seen)?;
         files.check(order)?;
-        match files.capture(order, store, clock) {
+        match files.capture(order, store, clock, before.as_ref()) {
+            Err(TakeError::Files(FilesError::Changed(changed))) => path = changed,
             // The build's directory, or our own, was removed meanwhile: look again.
-            Err(TakeError::Io { source, .. } | TakeError::Copy { source, .. })
-                if source.kind() == io::ErrorKind::NotFound => {}
+            Err(
+                TakeError::Io { source, .. }
+                | TakeError::Copy { source, .. }
+                | TakeError::Files(FilesError::Copy { source, .. }),
+            ) if source.kind() == io::ErrorKind::NotFound => {}
             Err(
                 TakeError::Io { source, path }
                 | TakeError::Copy {
                     source, from: path, ..
-                },
+                }
+                | TakeError::Files(FilesError::Copy { source, path, .. }),
             ) if source.kind() == io::ErrorKind::TimedOut => {
                 return Err(clock.too_slow(&path));
             }
             Err(error) => return Err(error),
-            Ok((digest, executable)) => {
-                if files.are_unchanged() && Look::at(order.spec).is_ok_and(|now| now == look) {
+            Ok(Captured {
+                digest,
+                executable,
+                files: brought,
+            }) => {
+                let now = Seen::at(order.spec);
+                if files.are_unchanged() && now.as_ref().is_ok_and(|now| now.look() == look) {
                     let named = (executable == files.executable.path)
                         .then(|| files.executable.named.clone());
                     let release = Release::new(digest, executable, look, order.recipe.clone());
-                    return Ok(release.called(named));
+                    return Ok(release.called(named).with_files(brought));
+                }
+                let now = now.ok().and_then(|now| now.files);
+                if let (Some(now), Some(before)) = (now, &files.tree) {
+                    path = now.first_difference(before).unwrap_or(path);
                 }
             }
         }
@@ -129,17 +157,40 @@ pub struct Executable {
     pub runs_in_place: bool,
 }
 
-/// The digest of the release that a handover would take now. Nothing is kept of it.
+/// The digest of the release that a handover would take now. Nothing is kept of it. Files that `before` brings are not read
+/// again.
 ///
 /// # Errors
-/// When a handover would be refused for its executable.
-pub(crate) fn digest_of(spec: &Spec, recipe: &Recipe, key: &Key) -> Result<Digest, TakeError> {
+/// When a handover would be refused for its executable or its files.
+pub(crate) fn digest_of(
+    spec: &Spec,
+    recipe: &Recipe,
+    key: &Key,
+    before: &Release,
+) -> Result<Digest, TakeError> {
     let clock = Clock::of(LIMIT);
     let files = Files::open(Seen::at(spec)?)?;
     files.executable.check()?;
     let mut hasher = blake3::Hasher::new_keyed(key);
     files.executable.digest(clock, &mut hasher)?;
-    files.finish_digest(recipe, clock, hasher)
+    files.digest_others(clock, &mut hasher)?;
+    if let Some(tree) = &files.tree {
+        let before = files::of_release(before);
+        let how = How {
+            runs_as: &RunsAs::Us,
+            key,
+            clock,
+            before: before.as_ref(),
+        };
+        tree.digest_contents(&how, &mut hasher)?;
+    }
+    Ok(finished(recipe, hasher))
+}
+
+/// The digest of a release, of whose files `hasher` knows.
+fn finished(recipe: &Recipe, mut hasher: blake3::Hasher) -> Digest {
+    recipe.hash(&mut hasher);
+    Digest(hasher.finalize().to_hex()[..32].to_owned())
 }
 
 /// The files of a release, open.
@@ -147,6 +198,16 @@ pub(crate) fn digest_of(spec: &Spec, recipe: &Recipe, key: &Key) -> Result<Diges
 struct Files {
     executable: Opened,
     others: Vec<Opened>,
+    /// Not opened yet: there may be many.
+    tree: Option<Tree>,
+}
+
+/// What was captured, and where it is now.
+#[derive(Debug)]
+struct Captured {
+    digest: Digest,
+    executable: PathBuf,
+    files: Option<ReleaseFiles>,
 }
 
 impl Files {
@@ -157,6 +218,7 @@ impl Files {
             others: others
                 .map(|other| other.open(Rights::READ_OK))
                 .collect::<Result<_, _>>()?,
+            tree: seen.files,
         })
     }
 
@@ -184,18 +246,9 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
-    /// The digest of what comes after the executable.
-    fn finish_digest(
-        &self,
-        recipe: &Recipe,
-        clock: Clock,
-        mut hasher: blake3::Hasher,
-    ) -> Result<Digest, TakeError> {
-        for other in &self.others {
-            other.digest(clock, &mut hasher)?;
-        }
-        recipe.hash(&mut hasher);
-        Ok(Digest(hasher.finalize().to_hex()[..32].to_owned()))
+    fn digest_others(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
+        let mut others = self.others.iter();
+        others.try_for_each(|other| other.digest(clock, hasher))
     }
 
     /// Digests the release and puts its executable where no build overwrites it.
@@ -204,48 +257,79 @@ impl Files {
         order: &Order<'_>,
         store: &Store,
         clock: Clock,
-    ) -> Result<(Digest, PathBuf), TakeError> {
+        before: Option<&(PathBuf, Manifest)>,
+    ) -> Result<Captured, TakeError> {
         let source = &self.executable;
         let copying = |error| TakeError::Copy {
             from: source.path.clone(),
             to: store.releases_directory(),
             source: error,
         };
+        let in_place = self.runs_in_place();
+        let staging = match in_place && self.tree.is_none() {
+            true => None,
+            false => Some(store.stage().map_err(copying)?),
+        };
+        let staged = |name: &str| staging.as_ref().map(|staging| staging.path().join(name));
         let mut hasher = blake3::Hasher::new_keyed(&order.key);
-        let staged = if self.runs_in_place() {
-            source.digest(clock, &mut hasher)?;
-            None
-        } else {
-            let staging = store.stage().map_err(copying)?;
-            let staged = staging.path().join("executable");
-            if store.may_share(&source.path, &source.metadata) && source.link_to(&staged).is_ok() {
+        let staged_executable = staged("executable").filter(|_| !in_place);
+        match &staged_executable {
+            None => source.digest(clock, &mut hasher)?,
+            Some(staged)
+                if store.may_share(&source.path, &source.metadata)
+                    && source.link_to(staged).is_ok() =>
+            {
                 source.digest(clock, &mut hasher)?;
-            } else {
+            }
+            Some(staged) => {
                 // Nobody else gets into its directory before it is kept.
                 let copy = File::options()
                     .read(true)
                     .write(true)
                     .create_new(true)
-                    .open(&staged)
+                    .open(staged)
                     .map_err(copying)?;
                 let size = source.metadata.len();
                 contents::copy_and_digest(&source.file, &copy, size, clock, &mut hasher)
                     .and_then(|()| source.access().give(&copy))
                     .map_err(copying)?;
             }
-            Some((staging, staged))
+        }
+        self.digest_others(clock, &mut hasher)?;
+        let staged_files = match (&self.tree, staged("files")) {
+            (Some(tree), Some(staged)) => {
+                let how = How {
+                    runs_as: &order.runs_as,
+                    key: &order.key,
+                    clock,
+                    before,
+                };
+                let manifest = tree.capture(&staged, &how, &mut hasher)?;
+                Some((staged, manifest))
+            }
+            _ => None,
         };
-        let digest = self.finish_digest(&order.recipe, clock, hasher)?;
-        let executable = match &staged {
+        let digest = finished(&order.recipe, hasher);
+        let executable = match &staged_executable {
             None => source.path.clone(),
-            Some((_staging, staged)) => {
+            Some(staged) => {
                 let name = source.path.file_name().unwrap_or(OsStr::new("app"));
                 store
                     .keep_executable(staged, &digest, name, &source.access())
                     .map_err(copying)?
             }
         };
-        Ok((digest, executable))
+        let files = staged_files.map(|(staged, manifest)| {
+            store
+                .keep_files(&staged, &digest, manifest)
+                .map(|(kept, manifest)| ReleaseFiles::new(kept, &manifest))
+                .map_err(copying)
+        });
+        Ok(Captured {
+            files: files.transpose()?,
+            digest,
+            executable,
+        })
     }
 }
 

@@ -15,9 +15,9 @@ use rustix::io::Errno;
 const MOST_LINKS: u32 = 40;
 /// Opens nothing, and so neither blocks on a FIFO nor wakes a device.
 #[cfg(target_os = "linux")]
-const LOOK: OFlags = OFlags::PATH;
+pub(crate) const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
-const LOOK: OFlags = OFlags::NONBLOCK;
+pub(crate) const LOOK: OFlags = OFlags::NONBLOCK;
 
 /// One step of a walk.
 #[derive(Debug)]

@@ -31,8 +31,33 @@ pub const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 pub const PORTKEEP_LINGER_USEC: &str = "PORTKEEP_LINGER_USEC";
 /// After how long without a request it ends, in microseconds.
 pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
+/// How long a connection may be idle, in microseconds, or `off`; so are the next ones.
+pub const PORTKEEP_LIMIT_IDLE_USEC: &str = "PORTKEEP_LIMIT_IDLE_USEC";
+/// How long a request's head may take.
+pub const PORTKEEP_LIMIT_HEAD_USEC: &str = "PORTKEEP_LIMIT_HEAD_USEC";
+/// How long nothing may come of a request's body.
+pub const PORTKEEP_LIMIT_BODY_USEC: &str = "PORTKEEP_LIMIT_BODY_USEC";
+/// How long a client may take nothing of an answer.
+pub const PORTKEEP_LIMIT_ANSWER_USEC: &str = "PORTKEEP_LIMIT_ANSWER_USEC";
+/// After how long an HTTP/2 client is asked whether it is there.
+pub const PORTKEEP_LIMIT_PING_USEC: &str = "PORTKEEP_LIMIT_PING_USEC";
+/// How long it may take to say so.
+pub const PORTKEEP_LIMIT_PONG_USEC: &str = "PORTKEEP_LIMIT_PONG_USEC";
+/// How old a connection may become.
+pub const PORTKEEP_LIMIT_AGE_USEC: &str = "PORTKEEP_LIMIT_AGE_USEC";
+/// How many connections may be open, or `off`.
+pub const PORTKEEP_LIMIT_CONNECTIONS: &str = "PORTKEEP_LIMIT_CONNECTIONS";
+/// After how long TCP asks whether the other machine is there.
+pub const PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC: &str = "PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC";
+/// How long what was sent may stay without an acknowledgement.
+pub const PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC: &str = "PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC";
 /// `lossless` or `fresh`: what matters more while it drains.
 pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
+
+/// The directory that has the files of the release that a generation runs.
+pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
+/// A file that names the directories with the files of all releases that are kept, one a line.
+pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
 
 /// Where `portkeep dev` listens for the pages of the app.
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
@@ -40,7 +65,7 @@ pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 16] = [
+pub const RESERVED_VARIABLES: [&str; 28] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -57,6 +82,18 @@ pub const RESERVED_VARIABLES: [&str; 16] = [
     PORTKEEP_DEV_HOLD,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
+    PORTKEEP_RELEASE_DIR,
+    PORTKEEP_KEPT_FILES,
+    PORTKEEP_LIMIT_IDLE_USEC,
+    PORTKEEP_LIMIT_HEAD_USEC,
+    PORTKEEP_LIMIT_BODY_USEC,
+    PORTKEEP_LIMIT_ANSWER_USEC,
+    PORTKEEP_LIMIT_PING_USEC,
+    PORTKEEP_LIMIT_PONG_USEC,
+    PORTKEEP_LIMIT_AGE_USEC,
+    PORTKEEP_LIMIT_CONNECTIONS,
+    PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC,
+    PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC,
 ];
 
 /// The key in every rendered file that says whose it is; systemd ignores keys that begin with `X-`.
@@ -99,5 +136,9 @@ pub const SLICE: &str = "portkeep.slice";
 pub const SHUTDOWN: &str = "portkeep-shutdown.service";
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
+/// The files of a release: a directory beside its executable, and a symlink to that in the directory of each generation.
+pub const FILES: &str = "files";
+/// The file that [`PORTKEEP_KEPT_FILES`] names, in the app's runtime directory.
+pub const KEPT_FILES: &str = "kept-files";
 /// The file of a spec in a project.
 pub const SPEC_FILE: &str = "portkeep.json";

@@ -206,6 +206,11 @@ pub enum Problem {
          as, \"root\" if that is meant"
     )]
     WouldBeRoot,
+    /// A setting of files where there are none.
+    #[error(
+        "has no effect without `files`; name the files that a release brings along, or remove it"
+    )]
+    NoFiles,
     /// A watched path without a directory.
     #[error("{0:?} has no directory that could be watched; write the path of the build output")]
     NothingToWatch(String),

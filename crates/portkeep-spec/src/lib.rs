@@ -42,7 +42,9 @@ pub mod contract;
 pub mod environment_file;
 mod error;
 mod escape;
+mod file_pattern;
 mod json;
+mod limits;
 mod listen;
 mod name;
 mod nearest;
@@ -63,10 +65,12 @@ pub use address::{Address, AddressError};
 pub use allow::{Allow, Home, Network};
 pub use check::Check;
 pub use error::{Problem, SpecError};
+pub use file_pattern::{FilePattern, FilePatternError, PatternStep};
+pub use limits::{CountLimit, Limit, Limits};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
 pub use overlap::{collide, is_ipv6_only};
-pub use quantity::{CpuQuota, MemorySize, QuantityError, TasksMax};
+pub use quantity::{CpuQuota, DiskSize, MemorySize, QuantityError, TasksMax};
 pub use render::{
     Manager, RenderOptions, UnitFile, left_out, render, shutdown_limit, slice, user_name,
 };

@@ -31,6 +31,10 @@ pub enum TasksMax {
     Percent(u8),
 }
 
+/// An amount of disk space: bytes, optionally with `K`, `M`, `G` or `T` (powers of 1024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiskSize(u64);
+
 /// Why a text is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {what}")]
@@ -40,6 +44,7 @@ pub struct QuantityError {
 }
 
 const MEMORY: &str = "an amount of memory; write it like \"512M\", \"2G\" or \"25%\"";
+const DISK: &str = "an amount of disk space; write it like \"512M\" or \"2G\"";
 const CPU: &str =
     "a share of processor time; write it like \"50%\", or \"200%\" for two processors";
 const TASKS: &str = "a number of tasks; write it like 512 or \"10%\"";
@@ -49,6 +54,34 @@ impl CpuQuota {
     #[must_use]
     pub fn percent(self) -> u32 {
         self.0
+    }
+}
+
+impl DiskSize {
+    /// So many gigabytes (1024³ bytes).
+    #[must_use]
+    pub const fn from_gigabytes(count: u64) -> Self {
+        Self(count << 30)
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for DiskSize {
+    type Err = QuantityError;
+
+    fn from_str(text: &str) -> Result<Self, QuantityError> {
+        match text.parse() {
+            Ok(MemorySize::Bytes(bytes)) => Ok(Self(bytes)),
+            _ => Err(QuantityError {
+                text: text.to_owned(),
+                what: DISK,
+            }),
+        }
     }
 }
 
@@ -138,6 +171,12 @@ impl fmt::Display for MemorySize {
     }
 }
 
+impl fmt::Display for DiskSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        MemorySize::Bytes(self.0).fmt(f)
+    }
+}
+
 impl fmt::Display for CpuQuota {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}%", self.0)
@@ -203,6 +242,7 @@ as_text!(
     "^[0-9]+[KMGT%]?$",
     ["string", "integer"]
 );
+as_text!(DiskSize, DISK, "^[0-9]+[KMGT]?$", ["string", "integer"]);
 as_text!(CpuQuota, CPU, "^[0-9]+%$", ["string"]);
 as_text!(TasksMax, TASKS, "^[0-9]+%?$", ["string", "integer"]);
 
@@ -227,6 +267,8 @@ mod tests {
                 .to_string(),
             "1M"
         );
+        assert_eq!("2G".parse(), Ok(DiskSize::from_gigabytes(2)));
+        assert_eq!(DiskSize::from_gigabytes(2).to_string(), "2G");
         assert_eq!("250%".parse::<CpuQuota>().unwrap().percent(), 250);
         assert_eq!(
             serde_json::from_str::<TasksMax>("12").unwrap(),
@@ -253,6 +295,9 @@ mod tests {
             "infinity",
         ] {
             assert!(text.parse::<MemorySize>().is_err(), "{text:?}");
+        }
+        for text in ["25%", "0", "1.5G", "-1"] {
+            assert!(text.parse::<DiskSize>().is_err(), "{text:?}");
         }
         for text in ["50", "0%", "%", "-5%", "99999999999%"] {
             assert!(text.parse::<CpuQuota>().is_err(), "{text:?}");

@@ -264,6 +264,10 @@ fn paths(spec: &Spec, options: &RenderOptions, context: &mut Context) -> Result<
         "working_directory",
         path(spec.working_directory.as_deref(), "workingDirectory")?,
     );
+    let release_files = spec
+        .runs_in_its_release()
+        .then(|| Escaped::fixed(contract::FILES).into());
+    context.set_optional("release_files", release_files);
     context.set_optional("watched_directory", path(watched(spec, options), "watch")?);
     Ok(())
 }

@@ -6,7 +6,7 @@ use crate::Spec;
 
 impl Spec {
     /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `sources`,
-    /// `workingDirectory`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    /// `workingDirectory`, `filesFrom`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
     ///
     /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
     /// directory then means the directory that holds the symlink.
@@ -22,7 +22,14 @@ impl Spec {
                 .to_string_lossy()
                 .into_owned();
         }
-        let single = [self.working_directory.as_mut(), self.watch.as_mut()];
+        if !self.files.is_empty() {
+            self.files_from.get_or_insert_default();
+        }
+        let single = [
+            self.working_directory.as_mut(),
+            self.files_from.as_mut(),
+            self.watch.as_mut(),
+        ];
         for path in single
             .into_iter()
             .flatten()
@@ -71,6 +78,22 @@ mod tests {
                 Path::new(expected)
             );
         }
+    }
+
+    #[test]
+    fn files_stay_relative_to_where_they_are() {
+        let mut spec = Spec::new("a".parse().unwrap(), vec!["./a".into()], vec![]);
+        assert_eq!(spec.clone().resolve(Path::new("/srv")).files_from, None);
+        spec.files = vec!["static".parse().unwrap()];
+        let resolved = spec.clone().resolve(Path::new("/srv/a"));
+        assert_eq!(resolved.files_from.as_deref(), Some(Path::new("/srv/a")));
+        // Once more, from where the units find it.
+        let again = resolved.clone().resolve(Path::new("/etc/portkeep"));
+        assert_eq!(again, resolved);
+        spec.files_from = Some("../web/dist".into());
+        let resolved = spec.resolve(Path::new("/srv/a"));
+        let expected = Path::new("/srv/web/dist");
+        assert_eq!(resolved.files_from.as_deref(), Some(expected));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
-use crate::{Allow, AppName, Check, CpuQuota, MemorySize, Span, TasksMax};
+use crate::{
+    Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Limits, MemorySize, Span, TasksMax,
+};
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
 /// default.
@@ -36,6 +38,25 @@ pub struct Spec {
     /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
+    /// Files that a release brings along: paths and patterns (`*`, `?`, `[ab]`, `{a,b}`, and `**` for any directories), relative
+    /// to `filesFrom`. A directory is brought with everything in it. They are captured with the executable and come back with
+    /// it. The app finds them in `$PORTKEEP_RELEASE_DIR`, which is its working directory where `workingDirectory` names no other.
+    #[serde(default)]
+    pub files: Vec<FilePattern>,
+    /// The directory that has the `files`, which may not lead out of it. Default: the spec's directory.
+    #[serde(default)]
+    pub files_from: Option<PathBuf>,
+    /// How large the `files` of one release may be together. Default: 1G.
+    #[serde(default = "default::files_max_size")]
+    pub files_max_size: DiskSize,
+    /// How many `files` one release may bring, directories and links counted. Default: 10000.
+    #[serde(default = "default::files_max_count")]
+    #[schemars(range(min = 1))]
+    pub files_max_count: u32,
+    /// How long the `files` of a release stay at least after another one has replaced it, for pages that are still open. Those
+    /// of releases that are kept to roll back to (`keepGenerations`) stay anyway. Default: 10m.
+    #[serde(default = "default::keep_files")]
+    pub keep_files: Span,
     /// When the app counts as ready.
     #[serde(default)]
     pub readiness: Readiness,
@@ -59,6 +80,9 @@ pub struct Spec {
     /// Without HTTP, and with `readiness` "started", there is none.
     #[serde(default = "default::move_connections")]
     pub move_connections: bool,
+    /// What connections of an app on the server library may not do for ever.
+    #[serde(default)]
+    pub limits: Limits,
     /// The app is restarted when it has not reported to be alive for so long. Default: off, because an app that never
     /// reports would be killed.
     #[serde(default)]
@@ -184,7 +208,19 @@ pub struct Resources {
 }
 
 mod default {
-    use crate::Span;
+    use crate::{DiskSize, Span};
+
+    pub(super) fn files_max_size() -> DiskSize {
+        DiskSize::from_gigabytes(1)
+    }
+
+    pub(super) fn files_max_count() -> u32 {
+        10_000
+    }
+
+    pub(super) fn keep_files() -> Span {
+        Span::from_secs(600)
+    }
 
     pub(super) fn start_timeout() -> Span {
         Span::from_secs(30)
@@ -215,12 +251,18 @@ impl Spec {
             environment_files: Vec::new(),
             credentials: BTreeMap::new(),
             working_directory: None,
+            files: Vec::new(),
+            files_from: None,
+            files_max_size: default::files_max_size(),
+            files_max_count: default::files_max_count(),
+            keep_files: default::keep_files(),
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
             drain_timeout: default::drain_timeout(),
             drain: None,
             linger: None,
             move_connections: default::move_connections(),
+            limits: Limits::default(),
             watchdog: None,
             restart: Restart::default(),
             idle_exit: None,
@@ -242,6 +284,12 @@ impl Spec {
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
         self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Whether a generation runs in the directory that has the files of its release.
+    #[must_use]
+    pub fn runs_in_its_release(&self) -> bool {
+        !self.files.is_empty() && self.working_directory.is_none()
     }
 
     /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.

@@ -10,7 +10,7 @@ use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
-use crate::{Address, Listen, Problem, Protocol, Span, Spec, SpecError};
+use crate::{Address, CountLimit, Limit, Limits, Listen, Problem, Protocol, Span, Spec, SpecError};
 
 /// `sun_path` of Linux, without the NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -238,6 +238,12 @@ fn paths(spec: &Spec) -> Result<(), SpecError> {
     if let Some(path) = &spec.working_directory {
         check("workingDirectory".to_owned(), path)?;
     }
+    if let Some(path) = &spec.files_from {
+        check("filesFrom".to_owned(), path)?;
+    }
+    if spec.files.is_empty() && spec.files_from.is_some() {
+        return Err(Problem::NoFiles.at("filesFrom"));
+    }
     if let Some(path) = &spec.watch {
         check("watch".to_owned(), path)?;
         if path.file_name().is_none() {
@@ -291,10 +297,12 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             return Err(Problem::Zero(hint).at(field));
         }
     }
+    limits(&spec.limits)?;
     let may_be_zero = [
         ("restart.delay", Some(restart.delay)),
         ("restart.maxDelay", Some(restart.max_delay)),
         ("linger", spec.linger),
+        ("keepFiles", Some(spec.keep_files)),
     ];
     let all = positive
         .into_iter()
@@ -322,10 +330,33 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             spec.keep_generations,
             "the current one is always kept",
         ),
+        (
+            "filesMaxCount",
+            spec.files_max_count,
+            "leave `files` out where a release brings none",
+        ),
     ] {
         if count == 0 {
             return Err(Problem::Zero(hint).at(field));
         }
+    }
+    Ok(())
+}
+
+fn limits(limits: &Limits) -> Result<(), SpecError> {
+    const HINT: &str = "write \"off\" for no limit";
+    for (field, _, limit) in limits.times() {
+        let Some(Limit::Span(span)) = limit else {
+            continue;
+        };
+        let problem = match span.is_zero() {
+            true => Err(Problem::Zero(HINT)),
+            false => representable(span),
+        };
+        problem.map_err(|problem| problem.at(format!("limits.{field}")))?;
+    }
+    if limits.connections == Some(CountLimit::Most(0)) {
+        return Err(Problem::Zero(HINT).at("limits.connections"));
     }
     Ok(())
 }

@@ -80,6 +80,53 @@ fn more_than_a_process_can_be_given() {
 }
 
 #[test]
+fn files_that_leave_the_project() {
+    for (pattern, expected) in [
+        (
+            "../shared",
+            "files[1]: \"../shared\" leads out of `filesFrom` by \"..\"; name a directory above as `filesFrom`",
+        ),
+        (
+            "/etc/passwd",
+            "files[1]: \"/etc/passwd\" is absolute; write it relative to `filesFrom`, which may be any directory",
+        ),
+        (
+            "",
+            "files[1]: is empty; write a path or a pattern below `filesFrom`, like \"static\" or \"templates/*.html\"",
+        ),
+    ] {
+        assert_message(&with("files", json!(["static", pattern])), expected);
+    }
+    let message = message_of(&with("files", json!(["[a"])));
+    assert!(
+        message.starts_with("files[0]: \"[a\" is no pattern: "),
+        "{message}"
+    );
+}
+
+#[test]
+fn settings_of_files() {
+    assert_message(
+        &with("filesFrom", json!("dist")),
+        "filesFrom: has no effect without `files`; name the files that a release brings along, or remove it",
+    );
+    assert_message(
+        &with("filesMaxCount", json!(0)),
+        "filesMaxCount: must be more than zero; leave `files` out where a release brings none",
+    );
+    assert_message(
+        &with("filesMaxSize", json!("25%")),
+        "filesMaxSize: \"25%\" is not an amount of disk space; write it like \"512M\" or \"2G\"",
+    );
+    let mut spec = with("files", json!(["static"]));
+    spec["keepFiles"] = json!("400d");
+    assert_message(
+        &spec,
+        "keepFiles: is longer than a year; write a shorter time",
+    );
+}
+
+#[test]
 fn missing_and_mistyped_fields() {
     assert_message(
         &json!({ "name": "a", "exec": ["a"] }),
@@ -246,5 +293,31 @@ fn commands_and_paths() {
     assert_message(
         &with("resources", json!({ "memoryMax": "512MB" })),
         "resources.memoryMax: \"512MB\" is not an amount of memory; write it like \"512M\", \"2G\" or \"25%\"",
+    );
+    for (field, limit, message) in [
+        (
+            "idle",
+            json!("0s"),
+            "must be more than zero; write \"off\" for no limit",
+        ),
+        (
+            "age",
+            json!("2years"),
+            "is longer than a year; write a shorter time",
+        ),
+        (
+            "connections",
+            json!(0),
+            "must be more than zero; write \"off\" for no limit",
+        ),
+    ] {
+        assert_message(
+            &with("limits", json!({ field: limit })),
+            &format!("limits.{field}: {message}"),
+        );
+    }
+    assert_message(
+        &with("limits", json!({ "idle": 75 })),
+        "limits.idle: 75 has no unit; write \"75s\" for seconds or \"75ms\" for milliseconds",
     );
 }

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::ShutdownToken;
 use crate::app::ErasedApp;
@@ -18,6 +18,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// And the longest one, when the error stays.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How far warnings about too many connections are apart at least.
+const WARNINGS: Duration = Duration::from_secs(10);
+
 /// Returns when the server closes. A passed listener comes back: it can be opened again.
 pub(crate) async fn accept(
     listener: Listener,
@@ -27,6 +30,7 @@ pub(crate) async fn accept(
 ) -> Option<Listener> {
     let mut closed = pin!(closing.started());
     let mut pause = PAUSE;
+    let mut full = Full::default();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -38,6 +42,13 @@ pub(crate) async fn accept(
                 pause = PAUSE;
                 let arrival = Arrival::accepted(stream, &listener);
                 connection::spawn(arrival, app.clone(), &shared);
+                if shared.is_crowded() {
+                    tokio::select! {
+                        biased;
+                        () = closed.as_mut() => break,
+                        () = shared.room(|| full.tell(&shared)) => {}
+                    }
+                }
             }
             // That client is gone; the next one is not.
             Err(error) if is_about_one_client(&error) => {}
@@ -62,6 +73,23 @@ pub(crate) async fn accept(
         connection::spawn(arrival, app.clone(), &shared);
     }
     None
+}
+
+/// Warns that nobody is accepted, not too often.
+#[derive(Default)]
+struct Full(Option<Instant>);
+
+impl Full {
+    fn tell(&mut self, shared: &Shared) {
+        if self.0.is_none_or(|told| told.elapsed() >= WARNINGS) {
+            self.0 = Some(Instant::now());
+            let connections = shared.live();
+            tracing::warn!(
+                connections,
+                "as many connections as may be are busy: new ones wait in the queue until one ends"
+            );
+        }
+    }
 }
 
 fn is_about_one_client(error: &io::Error) -> bool {

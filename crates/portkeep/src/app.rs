@@ -1,11 +1,14 @@
 //! What can be served.
 
+mod arriving;
 mod body;
 mod erased;
 #[cfg(feature = "axum")]
 mod known;
 #[cfg(feature = "axum")]
 mod router;
+#[cfg(feature = "axum")]
+mod watched;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -13,6 +16,7 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::BoxError;
+pub(crate) use arriving::{Arriving, Awaits};
 pub(crate) use body::ErasedBody;
 pub(crate) use erased::{Answered, ErasedApp};
 

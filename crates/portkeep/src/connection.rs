@@ -5,6 +5,7 @@ mod body;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod entrance;
 mod farewell;
+mod head_timer;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
@@ -17,29 +18,30 @@ mod peer;
 mod probe;
 #[cfg(feature = "http2")]
 mod protocol;
+mod refusal;
 mod self_test;
+mod told;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep};
 
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, Task, count};
+use crate::limits::{Reason, Watched};
 use crate::listen::{Listener, Stream};
 use crate::moving::Cargo;
 use crate::task;
 
 use self::io::Io;
+use self::probe::Stage;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 pub(crate) use entrance::Entrance;
 pub use peer::Peer;
 pub(crate) use self_test::hyper_is_as_expected;
-
-/// How long a client may take for its first byte, and from the first to the last byte of a
-/// request's head. The time between two requests has no limit.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A connection that this process has just got.
 #[derive(Debug)]
@@ -53,6 +55,9 @@ pub(crate) struct Arrival {
     pub(crate) http1: bool,
     /// It had a request already.
     pub(crate) used: bool,
+    /// For how long it has waited for what it waits for, and how old it is: it may have been in other processes before.
+    pub(crate) waited: Duration,
+    pub(crate) age: Duration,
     /// What it has to go through before it is read.
     pub(crate) acceptor: Option<Acceptor>,
 }
@@ -66,6 +71,8 @@ impl Arrival {
             unread: Vec::new(),
             http1: true,
             used: false,
+            waited: Duration::ZERO,
+            age: Duration::ZERO,
             acceptor: None,
         }
     }
@@ -77,6 +84,8 @@ impl Arrival {
             unread: Vec::new(),
             http1: false,
             used: false,
+            waited: Duration::ZERO,
+            age: Duration::ZERO,
             acceptor: listener.acceptor.clone(),
         }
     }
@@ -108,20 +117,37 @@ async fn wrap(io: Io, acceptor: Acceptor) -> Option<Io> {
     let probe = identity.probe();
     // What the acceptor knows of the connection cannot be told to another process.
     probe.stay();
+    probe.enter(Stage::Apps);
+    let time = probe.shared.limits.head_time();
     let wrapped = tokio::select! {
         biased;
-        wrapped = timeout(HEAD_TIMEOUT, acceptor.wrap(stream)) => wrapped,
+        wrapped = acceptor.wrap(stream) => wrapped,
+        () = after(time) => {
+            probe.shared.counts.ended.count(Reason::Head);
+            return None;
+        }
         () = probe.shared.phases.reached(Phase::Cut) => {
             probe.count_cut();
             return None;
         }
     };
-    match wrapped.map_err(std::io::Error::from).flatten() {
-        Ok(stream) => Some(Io::assemble(stream, unread, identity)),
+    match wrapped {
+        Ok(stream) => {
+            probe.enter(Stage::Beginning);
+            Some(Io::assemble(stream, unread, identity))
+        }
         Err(error) => {
             tracing::debug!(%error, "a connection was not accepted by the app's acceptor");
             None
         }
+    }
+}
+
+/// Never, without a time.
+async fn after(time: Option<Duration>) {
+    match time {
+        Some(time) => sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 
@@ -190,6 +216,8 @@ async fn depart(io: Io, http1: bool) -> Option<Io> {
         unread,
         http1,
         used: probe.was_used(),
+        waited: identity.waited(),
+        age: probe.age(Instant::now()),
     };
     let outcome = tokio::select! {
         biased;

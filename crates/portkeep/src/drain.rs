@@ -7,12 +7,18 @@ mod report;
 mod requests;
 mod supervise;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
+use crate::limits::{Ended, Facts, Limits as ConnectionLimits, Order, Reason, Register, judge};
 use crate::moving::Departures;
+
+/// How long those that are spare may take to end before others are looked for.
+const ROOM: Duration = Duration::from_secs(1);
 
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
@@ -38,6 +44,17 @@ pub(crate) struct Shared {
     emptied: Notify,
     /// Connections that ever came.
     arrived: AtomicU64,
+    /// Told when the first connection comes where there was none.
+    filled: Notify,
+    /// What a connection may not do for ever.
+    pub(crate) limits: ConnectionLimits,
+    /// How many may be open.
+    most: usize,
+    /// When it was looked last, not enough of them were idle.
+    tight: AtomicBool,
+    /// Told when there are no more than may be, after there were.
+    freed: Notify,
+    pub(crate) register: Register,
     pub(crate) requests: Requests,
     pub(crate) counts: Counts,
 }
@@ -52,9 +69,12 @@ pub(crate) struct Counts {
     /// Idle connections closed after the linger time.
     pub(crate) idle_closed: AtomicU64,
     pub(crate) cut: Cut<AtomicU64>,
+    /// Connections that a limit has ended, from the beginning on.
+    pub(crate) ended: Ended,
 }
 
 impl Shared {
+    /// With the default limits, and any number of connections.
     pub(crate) fn new(linger: Duration, departures: Departures) -> Self {
         Self {
             phases: Phases::default(),
@@ -65,8 +85,23 @@ impl Shared {
             tasks: AtomicUsize::new(0),
             emptied: Notify::new(),
             arrived: AtomicU64::new(0),
+            filled: Notify::new(),
+            limits: ConnectionLimits::new(),
+            most: usize::MAX,
+            tight: AtomicBool::new(false),
+            freed: Notify::new(),
+            register: Register::default(),
             requests: Requests::new(),
             counts: Counts::default(),
+        }
+    }
+
+    /// With these limits, and `most` connections.
+    pub(crate) fn limited(self, limits: ConnectionLimits, most: usize) -> Self {
+        Self {
+            limits,
+            most,
+            ..self
         }
     }
 
@@ -85,6 +120,61 @@ impl Shared {
 
     pub(crate) fn tasks(&self) -> usize {
         self.tasks.load(Ordering::SeqCst)
+    }
+
+    /// What a connection has to do that has been as it is for `waited`, and is so old.
+    pub(crate) fn judge(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
+        judge(&self.limits, self.linger, facts, waited, age)
+    }
+
+    /// There are more connections than may be, and not enough that are idle: each that is answered makes room.
+    #[inline]
+    pub(crate) fn is_tight(&self) -> bool {
+        self.tight.load(Ordering::Relaxed) && self.is_crowded()
+    }
+
+    /// There are more connections than may be.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.live() > self.most
+    }
+
+    /// There are as many connections as may be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.live() >= self.most
+    }
+
+    /// If there are too many connections, lets those end that are idle for longest.
+    fn thin_out(&self) {
+        let many = self.live().saturating_sub(self.most);
+        if many > 0 {
+            // To find them takes a look at each connection, so some more than need be where there are many.
+            let some = many.max(self.most / 64);
+            let spare = self.register.tell_spare(some, Order::End(Reason::Crowded));
+            self.tight.store(spare < many, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until there are no more connections than may be. `waiting` is called when there is nothing that ends at once.
+    pub(crate) async fn room(&self, mut waiting: impl FnMut()) {
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            if !self.is_crowded() {
+                return;
+            }
+            self.thin_out();
+            if timeout(ROOM, freed).await.is_err() {
+                waiting();
+            }
+        }
+    }
+
+    /// Waits until there is a connection, or limits have ended others than the `told` ones.
+    pub(crate) async fn worth_a_look(&self, told: u64) {
+        // What is counted is counted before its connection is gone.
+        while self.live() == 0 && self.counts.ended.now().total() == told {
+            self.filled.notified().await;
+        }
     }
 
     /// Waits until no socket is open.

@@ -37,6 +37,15 @@ pub enum Error {
     /// A socket could not be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// A limit of [`Server::limits`](crate::Server::limits) that cannot be kept.
+    #[error("the limit `{what}` cannot be: {why}")]
+    #[non_exhaustive]
+    Limit {
+        /// Which one: the name of its setter.
+        what: &'static str,
+        /// What is wrong with it, and what to write instead.
+        why: &'static str,
+    },
     /// A check given to [`Server::ready_when`](crate::Server::ready_when) failed.
     #[error("not ready: a check of the app failed")]
     NotReady(#[source] BoxError),

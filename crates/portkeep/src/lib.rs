@@ -40,7 +40,9 @@
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
 //! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
+//! - [`Limits`]: what a connection may not do for ever, on by default.
 //! - [`Peer`]: who sent a request.
+//! - [`ReleaseFiles`]: hashed assets of this release and of those before it, for pages that are still open.
 //! - [`ready`]: for servers that do not use [`serve`].
 //!
 //! # Environment
@@ -55,8 +57,11 @@
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
 //! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_RELEASE_DIR` | the files that this release brings along (`files` in the spec); see [`ReleaseFiles`] |
+//! | `PORTKEEP_KEPT_FILES` | a file that lists the files of all kept releases; see [`ReleaseFiles`] |
 //! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
 //! | `PORTKEEP_IDLE_EXIT_USEC` | the spec's `idleExit`; goes before [`Server::idle_exit`]; 0: never |
+//! | `PORTKEEP_LIMIT_…` | the spec's `limits`; they go before [`Server::limits`]: see [`Limits`] |
 //!
 //! # Features
 //!
@@ -83,14 +88,17 @@ mod doors;
 mod drain;
 mod error;
 pub mod guide;
+mod limits;
 mod listen;
 mod moving;
 mod notify;
 mod open_files;
+mod release_files;
 mod serve;
 mod server;
 mod shutdown;
 mod signals;
+mod sweeper;
 mod task;
 mod until_drain;
 
@@ -100,8 +108,10 @@ pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;
 pub use error::{BoxError, Error};
 pub use hyper::body::Incoming;
+pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 pub use notify::ready;
+pub use release_files::{FileBody, ReleaseFiles, is_hashed};
 pub use serve::serve;
 pub use server::{Policy, Server};
 pub use shutdown::{ShutdownToken, shutdown};

@@ -7,10 +7,12 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Service managers start everything with 1024, because `select` cannot have more, and let those
 /// go beyond who do not use it (systemd's hard limit is 524,288). At the limit nobody is accepted,
 /// and the next generation cannot take over what this one has.
-pub(crate) fn raise_limit() {
+///
+/// Returns the limit that holds then; none if there is no limit.
+pub(crate) fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {
-        return;
+        return limit.current;
     }
     let raised = Rlimit {
         current: limit.maximum,
@@ -19,9 +21,13 @@ pub(crate) fn raise_limit() {
     match setrlimit(Resource::Nofile, raised) {
         Ok(()) => {
             tracing::debug!(from = ?limit.current, to = ?limit.maximum, "limit of open files");
+            limit.maximum
         }
         // Everything works, with fewer connections.
-        Err(error) => tracing::debug!(%error, "the limit of open files cannot be raised"),
+        Err(error) => {
+            tracing::debug!(%error, "the limit of open files cannot be raised");
+            limit.current
+        }
     }
 }
 
@@ -39,7 +45,7 @@ mod tests {
             maximum: before.maximum,
         };
         setrlimit(Resource::Nofile, soft).unwrap();
-        raise_limit();
+        assert_eq!(raise_limit(), before.maximum);
         assert_eq!(getrlimit(Resource::Nofile).current, before.maximum);
     }
 }

@@ -14,6 +14,7 @@ use crate::notify;
 use crate::open_files;
 use crate::server::{Check, Policy, Server};
 use crate::signals::{self, Signals};
+use crate::sweeper::sweep;
 use crate::{Error, ShutdownToken, task};
 
 /// Serves `app` on every passed stream listener, or on 127.0.0.1:8080 if none is passed
@@ -38,6 +39,7 @@ pub(crate) fn run(server: Server, app: ErasedApp) -> task::Boxed<Result<(), Erro
 
 async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     server.obey_environment();
+    server.limits.check()?;
     #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
     let app = {
         let token = server.shutdown.clone();
@@ -47,7 +49,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     };
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
-    open_files::raise_limit();
+    let files = open_files::raise_limit();
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);
@@ -79,12 +81,18 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     // serves, and whoever accepts has taken over.
     notify::ready().map_err(Error::Notify)?;
     let (departures, inbox) = moving::departures();
-    let shared = Arc::new(Shared::new(server.linger, departures));
+    let most = server.limits.most_connections(files);
+    let shared = Shared::new(server.linger, departures).limited(server.limits, most);
+    let shared = Arc::new(shared);
     if server.policy == Policy::Fresh {
         shared.hurry();
     }
     let addresses = describe(&listeners);
     let next = move_socket.as_ref().map(MoveSocket::address);
+    let sweeping = sweep(Arc::clone(&shared), format!("serving on {addresses}"));
+    beside.spawn(task::boxed(async {
+        sweeping.await;
+    }));
     let mut doors = Doors {
         listeners,
         move_socket,

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::app::{App, ErasedApp};
+use crate::limits::Limits;
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken};
 
@@ -58,6 +59,7 @@ pub struct Server {
     pub(crate) drain_timeout: Duration,
     pub(crate) linger: Duration,
     pub(crate) idle_exit: Option<Duration>,
+    pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
     pub(crate) acceptor: Option<Acceptor>,
@@ -75,6 +77,7 @@ impl Server {
             drain_timeout: DEFAULT_DRAIN_TIMEOUT,
             linger: DEFAULT_LINGER,
             idle_exit: None,
+            limits: Limits::new(),
             policy: Policy::default(),
             reuse_port: false,
             acceptor: None,
@@ -134,6 +137,13 @@ impl Server {
         self
     }
 
+    /// What a connection may not do for ever, and how many there may be (default: [`Limits::new`], all on but for the age). The
+    /// `limits` of the app's spec go before these, each for itself.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// What matters more while it drains (default [`Policy::Lossless`]). The variable
     /// `PORTKEEP_DRAIN`, `lossless` or `fresh`, goes before this.
     pub fn policy(mut self, policy: Policy) -> Self {
@@ -154,7 +164,7 @@ impl Server {
     }
 
     /// Lets every accepted connection go through `accept` before it is served: for TLS that ends in the
-    /// app. It has 30 s for each; what it refuses is closed.
+    /// app. It has as long for each as [the head of a request](Limits::head); what it refuses is closed.
     ///
     /// ```no_run
     /// # async fn example(app: axum::Router, config: tokio_rustls::rustls::ServerConfig) -> Result<(), portkeep::Error> {
@@ -249,6 +259,7 @@ impl std::fmt::Debug for Server {
             .field("drain_timeout", &self.drain_timeout)
             .field("linger", &self.linger)
             .field("idle_exit", &self.idle_exit)
+            .field("limits", &self.limits)
             .field("policy", &self.policy)
             .field("checks", &self.checks.len())
             .finish_non_exhaustive()

@@ -211,6 +211,12 @@ impl App {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(directory) = &self.spec.files_from {
+            // Nothing is captured of what runs where it was built.
+            command
+                .current_dir(directory)
+                .env(contract::PORTKEEP_RELEASE_DIR, directory);
+        }
         if let Some(directory) = &self.spec.working_directory {
             command.current_dir(directory);
         }

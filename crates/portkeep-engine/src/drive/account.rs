@@ -77,7 +77,7 @@ impl<B: Backend> Run<'_, B> {
             .chain(self.store.current())
             .collect();
         let keep = usize::try_from(self.spec.keep_generations).unwrap_or(usize::MAX);
-        Ok(self.store.prune(keep, &alive)?)
+        Ok(self.store.prune(keep, self.spec.keep_files.0, &alive)?)
     }
 
     /// What became so during the handover: the one that was current may have been started again, or may have ended without

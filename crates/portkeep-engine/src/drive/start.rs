@@ -94,7 +94,13 @@ impl<B: Backend> Run<'_, B> {
             // It serves all the same; only a later fallback may not find it.
             tracing::warn!("release {} could not be noted: {error}", release.digest);
         }
-        self.store.switch(generation)
+        self.store.switch(generation)?;
+        if let Some(previous) = self.previous.filter(|previous| *previous != generation)
+            && let Err(error) = self.store.note_replaced(previous)
+        {
+            tracing::warn!("the files of generation {previous} may be removed too early: {error}");
+        }
+        Ok(())
     }
 
     fn mark_good(&self, digest: &Digest) -> io::Result<()> {

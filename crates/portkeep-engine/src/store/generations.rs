@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use portkeep_spec::{contract, environment_file};
 
@@ -82,6 +83,7 @@ impl Store {
         } else {
             self.keep_release(release)?;
             self.open_release(&release.digest)?;
+            self.show_files(&directory, release)?;
         }
         // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
         let counted = atomic_write(
@@ -123,6 +125,14 @@ impl Store {
             contract::PORTKEEP_GENERATION.to_owned(),
             generation.to_string(),
         );
+        if let Some(files) = release.files() {
+            for (name, path) in [
+                (contract::PORTKEEP_RELEASE_DIR, files),
+                (contract::PORTKEEP_KEPT_FILES, &self.kept_files_path()),
+            ] {
+                environment.insert(name.to_owned(), path.to_string_lossy().into_owned());
+            }
+        }
         environment
     }
 
@@ -212,8 +222,14 @@ impl Store {
     }
 
     /// Removes what is not needed any more: directories of generations that do not run, and releases that no generation
-    /// runs and nobody would fall back to. The newest `keep` good releases stay.
-    pub(crate) fn prune(&self, keep: usize, alive: &[Generation]) -> io::Result<()> {
+    /// runs and nobody would fall back to. The newest `keep` good releases stay; of others, the files stay for `keep_files`
+    /// after they were replaced.
+    pub(crate) fn prune(
+        &self,
+        keep: usize,
+        keep_files: Duration,
+        alive: &[Generation],
+    ) -> io::Result<()> {
         let mut running = Vec::new();
         for generation in self.generations() {
             let directory = self.generation_directory(generation);
@@ -228,7 +244,7 @@ impl Store {
         needed.extend(running.iter().cloned());
         // What failed last stays known, or it would be started again by the next activation.
         needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
-        self.prune_releases(&needed, &running)
+        self.prune_releases(&needed, &running, keep_files)
     }
 
     /// The base environment that `portkeep dev` left for every release of this app.

@@ -5,10 +5,12 @@ use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use portkeep_spec::AppName;
 use tempfile::{Builder, TempDir};
 
+use super::files::keep_only_files;
 use super::write::{PRIVATE, prefix};
 use super::{Store, atomic_write, gc_roots};
 use crate::directories::{CLOSED, TRAVERSED, make};
@@ -20,7 +22,7 @@ impl Store {
         self.state.join("releases")
     }
 
-    fn release_directory(&self, digest: &Digest) -> PathBuf {
+    pub(super) fn release_directory(&self, digest: &Digest) -> PathBuf {
         self.releases_directory().join(digest.as_str())
     }
 
@@ -87,7 +89,7 @@ impl Store {
     }
 
     /// Closed as long as nothing is to run from it.
-    fn make_release_directory(&self, digest: &Digest) -> io::Result<PathBuf> {
+    pub(super) fn make_release_directory(&self, digest: &Digest) -> io::Result<PathBuf> {
         let directory = self.release_directory(digest);
         if !directory.exists() {
             self.ensure_state()?;
@@ -146,9 +148,14 @@ impl Store {
         self.run.join(format!("bad-{}", digest.as_str()))
     }
 
-    /// Removes every release that `kept` does not name, and what a killed helper left half done; protects the others, and
-    /// closes those that are bad and not `running`.
-    pub(crate) fn prune_releases(&self, kept: &[Digest], running: &[Digest]) -> io::Result<()> {
+    /// Removes every release that `kept` does not name, but its files where it was replaced less than `keep_files` ago; and
+    /// what a killed helper left half done. Protects the others, and closes those that are bad and not `running`.
+    pub(crate) fn prune_releases(
+        &self,
+        kept: &[Digest],
+        running: &[Digest],
+        keep_files: Duration,
+    ) -> io::Result<()> {
         // Here and not before a start: Nix may want a while, and by now the new release serves.
         gc_roots::release_all_but(&self.state, kept)?;
         for release in kept.iter().filter_map(|digest| self.release(digest)) {
@@ -162,7 +169,9 @@ impl Store {
             {
                 continue;
             }
-            if entry.file_type()?.is_dir() {
+            if self.files_are_wanted(&entry.path(), keep_files) {
+                keep_only_files(&entry.path())?;
+            } else if entry.file_type()?.is_dir() {
                 fs::remove_dir_all(entry.path())?;
             } else {
                 fs::remove_file(entry.path())?;
@@ -170,7 +179,9 @@ impl Store {
         }
         for digest in kept {
             let directory = self.release_directory(digest);
-            if !running.contains(digest) && self.why_bad(digest).is_some() && directory.exists() {
+            let is_needed =
+                running.contains(digest) || self.files_are_wanted(&directory, keep_files);
+            if !is_needed && self.why_bad(digest).is_some() && directory.exists() {
                 make(&directory, CLOSED)?;
             }
         }

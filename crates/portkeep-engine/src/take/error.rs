@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::files::FilesError;
 use super::found::LARGEST;
 
 /// Why there is no release to take. Nothing was changed.
@@ -105,6 +106,9 @@ pub enum TakeError {
         #[source]
         source: io::Error,
     },
+    /// The files that the release is to bring along cannot be.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// Reading failed.
     #[error("cannot read {path}")]
     Io {

@@ -237,7 +237,7 @@ fn by_descriptor(level: &Level) -> PathBuf {
     descriptor_path(level.descriptor.as_fd())
 }
 
-fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
+pub(super) fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
     // On other systems than Linux `/dev/fd` is the same.
     let directory = if cfg!(target_os = "linux") {
         "/proc/self/fd"

@@ -9,6 +9,7 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use super::TakeError;
+use super::files::Tree;
 use super::found::Found;
 use super::place::is_fixed;
 
@@ -67,6 +68,9 @@ impl Identity {
 pub(crate) struct Look {
     executable: (PathBuf, Identity),
     others: Vec<(PathBuf, Identity)>,
+    /// The digest of the states of all files that the release brings along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    files: Option<String>,
 }
 
 /// What a look finds, ready to be opened.
@@ -74,6 +78,7 @@ pub(crate) struct Look {
 pub(super) struct Seen {
     pub(super) executable: Found,
     pub(super) others: Vec<Found>,
+    pub(super) files: Option<Tree>,
 }
 
 impl Seen {
@@ -87,6 +92,7 @@ impl Seen {
         Ok(Self {
             others: others.collect(),
             executable,
+            files: Tree::find(spec)?,
         })
     }
 
@@ -95,6 +101,7 @@ impl Seen {
         Look {
             executable: state(&self.executable),
             others: self.others.iter().map(state).collect(),
+            files: self.files.as_ref().map(Tree::digest),
         }
     }
 }
@@ -117,6 +124,7 @@ impl Look {
         Ok(Self {
             executable: (executable.to_owned(), found.identity()),
             others: Vec::new(),
+            files: None,
         })
     }
 

@@ -92,6 +92,8 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     ] {
         environment.extend(time.map(|time| (name.to_owned(), time.as_micros().to_string())));
     }
+    let limits = spec.limits.variables();
+    environment.extend(limits.map(|(name, value)| (name.to_owned(), value)));
     environment
 }
 
@@ -106,6 +108,13 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     shaping.sources.clear();
     shaping.ignore.clear();
     shaping.keep_generations = 0;
+    // What they say of a release is in its files, and where it runs in its unit.
+    shaping.files.clear();
+    shaping.files_from = None;
+    let plain = Spec::new(spec.name.clone(), Vec::new(), Vec::new());
+    shaping.files_max_size = plain.files_max_size;
+    shaping.files_max_count = plain.files_max_count;
+    shaping.keep_files = plain.keep_files;
     let mut hasher = blake3::Hasher::new_keyed(key);
     hasher.update(shaping.to_json().as_bytes());
     hasher.update(unit.as_bytes());

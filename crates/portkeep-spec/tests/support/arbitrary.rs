@@ -176,6 +176,8 @@ pub fn spec(
                 Readiness::Started
             };
             spec.move_connections = flags.2.is_some();
+            spec.files
+                .extend(flags.2.map(|_| "static".parse().unwrap()));
             spec.resources.memory_max = flags
                 .2
                 .map(|percent| format!("{percent}M").parse().unwrap());

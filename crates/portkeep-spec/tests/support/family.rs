@@ -156,6 +156,11 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             "WorkingDirectory",
             optional_path(&spec.working_directory),
         ),
+        when(
+            !spec.files.is_empty() && spec.working_directory.is_none(),
+            "WorkingDirectory",
+            format!("<t>/portkeep/{name}/generations/<i>/files"),
+        ),
         ("Environment", format!("PORTKEEP_ARGV0={executable}")),
         (
             "EnvironmentFile",

@@ -13,6 +13,7 @@ use tower_service::Service;
 
 use super::ErasedBody;
 use super::erased::{Answered, Erase};
+use super::watched::watched;
 use crate::BoxError;
 
 /// A router whose handlers have become routes once, as `axum::serve` has it. Else each request would make
@@ -28,7 +29,7 @@ impl Routes {
 impl Erase for Routes {
     fn answer(&self, request: Request<Incoming>) -> Answered {
         // It is always ready.
-        let future = self.0.clone().call(request);
+        let future = self.0.clone().call(watched(request));
         Box::pin(Answer { future })
     }
 

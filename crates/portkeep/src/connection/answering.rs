@@ -13,8 +13,9 @@ use hyper::body::Incoming;
 use super::body::AnswerBody;
 use super::in_flight::InFlight;
 use super::probe::Probe;
+use super::upload::Upload;
 use crate::BoxError;
-use crate::app::{Answered, ErasedApp};
+use crate::app::{Answered, Arriving, ErasedApp};
 use crate::drain::{Phase, count};
 
 pub(super) struct Answering {
@@ -41,10 +42,16 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             .insert(super::Entrance(Arc::clone(&self.probe.listener)));
         let connect = request.method() == Method::CONNECT;
         let http1 = request.version() < Version::HTTP_2;
+        let with_body = !request.body().is_end_stream();
+        let upload = with_body.then(|| Upload::new(&self.probe));
+        if let Some(upload) = &upload {
+            let awaits = Arriving(Arc::clone(upload) as _);
+            request.extensions_mut().insert(awaits);
+        }
         Answer {
             closable: http1 && !connect,
             tunnel: !http1 && connect,
-            in_flight: Some(InFlight::new(&self.probe, !request.body().is_end_stream())),
+            in_flight: Some(InFlight::new(&self.probe, upload, !http1)),
             answered: self.app.answer(request),
         }
     }
@@ -73,7 +80,7 @@ impl Future for Answer {
         if probe.shared.phases.current() > Phase::Serving {
             count(&probe.shared.counts.answered);
         }
-        if self.closable && probe.draining() {
+        if self.closable && probe.is_last() {
             announce_close(&mut response);
         }
         let in_flight = if self.tunnel && response.status().is_success() {

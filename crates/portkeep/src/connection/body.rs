@@ -36,7 +36,15 @@ impl Body for AnswerBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        if let Some(in_flight) = this.in_flight {
+            in_flight.asked();
+        }
+        let polled = this.body.poll_frame(cx);
+        if let (Poll::Ready(Some(_)), Some(in_flight)) = (&polled, this.in_flight) {
+            in_flight.gives();
+        }
+        polled
     }
 
     #[inline]

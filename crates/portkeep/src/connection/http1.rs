@@ -6,31 +6,35 @@
 //! hyper's `graceful_shutdown` is used for one state only, idle and flushed: in others it closes a
 //! connection that was just accepted without an answer, drops a head that has half arrived, or
 //! ends a connection whose running answer has promised keep-alive. Everything else ends through
-//! `Connection: close` in an answer.
+//! `Connection: close` in an answer, or by a limit that the client has not kept.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 
-use super::HEAD_TIMEOUT;
 use super::answering::Answering;
 use super::farewell::farewell;
+use super::head_timer::HeadTimer;
 use super::io::Io;
-use super::patience::{Patience, Wait};
-use super::probe::HeadTimer;
+use super::patience::Patience;
+use super::probe::Stage;
+use super::refusal::refuse;
+use super::told::Ear;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
+use crate::limits::{Order, Reason};
 
 /// How the connection's future ended.
 enum End {
     Over(hyper::Result<()>),
     /// Not the end: it can go to the next generation.
     Idle,
-    /// The head of a request took too long.
-    Late,
+    /// A limit, and there is nothing that hyper could do about it.
+    Limit(Reason),
     Cut,
 }
 
@@ -38,7 +42,9 @@ enum End {
 pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
+    probe.enter(Stage::Http1);
     let mut connection = connection(io, app);
+    let mut ear = Ear::default();
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut patience = Patience::default();
 
@@ -61,21 +67,36 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
             if phase == Phase::Moving && probe.is_movable() {
                 return Poll::Ready(End::Idle);
             }
-            match patience.poll(cx, &probe, phase) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Wait::Head) => return Poll::Ready(End::Late),
-                Poll::Ready(Wait::LastRequest) => {
-                    count(&shared.counts.idle_closed);
+            match probe.order(cx, &mut ear) {
+                Some(Order::End(reason @ (Reason::Idle | Reason::Age | Reason::Crowded))) => {
+                    shared.counts.ended.count(reason);
                     Pin::new(&mut connection).graceful_shutdown();
+                    continue;
                 }
+                Some(Order::End(reason)) => return Poll::Ready(End::Limit(reason)),
+                // It was looked at when it was polled.
+                Some(Order::Look | Order::Last) | None => {}
             }
+            if patience.poll(cx, &probe, phase).is_pending() {
+                return Poll::Pending;
+            }
+            count(&shared.counts.idle_closed);
+            Pin::new(&mut connection).graceful_shutdown();
         }
     })
     .await;
 
     match end {
         End::Cut => probe.count_cut(),
-        End::Late => tracing::debug!("a connection ended: the head of a request took too long"),
+        End::Limit(reason) => {
+            shared.counts.ended.count(reason);
+            tracing::debug!(%reason, "a connection ended: its client took too long");
+            // Where nothing of an answer is out, and something of a request is in, its client hears why.
+            let asked = reason == Reason::Body || (reason == Reason::Head && probe.is_mid_head());
+            if asked && let Some(parts) = connection.into_parts() {
+                refuse(parts.io.into_inner()).await;
+            }
+        }
         End::Idle => {
             // Its parts are there: an upgraded connection is over, not idle.
             let parts = connection.into_parts()?;
@@ -93,11 +114,13 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
             if let Err(error) = result {
                 tracing::debug!(%error, "connection ended");
             }
-            // No parts: it was upgraded and belongs to the app now.
-            if let Some(parts) = connection.into_parts()
-                && say_goodbye
-            {
-                farewell(parts.io.into_inner(), !parts.read_buf.is_empty()).await;
+            match connection.into_parts() {
+                Some(parts) if say_goodbye => {
+                    farewell(parts.io.into_inner(), !parts.read_buf.is_empty()).await;
+                }
+                Some(_) => {}
+                // It was upgraded and belongs to the app now.
+                None => probe.enter(Stage::Apps),
             }
         }
     }
@@ -113,8 +136,8 @@ pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
     let mut builder = Builder::new();
     builder
         .timer(HeadTimer::new(Arc::clone(&probe)))
-        // Starts the timer; its length is the business of `patience`.
-        .header_read_timeout(HEAD_TIMEOUT)
+        // Starts the timer, which has no length.
+        .header_read_timeout(Duration::from_secs(3600))
         // With it, a flush would not tell that everything is written.
         .pipeline_flush(false);
     builder
@@ -124,21 +147,27 @@ pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::time::{Instant, sleep, timeout};
 
     use super::super::Arrival;
     use super::*;
     use crate::drain::Shared;
+    use crate::limits::Limits;
     use crate::listen::Stream;
     use crate::moving::departures;
+    use crate::sweeper::sweep;
+
+    const HEAD: Duration = Duration::from_secs(30);
+    const IDLE: Duration = Duration::from_secs(300);
 
     /// The client's side of a connection that is served.
     fn connect() -> DuplexStream {
         let (client, server) = duplex(1 << 16);
-        let shared = Arc::new(Shared::new(HEAD_TIMEOUT, departures().0));
+        let limits = Limits::new().head(HEAD).idle(IDLE);
+        let shared = Shared::new(HEAD, departures().0).limited(limits, usize::MAX);
+        let shared = Arc::new(shared);
+        tokio::spawn(sweep(Arc::clone(&shared), String::new()));
         let io = Io::new(
             Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
             &shared,
@@ -160,29 +189,50 @@ mod tests {
         }
     }
 
-    /// How long it stays open when it hears nothing.
-    async fn stays(client: &mut DuplexStream) -> Duration {
+    /// That it stays open for this long and little more, and what it hears then.
+    async fn stays(client: &mut DuplexStream, limit: Duration) -> String {
         let began = Instant::now();
-        let end = timeout(10 * HEAD_TIMEOUT, client.read_u8()).await;
-        assert!(end.is_ok_and(|read| read.is_err()), "it should end");
-        began.elapsed()
+        let mut heard = String::new();
+        let end = timeout(10 * limit, client.read_to_string(&mut heard)).await;
+        assert!(end.is_ok_and(|read| read.is_ok()), "it should end");
+        let took = began.elapsed();
+        assert!((limit..limit + HEAD / 4).contains(&took), "{took:?}");
+        heard
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_has_its_time_and_the_pause_between_two_requests_has_no_end() {
+    async fn a_head_has_its_time_and_so_has_the_pause_between_two_requests() {
         let begin = b"GET / HTTP/1.1\r\nhost";
         // None at all, or not the whole of it.
-        assert_eq!(stays(&mut connect()).await, HEAD_TIMEOUT);
+        assert_eq!(stays(&mut connect(), HEAD).await, "");
         let mut client = connect();
         client.write_all(begin).await.unwrap();
-        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+        assert!(stays(&mut client, HEAD).await.starts_with("HTTP/1.1 408 "));
 
         let mut client = connect();
         for _ in 0..2 {
             ask(&mut client).await;
-            sleep(10 * HEAD_TIMEOUT).await;
+            sleep(IDLE - HEAD).await;
         }
         client.write_all(begin).await.unwrap();
-        assert_eq!(stays(&mut client).await, HEAD_TIMEOUT);
+        assert!(stays(&mut client, HEAD).await.starts_with("HTTP/1.1 408 "));
+        let mut client = connect();
+        ask(&mut client).await;
+        assert_eq!(stays(&mut client, IDLE).await, "");
+    }
+
+    /// A byte now and then does not make a head longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_has_no_more_time() {
+        let mut client = connect();
+        let began = Instant::now();
+        for byte in b"GET /".iter().chain(std::iter::repeat(&b'x')) {
+            if client.write_all(&[*byte]).await.is_err() {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+            assert!(began.elapsed() < 2 * HEAD);
+        }
+        assert!(began.elapsed() >= HEAD);
     }
 }

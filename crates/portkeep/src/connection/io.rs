@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -26,23 +27,28 @@ pub(super) struct Io {
 #[derive(Debug)]
 pub(super) struct Identity {
     probe: Arc<Probe>,
-    _live: Live,
+    live: Live,
 }
 
 impl Identity {
     pub(super) fn probe(&self) -> Arc<Probe> {
         Arc::clone(&self.probe)
     }
+
+    /// For how long it has been as it is.
+    pub(super) fn waited(&self) -> Duration {
+        self.live.waited()
+    }
 }
 
 impl Io {
     pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
         let peer = Peer::behind(&arrival.stream);
-        let probe = Probe::new(Arc::clone(shared), peer, arrival.listener, arrival.used);
-        let identity = Identity {
-            probe: Arc::new(probe),
-            _live: Live::new(shared),
-        };
+        shared.limits.apply(&arrival.stream);
+        let probe = Arc::new(Probe::new(Arc::clone(shared), peer, &arrival));
+        let live = Live::new(shared);
+        live.watch(Arc::clone(&probe) as _, arrival.waited);
+        let identity = Identity { probe, live };
         Self::assemble(arrival.stream, arrival.unread, identity)
     }
 
@@ -60,6 +66,15 @@ impl Io {
 
     pub(super) fn probe(&self) -> Arc<Probe> {
         self.identity.probe()
+    }
+
+    #[inline]
+    fn note(&self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.identity.probe.sent(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.identity.probe.blocked(|| self.stream.unsent()),
+        }
     }
 
     /// The next read gives these bytes.
@@ -101,7 +116,9 @@ impl AsyncWrite for Io {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.identity.probe.wrote();
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note(&polled);
+        polled
     }
 
     #[inline]
@@ -111,7 +128,9 @@ impl AsyncWrite for Io {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.identity.probe.wrote();
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note(&polled);
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,4 @@
-//! How long an HTTP/1 connection that waits for a request may go on waiting.
+//! How long an idle HTTP/1 connection waits for a last request while the server drains.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,62 +6,47 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::HEAD_TIMEOUT;
 use super::probe::Probe;
 use crate::drain::Phase;
 
-/// What a connection waits for, if it has to come within some time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// For the rest of a request's head, or for the first one.
-    Head,
-    /// For a last request, before an idle connection is closed.
-    LastRequest,
-}
-
-/// One timer for both, made when it is first needed: most connections never do.
+/// Its timer is made when it is first needed.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
-    current: Option<(Wait, u64)>,
+    /// The wait that the timer is for.
+    current: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// What `probe` waits for. Only right after the connection was polled and is pending.
-fn awaited(probe: &Probe, phase: Phase) -> Option<Wait> {
-    if !probe.is_waiting() {
+/// How long `probe` waits, if it does. Only right after the connection was polled and is pending.
+fn awaited(probe: &Probe, phase: Phase) -> Option<Duration> {
+    // The end of an answer may still be on its way out: that connection is not idle yet.
+    let idle = probe.is_waiting() && probe.is_clean() && !probe.is_mid_head();
+    if phase < Phase::Draining || !idle {
         return None;
     }
-    // The end of an answer may still be on its way out: that connection is not idle yet.
-    let idle = probe.is_clean() && !probe.is_mid_head();
-    if phase >= Phase::Draining && probe.shared.is_hurried() && idle {
-        return Some(Wait::LastRequest);
+    if probe.shared.is_hurried() {
+        return Some(Duration::ZERO);
     }
-    if probe.is_mid_head() || !probe.was_used() {
-        return Some(Wait::Head);
-    }
-    (phase >= Phase::Draining && idle).then_some(Wait::LastRequest)
+    probe.was_used().then_some(probe.shared.linger)
 }
 
 impl Patience {
-    /// Ready with what did not come in time, once for each wait.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, probe: &Probe, phase: Phase) -> Poll<Wait> {
-        let Some(wait) = awaited(probe, phase) else {
+    /// Ready when it did not come in time, once for each wait.
+    #[inline]
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, probe: &Probe, phase: Phase) -> Poll<()> {
+        let Some(time) = awaited(probe, phase) else {
             self.current = None;
             return Poll::Pending;
         };
-        let current = (wait, probe.waits());
+        let current = probe.waits();
         if self.current != Some(current) {
             self.current = Some(current);
-            self.set(match wait {
-                Wait::Head => HEAD_TIMEOUT,
-                Wait::LastRequest if probe.shared.is_hurried() => Duration::ZERO,
-                Wait::LastRequest => probe.shared.linger,
-            });
+            self.set(time);
         }
         match self.timer.as_mut().map(|timer| timer.as_mut().poll(cx)) {
             Some(Poll::Ready(())) => {
                 self.timer = None;
-                Poll::Ready(wait)
+                Poll::Ready(())
             }
             _ => Poll::Pending,
         }

@@ -7,16 +7,19 @@
 //!
 //! Both hold directly after the connection was polled and is pending, in the task that polled it.
 
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+mod facts;
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::task::Context;
+use std::time::Duration;
 
-use hyper::rt::{Sleep, Timer};
+use tokio::time::Instant;
 
-use super::Peer;
+use super::told::{Ear, Told};
+use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
+use crate::limits::{Order, Reason, Watched};
 
 /// One connection's observations. One task writes and reads all of it; the atomics are there
 /// because hyper's types have to be `Sync`.
@@ -45,28 +48,80 @@ pub(super) struct Probe {
     handles: AtomicBool,
     /// It could not be moved and is not tried again.
     stays: AtomicBool,
+    /// What it speaks: a [`Stage`].
+    stage: AtomicU8,
+    /// A part of a head came with it from another process.
+    begun: bool,
+    /// Writes that took something; of HTTP/2 only those that are longer than pings and their like.
+    writes: AtomicU64,
+    /// Requests of HTTP/2 that are over. Unlike all before, tasks of all threads count these and the next three.
+    over: AtomicU64,
+    /// Requests that wait for their bodies.
+    bodies: AtomicU64,
+    /// Answers of HTTP/2 whose client has not taken what is there.
+    answers: AtomicU64,
+    /// How often something has come of a body that was waited for, or gone of an answer.
+    pieces: AtomicU64,
+    /// `writes` and one more, when somebody began to look at how much is unsent.
+    look: AtomicU64,
+    /// How much that was.
+    unsent: AtomicU64,
+    told: Told,
+    /// The next answer is the last one.
+    last: AtomicBool,
+    /// When it came here, and how old it was then.
+    came: Instant,
+    before: Duration,
     /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
     /// connection.
     tunnels: Mutex<Vec<Began>>,
 }
 
+/// Nothing is known of how much is unsent.
+const UNKNOWN: u64 = u64::MAX;
+/// No longer than this is what HTTP/2 says while nothing is asked or answered: a ping is 17 bytes.
+const SMALL: usize = 64;
+
+/// What a connection is to this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its first bytes are waited for.
+    Beginning = 0,
+    Http1 = 1,
+    Http2 = 2,
+    /// Whatever the app makes of it.
+    Apps = 3,
+}
+
 impl Probe {
-    /// `used`: it had requests in another process.
-    pub(super) fn new(shared: Arc<Shared>, peer: Peer, listener: Arc<str>, used: bool) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, peer: Peer, arrival: &Arrival) -> Self {
         Self {
             shared,
             peer,
-            listener,
+            listener: Arc::clone(&arrival.listener),
             clean: AtomicBool::new(true),
             ended: AtomicBool::new(false),
             reads: AtomicU64::new(0),
             waiting: AtomicBool::new(false),
             waits: AtomicU64::new(0),
             reads_before: AtomicU64::new(0),
-            requests: AtomicU64::new(used.into()),
+            requests: AtomicU64::new(arrival.used.into()),
             had_body: AtomicBool::new(false),
             handles: AtomicBool::new(false),
             stays: AtomicBool::new(false),
+            stage: AtomicU8::new(Stage::Beginning as u8),
+            begun: !arrival.unread.is_empty(),
+            writes: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+            bodies: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+            pieces: AtomicU64::new(0),
+            look: AtomicU64::new(0),
+            unsent: AtomicU64::new(UNKNOWN),
+            told: Told::default(),
+            last: AtomicBool::new(false),
+            came: Instant::now(),
+            before: arrival.age,
             tunnels: Mutex::default(),
         }
     }
@@ -84,6 +139,45 @@ impl Probe {
     #[inline]
     pub(super) fn draining(&self) -> bool {
         self.sees(self.shared.phases.current()) >= Phase::Draining
+    }
+
+    /// The answer that is given now is the last one.
+    #[inline]
+    pub(super) fn is_last(&self) -> bool {
+        self.last.load(Relaxed) || self.draining() || self.shared.is_tight()
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.stage.store(stage as u8, Relaxed);
+    }
+
+    #[inline]
+    fn is(&self, stage: Stage) -> bool {
+        self.stage.load(Relaxed) == stage as u8
+    }
+
+    /// What it has to do now, if anything. The task is woken when there is something.
+    ///
+    /// Only right after the connection was polled and is pending.
+    #[inline]
+    pub(super) fn order(&self, cx: &mut Context<'_>, ear: &mut Ear) -> Option<Order> {
+        let (order, then) = self.told.hear(cx, ear)?;
+        let now = self.facts();
+        // What ends in good order whatever is going on need not be as it was.
+        let at_any_time = order == Order::End(Reason::Age) && now.http2;
+        let unchanged = (now.state, now.stamp) == (then.state, then.stamp);
+        (at_any_time || unchanged).then_some(order)
+    }
+
+    /// Waits for something to do.
+    pub(super) async fn ordered(&self) -> Order {
+        let mut ear = Ear::default();
+        std::future::poll_fn(|cx| match self.order(cx, &mut ear) {
+            // Looking is done when it is polled.
+            Some(Order::Look | Order::Last) | None => std::task::Poll::Pending,
+            Some(order) => std::task::Poll::Ready(order),
+        })
+        .await
     }
 
     /// It is tried once.
@@ -109,6 +203,32 @@ impl Probe {
     #[inline]
     pub(super) fn wrote(&self) {
         self.clean.store(false, Relaxed);
+    }
+
+    /// The socket has taken so many bytes.
+    #[inline]
+    pub(super) fn sent(&self, bytes: usize) {
+        if bytes > SMALL || !self.is(Stage::Http2) {
+            add(&self.writes);
+        }
+    }
+
+    /// The socket takes nothing. `unsent` tells how much its client has not got, which only costs something if somebody
+    /// wants to know.
+    #[inline]
+    pub(super) fn blocked(&self, unsent: impl FnOnce() -> Option<u32>) {
+        if self.look.load(Relaxed) == self.writes.load(Relaxed) + 1 {
+            self.compare(unsent().map_or(UNKNOWN, u64::from));
+        }
+    }
+
+    #[cold]
+    fn compare(&self, unsent: u64) {
+        let before = self.unsent.swap(unsent, Relaxed);
+        // A buffer in the kernel may take no more for long, while its client takes what is in there.
+        if unsent < before && before != UNKNOWN {
+            add(&self.writes);
+        }
     }
 
     #[inline]
@@ -143,6 +263,25 @@ impl Probe {
         self.had_body.store(with_body, Relaxed);
     }
 
+    /// A request of HTTP/2 is over.
+    pub(super) fn ended(&self) {
+        self.over.fetch_add(1, Relaxed);
+    }
+
+    /// A handler waits for the body of its request, or does no longer.
+    pub(super) fn awaits_body(&self, more: bool) {
+        change(&self.bodies, more);
+    }
+
+    /// Something is there for a client of HTTP/2, or was taken by it.
+    pub(super) fn awaits_client(&self, more: bool) {
+        change(&self.answers, more);
+    }
+
+    pub(super) fn piece(&self) {
+        self.pieces.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn keep_open(&self, tunnel: Began) {
         let mut tunnels = self.tunnels.lock().unwrap_or_else(PoisonError::into_inner);
         tunnels.push(tunnel);
@@ -175,7 +314,7 @@ impl Probe {
         self.had_body.load(Relaxed)
     }
 
-    fn begin_to_wait(&self) {
+    pub(super) fn begin_to_wait(&self) {
         self.waiting.store(true, Relaxed);
         add(&self.waits);
         self.reads_before.store(self.reads.load(Relaxed), Relaxed);
@@ -184,6 +323,11 @@ impl Probe {
     #[inline]
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.load(Relaxed)
+    }
+
+    /// Nothing is asked; of HTTP/2.
+    pub(super) fn has_no_stream(&self) -> bool {
+        self.over.load(Relaxed) == self.requests.load(Relaxed)
     }
 
     #[inline]
@@ -212,50 +356,10 @@ fn add(counter: &AtomicU64) {
     counter.store(counter.load(Relaxed) + 1, Relaxed);
 }
 
-/// hyper's clock for the head-read timer. It measures nothing by itself: the connection task
-/// decides when the time is over (see `patience`), so that the usual request, whose head comes
-/// at once, costs neither a timer nor a look at the time.
-#[derive(Debug)]
-pub(super) struct HeadTimer {
-    probe: Arc<Probe>,
-    /// What hyper takes for the time.
-    always: Instant,
-}
-
-impl HeadTimer {
-    pub(super) fn new(probe: Arc<Probe>) -> Self {
-        Self {
-            probe,
-            always: Instant::now(),
-        }
-    }
-}
-
-impl Timer for HeadTimer {
-    fn sleep(&self, _duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.probe.begin_to_wait();
-        Box::pin(HeadSleep)
-    }
-
-    fn sleep_until(&self, _deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.sleep(Duration::ZERO)
-    }
-
-    fn now(&self) -> Instant {
-        self.always
-    }
-}
-
-/// It never ends. As it has no content, boxing it allocates nothing.
-#[derive(Debug)]
-struct HeadSleep;
-
-impl Sleep for HeadSleep {}
-
-impl Future for HeadSleep {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        Poll::Pending
+fn change(counter: &AtomicU64, more: bool) {
+    if more {
+        counter.fetch_add(1, Relaxed);
+    } else {
+        counter.fetch_sub(1, Relaxed);
     }
 }

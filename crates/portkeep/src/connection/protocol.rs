@@ -4,12 +4,11 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::timeout;
 
-use super::HEAD_TIMEOUT;
 use super::io::Io;
 use super::probe::Probe;
 use crate::drain::{Phase, count};
+use crate::limits::Order;
 
 /// What an HTTP/2 client with prior knowledge sends first. No HTTP/1 request begins like this.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,7 +31,13 @@ pub(super) async fn detect(io: &mut Io) -> First {
     let mut buf = ReadBuf::new(&mut bytes);
     let first = tokio::select! {
         biased;
-        first = timeout(HEAD_TIMEOUT, first_bytes(io, &mut buf)) => first.unwrap_or(First::Over),
+        first = first_bytes(io, &mut buf) => first,
+        order = probe.ordered() => {
+            if let Order::End(reason) = order {
+                probe.shared.counts.ended.count(reason);
+            }
+            First::Over
+        }
         () = reached(&probe, Phase::Moving) => First::Quiet,
         () = too_late(&probe) => {
             count(&probe.shared.counts.idle_closed);

@@ -2,13 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::Shared;
+use crate::limits::{Key, Watched};
 
 /// An open socket. It lives inside the I/O object and so goes where the socket goes: into an
 /// upgraded connection too, which hyper hands to the app and no task of ours drives.
 #[derive(Debug)]
-pub(crate) struct Live(Arc<Shared>);
+pub(crate) struct Live {
+    shared: Arc<Shared>,
+    /// In the register.
+    key: Key,
+}
 
 /// A running connection task.
 #[derive(Debug)]
@@ -16,9 +22,27 @@ pub(crate) struct Task(Arc<Shared>);
 
 impl Live {
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        shared.arrived.fetch_add(1, Ordering::SeqCst);
-        shared.live.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
+        let key = Key(shared.arrived.fetch_add(1, Ordering::SeqCst));
+        if shared.live.fetch_add(1, Ordering::SeqCst) == 0 {
+            shared.filled.notify_one();
+        }
+        Self {
+            shared: Arc::clone(shared),
+            key,
+        }
+    }
+
+    /// From now on whoever looks for what is idle sees it. It was for `before` as it is.
+    pub(crate) fn watch(&self, watched: Arc<dyn Watched>, before: Duration) {
+        let register = &self.shared.register;
+        register.enter(self.key, watched, before, |facts, waited, age| {
+            self.shared.judge(facts, waited, age)
+        });
+    }
+
+    /// For how long it has been as it is.
+    pub(crate) fn waited(&self) -> Duration {
+        self.shared.register.waited(self.key)
     }
 }
 
@@ -31,7 +55,10 @@ impl Task {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        one_less(&self.0.live, &self.0);
+        self.shared.register.leave(self.key);
+        if one_less(&self.shared.live, &self.shared) == self.shared.most {
+            self.shared.freed.notify_waiters();
+        }
     }
 }
 
@@ -41,9 +68,12 @@ impl Drop for Task {
     }
 }
 
-fn one_less(counter: &AtomicUsize, shared: &Shared) {
-    if counter.fetch_sub(1, Ordering::SeqCst) == 1 {
+/// How many are left.
+fn one_less(counter: &AtomicUsize, shared: &Shared) -> usize {
+    let left = counter.fetch_sub(1, Ordering::SeqCst) - 1;
+    if left == 0 {
         // There is one waiter at most. `notify_one` keeps the news for one that comes later.
         shared.emptied.notify_one();
     }
+    left
 }

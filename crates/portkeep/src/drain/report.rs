@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::Shared;
+use crate::limits::Ended;
 
 /// Connections that were cut, by what they were doing.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub(crate) struct Report {
     pub(crate) moved: u64,
     pub(crate) idle_closed: u64,
     pub(crate) cut: Cut,
+    /// While it served, too.
+    pub(crate) ended: Ended<u64>,
 }
 
 impl Cut {
@@ -53,6 +56,7 @@ impl Report {
                 http2: read(&counts.cut.http2),
                 upgraded: read(&counts.cut.upgraded),
             },
+            ended: counts.ended.now(),
         }
     }
 }
@@ -66,9 +70,10 @@ impl fmt::Display for Report {
         )?;
         let cut = &self.cut;
         if cut.total() == 0 {
-            return f.write_str(", nothing cut");
+            f.write_str(", nothing cut")?;
+        } else {
+            write!(f, ", cut {}:", cut.total())?;
         }
-        write!(f, ", cut {}:", cut.total())?;
         for (count, what) in [
             (cut.busy, "busy"),
             (cut.upgraded, "upgraded"),
@@ -80,6 +85,9 @@ impl fmt::Display for Report {
                 write!(f, " {count} {what}")?;
             }
         }
+        if self.ended.total() > 0 {
+            write!(f, "; {}", self.ended)?;
+        }
         Ok(())
     }
 }
@@ -87,6 +95,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Reason;
 
     #[test]
     fn in_words() {
@@ -96,6 +105,7 @@ mod tests {
             moved: 50,
             idle_closed: 2,
             cut: Cut::default(),
+            ended: Ended::default().now(),
         };
         assert_eq!(
             report.to_string(),
@@ -106,6 +116,14 @@ mod tests {
         assert_eq!(
             report.to_string(),
             "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded"
+        );
+        let ended = Ended::default();
+        ended.count(Reason::Idle);
+        report.ended = ended.now();
+        assert!(
+            report
+                .to_string()
+                .ends_with("cut 4: 1 busy 3 upgraded; limits ended 1: 1 idle")
         );
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +19,9 @@ pub(crate) struct Cargo {
     pub(crate) http1: bool,
     /// It had a request already.
     pub(crate) used: bool,
+    /// For how long it has waited for what it waits for, and how old it is.
+    pub(crate) waited: Duration,
+    pub(crate) age: Duration,
 }
 
 /// A connection that is to be moved, and where to say what came of it.

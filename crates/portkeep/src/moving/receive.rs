@@ -14,7 +14,7 @@ use super::packets::{Packets, Received};
 use super::session::{self, has_closed};
 use super::socket::MoveSocket;
 use super::spill;
-use super::wire::{Flags, Header, Kind, LONGEST, name_and_unread};
+use super::wire::{Flags, Header, Kind, LONGEST, Times, name_and_unread};
 use crate::app::ErasedApp;
 use crate::connection::{self, Arrival};
 use crate::drain::Shared;
@@ -174,6 +174,11 @@ impl Hold {
     }
 
     fn adopt(&self, header: &Header, rest: &[u8], received: Received) -> io::Result<Arrival> {
+        if self.shared.is_full() {
+            // The generation before ends it, and loses nothing by that.
+            return Err(io::Error::other("as many connections as may be are here"));
+        }
+        let (times, rest) = Times::decode(header, rest).map_err(io::Error::other)?;
         let (name, inline) = name_and_unread(header, rest).map_err(io::Error::other)?;
         let in_file = header.flags.has(Flags::IN_FILE);
         let mut descriptors = received.descriptors.into_iter();
@@ -199,6 +204,8 @@ impl Hold {
             },
             http1: header.flags.has(Flags::HTTP1),
             used: header.flags.has(Flags::USED),
+            waited: times.waited,
+            age: times.age,
             // It was read from before, and cannot have been wrapped.
             acceptor: None,
         })

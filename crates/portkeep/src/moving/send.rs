@@ -16,7 +16,7 @@ use super::packets::Packets;
 use super::session::{self, ANSWER_TIMEOUT, has_closed, may_ask_again};
 use super::spill;
 use super::successor;
-use super::wire::{Flags, HEADER, Header, Kind};
+use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
 use crate::drain::{Phase, Shared};
 
 use manifest::Manifest;
@@ -54,9 +54,9 @@ async fn give_away(
             return;
         }
         let ended = match session::open(address).await {
-            Ok(packets) => {
+            Ok((packets, features)) => {
                 shared.phases.advance(Phase::Moving);
-                let Err(error) = exchange(&packets, manifest, inbox).await;
+                let Err(error) = exchange(&packets, features, manifest, inbox).await;
                 settle(&packets, manifest);
                 unwelcome_since = Instant::now();
                 error
@@ -76,6 +76,7 @@ async fn give_away(
 /// Sends and hears answers until the session is over.
 async fn exchange(
     packets: &Packets,
+    features: Features,
     manifest: &mut Manifest,
     inbox: &mut Inbox,
 ) -> io::Result<std::convert::Infallible> {
@@ -88,7 +89,7 @@ async fn exchange(
             };
             match timeout(
                 ANSWER_TIMEOUT,
-                send_one(packets, manifest.number(), &departure),
+                send_one(packets, features, manifest.number(), &departure),
             )
             .await
             {
@@ -140,16 +141,29 @@ async fn overdue(oldest: Option<Instant>) {
     }
 }
 
-async fn send_one(packets: &Packets, sequence: u64, departure: &Departure) -> io::Result<()> {
+async fn send_one(
+    packets: &Packets,
+    features: Features,
+    sequence: u64,
+    departure: &Departure,
+) -> io::Result<()> {
     let cargo = &departure.cargo;
     let file = spill::to_file(&cargo.unread)?;
     let inline: &[u8] = if file.is_some() { &[] } else { &cargo.unread };
+    let with_times = features.has(Features::TIMES);
+    let times = Times {
+        waited: cargo.waited,
+        age: cargo.age,
+    };
+    let times = times.encode();
+    let times: &[u8] = if with_times { &times } else { &[] };
     let header = Header {
         kind: Kind::Connection,
         flags: Flags::HTTP1
             .when(cargo.http1)
             .and(Flags::USED.when(cargo.used))
-            .and(Flags::IN_FILE.when(file.is_some())),
+            .and(Flags::IN_FILE.when(file.is_some()))
+            .and(Flags::TIMES.when(with_times)),
         unread: u32::try_from(cargo.unread.len()).map_err(io::Error::other)?,
         sequence,
     };
@@ -157,7 +171,7 @@ async fn send_one(packets: &Packets, sequence: u64, departure: &Departure) -> io
     let length = u8::try_from(name.len()).map_err(io::Error::other)?;
     let mut descriptors = vec![cargo.socket.as_fd()];
     descriptors.extend(file.as_ref().map(AsFd::as_fd));
-    let parts = [&header.encode(), &[length][..], name, inline];
+    let parts = [&header.encode(), times, &[length][..], name, inline];
     packets.send(&parts, &descriptors).await
 }
 

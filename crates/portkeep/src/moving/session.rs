@@ -9,22 +9,22 @@ use tokio::time::timeout;
 
 use super::packets::Packets;
 use super::peer;
-use super::wire::{HEADER, Header, Kind, Malformed};
+use super::wire::{Features, HEADER, Header, Kind, Malformed};
 
 /// How long the other side may take for its greeting, or for an acknowledgement.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks the next generation whether it takes connections.
-pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<Packets> {
+/// Asks the next generation whether it takes connections, and what it knows.
+pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<(Packets, Features)> {
     let packets = Packets::connect(address)?;
     let greeted = async {
         packets
-            .send(&[&Header::of(Kind::Hello, 0).encode()], &[])
+            .send(&[&Header::of(Kind::Hello, Features::OWN.0).encode()], &[])
             .await?;
         greeting(&packets, Kind::Welcome).await
     };
     match timeout(ANSWER_TIMEOUT, greeted).await {
-        Ok(Ok(Ok(()))) => Ok(packets),
+        Ok(Ok(Ok(features))) => Ok((packets, features)),
         Ok(Ok(Err(malformed))) => Err(io::Error::other(malformed)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -42,23 +42,28 @@ pub(super) async fn welcome(socket: UnixStream) -> io::Result<Packets> {
     let greeted = hello.await.map_err(io::Error::from).flatten();
     let (answer, result) = match (stranger, greeted) {
         (Some(stranger), _) => (Kind::Nak, Err(stranger)),
-        (None, Ok(Ok(()))) => (Kind::Welcome, Ok(())),
+        // What the other side does not know, it will not send.
+        (None, Ok(Ok(_))) => (Kind::Welcome, Ok(())),
         (None, Ok(Err(malformed))) => (Kind::Nak, Err(io::Error::other(malformed))),
         (None, Err(error)) => return Err(error),
     };
-    let answered = packets.send(&[&Header::of(answer, 0).encode()], &[]).await;
+    let answer = Header::of(answer, Features::OWN.0).encode();
+    let answered = packets.send(&[&answer], &[]).await;
     // Why it was refused says more than that it did not wait to hear so.
     result.and_then(|()| answered.map(|()| packets))
 }
 
-async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<(), Malformed>> {
+/// What both sides know.
+async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Features, Malformed>> {
     let mut bytes = [0; HEADER];
     let received = packets.receive(&mut bytes).await?;
     if received.length == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(match Header::decode(&bytes[..received.length]) {
-        Ok((header, _)) if header.kind == expected => Ok(()),
+        Ok((header, _)) if header.kind == expected => {
+            Ok(Features(header.sequence).shared_with(Features::OWN))
+        }
         Ok((header, _)) if header.kind == Kind::Nak => {
             return Err(io::Error::other(
                 "the next generation refuses: it is of another user, or of another version",

@@ -1,5 +1,7 @@
 //! The messages of a move as bytes. Pure.
 
+use std::time::Duration;
+
 /// The version of the protocol. The first byte of every message, in every version.
 pub(super) const VERSION: u8 = 1;
 /// The length of a header.
@@ -10,7 +12,31 @@ pub(super) const INLINE: usize = 64 * 1024;
 /// More unread bytes than this are not accepted. hyper keeps less than half of it.
 pub(super) const MOST_UNREAD: usize = 1024 * 1024;
 /// The longest message: a header, the name of a listener with its length, unread bytes.
-pub(super) const LONGEST: usize = HEADER + 1 + 255 + INLINE;
+pub(super) const LONGEST: usize = HEADER + TIMES + 1 + 255 + INLINE;
+/// The length of two times.
+pub(super) const TIMES: usize = 16;
+
+/// What a process can do beyond the first edition of this version.
+///
+/// It is in the greetings, in the place of the sequence number, which they do not need: who does not know of it leaves 0 there,
+/// and does not look. What is used is what both know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Features(pub(super) u64);
+
+impl Features {
+    /// Connections may say how old they are.
+    pub(super) const TIMES: Self = Self(1);
+    /// All that this process knows.
+    pub(super) const OWN: Self = Self::TIMES;
+
+    pub(super) fn shared_with(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
 
 /// What a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +64,9 @@ impl Flags {
     pub(super) const USED: Self = Self(2);
     /// The unread bytes are in a file, the second descriptor.
     pub(super) const IN_FILE: Self = Self(4);
-    const ALL: u16 = 1 | 2 | 4;
+    /// Two times follow the header: see [`Times`]. Only to who knows [`Features::TIMES`].
+    pub(super) const TIMES: Self = Self(8);
+    const ALL: u16 = 1 | 2 | 4 | 8;
 
     pub(super) fn when(self, condition: bool) -> Self {
         if condition { self } else { Self(0) }
@@ -137,7 +165,43 @@ impl Header {
     }
 }
 
-/// The listener's name and the unread bytes of a connection; `rest` is what follows the header.
+/// How long a connection has waited for what it waits for, and how old it is; in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Times {
+    pub(super) waited: Duration,
+    pub(super) age: Duration,
+}
+
+impl Times {
+    pub(super) fn encode(self) -> [u8; TIMES] {
+        let mut bytes = [0; TIMES];
+        for (place, time) in [(0..8, self.waited), (8..16, self.age)] {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            bytes[place].copy_from_slice(&millis.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// The times, if there are some, and what follows them.
+    pub(super) fn decode<'a>(
+        header: &Header,
+        rest: &'a [u8],
+    ) -> Result<(Self, &'a [u8]), Malformed> {
+        if !header.flags.has(Flags::TIMES) {
+            return Ok((Self::default(), rest));
+        }
+        let (waited, rest) = rest.split_first_chunk().ok_or(Malformed::Length)?;
+        let (age, rest) = rest.split_first_chunk().ok_or(Malformed::Length)?;
+        let time = |millis: &[u8; 8]| Duration::from_millis(u64::from_le_bytes(*millis));
+        let times = Self {
+            waited: time(waited),
+            age: time(age),
+        };
+        Ok((times, rest))
+    }
+}
+
+/// The listener's name and the unread bytes of a connection; `rest` is what follows the header and the times.
 pub(super) fn name_and_unread<'a>(
     header: &Header,
     rest: &'a [u8],
@@ -181,6 +245,36 @@ mod tests {
             message.extend(b"rest");
             assert_eq!(Header::decode(&message), Ok((header, &b"rest"[..])));
         }
+    }
+
+    #[test]
+    fn times_are_what_they_were_or_as_good_as_for_ever() {
+        let header = Header {
+            flags: Flags::TIMES,
+            ..Header::of(Kind::Connection, 0)
+        };
+        let times = Times {
+            waited: Duration::from_millis(1500),
+            age: Duration::from_secs(1 << 40),
+        };
+        let mut message = times.encode().to_vec();
+        message.extend(b"rest");
+        assert_eq!(Times::decode(&header, &message), Ok((times, &b"rest"[..])));
+        assert_eq!(
+            Times::decode(&header, &message[..15]),
+            Err(Malformed::Length)
+        );
+        let longest = Times {
+            waited: Duration::MAX,
+            ..times
+        };
+        let decoded = Times::decode(&header, &longest.encode()).unwrap().0;
+        assert_eq!(decoded.waited, Duration::from_millis(u64::MAX));
+        let without = Header::of(Kind::Connection, 0);
+        assert_eq!(
+            Times::decode(&without, b"rest"),
+            Ok((Times::default(), &b"rest"[..]))
+        );
     }
 
     #[test]

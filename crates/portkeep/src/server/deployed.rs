@@ -3,11 +3,33 @@
 use std::time::Duration;
 
 use super::{Policy, Server};
+use crate::Limits;
 
 /// From the spec of the app, in microseconds; portkeep sets them for every generation.
 const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
 const PORTKEEP_LINGER_USEC: &str = "PORTKEEP_LINGER_USEC";
 const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
+type Set = fn(Limits, Option<Duration>) -> Limits;
+
+/// The spec's `limits`: microseconds, or `off`.
+const LIMITS: [(&str, Set); 9] = [
+    ("PORTKEEP_LIMIT_IDLE_USEC", Limits::idle),
+    ("PORTKEEP_LIMIT_HEAD_USEC", Limits::head),
+    ("PORTKEEP_LIMIT_BODY_USEC", Limits::body),
+    ("PORTKEEP_LIMIT_ANSWER_USEC", Limits::answer),
+    ("PORTKEEP_LIMIT_PING_USEC", Limits::ping),
+    ("PORTKEEP_LIMIT_PONG_USEC", Limits::pong),
+    ("PORTKEEP_LIMIT_AGE_USEC", Limits::age),
+    ("PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC", Limits::tcp_keepalive),
+    (
+        "PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC",
+        Limits::tcp_user_timeout,
+    ),
+];
+/// A number, or `off`.
+const PORTKEEP_LIMIT_CONNECTIONS: &str = "PORTKEEP_LIMIT_CONNECTIONS";
+/// Instead of a limit.
+const OFF: &str = "off";
 /// A word for the policy.
 const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
@@ -24,6 +46,13 @@ pub(super) fn apply(server: &mut Server, variable: impl Fn(&str) -> Option<Strin
         // Nothing is idle for no time: it is how to switch off what the app has set.
         server.idle_exit = Some(idle).filter(|time| !time.is_zero());
     }
+    for (name, set) in LIMITS {
+        let limit = variable(name).and_then(|text| limit(name, &text));
+        server.limits = limit.map_or(server.limits, |limit| set(server.limits, limit));
+    }
+    if let Some(text) = variable(PORTKEEP_LIMIT_CONNECTIONS) {
+        server.limits = connections(&text, server.limits);
+    }
     if let Some(policy) = variable(PORTKEEP_DRAIN).and_then(|word| policy(&word)) {
         server.policy = policy;
     }
@@ -38,6 +67,32 @@ fn time(name: &str, microseconds: &str) -> Option<Duration> {
                 "{name}={microseconds} is not a number of microseconds, and is not used"
             );
             None
+        }
+    }
+}
+
+/// One that the server would refuse is not used either.
+fn limit(name: &str, text: &str) -> Option<Option<Duration>> {
+    if text == OFF {
+        return Some(None);
+    }
+    let limit = time(name, text)?;
+    let refused = Limits::new().idle(limit).check().is_err();
+    if refused {
+        tracing::warn!("{name}={text} is no limit, and is not used; off switches it off");
+    }
+    (!refused).then_some(Some(limit))
+}
+
+fn connections(text: &str, limits: Limits) -> Limits {
+    match text.parse() {
+        _ if text == OFF => limits.connections(None),
+        Ok(most @ 1..) => limits.connections(most),
+        _ => {
+            tracing::warn!(
+                "{PORTKEEP_LIMIT_CONNECTIONS}={text} is neither a number above 0 nor off, and is not used"
+            );
+            limits
         }
     }
 }
@@ -66,6 +121,26 @@ mod tests {
             (asked == name).then(|| value.to_owned())
         });
         server
+    }
+
+    #[test]
+    fn each_limit_is_set_and_switched_off_by_whoever_deploys() {
+        let time = Duration::from_millis(1500);
+        for (name, set) in LIMITS {
+            let limits = |value| with(name, value).limits;
+            assert_eq!(limits("1500000"), set(Limits::new(), Some(time)), "{name}");
+            assert_eq!(limits("off"), set(Limits::new(), None), "{name}");
+            // More than a year is no limit.
+            for bad in ["0", "", "-1", "soon", "1s", "99999999999999999"] {
+                assert_eq!(limits(bad), Limits::new(), "{name}={bad}");
+            }
+        }
+        let limits = |value| with(PORTKEEP_LIMIT_CONNECTIONS, value).limits;
+        assert_eq!(limits("7"), Limits::new().connections(7));
+        assert_eq!(limits("off"), Limits::new().connections(None));
+        for bad in ["0", "", "-1", "many", "99999999999999999999999"] {
+            assert_eq!(limits(bad), Limits::new(), "{bad}");
+        }
     }
 
     #[test]

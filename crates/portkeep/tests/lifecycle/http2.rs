@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use crate::manager::{Setup, listener};
 use crate::probe;
 
-async fn connect(
+pub(crate) async fn connect(
     address: SocketAddr,
 ) -> (
     SendRequest<Empty<Bytes>>,
@@ -26,7 +26,7 @@ async fn connect(
     (send, tokio::spawn(connection))
 }
 
-fn request(path: &str) -> http::Request<Empty<Bytes>> {
+pub(crate) fn request(path: &str) -> http::Request<Empty<Bytes>> {
     let uri = format!("http://test{path}");
     http::Request::builder()
         .uri(uri)
@@ -75,7 +75,7 @@ async fn the_deadline_cuts_streams() {
 }
 
 /// Type, flags, stream, payload.
-type Frame = (u8, u8, u32, Vec<u8>);
+pub(crate) type Frame = (u8, u8, u32, Vec<u8>);
 
 fn read_frame(socket: &mut TcpStream) -> Frame {
     let mut head = [0; 9];
@@ -87,7 +87,7 @@ fn read_frame(socket: &mut TcpStream) -> Frame {
     (head[3], head[4], stream, payload)
 }
 
-fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
+pub(crate) fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
     loop {
         let frame = read_frame(socket);
         if frame.0 == kind {
@@ -98,11 +98,11 @@ fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
 
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
+pub(crate) const PING: u8 = 6;
+pub(crate) const GOAWAY: u8 = 7;
 
 /// A connection whose handshake is over.
-fn raw(address: SocketAddr) -> TcpStream {
+pub(crate) fn raw(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))

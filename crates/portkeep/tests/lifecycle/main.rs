@@ -12,6 +12,7 @@ mod cut;
 mod drain;
 mod http2;
 mod idle;
+mod limits;
 mod moving;
 mod notify;
 mod overlap;

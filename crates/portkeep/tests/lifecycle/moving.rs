@@ -23,14 +23,14 @@ use crate::manager::{PATIENCE, Process, Setup, listener};
 use crate::probe;
 
 /// Generations that share a port and a move socket.
-struct World {
+pub(crate) struct World {
     listener: TcpListener,
     move_socket: OwnedFd,
-    directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
@@ -44,17 +44,17 @@ impl World {
         }
     }
 
-    fn setup(&self) -> Setup {
+    pub(crate) fn setup(&self) -> Setup {
         Setup::http(&self.listener)
             .socket("portkeep-move", &self.move_socket)
             .set(probe::LINGER, 500)
     }
 
-    fn start(&self) -> Process {
+    pub(crate) fn start(&self) -> Process {
         self.setup().start_ready()
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::connect(self.listener.local_addr().unwrap()).unwrap()
     }
 
@@ -68,7 +68,7 @@ impl World {
 
     /// The session of an old generation, as the next one gets it. The socket does not block, because
     /// the generations share it.
-    fn next_session(&self) -> OwnedFd {
+    pub(crate) fn next_session(&self) -> OwnedFd {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match accept(&self.move_socket) {
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// One that the current generation has accepted, because a later one was answered.
-    fn accepted(&self) -> Client {
+    pub(crate) fn accepted(&self) -> Client {
         let client = self.client();
         self.client().get("/").unwrap();
         client
@@ -98,7 +98,7 @@ impl World {
 
 /// Asks, and says which process answered. Nothing may announce an end.
 #[track_caller]
-fn who(client: &mut Client) -> u32 {
+pub(crate) fn who(client: &mut Client) -> u32 {
     let answer = client.get("/").unwrap();
     assert!(!answer.close, "it ends");
     answer.body.parse().unwrap()

@@ -187,6 +187,8 @@ fn app() -> Router {
             "/echo",
             post(|body: Bytes| async move { format!("{}", body.len()) }),
         )
+        .route("/echo/{ms}", post(echo_late))
+        .route("/quiet", get(quiet))
         .route("/ignore", post(|| async { "ignored" }))
         .route("/events", get(events))
         .route("/download", get(download))
@@ -260,6 +262,18 @@ async fn echo(socket: WebSocket) {
             let _ = socket.send(message).await;
         }
     }
+}
+
+/// Has the whole body, and takes its time.
+async fn echo_late(Path(ms): Path<u64>, body: Bytes) -> String {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+    format!("{}", body.len())
+}
+
+/// Server-sent events of which there are none.
+async fn quiet() -> Response {
+    let body = Body::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>());
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
 
 async fn slow(Path(ms): Path<u64>) -> &'static str {

@@ -58,7 +58,7 @@ pub(super) fn launch(
     if let Some(watchdog) = &spec.watchdog {
         command.env(contract::WATCHDOG_USEC, watchdog.0.as_micros().to_string());
     }
-    if let Some(directory) = &spec.working_directory {
+    if let Some(directory) = spec.working_directory.as_deref().or(release.files()) {
         command.current_dir(directory);
     }
     command

@@ -79,7 +79,7 @@ fn a_link_to_what_its_owner_may_not_read_is_refused() {
 }
 
 /// Ends the exchange, also where the test fails.
-struct Over<'a>(&'a AtomicBool);
+pub(super) struct Over<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {

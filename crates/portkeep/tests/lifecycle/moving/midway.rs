@@ -157,7 +157,8 @@ fn one_that_runs_out_of_descriptors_leaves_the_rest() {
     let setup = || world.setup().set(probe::LINGER, 15_000);
     let mut old = setup().open_files(LIMIT as u32).start_ready();
     let mut clients = world.clients(CONNECTIONS);
-    let new = setup().open_files(1000).start_ready();
+    let new = setup().open_files(1000);
+    let new = new.set("PORTKEEP_LIMIT_CONNECTIONS", "off").start_ready();
     old.signal(Signal::TERM);
     old.logged("cannot have a connection");
     let (mut here, mut there) = (0, 0);

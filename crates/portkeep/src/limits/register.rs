@@ -1,0 +1,303 @@
+//! All connections of a server, and since when each is as it is.
+//!
+//! A connection changes its own counters and nothing here, so that no request waits for a lock or looks at a clock: whoever looks
+//! at the register sees what has changed since the last look.
+
+use std::array;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Facts, Order, State};
+
+/// One lock for each, so that connections that come and go seldom wait for each other.
+const PARTS: usize = 16;
+
+/// A connection, for whoever looks at all of them. It may be asked at any time, from any thread.
+pub(crate) trait Watched: Send + Sync {
+    fn facts(&self) -> Facts;
+    /// Since a client connected, in whatever process.
+    fn age(&self, now: Instant) -> Duration;
+    /// What it has to do if it is still as in `facts`. It is told again as long as it is.
+    fn tell(&self, order: Order, facts: Facts);
+}
+
+/// The number of a connection. They grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key(pub(crate) u64);
+
+#[derive(Default)]
+pub(crate) struct Register {
+    parts: [Mutex<BTreeMap<u64, Entry>>; PARTS],
+}
+
+struct Entry {
+    watched: Arc<dyn Watched>,
+    /// As it was last seen.
+    state: State,
+    stamp: u64,
+    /// When it was first seen so, and for how long it was so in another process before.
+    since: Instant,
+    before: Duration,
+    /// When it may have become so.
+    perhaps_since: Instant,
+    looked: Instant,
+}
+
+impl Entry {
+    /// What it is now, and for how long at least.
+    fn look(&mut self, now: Instant) -> (Facts, Duration) {
+        let facts = self.watched.facts();
+        if (facts.state, facts.stamp) != (self.state, self.stamp) {
+            (self.state, self.stamp) = (facts.state, facts.stamp);
+            (self.since, self.before) = (now, Duration::ZERO);
+            self.perhaps_since = self.looked;
+        }
+        self.looked = now;
+        let here = now.saturating_duration_since(self.since);
+        (facts, self.before.saturating_add(here))
+    }
+
+    /// For how long it may have been so.
+    fn perhaps(&self, now: Instant) -> Duration {
+        let here = now.saturating_duration_since(self.perhaps_since);
+        self.before.saturating_add(here)
+    }
+
+    fn judge(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
+        let (facts, waited) = self.look(now);
+        if let Some(order) = judge(facts, waited, self.watched.age(now)) {
+            self.watched.tell(order, facts);
+        }
+    }
+}
+
+impl Register {
+    fn part(&self, number: u64) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
+        let part = &self.parts[(number % PARTS as u64) as usize];
+        part.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection that was for `before` as it is now. It is judged at once: its process may have no time for a sweep.
+    pub(crate) fn enter(
+        &self,
+        key: Key,
+        watched: Arc<dyn Watched>,
+        before: Duration,
+        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+    ) {
+        let Facts { state, stamp, .. } = watched.facts();
+        let now = Instant::now();
+        let mut entry = Entry {
+            watched,
+            state,
+            stamp,
+            since: now,
+            before,
+            perhaps_since: now,
+            looked: now,
+        };
+        entry.judge(now, judge);
+        self.part(key.0).insert(key.0, entry);
+    }
+
+    pub(crate) fn leave(&self, key: Key) {
+        // Not dropped under the lock.
+        let entry = self.part(key.0).remove(&key.0);
+        drop(entry);
+    }
+
+    /// For how long it has been as it is.
+    pub(crate) fn waited(&self, key: Key) -> Duration {
+        let mut part = self.part(key.0);
+        let entry = part.get_mut(&key.0);
+        entry.map_or(Duration::ZERO, |entry| entry.look(Instant::now()).1)
+    }
+
+    /// Looks at a part of all connections, and tells each what it has to do.
+    pub(crate) fn sweep(
+        &self,
+        part: usize,
+        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+    ) {
+        let now = Instant::now();
+        for entry in self.part(part as u64).values_mut() {
+            entry.judge(now, &judge);
+        }
+    }
+
+    /// What [`Register::sweep`] takes.
+    pub(crate) fn parts() -> std::ops::Range<usize> {
+        0..PARTS
+    }
+
+    /// Tells so many of those that can be spared, first those that can for longest. Returns how many there were.
+    pub(crate) fn tell_spare(&self, most: usize, order: Order) -> usize {
+        let now = Instant::now();
+        let mut spare = Vec::new();
+        for part in Self::parts() {
+            for (number, entry) in self.part(part as u64).iter_mut() {
+                if entry.look(now).0.spare {
+                    spare.push((Reverse(entry.perhaps(now)), *number));
+                }
+            }
+        }
+        if most == 0 || spare.is_empty() {
+            return spare.len();
+        }
+        let last = most.min(spare.len()) - 1;
+        let (before, at, _) = spare.select_nth_unstable(last);
+        for (_, number) in before.iter().chain([&*at]) {
+            if let Some(entry) = self.part(*number).get_mut(number) {
+                let facts = entry.look(now).0;
+                if facts.spare {
+                    entry.watched.tell(order, facts);
+                }
+            }
+        }
+        spare.len()
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts: [usize; PARTS] = array::from_fn(|part| self.part(part as u64).len());
+        f.debug_tuple("Register").field(&counts).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::limits::Reason;
+
+    const CROWDED: Order = Order::End(Reason::Crowded);
+
+    #[derive(Default)]
+    struct Connection {
+        stamp: AtomicU64,
+        busy: bool,
+        told: Mutex<Vec<Order>>,
+    }
+
+    impl Watched for Connection {
+        fn facts(&self) -> Facts {
+            Facts {
+                state: State::Idle,
+                stamp: self.stamp.load(Relaxed),
+                spare: !self.busy,
+                http2: false,
+            }
+        }
+
+        fn age(&self, _: Instant) -> Duration {
+            Duration::ZERO
+        }
+
+        fn tell(&self, order: Order, _: Facts) {
+            self.told.lock().unwrap().push(order);
+        }
+    }
+
+    fn entered(register: &Register, number: u64, before: u64, busy: bool) -> Arc<Connection> {
+        let connection = Arc::new(Connection {
+            busy,
+            ..Connection::default()
+        });
+        let watched = Arc::clone(&connection);
+        register.enter(
+            Key(number),
+            watched,
+            Duration::from_secs(before),
+            |_, _, _| None,
+        );
+        connection
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_goes_on_from_process_to_process_until_something_happens() {
+        let register = Register::default();
+        let one = entered(&register, 7, 20, false);
+        advance(Duration::from_secs(5)).await;
+        assert_eq!(register.waited(Key(7)), Duration::from_secs(25));
+        one.stamp.store(1, Relaxed);
+        assert_eq!(register.waited(Key(7)), Duration::ZERO);
+        advance(Duration::from_secs(3)).await;
+        assert_eq!(register.waited(Key(7)), Duration::from_secs(3));
+        // A clock of another process that goes wrong ends in no panic.
+        entered(&register, 8, u64::MAX, false);
+        advance(Duration::from_secs(3)).await;
+        assert!(register.waited(Key(8)) >= Duration::from_secs(u64::MAX));
+        register.leave(Key(7));
+        assert_eq!(register.waited(Key(7)), Duration::ZERO);
+        assert_eq!(Arc::strong_count(&one), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_wait_for_longest_are_spared_first() {
+        let register = Register::default();
+        let all: Vec<_> = (0..100)
+            .map(|number| entered(&register, number, number % 50, number % 10 == 9))
+            .collect();
+        let told = || {
+            let told = all.iter().enumerate();
+            let told = told.filter(|(_, one)| one.told.lock().unwrap().pop() == Some(CROWDED));
+            told.map(|(number, _)| number).collect::<Vec<_>>()
+        };
+        register.tell_spare(3, CROWDED);
+        // 49 and 99 are busy; of two that wait as long, the one that came first.
+        assert_eq!(told(), [47, 48, 98]);
+        register.tell_spare(0, CROWDED);
+        assert_eq!(told(), [0; 0]);
+        register.tell_spare(1000, CROWDED);
+        assert_eq!(told().len(), 90);
+    }
+
+    /// Between two looks nobody knows when it happened: the one that may be idle for longer goes first.
+    #[tokio::test(start_paused = true)]
+    async fn one_that_just_came_is_the_last_to_be_spared() {
+        let register = Register::default();
+        let early = entered(&register, 0, 0, false);
+        advance(Duration::from_secs(1)).await;
+        early.stamp.store(1, Relaxed);
+        let late = entered(&register, 1, 0, false);
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(register.tell_spare(1, CROWDED), 2);
+        assert_eq!(*early.told.lock().unwrap(), [CROWDED]);
+        assert!(late.told.lock().unwrap().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_comes_too_late_is_told_at_once() {
+        let connection = Arc::new(Connection::default());
+        let watched = Arc::clone(&connection);
+        let before = Duration::from_secs(9);
+        Register::default().enter(Key(1), watched, before, |_, waited, _| {
+            (waited >= before).then_some(CROWDED)
+        });
+        assert_eq!(*connection.told.lock().unwrap(), [CROWDED]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_is_judged_once_in_a_sweep() {
+        let register = Register::default();
+        let all: Vec<_> = (0..50)
+            .map(|number| entered(&register, number, 9, false))
+            .collect();
+        advance(Duration::from_secs(1)).await;
+        for part in Register::parts() {
+            register.sweep(part, |_, waited, _| {
+                (waited == Duration::from_secs(10)).then_some(CROWDED)
+            });
+        }
+        assert!(all.iter().all(|one| *one.told.lock().unwrap() == [CROWDED]));
+    }
+}
