@@ -3,6 +3,13 @@
 let
   inherit (lib) mkOption types;
 
+  # agenix and sops-nix replace files without a switch of the app.
+  secrets =
+    { config, ... }:
+    {
+      watchSecrets = lib.mkDefault (config.environmentFiles != [ ] || config.credentials != { });
+    };
+
   app.options = {
     enable = mkOption {
       type = types.bool;
@@ -43,6 +50,7 @@ in
         types.submodule [
           ./app.nix
           app
+          secrets
         ]
       );
       default = { };

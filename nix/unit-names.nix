@@ -6,6 +6,9 @@ let
   further = builtins.tail spec.listen;
   watches = spec.watch or null != null;
 
+  watchesSecrets =
+    spec.watchSecrets or false && (spec.environmentFiles or [ ] != [ ] || spec.credentials or { } != { });
+
   # Over which idle connections go on to the next generation.
   speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
   http = builtins.any speaksHttp spec.listen;
@@ -25,18 +28,31 @@ rec {
     user = "default.target";
   };
 
-  dropIn = [ "${name}@.service.d/50-sandbox.conf" ];
+  # A command that runs once for each new release, in a unit like that of a generation.
+  releases = spec.release or [ ] != [ ];
+  ofTheApp = [ "${name}@.service" ] ++ (if releases then [ "${name}-release@.service" ] else [ ]);
+  dropIn = map (unit: "${unit}.d/50-sandbox.conf") ofTheApp;
 
   # What both managers get.
   both = [
     "${name}.target"
     "${name}.service"
-    "${name}@.service"
     "${name}-settle@.service"
     "${name}-ended@.service"
   ]
+  ++ ofTheApp
   ++ sockets
   ++ (if moves then [ "${name}-move.service" ] else [ ])
+  ++ (
+    if watchesSecrets then
+      [
+        "${name}-secrets@.path"
+        "${name}-secrets.service"
+        "${name}-secrets-recheck.service"
+      ]
+    else
+      [ ]
+  )
   # The holding page, and what waits beside it.
   ++ (
     if http then
@@ -50,7 +66,7 @@ rec {
   );
 
   # The system manager's drop-in says who the app is, also without a sandbox.
-  system = both ++ dropIn ++ [ "${name}@.service.d/40-system.conf" ];
+  system = both ++ dropIn ++ map (unit: "${unit}.d/40-system.conf") ofTheApp;
 
   # A user's manager can watch a build, too.
   user =

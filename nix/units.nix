@@ -20,7 +20,9 @@ let
   # A relative path would start at the spec's directory, which is the Nix store: never what is meant.
   relative = builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
     # A program without a slash is looked up in PATH, and stays one.
-    builtins.filter (program: builtins.match ".*/.*" program != null) [ (builtins.head spec.exec) ]
+    builtins.filter (program: builtins.match ".*/.*" program != null) (
+      map builtins.head (builtins.filter (words: words != [ ]) [ spec.exec (spec.release or [ ]) ])
+    )
     ++ [
       (spec.watch or null)
       (spec.workingDirectory or null)

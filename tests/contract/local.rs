@@ -2,7 +2,9 @@
 #![allow(missing_docs, reason = "promises.rs says what each promise is")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod maintenance;
 mod promises;
+mod release_command;
 mod world;
 
 use std::fs;

@@ -56,7 +56,13 @@ let
       filesMaxCount = 500;
       keepFiles = "12h";
       readiness = "started";
+      watchSecrets = true;
       startTimeout = "1m 30s";
+      release = [
+        "/srv/web/bin/web"
+        "migrate"
+      ];
+      releaseTimeout = "10m";
       drainTimeout = "5s";
       watchdog = "10s";
       restart = {

@@ -134,10 +134,12 @@ fn the_page_suits_who_asks_and_tells_nothing() {
         whole_answer(app.address(), headers, Duration::from_secs(5)).expect("it is answered")
     };
     let html = ask("Accept: text/html,*/*;q=0.8\r\n").to_lowercase();
-    let text = ask("Accept: application/json\r\n").to_lowercase();
+    let text = ask("Accept: */*\r\n").to_lowercase();
+    let json = ask("Accept: application/json\r\n").to_lowercase();
     assert!(html.contains("content-type: text/html"), "{html}");
     assert!(text.contains("content-type: text/plain"), "{text}");
-    for answer in [html, text] {
+    assert!(json.contains("content-type: application/json"), "{json}");
+    for answer in [html, text, json] {
         assert!(answer.starts_with("http/1.1 503"), "{answer}");
         assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
         for inside in [

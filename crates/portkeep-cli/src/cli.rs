@@ -24,6 +24,7 @@ Examples:
   portkeep install --dry-run                 what that would change
   portkeep reload hello                      hand over to what was built since
   portkeep rollback hello                    hand over to the release before
+  portkeep maintenance hello on              answer with a page until it is turned off
   portkeep status                            what runs
   portkeep doctor                            what is wrong, and what to do about it
 
@@ -39,6 +40,7 @@ enum Command {
     Uninstall(command::uninstall::Args),
     Reload(command::reload::Args),
     Rollback(command::rollback::Args),
+    Maintenance(command::maintenance::Args),
     Status(command::status::Args),
     History(command::history::Args),
     Logs(command::logs::Args),
@@ -70,6 +72,7 @@ impl Cli {
             Command::Uninstall(args) => args.run().await,
             Command::Reload(args) => args.run().await,
             Command::Rollback(args) => args.run().await,
+            Command::Maintenance(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
             Command::Logs(args) => args.run().await,

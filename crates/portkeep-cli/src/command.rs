@@ -7,6 +7,7 @@ pub(crate) mod handle;
 pub(crate) mod history;
 pub(crate) mod install;
 pub(crate) mod logs;
+pub(crate) mod maintenance;
 pub(crate) mod man;
 pub(crate) mod port;
 pub(crate) mod prove;

@@ -1,9 +1,10 @@
 //! What a shell completes on the command line of `portkeep`.
 
+use std::any::TypeId;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory};
+use clap::{Arg, Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use portkeep_spec::AppName;
@@ -14,8 +15,6 @@ use crate::cli::Cli;
 const VARIABLE: &str = "PORTKEEP_COMPLETE";
 /// What is completed, and what is called for it: whichever is in `PATH`.
 const PROGRAM: &str = "portkeep";
-/// The argument of a command that names an app.
-const APP: &str = "name";
 /// The mark of our units, before the app's name.
 const MARK: &str = "X-Portkeep-App=";
 
@@ -54,19 +53,23 @@ fn command() -> Command {
     let mut command = Cli::command();
     let verbs: Vec<String> = command
         .get_subcommands()
-        .filter(|verb| !verb.is_hide_set() && verb.get_arguments().any(|one| one.get_id() == APP))
+        .filter(|verb| !verb.is_hide_set() && verb.get_arguments().any(names_an_app))
         .map(|verb| verb.get_name().to_owned())
         .collect();
     for verb in verbs {
         command = command.mut_subcommand(verb, |verb| {
             // All, because one that is changed alone becomes the last.
-            verb.mut_args(|argument| match argument.get_id() == APP {
+            verb.mut_args(|argument| match names_an_app(&argument) {
                 true => argument.add(ArgValueCandidates::new(candidates)),
                 false => argument,
             })
         });
     }
     command
+}
+
+fn names_an_app(argument: &Arg) -> bool {
+    argument.get_value_parser().type_id() == TypeId::of::<AppName>()
 }
 
 fn candidates() -> Vec<CompletionCandidate> {
@@ -182,15 +185,14 @@ mod tests {
             "doctor",
         ] {
             let verb = command.find_subcommand(verb).unwrap();
-            let name = verb
+            let mut names = verb
                 .get_arguments()
-                .find(|one| one.get_id() == APP)
-                .unwrap();
-            assert!(
-                name.get::<ArgValueCandidates>().is_some(),
-                "{}",
-                verb.get_name()
-            );
+                .filter(|one| names_an_app(one))
+                .peekable();
+            assert!(names.peek().is_some(), "{}", verb.get_name());
+            for name in names {
+                assert!(name.get::<ArgValueCandidates>().is_some(), "{name}");
+            }
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) const NEEDS_A_PERSON: u8 = 4;
 /// The exit code of a handover that did not fail.
 pub(crate) fn code_of(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Holding(_) => NEEDS_A_PERSON,
+        Outcome::Holding(_) | Outcome::InMaintenance(_) => NEEDS_A_PERSON,
         outcome if outcome.fell_back() => FELL_BACK,
         _ => 0,
     }

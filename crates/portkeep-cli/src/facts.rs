@@ -1,6 +1,7 @@
 //! Collects the facts of a diagnosis. Decides nothing.
 
 mod helper;
+mod machine;
 mod places;
 
 use std::fs;
@@ -9,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use portkeep_engine::backend::systemd::{AppUnits, Depth, Manager, Systemd, UnitState};
 use portkeep_engine::diagnosis::{
-    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, MachineFacts, SocketFacts,
+    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, SocketFacts,
 };
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::units::{self, UnitDirectory};
@@ -20,6 +21,7 @@ use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError,
 
 use crate::holder;
 use crate::locate::{existing_store, place};
+pub(crate) use machine::machine;
 use places::place_of;
 
 /// An app with what is asked of it once for all.
@@ -58,35 +60,6 @@ pub(crate) async fn apps(
 
 /// With less, a handover may fail half-way: a release is a copy of the executable.
 const ENOUGH_SPACE: u64 = 64 << 20;
-
-/// The machine, and its manager if that can be asked.
-pub(crate) async fn machine(which: Which) -> (MachineFacts, Option<Manager>) {
-    let mut manager = None;
-    let version = match Manager::connect(which).await {
-        Ok(connected) => match connected.version().await {
-            Ok(version) => {
-                manager = Some(connected);
-                Ok(version)
-            }
-            Err(error) => Err(chain(&error)),
-        },
-        Err(error) => Err(chain(&error)),
-    };
-    let facts = MachineFacts {
-        which,
-        version,
-        lingers: (which == Which::User).then(crate::caller::lingers),
-        somaxconn: kernel_number("net/core/somaxconn"),
-        aborts_on_overflow: kernel_number("net/ipv4/tcp_abort_on_overflow").unwrap_or(0) != 0,
-        unified_cgroups: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
-    };
-    (facts, manager)
-}
-
-fn kernel_number(name: &str) -> Option<u32> {
-    let text = fs::read_to_string(Path::new("/proc/sys").join(name)).ok()?;
-    text.trim().parse().ok()
-}
 
 /// An error with its causes, on one line.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -279,6 +252,9 @@ impl Looked {
     /// What serves instead of what is installed.
     fn instead(&self, spec: Option<&Spec>) -> Option<Instead> {
         let store = &self.store;
+        if store.maintenance().is_some() {
+            return Some(Instead::Maintenance);
+        }
         let is_holding = store.current().is_some_and(|one| store.is_holding(one));
         let comparison = match (spec, &self.unit) {
             (Some(spec), Some(unit)) => compare_to(store, spec, unit),

@@ -122,6 +122,10 @@ pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
             record.generation.map_or(0, |generation| generation.0),
             record.reason.as_deref().unwrap_or("of an unknown reason"),
         ),
+        Outcome::InMaintenance(record) => format!(
+            "{name}: in maintenance, generation {} answers so (503); `portkeep maintenance {name} off` ends it",
+            record.generation.map_or(0, |generation| generation.0),
+        ),
         Outcome::Unchanged(generation) => {
             format!("{name}: unchanged, generation {generation} serves on")
         }

@@ -19,6 +19,7 @@ fn every_command_shows_an_example_of_itself() {
         "uninstall",
         "reload",
         "rollback",
+        "maintenance",
         "status",
         "history",
         "logs",

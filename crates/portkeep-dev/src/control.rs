@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
+use portkeep_engine::maintenance::Change;
 use portkeep_engine::{
     Directories, Generation, Place, Running, check_trusted, is_own_peer, listen_private,
 };
@@ -32,6 +33,8 @@ pub enum Ask {
         /// The generation that ran it; none for the newest other good one.
         generation: Option<u64>,
     },
+    /// Begin or end maintenance.
+    Maintenance(Change),
     /// What runs.
     Status,
     /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.

@@ -94,6 +94,7 @@ pub(crate) enum Notice {
     Unchanged(Work, Generation),
     KnownBad(Digest),
     NothingServes(Step, String),
+    InMaintenance,
     DidNotTakeOver(String),
     /// What this version of the engine can answer and this loop does not know.
     Answered(String),

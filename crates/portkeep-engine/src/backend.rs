@@ -4,13 +4,16 @@ mod handle;
 pub mod local;
 pub mod systemd;
 
+use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{Readiness, Spec};
 
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
+use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 use crate::user::RunsAs;
 
@@ -142,11 +145,27 @@ impl BackendError {
 /// - `start` answers only when the generation said READY, or is certain not to; it never answers later than the deadline.
 /// - `drain` sends SIGTERM once, however often it is called, and answers at once; after the spec's `drainTimeout` what is
 ///   left is killed, and nothing is started again.
+/// - `run_release_command` answers when the command has ended, at the latest after the spec's `releaseTimeout`, and leaves
+///   nothing behind.
 /// - `abandon` leaves no process of the generation behind.
 /// - `running` tells the truth as it is now, whoever started them.
 /// - A generation that crashes after READY is settled: started again with the same number after the spec's delay, or what
 ///   [`settle`](mod@crate::settle) decides.
 pub trait Backend: Sync {
+    /// Runs the release command that the store prepared for `generation`, and waits for its end. No process of it is left
+    /// then. Never more than one of an app runs: one that a killed helper left behind ends first.
+    fn run_release_command(
+        &self,
+        generation: Generation,
+        command: &ReleaseCommand,
+    ) -> impl Future<Output = Result<Result<(), StartFailure>, BackendError>> + Send;
+
+    /// Ends the release command of `generation` early.
+    fn end_release_command(
+        &self,
+        generation: Generation,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
     /// Starts `generation` and waits until it is READY, which `readiness` says how to see.
     fn start(
         &self,
@@ -169,6 +188,14 @@ pub trait Backend: Sync {
 
     /// Sees that a release that can serve takes the place of a holding page by itself. Called before one is started.
     fn keep_trying(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Sees that a change in one of these directories, and in no others, is taken for one of a secret.
+    fn watch_secrets(
+        &self,
+        _directories: &BTreeSet<PathBuf>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        async { Ok(()) }
+    }
 
     /// What shapes a generation beside its release and its spec, as a text that changes with it: the unit that starts it,
     /// with its drop-ins.

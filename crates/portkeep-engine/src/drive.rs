@@ -2,7 +2,9 @@
 
 mod account;
 mod give_up;
+mod maintenance;
 mod queue;
+mod release_command;
 mod request;
 mod start;
 mod take;
@@ -14,6 +16,7 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 pub use give_up::GiveUp;
+pub(crate) use maintenance::note_maintenance;
 pub use queue::Handovers;
 pub use request::{Outcome, Request, Wanted};
 
@@ -47,9 +50,19 @@ pub async fn hand_over<B: Backend>(
     spec: &Spec,
     request: Request,
 ) -> Result<Outcome, EngineError> {
+    begin(backend, store, spec, request).await?.perform().await
+}
+
+/// Takes the lock.
+async fn begin<'a, B: Backend>(
+    backend: &'a B,
+    store: &'a Store,
+    spec: &'a Spec,
+    request: Request,
+) -> Result<Run<'a, B>, EngineError> {
     let begun = Instant::now();
     let waiting = store.clone();
-    let patience = spec.start_timeout.0 + PATIENCE;
+    let patience = spec.longest_start() + PATIENCE;
     let lock = tokio::task::spawn_blocking(move || waiting.lock(patience));
     let lock = tokio::select! {
         biased;
@@ -74,11 +87,12 @@ pub async fn hand_over<B: Backend>(
         taken: None,
         started: None,
         previous: store.current(),
+        began_maintenance: false,
         drained: Vec::new(),
         _lock: lock,
     };
     fault::point(store, "locked");
-    run.perform().await
+    Ok(run)
 }
 
 /// The answer to who does not want it any more.
@@ -101,11 +115,19 @@ pub fn has_changed(store: &Store, spec: &Spec) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     look: Look,
-    surroundings: Surroundings,
+    pub(crate) surroundings: Surroundings,
 }
 
 impl Seen {
     /// As it is now; none where a file of the release is missing.
+    /// As what another handover looked at, but for secrets: those are of now.
+    fn with_secrets_of(self, now: Self) -> Self {
+        Self {
+            surroundings: now.surroundings,
+            ..self
+        }
+    }
+
     fn now(spec: &Spec) -> Option<Self> {
         Some(Self {
             look: Look::at(spec).ok()?,
@@ -131,6 +153,8 @@ struct Run<'a, B> {
     /// What was started last.
     started: Option<Release>,
     previous: Option<Generation>,
+    /// Maintenance was begun by this handover.
+    began_maintenance: bool,
     drained: Vec<Generation>,
     _lock: Lock,
 }
@@ -145,6 +169,7 @@ impl<B: Backend> Run<'_, B> {
             event = match machine.on_event(event, Instant::now())? {
                 Action::Survey => Event::Surveyed(self.survey().await?),
                 Action::Take => self.take().await?,
+                Action::Release(generation) => self.run_release_command(generation).await?,
                 Action::Start {
                     generation,
                     source,
@@ -192,8 +217,9 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    async fn survey(&self) -> Result<Survey, EngineError> {
+    async fn survey(&mut self) -> Result<Survey, EngineError> {
         self.store.sweep();
+        self.change_maintenance().await?;
         let running = self.backend.running().await?;
         let next = self
             .store
@@ -209,6 +235,7 @@ impl<B: Backend> Run<'_, B> {
         Ok(Survey {
             current,
             can_hold: self.request.holding.is_some(),
+            in_maintenance: self.store.maintenance().is_some(),
             running,
             next,
         })

@@ -2,9 +2,12 @@
 
 use std::io;
 
+use portkeep_spec::AppName;
+
 use crate::backend::BackendError;
 use crate::generation::Generation;
 use crate::handover::Misfit;
+use crate::maintenance::Maintenance;
 use crate::store::LockError;
 
 /// A handover that did not happen. What served before serves on.
@@ -21,6 +24,16 @@ pub enum EngineError {
         generation: Option<Generation>,
         /// Why, with the last lines it wrote.
         reason: String,
+    },
+    /// A person wants maintenance.
+    #[error(
+        "nothing was started, because {name} is in maintenance {maintenance}; `portkeep maintenance {name} off` ends it"
+    )]
+    InMaintenance {
+        /// The app.
+        name: AppName,
+        /// Since when, and what its page says.
+        maintenance: Maintenance,
     },
     /// A job of the handle is under way: what is to be done is to be looked at again after it.
     #[error("the app's handle has a job under way; it is looked at again in a moment")]

@@ -21,6 +21,7 @@ enum State {
     Idle,
     Surveying,
     Taking,
+    Releasing(Started),
     Starting(Started),
     Abandoning(Abandoned),
     Switching(Started),
@@ -73,6 +74,8 @@ pub struct Handover {
     fallback: Option<Digest>,
     /// Why the release that was asked for was not started.
     instead: Option<String>,
+    /// The release that was taken has a release command that has not succeeded yet.
+    has_release_command: bool,
 }
 
 impl Handover {
@@ -87,6 +90,7 @@ impl Handover {
             survey: None,
             fallback: None,
             instead: None,
+            has_release_command: false,
         }
     }
 
@@ -99,13 +103,21 @@ impl Handover {
         match (state, event) {
             (State::Idle, Event::Begun) => Ok(self.go(State::Surveying, Action::Survey)),
             (State::Surveying, Event::Surveyed(survey)) => {
+                let in_maintenance = survey.in_maintenance;
                 self.survey = Some(survey);
-                Ok(self.go(State::Taking, Action::Take))
+                match in_maintenance.then(|| self.in_maintenance(now)).flatten() {
+                    Some(action) => Ok(action),
+                    None => Ok(self.go(State::Taking, Action::Take)),
+                }
             }
             (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
             (State::Taking, Event::Refused { reason, fallback }) => {
                 self.fallback = fallback;
                 Ok(self.refused(reason, now))
+            }
+            (State::Releasing(started), Event::Released) => Ok(self.launch(started, now)),
+            (State::Releasing(started), Event::Failed { reason, blame }) => {
+                Ok(self.abandon(started, reason, blame, WasCurrent::No))
             }
             (State::Starting(started), Event::Ready) => {
                 let generation = started.generation;
@@ -166,8 +178,31 @@ impl Handover {
         is_app.then_some(generation)
     }
 
+    /// What is done as long as somebody wants maintenance: none of the app's releases is started, but where there is no
+    /// page that could answer instead.
+    fn in_maintenance(&mut self, now: Instant) -> Option<Action> {
+        if !matches!(
+            self.purpose,
+            Purpose::Activate | Purpose::Connect | Purpose::Maintenance
+        ) {
+            return Some(self.end(Ending::InMaintenance));
+        }
+        if !self.survey.as_ref()?.can_hold {
+            return None;
+        }
+        let page = self.serving().filter(|_| self.serving_app().is_none());
+        match page.map(|(generation, _)| generation) {
+            // It reads what it says anew. Where the handle is restarted, it is about to be stopped.
+            Some(page) if self.purpose != Purpose::Activate => {
+                Some(self.drain_others(page, Ending::Unchanged(page)))
+            }
+            _ => Some(self.start(Source::Maintenance, Digest::holding(), now)),
+        }
+    }
+
     fn taken(&mut self, candidate: Candidate, now: Instant) -> Action {
         self.fallback = candidate.fallback;
+        self.has_release_command = candidate.has_release_command;
         if self.purpose == Purpose::Connect
             && let Some(generation) = self.serving_app()
         {
@@ -187,7 +222,8 @@ impl Handover {
                     reason,
                 });
             }
-            if self.purpose == Purpose::Deploy && candidate.bad.is_some() {
+            let is_asked_by_itself = matches!(self.purpose, Purpose::Deploy | Purpose::Secrets);
+            if is_asked_by_itself && candidate.bad.is_some() {
                 return self.end(Ending::KnownBad(candidate.digest));
             }
         } else if let Some(why) = candidate.bad {
@@ -250,7 +286,7 @@ impl Handover {
         }
         if let Some(first) = self.instead.take() {
             let other = match started.source {
-                Source::Holding => "the holding page",
+                Source::Holding | Source::Maintenance => "the holding page",
                 Source::Taken | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");
@@ -299,18 +335,23 @@ impl Handover {
         let started = Started {
             generation,
             source,
-            digest: digest.clone(),
+            digest,
         };
-        let deadline = now + self.start_timeout;
-        self.go(
-            State::Starting(started),
-            Action::Start {
-                generation,
-                source,
-                digest,
-                deadline,
-            },
-        )
+        // What served before was released before.
+        if source == Source::Taken && self.has_release_command {
+            return self.go(State::Releasing(started), Action::Release(generation));
+        }
+        self.launch(started, now)
+    }
+
+    fn launch(&mut self, started: Started, now: Instant) -> Action {
+        let action = Action::Start {
+            generation: started.generation,
+            source: started.source,
+            digest: started.digest.clone(),
+            deadline: now + self.start_timeout,
+        };
+        self.go(State::Starting(started), action)
     }
 
     /// Ends without a new generation. What a killed helper left beside the one that serves is drained all the same.

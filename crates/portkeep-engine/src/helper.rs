@@ -12,6 +12,7 @@ mod page;
 mod person;
 mod reload;
 mod retry;
+mod secrets;
 mod serves;
 mod settle;
 #[cfg(test)]

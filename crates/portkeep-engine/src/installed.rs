@@ -15,6 +15,8 @@ use crate::take::{Look, Recipe, digest_of};
 pub enum Instead {
     /// No release can serve: the holding page answers.
     Holding,
+    /// Somebody wants maintenance, and its page answers.
+    Maintenance,
     /// The last handover did not bring it to serve.
     Failed {
         /// How it ended.
@@ -144,6 +146,7 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Maintenance => f.write_str("there is maintenance, and its page answers"),
             Self::Holding => f.write_str("no release can serve, and the holding page answers"),
             Self::Failed { result, reason } => {
                 let what = match result {

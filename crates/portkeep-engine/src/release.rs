@@ -165,6 +165,11 @@ impl Release {
         self.files.as_ref().is_none_or(ReleaseFiles::is_settled)
     }
 
+    /// Whether nothing of what is around it would be another for a release of `recipe`: secrets, for one.
+    pub(crate) fn has_settings_of(&self, recipe: &Recipe) -> bool {
+        self.recipe.has_settings_of(recipe)
+    }
+
     /// Whether it was made of files in that state, by that recipe.
     pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
         self.is_settled() && self.is_made_from(look) && self.is_made_by(recipe)

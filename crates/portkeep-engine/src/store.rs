@@ -13,16 +13,20 @@
 //! RUN/kept-files                where the files of all kept releases are, a line each (0644)
 //! RUN/generations/N/environment environment and arguments as systemd reads them
 //! RUN/generations/N/release     the digest of its release; that of a holding page is here whole
+//! RUN/generations/N/release-command/   NAME and environment of its release command, in the same way
 //! RUN/generations/N/ends.jsonl  how its processes ended, a line each
 //! RUN/holding/environment       what `portkeep dev` tells the pages of a holding page (0600)
 //! RUN/generations/N/pid         its process, with the local backend
 //! RUN/attempt.json              the last handover that failed
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
 //! RUN/seen.json                 the files that the last handover looked at
+//! RUN/watches-secrets           there as long as the manager watches secrets
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
-//! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason
+//! STATE/releases/DIGEST/        release.json, environment.json, the copied executable (its source's mode), `bad` with a reason,
+//!                               `released` once its release command has succeeded
 //! STATE/releases/DIGEST/files/  what it brings along, with files.json; `replaced` is as old as the last handover from it
 //! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
+//! STATE/maintenance.json        there as long as a person wants maintenance (0644: its page reads it)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
 //! STATE/last-generation         the highest number given away
@@ -38,7 +42,9 @@ mod good;
 mod history;
 mod key;
 mod lock;
+mod maintenance;
 mod migrate;
+mod release_commands;
 mod releases;
 mod repeats;
 mod rollback;
@@ -62,6 +68,7 @@ pub use lock::{Holder, Lock, LockError, LockFile};
 pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
+pub(crate) use sweep::sweep_of;
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};
 

@@ -127,6 +127,16 @@ impl Surroundings {
         Self(things.into_iter().flatten().collect())
     }
 
+    /// Only those of it that hold secrets.
+    #[must_use]
+    pub(crate) fn secrets(&self) -> Self {
+        let secrets = self
+            .0
+            .iter()
+            .filter(|thing| matches!(thing.kind, Kind::EnvironmentFile | Kind::Credential));
+        Self(secrets.cloned().collect())
+    }
+
     /// What is missing, in words: `its environment file /run/keys/app.env does not exist`.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {

@@ -29,12 +29,12 @@ pub(crate) use clock::LIMIT;
 pub use error::{NotForOwner, TakeError};
 pub use files::FilesError;
 pub(crate) use files::{MANIFEST, Manifest, ReleaseFiles};
-pub(crate) use look::Look;
+pub(crate) use look::{Look, program_at};
 pub(crate) use recipe::Recipe;
 
 use clock::Clock;
 use files::{How, Tree};
-use found::Opened;
+use found::{Found, Opened};
 use look::Seen;
 
 use crate::release::{Digest, Release};
@@ -197,6 +197,8 @@ fn finished(recipe: &Recipe, mut hasher: blake3::Hasher) -> Digest {
 #[derive(Debug)]
 struct Files {
     executable: Opened,
+    /// The program of the release command, which runs where it is.
+    releaser: Option<Opened>,
     others: Vec<Opened>,
     /// Not opened yet: there may be many.
     tree: Option<Tree>,
@@ -213,8 +215,10 @@ struct Captured {
 impl Files {
     fn open(seen: Seen) -> Result<Self, TakeError> {
         let others = seen.others.into_iter();
+        let program = |found: Found| found.open(Rights::READ_OK | Rights::EXEC_OK);
         Ok(Self {
-            executable: seen.executable.open(Rights::READ_OK | Rights::EXEC_OK)?,
+            executable: program(seen.executable)?,
+            releaser: seen.releaser.map(program).transpose()?,
             others: others
                 .map(|other| other.open(Rights::READ_OK))
                 .collect::<Result<_, _>>()?,
@@ -223,15 +227,21 @@ impl Files {
     }
 
     fn check(&self, order: &Order<'_>) -> Result<(), TakeError> {
-        self.executable.check()?;
-        let in_place = self.runs_in_place();
-        if in_place
-            && order.runs_as != RunsAs::Us
-            && place::is_hidden(order.spec, &self.executable.path)
+        let releaser = self.releaser.iter().map(|program| (program, true));
+        for (program, in_place) in [(&self.executable, self.runs_in_place())]
+            .into_iter()
+            .chain(releaser)
         {
-            return Err(TakeError::Hidden(self.executable.path.clone()));
+            program.check()?;
+            if in_place
+                && order.runs_as != RunsAs::Us
+                && place::is_hidden(order.spec, &program.path)
+            {
+                return Err(TakeError::Hidden(program.path.clone()));
+            }
+            program.check_for(&order.runs_as, in_place)?;
         }
-        self.executable.check_for(&order.runs_as, in_place)
+        Ok(())
     }
 
     fn runs_in_place(&self) -> bool {
@@ -240,15 +250,19 @@ impl Files {
     }
 
     fn are_unchanged(&self) -> bool {
-        self.others
-            .iter()
+        self.beside()
             .chain([&self.executable])
             .all(Opened::is_unchanged)
     }
 
+    /// What belongs to the release and is not its executable.
+    fn beside(&self) -> impl Iterator<Item = &Opened> {
+        self.releaser.iter().chain(&self.others)
+    }
+
     fn digest_others(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
-        let mut others = self.others.iter();
-        others.try_for_each(|other| other.digest(clock, hasher))
+        self.beside()
+            .try_for_each(|other| other.digest(clock, hasher))
     }
 
     /// Digests the release and puts its executable where no build overwrites it.

@@ -58,6 +58,8 @@ pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
 /// A file that names the directories with the files of all releases that are kept, one a line.
 pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
+/// The file that says whether there is maintenance, in the environment of a holding page.
+pub const PORTKEEP_MAINTENANCE: &str = "PORTKEEP_MAINTENANCE";
 
 /// Where `portkeep dev` listens for the pages of the app.
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
@@ -65,7 +67,7 @@ pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 28] = [
+pub const RESERVED_VARIABLES: [&str; 29] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -80,6 +82,7 @@ pub const RESERVED_VARIABLES: [&str; 28] = [
     PORTKEEP_DRAIN_TIMEOUT_USEC,
     PORTKEEP_DEV,
     PORTKEEP_DEV_HOLD,
+    PORTKEEP_MAINTENANCE,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
     PORTKEEP_RELEASE_DIR,
@@ -127,6 +130,9 @@ pub const LOCK: &str = "lock";
 pub const CURRENT: &str = "current";
 /// The directory of the generations, one directory for each number, in the app's runtime directory.
 pub const GENERATIONS: &str = "generations";
+/// The directory of a generation's release command, in that generation's own: its program, which carries the app's name, and
+/// its environment file.
+pub const RELEASE_COMMAND: &str = "release-command";
 /// Stands for the holding page where generations have a number: in the names of its settle units, and as its directory.
 pub const HOLDING: &str = "holding";
 /// The slice that all apps of the system manager are in.

@@ -125,18 +125,24 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         )?);
     }
     units.push(unit(unit_names::handle(name), templates::HANDLE)?);
-    let generation = unit_names::generation_template(name);
     let drop_in = |unit: &str, file: &str| format!("{unit}.d/{file}");
-    let sandbox = drop_in(&generation, SANDBOX);
-    if options.manager == Manager::System {
-        units.push(unit(
-            drop_in(&generation, "40-system.conf"),
-            templates::GENERATION_SYSTEM,
-        )?);
-    }
-    units.push(unit(generation, templates::GENERATION)?);
-    if let Some(template) = sandbox::drop_in(spec, options.manager) {
-        units.push(unit(sandbox, template)?);
+    let of_the_app = [
+        Some((unit_names::generation_template(name), templates::GENERATION)),
+        (!spec.release.is_empty())
+            .then(|| (unit_names::release_template(name), templates::RELEASE)),
+    ];
+    for (template, text) in of_the_app.into_iter().flatten() {
+        let sandbox = drop_in(&template, SANDBOX);
+        if options.manager == Manager::System {
+            units.push(unit(
+                drop_in(&template, "40-system.conf"),
+                templates::GENERATION_SYSTEM,
+            )?);
+        }
+        units.push(unit(template, text)?);
+        if let Some(template) = sandbox::drop_in(spec, options.manager) {
+            units.push(unit(sandbox, template)?);
+        }
     }
     for template in unit_names::settle_templates(name) {
         units.push(unit(template, templates::SETTLE)?);
@@ -150,6 +156,18 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         units.push(unit(drop_in(&holding, SANDBOX), sandbox)?);
         units.push(unit(holding, templates::HOLDING)?);
         units.push(unit(unit_names::retry(name), templates::RETRY)?);
+    }
+    if spec.watches_secrets() {
+        for (name, template) in [
+            (unit_names::secrets_template(name), templates::SECRETS_PATH),
+            (unit_names::secrets(name), templates::SECRETS),
+            (
+                unit_names::secrets_recheck(name),
+                templates::SECRETS_RECHECK,
+            ),
+        ] {
+            units.push(unit(name, template)?);
+        }
     }
     if watched(spec, options).is_some() {
         units.push(unit(unit_names::path(name), templates::PATH)?);
@@ -227,8 +245,10 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     context.set("start_timeout", Escaped::span(spec.start_timeout));
     context.set(
         "handle_timeout",
-        Escaped::span((*spec.start_timeout + HANDLE_EXTRA).into()),
+        Escaped::span((spec.longest_start() + HANDLE_EXTRA).into()),
     );
+    context.set("release_timeout", Escaped::span(spec.release_timeout));
+    context.set("release_command", Escaped::fixed(contract::RELEASE_COMMAND));
     context.set("drain_timeout", Escaped::span(spec.drain_timeout));
     context.set(
         "settle_timeout",

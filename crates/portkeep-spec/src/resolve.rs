@@ -6,15 +6,17 @@ use crate::Spec;
 
 impl Spec {
     /// Makes relative paths absolute, starting at `base` (an absolute directory): `watch`, `sources`,
-    /// `workingDirectory`, `filesFrom`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the program in `exec` if it has a `/`. A bare program name stays one.
+    /// `workingDirectory`, `filesFrom`, `environmentFiles`, `credentials`, `allow.writablePaths`, and the programs of `exec` and
+    /// `release` if they have a `/`. A bare program name stays one.
     ///
     /// `.` and `..` are taken out of the text of the paths, because systemd refuses them; a `..` after a symlink to a
     /// directory then means the directory that holds the symlink.
     #[must_use]
     pub fn resolve(mut self, base: &Path) -> Self {
-        if let Some(program) = self
-            .exec
-            .first_mut()
+        let programs = [self.exec.first_mut(), self.release.first_mut()];
+        for program in programs
+            .into_iter()
+            .flatten()
             .filter(|program| program.contains('/'))
         {
             // A base that is not UTF-8 gives a path that does not exist, and says so when it is looked for.
@@ -111,6 +113,9 @@ mod tests {
             Some(Path::new("/srv/target/debug/a"))
         );
         spec.exec[0] = "./a".into();
-        assert_eq!(spec.resolve(Path::new("/srv")).exec[0], "/srv/a");
+        spec.release = vec!["./a".into(), "./x".into()];
+        let resolved = spec.resolve(Path::new("/srv"));
+        assert_eq!(resolved.exec[0], "/srv/a");
+        assert_eq!(resolved.release, ["/srv/a", "./x"]);
     }
 }

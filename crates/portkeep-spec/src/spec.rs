@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,10 @@ pub struct Spec {
     /// Secrets: identifier to file. The app finds them in `$CREDENTIALS_DIRECTORY`.
     #[serde(default)]
     pub credentials: BTreeMap<String, PathBuf>,
+    /// A file of `environmentFiles` or `credentials` that changes hands over by itself, as soon as nothing was changed for
+    /// 150ms, unless what is in it is the same. Only under systemd. Default: false.
+    #[serde(default)]
+    pub watch_secrets: bool,
     /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
@@ -63,6 +68,14 @@ pub struct Spec {
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
+    /// A command that runs once for each new release, before that takes over: a migration of a database. It has the app's
+    /// environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is as that of `exec`;
+    /// where it is the same one, it is the new release's. If it fails, the release does not take over. Default: none.
+    #[serde(default)]
+    pub release: Vec<String>,
+    /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
+    #[serde(default = "default::release_timeout")]
+    pub release_timeout: Span,
     /// How long an old generation may finish what it has. At a shutdown of the machine it has 90s at the longest
     /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
@@ -226,6 +239,10 @@ mod default {
         Span::from_secs(30)
     }
 
+    pub(super) fn release_timeout() -> Span {
+        Span::from_secs(5 * 60)
+    }
+
     pub(super) fn drain_timeout() -> Span {
         Span::from_secs(30)
     }
@@ -250,6 +267,7 @@ impl Spec {
             environment: BTreeMap::new(),
             environment_files: Vec::new(),
             credentials: BTreeMap::new(),
+            watch_secrets: false,
             working_directory: None,
             files: Vec::new(),
             files_from: None,
@@ -258,6 +276,8 @@ impl Spec {
             keep_files: default::keep_files(),
             readiness: Readiness::default(),
             start_timeout: default::start_timeout(),
+            release: Vec::new(),
+            release_timeout: default::release_timeout(),
             drain_timeout: default::drain_timeout(),
             drain: None,
             linger: None,
@@ -290,6 +310,23 @@ impl Spec {
     #[must_use]
     pub fn runs_in_its_release(&self) -> bool {
         !self.files.is_empty() && self.working_directory.is_none()
+    }
+
+    /// How long a start may take in all: the `release` command, where there is one, and the app's own.
+    #[must_use]
+    pub fn longest_start(&self) -> Duration {
+        let release = if self.release.is_empty() {
+            Duration::ZERO
+        } else {
+            self.release_timeout.0
+        };
+        self.start_timeout.0 + release
+    }
+
+    /// Whether files are watched that others may change: there are some, and the spec says so.
+    #[must_use]
+    pub fn watches_secrets(&self) -> bool {
+        self.watch_secrets && !(self.environment_files.is_empty() && self.credentials.is_empty())
     }
 
     /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.

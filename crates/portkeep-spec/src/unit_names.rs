@@ -1,5 +1,7 @@
 //! The names of an app's units. The same in the system and the user manager.
 
+use std::path::{Component, Path};
+
 use crate::{AppName, Listen, Spec};
 
 /// The app as a whole; stopping it closes the port.
@@ -70,6 +72,24 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
+/// The release command of one generation: what is to be done once before its release takes over.
+#[must_use]
+pub fn release(name: &AppName, number: u64) -> String {
+    format!("{name}-release@{number}.service")
+}
+
+/// Matches the release commands of all generations.
+#[must_use]
+pub fn release_pattern(name: &AppName) -> String {
+    format!("{name}-release@*.service")
+}
+
+/// The template of the release commands. Only an app whose spec names one has it.
+#[must_use]
+pub fn release_template(name: &AppName) -> String {
+    format!("{name}-release@.service")
+}
+
 /// The templates of what settles the end of a generation: after a failure, and after a success.
 #[must_use]
 pub fn settle_templates(name: &AppName) -> [String; 2] {
@@ -112,6 +132,72 @@ pub fn recheck(name: &AppName) -> String {
     format!("{name}-recheck.service")
 }
 
+/// Watches a directory for secrets that change; `None` where its path is too long for the name of a unit. Only an app that
+/// watches its secrets has it, and what follows.
+#[must_use]
+pub fn secrets_path(name: &AppName, directory: &Path) -> Option<String> {
+    let unit = format!("{name}-secrets@{}.path", escape_path(directory));
+    (unit.len() <= LONGEST_UNIT).then_some(unit)
+}
+
+/// Matches all of these.
+#[must_use]
+pub fn secrets_pattern(name: &AppName) -> String {
+    format!("{name}-secrets@*.path")
+}
+
+/// The template of these.
+#[must_use]
+pub fn secrets_template(name: &AppName) -> String {
+    format!("{name}-secrets@.path")
+}
+
+/// Hands over to secrets that have changed.
+#[must_use]
+pub fn secrets(name: &AppName) -> String {
+    format!("{name}-secrets.service")
+}
+
+/// Looks again after that.
+#[must_use]
+pub fn secrets_recheck(name: &AppName) -> String {
+    format!("{name}-secrets-recheck.service")
+}
+
+/// `UNIT_NAME_MAX` of systemd.
+const LONGEST_UNIT: usize = 255;
+
+/// A path as systemd writes it in the name of a unit: systemd-escape(1), `--path`.
+fn escape_path(path: &Path) -> String {
+    use std::fmt::Write as _;
+    use std::os::unix::ffi::OsStrExt;
+
+    let mut escaped = String::new();
+    for component in path.components() {
+        let Component::Normal(name) = component else {
+            continue;
+        };
+        if !escaped.is_empty() {
+            escaped.push('-');
+        }
+        for byte in name.as_bytes() {
+            let is_first = escaped.is_empty();
+            match byte {
+                b'.' if is_first => escaped.push_str(r"\x2e"),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b':' | b'_' | b'.' => {
+                    escaped.push(char::from(*byte));
+                }
+                // Writing to a string cannot fail.
+                byte => drop(write!(escaped, r"\x{byte:02x}")),
+            }
+        }
+    }
+    if escaped.is_empty() {
+        escaped.push('-');
+    }
+    escaped
+}
+
 /// The number of a generation of this app; `None` for any other unit.
 #[must_use]
 pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
@@ -126,21 +212,46 @@ pub fn parse_generation(name: &AppName, unit: &str) -> Option<u64> {
         .filter(|parsed: &u64| parsed.to_string() == number)
 }
 
-/// The generation of this app that a unit speaks of: its own, or one that settles its ends.
+/// The generation of this app that a unit speaks of: its own, one that settles its ends, or its release command.
 #[must_use]
 pub fn parse_about_generation(name: &AppName, unit: &str) -> Option<u64> {
     parse_generation(name, unit).or_else(|| {
-        let settles = |template: String| {
+        let of_template = |template: String| {
             let own: AppName = template.strip_suffix("@.service")?.parse().ok()?;
             parse_generation(&own, unit)
         };
-        settle_templates(name).into_iter().find_map(settles)
+        let templates = settle_templates(name).into_iter();
+        templates
+            .chain([release_template(name)])
+            .find_map(of_template)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As `systemd-escape --path` writes it.
+    #[test]
+    fn a_directory_is_part_of_a_name() {
+        let name: AppName = "hello".parse().unwrap();
+        for (path, instance) in [
+            ("/", "-"),
+            ("/run", "run"),
+            ("/run/agenix.d/1", "run-agenix.d-1"),
+            ("/.hidden/.x", r"\x2ehidden-.x"),
+            ("/a-b/c d/é", r"a\x2db-c\x20d-\xc3\xa9"),
+        ] {
+            let unit = secrets_path(&name, Path::new(path));
+            assert_eq!(
+                unit,
+                Some(format!("hello-secrets@{instance}.path")),
+                "{path}"
+            );
+        }
+        let long = format!("/{}", "-".repeat(80));
+        assert_eq!(secrets_path(&name, Path::new(&long)), None);
+    }
 
     #[test]
     fn a_generation_is_recognised() {
@@ -166,6 +277,7 @@ mod tests {
             ("hello@3.service", Some(3)),
             ("hello-settle@3.service", Some(3)),
             ("hello-ended@17.service", Some(17)),
+            ("hello-release@5.service", Some(5)),
             ("hello-ended@holding.service", None),
             ("hello-other@3.service", None),
         ] {

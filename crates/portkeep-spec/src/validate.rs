@@ -43,13 +43,26 @@ fn commands(spec: &Spec) -> Result<(), SpecError> {
                 .at("build[0]"),
         );
     }
-    for (field, words) in [("exec", &spec.exec), ("build", &spec.build)] {
+    if spec.release.first().is_some_and(String::is_empty) {
+        return Err(Problem::Empty(
+            "write the program to run, like [\"target/release/hello\", \"migrate\"]",
+        )
+        .at("release[0]"));
+    }
+    for (field, words) in [
+        ("exec", &spec.exec),
+        ("release", &spec.release),
+        ("build", &spec.build),
+    ] {
         if let Some(index) = words.iter().position(|word| word.contains('\0')) {
             return Err(Problem::Nul.at(format!("{field}[{index}]")));
         }
     }
-    if let Some((length, limit)) = arguments_too_long(&spec.exec[1..]) {
-        return Err(Problem::ArgumentsTooLong { length, limit }.at("exec"));
+    for (field, words) in [("exec", &spec.exec), ("release", &spec.release)] {
+        let arguments = words.get(1..).unwrap_or_default();
+        if let Some((length, limit)) = arguments_too_long(arguments) {
+            return Err(Problem::ArgumentsTooLong { length, limit }.at(field));
+        }
     }
     for (index, check) in spec.checks.iter().enumerate() {
         let field = || format!("checks[{index}]");
@@ -278,6 +291,11 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
             "startTimeout",
             Some(spec.start_timeout),
             "write the longest time a start may take",
+        ),
+        (
+            "releaseTimeout",
+            Some(spec.release_timeout),
+            "write the longest time that the release command may take",
         ),
         (
             "drainTimeout",

@@ -75,12 +75,17 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
         PathBuf::from(format!("{}@.service.d/50-sandbox.conf", spec.name)),
         "hello@.service.d/50-sandbox.conf",
     );
+    let release = (
+        PathBuf::from(format!("{}-release@.service.d/50-sandbox.conf", spec.name)),
+        "hello@.service.d/50-sandbox.conf",
+    );
     let page = (
         PathBuf::from(format!("{}-holding.service.d/50-sandbox.conf", spec.name)),
         "hello-holding.service.d/50-sandbox.conf",
     );
     let sandboxes = [
         (spec.sandbox == Sandbox::Strict).then_some(generation),
+        (spec.sandbox == Sandbox::Strict && !spec.release.is_empty()).then_some(release),
         spec.speaks_http().then_some(page),
     ];
     for (path, golden) in sandboxes.into_iter().flatten() {

@@ -34,6 +34,10 @@ enum Step {
     Deploy(App),
     /// After a deploy: look whether the output changed meanwhile.
     Recheck(App),
+    /// What a path unit triggers: hand over if what is in a secret changed.
+    Secrets(App),
+    /// After that: look whether one changed meanwhile.
+    SecretsRecheck(App),
     /// After a generation failed: settle its end.
     Settle(One),
     /// After a generation ended in good order: settle its end.
@@ -94,6 +98,14 @@ impl Args {
                 let systemd = app.systemd(which).await?;
                 app.helper(&systemd).recheck(&app.spec).await?;
             }
+            Step::Secrets(app) => {
+                let systemd = app.systemd(which).await?;
+                app.helper(&systemd).new_secrets(&app.spec, asked).await?;
+            }
+            Step::SecretsRecheck(app) => {
+                let systemd = app.systemd(which).await?;
+                app.helper(&systemd).recheck_secrets(&app.spec).await?;
+            }
             Step::Settle(one) => one.settle(which, Hook::Failure).await?,
             Step::Ended(one) => one.settle(which, Hook::Success).await?,
             Step::Hold(page) => hold::run(page.sockets).await?,
@@ -138,7 +150,7 @@ impl One {
 /// systemd has no word for "fell back": the handle is up, and the journal says with which release.
 fn code(outcome: &Outcome) -> ExitCode {
     match outcome {
-        Outcome::Holding(_) => exit::NEEDS_A_PERSON.into(),
+        Outcome::Holding(_) | Outcome::InMaintenance(_) => exit::NEEDS_A_PERSON.into(),
         _ => ExitCode::SUCCESS,
     }
 }

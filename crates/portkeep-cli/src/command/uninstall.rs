@@ -19,7 +19,7 @@ use crate::output::outln;
 )]
 pub(crate) struct Args {
     /// The apps.
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(id = "name", required = true, value_name = "NAME")]
     names: Vec<AppName>,
     #[command(flatten)]
     manager: ManagerArgs,

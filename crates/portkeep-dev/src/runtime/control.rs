@@ -51,6 +51,7 @@ impl Desk {
     }
 
     async fn answer(self, question: Question) {
+        let for_maintenance = matches!(question.ask, Ask::Maintenance(_));
         let request = match question.ask {
             Ask::Status => {
                 let running = self.local.running().await.unwrap_or_default();
@@ -59,6 +60,10 @@ impl Desk {
             }
             Ask::Logs { .. } => return self.lines.answer(question).await,
             Ask::Reload { force } => Ok(self.reload(force)),
+            Ask::Maintenance(ref change) => {
+                let page = holding_page(&self.spec, &self.store);
+                Ok(change.request(&self.store).or_hold(page))
+            }
             Ask::Rollback { generation } => {
                 Request::roll_back(&self.store, generation.map(Generation))
                     .map_err(anyhow::Error::from)
@@ -72,7 +77,15 @@ impl Desk {
             Err(error) => Err(error),
         };
         let answer = match &result {
-            Ok(outcome) => self.host.answer(&self.spec.name, outcome),
+            Ok(outcome) => match self.host.answer(&self.spec.name, outcome) {
+                // As it was asked for.
+                Answer::Done { line, .. }
+                    if for_maintenance && matches!(outcome, Outcome::InMaintenance(_)) =>
+                {
+                    Answer::Done { line, code: 0 }
+                }
+                answer => answer,
+            },
             Err(error) => Answer::Failed(format!("{error:#}")),
         };
         question.answer(&answer).await;

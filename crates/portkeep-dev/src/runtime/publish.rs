@@ -43,8 +43,14 @@ impl Published {
                 .with_context(|| format!("cannot make {}", parent.display()))?;
             sweep(parent).with_context(|| format!("cannot clean {}", parent.display()))?;
         }
-        if let Some(first) = spec.exec.first_mut() {
-            *first = path.display().to_string();
+        let built = spec.exec.first().cloned();
+        let releaser = spec.release.first_mut();
+        for program in releaser
+            .filter(|program| Some(&**program) == built.as_ref())
+            .into_iter()
+            .chain(spec.exec.first_mut())
+        {
+            *program = path.display().to_string();
         }
         spec.watch = Some(path.clone());
         Ok(Self::Here(path))

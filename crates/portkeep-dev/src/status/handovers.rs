@@ -120,6 +120,7 @@ impl Status {
                 let told = Notice::NothingServes(self.step, reason);
                 (self.once(record.generation, told), false)
             }
+            Ok(Outcome::InMaintenance(_)) => (Some(Notice::InMaintenance), false),
             Ok(other) => (Some(Notice::Answered(format!("{other:?}"))), true),
             Err(error) => {
                 let told = Notice::DidNotTakeOver(format!("{error:#}"));
@@ -203,6 +204,10 @@ impl Status {
                 ..
             }) => self.page.is_served_by(generation.0),
             Outcome::Holding(HandoverRecord {
+                generation: Some(generation),
+                ..
+            })
+            | Outcome::InMaintenance(HandoverRecord {
                 generation: Some(generation),
                 ..
             }) => self.page.is_held_by(generation.0),

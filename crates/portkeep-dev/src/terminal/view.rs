@@ -133,6 +133,7 @@ fn of_handover(notice: &Notice) -> Option<Line> {
         }
         Notice::NothingServes(step, reason) => nothing_serves(*step, reason),
         Notice::DidNotTakeOver(why) => bad("the new version did not take over") + format!(": {why}"),
+        Notice::InMaintenance => "in maintenance, and its page answers (503)".into(),
         Notice::Answered(what) => what.clone().into(),
         Notice::RequestsDoNotWait => {
             "--while-building hold does nothing here: requests wait only in apps with the server library and its feature `dev`, \

@@ -55,6 +55,9 @@ pub trait HandleUnit: Backend {
         &self,
     ) -> impl Future<Output = Result<(Option<u32>, JobResult), BackendError>> + Send;
 
+    /// Asks for one more look at the secrets, and does not wait for it.
+    fn secrets_again(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
+
     /// Asks for one more deploy, and does not wait for it.
     fn deploy_again(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 }

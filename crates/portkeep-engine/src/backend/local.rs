@@ -8,6 +8,7 @@ mod group;
 mod launch;
 mod notify;
 mod orphan;
+mod release_command;
 mod sockets;
 mod supervise;
 
@@ -20,8 +21,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use sockets::{BindError, Sockets};
 
+use release_command::Releasing;
+
 use crate::backend::{Backend, BackendError, StartFailure};
 use crate::generation::{Generation, Phase, Running};
+use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 use crate::store::Store;
 
@@ -77,6 +81,8 @@ struct Shared {
     spec: Mutex<Spec>,
     sockets: Sockets,
     children: Mutex<Children>,
+    /// The release command that runs.
+    releasing: Mutex<Option<Releasing>>,
     events: mpsc::UnboundedSender<LocalEvent>,
 }
 
@@ -102,6 +108,7 @@ impl Local {
                 spec: Mutex::new(spec),
                 sockets,
                 children,
+                releasing: Mutex::default(),
                 events,
             }),
         }
@@ -228,6 +235,19 @@ impl Backend for Local {
                 error,
             )
         })
+    }
+
+    async fn run_release_command(
+        &self,
+        generation: Generation,
+        command: &ReleaseCommand,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        release_command::run(&self.shared, generation, command).await
+    }
+
+    async fn end_release_command(&self, _: Generation) -> Result<(), BackendError> {
+        release_command::end(&self.shared).await;
+        Ok(())
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {

@@ -13,10 +13,14 @@ mod last_lines;
 mod manager;
 mod own_words;
 mod proxy;
+mod release_command;
+mod secrets;
 mod unit_path;
 mod unit_state;
 mod without_bus;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
@@ -34,6 +38,7 @@ use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
+use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 use crate::store::Store;
 use crate::user::RunsAs;
@@ -135,6 +140,23 @@ impl Systemd {
         };
         if let Err(error) = given {
             tracing::warn!(%error, unit, "its connections cannot move to the next generation");
+        }
+    }
+
+    /// Ends a unit that is to leave no process behind: it is asked to, and killed soon after.
+    async fn end_unit(&self, unit: &str) -> Result<(), BackendError> {
+        let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
+        let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(unit)).await;
+        if let Ok(stopped) = stopped {
+            return stopped.map(|_| ()).map_err(failed);
+        }
+        self.manager.kill(unit).await.map_err(failed)?;
+        match tokio::time::timeout(KILL_DEADLINE, self.manager.stop(unit)).await {
+            Ok(stopped) => stopped.map(|_| ()).map_err(failed),
+            Err(_) => Err(BackendError::new(
+                format!("cannot end {unit}"),
+                "it was killed and does not end: a process of it waits in the kernel",
+            )),
         }
     }
 
@@ -290,26 +312,30 @@ impl Backend for Systemd {
     }
 
     async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
-        let unit = self.unit(generation);
-        let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
-        let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(&unit)).await;
-        if let Ok(stopped) = stopped {
-            return stopped.map(|_| ()).map_err(failed);
-        }
-        self.manager.kill(&unit).await.map_err(failed)?;
-        match tokio::time::timeout(KILL_DEADLINE, self.manager.stop(&unit)).await {
-            Ok(stopped) => stopped.map(|_| ()).map_err(failed),
-            Err(_) => Err(BackendError::new(
-                format!("cannot end {unit}"),
-                "it was killed and does not end: a process of it waits in the kernel",
-            )),
-        }
+        self.end_unit(&self.unit(generation)).await
+    }
+
+    async fn run_release_command(
+        &self,
+        generation: Generation,
+        command: &ReleaseCommand,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        self.run_release_unit(generation, command).await
+    }
+
+    async fn end_release_command(&self, generation: Generation) -> Result<(), BackendError> {
+        let unit = unit_names::release(&self.name, generation.0);
+        self.end_unit(&unit).await
     }
 
     async fn keep_trying(&self) -> Result<(), BackendError> {
         let unit = unit_names::retry(&self.name);
         let asked = self.manager.start_without_waiting(&unit).await;
         asked.map_err(|error| BackendError::new(format!("cannot start {unit}"), error))
+    }
+
+    async fn watch_secrets(&self, directories: &BTreeSet<PathBuf>) -> Result<(), BackendError> {
+        self.watch_by_units(directories).await
     }
 
     async fn settings(&self) -> Result<String, BackendError> {

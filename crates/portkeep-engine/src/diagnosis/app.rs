@@ -31,6 +31,11 @@ fn faults(app: &AppFacts) -> Vec<Fault> {
     }
     let mut found = files(app);
     found.extend(app.sockets.iter().flat_map(|one| socket(app, one)));
+    // Behind the sockets: one that is to listen elsewhere is closed first.
+    if !app.outdated.is_empty() {
+        let units = app.outdated.clone();
+        found.push(Fault::OutdatedUnits { units });
+    }
     found.extend(generations(app));
     found.extend(serves(app));
     found
@@ -68,10 +73,6 @@ fn files(app: &AppFacts) -> Vec<Fault> {
     let mut units = units.chain(app.sockets.iter().map(|socket| &socket.state));
     if of_generation || units.any(|unit| unit.needs_daemon_reload) {
         found.push(Fault::DaemonReload { of_generation });
-    }
-    if !app.outdated.is_empty() {
-        let units = app.outdated.clone();
-        found.push(Fault::OutdatedUnits { units });
     }
     if let Some(why) = app.bad_executable.clone() {
         found.push(Fault::Executable { why });
@@ -200,6 +201,9 @@ fn serves(app: &AppFacts) -> Option<Fault> {
         .generations
         .iter()
         .any(|one| one.is_holding_page && one.phase == Phase::Serving);
+    if app.instead == Some(Instead::Maintenance) {
+        return app.instead.clone().map(Fault::NotServed);
+    }
     if is_held {
         return Some(Fault::HoldingPage {
             reason: app.last_reason.clone(),
@@ -459,6 +463,10 @@ pub(super) mod tests {
                 app.generations[0].is_holding_page = true;
                 app.instead = Some(Instead::Holding);
             }),
+            ("maintenance", |app| {
+                app.generations[0].is_holding_page = true;
+                app.instead = Some(Instead::Maintenance);
+            }),
             ("crashes", |app| app.generations[0].restarts = 2),
             ("fell-back", |app| {
                 app.instead = failed(HandoverResult::FellBack);
@@ -521,6 +529,14 @@ pub(super) mod tests {
             commands,
             ["systemctl daemon-reload", "portkeep reload --system hello"]
         );
+        let moved = |app: &mut AppFacts| app.sockets[0].wanted = Some("127.0.0.1:81".to_owned());
+        let commands = remedy(moved).commands;
+        assert!(
+            commands[0].starts_with("systemctl stop hello.target"),
+            "{commands:?}"
+        );
+        let install = "portkeep install --system --spec /etc/portkeep/hello.json --now";
+        assert_eq!(commands.last().map(String::as_str), Some(install));
         let by_nix = |app: &mut AppFacts| {
             app.installed_spec = None;
             app.helper = Some(("/x".into(), HelperFault::Missing));

@@ -268,6 +268,7 @@ impl Fault {
 fn code_of(instead: &Instead) -> &'static str {
     match instead {
         Instead::Holding => "holding-page",
+        Instead::Maintenance => "maintenance",
         Instead::Failed {
             result: HandoverResult::FellBack,
             ..

@@ -83,13 +83,7 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
             Remedy::run(known.reload_if_up()).after("build the app, or correct `exec` in the spec")
         }
         Fault::Directory(fault) => known.directory(fault),
-        Fault::ListenChanged { unit, .. } => {
-            let install = known.install();
-            Remedy {
-                commands: [install.commands, known.open_anew(unit)].concat(),
-                ..install
-            }
-        }
+        Fault::ListenChanged { unit, .. } => known.place_anew(unit),
         Fault::WithoutDescriptor { unit, .. } | Fault::LostPath { unit, .. } => {
             Remedy::run(known.open_anew(unit))
         }
@@ -242,9 +236,9 @@ impl Known<'_> {
         }
     }
 
-    /// Closes a port and opens it again. A socket that people may not stop goes down with the target, when the last generation
-    /// has drained; nobody waits for that, and a start in between would leave it as it is.
-    fn open_anew(&self, unit: &str) -> Vec<String> {
+    /// Closes a port. A socket that people may not stop goes down with the target, when the last generation has drained; nobody
+    /// waits for that, and a start in between would leave it as it is.
+    fn close(&self, unit: &str) -> Vec<String> {
         let name: &AppName = &self.app.name;
         let is_up = self.systemctl(&format!("--quiet is-active {unit}"));
         vec![
@@ -255,14 +249,38 @@ impl Known<'_> {
                 unit_names::generation_pattern(name)
             )),
             format!("while {is_up}; do sleep 0.1; done"),
-            self.systemctl(&format!("start {unit}")),
         ]
+    }
+
+    /// Closes a port and opens it again.
+    fn open_anew(&self, unit: &str) -> Vec<String> {
+        let start = self.systemctl(&format!("start {unit}"));
+        [self.close(unit), vec![start]].concat()
+    }
+
+    /// Closes a port, and opens it where the spec says. No socket is changed while it is open.
+    fn place_anew(&self, unit: &str) -> Remedy {
+        let install = self.install();
+        let commands = match install.commands.first() {
+            Some(command) => [self.close(unit), vec![format!("{command} --now")]].concat(),
+            None => self.open_anew(unit),
+        };
+        Remedy {
+            commands,
+            ..install
+        }
     }
 
     fn not_served(&self, instead: &Instead) -> Remedy {
         let reload = Remedy::run([self.reload("")]);
         match instead {
             Instead::Holding | Instead::Failed { .. } => reload.after(&self.look_and("correct it")),
+            Instead::Maintenance => Remedy::run([format!(
+                "portkeep maintenance {} {} off",
+                flag(self.app.which),
+                self.app.name
+            )])
+            .after("nothing, as long as it is wanted; this ends it"),
             Instead::RolledBack { .. } => reload
                 .after("nothing, as long as it is to stay so; else correct what was rolled back"),
             Instead::NotHandedOver | Instead::OtherFiles | Instead::OtherSettings => reload,

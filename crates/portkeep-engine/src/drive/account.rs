@@ -17,9 +17,20 @@ use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
         self.steps.total_milliseconds = milliseconds(self.begun);
+        if matches!(ending, Ending::Refused(_) | Ending::Failed { .. }) {
+            self.take_maintenance_back();
+        }
         let (record, answer) = match ending {
             Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
             Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
+            Ending::InMaintenance => {
+                let name = self.store.name().clone();
+                return Err(match self.store.maintenance() {
+                    Some(maintenance) => EngineError::InMaintenance { name, maintenance },
+                    // It was ended by hand in this moment.
+                    None => EngineError::Busy,
+                });
+            }
             // Somebody else's failure is in the history already.
             Ending::Failed {
                 generation: None,
@@ -39,8 +50,14 @@ impl<B: Backend> Run<'_, B> {
                     Source::Taken => HandoverResult::HandedOver,
                     Source::LastGood => HandoverResult::FellBack,
                     Source::Holding => HandoverResult::Holding,
+                    Source::Maintenance => HandoverResult::Maintenance,
                 };
-                let record = self.record(result, Some(generation), instead);
+                let message = || self.store.maintenance()?.message();
+                let reason = match source {
+                    Source::Maintenance => instead.or_else(message),
+                    _ => instead,
+                };
+                let record = self.record(result, Some(generation), reason);
                 (record.clone(), Outcome::of(record))
             }
             Ending::Refused(reason) => (

@@ -4,6 +4,7 @@ use super::give_up::GiveUp;
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
+use crate::maintenance::Message;
 use crate::moment::Moment;
 use crate::release::{Digest, HoldingPage};
 use crate::store::{HandoverRecord, HandoverResult, RollbackError, Store};
@@ -34,6 +35,8 @@ pub enum Wanted {
     AsSpecified,
     /// One that is kept.
     Kept(Digest),
+    /// None: the page of maintenance, with what it is to say.
+    Maintenance(Option<Message>),
 }
 
 impl Request {
@@ -93,6 +96,8 @@ pub enum Outcome {
     HandedOver(HandoverRecord),
     /// Nothing can serve: a holding page is current. Its record has the reason.
     Holding(HandoverRecord),
+    /// The page of maintenance is current, as somebody wants it. Its record has what it says.
+    InMaintenance(HandoverRecord),
     /// The release was current already.
     Unchanged(Generation),
     /// The release is known to be bad and was not tried again.
@@ -108,6 +113,7 @@ impl Outcome {
         let reason = |record: HandoverRecord| record.reason.unwrap_or_default();
         match record.result {
             HandoverResult::Holding => Ok(Self::Holding(record)),
+            HandoverResult::Maintenance => Ok(Self::InMaintenance(record)),
             HandoverResult::HandedOver | HandoverResult::FellBack => Ok(Self::HandedOver(record)),
             HandoverResult::Refused => Err(EngineError::Refused(reason(record))),
             HandoverResult::Failed => Err(EngineError::StartFailed {

@@ -27,7 +27,11 @@ impl<B: Backend> Run<'_, B> {
         let release = match source {
             Source::Taken => self.taken.clone(),
             Source::LastGood => self.store.release(digest),
-            Source::Holding => self.holding_page().await,
+            Source::Holding => {
+                self.keep_trying().await;
+                self.holding_page()
+            }
+            Source::Maintenance => self.holding_page(),
         };
         let Some(release) = release else {
             let reason = format!("release {digest} is gone");
@@ -72,7 +76,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// The failure with the name of what was missing, where that was why.
-    fn explained(&self, failure: StartFailure) -> StartFailure {
+    pub(super) fn explained(&self, failure: StartFailure) -> StartFailure {
         let Some(cause) = &failure.cause else {
             return failure;
         };
@@ -128,21 +132,29 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// The page as a release. Whoever waits for a release that can serve is started before it: killed in between, we
-    /// would leave a page for ever.
-    async fn holding_page(&self) -> Option<Release> {
-        let page = self.request.holding.as_ref()?;
-        let mut environment = self.store.base_environment();
-        environment.insert(
-            contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
-            self.spec.drain_timeout.as_micros().to_string(),
-        );
+    /// Whoever waits for a release that can serve is started before the page is: killed in between, we would leave a page for
+    /// ever.
+    pub(super) async fn keep_trying(&self) {
         if let Err(error) = self.backend.keep_trying().await {
             tracing::warn!(
                 "nothing will replace the holding page by itself: {}",
                 chain(&error)
             );
         }
+    }
+
+    /// The page as a release.
+    fn holding_page(&self) -> Option<Release> {
+        let page = self.request.holding.as_ref()?;
+        let mut environment = self.store.base_environment();
+        environment.insert(
+            contract::PORTKEEP_DRAIN_TIMEOUT_USEC.to_owned(),
+            self.spec.drain_timeout.as_micros().to_string(),
+        );
+        environment.insert(
+            contract::PORTKEEP_MAINTENANCE.to_owned(),
+            self.store.maintenance_path().display().to_string(),
+        );
         Release::holding(page, environment).ok()
     }
 }

@@ -3,14 +3,32 @@
 use std::io;
 use std::time::Instant;
 
+use portkeep_spec::Spec;
+
 use super::request::Wanted;
 use super::{GRACE, Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::fault;
-use crate::handover::{Candidate, Event};
+use crate::handover::{Candidate, Event, Purpose};
 use crate::release::{Digest, Release};
+use crate::secrets;
 use crate::take::{LIMIT, Order, Recipe, TakeError, take};
+
+/// Has `spec` name the program of a release that is kept, whatever was built since.
+fn run_again(spec: &mut Spec, release: &Release) {
+    let kept = release.argv0().unwrap_or(&release.executable);
+    let kept = kept.display().to_string();
+    let named = spec.exec.first().cloned();
+    let releaser = spec.release.first_mut();
+    for program in releaser
+        .filter(|program| Some(&**program) == named.as_ref())
+        .into_iter()
+        .chain(spec.exec.first_mut())
+    {
+        program.clone_from(&kept);
+    }
+}
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn take(&mut self) -> Result<Event, EngineError> {
@@ -18,8 +36,16 @@ impl<B: Backend> Run<'_, B> {
             return Ok(self.take_kept(&digest.clone()));
         }
         let begun = Instant::now();
+        self.watch_secrets().await;
+        let by_secrets = self.current_for_secrets();
         // Before it is taken: what changes from here on is another deploy's to see.
-        if let Some(seen) = Seen::now(self.spec) {
+        if let Some(now) = Seen::now(self.spec) {
+            // A build that nobody has asked for is still to be seen by who looks for one.
+            let before = self.store.seen().filter(|_| by_secrets.is_some());
+            let seen = match before {
+                Some(before) => before.with_secrets_of(now),
+                None => now,
+            };
             self.store
                 .note_seen(&seen)
                 .map_err(doing("note what was looked at"))?;
@@ -27,7 +53,7 @@ impl<B: Backend> Run<'_, B> {
         let attempt = self.store.failed_attempt();
         let known = self.known_releases();
         let settings = self.backend.settings().await?;
-        let (spec, store) = (self.spec.clone(), self.store.clone());
+        let (mut spec, store) = (self.spec.clone(), self.store.clone());
         // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
         let runs_as = self.backend.runs_as(&spec);
         let key = store
@@ -35,6 +61,12 @@ impl<B: Backend> Run<'_, B> {
             .map_err(doing("keep the key of digests"))?;
         let captured = tokio::task::spawn_blocking(move || {
             let recipe = Recipe::of(&spec, &store.base_environment(), &settings, &key)?;
+            if let Some(current) = by_secrets {
+                if current.has_settings_of(&recipe) {
+                    return Ok(current);
+                }
+                run_again(&mut spec, &current);
+            }
             let order = Order {
                 spec: &spec,
                 recipe,
@@ -86,9 +118,39 @@ impl<B: Backend> Run<'_, B> {
                 .store
                 .last_good(Some(&release.digest))
                 .map(|release| release.digest),
+            has_release_command: self.request.wanted == Wanted::AsSpecified
+                && !self.spec.release.is_empty()
+                && !self.store.is_released(&release.digest),
         };
         self.taken = Some(release);
         Event::Taken(candidate)
+    }
+
+    /// The release that is to be given new secrets, where that is what was asked for: no other build is taken then.
+    fn current_for_secrets(&self) -> Option<Release> {
+        let current = self
+            .previous
+            .filter(|_| self.request.purpose == Purpose::Secrets)?;
+        let release = self.store.release_of(current)?;
+        (!release.digest.is_holding() && release.is_intact()).then_some(release)
+    }
+
+    /// Sees that a change of a secret is seen. Before they are looked at, so that none is lost in between.
+    async fn watch_secrets(&self) {
+        let directories = secrets::directories(self.spec);
+        if directories.is_empty() && !self.store.watches_secrets() {
+            return;
+        }
+        let watched = match self.backend.watch_secrets(&directories).await {
+            Ok(()) => self.store.note_watches_secrets(!directories.is_empty()),
+            Err(error) => {
+                tracing::warn!("a change of a secret may not be seen: {}", chain(&error));
+                return;
+            }
+        };
+        if let Err(error) = watched {
+            tracing::warn!("that secrets are watched could not be noted: {error}");
+        }
     }
 
     /// A release that is kept. It may have gone since it was named.

@@ -15,6 +15,8 @@ pub enum Source {
     LastGood,
     /// None of the app's: portkeep itself, which answers that nothing can serve now.
     Holding,
+    /// The same page, which answers that there is maintenance.
+    Maintenance,
 }
 
 /// What is to be done next. Each is answered by one event.
@@ -26,6 +28,8 @@ pub enum Action {
     Survey,
     /// Take the release that the spec describes.
     Take,
+    /// Run the release command of what was taken, for the generation that is to be started, and wait for its end.
+    Release(Generation),
     /// Start a generation and wait for READY, at most until the deadline.
     Start {
         /// Its number.
@@ -75,6 +79,8 @@ pub enum Ending {
     Unchanged(Generation),
     /// The release is known to be bad and nobody asked for another try.
     KnownBad(Digest),
+    /// Nothing is started as long as somebody wants maintenance.
+    InMaintenance,
     /// No release to start; what runs is untouched.
     Refused(String),
     /// No generation became READY; what runs is untouched.

@@ -9,6 +9,8 @@ use crate::release::Digest;
 pub struct Survey {
     /// The generation that `current` names, with its release.
     pub current: Option<(Generation, Option<Digest>)>,
+    /// Somebody has asked for maintenance: nothing but its page is to be started.
+    pub in_maintenance: bool,
     /// A holding page can be shown where no release can serve.
     pub can_hold: bool,
     /// What the manager says is alive.
@@ -28,6 +30,8 @@ pub struct Candidate {
     pub failed_while_waiting: Option<String>,
     /// The newest other release that was READY once and is not bad.
     pub fallback: Option<Digest>,
+    /// Its release command has not succeeded yet, and is to be run before it is started.
+    pub has_release_command: bool,
 }
 
 /// What happened.
@@ -47,9 +51,11 @@ pub enum Event {
         /// The newest release that was READY once and is not bad.
         fallback: Option<Digest>,
     },
+    /// Answer to [`Action::Release`](super::Action::Release): the release command has succeeded.
+    Released,
     /// The generation said READY.
     Ready,
-    /// The generation did not become READY, or could not be made current.
+    /// The release command failed, or the generation did not become READY, or could not be made current.
     Failed {
         /// Why.
         reason: String,

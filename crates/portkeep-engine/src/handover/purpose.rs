@@ -20,6 +20,10 @@ pub enum Purpose {
     Deploy,
     /// A person asks for a release that is kept: also for one known to be bad.
     Rollback,
+    /// What is in a secret changed: an unchanged release and one known to be bad are both done.
+    Secrets,
+    /// A person asks for maintenance, or for its end: its page is shown, or a release takes the place of that.
+    Maintenance,
     /// A holding page is shown, and some time has passed: what failed may have had a reason that is gone.
     Retry,
 }
@@ -33,6 +37,8 @@ impl Purpose {
             Self::Reload => "reload",
             Self::Deploy => "deploy",
             Self::Rollback => "rollback",
+            Self::Secrets => "secrets",
+            Self::Maintenance => "maintenance",
             Self::Retry => "retry",
         }
     }

@@ -1,6 +1,8 @@
 //! The machine, step by step, without any clock or file.
 
+mod maintenance;
 mod nothing_serves;
+mod release_command;
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ fn candidate(name: &str, bad: bool, fallback: Option<&str>) -> Event {
         bad: bad.then(|| "it exited".to_owned()),
         failed_while_waiting: None,
         fallback: fallback.map(digest),
+        has_release_command: false,
     })
 }
 
@@ -59,6 +62,7 @@ fn serving() -> Survey {
         current: Some((Generation(4), Some(digest("old")))),
         running: vec![alive(4, Phase::Serving)],
         can_hold: false,
+        in_maintenance: false,
         next: Generation(5),
     }
 }
@@ -69,6 +73,7 @@ fn nothing() -> Survey {
         current: None,
         running: Vec::new(),
         can_hold: false,
+        in_maintenance: false,
         next: Generation(5),
     }
 }
@@ -229,6 +234,7 @@ fn all_others_are_drained_also_those_that_a_killed_helper_left_and_those_between
 fn a_waiting_caller_shares_the_failure_it_waited_for() {
     let mut machine = surveyed(Purpose::Reload, serving());
     let candidate = Candidate {
+        has_release_command: false,
         digest: digest("new"),
         bad: Some("it exited".to_owned()),
         failed_while_waiting: Some("it exited".to_owned()),

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::installed::Installed;
 use super::{Helper, HelperError, News};
 use crate::backend::HandleUnit;
-use crate::drive::{Request, doing};
+use crate::drive::{Outcome, Request, doing};
 use crate::generation::Phase;
 use crate::handover::{HandoverId, Purpose};
 use crate::moment::Moment;
@@ -29,6 +29,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             ..Request::now(Purpose::Activate).called(id.clone())
         };
         match self.hand_over(&installed.spec, request).await {
+            Ok(Outcome::InMaintenance(_)) => Ok(()),
             Ok(_) => {
                 self.catch_up(installed, &id).await?;
                 Ok(())

@@ -2,11 +2,12 @@
 
 use portkeep_spec::unit_names;
 
-use super::{Helper, HelperError, read_spec};
+use super::{Helper, HelperError, holding_page, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
 use crate::drive::{Outcome, Request};
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
+use crate::maintenance::{self, Change, Changed};
 use crate::moment::Moment;
 use crate::store::{HandoverRecord, Store};
 
@@ -54,6 +55,26 @@ impl<M: HandleUnit> Helper<'_, M> {
         // Asked again: that start may have made another release current.
         let request = Request::roll_back(self.store, generation)?;
         self.hand_over(&spec, request).await
+    }
+
+    /// Begins or ends maintenance.
+    ///
+    /// # Errors
+    /// When it is not installed, and when it could not be done: nothing has changed then, but where a release did not start.
+    pub async fn maintain(&self, change: &Change) -> Result<Changed, HelperError> {
+        let handle = self.installed_handle().await?;
+        // One that was never started has left no link to its spec.
+        let path = match self.store.spec_path() {
+            Some(path) => Some(path),
+            None => self.manager.installed_spec().await?,
+        };
+        let Some(path) = path else {
+            return Err(HelperError::NotInstalled(self.store.name().clone()));
+        };
+        let spec = read_spec(&path)?;
+        let is_up = handle == HandleState::Active;
+        let page = holding_page(&spec, self.store);
+        Ok(maintenance::change(self.manager, self.store, &spec, is_up, change, page).await?)
     }
 
     async fn installed_handle(&self) -> Result<HandleState, HelperError> {

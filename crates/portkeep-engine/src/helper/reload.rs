@@ -31,7 +31,12 @@ impl<M: HandleUnit> Helper<'_, M> {
             if let Err(error) = &result {
                 (self.tell)(News::Failed(error));
             }
-            result = self.once(&installed, Purpose::Reload, Moment::now()).await;
+            // What was built is tried once, however often it is built.
+            let purpose = match purpose {
+                Purpose::Deploy => Purpose::Deploy,
+                _ => Purpose::Reload,
+            };
+            result = self.once(&installed, purpose, Moment::now()).await;
             if result.is_err() {
                 break;
             }
@@ -39,7 +44,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         result
     }
 
-    async fn once(
+    pub(super) async fn once(
         &self,
         installed: &Installed,
         purpose: Purpose,

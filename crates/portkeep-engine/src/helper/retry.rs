@@ -63,8 +63,10 @@ where
     }
 }
 
-/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile.
+/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile. That of
+/// maintenance ends when a person says so.
 fn is_needed(store: &Store) -> bool {
     let at_work = || matches!(store.try_lock(), Ok(None));
-    at_work() || store.current().is_some_and(|one| store.is_holding(one))
+    let is_held = || store.current().is_some_and(|one| store.is_holding(one));
+    at_work() || is_held() && store.maintenance().is_none()
 }

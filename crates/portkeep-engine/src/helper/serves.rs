@@ -19,6 +19,9 @@ impl<M: HandleUnit> Helper<'_, M> {
             return Ok(None);
         }
         let store = self.store;
+        if self.store.maintenance().is_some() {
+            return Ok(Some(Instead::Maintenance));
+        }
         let last = store.last_handover().map_err(doing("read the history"))?;
         let is_holding = store.current().is_some_and(|one| store.is_holding(one));
         // Not by the files: a secret that was written anew is for the next reload.

@@ -15,6 +15,7 @@ use crate::error::EngineError;
 use crate::generation::{Generation, Phase, Running};
 use crate::handover::Unchanged;
 use crate::moment::Moment;
+use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 
 /// A manager that starts what it is told to, unless the executable says `bad`.
@@ -31,6 +32,7 @@ struct State {
     built_meanwhile: Option<(PathBuf, &'static str)>,
     starts_of_handle: u32,
     deploys: u32,
+    looks: u32,
     /// Where `bad` is looked for.
     executables: Option<Store>,
 }
@@ -65,6 +67,18 @@ impl Backend for Table {
             phase: Phase::Serving,
         });
         Ok(Ok(()))
+    }
+
+    async fn run_release_command(
+        &self,
+        _: Generation,
+        _: &ReleaseCommand,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        Ok(Ok(()))
+    }
+
+    async fn end_release_command(&self, _: Generation) -> Result<(), BackendError> {
+        Ok(())
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
@@ -110,6 +124,11 @@ impl HandleUnit for Table {
 
     async fn reload_handle(&self) -> Result<(Option<u32>, JobResult), BackendError> {
         Ok((Some(7), JobResult::Other("failed".to_owned())))
+    }
+
+    async fn secrets_again(&self) -> Result<(), BackendError> {
+        self.state().looks += 1;
+        Ok(())
     }
 
     async fn deploy_again(&self) -> Result<(), BackendError> {
@@ -362,7 +381,11 @@ async fn what_is_installed_serves_or_something_else_does() {
     let spec = case.path("spec.json");
     case.activate().await.unwrap();
     assert_eq!(helper.serves_instead(&spec).await.unwrap(), None);
-    let other = case.spec("other.json", "./app");
+    // Another one that describes the same is served; one that does not is not.
+    let same = case.spec("same.json", "./app");
+    assert_eq!(helper.serves_instead(&same).await.unwrap(), None);
+    build(&case.path("other"), "v2");
+    let other = case.spec("other.json", "./other");
     assert!(helper.serves_instead(&other).await.unwrap().is_some());
     case.manager.state().handle = Some(HandleState::Inactive);
     assert_eq!(helper.serves_instead(&other).await.unwrap(), None);

@@ -44,6 +44,9 @@ pub struct Steps {
     pub lock_milliseconds: f64,
     /// Resolving, copying and digesting the executable.
     pub take_milliseconds: f64,
+    /// The release command, where it was run.
+    #[serde(default)]
+    pub release_milliseconds: f64,
     /// From the start of the generation to READY, or to its failure.
     pub start_milliseconds: f64,
     /// All of it.
@@ -61,6 +64,8 @@ pub enum HandoverResult {
     FellBack,
     /// Nothing could serve, and a page says so.
     Holding,
+    /// The page of maintenance answers, because somebody wants that.
+    Maintenance,
     /// No generation became READY. What served before serves on.
     Failed,
     /// There was nothing to start. What served before serves on.
@@ -75,6 +80,7 @@ impl HandoverResult {
             Self::HandedOver => "handed-over",
             Self::FellBack => "fell-back",
             Self::Holding => "holding",
+            Self::Maintenance => "maintenance",
             Self::Failed => "failed",
             Self::Refused => "refused",
         }

@@ -6,6 +6,9 @@ use std::io;
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::drive::Seen;
 
+/// There as long as the manager watches secrets.
+const WATCHES: &str = "watches-secrets";
+
 impl Store {
     pub(crate) fn note_seen(&self, seen: &Seen) -> io::Result<()> {
         atomic_write(
@@ -13,6 +16,21 @@ impl Store {
             &serde_json::to_vec(seen)?,
             PRIVATE,
         )
+    }
+
+    /// Notes whether the manager watches secrets of this app.
+    pub(crate) fn note_watches_secrets(&self, watches: bool) -> io::Result<()> {
+        let file = self.run.join(WATCHES);
+        match watches {
+            true if file.exists() => Ok(()),
+            true => atomic_write(&file, b"", PRIVATE),
+            false => fs::remove_file(&file),
+        }
+    }
+
+    /// Whether it does, as far as we have told it.
+    pub(crate) fn watches_secrets(&self) -> bool {
+        self.run.join(WATCHES).exists()
     }
 
     pub(crate) fn seen(&self) -> Option<Seen> {

@@ -28,11 +28,21 @@ impl Store {
 }
 
 fn sweep_directory(directory: &Path) {
+    sweep_of(directory, "");
+}
+
+/// Removes those in a directory that is not ours alone: of files whose names begin with `name`.
+pub(crate) fn sweep_of(directory: &Path, name: &str) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
     };
     for entry in entries.flatten() {
-        if maker(&entry.file_name().to_string_lossy()).is_some_and(|pid| !lives(pid)) {
+        let file = entry.file_name();
+        let file = file.to_string_lossy();
+        let is_of = file
+            .strip_prefix('.')
+            .is_some_and(|rest| rest.starts_with(name));
+        if is_of && maker(&file).is_some_and(|pid| !lives(pid)) {
             // What cannot be removed now is left to the next handover.
             let _ = fs::remove_file(entry.path());
         }

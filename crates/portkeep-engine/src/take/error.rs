@@ -15,10 +15,10 @@ pub enum TakeError {
     #[error("`exec` is empty: name the executable of the app")]
     NoCommand,
     /// There is no such file.
-    #[error("the executable {0} does not exist; build it first, or correct `exec` in the spec")]
+    #[error("the executable {0} does not exist; build it first, or correct the spec")]
     Missing(PathBuf),
     /// A bare name is in no directory of `PATH`.
-    #[error("no executable `{0}` in PATH ({1}); write its absolute path in `exec`")]
+    #[error("no executable `{0}` in PATH ({1}); write its absolute path in the spec")]
     NotInPath(String, String),
     /// It is a directory, a device or the like. Nothing was read from it.
     #[error("{path} is not a regular file but {kind}; correct the spec")]
@@ -29,7 +29,7 @@ pub enum TakeError {
         kind: &'static str,
     },
     /// The execute bit is missing.
-    #[error("{0} is not executable; `chmod +x` it, or correct `exec` in the spec")]
+    #[error("{0} is not executable; `chmod +x` it, or correct the spec")]
     NotExecutable(PathBuf),
     /// It has no contents.
     #[error("{0} is empty: it is still being written, or its build failed")]

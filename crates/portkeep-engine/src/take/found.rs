@@ -56,6 +56,11 @@ impl Found {
         &self.walk.end.path
     }
 
+    /// See [`Walk::named`].
+    pub(super) fn named(&self) -> &Path {
+        &self.walk.named
+    }
+
     pub(super) fn is_regular(&self) -> bool {
         self.walk.end.kind().is_file()
     }

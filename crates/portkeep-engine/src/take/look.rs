@@ -62,7 +62,8 @@ impl Identity {
     }
 }
 
-/// The executable, and the watched file where it is another one (a script that an interpreter runs): where they are,
+/// The executable, and the program of the release command and the watched file where these are others (a script that an
+/// interpreter runs): where they are,
 /// symbolic links resolved, and in which state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Look {
@@ -77,6 +78,8 @@ pub(crate) struct Look {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) executable: Found,
+    /// The program of the release command, where it is another one.
+    pub(super) releaser: Option<Found>,
     pub(super) others: Vec<Found>,
     pub(super) files: Option<Tree>,
 }
@@ -85,12 +88,15 @@ impl Seen {
     pub(super) fn at(spec: &Spec) -> Result<Self, TakeError> {
         let command = spec.exec.first().ok_or(TakeError::NoCommand)?;
         let executable = resolve(command)?;
+        let releaser = spec.release.first().filter(|program| *program != command);
+        let releaser = releaser.map(|program| resolve(program)).transpose()?;
         let watched = spec.watch.as_deref().and_then(|path| Found::at(path).ok());
         let others = watched
             .into_iter()
             .filter(|found| found.is_regular() && found.path() != executable.path());
         Ok(Self {
             others: others.collect(),
+            releaser,
             executable,
             files: Tree::find(spec)?,
         })
@@ -100,7 +106,12 @@ impl Seen {
         let state = |found: &Found| (found.path().to_owned(), found.identity());
         Look {
             executable: state(&self.executable),
-            others: self.others.iter().map(state).collect(),
+            others: self
+                .releaser
+                .iter()
+                .chain(&self.others)
+                .map(state)
+                .collect(),
             files: self.files.as_ref().map(Tree::digest),
         }
     }
@@ -142,6 +153,15 @@ impl Look {
             is_copy || in_place && is_fixed(executable) || now.has_contents_of(&then)
         })
     }
+}
+
+/// Where the program `command` leads, and by which name it was reached.
+///
+/// # Errors
+/// When it is missing.
+pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), TakeError> {
+    let found = resolve(command)?;
+    Ok((found.path().to_owned(), found.named().to_owned()))
 }
 
 /// Where `command` is: a path as it stands, a bare name in `PATH`.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use portkeep_spec::{Drain, Spec, contract};
+use portkeep_spec::{Drain, Span, Spec, contract};
 use serde::{Deserialize, Serialize};
 
 use super::{TakeError, settings_file};
@@ -51,6 +51,11 @@ impl Recipe {
             environment,
             settings: String::new(),
         }
+    }
+
+    /// Whether the generation's unit, and the files that systemd reads for it, are those of `other`.
+    pub(crate) fn has_settings_of(&self, other: &Self) -> bool {
+        self.settings == other.settings
     }
 
     pub(crate) fn hash(&self, hasher: &mut blake3::Hasher) {
@@ -108,6 +113,9 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     shaping.sources.clear();
     shaping.ignore.clear();
     shaping.keep_generations = 0;
+    shaping.watch_secrets = false;
+    // How long it may take makes no other release; what it is does.
+    shaping.release_timeout = Span::from_secs(0);
     // What they say of a release is in its files, and where it runs in its unit.
     shaping.files.clear();
     shaping.files_from = None;

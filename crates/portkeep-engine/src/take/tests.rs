@@ -269,3 +269,42 @@ fn the_digest_tells_nobody_who_has_not_the_key_anything() {
     assert_eq!(one.take().digest, one.take().digest);
     assert_ne!(one.take().digest, other.take().digest);
 }
+
+/// What runs before a release takes over is its own program, whatever was built since; another program runs where it is.
+#[test]
+fn the_release_command_is_that_of_the_release() {
+    use crate::release_command::ReleaseCommand;
+
+    let mut project = Project::new();
+    let script = project.below("migrate");
+    fs::write(&script, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    project.spec.release = vec![project.built().display().to_string(), "migrate".to_owned()];
+    let release = project.try_take_for(RunsAs::Us).unwrap();
+    let command = ReleaseCommand::of(&project.spec, &release)
+        .unwrap()
+        .unwrap();
+    assert_eq!(command.program, release.executable);
+    assert!(
+        command
+            .program
+            .starts_with(project.store.releases_directory())
+    );
+    assert_eq!(command.arguments, ["migrate"]);
+    project.spec.release = vec![script.display().to_string()];
+    let other = project.try_take_for(RunsAs::Us).unwrap();
+    assert_ne!(other.digest, release.digest, "another command");
+    let command = ReleaseCommand::of(&project.spec, &other).unwrap().unwrap();
+    assert_eq!(command.program, script.canonicalize().unwrap());
+    fs::write(&script, "#!/bin/sh\necho more\n").unwrap();
+    let more = project.try_take_for(RunsAs::Us).unwrap();
+    assert_ne!(more.digest, other.digest, "another program");
+    fs::set_permissions(&script, Permissions::from_mode(0o644)).unwrap();
+    let refused = project.try_take_for(RunsAs::Us).unwrap_err();
+    assert!(matches!(refused, TakeError::NotExecutable(_)), "{refused}");
+    fs::remove_file(&script).unwrap();
+    let refused = project.try_take_for(RunsAs::Us).unwrap_err();
+    assert!(matches!(refused, TakeError::Missing(_)), "{refused}");
+    project.spec.release.clear();
+    assert_eq!(ReleaseCommand::of(&project.spec, &other).unwrap(), None);
+}

@@ -79,6 +79,8 @@ impl Family {
     pub fn enabled(&self) -> Vec<String> {
         let units = self.units();
         units
+            // A template is started by the names of its instances.
+            .filter(|unit| !unit.contains('@'))
             .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
             .map(str::to_owned)
             .collect()

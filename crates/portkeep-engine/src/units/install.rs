@@ -2,6 +2,7 @@
 
 mod error;
 mod take_back;
+mod tidy;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -13,12 +14,10 @@ use portkeep_spec::{Address, AppName, Spec, unit_names};
 
 use super::files::{Change, Journal};
 use super::helper::{self, Helper};
-use super::inventory::Inventory;
 use super::manager::UnitManager;
 use super::place::UnitDirectory;
 use super::plan::{AppPlan, Asked, Handover, Options, Plan, plan};
 use super::refusal::Refusals;
-use super::stop::stop;
 use super::survey::{Survey, place};
 use crate::backend::systemd::{JobResult, Manager};
 use crate::directories::Directories;
@@ -179,9 +178,15 @@ impl<M: UnitManager> Install<'_, M> {
         let bases = [&self.all.state, &self.all.run].map(Clone::clone);
         let mut done = Done {
             bases: bases.into_iter().filter(|base| !base.exists()).collect(),
-            placed_helper: self.helper.place()?,
             ..Done::default()
         };
+        match self.helper.place() {
+            Ok(is_new) => done.placed_helper = is_new,
+            Err(error) => {
+                self.take_back(done).await;
+                return Err(error.into());
+            }
+        }
         if let Err(failure) = self.steps(&mut done, interrupted).await {
             let left = self.take_back(done).await;
             return Err(InstallError::Failed(failure, left));
@@ -205,6 +210,7 @@ impl<M: UnitManager> Install<'_, M> {
             true => Err(Failure::Interrupted),
             false => Ok(()),
         };
+        self.sweep_files();
         self.make_directories(&mut done.files)?;
         let first = self.plan.apps.iter().flat_map(|app| &app.first);
         apply(&mut done.files, self.plan.shared.iter().chain(first))?;
@@ -326,52 +332,6 @@ impl<M: UnitManager> Install<'_, M> {
             unit: failed.unit,
             result: failed.result,
         })
-    }
-
-    /// The new version serves: what only the old one needed goes. What fails here undoes nothing.
-    async fn tidy(&self, done: &mut Done) -> Vec<String> {
-        let mut left = Vec::new();
-        let replaced: Vec<AppName> = self
-            .plan
-            .apps
-            .iter()
-            .filter_map(|app| app.replaces.clone())
-            .collect();
-        if !replaced.is_empty()
-            && let Err(error) = stop(self.manager, &replaced).await
-        {
-            left.push(with_causes(&error));
-        }
-        let last: Vec<_> = self.plan.apps.iter().flat_map(|app| &app.last).collect();
-        for change in &last {
-            if let Err(error) = done.files.apply(change) {
-                left.push(format!("{}: {error}", change.path.display()));
-            }
-        }
-        std::mem::take(&mut done.files).keep();
-        if !last.is_empty() {
-            let ended = async {
-                self.manager.read_files().await?;
-                // Not before its file is gone: until then it refuses.
-                self.manager.stop_all(&self.closes(|_, _| true)).await
-            };
-            left.extend(ended.await.err().map(|error| with_causes(&error)));
-        }
-        for name in &replaced {
-            let _ = std::fs::remove_dir_all(self.all.of_app(name).run);
-        }
-        self.sweep_helpers();
-        left
-    }
-
-    /// Helpers that nobody calls any more, and the copies that the version before made.
-    fn sweep_helpers(&self) {
-        for app in &self.plan.apps {
-            helper::remove_own_copy(&self.all.of_app(&app.name).state);
-        }
-        if let Ok(inventory) = Inventory::of(self.directory.path()) {
-            helper::sweep(&self.all.state, &[&inventory]);
-        }
     }
 }
 

@@ -24,6 +24,9 @@ pub async fn stop(manager: &impl UnitManager, names: &[AppName]) -> Result<(), B
             unit_names::deploy(name),
             unit_names::recheck(name),
             unit_names::retry(name),
+            unit_names::secrets_pattern(name),
+            unit_names::secrets(name),
+            unit_names::secrets_recheck(name),
         ]
     };
     let whole = |name: &AppName| [unit_names::target(name), unit_names::handle(name)];

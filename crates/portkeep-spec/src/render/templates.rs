@@ -23,6 +23,7 @@ pub(super) const SANDBOX_USER: Template = template!("app@.service.d/50-sandbox.u
 pub(super) const USER_SYSTEM: Template = template!("app@.service.d/50-user.system.conf");
 pub(super) const GENERATION_SYSTEM: Template = template!("app@.service.d/40-system.conf");
 pub(super) const SETTLE: Template = template!("app-settle@.service");
+pub(super) const RELEASE: Template = template!("app-release@.service");
 pub(super) const HOLDING: Template = template!("app-holding.service");
 pub(super) const HOLDING_SANDBOX_SYSTEM: Template =
     template!("app-holding.service.d/50-sandbox.system.conf");
@@ -31,12 +32,15 @@ pub(super) const HOLDING_SANDBOX_USER: Template =
 pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
 pub(super) const RETRY: Template = template!("app-retry.service");
+pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
+pub(super) const SECRETS: Template = template!("app-secrets.service");
+pub(super) const SECRETS_RECHECK: Template = template!("app-secrets-recheck.service");
 pub(super) const PATH: Template = template!("app.path");
 pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 20] = [
+pub(super) const ALL: [Template; 24] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -48,12 +52,16 @@ pub(super) const ALL: [Template; 20] = [
     USER_SYSTEM,
     GENERATION_SYSTEM,
     SETTLE,
+    RELEASE,
     HOLDING,
     HOLDING_SANDBOX_SYSTEM,
     HOLDING_SANDBOX_USER,
     SLICE,
     SHUTDOWN,
     RETRY,
+    SECRETS_PATH,
+    SECRETS,
+    SECRETS_RECHECK,
     PATH,
     DEPLOY,
     RECHECK,

@@ -178,6 +178,13 @@ pub fn spec(
             spec.move_connections = flags.2.is_some();
             spec.files
                 .extend(flags.2.map(|_| "static".parse().unwrap()));
+            spec.release = flags
+                .2
+                .map(|_| "/bin/migrate".to_owned())
+                .into_iter()
+                .collect();
+            spec.release_timeout = spec.drain_timeout;
+            spec.watch_secrets = flags.1;
             spec.resources.memory_max = flags
                 .2
                 .map(|percent| format!("{percent}M").parse().unwrap());

@@ -2,6 +2,8 @@
 
 mod development;
 mod holding;
+mod release;
+mod secrets;
 mod sockets;
 
 use std::collections::BTreeMap;
@@ -90,7 +92,10 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         }
     }
 
-    let handle_timeout = time(spec.start_timeout.as_micros() + 90_000_000);
+    let has_release = !spec.release.is_empty();
+    let release = has_release.then_some(spec.release_timeout);
+    let longest = spec.start_timeout.as_micros() + release.map_or(0, |span| span.as_micros());
+    let handle_timeout = time(longest + 90_000_000);
     add(
         format!("{name}.service"),
         &[
@@ -228,17 +233,31 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             ("Service", service),
         ],
     );
-    if options.manager == Manager::System {
-        add(
-            format!("{name}@.service.d/40-system.conf"),
-            &[
-                ("Unit", vec![("Wants", s("portkeep-shutdown.service"))]),
-                (
-                    "Service",
-                    vec![mark.clone(), ("Slice", s("portkeep.slice"))],
-                ),
-            ],
-        );
+    if has_release {
+        add(format!("{name}-release@.service"), &release::unit(spec));
+    }
+    let of_the_app = ["", "-release"]
+        .into_iter()
+        .take(1 + usize::from(has_release));
+    for word in of_the_app {
+        let drop_ins = format!("{name}{word}@.service.d");
+        if options.manager == Manager::System {
+            let slice = ("Slice", s("portkeep.slice"));
+            add(
+                format!("{drop_ins}/40-system.conf"),
+                &[
+                    ("Unit", vec![("Wants", s("portkeep-shutdown.service"))]),
+                    ("Service", vec![mark.clone(), slice]),
+                ],
+            );
+        }
+        if spec.sandbox == Sandbox::Off && options.manager == Manager::System {
+            let user = ("User", spec.allow.user.clone().unwrap());
+            add(
+                format!("{drop_ins}/50-sandbox.conf"),
+                &[("Service", vec![mark.clone(), user])],
+            );
+        }
     }
     for word in ["settle", "ended"] {
         let settle = helper("", "<j>", true);
@@ -283,14 +302,6 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         );
     }
 
-    if spec.sandbox == Sandbox::Off && options.manager == Manager::System {
-        let user = ("User", spec.allow.user.clone().unwrap());
-        add(
-            format!("{name}@.service.d/50-sandbox.conf"),
-            &[("Service", vec![mark.clone(), user])],
-        );
-    }
-
     if spec.listen.iter().any(has_http) {
         add(
             format!("{name}-holding.service"),
@@ -329,6 +340,12 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         );
     }
 
+    if spec.watch_secrets && !(spec.environment_files.is_empty() && spec.credentials.is_empty()) {
+        let helper = |verb: &str| helper("", verb, false);
+        for (unit, sections) in secrets::units(name, &helper, &handle_timeout) {
+            add(unit, &sections);
+        }
+    }
     if options.manager == Manager::System || spec.watch.is_none() {
         return units;
     }

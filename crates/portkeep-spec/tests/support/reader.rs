@@ -72,6 +72,7 @@ pub fn specifiers(value: &str) -> String {
                 Some('%') => expanded.push('%'),
                 Some('t') => expanded.push_str("<t>"),
                 Some('i') => expanded.push_str("<i>"),
+                Some('f') => expanded.push_str("<f>"),
                 Some('j') => expanded.push_str("<j>"),
                 other => panic!("a specifier nobody meant, %{other:?}, in {value}"),
             },

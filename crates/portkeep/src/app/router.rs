@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::routing::future::RouteFuture;
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -29,7 +30,12 @@ impl Routes {
 impl Erase for Routes {
     fn answer(&self, request: Request<Incoming>) -> Answered {
         // It is always ready.
-        let future = self.0.clone().call(watched(request));
+        let mut router = self.0.clone();
+        let future = match request.body().is_end_stream() {
+            // Most requests: nothing is wrapped, moved and allocated for a body that is not there.
+            true => router.call(request),
+            false => router.call(watched(request)),
+        };
         Box::pin(Answer { future })
     }
 

@@ -31,10 +31,7 @@ pin_project! {
 }
 
 pub(super) fn watched(mut request: Request<Incoming>) -> Request<Watched> {
-    let arriving = match request.body().is_end_stream() {
-        true => None,
-        false => request.extensions_mut().remove::<Arriving>(),
-    };
+    let arriving = request.extensions_mut().remove::<Arriving>();
     request.map(|body| Watched {
         body,
         arriving,

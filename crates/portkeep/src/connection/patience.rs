@@ -19,9 +19,12 @@ pub(super) struct Patience {
 
 /// How long `probe` waits, if it does. Only right after the connection was polled and is pending.
 fn awaited(probe: &Probe, phase: Phase) -> Option<Duration> {
+    if phase < Phase::Draining {
+        return None;
+    }
     // The end of an answer may still be on its way out: that connection is not idle yet.
     let idle = probe.is_waiting() && probe.is_clean() && !probe.is_mid_head();
-    if phase < Phase::Draining || !idle {
+    if !idle {
         return None;
     }
     if probe.shared.is_hurried() {

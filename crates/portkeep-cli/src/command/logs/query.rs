@@ -36,7 +36,8 @@ impl Query<'_> {
             Some(generation) => {
                 let unit = unit_names::generation(name, generation.0);
                 let settle = unit_names::settle_units(name, &generation.to_string());
-                let units = [unit].into_iter().chain(settle);
+                let release = unit_names::release(name, generation.0);
+                let units = [unit].into_iter().chain(settle).chain([release]);
                 units
                     .flat_map(|unit| [format!("{by}={unit}"), format!("{about}={unit}")])
                     .collect()
@@ -92,6 +93,7 @@ mod tests {
         };
         for (unit, expected) in [
             ("hello@3.service", true),
+            ("hello-release@3.service", true),
             ("hello.service", true),
             ("hello.socket", true),
             ("hello-dev@3.service", false),
@@ -120,6 +122,10 @@ mod tests {
                 "_SYSTEMD_USER_UNIT=hello-ended@3.service",
                 "+",
                 "USER_UNIT=hello-ended@3.service",
+                "+",
+                "_SYSTEMD_USER_UNIT=hello-release@3.service",
+                "+",
+                "USER_UNIT=hello-release@3.service",
             ]
         );
     }

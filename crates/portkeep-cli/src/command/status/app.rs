@@ -33,6 +33,17 @@ pub(crate) struct AppStatus {
     /// What is wrong, as far as it can be seen at a glance.
     pub(crate) findings: Vec<Told>,
     pub(crate) last_handover: Option<HandoverRecord>,
+    /// Somebody wants maintenance: nothing but its page is started.
+    pub(crate) maintenance: Option<MaintenanceStatus>,
+}
+
+/// Maintenance that somebody wants.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MaintenanceStatus {
+    pub(crate) since: Timestamp,
+    /// What its page says; none for a text of portkeep's own.
+    pub(crate) message: Option<String>,
 }
 
 /// One socket.
@@ -110,8 +121,10 @@ impl AppStatus {
             generations,
             findings: Vec::new(),
             last_handover,
+            maintenance: None,
         };
         status.note_current(store.current());
+        status.note_maintenance(store);
         status
     }
 
@@ -135,9 +148,18 @@ impl AppStatus {
             generations: generations.collect(),
             findings: Vec::new(),
             last_handover: app.last.clone(),
+            maintenance: None,
         };
         status.note_current(app.store.current());
+        status.note_maintenance(&app.store);
         status
+    }
+
+    fn note_maintenance(&mut self, store: &Store) {
+        self.maintenance = store.maintenance().map(|one| MaintenanceStatus {
+            since: one.since,
+            message: one.message(),
+        });
     }
 
     /// Of a generation that does not run, `current` may be left.

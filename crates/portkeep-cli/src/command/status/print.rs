@@ -25,8 +25,9 @@ pub(crate) fn lines(app: &AppStatus, now: Timestamp, columns: usize) -> Vec<Text
         lines.add(2, "no generation runs; the next connection starts one");
     }
     for one in app.current_first() {
-        lines.of_generation(one, app.current == Some(one.generation), now);
+        lines.of_generation(one, app, now);
     }
+    lines.of_maintenance(app);
     for told in &app.findings {
         let (style, word) = match told.level {
             Level::Problem => (AnsiColor::Red.on_default().bold(), "problem: "),
@@ -86,7 +87,22 @@ impl Lines {
         }
     }
 
-    fn of_generation(&mut self, one: &GenerationStatus, is_current: bool, now: Timestamp) {
+    /// That there is maintenance, and how it is ended.
+    fn of_maintenance(&mut self, app: &AppStatus) {
+        let Some(maintenance) = &app.maintenance else {
+            return;
+        };
+        let (name, since) = (&app.name, local_time(maintenance.since));
+        let told =
+            format!("in maintenance since {since}; `portkeep maintenance {name} off` ends it");
+        self.add(2, &told);
+        if let Some(message) = &maintenance.message {
+            self.add(2, &format!("its page says: {message}"));
+        }
+    }
+
+    fn of_generation(&mut self, one: &GenerationStatus, app: &AppStatus, now: Timestamp) {
+        let is_current = app.current == Some(one.generation);
         let word = match one.phase {
             Phase::Starting => "starting",
             Phase::Serving if one.is_holding_page => "holding",
@@ -110,9 +126,10 @@ impl Lines {
             (one.restarts > 0).then(|| format!("restarted {} times", one.restarts)),
         ];
         let facts: Vec<String> = facts.into_iter().flatten().collect();
-        let says = match one.is_holding_page {
-            true => "portkeep's holding page, because no release can serve",
-            false => one.status.as_str(),
+        let says = match (one.is_holding_page, &app.maintenance) {
+            (true, None) => "portkeep's holding page, because no release can serve",
+            (true, Some(_)) => "portkeep's holding page, because there is maintenance",
+            (false, _) => one.status.as_str(),
         };
         let indent = if self.columns < NARROW { 4 } else { FACTS };
         for more in [facts.join(", ").as_str(), says] {
@@ -219,6 +236,7 @@ mod tests {
                         .to_owned(),
             }],
             last_handover: None,
+            maintenance: None,
         }
     }
 
@@ -292,7 +310,7 @@ mod tests {
         };
         assert_eq!(
             keys(&json),
-            "backend current findings generations lastHandover listen name port sockets"
+            "backend current findings generations lastHandover listen maintenance name port sockets"
         );
         assert_eq!(
             keys(&json["generations"][0]),

@@ -13,6 +13,8 @@ use tokio::process::{Child, Command};
 
 use super::Sockets;
 use crate::generation::Generation;
+use crate::release::Release;
+use crate::release_command::ReleaseCommand;
 use crate::store::Store;
 
 /// The first descriptor of the protocol, `SD_LISTEN_FDS_START`.
@@ -29,9 +31,7 @@ pub(super) fn launch(
     generation: Generation,
     notify: &Path,
 ) -> io::Result<Child> {
-    let release = store
-        .release_of(generation)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "its release is gone"))?;
+    let release = release_of(store, generation)?;
     let executable = store.generation_executable(generation);
     let mut command = Command::new("/bin/sh");
     command
@@ -40,15 +40,8 @@ pub(super) fn launch(
         // What runs in place is started by the name it was given: an interpreter finds its modules by that.
         .arg(release.argv0().unwrap_or(&executable))
         .args(release.arguments());
-    for file in &spec.environment_files {
-        command.envs(read_environment_file(file)?);
-    }
-    // Neither what we were given nor what a file says.
-    for name in contract::NOT_INHERITED {
-        command.env_remove(name);
-    }
+    settle_in(&mut command, store, spec, generation, &release)?;
     command
-        .envs(store.environment_of(generation, &release))
         .env(
             contract::LISTEN_FDS,
             sockets.descriptors().len().to_string(),
@@ -58,6 +51,46 @@ pub(super) fn launch(
     if let Some(watchdog) = &spec.watchdog {
         command.env(contract::WATCHDOG_USEC, watchdog.0.as_micros().to_string());
     }
+    pass(&mut command, sockets.descriptors())?;
+    command.spawn()
+}
+
+/// Starts the release command that is prepared for `generation`, as the app would be, but with no sockets and nobody to tell
+/// that it is READY.
+pub(super) fn launch_release_command(
+    store: &Store,
+    spec: &Spec,
+    generation: Generation,
+    what: &ReleaseCommand,
+) -> io::Result<Child> {
+    let release = release_of(store, generation)?;
+    let mut command = Command::new(what.argv0.as_ref().unwrap_or(&what.program));
+    command.args(&what.arguments);
+    settle_in(&mut command, store, spec, generation, &release)?;
+    command.spawn()
+}
+
+fn release_of(store: &Store, generation: Generation) -> io::Result<Release> {
+    let gone = || io::Error::new(io::ErrorKind::NotFound, "its release is gone");
+    store.release_of(generation).ok_or_else(gone)
+}
+
+/// What every process of the app has: its environment, its directory, and pipes for what it writes.
+fn settle_in(
+    command: &mut Command,
+    store: &Store,
+    spec: &Spec,
+    generation: Generation,
+    release: &Release,
+) -> io::Result<()> {
+    for file in &spec.environment_files {
+        command.envs(read_environment_file(file)?);
+    }
+    // Neither what we were given nor what a file says.
+    for name in contract::NOT_INHERITED {
+        command.env_remove(name);
+    }
+    command.envs(store.environment_of(generation, release));
     if let Some(directory) = spec.working_directory.as_deref().or(release.files()) {
         command.current_dir(directory);
     }
@@ -67,8 +100,7 @@ pub(super) fn launch(
         .stderr(Stdio::piped());
     // A group of its own: Ctrl-C at our terminal is ours to handle, and a kill reaches its children too.
     command.process_group(0);
-    pass(&mut command, sockets.descriptors())?;
-    command.spawn()
+    Ok(())
 }
 
 /// Maps the sockets to 3, 4, 5 …

@@ -31,9 +31,9 @@ use crate::store::Settled;
 use crate::surroundings::Surroundings;
 
 /// Lines kept for the report of a failure.
-const LAST_LINES: usize = 8;
+pub(super) const LAST_LINES: usize = 8;
 /// How long after the end of a process its last lines are waited for.
-const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
+pub(super) const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
 /// A moment that never comes, for timers that are off.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
@@ -318,7 +318,7 @@ impl Supervisor {
     }
 }
 
-fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
+pub(super) fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
     End {
         at: Timestamp::now(),
         invocation: None,
@@ -330,7 +330,11 @@ fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
 }
 
 /// An end in systemd's words.
-fn ended(status: std::io::Result<ExitStatus>, verdict: Option<&str>, ready: bool) -> End {
+pub(super) fn ended(
+    status: std::io::Result<ExitStatus>,
+    verdict: Option<&str>,
+    ready: bool,
+) -> End {
     let Ok(status) = status else {
         return end("resources", "", "", ready);
     };

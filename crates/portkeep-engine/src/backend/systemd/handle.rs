@@ -44,6 +44,12 @@ impl HandleUnit for Systemd {
         job.map_err(failed("reload", &unit))
     }
 
+    async fn secrets_again(&self) -> Result<(), BackendError> {
+        let unit = unit_names::secrets(&self.name);
+        let asked = self.manager.start_without_waiting(&unit).await;
+        asked.map_err(failed("start", &unit))
+    }
+
     async fn deploy_again(&self) -> Result<(), BackendError> {
         let unit = unit_names::deploy(&self.name);
         let asked = self.manager.start_without_waiting(&unit).await;

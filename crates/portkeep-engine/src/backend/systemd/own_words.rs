@@ -90,6 +90,6 @@ mod tests {
     fn it_is_one_line_of_limited_length() {
         let long = format!("a@2.service: Failed to x {}\nmore", "é".repeat(1000));
         let told = of(&[&long]).unwrap();
-        assert!(told.len() <= LONGEST && !told.contains('\n'));
+        assert!(told.chars().count() <= LONGEST && !told.contains('\n'));
     }
 }

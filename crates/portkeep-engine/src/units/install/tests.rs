@@ -289,3 +289,21 @@ async fn the_copy_of_the_version_before_goes_with_its_units() {
     install.carry_out(&NEVER).await.unwrap();
     assert!(!copy.exists());
 }
+
+#[tokio::test]
+async fn what_a_killed_install_left_goes_with_the_next() {
+    let (machine, manager) = (Machine::new(), Fake::default());
+    let install = machine.install(&manager, &[("a", 80)]);
+    // No process has such a number.
+    let left = machine.units().join(".a.socket.2147483646.x7Yq");
+    let of_others = machine.units().join(".mine.socket.2147483646.x7Yq");
+    let of_a_process = machine
+        .units()
+        .join(format!(".a.socket.{}.x7Yq", std::process::id()));
+    for file in [&left, &of_others, &of_a_process] {
+        fs::write(file, "").unwrap();
+    }
+    install.carry_out(&NEVER).await.unwrap();
+    assert!(!left.exists());
+    assert!(of_others.exists() && of_a_process.exists());
+}

@@ -1,0 +1,82 @@
+//! The release command as a unit of its own, `NAME-release@N.service`: it runs on where the helper that waits for it is killed.
+
+use std::time::{Duration, Instant};
+
+use portkeep_spec::unit_names;
+use tokio::time::{sleep, timeout_at};
+
+use super::{JobResult, Systemd};
+use crate::backend::{BackendError, StartFailure};
+use crate::end::Cause;
+use crate::generation::Generation;
+use crate::release_command::ReleaseCommand;
+
+/// How much later than the manager we give up on it: the manager's own report is the better one.
+const GRACE: Duration = Duration::from_secs(15);
+/// How often we look whether that of a killed helper has ended. systemd tells nobody who did not ask for it.
+const LOOK: Duration = Duration::from_millis(50);
+
+impl Systemd {
+    pub(super) async fn run_release_unit(
+        &self,
+        generation: Generation,
+        command: &ReleaseCommand,
+    ) -> Result<Result<(), StartFailure>, BackendError> {
+        let unit = unit_names::release(&self.name, generation.0);
+        let failed = |error| BackendError::new(format!("cannot start {unit}"), error);
+        if let Some(other) = self.wait_for_earlier(&unit, command.timeout).await? {
+            return Ok(Err(StartFailure::by_circumstances(format!(
+                "{other}, of an earlier handover, does not end; see `systemctl status {other}`"
+            ))));
+        }
+        // Else nothing would be known of one that has ended by the time we look.
+        self.manager.keep(&unit).await.map_err(failed)?;
+        let deadline = Instant::now() + command.timeout + GRACE;
+        let job = timeout_at(deadline.into(), self.manager.start(&unit)).await;
+        let Ok(job) = job else {
+            self.end_unit(&unit).await?;
+            return Ok(Err(StartFailure::by_circumstances(format!(
+                "the manager did not finish {unit} in time"
+            ))));
+        };
+        let job = job.map_err(failed)?;
+        let state = self.state(&unit).await?;
+        let end = state.end();
+        // What it has started in the background must not run beside the new version.
+        self.end_unit(&unit).await?;
+        let cause = end.cause();
+        let reason = match (&job, &cause) {
+            (JobResult::Done, Cause::Clean) => return Ok(Ok(())),
+            (JobResult::Other(result), _) if result != "failed" && result != "timeout" => {
+                format!("it was ended by somebody else ({result})")
+            }
+            // A condition of a drop-in says no.
+            (_, Cause::Clean) => format!("its start ended with `{job}`"),
+            _ => return Ok(Err(self.failure(&unit, &state, &end).await)),
+        };
+        Ok(Err(StartFailure::by_circumstances(reason)))
+    }
+
+    /// Waits until no release command but `unit` runs. Names the one that does not end.
+    async fn wait_for_earlier(
+        &self,
+        unit: &str,
+        patience: Duration,
+    ) -> Result<Option<String>, BackendError> {
+        let pattern = unit_names::release_pattern(&self.name);
+        let deadline = Instant::now() + patience + GRACE;
+        loop {
+            let units = self.manager.list(&[&pattern]).await;
+            let units = units
+                .map_err(|error| BackendError::new(format!("cannot list {pattern}"), error))?;
+            let runs = units.into_iter().find(|(other, state)| {
+                other != unit && (state.is_started() || state.active == "deactivating")
+            });
+            match runs {
+                None => return Ok(None),
+                Some((other, _)) if Instant::now() >= deadline => return Ok(Some(other)),
+                Some(_) => sleep(LOOK).await,
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a path unit triggers where something changes in a directory of secrets, and the look behind it that closes the window in
+//! which systemd loses events.
+
+use std::path::Path;
+
+use portkeep_spec::Spec;
+
+use super::installed::Installed;
+use super::{Helper, HelperError, read_spec};
+use crate::backend::{HandleState, HandleUnit};
+use crate::drive::Outcome;
+use crate::handover::Purpose;
+use crate::moment::Moment;
+use crate::secrets;
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// Hands over where there may be other secrets than what serves has. None where nobody serves who could have old ones.
+    ///
+    /// # Errors
+    /// When the handover failed; what served before serves on.
+    pub async fn new_secrets(
+        &self,
+        spec_path: &Path,
+        asked: Moment,
+    ) -> Result<Option<Outcome>, HelperError> {
+        let installed = Installed::read(spec_path)?;
+        secrets::calm(&installed.spec).await;
+        if !self.has_new_secrets(&installed.spec).await? {
+            // The way to them may be another now.
+            let directories = secrets::directories(&installed.spec);
+            self.manager.watch_secrets(&directories).await?;
+            return Ok(None);
+        }
+        let outcome = self.once(&installed, Purpose::Secrets, asked).await?;
+        Ok(Some(outcome))
+    }
+
+    /// Asks for one more look where one changed during the last one.
+    ///
+    /// # Errors
+    /// When the spec cannot be read, or the manager does not answer.
+    pub async fn recheck_secrets(&self, spec_path: &Path) -> Result<(), HelperError> {
+        if self.has_new_secrets(&read_spec(spec_path)?).await? {
+            self.manager.secrets_again().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody serves who may have old ones. Whoever is started later gets those that are there then.
+    async fn has_new_secrets(&self, spec: &Spec) -> Result<bool, HelperError> {
+        if self.store.maintenance().is_some() || !secrets::have_changed(self.store, spec) {
+            return Ok(false);
+        }
+        Ok(self.manager.handle().await? == HandleState::Active)
+    }
+}
