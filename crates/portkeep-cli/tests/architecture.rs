@@ -56,6 +56,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
             "helper",
             "maintenance",
             "release",
+            "release_command",
             "settle",
             "socket_file",
             "store",
@@ -65,7 +66,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
     ),
     (
         "portkeep-cli",
-        &["command", "holder", "man", "output", "prove"],
+        &["command", "facts", "holder", "man", "output", "prove"],
     ),
 ];
 
