@@ -10,6 +10,7 @@ portkeep.overrideAttrs {
   cargoTestFlags = [
     "--package=portkeep-spec"
     "--package=portkeep-engine"
+    "--package=portkeep-dev"
     "--package=portkeep"
     "--package=portkeep-tests"
   ];

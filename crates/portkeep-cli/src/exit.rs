@@ -49,7 +49,10 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         output::errln!("  because: {cause}");
     }
     let is_usage = error.chain().any(|cause| {
-        cause.is::<Usage>() || cause.is::<SpecError>() || cause.is::<Box<SpecError>>()
+        cause.is::<Usage>()
+            || cause.is::<portkeep_dev::Usage>()
+            || cause.is::<SpecError>()
+            || cause.is::<Box<SpecError>>()
     });
     ExitCode::from(if is_usage { 2 } else { 1 })
 }

@@ -4,8 +4,6 @@ mod caller;
 mod cli;
 mod command;
 mod complete;
-mod control;
-mod dev;
 mod exit;
 mod facts;
 mod holder;
@@ -17,10 +15,12 @@ mod prove;
 use std::process::ExitCode;
 
 use clap::Parser;
+use portkeep_dev::control;
 
 fn main() -> ExitCode {
-    if let Some(failed) = dev::wrap_rustc() {
-        return failed;
+    if let Some(failed) = portkeep_dev::wrap_rustc() {
+        output::errln!("portkeep: {failed}");
+        return ExitCode::FAILURE;
     }
     match complete::answer() {
         Ok(false) => {}

@@ -5,13 +5,70 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "support/imports.rs"]
+mod imports;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
+use imports::Imports;
+
 const LONGEST_FILE: usize = 600;
+
+/// Circles of imports that are still to be opened: each is within these top-level modules of a crate.
+const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
+    (
+        "portkeep",
+        &[
+            "accept",
+            "accepted",
+            "acceptor",
+            "app",
+            "connection",
+            "dev",
+            "doors",
+            "drain",
+            "error",
+            "limits",
+            "listen",
+            "moving",
+            "notify",
+            "serve",
+            "server",
+            "shutdown",
+            "signals",
+            "sweeper",
+        ],
+    ),
+    ("portkeep-spec", &["environment_file", "render"]),
+    (
+        "portkeep-engine",
+        &[
+            "backend",
+            "diagnosis",
+            "drive",
+            "error",
+            "fault",
+            "handover",
+            "helper",
+            "maintenance",
+            "release",
+            "release_command",
+            "settle",
+            "socket_file",
+            "store",
+            "take",
+            "units",
+        ],
+    ),
+    (
+        "portkeep-cli",
+        &["command", "facts", "holder", "man", "output", "prove"],
+    ),
+];
 
 fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -54,6 +111,10 @@ fn each_crate_keeps_to_its_side() {
             &["tokio", "zbus", "clap", "portkeep", "portkeep-engine"],
         ),
         ("portkeep-engine", &["clap", "portkeep", "axum", "hyper"]),
+        (
+            "portkeep-dev",
+            &["clap", "zbus", "portkeep", "portkeep-cli", "axum", "hyper"],
+        ),
         ("portkeep-cli", &["zbus"]),
     ];
     for (package, names) in forbidden {
@@ -64,6 +125,74 @@ fn each_crate_keeps_to_its_side() {
             );
         }
     }
+}
+
+/// Whoever imports, is not imported by what it imports: neither a neighbour, nor a module that assembles others.
+#[test]
+fn modules_do_not_import_each_other_in_circles() {
+    let crates = workspace().join("crates");
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&crates).unwrap().flatten() {
+        let package = entry.file_name().to_string_lossy().into_owned();
+        let left = CIRCLES_LEFT.iter().find(|(name, _)| *name == package);
+        for circle in Imports::of(&entry.path().join("src")).circles() {
+            let is_left = |module: &Vec<String>| {
+                left.is_some_and(|(_, left)| {
+                    module.first().is_some_and(|top| left.contains(&&**top))
+                })
+            };
+            if !circle.iter().all(is_left) {
+                let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+                found.push(format!("{package}: {}", names.join(", ")));
+            }
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "these modules import each other; what several of them need belongs in a module that imports none of them:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn a_circle_is_found_through_re_exports_and_parents() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("lib.rs", "mod a; mod b; mod c;");
+    write("a.rs", "mod deep; pub(crate) use deep::Thing;");
+    write(
+        "a/deep.rs",
+        "use crate::b; pub(crate) struct Thing(b::Other);",
+    );
+    write(
+        "b.rs",
+        "pub(crate) struct Other; fn f() { let _: Option<super::a::Thing> = None; }",
+    );
+    write(
+        "c.rs",
+        "mod child; use child::F; pub(crate) struct G; fn f(_: F) {}",
+    );
+    write(
+        "c/child.rs",
+        "pub(crate) struct F; #[cfg(test)] mod tests { use crate::a::Thing; fn f(_: super::super::G) {} }",
+    );
+    let circles = || {
+        let circles = Imports::of(directory.path()).circles();
+        let names = circles.iter().map(|circle| {
+            let names: Vec<_> = circle.iter().map(|module| module.join("::")).collect();
+            names.join(" ")
+        });
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(circles(), ["a::deep b"]);
+    write("c/child.rs", "pub(crate) struct F(super::G);");
+    assert_eq!(circles(), ["a::deep b", "c c::child"]);
+    write("b.rs", "pub(crate) struct Other;");
+    assert_eq!(circles(), ["c c::child"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A passed socket takes connections from the start, whether or not anybody accepts them, so to connect tells nothing. What
 //! tells is what the process does: a thread of it, or of a process that it started, waits in `accept` or `poll`, or its
-//! `epoll` has a listening socket in it. A program that does neither (`io_uring`) counts as ready after [`PATIENCE`].
+//! `epoll` has a listening socket in it. Where sockets were passed to it, only those count: a program may listen elsewhere long
+//! before it serves. One whose doing cannot be seen (`io_uring`, another user's) counts as ready after [`PATIENCE`].
 
 use std::collections::HashSet;
 use std::fs;
@@ -16,15 +17,30 @@ use tokio::time::Instant;
 
 /// How often we look: the kernel tells nobody of it.
 const LOOK: Duration = Duration::from_millis(2);
-/// A program that lives for so long and is not seen to accept counts as ready.
+/// A program that lives for so long and cannot be seen to accept counts as ready.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Numbers of the calls that wait for connections: `accept`, `accept4`, `poll`, `ppoll`, `select`, `pselect6`.
+/// Numbers of the calls that wait for connections at the descriptor that they are given first: `accept`, `accept4`.
 #[cfg(target_arch = "x86_64")]
-const WAITING: [&str; 6] = ["43", "288", "7", "271", "23", "270"];
+const ACCEPTING: [&str; 2] = ["43", "288"];
 #[cfg(not(target_arch = "x86_64"))]
-const WAITING: [&str; 4] = ["202", "242", "73", "72"];
+const ACCEPTING: [&str; 2] = ["202", "242"];
+/// Numbers of the calls that wait at descriptors which cannot be seen: `poll`, `ppoll`, `select`, `pselect6`.
+#[cfg(target_arch = "x86_64")]
+const WAITING: [&str; 4] = ["7", "271", "23", "270"];
+#[cfg(not(target_arch = "x86_64"))]
+const WAITING: [&str; 2] = ["73", "72"];
 
-/// Waits until the process `pid` takes connections. False if it ends before.
+/// What is seen of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    /// It does not take connections.
+    Nothing,
+    /// It may take connections.
+    Unknown,
+    Accepts,
+}
+
+/// Waits until the process `pid` takes connections, for ever if it does not. False if it ends before.
 pub async fn accepts(pid: u32) -> bool {
     // The descriptor names this process even when its number is given away again.
     let Some(process) = i32::try_from(pid)
@@ -34,21 +50,48 @@ pub async fn accepts(pid: u32) -> bool {
     else {
         return false;
     };
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
+    let patience = Instant::now() + PATIENCE;
+    let mut passed = HashSet::new();
+    loop {
         if has_ended(&process) {
             return false;
         }
-        let listening = listening_sockets();
-        if family(pid)
-            .into_iter()
-            .any(|pid| does_accept(&directory(pid), &listening))
-        {
-            return true;
+        if passed.is_empty() {
+            passed = passed_sockets(&directory(pid));
         }
-        tokio::time::sleep(LOOK).await;
+        let mut listening = listening_sockets();
+        if !passed.is_empty() {
+            listening.retain(|inode| passed.contains(inode));
+        }
+        let family = family(pid).into_iter();
+        let seen = family.map(|pid| look(&directory(pid), &listening)).max();
+        match seen {
+            Some(Seen::Accepts) => return !has_ended(&process),
+            Some(Seen::Unknown) if Instant::now() > patience => return !has_ended(&process),
+            _ => tokio::time::sleep(LOOK).await,
+        }
     }
-    !has_ended(&process)
+}
+
+/// The inodes of the sockets that a process was passed, by the environment that it began with: the descriptors from 3 on.
+fn passed_sockets(process: &Path) -> HashSet<String> {
+    let environment = fs::read(process.join("environ")).unwrap_or_default();
+    let mut variables = environment.split(|byte| *byte == 0);
+    let count = variables.find_map(|one| {
+        let value = one.strip_prefix(b"LISTEN_FDS=")?;
+        std::str::from_utf8(value).ok()?.parse::<u32>().ok()
+    });
+    let descriptors = 3..3 + count.unwrap_or_default().min(64);
+    let inode = |descriptor: u32| {
+        let link = fs::read_link(process.join("fd").join(descriptor.to_string())).ok()?;
+        socket(&link.to_string_lossy()).map(str::to_owned)
+    };
+    descriptors.filter_map(inode).collect()
+}
+
+/// The inode of a socket, by what the link of a descriptor says.
+fn socket(link: &str) -> Option<&str> {
+    link.strip_prefix("socket:[")?.strip_suffix(']')
 }
 
 fn has_ended(process: &OwnedFd) -> bool {
@@ -82,32 +125,47 @@ fn family(pid: u32) -> Vec<u32> {
     family
 }
 
-fn does_accept(process: &Path, listening: &HashSet<String>) -> bool {
+fn look(process: &Path, listening: &HashSet<String>) -> Seen {
+    let Ok(descriptors) = fs::read_dir(process.join("fd")) else {
+        return Seen::Unknown;
+    };
     let mut sockets = HashSet::new();
     let mut polls = Vec::new();
-    for descriptor in entries(&process.join("fd")) {
+    let mut has_ring = false;
+    for descriptor in descriptors.flatten().map(|entry| entry.path()) {
         let Ok(target) = fs::read_link(&descriptor) else {
             continue;
         };
         let (target, number) = (target.to_string_lossy(), name(&descriptor));
-        if let Some(inode) = target.strip_prefix("socket:[") {
-            if listening.contains(inode.trim_end_matches(']')) {
+        if let Some(inode) = socket(&target) {
+            if listening.contains(inode) {
                 sockets.insert(number);
             }
         } else if target.ends_with("[eventpoll]") {
             polls.push(process.join("fdinfo").join(number));
+        } else if target.ends_with("[io_uring]") {
+            has_ring = true;
         }
     }
     if sockets.is_empty() {
-        return false;
+        return Seen::Nothing;
     }
     let polled = polls
         .iter()
         .any(|poll| watches(&fs::read_to_string(poll).unwrap_or_default(), &sockets));
-    polled
-        || entries(&process.join("task"))
-            .iter()
-            .any(|task| waits(&fs::read_to_string(task.join("syscall")).unwrap_or_default()))
+    let waits = || {
+        entries(&process.join("task")).iter().any(|task| {
+            let call = fs::read_to_string(task.join("syscall"));
+            waits(&call.unwrap_or_default(), &sockets)
+        })
+    };
+    if polled || waits() {
+        Seen::Accepts
+    } else if has_ring {
+        Seen::Unknown
+    } else {
+        Seen::Nothing
+    }
 }
 
 /// Whether an epoll has one of `sockets` in it, by what the kernel says of it: `tfd: 3 events: …`.
@@ -117,12 +175,18 @@ fn watches(poll: &str, sockets: &HashSet<String>) -> bool {
         .any(|watched| sockets.contains(watched))
 }
 
-/// Whether a thread waits for connections, by the number of the call that it is in.
-fn waits(syscall: &str) -> bool {
-    syscall
-        .split_whitespace()
-        .next()
-        .is_some_and(|call| WAITING.contains(&call))
+/// Whether a thread waits for connections at one of `sockets`, by the call that it is in: `43 0x3 …`.
+fn waits(syscall: &str, sockets: &HashSet<String>) -> bool {
+    let mut words = syscall.split_whitespace();
+    let Some(call) = words.next() else {
+        return false;
+    };
+    let mut descriptor = || {
+        let word = words.next()?.strip_prefix("0x")?;
+        Some(u32::from_str_radix(word, 16).ok()?.to_string())
+    };
+    WAITING.contains(&call)
+        || ACCEPTING.contains(&call) && descriptor().is_some_and(|one| sockets.contains(&one))
 }
 
 /// The inodes of all listening sockets of this network.
@@ -192,8 +256,51 @@ mod tests {
         assert!(!watches("tfd: 3 events: 19\n", &descriptors));
         listener.set_nonblocking(true).unwrap();
         let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-        assert!(does_accept(&here, &sockets));
+        assert_eq!(look(&here, &sockets), Seen::Accepts);
+        // What listens elsewhere is no sign.
+        let others = HashSet::from(["0".to_owned()]);
+        assert_eq!(look(&here, &others), Seen::Nothing);
         drop(listener);
+    }
+
+    #[tokio::test]
+    async fn who_listens_elsewhere_first_is_ready_when_it_takes_what_it_was_passed() {
+        // The listener that python opens itself accepts at once; the passed one when its standard input ends.
+        const PROGRAM: &str = "import socket, sys, threading\n\
+             other = socket.create_server(('127.0.0.1', 0))\n\
+             threading.Thread(target=other.accept, daemon=True).start()\n\
+             print('begun', flush=True)\n\
+             sys.stdin.read()\n\
+             socket.socket(fileno=3).accept()\n";
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+
+        use command_fds::{CommandFdExt, FdMapping};
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", PROGRAM])
+            .env("LISTEN_FDS", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mapping = FdMapping {
+            parent_fd: listener.into(),
+            child_fd: 3,
+        };
+        let mut child = command.fd_mappings(vec![mapping]).unwrap().spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let mut ready = std::pin::pin!(accepts(child.id()));
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut ready).await;
+        assert!(early.is_err(), "it does not take what it was passed yet");
+        drop(child.stdin.take());
+        let ready = tokio::time::timeout(Duration::from_secs(30), ready).await;
+        assert!(ready.unwrap());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]
@@ -206,7 +313,12 @@ mod tests {
         let table = fs::read_to_string("/proc/self/net/unix").unwrap();
         let line = table.lines().find(|line| line.ends_with("/s")).unwrap();
         assert!(listening_unix(line).unwrap().parse::<u64>().is_ok());
-        assert!(waits("288 0x3 0x0\n") == cfg!(target_arch = "x86_64"));
-        assert!(!waits("running\n"));
+        let sockets = HashSet::from(["3".to_owned()]);
+        let [accept, _] = ACCEPTING;
+        assert!(waits(&format!("{accept} 0x3 0x0\n"), &sockets));
+        assert!(!waits(&format!("{accept} 0x4 0x0\n"), &sockets));
+        assert!(!waits("running\n", &sockets));
+        assert_eq!(socket("socket:[17]"), Some("17"));
+        assert_eq!(socket("pipe:[17]"), None);
     }
 }

@@ -78,6 +78,18 @@ impl StartFailure {
         }
     }
 
+    /// A program that runs and does not do what it is for.
+    #[must_use]
+    pub(crate) fn takes_no_connection() -> Self {
+        Self {
+            reason: "it took no connection from the sockets that it was passed; does it open its port itself?".to_owned(),
+            cause: None,
+            blame: Blame::Release,
+            said: None,
+            log: Vec::new(),
+        }
+    }
+
     /// What stands between the reason and the last lines.
     pub const LAST_LINES: &str = "; its last lines:";
 

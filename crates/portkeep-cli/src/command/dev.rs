@@ -1,9 +1,12 @@
+mod host;
+mod screen;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use portkeep_dev::{Backend, Options};
 use portkeep_spec::Span;
-
-use crate::dev;
 
 /// Build, serve and reload the project at every change
 ///
@@ -17,43 +20,43 @@ use crate::dev;
 pub(crate) struct Args {
     /// The project: a directory with a Cargo.toml or a portkeep.json.
     #[arg(long, value_name = "DIR", default_value = ".")]
-    pub(crate) project: PathBuf,
+    project: PathBuf,
     /// The binary to run, where the project has several.
     #[arg(long, value_name = "NAME")]
-    pub(crate) bin: Option<String>,
+    bin: Option<String>,
     /// Where to listen: IP:PORT or the path of a Unix socket [default: the spec's, or 127.0.0.1:8080].
     #[arg(long, value_name = "[NAME=]ADDR")]
-    pub(crate) listen: Vec<String>,
+    listen: Vec<String>,
     /// Build with optimisations.
     #[arg(long)]
-    pub(crate) release: bool,
+    release: bool,
     /// Features to build with, as cargo takes them.
     #[arg(long, value_name = "FEATURES")]
-    pub(crate) features: Option<String>,
+    features: Option<String>,
     /// Do not build the package's default features.
     #[arg(long)]
-    pub(crate) no_default_features: bool,
+    no_default_features: bool,
     /// The cargo profile to build with [default: the spec's, or portkeep-dev: a profile of its own that inherits dev].
     #[arg(long, value_name = "PROFILE", conflicts_with = "release")]
-    pub(crate) profile: Option<String>,
+    profile: Option<String>,
     /// Leave pages as they are: no reloads, no errors in the browser.
     #[arg(long, conflicts_with = "while_building")]
-    pub(crate) no_inject: bool,
+    no_inject: bool,
     /// Who runs the app.
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
-    pub(crate) backend: BackendName,
+    backend: BackendName,
     /// A command that must succeed after each build and before the swap; may be given several times.
     #[arg(long, value_name = "COMMAND")]
-    pub(crate) check: Vec<String>,
+    check: Vec<String>,
     /// What becomes of requests while a build runs: the old version answers, or they wait for the new one.
     #[arg(long, value_enum, default_value_t = WhileBuilding::Serve)]
-    pub(crate) while_building: WhileBuilding,
+    while_building: WhileBuilding,
     /// How long a request waits for a build at most (--while-building hold); then a page says so.
     #[arg(long, value_name = "TIME", default_value = "30s")]
-    pub(crate) hold_at_most: Span,
+    hold_at_most: Span,
     /// Open the app in the browser when it serves for the first time.
     #[arg(long)]
-    pub(crate) open: bool,
+    open: bool,
     /// Where links to source lines lead, in the errors that pages show: an editor's name, or a URL with {file}, {line} and
     /// {column}.
     #[arg(
@@ -62,23 +65,23 @@ pub(crate) struct Args {
         env = "PORTKEEP_EDITOR",
         default_value = "vscode"
     )]
-    pub(crate) editor: Editor,
+    editor: Editor,
     /// A file or directory to watch besides the packages that the app is made of; may be given several times.
     #[arg(long, value_name = "PATH")]
-    pub(crate) watch: Vec<PathBuf>,
+    watch: Vec<PathBuf>,
     /// What to ignore besides what git ignores, as a line of a .gitignore; may be given several times.
     #[arg(long, value_name = "PATTERN")]
-    pub(crate) ignore: Vec<String>,
+    ignore: Vec<String>,
     /// Leave it running and return once it serves (systemd only).
     #[arg(long)]
-    pub(crate) detach: bool,
+    detach: bool,
     /// Arguments of the app.
     #[arg(last = true, value_name = "ARGS")]
-    pub(crate) arguments: Vec<String>,
+    arguments: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum BackendName {
+enum BackendName {
     /// systemd where a user manager is reachable, else local.
     Auto,
     /// Units of the user manager.
@@ -89,7 +92,7 @@ pub(crate) enum BackendName {
 
 /// What becomes of requests while a build runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum WhileBuilding {
+enum WhileBuilding {
     /// The last good version answers.
     Serve,
     /// They wait for the new version (needs the server library in the app).
@@ -98,7 +101,7 @@ pub(crate) enum WhileBuilding {
 
 /// Where links to source lines lead.
 #[derive(Debug, Clone)]
-pub(crate) struct Editor(String);
+struct Editor(String);
 
 /// Editors that register a scheme of their own.
 const EDITORS: [(&str, &str); 6] = [
@@ -115,13 +118,6 @@ const EDITORS: [(&str, &str); 6] = [
         "jetbrains://rustrover/navigate/reference?path={file}:{line}:{column}",
     ),
 ];
-
-impl Editor {
-    /// The URL, with places for file, line and column.
-    pub(crate) fn template(&self) -> String {
-        self.0.clone()
-    }
-}
 
 impl std::str::FromStr for Editor {
     type Err = String;
@@ -149,6 +145,43 @@ impl std::str::FromStr for Editor {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        dev::run(self).await
+        portkeep_dev::run(
+            self.into(),
+            Arc::new(host::Program),
+            Arc::new(screen::Standard),
+        )
+        .await
+    }
+}
+
+impl From<Args> for Options {
+    fn from(args: Args) -> Self {
+        Self {
+            bin: args.bin,
+            listen: args.listen,
+            release: args.release,
+            features: args.features,
+            no_default_features: args.no_default_features,
+            profile: args.profile,
+            leaves_pages: args.no_inject,
+            backend: match args.backend {
+                BackendName::Auto => Backend::Auto,
+                BackendName::Systemd => Backend::Systemd,
+                BackendName::Local => Backend::Local,
+            },
+            checks: args.check,
+            while_building: match args.while_building {
+                WhileBuilding::Serve => portkeep_dev::WhileBuilding::Serve,
+                WhileBuilding::Hold => portkeep_dev::WhileBuilding::Hold,
+            },
+            hold_at_most: *args.hold_at_most,
+            opens: args.open,
+            editor: args.editor.0,
+            watch: args.watch,
+            ignore: args.ignore,
+            detaches: args.detach,
+            arguments: args.arguments,
+            ..Self::of(args.project)
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::Directories;
-use portkeep_engine::backend::systemd::{Ended, JobResult, Manager};
+use portkeep_engine::backend::systemd::Manager;
 use portkeep_engine::units::{
     self, AppPlan, Asked, Call, Failure, Helper, Install, InstallError, Installed, Options,
     Refusal, Refusals, Why,
@@ -214,29 +214,4 @@ fn flag(which: Which) -> &'static str {
         Which::System => "",
         Which::User => "--user ",
     }
-}
-
-/// Starts the socket units of one app; one that cannot listen is explained.
-pub(crate) async fn open_ports(
-    manager: &Manager,
-    spec: &Spec,
-    units: &[String],
-) -> anyhow::Result<()> {
-    let ended = manager.start_all(units).await?;
-    let is_done = |one: &&Ended| one.result == JobResult::Done;
-    let Some(failed) = ended.iter().find(|one| !is_done(one)) else {
-        return Ok(());
-    };
-    let addresses = spec.listen.iter().map(|listen| &listen.address);
-    for address in addresses {
-        if let Some(holder) = holder::of(address) {
-            return Err(anyhow!("{address} is held by {}", held(&holder)));
-        }
-    }
-    let (unit, job) = (&failed.unit, &failed.result);
-    let flag = flag(manager.which());
-    Err(anyhow!(
-        "{unit} did not start (`{job}`); see `journalctl {flag}-u {unit}`"
-    ))
-    .with_context(|| format!("the port of {} is not open", spec.name))
 }

@@ -9,10 +9,9 @@ use tokio::io::{AsyncBufReadExt, BufReader as AsyncReader};
 mod line;
 mod query;
 
-use crate::control::{self, Ask};
+use crate::control::{self, Ask, LogLine};
 use crate::locate::ManagerArgs;
 use crate::output;
-pub(crate) use line::LogLine;
 use portkeep_engine::journal::Entry;
 use query::Query;
 
@@ -87,7 +86,7 @@ impl Args {
             if !query.is_of_app(entry.unit(query.which)) {
                 continue;
             }
-            if !self.write(&LogLine::of(&entry, &query))? {
+            if !self.write(&line::of(&entry, &query))? {
                 break;
             }
             written += 1;
@@ -119,7 +118,7 @@ impl Args {
         if self.json {
             output::follow_json(line)
         } else {
-            Ok(output::follow(line.text())?)
+            Ok(output::follow(line::text(line))?)
         }
     }
 

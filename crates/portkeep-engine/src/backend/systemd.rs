@@ -43,6 +43,9 @@ use crate::settle::GivenBack;
 use crate::store::Store;
 use crate::user::RunsAs;
 
+/// How long before the end of a start is said why it is none.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+
 /// How long the kernel may take to end what is killed.
 const KILL_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -214,15 +217,24 @@ impl Systemd {
         Ok(accepts(process).await)
     }
 
-    async fn is_ready(&self, unit: &str, readiness: Readiness) -> Result<bool, BackendError> {
+    /// Whether a unit that was started is ready; nothing where it neither gets so in time nor ends.
+    async fn is_ready(
+        &self,
+        unit: &str,
+        readiness: Readiness,
+        deadline: Instant,
+    ) -> Result<Option<bool>, BackendError> {
         // A condition that says no ends the job with `done` and the unit inactive.
         if !self.part(unit, &["ActiveState"]).await?.is_active() {
-            return Ok(false);
+            return Ok(Some(false));
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
-            return self.takes_connections(unit).await;
+            // Whoever waits for this has the same deadline, and knows less.
+            let deadline = deadline - BEFORE_DEADLINE;
+            let takes = timeout_at(deadline.into(), self.takes_connections(unit)).await;
+            return takes.ok().transpose();
         }
-        Ok(true)
+        Ok(Some(true))
     }
 }
 
@@ -273,8 +285,12 @@ impl Backend for Systemd {
             ))));
         };
         let job = job.map_err(failed)?;
-        if job == JobResult::Done && self.is_ready(&unit, readiness).await? {
-            return Ok(Ok(()));
+        if job == JobResult::Done {
+            match self.is_ready(&unit, readiness, deadline).await? {
+                Some(true) => return Ok(Ok(())),
+                Some(false) => {}
+                None => return Ok(Err(StartFailure::takes_no_connection())),
+            }
         }
         Ok(Err(self.why(generation, &job).await?))
     }

@@ -1,0 +1,29 @@
+//! The terminal of `portkeep dev`: what others wrote comes out harmless.
+
+use portkeep_dev::{Line, Piece, Screen};
+
+use crate::output::{self, Text};
+
+/// Standard output and standard error of this process.
+#[derive(Debug)]
+pub(super) struct Standard;
+
+impl Screen for Standard {
+    fn line(&self, line: &Line) {
+        let text = line.pieces().iter().fold(Text::default(), |text, piece| {
+            text + match piece {
+                Piece::Words(style, words) => Text::styled(*style, words),
+                Piece::InColour(words) => Text::in_colour(words),
+            }
+        });
+        output::print(text);
+    }
+
+    fn relay(&self, bytes: &[u8]) {
+        output::relay(bytes);
+    }
+
+    fn relay_text(&self, text: &str) {
+        output::relay_text(text);
+    }
+}

@@ -1,0 +1,148 @@
+//! What is done because of an event.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use portkeep_engine::{Digest, Generation};
+
+use super::change::Changed;
+use super::event::Work;
+use super::unread::Unread;
+
+/// One thing to do. They are done in their order.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Show this.
+    Tell(Notice),
+    /// Take these lines of generations.
+    Take(Unread),
+    /// Begin to build. What changed since the build before, where that is why.
+    Build(Option<Vec<PathBuf>>),
+    /// Begin the check of this number.
+    Check(usize),
+    /// Hand over to what was built.
+    HandOver {
+        /// Where the builder named it.
+        executable: Option<PathBuf>,
+        /// It is new: starts that were overtaken are given up, where they are of another release.
+        work: Work,
+    },
+    /// Start what serves once more.
+    StartAgain,
+    /// End the build or the check under way.
+    Cancel,
+    /// Let the handover under way go on beside what is done next.
+    Overtake,
+    /// Watch these files too: a build looked at them.
+    Watch(Vec<PathBuf>),
+    /// The next write to a file counts, whatever it writes.
+    TakeAllAsNew,
+    /// Begin the build behind the others, if it is due.
+    BuildBehind,
+    /// Open the app in the browser.
+    OpenPage,
+    /// End the loop.
+    End(Ending),
+}
+
+/// Why the loop ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The user wants it.
+    Stopped,
+    /// The app serves, and is to go on without this process.
+    Detached,
+    /// It was to go on without this process, but does not serve.
+    Failed,
+}
+
+/// A fact for the terminal.
+#[derive(Debug, Clone)]
+pub(crate) enum Notice {
+    /// What was found out of the project.
+    Project(String),
+    Open {
+        address: String,
+        holder: String,
+    },
+    Keys,
+    BeginsWithDev,
+    BuiltBehind,
+    /// A build begins; of which changed files.
+    Building(Option<String>),
+    Built(Duration),
+    BuildFailed(Duration, Serving),
+    Checking(String),
+    CheckPassed(String, Duration),
+    CheckFailed(String, Duration, Serving),
+    CouldNot(String, Serving),
+    Overtaken(Serving),
+    GivenUp,
+    /// Files changed that no build is needed for.
+    Files(String, Changed),
+    Restless(Restless),
+    Serves {
+        generation: Generation,
+        ready: Duration,
+        total: Duration,
+    },
+    /// The new version did not start, and the last good one serves.
+    FellBack {
+        generation: Generation,
+        reason: String,
+    },
+    Unchanged(Work, Generation),
+    KnownBad(Digest),
+    NothingServes(Step, String),
+    InMaintenance,
+    DidNotTakeOver(String),
+    /// What this version of the engine can answer and this loop does not know.
+    Answered(String),
+    /// `--while-building hold` does nothing in this app.
+    RequestsDoNotWait,
+    Compressed(String),
+    Line(Generation, String),
+    LinesLost(u64),
+    Gone(Generation, String),
+    Rested(Generation),
+    Restarted(Generation, String),
+    Drained(Generation, String),
+    Cut(Generation, String),
+    Trouble(String),
+    Level(Level),
+    Detached,
+    Stopping,
+}
+
+/// The generation that serves meanwhile.
+pub(crate) type Serving = Option<Generation>;
+
+/// A file that changes in each round.
+#[derive(Debug, Clone)]
+pub(crate) struct Restless {
+    pub(crate) name: String,
+    /// In so many rounds.
+    pub(crate) rounds: usize,
+    pub(crate) is_input: bool,
+    /// What would ignore it.
+    pub(crate) pattern: String,
+}
+
+/// How far the newest version has come, where nothing serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It is built and checked.
+    Making,
+    /// It cannot be built, or a check failed.
+    NotMade,
+    /// It is started, or has been.
+    Started,
+}
+
+/// Which of the app's lines are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    All,
+    Warnings,
+    Errors,
+}

@@ -1,0 +1,93 @@
+//! Lines of what a process writes: bytes that need not be text, and need not end.
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+/// A longer line of a program for people is told in pieces.
+const LONGEST: usize = 64 * 1024;
+/// The same of one that writes JSON for programs.
+const LONGEST_JSON: usize = 64 * 1024 * 1024;
+
+/// Reads lines of bounded length.
+#[derive(Debug)]
+pub(crate) struct Lines<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+    longest: usize,
+}
+
+impl<R: AsyncRead + Unpin> Lines<R> {
+    /// What is for people.
+    pub(crate) fn of(stream: R) -> Self {
+        Self::with(stream, LONGEST)
+    }
+
+    /// What is for programs, a JSON value a line.
+    pub(crate) fn of_json(stream: R) -> Self {
+        Self::with(stream, LONGEST_JSON)
+    }
+
+    fn with(stream: R, longest: usize) -> Self {
+        Self {
+            reader: BufReader::new(stream),
+            line: Vec::new(),
+            longest,
+        }
+    }
+
+    /// The next line without its end; nothing at the end of the stream. What is no text is shown as U+FFFD. Can be dropped and
+    /// called again.
+    pub(crate) async fn next(&mut self) -> std::io::Result<Option<String>> {
+        loop {
+            let read = self.reader.fill_buf().await?;
+            if read.is_empty() {
+                return Ok((!self.line.is_empty()).then(|| self.take()));
+            }
+            let room = self.longest - self.line.len();
+            let piece = &read[..read.len().min(room)];
+            let (length, is_over) = match piece.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (end + 1, true),
+                None => (piece.len(), piece.len() == room),
+            };
+            self.line.extend_from_slice(&piece[..length]);
+            self.reader.consume(length);
+            if is_over {
+                return Ok(Some(self.take()));
+            }
+        }
+    }
+
+    fn take(&mut self) -> String {
+        let line = std::mem::take(&mut self.line);
+        let line = line.strip_suffix(b"\n").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        String::from_utf8_lossy(line).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn all(bytes: &[u8]) -> Vec<String> {
+        let (mut lines, mut all) = (Lines::of(bytes), Vec::new());
+        while let Some(line) = lines.next().await.unwrap() {
+            all.push(line);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn what_is_no_text_ends_nothing() {
+        assert_eq!(
+            all(b"one\r\n\xff two\n\nthree").await,
+            ["one", "\u{fffd} two", "", "three"]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_told_in_pieces() {
+        let lines = all(&vec![b'x'; 3 * LONGEST + 1]).await;
+        let lengths: Vec<_> = lines.iter().map(String::len).collect();
+        assert_eq!(lengths, [LONGEST, LONGEST, LONGEST, 1]);
+    }
+}

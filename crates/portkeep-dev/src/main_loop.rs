@@ -1,0 +1,324 @@
+//! The loop: hears what happens, has the status decide, and does what that says.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use portkeep_engine::GiveUp;
+use portkeep_engine::handover::HandoverId;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::build::{Behind, Build, Checking, Direct, check_line};
+use super::change::Change;
+use super::effect::{Effect, Ending};
+use super::event::{Event, HandoverEnd, Now, SessionEvent, Work};
+use super::pages::Pages;
+use super::project::{Project, url};
+use super::runtime::{HandingOver, Session};
+use super::screen::Screen;
+use super::status::Status;
+use super::terminal::{Keys, Signals, Terminal, open_browser};
+use super::unread::{Taken, Unread};
+use super::watch::Watch;
+
+/// What the loop listens to.
+pub(crate) struct Inputs {
+    pub(crate) signals: Signals,
+    pub(crate) keys: Keys,
+    pub(crate) behind: Behind,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    /// The other end of that.
+    pub(crate) sender: mpsc::UnboundedSender<Event>,
+}
+
+/// Whom the loop shows what is known.
+pub(crate) struct Views<'a> {
+    pub(crate) terminal: &'a Terminal,
+    pub(crate) pages: &'a Pages,
+    pub(crate) screen: Arc<dyn Screen>,
+}
+
+pub(crate) struct MainLoop<'a> {
+    pub(crate) project: &'a Project,
+    pub(crate) session: &'a Session,
+    pub(crate) status: &'a mut Status,
+    pub(crate) views: Views<'a>,
+    pub(crate) inputs: &'a mut Inputs,
+    pub(crate) watch: Watch,
+    direct: Direct,
+    job: Job<'a>,
+    overtaken: Vec<Overtaken>,
+    ending: Option<Ending>,
+}
+
+/// What is under way.
+enum Job<'a> {
+    Nothing,
+    Build(Box<Build<'a>>),
+    /// A check, and how people write it.
+    Check(Checking, String),
+    Handover(HandingOver, GiveUp),
+}
+
+impl Job<'_> {
+    /// Waits for its end, for ever where there is none. Can be dropped and called again.
+    async fn end(&mut self, pages: &Pages, session: &Session) -> Event {
+        let ended = match self {
+            Self::Nothing => std::future::pending().await,
+            Self::Build(build) => {
+                let built = build.finish().await;
+                built
+                    .map(Event::BuildEnded)
+                    .context("the project cannot be built")
+            }
+            Self::Check(checking, line) => {
+                let checked = checking.finish().await;
+                checked
+                    .map(Event::CheckEnded)
+                    .with_context(|| format!("the check `{line}` cannot be run"))
+            }
+            Self::Handover(handover, _) => {
+                let result = handover.await;
+                let serves = session.serves().map_or(0, |generation| generation.0);
+                Ok(Event::HandoverEnded(HandoverEnd {
+                    requests_wait: pages.is_held_in(serves),
+                    result,
+                }))
+            }
+        };
+        ended.unwrap_or_else(Event::CouldNot)
+    }
+
+    async fn cancel(&mut self) {
+        match self {
+            Self::Build(build) => build.cancel().await,
+            Self::Check(checking, _) => checking.cancel().await,
+            Self::Nothing | Self::Handover(..) => {}
+        }
+    }
+}
+
+/// A handover that was overtaken by newer sources. It goes on, since what it starts may be READY before those are built;
+/// it ends at the latest with this.
+struct Overtaken {
+    task: JoinHandle<()>,
+    give_up: GiveUp,
+}
+
+impl Overtaken {
+    fn new(handover: HandingOver, give_up: GiveUp, events: mpsc::UnboundedSender<Event>) -> Self {
+        let is_given_up = give_up.clone();
+        let task = tokio::spawn(async move {
+            let result = handover.await;
+            let event = if result.is_err() && is_given_up.is_asked() {
+                Event::GivenUp
+            } else {
+                Event::OvertakenEnded(result)
+            };
+            // Nobody listens any more: we are ending.
+            let _ = events.send(event);
+        });
+        Self { task, give_up }
+    }
+}
+
+impl Drop for Overtaken {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<'a> MainLoop<'a> {
+    pub(crate) fn new(
+        project: &'a Project,
+        session: &'a Session,
+        status: &'a mut Status,
+        views: Views<'a>,
+        inputs: &'a mut Inputs,
+        watch: Watch,
+    ) -> Self {
+        Self {
+            project,
+            session,
+            status,
+            views,
+            inputs,
+            watch,
+            direct: Direct::of(project),
+            job: Job::Nothing,
+            overtaken: Vec::new(),
+            ending: None,
+        }
+    }
+
+    /// Goes on until somebody ends it.
+    pub(crate) async fn run(mut self, first: Event) -> Ending {
+        let mut event = first;
+        loop {
+            self.take_in(event).await;
+            if let Some(ending) = self.ending {
+                return ending;
+            }
+            event = self.next().await;
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            biased;
+            () = self.inputs.signals.stop() => Event::Stop,
+            event = self.job.end(self.views.pages, self.session) => {
+                self.job = Job::Nothing;
+                event
+            }
+            key = self.inputs.keys.next() => Event::Key(key),
+            is_good = self.inputs.behind.ended() => Event::BuiltBehind { is_good },
+            paths = self.watch.changed() => {
+                Event::Changed(paths.into_iter().map(Change::of).collect())
+            }
+            Some(event) = self.inputs.events.recv() => event,
+        }
+    }
+
+    /// Has the status decide of an event, and of what comes of that, and does what it says.
+    async fn take_in(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let now = now(self.session);
+            let effects = self.status.apply(event, &now);
+            self.views.pages.show(self.status.page());
+            for effect in effects {
+                match effect {
+                    Effect::Take(unread) => events.extend(taken(&unread)),
+                    effect => events.extend(self.perform(effect).await),
+                }
+            }
+        }
+    }
+
+    /// Does one thing, and answers what has come of it already.
+    async fn perform(&mut self, effect: Effect) -> Option<Event> {
+        match effect {
+            Effect::Tell(notice) => self.views.terminal.show(&notice),
+            Effect::Take(_) => {}
+            Effect::Build(changed) => return self.build(changed.as_deref()),
+            Effect::Check(index) => return self.check(index),
+            Effect::HandOver { executable, work } => return Some(self.hand_over(executable, work)),
+            Effect::StartAgain => return Some(self.start_again()),
+            Effect::Cancel => {
+                // A second signal does not wait for what does not want to end.
+                let signals = &mut self.inputs.signals;
+                let is_stopped = tokio::select! {
+                    () = self.job.cancel() => false,
+                    () = signals.stop() => true,
+                };
+                self.job = Job::Nothing;
+                return is_stopped.then_some(Event::Stop);
+            }
+            Effect::Overtake => {
+                let job = std::mem::replace(&mut self.job, Job::Nothing);
+                if let Job::Handover(handover, give_up) = job {
+                    let events = self.inputs.sender.clone();
+                    self.overtaken
+                        .push(Overtaken::new(handover, give_up, events));
+                }
+            }
+            Effect::Watch(inputs) => self.watch.also(&inputs),
+            Effect::TakeAllAsNew => self.watch.take_all_as_new(),
+            Effect::BuildBehind => self.inputs.behind.begin(self.project),
+            Effect::OpenPage => {
+                let first = self.session.spec().listen.first()?;
+                return open_browser(&url(first)).err().map(Event::NotOpened);
+            }
+            Effect::End(ending) => self.ending = Some(ending),
+        }
+        None
+    }
+
+    fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {
+        let with = self.inputs.behind.with();
+        let screen = self.views.screen.clone();
+        let build = Build::start(self.project, with, &self.direct, changed, screen);
+        match build.context("the project cannot be built") {
+            Ok(build) => {
+                self.job = Job::Build(Box::new(build));
+                None
+            }
+            Err(error) => Some(Event::CouldNot(error)),
+        }
+    }
+
+    fn check(&mut self, index: usize) -> Option<Event> {
+        let check = self.project.spec.checks.get(index)?;
+        let line = check_line(check);
+        let checking = Checking::start(check, self.project, self.views.screen.clone());
+        match checking.with_context(|| format!("the check `{line}` cannot be run")) {
+            Ok(checking) => {
+                self.job = Job::Check(checking, line);
+                None
+            }
+            Err(error) => Some(Event::CouldNot(error)),
+        }
+    }
+
+    fn hand_over(&mut self, executable: Option<PathBuf>, work: Work) -> Event {
+        let (id, give_up) = (HandoverId::unique(), GiveUp::default());
+        match self.session.hand_over(executable, &id, &give_up) {
+            Ok(handover) => {
+                self.job = Job::Handover(handover, give_up);
+                if work == Work::Something {
+                    self.give_up_overtaken();
+                }
+                Event::HandoverBegun(id)
+            }
+            Err(error) => Event::CouldNot(error.context("the new version cannot be put in place")),
+        }
+    }
+
+    fn start_again(&mut self) -> Event {
+        let (id, give_up) = (HandoverId::unique(), GiveUp::default());
+        let handover = self.session.start_again(&id, &give_up);
+        self.job = Job::Handover(handover, give_up);
+        Event::HandoverBegun(id)
+    }
+
+    /// What is published now is to be started. Starts of another release are not waited for.
+    fn give_up_overtaken(&mut self) {
+        self.overtaken.retain(|one| !one.task.is_finished());
+        if self.session.has_other_release() {
+            for overtaken in &self.overtaken {
+                overtaken.give_up.ask();
+            }
+        }
+    }
+}
+
+/// Lines of generations, as events.
+pub(crate) fn taken(unread: &Unread) -> impl Iterator<Item = Event> + use<> {
+    let Taken { lines, lost } = unread.take();
+    let lost = (lost > 0).then_some(SessionEvent::LinesLost(lost));
+    let lines = lines
+        .into_iter()
+        .map(|(generation, line)| SessionEvent::Line(generation, line));
+    lost.into_iter().chain(lines).map(Event::Session)
+}
+
+/// The moment, and what serves in it.
+pub(crate) fn now(session: &Session) -> Now {
+    Now {
+        at: Instant::now(),
+        milliseconds: milliseconds(),
+        serves: session.serves(),
+    }
+}
+
+/// Since 1970.
+pub(crate) fn milliseconds() -> u128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_millis()
+}

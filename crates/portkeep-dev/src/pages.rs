@@ -1,0 +1,107 @@
+//! What the pages of the app are told while it is developed: what is built, what failed, which generation serves.
+//!
+//! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
+//! answer is the whole [`Page`], so that a page that missed something knows everything again.
+
+mod desk;
+mod hold;
+mod serve;
+mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use anyhow::Context;
+use portkeep_engine::listen_private;
+use portkeep_spec::Listen;
+use tokio::net::UnixListener;
+use tokio::sync::{mpsc, watch};
+
+use self::desk::{Desk, Heard};
+use super::event::Event;
+use super::status::Page;
+
+pub(crate) use self::desk::Settings;
+#[cfg(test)]
+pub(crate) use self::view::told;
+
+/// The file of the socket, in the app's runtime directory.
+const FILE: &str = "dev";
+
+/// Tells the pages.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    page: watch::Sender<Page>,
+    heard: Arc<Heard>,
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// The path of the socket; it is passed to the generations in their environment.
+pub(crate) fn socket_path(run_directory: &Path) -> PathBuf {
+    run_directory.join(FILE)
+}
+
+impl Pages {
+    /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
+    pub(crate) fn listen(
+        path: PathBuf,
+        settings: Settings,
+        page: Page,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let fail = || format!("cannot listen on {}", path.display());
+        let listener = listen_private(&path)
+            .and_then(UnixListener::from_std)
+            .with_context(fail)?;
+        let (page, _) = watch::channel(page);
+        let heard = Arc::new(Heard::new(events));
+        let desk = Desk {
+            settings,
+            heard: heard.clone(),
+            page: page.clone(),
+        };
+        let task = tokio::spawn(serve::serve(listener, Arc::new(desk)));
+        Ok(Self {
+            page,
+            heard,
+            path,
+            task,
+        })
+    }
+
+    /// Tells the pages, where there is something new.
+    pub(crate) fn show(&self, page: &Page) {
+        self.page.send_if_modified(|shown| {
+            let is_new = shown != page;
+            if is_new {
+                shown.clone_from(page);
+            }
+            is_new
+        });
+    }
+
+    /// Whether requests wait in this generation, which is READY.
+    pub(crate) fn is_held_in(&self, generation: u64) -> bool {
+        self.heard.holds.load(Ordering::Relaxed) >= generation
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.task.abort();
+        // The library looks for the file: without it, pages are served as they are.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The addresses at which requests that waited are given to the next generation, by the names of the listeners that they
+/// came in by.
+pub(crate) fn addresses(listen: &[Listen]) -> Vec<(String, String)> {
+    let http = listen
+        .iter()
+        .filter(|one| one.protocol == portkeep_spec::Protocol::Http);
+    http.map(|one| (one.name.to_string(), one.address.to_string()))
+        .collect()
+}

@@ -1,0 +1,74 @@
+//! What a page is told, as JSON. It decides nothing.
+
+use serde::Serialize;
+
+use crate::failure::Failure;
+use crate::status::{Page, Phase};
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told<'a> {
+    session: u128,
+    generation: Option<u64>,
+    page_since: u64,
+    styles: u64,
+    assets: u64,
+    files: &'a str,
+    phase: Phase,
+    since: u128,
+    what: &'a str,
+    failure: Option<&'a Failure>,
+    via: u64,
+}
+
+/// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new generation
+/// from the old one.
+pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
+    serde_json::to_string(&Told {
+        session: page.session,
+        generation: page.generation,
+        page_since: page.page_since,
+        styles: page.styles,
+        assets: page.assets,
+        files: &page.files,
+        phase: page.phase,
+        since: page.since,
+        what: &page.what,
+        failure: page.failure(),
+        via,
+    })
+}
+
+/// What changes pages and is no generation, for a page that is about to be made.
+pub(crate) fn made_of(page: &Page) -> String {
+    format!("{} {} {}", page.session, page.styles, page.assets)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::change::Changed;
+
+    fn of(page: &Page) -> Value {
+        serde_json::from_str(&told(page, 7).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_page_is_told_what_is_wrong_and_by_whom() {
+        let mut page = Page::new(3);
+        page.serves(1, Changed::Pages);
+        page.files(Changed::Pages, "a.html");
+        assert_eq!(
+            of(&page),
+            json!({
+                "session": 3, "generation": 1, "pageSince": 1, "styles": 0, "assets": 1, "files": "a.html",
+                "phase": "idle", "since": 3, "what": "", "failure": null, "via": 7,
+            })
+        );
+        page.failed(Failure::of_output("the build failed", "x"));
+        assert_eq!(of(&page)["failure"]["title"], "the build failed");
+        assert_eq!(made_of(&page), "3 0 1");
+    }
+}

@@ -1,0 +1,352 @@
+//! The project under development: what to build, what it becomes, what to watch.
+
+mod cargo;
+mod cargo_build;
+mod cargo_run;
+mod configuration;
+mod listen;
+mod profile;
+mod reach;
+mod sockets;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cargo_metadata::MetadataCommand;
+use portkeep_spec::{Check, Listen, Spec, contract};
+
+pub(crate) use self::cargo_build::{CargoBuild, With};
+use self::cargo_run::CargoRun;
+pub(crate) use self::profile::OWN;
+use self::sockets::Manners;
+use super::host::Host;
+use super::options::{Options, WhileBuilding};
+use super::usage::usage;
+
+/// What shapes a build besides the packages, in the workspace's directory.
+const OF_A_WORKSPACE: [&str; 5] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    ".cargo/config.toml",
+    "rust-toolchain.toml",
+    "rust-toolchain",
+];
+
+/// How the project is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum BuildCommand {
+    /// `cargo build`, which tells us where the executable is.
+    Cargo(CargoBuild),
+    /// A command of the spec's.
+    Custom(Vec<String>),
+    /// Nothing is built.
+    None,
+}
+
+/// A project.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    /// Its directory.
+    pub(crate) directory: PathBuf,
+    /// The spec: the project's own, or one made from its Cargo.toml. With cargo its `exec` is filled in after the build.
+    pub(crate) spec: Spec,
+    pub(crate) build: BuildCommand,
+    /// Directories with sources.
+    pub(crate) sources: Vec<PathBuf>,
+    /// Directories of build output, never watched.
+    pub(crate) outputs: Vec<PathBuf>,
+    /// Single files that count besides, where the rest of their directory does not.
+    pub(crate) files: Vec<PathBuf>,
+    /// What is ignored besides what git ignores, as in a `.gitignore`.
+    pub(crate) ignores: Vec<String>,
+    /// Paths in diagnostics are relative to this.
+    pub(crate) root: PathBuf,
+    /// What becomes of requests while a build runs.
+    pub(crate) while_building: WhileBuilding,
+    /// Pages of the app are left as they are.
+    pub(crate) leaves_pages: bool,
+    /// What `cargo run` would give the app.
+    pub(crate) cargo_run: CargoRun,
+    /// It opens its port itself, so nobody can hold that for it.
+    pub(crate) binds_itself: bool,
+    /// What to tell the user at the start.
+    pub(crate) notices: Vec<String>,
+}
+
+impl Project {
+    /// Finds out what the project is.
+    pub(crate) fn find(options: &Options, host: &dyn Host) -> anyhow::Result<Self> {
+        let given = &options.project;
+        let directory = std::fs::canonicalize(given).map_err(|error| {
+            usage(format!(
+                "cannot open the project {}: {error}; name a directory with --project DIR",
+                given.display()
+            ))
+        })?;
+        if !directory.is_dir() {
+            return Err(usage(format!(
+                "the project {} is not a directory",
+                given.display()
+            )));
+        }
+        if let Err(error) = std::fs::read_dir(&directory) {
+            return Err(usage(format!(
+                "cannot read the project {}: {error}",
+                given.display()
+            )));
+        }
+        let own_spec = directory.join(contract::SPEC_FILE);
+        let own_spec = own_spec
+            .exists()
+            .then(|| host.read_spec(&own_spec))
+            .transpose()?;
+        let is_cargo = directory.join("Cargo.toml").exists();
+        let mut project = match (own_spec, is_cargo) {
+            (None, false) => {
+                return Err(usage(format!(
+                    "{} has neither a Cargo.toml nor a portkeep.json; go to your project, or name it with --project DIR",
+                    directory.display()
+                )));
+            }
+            (Some(spec), false) => Self::custom(directory, spec),
+            (Some(spec), true) if builds_otherwise(&spec) => Self::custom(directory, spec),
+            (own_spec, true) => Self::cargo(directory, own_spec, options)?,
+        };
+        project.apply(options)?;
+        project.spec.validate()?;
+        Ok(project)
+    }
+
+    fn custom(directory: PathBuf, spec: Spec) -> Self {
+        let build = if spec.build.is_empty() {
+            BuildCommand::None
+        } else {
+            BuildCommand::Custom(spec.build.clone())
+        };
+        // The usual places of output, also where no .gitignore names them.
+        let mut outputs = vec![directory.join("target")];
+        outputs.extend(spec.exec.first().map(PathBuf::from));
+        outputs.extend(spec.watch.clone());
+        let sources = vec![directory.clone()];
+        Self {
+            root: directory.clone(),
+            directory,
+            spec,
+            build,
+            sources,
+            outputs,
+            files: Vec::new(),
+            ignores: Vec::new(),
+            while_building: WhileBuilding::Serve,
+            leaves_pages: false,
+            cargo_run: CargoRun::default(),
+            binds_itself: false,
+            notices: Vec::new(),
+        }
+    }
+
+    fn cargo(
+        directory: PathBuf,
+        own_spec: Option<Spec>,
+        options: &Options,
+    ) -> anyhow::Result<Self> {
+        let manifest = directory.join("Cargo.toml");
+        let metadata = MetadataCommand::new()
+            .manifest_path(&manifest)
+            // Whose settings of cargo and rustup count.
+            .current_dir(&directory)
+            .no_deps()
+            .exec()
+            .map_err(|error| {
+                let said = match error {
+                    cargo_metadata::Error::CargoMetadata { stderr } => stderr.trim().to_owned(),
+                    other => other.to_string(),
+                };
+                usage(format!("cargo cannot read {}:\n{said}", manifest.display()))
+            })?;
+        let has_spec_file = own_spec.is_some();
+        let meant = own_spec
+            .as_ref()
+            .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
+        let named = options.bin.as_deref().or(meant);
+        let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
+        let reach = reach::reach(&metadata, package);
+        let manners = Manners::of(package, &reach);
+        let (spec, notice) = match own_spec {
+            Some(spec) => {
+                let notice = manners.doubt(&spec);
+                (spec, notice)
+            }
+            None => {
+                let spec = cargo::from_manifest(package, &binary, manners)?;
+                (spec, manners.notice())
+            }
+        };
+        if builds_otherwise(&spec) {
+            return Ok(Self::custom(directory, spec));
+        }
+        let home = configuration::cargo_home();
+        let configurations = configuration::configurations(&directory, home.as_deref());
+        let build = CargoBuild::new(
+            &metadata,
+            package,
+            &binary,
+            &manifest,
+            &spec,
+            options,
+            &configurations,
+        );
+        let mut library_paths = build.library_paths();
+        if reach.has_shared_libraries {
+            // Such an app is linked with the standard library as it is shared, too.
+            library_paths.extend(cargo::toolchain_libraries(&directory));
+        }
+        let cargo_run = CargoRun::of(package, &configurations, library_paths);
+        let root = metadata.workspace_root.clone().into_std_path_buf();
+        Ok(Self {
+            sources: reach.directories,
+            files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
+            ignores: Vec::new(),
+            root,
+            while_building: WhileBuilding::Serve,
+            leaves_pages: false,
+            cargo_run,
+            binds_itself: manners == Manners::Bare && !has_spec_file,
+            outputs: build.outputs(),
+            directory,
+            spec,
+            build: BuildCommand::Cargo(build),
+            notices: notice.into_iter().map(str::to_owned).collect(),
+        })
+    }
+
+    /// What the command line says wins over the spec.
+    fn apply(&mut self, options: &Options) -> anyhow::Result<()> {
+        if options.listen.is_empty() {
+            listen::keep_to_developer(&mut self.spec.listen);
+            for (asked, local) in listen::keep_to_loopback(&mut self.spec.listen) {
+                self.notices.push(format!(
+                    "{asked} is kept to {local} in development (--listen {asked} opens it)"
+                ));
+            }
+        } else {
+            self.spec.listen = listen::parse(&options.listen)?;
+        }
+        self.spec.exec.extend(options.arguments.iter().cloned());
+        let checks = options.checks.iter().cloned().map(Check::Line);
+        self.spec.checks.extend(checks);
+        self.while_building = options.while_building;
+        self.leaves_pages = options.leaves_pages;
+        for path in self.spec.sources.iter().chain(&options.watch) {
+            self.sources.push(absolute(path)?);
+        }
+        if let Some(from) = &self.spec.files_from {
+            let files = self.spec.files.iter();
+            self.sources
+                .extend(files.map(|file| from.join(file.literal_part())));
+        }
+        self.ignores.extend(self.spec.ignore.iter().cloned());
+        self.ignores.extend(options.ignore.iter().cloned());
+        if !self.spec.checks.is_empty() {
+            // Where checks stand between the build and the swap, nothing may be swapped by the build alone.
+            self.spec.watch = None;
+        }
+        self.tell_of_the_executable();
+        if self.spec.working_directory.is_none() && !self.spec.runs_in_its_release() {
+            let here = std::env::current_dir().context("cannot tell the working directory")?;
+            self.spec.working_directory = Some(here);
+        }
+        Ok(())
+    }
+}
+
+impl Project {
+    /// The built executable, where we publish what cargo makes; else what the spec names runs.
+    pub(crate) fn publishes(&self) -> bool {
+        matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))
+    }
+
+    /// One spec is for development and for production, and names what production runs.
+    fn tell_of_the_executable(&mut self) {
+        let (BuildCommand::Cargo(build), Some(exec)) = (&self.build, self.spec.exec.first()) else {
+            return;
+        };
+        let (made, exec) = (build.made(), Path::new(exec));
+        let shown = |path: &Path| {
+            let short = path.strip_prefix(&self.directory).unwrap_or(path);
+            short.display().to_string()
+        };
+        if exec.is_absolute() && exec != made {
+            self.notices.push(match self.publishes() {
+                true => format!(
+                    "{} runs in place of {}, which the spec names",
+                    shown(&made),
+                    shown(exec)
+                ),
+                false => format!(
+                    "{} runs, as the spec says; what cargo builds here does not",
+                    shown(exec)
+                ),
+            });
+        }
+    }
+}
+
+/// Whether the spec has a `build` that is not cargo's.
+fn builds_otherwise(spec: &Spec) -> bool {
+    !spec.build.is_empty() && CargoBuild::words_in(&spec.build).is_none()
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|error| {
+        usage(format!(
+            "cannot watch {}: {error}; correct --watch, or `sources` in the spec",
+            path.display()
+        ))
+    })
+}
+
+/// What the listeners of a spec are for people: a URL where a browser can open it.
+pub(crate) fn url(listen: &Listen) -> String {
+    match (&listen.address, listen.protocol) {
+        (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => {
+            // Everybody can be reached here, but no browser calls this machine so, and pages under that name get no
+            // script.
+            let address = match address.ip().is_unspecified() {
+                true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+                false => *address,
+            };
+            format!("http://{address}")
+        }
+        (address, _) => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
+        let words = [
+            "0.0.0.0:80",
+            "[::]:81",
+            "127.0.0.1:82",
+            "[::1]:83",
+            "/run/x",
+        ];
+        let listen = listen::parse(&words.map(str::to_owned)).unwrap();
+        let urls: Vec<_> = listen.iter().map(url).collect();
+        assert_eq!(
+            urls,
+            [
+                "http://127.0.0.1:80",
+                "http://127.0.0.1:81",
+                "http://127.0.0.1:82",
+                "http://[::1]:83",
+                "/run/x"
+            ]
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! Who holds the port and runs the app while it is developed.
+
+mod activator;
+mod control;
+mod dotenv;
+mod environment;
+mod handing_over;
+mod history;
+mod journal;
+mod leftovers;
+mod lines;
+mod local;
+mod lock;
+mod outputs;
+mod publish;
+mod self_binding;
+mod systemd;
+mod units;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portkeep_engine::handover::HandoverId;
+use portkeep_engine::store::Store;
+use portkeep_engine::{Generation, GiveUp, drive};
+use portkeep_spec::{AppName, Spec};
+use tokio::sync::mpsc;
+
+use self::handing_over::unless;
+use super::event::Event;
+use super::host::Host;
+use super::options::{Backend, Options};
+use super::project::Project;
+use super::terminal::Signals;
+use super::usage::usage;
+
+pub(crate) use self::handing_over::HandingOver;
+
+/// Either way of running.
+#[derive(Debug)]
+pub(crate) enum Session {
+    SelfBinding(self_binding::SelfBindingSession),
+    Local(local::LocalSession),
+    Systemd(systemd::SystemdSession),
+}
+
+impl Session {
+    /// Opens the port. Nothing is left behind where that fails.
+    pub(crate) async fn open(
+        project: &Project,
+        options: &Options,
+        host: Arc<dyn Host>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        use portkeep_engine::backend::systemd::Manager;
+        use portkeep_spec::Manager as Which;
+
+        if project.binds_itself {
+            if options.detaches || options.backend == Backend::Systemd {
+                return Err(usage(
+                    "this app opens its port itself, so systemd cannot hold that: `portkeep::serve(app)` in place of \
+                     `TcpListener::bind` and `axum::serve` (cargo add portkeep) lets it",
+                ));
+            }
+            return Ok(Self::SelfBinding(self_binding::SelfBindingSession::open(
+                project, &*host, events,
+            )?));
+        }
+        if options.backend == Backend::Local {
+            return Self::local(project, options, host, events, "--backend local".to_owned());
+        }
+        match Manager::connect(Which::User).await {
+            Ok(manager) => Ok(Self::Systemd(
+                systemd::SystemdSession::open(project, options, host, manager, events).await?,
+            )),
+            Err(error) if options.backend == Backend::Systemd => Err(error.into()),
+            Err(error) => Self::local(project, options, host, events, error.in_a_clause()),
+        }
+    }
+
+    fn local(
+        project: &Project,
+        options: &Options,
+        host: Arc<dyn Host>,
+        events: mpsc::UnboundedSender<Event>,
+        why: String,
+    ) -> anyhow::Result<Self> {
+        if options.detaches {
+            return Err(usage(format!(
+                "--detach needs a systemd user manager that runs on without us ({why})"
+            )));
+        }
+        Ok(Self::Local(local::LocalSession::open(
+            project, host, events, why,
+        )?))
+    }
+
+    pub(crate) fn name(&self) -> &AppName {
+        &self.spec().name
+    }
+
+    pub(crate) fn spec(&self) -> &Spec {
+        match self {
+            Self::SelfBinding(session) => session.spec(),
+            Self::Local(session) => session.spec(),
+            Self::Systemd(session) => session.spec(),
+        }
+    }
+
+    pub(crate) fn notices(&self) -> &[String] {
+        match self {
+            Self::SelfBinding(session) => session.notices(),
+            Self::Local(session) => session.notices(),
+            Self::Systemd(session) => session.notices(),
+        }
+    }
+
+    /// Who holds the port, for people; nobody where the app opens it itself.
+    pub(crate) fn who_holds(&self) -> Option<String> {
+        match self {
+            Self::SelfBinding(_) => None,
+            Self::Local(session) => Some(session.who_holds()),
+            Self::Systemd(session) => Some(session.who_holds()),
+        }
+    }
+
+    /// The generation that serves now.
+    pub(crate) fn serves(&self) -> Option<Generation> {
+        match self {
+            Self::SelfBinding(session) => session.serves(),
+            Self::Local(session) => session.serves(),
+            Self::Systemd(session) => session.serves(),
+        }
+    }
+
+    /// Publishes what was built (where the builder named it) and starts the handover `id`. The start ends early if `give_up`
+    /// is asked to.
+    pub(crate) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        id: &HandoverId,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
+        Ok(match self {
+            Self::SelfBinding(session) => unless(give_up, session.hand_over(executable, id)?),
+            Self::Local(session) => session.hand_over(executable, id, give_up)?,
+            Self::Systemd(session) => session.hand_over(executable, id, give_up)?,
+        })
+    }
+
+    /// Starts the release that serves once more, in a new generation.
+    pub(crate) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+        match self {
+            Self::SelfBinding(session) => unless(give_up, session.start_again(id)),
+            Self::Local(session) => session.start_again(id, give_up),
+            Self::Systemd(session) => session.start_again(id, give_up),
+        }
+    }
+
+    /// Whether what is published now is not what the last handover looked at.
+    pub(crate) fn has_other_release(&self) -> bool {
+        match self {
+            // Nothing is published: what was built is taken from where it is.
+            Self::SelfBinding(_) => true,
+            Self::Local(_) | Self::Systemd(_) => drive::has_changed(self.store(), self.spec()),
+        }
+    }
+
+    /// Where what is known of the app is kept.
+    pub(crate) fn store(&self) -> &Store {
+        match self {
+            Self::SelfBinding(session) => session.store(),
+            Self::Local(session) => session.store(),
+            Self::Systemd(session) => session.store(),
+        }
+    }
+
+    /// Ends all that was started and removes all that was placed; a second signal ends what still drains.
+    pub(crate) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
+        match self {
+            Self::SelfBinding(session) => session.close().await,
+            Self::Local(session) => session.close(signals).await,
+            Self::Systemd(session) => session.close(signals).await,
+        }
+    }
+
+    /// Leaves everything as it is.
+    pub(crate) fn detach(self) {
+        if let Self::Systemd(session) = self {
+            session.detach();
+        }
+    }
+}

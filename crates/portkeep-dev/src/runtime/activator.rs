@@ -1,0 +1,72 @@
+//! Starts a generation for the next connection, as a handle does under systemd.
+
+use std::time::Duration;
+
+use portkeep_engine::Request;
+use portkeep_engine::handover::Purpose;
+use portkeep_engine::helper::holding_page;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
+
+use super::control::Desk;
+use crate::event::{Event, SessionEvent};
+
+/// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
+const THROTTLE: Duration = Duration::from_secs(1);
+
+/// One task for the whole session: whatever is asked for meanwhile, nothing is started twice. Ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Activator(watch::Sender<Instant>);
+
+impl Activator {
+    pub(super) fn new(desk: &Desk) -> Self {
+        let (sender, due) = watch::channel(Instant::now());
+        tokio::spawn(Starting(desk.clone()).run(due));
+        Self(sender)
+    }
+
+    /// After `pause`, the next connection starts a generation, unless one serves by then. The last call counts.
+    pub(super) fn after(&self, pause: Duration) {
+        self.0.send_replace(Instant::now() + pause);
+    }
+
+    /// The same, at the pace of starts that fail.
+    pub(super) fn after_failure(&self) {
+        self.after(THROTTLE);
+    }
+}
+
+struct Starting(Desk);
+
+impl Starting {
+    async fn run(self, mut due: watch::Receiver<Instant>) {
+        let mut at = None;
+        loop {
+            let asked = match at {
+                Some(at) => timeout_at(at, due.changed()).await,
+                None => Ok(due.changed().await),
+            };
+            at = match asked {
+                Ok(Ok(())) => Some(*due.borrow_and_update()),
+                Ok(Err(_session_is_over)) => return,
+                Err(_elapsed) if self.start().await => None,
+                Err(_elapsed) => Some(Instant::now() + THROTTLE),
+            };
+        }
+    }
+
+    /// Waits for a connection, and answers whether there is nothing more to do.
+    async fn start(&self) -> bool {
+        let Self(desk) = self;
+        if desk.local.connection_waits().await.is_err() || desk.store.current().is_some() {
+            return true;
+        }
+        let page = holding_page(&desk.spec, &desk.store);
+        let request = Request::now(Purpose::Connect).or_hold(page);
+        let result = desk.handovers.ask(desk.spec.clone(), request).await;
+        let serves = result.is_ok();
+        let event = SessionEvent::Ended(result.map_err(Into::into));
+        let told = desk.events.send(Event::Session(event));
+        serves || told.is_err()
+    }
+}

@@ -1,0 +1,263 @@
+//! `portkeep dev` holds the port and runs the generations itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use notify::RecommendedWatcher;
+use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
+use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
+use portkeep_engine::helper::holding_page;
+use portkeep_engine::{Generation, GiveUp, Handovers, Place, Request, Store, drive};
+use portkeep_spec::Spec;
+use tokio::sync::mpsc;
+
+use super::activator::Activator;
+use super::control::Desk;
+use super::handing_over::HandingOver;
+use super::lines::Lines;
+use super::lock::DevLock;
+use super::publish::Published;
+use super::{environment, leftovers, outputs};
+use crate::control::Control;
+use crate::event::{Event, SessionEvent};
+use crate::host::Host;
+use crate::pages;
+use crate::project::Project;
+use crate::terminal::Signals;
+use crate::unread::Unread;
+
+/// The pause before the start after an end in good order.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How long connections wait for the first build before a page tells them what it does.
+const FIRST_BUILD: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct LocalSession {
+    local: Local,
+    handovers: Handovers,
+    store: Store,
+    spec: Spec,
+    published: Published,
+    notices: Vec<String>,
+    why: String,
+    /// Sees builds in other terminals, where the spec watches its output.
+    _output_watcher: Option<RecommendedWatcher>,
+    control: tokio::task::JoinHandle<()>,
+    /// Ends when this does.
+    _activator: Arc<Activator>,
+    _lock: DevLock,
+}
+
+impl LocalSession {
+    pub(super) fn open(
+        project: &Project,
+        host: Arc<dyn Host>,
+        events: mpsc::UnboundedSender<Event>,
+        why: String,
+    ) -> anyhow::Result<Self> {
+        let mut spec = project.spec.clone();
+        let mut notices = project.notices.clone();
+        let store = host.store(&spec.name, Place::Local)?;
+        let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        for orphan in Local::end_orphans(&store) {
+            notices.push(format!(
+                "ended generation {orphan}, which a killed `portkeep dev` had left running"
+            ));
+        }
+        store.clear_current()?;
+        let published = Published::prepare(project, &store, &mut spec)?;
+        let sockets =
+            Sockets::bind(&spec.listen).map_err(|error| match host.port_owner(&error.address) {
+                Some(owner) => anyhow!("{} is held by {owner}", error.address),
+                None => anyhow::Error::new(error),
+            })?;
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &pages::socket_path(store.run_directory()),
+            &mut notices,
+        ))?;
+        let (sender, from_local) = mpsc::unbounded_channel();
+        let local = Local::new(store.clone(), spec.clone(), sockets, sender);
+        let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
+        let desk = Desk {
+            local: local.clone(),
+            handovers: handovers.clone(),
+            store: store.clone(),
+            spec: spec.clone(),
+            lines: Lines::default(),
+            host,
+            events: events.clone(),
+        };
+        let activator = Arc::new(Activator::new(&desk));
+        tokio::spawn(forward(
+            from_local,
+            Arc::downgrade(&activator),
+            desk.lines.clone(),
+            events,
+        ));
+        let output_watcher = match (&published, &spec.watch) {
+            (Published::BySpec, Some(output)) => {
+                let watched = outputs::watch(output, deploys(&desk));
+                if let Err(error) = &watched {
+                    notices.push(format!(
+                        "{} is not watched ({error:#}): a build in another terminal is served after `portkeep reload {}`",
+                        output.display(),
+                        spec.name
+                    ));
+                }
+                watched.ok()
+            }
+            _ => None,
+        };
+        let control = tokio::spawn(desk.serve(Control::listen(&spec.name)?));
+        // Whoever connects during a long first build sees what is built.
+        activator.after(FIRST_BUILD);
+        Ok(Self {
+            local,
+            handovers,
+            store,
+            spec,
+            published,
+            notices,
+            why,
+            _output_watcher: output_watcher,
+            control,
+            _activator: activator,
+            _lock: lock,
+        })
+    }
+
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    pub(super) fn who_holds(&self) -> String {
+        format!("held by this process ({})", self.why)
+    }
+
+    pub(super) fn serves(&self) -> Option<Generation> {
+        self.store.current_app()
+    }
+
+    pub(super) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        id: &HandoverId,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
+        let request = self.request(id, give_up);
+        let replaced = self.published.publish(executable.as_deref())?;
+        Ok(replaced.dropped_after(self.start(request)))
+    }
+
+    fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
+        Request::now(Purpose::Reload)
+            .called(id.clone())
+            .or_hold(holding_page(&self.spec, &self.store))
+            .unless(give_up)
+    }
+
+    pub(super) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+        self.start(Request {
+            unchanged: Unchanged::IsStarted,
+            ..self.request(id, give_up)
+        })
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    fn start(&self, request: Request) -> HandingOver {
+        let asked = self.handovers.ask(self.spec.clone(), request);
+        Box::pin(async move { Ok(asked.await?) })
+    }
+
+    pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
+        self.control.abort();
+        let (local, handovers) = (self.local.clone(), self.handovers.clone());
+        let mut stopping = std::pin::pin!(async {
+            // First what could start one more.
+            handovers.close().await;
+            local.stop_all().await;
+        });
+        loop {
+            tokio::select! {
+                () = &mut stopping => break,
+                () = signals.stop() => self.local.kill_all(),
+            }
+        }
+        leftovers::remove(&self.store)
+    }
+}
+
+/// Hands over when the output changes. One write is many events, and our own build is one of the writers.
+fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
+    let (desk, runtime) = (desk.clone(), tokio::runtime::Handle::current());
+    move || {
+        if !drive::has_changed(&desk.store, &desk.spec) {
+            return;
+        }
+        let page = holding_page(&desk.spec, &desk.store);
+        let request = Request::now(Purpose::Deploy).or_hold(page);
+        if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
+            let events = desk.events.clone();
+            runtime.spawn(async move {
+                let result = asked.await.map_err(Into::into);
+                let _ = events.send(Event::Session(SessionEvent::Ended(result)));
+            });
+        }
+    }
+}
+
+/// Tells what the backend tells, and has what ended started again for the next connection.
+async fn forward(
+    mut from_local: mpsc::UnboundedReceiver<LocalEvent>,
+    activator: std::sync::Weak<Activator>,
+    lines: Lines,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    let unread = Unread::default();
+    while let Some(event) = from_local.recv().await {
+        match &event {
+            LocalEvent::Gone(..) => {
+                activator.upgrade().inspect(|one| one.after_failure());
+            }
+            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            LocalEvent::Rested(_) => {
+                activator.upgrade().inspect(|one| one.after(BREATH));
+            }
+            _ => {}
+        }
+        let event = match event {
+            LocalEvent::Line(generation, line) => {
+                lines.push(generation, &line);
+                if !unread.add(generation, line) {
+                    continue;
+                }
+                Event::Unread(unread.clone())
+            }
+            event => Event::Session(translate(event)),
+        };
+        let _ = events.send(event);
+    }
+}
+
+fn translate(event: LocalEvent) -> SessionEvent {
+    match event {
+        LocalEvent::Line(generation, line) => SessionEvent::Line(generation, line),
+        LocalEvent::Restarted(generation, why) => SessionEvent::Restarted(generation, why),
+        LocalEvent::Gone(generation, why) => SessionEvent::Gone(generation, why),
+        LocalEvent::Rested(generation) => SessionEvent::Rested(generation),
+        LocalEvent::Drained(generation, said) => SessionEvent::Drained(generation, said),
+        LocalEvent::Cut(generation, said) => SessionEvent::Cut(generation, said),
+        other => SessionEvent::Trouble(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,29 @@
+//! Watches the build output that a spec names: builds in other terminals are handed over too.
+
+use std::path::Path;
+
+use anyhow::Context;
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+/// Calls `changed` at each change of the directory of the output: builds replace files, they seldom write into them.
+pub(super) fn watch(
+    output: &Path,
+    changed: impl Fn() + Send + 'static,
+) -> anyhow::Result<RecommendedWatcher> {
+    let directory = output.parent().context("it is in no directory")?.to_owned();
+    std::fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // A finished write is an "access" in the words of inotify; to open or read is none of our business.
+        let is_read = |event: &notify::Event| {
+            event.kind.is_access()
+                && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write))
+        };
+        if event.is_ok_and(|event| !is_read(&event)) {
+            changed();
+        }
+    })?;
+    watcher.watch(&directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}

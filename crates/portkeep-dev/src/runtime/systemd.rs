@@ -1,0 +1,194 @@
+//! systemd holds the port: the app's units in the user manager, until `portkeep dev` ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use notify::RecommendedWatcher;
+use portkeep_engine::backend::systemd::{Manager, Systemd};
+use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
+use portkeep_engine::helper::{holding_page, reload_handle};
+use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
+use portkeep_spec::{Allow, AppName, Sandbox, Spec, unit_names};
+use tokio::process::Child;
+use tokio::sync::mpsc;
+
+use super::handing_over::HandingOver;
+use super::lock::DevLock;
+use super::publish::Published;
+use super::{environment, history, journal, leftovers, units};
+use crate::event::Event;
+use crate::host::Host;
+use crate::options::Options;
+use crate::pages;
+use crate::project::Project;
+use crate::terminal::Signals;
+
+#[derive(Debug)]
+pub(crate) struct SystemdSession {
+    systemd: Arc<Systemd>,
+    handovers: Handovers,
+    spec: Spec,
+    published: Published,
+    notices: Vec<String>,
+    journal: Option<Child>,
+    _history: RecommendedWatcher,
+    _lock: DevLock,
+}
+
+impl SystemdSession {
+    pub(super) async fn open(
+        project: &Project,
+        options: &Options,
+        host: Arc<dyn Host>,
+        manager: Manager,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> anyhow::Result<Self> {
+        let mut spec = project.spec.clone();
+        let mut notices = project.notices.clone();
+        if let Some(other) = units::conflict(&manager, &spec).await? {
+            let name: AppName = format!("{}-dev", spec.name)
+                .parse()
+                .context("no other name for this app")?;
+            notices.push(format!(
+                "{other} has a name that {} needs: the units here are called {name}",
+                spec.name
+            ));
+            spec.name = name;
+        }
+        let store = host.store(&spec.name, Place::User)?;
+        let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        // The sandbox is production's: a developed app writes into its project and calls other servers.
+        (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
+        let published = Published::prepare(project, &store, &mut spec)?;
+        if matches!(published, Published::Here(_)) && !options.detaches {
+            // What is published here is handed over here: nobody else is to start it as well.
+            spec.watch = None;
+        }
+        store.set_base_environment(&environment::of_generations(
+            project,
+            &pages::socket_path(store.run_directory()),
+            &mut notices,
+        ))?;
+        let journal = journal::follow(&spec.name, events.clone()).ok();
+        let history = history::follow(&store, events).context("cannot watch the history")?;
+        let systemd = Arc::new(Systemd::new(manager, store));
+        let session = Self {
+            handovers: Handovers::start(systemd.clone(), systemd.store().clone()),
+            systemd,
+            spec,
+            published,
+            notices,
+            journal,
+            _history: history,
+            _lock: lock,
+        };
+        let placed = units::place(&session.systemd, &session.spec, &*host).await;
+        if let Err(error) = placed {
+            // What went wrong first is what has to be mended.
+            return Err(match session.remove().await {
+                Ok(()) => error,
+                Err(second) => error.context(format!(
+                    "and what was begun could not be taken back: {second:#}"
+                )),
+            });
+        }
+        Ok(session)
+    }
+
+    pub(super) fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    pub(super) fn notices(&self) -> &[String] {
+        &self.notices
+    }
+
+    pub(super) fn who_holds(&self) -> String {
+        format!(
+            "held by systemd ({}, user manager)",
+            unit_names::socket(&self.spec.name)
+        )
+    }
+
+    pub(super) fn serves(&self) -> Option<Generation> {
+        self.systemd.store().current_app()
+    }
+
+    pub(super) fn hand_over(
+        &self,
+        executable: Option<PathBuf>,
+        id: &HandoverId,
+        give_up: &GiveUp,
+    ) -> anyhow::Result<HandingOver> {
+        // Asked before it is published: what the path unit starts meanwhile answers this request too.
+        let page = holding_page(&self.spec, self.systemd.store());
+        let request = Request::now(Purpose::Reload).called(id.clone());
+        let request = request.or_hold(page).unless(give_up);
+        let before = self.serves();
+        let replaced = self.published.publish(executable.as_deref())?;
+        Ok(replaced.dropped_after(self.start(request, before)))
+    }
+
+    pub(super) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+        let request = Request {
+            unchanged: Unchanged::IsStarted,
+            ..Request::now(Purpose::Reload)
+                .called(id.clone())
+                .unless(give_up)
+        };
+        self.start(request, self.serves())
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        self.systemd.store()
+    }
+
+    fn start(&self, request: Request, before: Option<Generation>) -> HandingOver {
+        let (systemd, spec) = (self.systemd.clone(), self.spec.clone());
+        let handovers = self.handovers.clone();
+        Box::pin(async move {
+            let handle = unit_names::handle(&spec.name);
+            if !systemd.manager().state(&handle).await?.is_active() {
+                return Ok(reload_handle(&*systemd, systemd.store()).await?);
+            }
+            match handovers.ask(spec.clone(), request).await? {
+                // The path unit was quicker, where the spec watches its output: what made this generation is what was asked for.
+                Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
+                    Ok(handover_of(systemd.store(), now).unwrap_or(Outcome::Unchanged(now)))
+                }
+                outcome => Ok(outcome),
+            }
+        })
+    }
+
+    pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
+        tokio::select! {
+            removed = self.remove() => return removed,
+            () = signals.stop() => {}
+        }
+        // Told twice: what still drains is ended now.
+        let pattern = unit_names::generation_pattern(&self.spec.name);
+        for (unit, _) in self.systemd.manager().list(&[&pattern]).await? {
+            self.systemd.manager().kill(&unit).await?;
+        }
+        self.remove().await
+    }
+
+    async fn remove(&self) -> anyhow::Result<()> {
+        self.handovers.close().await;
+        units::remove(&self.systemd, &self.spec.name).await?;
+        leftovers::remove(self.systemd.store())
+    }
+
+    pub(super) fn detach(mut self) {
+        drop(self.journal.take());
+    }
+}
+
+/// The handover that made a generation current.
+fn handover_of(store: &Store, generation: Generation) -> Option<Outcome> {
+    let mut history = store.history().ok()?.into_iter().rev();
+    let record = history.find(|record| record.generation == Some(generation))?;
+    Outcome::of(record).ok()
+}

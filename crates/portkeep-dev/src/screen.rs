@@ -1,0 +1,96 @@
+//! Where `portkeep dev` shows what it has to say.
+
+use std::fmt::{self, Debug, Display};
+use std::ops::Add;
+
+use anstyle::Style;
+
+/// A line for people: words and their style, in order. The words may be anybody's, and whoever shows them makes them harmless.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line(Vec<Piece>);
+
+/// A part of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Words in a style of ours.
+    Words(Style, String),
+    /// Words of the developer's own app, on the developer's own terminal: they keep their colours.
+    InColour(String),
+}
+
+impl Line {
+    /// Words in a style of ours.
+    pub fn styled(style: Style, words: impl Display) -> Self {
+        Self(vec![Piece::Words(style, words.to_string())])
+    }
+
+    /// Words of the developer's own app, with their colours.
+    pub fn in_colour(words: impl Display) -> Self {
+        Self(vec![Piece::InColour(words.to_string())])
+    }
+
+    /// The parts, in order.
+    #[must_use]
+    pub fn pieces(&self) -> &[Piece] {
+        &self.0
+    }
+}
+
+impl From<&str> for Line {
+    fn from(words: &str) -> Self {
+        Self::styled(Style::new(), words)
+    }
+}
+
+impl From<String> for Line {
+    fn from(words: String) -> Self {
+        Self(vec![Piece::Words(Style::new(), words)])
+    }
+}
+
+impl<T: Into<Line>> Add<T> for Line {
+    type Output = Self;
+
+    fn add(mut self, more: T) -> Self {
+        self.0.extend(more.into().0);
+        self
+    }
+}
+
+/// The words alone.
+impl Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in &self.0 {
+            match piece {
+                Piece::Words(_, words) | Piece::InColour(words) => f.write_str(words)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A place for lines.
+pub trait Screen: Debug + Send + Sync {
+    /// Shows a line, for itself.
+    fn line(&self, line: &Line);
+
+    /// Shows what a compiler or a check wrote on its terminal, as it wrote it.
+    fn relay(&self, bytes: &[u8]);
+
+    /// The same where it may have colours that this terminal does not show.
+    fn relay_text(&self, text: &str);
+}
+
+/// Shows nothing.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct Blank;
+
+#[cfg(test)]
+impl Screen for Blank {
+    fn line(&self, _: &Line) {}
+
+    fn relay(&self, _: &[u8]) {}
+
+    fn relay_text(&self, _: &str) {}
+}

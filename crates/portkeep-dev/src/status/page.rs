@@ -1,0 +1,207 @@
+//! What a page has to know.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::change::Changed;
+use crate::failure::Failure;
+
+/// Everything a page has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page {
+    /// Tells one `portkeep dev` from the next, whose generations may have the same numbers.
+    pub(crate) session: u128,
+    /// The generation that serves.
+    pub(crate) generation: Option<u64>,
+    /// The oldest generation whose pages are still right, but for their styles.
+    pub(crate) page_since: u64,
+    /// Grows when styles change.
+    pub(crate) styles: u64,
+    /// Grows when other files change that pages are made of.
+    pub(crate) assets: u64,
+    /// The files that changed last, for people.
+    pub(crate) files: String,
+    pub(crate) phase: Phase,
+    /// When the phase began, in milliseconds since 1970: the page counts by the same clock.
+    pub(crate) since: u128,
+    /// What it is that is done: the changed file, the check.
+    pub(crate) what: String,
+    /// Why the newest sources do not serve.
+    newest: Option<(Stage, Arc<Failure>)>,
+    /// Why nothing serves, or what served is not as it was asked for.
+    serving: Option<Arc<Failure>>,
+    /// Somebody else chose what serves: nobody knows by what it differs from the newest sources.
+    chosen_by_others: bool,
+}
+
+/// What is done at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    Idle,
+    Building,
+    Checking,
+    Starting,
+}
+
+/// How far the newest sources came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// They cannot be built, or a check fails: what is started is older.
+    Sources,
+    /// They did not start. They may another time.
+    Start,
+}
+
+impl Page {
+    /// `session` tells it from all others: the moment at which it begins.
+    pub(crate) fn new(session: u128) -> Self {
+        Self {
+            session,
+            generation: None,
+            page_since: 0,
+            styles: 0,
+            assets: 0,
+            files: String::new(),
+            phase: Phase::Idle,
+            since: session,
+            what: String::new(),
+            newest: None,
+            serving: None,
+            chosen_by_others: false,
+        }
+    }
+
+    /// What is built from the first change on is one wait for whoever looks at the page.
+    fn enter(&mut self, phase: Phase, what: &str, now: u128) {
+        if self.phase == Phase::Idle {
+            self.since = now;
+        }
+        self.phase = phase;
+        what.clone_into(&mut self.what);
+    }
+
+    pub(crate) fn building(&mut self, what: &str, now: u128) {
+        self.enter(Phase::Building, what, now);
+    }
+
+    pub(crate) fn checking(&mut self, check: &str, now: u128) {
+        self.enter(Phase::Checking, check, now);
+    }
+
+    pub(crate) fn starting(&mut self, now: u128) {
+        self.enter(Phase::Starting, "", now);
+    }
+
+    /// The newest sources cannot be built, or fail a check. A generation that serves goes on.
+    pub(crate) fn failed(&mut self, failure: Failure) {
+        self.phase = Phase::Idle;
+        self.newest = Some((Stage::Sources, failure.into()));
+    }
+
+    /// What was built did not start. A generation that serves goes on.
+    pub(crate) fn not_started(&mut self, failure: Failure) {
+        self.phase = Phase::Idle;
+        self.newest = Some((Stage::Start, failure.into()));
+    }
+
+    /// A generation serves. What it was made of differs by `changed` from what served before.
+    pub(crate) fn serves(&mut self, generation: u64, changed: Changed) {
+        if self.generation > Some(generation) {
+            // Somebody has handed over since.
+            self.done();
+            self.chosen_by_others = true;
+            return;
+        }
+        let styles_only = changed == Changed::Styles && !self.chosen_by_others;
+        if self.generation.is_some() && styles_only {
+            self.styles += 1;
+        } else {
+            self.page_since = generation;
+        }
+        self.generation = Some(generation);
+        self.done();
+    }
+
+    /// The build changed nothing, but files that the app reads itself may have.
+    pub(crate) fn unchanged(&mut self, generation: u64, changed: Changed, files: &str) {
+        self.is_served_by(generation);
+        self.done();
+        self.files(changed, files);
+    }
+
+    /// What was built last was started once more: that is no news of sources that cannot be built.
+    pub(crate) fn restarted(&mut self, generation: u64) {
+        self.is_served_by(generation);
+        self.chosen_by_others = false;
+        if let Some((Stage::Start, _)) = self.newest {
+            self.newest = None;
+        }
+    }
+
+    /// What was built last was to be started once more, and was not. Sources that cannot be built stay what is wrong with
+    /// the newest.
+    pub(crate) fn not_restarted(&mut self, failure: Failure) {
+        match self.newest {
+            Some((Stage::Sources, _)) => self.serving = Some(failure.into()),
+            _ => self.newest = Some((Stage::Start, failure.into())),
+        }
+    }
+
+    /// Somebody else handed over to a generation; what is built now is not affected.
+    pub(crate) fn is_served_by(&mut self, generation: u64) {
+        if self.generation < Some(generation) {
+            self.generation = Some(generation);
+            self.page_since = generation;
+            self.chosen_by_others = true;
+            self.serving = None;
+        }
+    }
+
+    /// A holding page answers in place of the app.
+    pub(crate) fn is_held_by(&mut self, generation: u64) {
+        if self.generation < Some(generation) {
+            self.generation = None;
+        }
+    }
+
+    /// A generation is gone. What is built now is not affected.
+    pub(crate) fn is_gone(&mut self, generation: u64, failure: Failure) {
+        if self.generation <= Some(generation) {
+            self.generation = None;
+            self.serving = Some(failure.into());
+        }
+    }
+
+    /// Files changed that no build is needed for.
+    pub(crate) fn files(&mut self, changed: Changed, files: &str) {
+        match changed {
+            Changed::Nothing => return,
+            Changed::Styles => self.styles += 1,
+            Changed::Pages => self.assets += 1,
+        }
+        files.clone_into(&mut self.files);
+    }
+
+    fn done(&mut self) {
+        self.phase = Phase::Idle;
+        self.newest = None;
+        self.serving = None;
+        self.chosen_by_others = false;
+    }
+
+    /// What is wrong, if anything.
+    pub(crate) fn failure(&self) -> Option<&Failure> {
+        let newest = self.newest.as_ref().map(|(_, failure)| failure);
+        self.serving.as_ref().or(newest).map(Arc::as_ref)
+    }
+
+    /// Whether something newer may serve in a moment.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.phase != Phase::Idle
+    }
+}
+
+#[cfg(test)]
+mod tests;

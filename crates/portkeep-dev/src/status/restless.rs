@@ -1,0 +1,84 @@
+//! Files that change in each round because of the round. Pure.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Somebody who edits a file while it is built stops at some time; a build that writes it does not.
+pub(super) const MOST: usize = 5;
+
+/// Counts in how many rounds in a row a file changed, from the start of the build to the end of the start.
+#[derive(Debug, Default)]
+pub(super) struct Restless {
+    rounds: HashMap<PathBuf, Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    /// In so many rounds, each after the other.
+    times: usize,
+    /// In the round that is under way.
+    now: bool,
+}
+
+impl Restless {
+    /// A round begins.
+    pub(super) fn begin(&mut self) {
+        self.rounds.retain(|_, seen| std::mem::take(&mut seen.now));
+    }
+
+    /// These changed in the round. Answers those that have just done so once too often.
+    pub(super) fn changed<'a>(
+        &mut self,
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for path in paths {
+            let seen = self.rounds.entry(path.to_owned()).or_default();
+            if !std::mem::replace(&mut seen.now, true) {
+                seen.times += 1;
+                if seen.times == MOST {
+                    found.push(path.to_owned());
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether it changes in every round.
+    pub(super) fn is(&self, path: &Path) -> bool {
+        self.rounds.get(path).is_some_and(|seen| seen.times >= MOST)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_in_every_round_is_told_once() {
+        let mut restless = Restless::default();
+        let written = [Path::new("/p/gen.rs")];
+        let mut told = 0;
+        for _ in 0..10 {
+            restless.begin();
+            told += restless.changed(written).len();
+            // A file that is written in two steps is one that changed.
+            told += restless.changed(written).len();
+        }
+        assert_eq!(told, 1);
+        assert!(restless.is(written[0]));
+    }
+
+    #[test]
+    fn a_round_in_which_it_stays_as_it_is_begins_the_count_anew() {
+        let mut restless = Restless::default();
+        let edited = [Path::new("/p/main.rs")];
+        for round in 0..20 {
+            restless.begin();
+            if round % MOST != 0 {
+                assert!(restless.changed(edited).is_empty());
+            }
+        }
+        assert!(!restless.is(edited[0]));
+    }
+}

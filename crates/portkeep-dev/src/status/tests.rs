@@ -1,0 +1,370 @@
+//! What each event does in each state, as a table.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use portkeep_engine::handover::{HandoverId, Purpose};
+use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
+use portkeep_engine::{EngineError, Outcome};
+
+use super::*;
+use crate::change::Found;
+use crate::event::{Built, Checked, HandoverEnd};
+
+fn change(path: &str) -> Change {
+    Change {
+        path: path.into(),
+        found: Found::File,
+    }
+}
+
+fn changed(path: &str) -> Event {
+    Event::Changed(vec![change(path)])
+}
+
+fn built(work: Work) -> Event {
+    Event::BuildEnded(Built::Good {
+        executable: Some("/t/app".into()),
+        took: Duration::from_secs(1),
+        work,
+        inputs: vec!["/p/src/main.rs".into()],
+    })
+}
+
+fn record(generation: u64, id: HandoverId) -> HandoverRecord {
+    HandoverRecord {
+        at: Timestamp::UNIX_EPOCH,
+        id,
+        purpose: Purpose::Reload,
+        result: HandoverResult::HandedOver,
+        generation: Some(Generation(generation)),
+        previous: None,
+        digest: None,
+        source: None,
+        drained: Vec::new(),
+        steps: Steps::default(),
+        reason: None,
+    }
+}
+
+fn ended(result: anyhow::Result<Outcome>) -> Event {
+    Event::HandoverEnded(HandoverEnd {
+        result,
+        requests_wait: false,
+    })
+}
+
+fn serves(generation: u64) -> Event {
+    ended(Ok(Outcome::HandedOver(record(
+        generation,
+        HandoverId::unique(),
+    ))))
+}
+
+fn unchanged(generation: u64) -> Event {
+    ended(Ok(Outcome::Unchanged(Generation(generation))))
+}
+
+/// A status that events are fed to, and its clock.
+struct Fed {
+    status: Status,
+    now: Now,
+}
+
+impl Fed {
+    fn new(settings: Settings) -> Self {
+        Self {
+            status: Status::new(settings, 1),
+            now: Now {
+                at: Instant::now(),
+                milliseconds: 2,
+                serves: None,
+            },
+        }
+    }
+
+    /// One that serves, and has come to rest.
+    fn serving() -> Self {
+        let mut fed = Self::new(Settings {
+            directory: "/p".into(),
+            here: "/p".into(),
+            ..Settings::default()
+        });
+        fed.feed(Event::Opened(Opened::default()));
+        fed.feed(built(Work::Something));
+        fed.feed(serves(1));
+        fed.rest();
+        fed
+    }
+
+    /// What is heard from now on is not of the last round.
+    fn rest(&mut self) {
+        self.now.at += Duration::from_secs(1);
+    }
+
+    /// Names the effects, and tells of what is told the name only.
+    fn feed(&mut self, event: Event) -> String {
+        let effects = self.status.apply(event, &self.now);
+        let names: Vec<_> = effects.iter().map(name).collect();
+        names.join(" ")
+    }
+}
+
+fn name(effect: &Effect) -> String {
+    let text = match effect {
+        Effect::Tell(notice) => format!("{notice:?}"),
+        Effect::End(ending) => return format!("End({ending:?})"),
+        effect => format!("{effect:?}"),
+    };
+    let end = text.find([' ', '(']).unwrap_or(text.len());
+    match effect {
+        Effect::Tell(_) => format!("`{}`", &text[..end]),
+        _ => text[..end].to_owned(),
+    }
+}
+
+/// Each state of a loop that has served before.
+fn states() -> Vec<(&'static str, Fed)> {
+    let at = |events: Vec<Event>, checks: bool| {
+        let mut fed = Fed::serving();
+        if checks {
+            fed.status.settings.checks = vec!["cargo test".to_owned()];
+        }
+        for event in events {
+            fed.feed(event);
+        }
+        fed
+    };
+    let main = || changed("/p/src/main.rs");
+    vec![
+        ("idle", at(vec![], false)),
+        ("building", at(vec![main()], false)),
+        ("checking", at(vec![main(), built(Work::Something)], true)),
+        ("starting", at(vec![main(), built(Work::Something)], false)),
+        ("restarting", at(vec![Event::Key(Key::Reload)], false)),
+    ]
+}
+
+#[test]
+fn what_each_event_does_in_each_state() {
+    let events: [(&str, fn() -> Event); 10] = [
+        ("a source changes", || changed("/p/src/lib.rs")),
+        ("r", || Event::Key(Key::Reload)),
+        ("b", || Event::Key(Key::Rebuild)),
+        ("q", || Event::Key(Key::Quit)),
+        ("a signal", || Event::Stop),
+        ("a build is good", || built(Work::Something)),
+        ("a build is bad", || {
+            Event::BuildEnded(Built::Bad {
+                took: Duration::ZERO,
+                parts: Vec::new(),
+            })
+        }),
+        ("a check fails", || {
+            Event::CheckEnded(Checked::Failed(Duration::ZERO, "no".to_owned()))
+        }),
+        ("a handover ends", || serves(2)),
+        ("it cannot be done", || {
+            Event::CouldNot(anyhow::anyhow!("no"))
+        }),
+    ];
+    let mut table = String::new();
+    for (event, make) in events {
+        for (state, mut fed) in states() {
+            table.push_str(&format!("{event:<18} {state:<11} {}\n", fed.feed(make())));
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn a_start_that_is_overtaken_does_not_end_the_next_round() {
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(built(Work::Something));
+    assert_eq!(
+        fed.feed(changed("/p/src/main.rs")),
+        "`Overtaken` Overtake `Building` Build"
+    );
+    let other = Event::OvertakenEnded(Ok(Outcome::HandedOver(record(2, HandoverId::unique()))));
+    assert_eq!(fed.feed(other), "`Serves`");
+    assert!(fed.status.page().is_busy());
+    assert_eq!(fed.feed(built(Work::Something)), "`Built` Watch HandOver");
+    assert_eq!(fed.feed(serves(3)), "`Serves` BuildBehind");
+    assert_eq!(fed.status.page().generation, Some(3));
+}
+
+#[test]
+fn a_build_that_was_asked_for_while_a_version_starts_comes_afterwards() {
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(built(Work::Something));
+    assert_eq!(fed.feed(Event::Key(Key::Rebuild)), "");
+    assert_eq!(fed.feed(serves(2)), "`Serves` `Building` Build");
+}
+
+#[test]
+fn the_handover_that_is_waited_for_is_told_when_it_ends_and_others_at_once() {
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/app.css"));
+    fed.feed(built(Work::Something));
+    let ours = HandoverId::unique();
+    fed.feed(Event::HandoverBegun(ours.clone()));
+    let recorded = |generation, id| Event::Session(SessionEvent::Recorded(record(generation, id)));
+    assert_eq!(fed.feed(recorded(2, HandoverId::unique())), "`Serves`");
+    assert_eq!(fed.feed(recorded(3, ours.clone())), "");
+    let end = ended(Ok(Outcome::HandedOver(record(3, ours.clone()))));
+    assert_eq!(fed.feed(end), "`Serves` BuildBehind");
+    // The history may be slower, too.
+    assert_eq!(fed.feed(recorded(3, ours)), "");
+}
+
+#[test]
+fn a_failed_start_is_told_once() {
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(built(Work::Something));
+    let failed = || {
+        anyhow::Error::from(EngineError::StartFailed {
+            generation: Some(Generation(2)),
+            reason: "it exited".to_owned(),
+        })
+    };
+    assert_eq!(
+        fed.feed(ended(Err(failed()))),
+        "`DidNotTakeOver` TakeAllAsNew"
+    );
+    let recorded = HandoverRecord {
+        result: HandoverResult::Failed,
+        reason: Some("it exited".to_owned()),
+        ..record(2, HandoverId::unique())
+    };
+    let recorded = Event::Session(SessionEvent::Recorded(recorded));
+    assert_eq!(fed.feed(recorded), "");
+    let title = |fed: &Fed| fed.status.page().failure().map(|one| one.title.clone());
+    assert_eq!(
+        title(&fed).as_deref(),
+        Some("the new version did not start")
+    );
+    // Whatever is saved now may mend it, and what was given up is not told as a failure.
+    assert_eq!(fed.feed(changed("/p/notes.txt")), "`Building` Build");
+    assert_eq!(fed.feed(Event::GivenUp), "`GivenUp`");
+    fed.feed(built(Work::Nothing));
+    fed.feed(unchanged(1));
+    assert_eq!(title(&fed), None);
+}
+
+#[test]
+fn what_no_build_reads_is_learned_and_asks_for_no_other() {
+    let mut fed = Fed::serving();
+    assert_eq!(fed.feed(changed("/p/app.db")), "`Building` Build");
+    fed.feed(built(Work::Nothing));
+    fed.feed(unchanged(1));
+    fed.rest();
+    assert_eq!(fed.feed(changed("/p/app.db")), "`Files`");
+    // One that was cancelled teaches nothing.
+    assert_eq!(fed.feed(changed("/p/up/a.png")), "`Building` Build");
+    assert_eq!(
+        fed.feed(changed("/p/src/main.rs")),
+        "Cancel `Building` Build"
+    );
+    fed.feed(built(Work::Nothing));
+    fed.feed(unchanged(1));
+    fed.rest();
+    assert_eq!(fed.feed(changed("/p/up/a.png")), "`Building` Build");
+}
+
+#[test]
+fn a_file_that_each_build_writes_ends_none_from_some_time_on() {
+    let mut fed = Fed::serving();
+    let mut rounds = 0;
+    while fed.feed(changed("/p/src/gen.rs")).contains("Build") {
+        rounds += 1;
+        assert!(rounds < 20);
+    }
+    assert_eq!(rounds, super::restless::MOST);
+    fed.feed(built(Work::Something));
+    // It was an input all the same.
+    assert_eq!(fed.feed(serves(2)), "`Serves` BuildBehind `Building` Build");
+}
+
+#[test]
+fn what_is_to_go_on_by_itself_ends_the_loop() {
+    let detached = Settings {
+        detaches: true,
+        ..Settings::default()
+    };
+    let mut fed = Fed::new(detached.clone());
+    let opened = Opened {
+        begins_with_dev: true,
+        ..Opened::default()
+    };
+    assert_eq!(fed.feed(Event::Opened(opened)), "`Building` Build");
+    fed.feed(built(Work::Something));
+    assert_eq!(fed.feed(serves(1)), "`Serves` End(Detached)");
+    let mut fed = Fed::new(detached);
+    fed.feed(Event::Opened(Opened::default()));
+    let bad = Event::BuildEnded(Built::Bad {
+        took: Duration::ZERO,
+        parts: Vec::new(),
+    });
+    assert_eq!(fed.feed(bad), "`BuildFailed` TakeAllAsNew End(Failed)");
+}
+
+#[test]
+fn what_serves_is_started_again_without_a_round() {
+    let mut fed = Fed::serving();
+    assert_eq!(fed.feed(Event::Key(Key::Reload)), "StartAgain");
+    assert!(!fed.status.page().is_busy());
+    assert_eq!(fed.feed(serves(2)), "`Serves`");
+    assert_eq!(fed.status.page().page_since, 2);
+}
+
+#[test]
+fn once_is_said_that_requests_do_not_wait_and_that_pages_are_compressed() {
+    let mut fed = Fed::new(Settings {
+        requests_wait: true,
+        opens: true,
+        ..Settings::default()
+    });
+    fed.feed(Event::Opened(Opened::default()));
+    fed.feed(built(Work::Something));
+    assert_eq!(
+        fed.feed(serves(1)),
+        "`Serves` `RequestsDoNotWait` OpenPage BuildBehind"
+    );
+    fed.feed(Event::Key(Key::Reload));
+    assert_eq!(fed.feed(serves(2)), "`Serves`");
+    let compressed = || Event::Compressed("/".to_owned());
+    assert_eq!(fed.feed(compressed()), "`Compressed`");
+    assert_eq!(fed.feed(compressed()), "");
+}
+
+#[test]
+fn lines_below_the_level_are_kept_and_not_shown() {
+    let mut fed = Fed::serving();
+    let line = |text: &str| Event::Session(SessionEvent::Line(Generation(1), text.to_owned()));
+    for (pressed, shown) in [(false, "`Line`"), (true, ""), (true, ""), (true, "`Line`")] {
+        if pressed {
+            assert_eq!(fed.feed(Event::Key(Key::Level)), "`Level`");
+        }
+        assert_eq!(fed.feed(line("INFO a")), shown);
+    }
+    fed.feed(Event::Key(Key::Level));
+    assert_eq!(fed.feed(line("WARN b")), "`Line`");
+    assert_eq!(fed.feed(line("panicked at src/main.rs")), "`Line`");
+}
+
+#[test]
+fn what_cargo_writes_itself_is_no_change() {
+    let lock = || changed("/p/Cargo.lock");
+    let mut fed = Fed::serving();
+    fed.status.settings.lock_file = Some("/p/Cargo.lock".into());
+    assert_eq!(fed.feed(changed("/p/Cargo.toml")), "`Building` Build");
+    assert_eq!(fed.feed(lock()), "");
+    fed.feed(built(Work::Something));
+    fed.feed(serves(2));
+    fed.rest();
+    // `cargo update` in another terminal.
+    assert_eq!(fed.feed(lock()), "`Building` Build");
+}

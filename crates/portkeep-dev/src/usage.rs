@@ -1,0 +1,20 @@
+//! What was asked for cannot be.
+
+use std::fmt;
+
+/// What the user asked for cannot be: a fault of the command line or of the project, not of the machine.
+#[derive(Debug)]
+pub struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of usage, to be returned with `?`.
+pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
+    Usage(message.into()).into()
+}

@@ -1,0 +1,311 @@
+//! Watches the sources, and says what changed.
+
+mod burst;
+mod contents;
+mod editor_files;
+mod listing;
+mod own_output;
+mod tree;
+mod walk;
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use notify::RecommendedWatcher;
+use portkeep_engine::store::Store;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use self::burst::Burst;
+use self::contents::Contents;
+use self::tree::Tree;
+use super::project::Project;
+
+/// The watched sources.
+pub(crate) struct Watch {
+    tree: Tree,
+    events: mpsc::UnboundedReceiver<notify::Event>,
+    /// What was heard of, while there may be more of it.
+    burst: Option<Burst>,
+    contents: Contents,
+}
+
+impl Watch {
+    pub(crate) fn of_project(project: &Project, store: &Store) -> anyhow::Result<Self> {
+        Self::of(|watcher| Tree::new(watcher, project, kept_in(store)))
+    }
+
+    fn of(tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
+        let (sender, events) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+            let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
+        })
+        .context("cannot watch files")?;
+        Ok(Self {
+            tree: tree(watcher)?,
+            events,
+            burst: None,
+            contents: Contents::default(),
+        })
+    }
+
+    /// Waits for a change, and answers the files that changed. Can be dropped and called again: what was heard stays heard.
+    pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
+        loop {
+            // The rest of a burst belongs to its change; but what is written all the time is not waited for.
+            let next = match &self.burst {
+                Some(burst) if burst.end() <= Instant::now() => Err(()),
+                Some(burst) => timeout_at(burst.end(), self.events.recv())
+                    .await
+                    .map_err(|_elapsed| ()),
+                None => Ok(self.events.recv().await),
+            };
+            match next {
+                Ok(Some(event)) => self.hear(&event),
+                // The watcher lives as long as we do.
+                Ok(None) => return std::future::pending().await,
+                Err(()) => {
+                    let paths = self.end_burst();
+                    if !paths.is_empty() {
+                        return paths;
+                    }
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, event: &notify::Event) {
+        let now = Instant::now();
+        if event.need_rescan() {
+            let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
+            burst.add_lost(now);
+        } else if self.tree.may_count(event) {
+            let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
+            burst.add(event, now);
+        }
+    }
+
+    /// The files of a burst that changed. They are looked at once, however often they were heard of.
+    fn end_burst(&mut self) -> Vec<PathBuf> {
+        let Some(burst) = self.burst.take() else {
+            return Vec::new();
+        };
+        if burst.is_incomplete() {
+            return self.look_again();
+        }
+        let paths = self.tree.changed_by(burst.into_heard());
+        self.contents.new_of(paths)
+    }
+
+    /// There were more events than the kernel keeps: anything may have changed.
+    fn look_again(&mut self) -> Vec<PathBuf> {
+        self.contents.forget();
+        // What cannot be watched any more could not be said here; the rest is watched.
+        let _ = self.tree.look();
+        self.tree.roots().to_vec()
+    }
+
+    /// Watches files that a build looked at, wherever they are.
+    pub(crate) fn also(&mut self, inputs: &[PathBuf]) {
+        self.tree.also(inputs);
+    }
+
+    /// The next write to a file counts, whatever it writes: somebody wants it tried again.
+    pub(crate) fn take_all_as_new(&mut self) {
+        self.contents.forget();
+    }
+}
+
+/// What we write ourselves: `HOME` or the runtime directory may be inside of the project, in a container for instance. A
+/// handover would be a change, which asks for a handover.
+fn kept_in(store: &Store) -> Vec<PathBuf> {
+    let kept = [store.run_directory(), store.state_directory()];
+    // Events name the files by their real paths.
+    let real = kept.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+    real.to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::time::Duration;
+
+    use notify::event::Flag;
+    use notify::{Event, EventKind};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Sources below `root`, and `single` besides.
+    fn sources(root: &Path, single: &[&Path]) -> Watch {
+        Watch::of(|watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
+    }
+
+    /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.
+    async fn expect_noticed(sources: &mut Watch, path: &Path, what: &str) {
+        fs::write(path, what).unwrap();
+        let noticed = async { while !sources.changed().await.iter().any(|one| one == path) {} };
+        let noticed = timeout(DEADLINE, noticed).await;
+        assert!(noticed.is_ok(), "{} is not noticed: {what}", path.display());
+    }
+
+    /// Waits until everything that has happened so far is heard of.
+    async fn settle(sources: &mut Watch, root: &Path) {
+        expect_noticed(
+            sources,
+            &root.join("settle.rs"),
+            &format!("{:?}", Instant::now()),
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_made_anew_or_returns_is_watched_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let (a, b) = (root.join("a"), root.join("b"));
+        fs::create_dir_all(a.join("deep")).unwrap();
+        fs::write(a.join("deep/x.rs"), "x").unwrap();
+        let mut sources = sources(&root, &[]);
+
+        fs::remove_dir_all(&a).unwrap();
+        settle(&mut sources, &root).await;
+        fs::create_dir_all(a.join("deep")).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "made anew").await;
+
+        fs::rename(&a, &b).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &b.join("deep/x.rs"), "moved").await;
+        fs::rename(&b, &a).unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "back again").await;
+
+        // In one go, as a checkout does it.
+        fs::rename(&a, &b).unwrap();
+        fs::rename(&b, &a).unwrap();
+        fs::remove_dir_all(&a).unwrap();
+        fs::create_dir_all(a.join("deep")).unwrap();
+        fs::write(a.join("deep/x.rs"), "y").unwrap();
+        settle(&mut sources, &root).await;
+        expect_noticed(&mut sources, &a.join("deep/x.rs"), "in one go").await;
+    }
+
+    #[tokio::test]
+    async fn what_a_build_looked_at_elsewhere_counts_from_then_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, patch) = (above.join("app"), above.join("patch/src/lib.rs"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(patch.parent().unwrap()).unwrap();
+        fs::write(&patch, "one").unwrap();
+        let mut sources = sources(&root, &[]);
+        sources.also(&[patch.clone(), root.join("missing.rs")]);
+        expect_noticed(&mut sources, &patch, "two").await;
+    }
+
+    #[tokio::test]
+    async fn a_source_behind_a_link_is_edited_where_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, shared) = (above.join("app"), above.join("elsewhere/shared.rs"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(shared.parent().unwrap()).unwrap();
+        fs::write(&shared, "one").unwrap();
+        let link = root.join("shared.rs");
+        std::os::unix::fs::symlink(&shared, &link).unwrap();
+        let mut sources = sources(&root, &[]);
+        sources.also(std::slice::from_ref(&link));
+        fs::write(&shared, "two").unwrap();
+        let changed = timeout(DEADLINE, sources.changed()).await;
+        assert_eq!(changed.unwrap(), [link]);
+    }
+
+    #[tokio::test]
+    async fn many_files_are_listed_once_and_come_in_a_few_bursts() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let up = root.join("up");
+        fs::create_dir(&up).unwrap();
+        let mut sources = sources(&root, &[]);
+        const FILES: usize = 3000;
+        for file in 0..FILES {
+            fs::write(up.join(file.to_string()), "x").unwrap();
+        }
+        let mut seen = std::collections::HashSet::new();
+        while seen.len() < FILES {
+            let changed = timeout(DEADLINE, sources.changed()).await;
+            seen.extend(changed.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn where_sources_begin_may_go_and_return() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let root = above.join("crates/hello");
+        let config = above.join(".cargo/config.toml");
+        fs::create_dir_all(root.join("src")).unwrap();
+        let mut sources = sources(&root, &[&config]);
+        for times in ["first", "second"] {
+            fs::create_dir(above.join(".cargo")).unwrap();
+            expect_noticed(&mut sources, &config, times).await;
+            settle(&mut sources, &root).await;
+            fs::remove_dir_all(above.join(".cargo")).unwrap();
+            fs::remove_dir_all(above.join("crates")).unwrap();
+            let gone = timeout(DEADLINE, sources.changed()).await;
+            assert!(!gone.unwrap().is_empty());
+            fs::create_dir_all(root.join("src")).unwrap();
+            settle(&mut sources, &root).await;
+            expect_noticed(&mut sources, &root.join("src/main.rs"), times).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn lost_events_are_a_change_and_everything_is_looked_at_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let mut sources = sources(&root, &[]);
+        let main = root.join("main.rs");
+        expect_noticed(&mut sources, &main, "x").await;
+        sources.hear(&Event::new(EventKind::Other).set_flag(Flag::Rescan));
+        let changed = timeout(DEADLINE, sources.changed()).await;
+        assert!(changed.unwrap().contains(&root));
+        // It may have been another in between.
+        expect_noticed(&mut sources, &main, "x").await;
+    }
+
+    #[tokio::test]
+    async fn what_is_written_as_it_was_is_not_heard_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let (generated, main) = (root.join("gen.rs"), root.join("main.rs"));
+        let mut sources = sources(&root, &[]);
+        expect_noticed(&mut sources, &generated, "x").await;
+        fs::write(&generated, "x").unwrap();
+        fs::write(&main, "y").unwrap();
+        let changed = timeout(DEADLINE, sources.changed()).await;
+        assert_eq!(changed.unwrap(), [main]);
+    }
+
+    #[test]
+    fn what_we_keep_ourselves_is_known_by_its_real_path() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let linked = root.join("linked");
+        std::os::unix::fs::symlink(&root, &linked).unwrap();
+        let directories = portkeep_engine::Directories {
+            run: linked.join("run/hello"),
+            state: linked.join("state/hello"),
+        };
+        let store = Store::open(&"hello".parse().unwrap(), &directories).unwrap();
+        assert_eq!(
+            kept_in(&store),
+            [root.join("run/hello"), root.join("state/hello")]
+        );
+    }
+}

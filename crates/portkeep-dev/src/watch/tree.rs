@@ -1,0 +1,422 @@
+//! The directories and files that are watched: what git ignores, and what the build writes, is not among them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ignore::gitignore::Gitignore;
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::burst::Of;
+use super::editor_files::is_editors_own;
+use super::listing::Listing;
+use super::own_output::OwnOutput;
+use super::walk::{ignores, is_source, walker};
+use crate::project::Project;
+
+/// The watched part of the file system.
+pub(super) struct Tree {
+    watcher: RecommendedWatcher,
+    /// Where the sources begin.
+    roots: Vec<PathBuf>,
+    /// Files that count wherever they are, and whatever git says of them.
+    single: BTreeSet<PathBuf>,
+    /// Those of them that are reached through a symbolic link, by their real paths.
+    linked: HashMap<PathBuf, PathBuf>,
+    /// Never looked at.
+    outputs: Vec<PathBuf>,
+    own_output: OwnOutput,
+    /// What the user wants to be ignored besides.
+    ignores: Gitignore,
+    watched: BTreeSet<PathBuf>,
+    /// Files that count, so that the removal of one is noticed.
+    files: BTreeSet<PathBuf>,
+}
+
+impl Tree {
+    pub(super) fn new(
+        watcher: RecommendedWatcher,
+        project: &Project,
+        kept: Vec<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let (roots, single): (Vec<_>, Vec<_>) = project
+            .sources
+            .iter()
+            .cloned()
+            .partition(|source| source.is_dir());
+        let single = single.into_iter().chain(project.files.iter().cloned());
+        let mut tree = Self {
+            watcher,
+            roots,
+            single: single.collect(),
+            linked: HashMap::new(),
+            outputs: [project.outputs.clone(), kept].concat(),
+            own_output: OwnOutput::of_this_process(),
+            ignores: ignores(project)?,
+            watched: BTreeSet::new(),
+            files: BTreeSet::new(),
+        };
+        tree.look()?;
+        Ok(tree)
+    }
+
+    /// Looks at everything from the start. Events that were lost may have been anything.
+    pub(super) fn look(&mut self) -> anyhow::Result<()> {
+        self.watched.clear();
+        self.files.clear();
+        for root in self.roots.clone() {
+            self.add_root(&root)?;
+        }
+        for file in self.single.clone() {
+            self.watch_above(&file);
+        }
+        Ok(())
+    }
+
+    /// Has files count that a build looked at, whatever git or their place says of them: a `[patch]`, a dependency that came
+    /// later, an `include_str!` of a neighbour's or of something generated, a link that leads elsewhere.
+    pub(super) fn also(&mut self, inputs: &[PathBuf]) {
+        for input in inputs {
+            if self.single.contains(input)
+                || self.is_output(input)
+                || self.is_ignored(input)
+                || !input.is_file()
+            {
+                continue;
+            }
+            self.single.insert(input.clone());
+            self.watch_above(input);
+            // An edit in place is an event where the file is.
+            if let Ok(real) = input.canonicalize()
+                && real != *input
+                && !self.is_output(&real)
+            {
+                self.watch_above(&real);
+                self.linked.insert(real, input.clone());
+            }
+        }
+    }
+
+    fn is_output(&self, path: &Path) -> bool {
+        self.outputs.iter().any(|output| path.starts_with(output))
+    }
+
+    /// Where the sources begin, for whoever cannot say what changed.
+    pub(super) fn roots(&self) -> &[PathBuf] {
+        &self.roots
+    }
+
+    /// Whether an event may be of something that counts; told quickly, for all that a build writes is heard of too.
+    pub(super) fn may_count(&self, event: &notify::Event) -> bool {
+        let is_read = matches!(event.kind, EventKind::Access(_) | EventKind::Other);
+        !is_read && event.paths.iter().any(|path| !self.is_output(path))
+    }
+
+    /// The files that count, of paths that were heard of.
+    pub(super) fn changed_by(&mut self, heard: Vec<(PathBuf, Of)>) -> Vec<PathBuf> {
+        let mut listing = Listing::default();
+        let (mut found, mut known) = (Vec::new(), BTreeSet::new());
+        for (path, of) in heard {
+            for file in self.changed_at(&path, of, &mut listing) {
+                if known.insert(file.clone()) {
+                    found.push(file);
+                }
+            }
+        }
+        found
+    }
+
+    fn changed_at(&mut self, path: &Path, of: Of, listing: &mut Listing) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        if of == Of::Name {
+            found.extend(self.forget(path));
+            found.extend(self.return_to(path));
+        }
+        found.extend(self.linked.get(path).cloned());
+        if self.single.contains(path) {
+            found.push(path.to_owned());
+            return found;
+        }
+        let is_seen = path
+            .parent()
+            .is_some_and(|parent| self.watched.contains(parent));
+        if self.is_output(path)
+            || is_editors_own(path)
+            || self.own_output.is(path)
+            || self.is_ignored(path)
+        {
+            return found;
+        }
+        if path.is_dir() {
+            // It may have come with files in it, before it was watched.
+            if is_seen && !self.watched.contains(path) && listing.has(path) {
+                found.extend(self.add(path).unwrap_or_default());
+            }
+        } else if !path.exists() {
+            if self.files.remove(path) {
+                found.push(path.to_owned());
+            }
+        } else if is_seen && listing.has(path) {
+            self.files.insert(path.to_owned());
+            found.push(path.to_owned());
+        }
+        found
+    }
+
+    /// What was watched under the name of a directory is watched no more, whatever has that name now: inotify follows the
+    /// directory, wherever it went. Answers the files that are gone with it.
+    fn forget(&mut self, directory: &Path) -> Vec<PathBuf> {
+        if !self.watched.contains(directory) {
+            return Vec::new();
+        }
+        let below =
+            |set: &BTreeSet<PathBuf>| -> Vec<_> { below(set, directory).cloned().collect() };
+        for one in below(&self.watched) {
+            self.watched.remove(&one);
+        }
+        let mut gone = below(&self.files);
+        for file in &gone {
+            self.files.remove(file);
+        }
+        gone.retain(|file| !file.exists());
+        gone
+    }
+
+    /// Sees to what begins at or below `path`, where something came or went: nobody watches above it. Answers the files
+    /// that came.
+    fn return_to(&mut self, path: &Path) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for root in self.roots.clone() {
+            if root.starts_with(path) && !self.watched.contains(&root) {
+                found.extend(self.add_root(&root).unwrap_or_default());
+            }
+        }
+        let single: Vec<_> = below(&self.single, path).cloned().collect();
+        for file in single.into_iter().filter(|file| file != path) {
+            self.watch_above(&file);
+            if file.exists() {
+                found.push(file);
+            }
+        }
+        found
+    }
+
+    fn add_root(&mut self, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        if !root.is_dir() {
+            // A branch without it may be switched to, and back.
+            self.watch_above(root);
+        }
+        if root.is_dir() {
+            self.add(root)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Watches the nearest directory above `path` that is there, for the sake of `path` alone: editors replace files, and
+    /// what is made anew is a name in the directory above.
+    fn watch_above(&mut self, path: &Path) {
+        let above = path.ancestors().skip(1).find(|one| one.is_dir());
+        if let Some(above) = above.filter(|above| !self.watched.contains(*above)) {
+            // It may not be ours to read; then what happens there is not seen.
+            let _ = self.watcher.watch(above, RecursiveMode::NonRecursive);
+        }
+    }
+
+    /// Whether the user wants that, of it or a directory above. Paths elsewhere are matched too: a workspace is more than the
+    /// project's directory.
+    fn is_ignored(&self, path: &Path) -> bool {
+        path.ancestors().any(|one| {
+            let is_dir = one != path || one.is_dir();
+            self.ignores.matched(one, is_dir).is_ignore()
+        })
+    }
+
+    /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
+    /// Answers the files in them that were not known.
+    fn add(&mut self, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+        let ignores = self.ignores.clone();
+        let mut walker = walker(directory, &self.outputs);
+        walker.filter_entry({
+            let outputs = self.outputs.clone();
+            move |entry| {
+                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+                is_source(entry.path(), &outputs)
+                    && !ignores.matched(entry.path(), is_dir).is_ignore()
+            }
+        });
+        let mut found = Vec::new();
+        for entry in walker.build().flatten() {
+            if !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                if self.files.insert(entry.path().to_owned()) {
+                    found.push(entry.into_path());
+                }
+            } else if self.watched.insert(entry.path().to_owned())
+                && let Err(error) = self
+                    .watcher
+                    .watch(entry.path(), RecursiveMode::NonRecursive)
+            {
+                self.watched.remove(entry.path());
+                // It may have gone since it was found.
+                if entry.path().is_dir() {
+                    return Err(error).with_context(|| {
+                        format!(
+                            "cannot watch {}; a limit may be reached: `sysctl fs.inotify.max_user_watches`",
+                            entry.path().display()
+                        )
+                    });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Those of a set that are `directory` or below it. Paths are ordered by their parts, so they stand together.
+fn below<'a>(set: &'a BTreeSet<PathBuf>, directory: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
+    set.range::<Path, _>((Bound::Included(directory), Bound::Unbounded))
+        .take_while(move |one| one.starts_with(directory))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::fs;
+
+    use ignore::gitignore::GitignoreBuilder;
+
+    use super::*;
+
+    /// The tree below `root`, with `single` besides.
+    pub(in super::super) fn tree(
+        watcher: RecommendedWatcher,
+        root: &Path,
+        single: &[&Path],
+    ) -> Tree {
+        let mut ignores = GitignoreBuilder::new(root);
+        ignores.add_line(None, "/var/").unwrap();
+        let mut tree = Tree {
+            watcher,
+            roots: vec![root.to_owned()],
+            single: single.iter().map(|path| (*path).to_owned()).collect(),
+            linked: HashMap::new(),
+            outputs: vec![root.join("target")],
+            own_output: OwnOutput::of_this_process(),
+            ignores: ignores.build().unwrap(),
+            watched: BTreeSet::new(),
+            files: BTreeSet::new(),
+        };
+        tree.look().unwrap();
+        tree
+    }
+
+    fn unheard(root: &Path) -> Tree {
+        tree(notify::recommended_watcher(|_| {}).unwrap(), root, &[])
+    }
+
+    impl Tree {
+        fn counts(&mut self, path: &Path) -> bool {
+            !self
+                .changed_by(vec![(path.to_owned(), Of::Name)])
+                .is_empty()
+        }
+    }
+
+    #[test]
+    fn what_git_ignores_and_what_the_build_writes_does_not_count() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::write(root.join(".gitignore"), "out\n*.db\n").unwrap();
+        for made in ["src", "target/debug", ".git"] {
+            fs::create_dir_all(root.join(made)).unwrap();
+        }
+        let mut tree = unheard(&root);
+        let mut counts = |name: &str| {
+            let path = root.join(name);
+            // As events come: a new directory first.
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            tree.counts(path.parent().unwrap());
+            fs::write(&path, "x").unwrap();
+            tree.counts(&path)
+        };
+        assert!(counts("src/main.rs"));
+        assert!(counts(".cargo/config.toml"));
+        assert!(!counts("app.db"));
+        assert!(!counts("target/debug/app"));
+        assert!(!counts(".git/index"));
+        assert!(!counts("out/app"));
+        assert!(!counts("var/state"), "the user wants that");
+        let outside = tempfile::tempdir().unwrap();
+        assert!(!tree.is_ignored(&outside.path().join("a.rs")));
+    }
+
+    #[test]
+    fn the_removal_of_a_source_counts_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::write(root.join("a.rs"), "x").unwrap();
+        let mut tree = unheard(&root);
+        fs::remove_file(root.join("a.rs")).unwrap();
+        assert!(tree.counts(&root.join("a.rs")));
+        assert!(!tree.counts(&root.join("a.rs")));
+    }
+
+    #[test]
+    fn what_is_kept_out_does_not_count_wherever_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir_all(root.join("run/hello")).unwrap();
+        let mut tree = unheard(&root);
+        tree.outputs.push(root.join("run/hello"));
+        for (name, expected) in [("run/hello/seen.json", false), ("run/other.rs", true)] {
+            fs::write(root.join(name), "x").unwrap();
+            assert_eq!(tree.counts(&root.join(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_build_looked_at_counts_whatever_git_says() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::write(root.join(".gitignore"), "/app.css\n").unwrap();
+        let style = root.join("app.css");
+        fs::write(&style, "x").unwrap();
+        let mut tree = unheard(&root);
+        assert!(!tree.counts(&style));
+        tree.also(&[
+            style.clone(),
+            root.join("target/gen.rs"),
+            root.join("var/a"),
+        ]);
+        assert!(tree.counts(&style));
+        assert!(!tree.counts(&root.join("var/a")), "the user wants that");
+    }
+
+    #[test]
+    fn editors_files_do_not_count_unless_a_build_looked_at_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let mut tree = unheard(&root);
+        let swap = root.join(".main.rs.swp");
+        fs::write(&swap, "x").unwrap();
+        assert!(!tree.counts(&swap));
+        tree.also(std::slice::from_ref(&swap));
+        assert!(tree.counts(&swap));
+    }
+
+    #[test]
+    fn a_directory_beside_the_sources_does_not_become_one_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let root = above.join("member");
+        fs::create_dir(&root).unwrap();
+        let manifest = above.join("Cargo.toml");
+        let watcher = notify::recommended_watcher(|_| {}).unwrap();
+        let mut tree = tree(watcher, &root, &[&manifest]);
+        fs::create_dir(above.join("other")).unwrap();
+        fs::write(above.join("other/a.rs"), "x").unwrap();
+        assert!(!tree.counts(&above.join("other")));
+        fs::write(&manifest, "x").unwrap();
+        assert!(tree.counts(&manifest));
+    }
+}

@@ -1,0 +1,37 @@
+//! Walks directories as git sees them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use ignore::WalkBuilder;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::project::Project;
+
+/// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
+/// (`.cargo/config.toml`), git's own are not.
+pub(super) fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
+    let mut walker = WalkBuilder::new(directory);
+    let outputs = outputs.to_vec();
+    walker
+        .hidden(false)
+        .require_git(false)
+        .filter_entry(move |entry| is_source(entry.path(), &outputs));
+    walker
+}
+
+pub(super) fn is_source(path: &Path, outputs: &[PathBuf]) -> bool {
+    !path.ends_with(".git") && !outputs.iter().any(|output| path == output)
+}
+
+pub(super) fn ignores(project: &Project) -> anyhow::Result<Gitignore> {
+    let mut builder = GitignoreBuilder::new(&project.directory);
+    for pattern in &project.ignores {
+        builder.add_line(None, pattern).with_context(|| {
+            format!("{pattern} is no pattern to ignore; correct --ignore, or `ignore` in the spec")
+        })?;
+    }
+    builder
+        .build()
+        .context("the patterns to ignore do not go together")
+}
