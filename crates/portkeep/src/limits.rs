@@ -274,6 +274,7 @@ impl Limits {
     }
 
     /// How often HTTP/2 is asked, and how long it may take to answer.
+    #[cfg(feature = "http2")]
     pub(crate) fn pings(&self) -> Option<(Duration, Duration)> {
         // Without a limit for the answer there is no need to ask.
         self.ping.zip(self.pong)

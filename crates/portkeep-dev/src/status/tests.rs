@@ -147,7 +147,8 @@ fn states() -> Vec<(&'static str, Fed)> {
 
 #[test]
 fn what_each_event_does_in_each_state() {
-    let events: [(&str, fn() -> Event); 10] = [
+    type Made = fn() -> Event;
+    let events: [(&str, Made); 10] = [
         ("a source changes", || changed("/p/src/lib.rs")),
         ("r", || Event::Key(Key::Reload)),
         ("b", || Event::Key(Key::Rebuild)),

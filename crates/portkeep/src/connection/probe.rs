@@ -170,6 +170,7 @@ impl Probe {
     }
 
     /// Waits for something to do.
+    #[cfg(feature = "http2")]
     pub(super) async fn ordered(&self) -> Order {
         let mut ear = Ear::default();
         std::future::poll_fn(|cx| match self.order(cx, &mut ear) {
@@ -326,6 +327,7 @@ impl Probe {
     }
 
     /// Nothing is asked; of HTTP/2.
+    #[cfg(feature = "http2")]
     pub(super) fn has_no_stream(&self) -> bool {
         self.over.load(Relaxed) == self.requests.load(Relaxed)
     }

@@ -121,7 +121,7 @@ fn a_change_of_any_of_them_is_another_release() {
     let mut seen = vec![first.digest().clone()];
     let changes: [(&str, &dyn Fn()); 6] = [
         ("contents", &|| {
-            project.write("web/static/css/site.css", "CSS")
+            project.write("web/static/css/site.css", "CSS");
         }),
         ("a new one", &|| project.write("web/static/new", "")),
         ("one less", &|| {
@@ -136,7 +136,7 @@ fn a_change_of_any_of_them_is_another_release() {
             fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
         }),
         ("a link", &|| {
-            symlink("css", project.below("web/static/styles")).unwrap()
+            symlink("css", project.below("web/static/styles")).unwrap();
         }),
     ];
     for (what, change) in changes {

@@ -46,7 +46,7 @@ impl Machine {
                     crate::store::atomic_write(&change.path, text.as_bytes(), *mode).unwrap();
                 }
                 Some(Entry::Link(target)) => {
-                    crate::store::atomic_symlink(target, &change.path).unwrap()
+                    crate::store::atomic_symlink(target, &change.path).unwrap();
                 }
                 None => fs::remove_file(&change.path).unwrap(),
             }

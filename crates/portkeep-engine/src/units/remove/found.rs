@@ -180,7 +180,7 @@ mod tests {
     fn what_is_of_others_is_told() {
         let root = tempfile::tempdir().unwrap();
         let units = root.path().join("systemd/user");
-        let directory = UnitDirectory::lasting(Which::User, &[units.clone()]).unwrap();
+        let directory = UnitDirectory::lasting(Which::User, std::slice::from_ref(&units)).unwrap();
         unit(&directory, "a@.service", "a");
         let mine = units.join("a@.service.d/60-mine.conf");
         fs::create_dir(mine.parent().unwrap()).unwrap();
