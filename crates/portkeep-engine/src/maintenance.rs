@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::Backend;
 use crate::drive::{Outcome, Request, Wanted, hand_over};
 use crate::error::EngineError;
+use crate::generation::Phase;
 use crate::handover::Purpose;
 use crate::release::{Digest, HoldingPage};
 use crate::store::Store;
@@ -174,13 +175,25 @@ pub async fn change<B: Backend>(
     }
     let request = change.request(store).or_hold(page);
     if !is_up {
-        crate::drive::note_maintenance(backend, store, spec, request).await?;
-        return Ok(Changed::AtTheNextConnection);
+        crate::drive::note_maintenance(backend, store, spec, request.clone()).await?;
+        // While we waited for the lock, a connection may have started what was wanted before.
+        if !serves(backend, store).await? {
+            return Ok(Changed::AtTheNextConnection);
+        }
     }
     Ok(match hand_over(backend, store, spec, request).await? {
         Outcome::Unchanged(_) if is_on => Changed::Already,
         outcome => Changed::HandedOver(Box::new(outcome)),
     })
+}
+
+async fn serves<B: Backend>(backend: &B, store: &Store) -> Result<bool, EngineError> {
+    let Some(current) = store.current() else {
+        return Ok(false);
+    };
+    let running = backend.running().await?;
+    let mut serving = running.iter().filter(|one| one.phase == Phase::Serving);
+    Ok(serving.any(|one| one.generation == current))
 }
 
 #[cfg(test)]

@@ -93,6 +93,14 @@ impl Systemd {
         unit_of(&self.store, generation)
     }
 
+    /// Whether the unit of `generation` runs as another one, which is current. All holding pages of an app have one unit: one
+    /// that a killed helper left behind goes on as the next one.
+    fn is_now_current(&self, generation: Generation) -> bool {
+        let current = self.store.current();
+        let other = current.filter(|current| *current != generation);
+        other.is_some_and(|current| self.unit(current) == self.unit(generation))
+    }
+
     async fn state(&self, unit: &str) -> Result<UnitState, BackendError> {
         answer(unit, self.manager.state(unit).await)
     }
@@ -296,6 +304,9 @@ impl Backend for Systemd {
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {
+        if self.is_now_current(generation) {
+            return Ok(());
+        }
         let unit = self.unit(generation);
         self.let_connections_move(&unit).await;
         let failed = |error| BackendError::new(format!("cannot stop {unit}"), error);
@@ -312,6 +323,9 @@ impl Backend for Systemd {
     }
 
     async fn abandon(&self, generation: Generation) -> Result<(), BackendError> {
+        if self.is_now_current(generation) {
+            return Ok(());
+        }
         self.end_unit(&self.unit(generation)).await
     }
 
