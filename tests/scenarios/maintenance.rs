@@ -155,8 +155,10 @@ fn a_helper_that_is_killed_leaves_nothing_that_lasts() {
     let _ = app.portkeep("maintenance", &["off"]);
     assert!(app.helper_was_killed());
     let retry = app.unit("-retry.service");
-    let is_tried = app.manager().property(&retry, "ActiveState") == "active";
-    assert!(is_tried || app.request("/").version() == Some("v1"));
+    wait_until("it is tried, or was already", SOON, || {
+        let is_tried = app.manager().property(&retry, "ActiveState") == "active";
+        (is_tried || app.request("/").version() == Some("v1")).then_some(())
+    });
     app.reload();
     app.wait_for_version("v1", SOON);
     watcher.finish().expect_never_refused();
