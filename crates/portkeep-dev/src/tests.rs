@@ -117,10 +117,11 @@ fn not_built() -> Event {
     })
 }
 
-fn record(generation: u64) -> HandoverRecord {
+/// The end of a handover that went well.
+pub(crate) fn record(generation: u64, id: HandoverId) -> HandoverRecord {
     HandoverRecord {
         at: Timestamp::UNIX_EPOCH,
-        id: HandoverId::default(),
+        id,
         purpose: Purpose::Reload,
         result: HandoverResult::HandedOver,
         generation: Some(Generation(generation)),
@@ -137,7 +138,7 @@ fn record(generation: u64) -> HandoverRecord {
     }
 }
 
-fn ended(result: anyhow::Result<Outcome>) -> Event {
+pub(crate) fn ended(result: anyhow::Result<Outcome>) -> Event {
     Event::HandoverEnded(HandoverEnd {
         result,
         requests_wait: false,
@@ -145,7 +146,8 @@ fn ended(result: anyhow::Result<Outcome>) -> Event {
 }
 
 fn serves(generation: u64) -> Event {
-    ended(Ok(Outcome::HandedOver(record(generation))))
+    let record = record(generation, HandoverId::default());
+    ended(Ok(Outcome::HandedOver(record)))
 }
 
 fn session(event: SessionEvent) -> Event {
@@ -198,7 +200,7 @@ fn sources_that_cannot_be_built_fail_a_check_or_do_not_start() {
     let page = HandoverRecord {
         result: HandoverResult::Holding,
         reason: Some("nothing is built".to_owned()),
-        ..record(1)
+        ..record(1, HandoverId::default())
     };
     script.then("the port is open", opened(), None);
     let connected = SessionEvent::Ended(Ok(Outcome::Holding(page)));
@@ -247,14 +249,14 @@ fn versions_that_overtake_fall_back_or_come_from_others() {
     let fell_back = HandoverRecord {
         result: HandoverResult::FellBack,
         reason: Some("it exited".to_owned()),
-        ..record(3)
+        ..record(3, HandoverId::default())
     };
     script.then(
         "the last good one serves",
         ended(Ok(Outcome::HandedOver(fell_back))),
         Some(3),
     );
-    let others = SessionEvent::Recorded(record(4));
+    let others = SessionEvent::Recorded(record(4, HandoverId::default()));
     script.then("somebody rolls back", session(others), Some(4));
     let cut = SessionEvent::Cut(Generation(3), "2 requests left".to_owned());
     script.then("what was replaced is ended", session(cut), Some(4));

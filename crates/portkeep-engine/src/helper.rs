@@ -26,6 +26,7 @@ use portkeep_spec::{Manager, Spec};
 pub use error::HelperError;
 pub use news::{News, Settlement};
 pub use page::holding_page;
+pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
 pub use retry::retry;
 pub use settle::{EndOf, Hook, Word, settle};
@@ -86,7 +87,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
 
     /// One handover. Where no release can serve, the holding page does.
     async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
-        let request = request.or_hold(holding_page(spec, self.store));
+        let request = request.or_hold(holding_page(spec));
         let outcome = hand_over(self.manager, self.store, spec, request).await?;
         (self.tell)(News::Ended(&outcome));
         Ok(outcome)

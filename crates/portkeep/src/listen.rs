@@ -9,16 +9,6 @@ mod info;
 mod listener;
 mod sockets;
 mod stream;
-#[cfg(all(
-    target_os = "linux",
-    any(
-        target_arch = "x86_64",
-        target_arch = "aarch64",
-        target_arch = "x86",
-        target_arch = "arm",
-        target_arch = "riscv64"
-    )
-))]
 mod unsent;
 
 pub use error::{ListenError, Passed};

@@ -61,7 +61,7 @@ impl Starting {
         if desk.local.connection_waits().await.is_err() || desk.store.current().is_some() {
             return true;
         }
-        let page = holding_page(&desk.spec, &desk.store);
+        let page = holding_page(&desk.spec);
         let request = Request::now(Purpose::Connect).or_hold(page);
         let result = desk.handovers.ask(desk.spec.clone(), request).await;
         let serves = result.is_ok();

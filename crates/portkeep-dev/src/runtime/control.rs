@@ -61,7 +61,7 @@ impl Desk {
             Ask::Logs { .. } => return self.lines.answer(question).await,
             Ask::Reload { force } => Ok(self.reload(force)),
             Ask::Maintenance(ref change) => {
-                let page = holding_page(&self.spec, &self.store);
+                let page = holding_page(&self.spec);
                 Ok(change.request(&self.store).or_hold(page))
             }
             Ask::Rollback { generation } => {
@@ -93,7 +93,7 @@ impl Desk {
     }
 
     fn reload(&self, force: bool) -> Request {
-        let page = holding_page(&self.spec, &self.store);
+        let page = holding_page(&self.spec);
         Request {
             unchanged: match force {
                 true => Unchanged::IsStarted,

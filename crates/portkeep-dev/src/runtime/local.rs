@@ -160,7 +160,7 @@ impl LocalSession {
     fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
         Request::now(Purpose::Reload)
             .called(id.clone())
-            .or_hold(holding_page(&self.spec, &self.store))
+            .or_hold(holding_page(&self.spec))
             .unless(give_up)
     }
 
@@ -205,7 +205,7 @@ fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
         if !drive::has_changed(&desk.store, &desk.spec) {
             return;
         }
-        let page = holding_page(&desk.spec, &desk.store);
+        let page = holding_page(&desk.spec);
         let request = Request::now(Purpose::Deploy).or_hold(page);
         if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
             let events = desk.events.clone();

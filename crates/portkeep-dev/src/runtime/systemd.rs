@@ -122,7 +122,7 @@ impl SystemdSession {
         give_up: &GiveUp,
     ) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
-        let page = holding_page(&self.spec, self.systemd.store());
+        let page = holding_page(&self.spec);
         let request = Request::now(Purpose::Reload).called(id.clone());
         let request = request.or_hold(page).unless(give_up);
         let before = self.serves();

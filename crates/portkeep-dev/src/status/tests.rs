@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use portkeep_engine::handover::{HandoverId, Purpose};
-use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
+use portkeep_engine::handover::HandoverId;
+use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::{EngineError, Outcome};
 
 use super::*;
 use crate::change::Found;
-use crate::event::{Built, Checked, HandoverEnd};
+use crate::event::{Built, Checked};
+use crate::tests::{ended, record};
 
 fn change(path: &str) -> Change {
     Change {
@@ -28,29 +28,6 @@ fn built(work: Work) -> Event {
         took: Duration::from_secs(1),
         work,
         inputs: vec!["/p/src/main.rs".into()],
-    })
-}
-
-fn record(generation: u64, id: HandoverId) -> HandoverRecord {
-    HandoverRecord {
-        at: Timestamp::UNIX_EPOCH,
-        id,
-        purpose: Purpose::Reload,
-        result: HandoverResult::HandedOver,
-        generation: Some(Generation(generation)),
-        previous: None,
-        digest: None,
-        source: None,
-        drained: Vec::new(),
-        steps: Steps::default(),
-        reason: None,
-    }
-}
-
-fn ended(result: anyhow::Result<Outcome>) -> Event {
-    Event::HandoverEnded(HandoverEnd {
-        result,
-        requests_wait: false,
     })
 }
 

@@ -73,7 +73,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         };
         let spec = read_spec(&path)?;
         let is_up = handle == HandleState::Active;
-        let page = holding_page(&spec, self.store);
+        let page = holding_page(&spec);
         Ok(maintenance::change(self.manager, self.store, &spec, is_up, change, page).await?)
     }
 
@@ -94,6 +94,15 @@ pub async fn reload_handle<M: HandleUnit>(
     store: &Store,
 ) -> Result<Outcome, HelperError> {
     let (job, result) = manager.reload_handle().await?;
+    outcome_of_job(store, job, result)
+}
+
+/// What came of a job of the handle, whose helper handed over: the history has it, by the number of the job.
+pub(crate) fn outcome_of_job(
+    store: &Store,
+    job: Option<u32>,
+    result: JobResult,
+) -> Result<Outcome, HelperError> {
     let record = job.and_then(|job| record_of(store, &HandoverId::of_job(job)));
     match (result, record) {
         (JobResult::Done, Some(record)) => Ok(Outcome::of(record)?),

@@ -9,7 +9,8 @@ use crate::backend::BackendError;
 use crate::backend::systemd::{Ended, JobResult, Manager, ManagerError, Systemd, UnitState};
 use crate::directories::Directories;
 use crate::drive::{Outcome, Request, Wanted, hand_over};
-use crate::handover::{HandoverId, Purpose};
+use crate::handover::Purpose;
+use crate::helper::{HelperError, outcome_of_job};
 use crate::release::Digest;
 use crate::store::Store;
 
@@ -103,29 +104,14 @@ impl UnitManager for Manager {
         };
         let (job, result) = asked.map_err(failed("cannot have the app hand over"))?;
         let store = store_of(self, name)?;
-        let record = job.and_then(|job| {
-            let id = HandoverId::of_job(job);
-            let history = store.history().ok()?;
-            history.into_iter().rev().find(|record| record.id == id)
-        });
         let not = |reason: String| Ok(Err(NotHandedOver { reason }));
-        if result != JobResult::Done {
-            let reason = record.and_then(|record| record.reason);
-            return not(reason.unwrap_or_else(|| {
-                format!(
-                    "the job of {handle} ended with `{result}`; see `systemctl status {handle}`"
-                )
-            }));
-        }
-        let outcome = match record {
-            Some(record) => match Outcome::of(record) {
-                Ok(outcome) => outcome,
-                Err(error) => return not(error.to_string()),
-            },
-            None => match store.current() {
-                Some(current) => Outcome::Unchanged(current),
-                None => return not("the handle is up, but no generation is current".to_owned()),
-            },
+        let outcome = match outcome_of_job(&store, job, result) {
+            Ok(outcome) => outcome,
+            Err(HelperError::Job {
+                reason: Some(reason),
+                ..
+            }) => return not(reason),
+            Err(error) => return not(error.to_string()),
         };
         match &outcome {
             Outcome::Holding(record) => not(record.reason.clone().unwrap_or_default()),

@@ -40,22 +40,11 @@ impl Stream {
 
     /// How many of the bytes that were written have not arrived at the other side, if that can be known.
     pub(crate) fn unsent(&self) -> Option<u32> {
-        #[cfg(all(
-            target_os = "linux",
-            any(
-                target_arch = "x86_64",
-                target_arch = "aarch64",
-                target_arch = "x86",
-                target_arch = "arm",
-                target_arch = "riscv64"
-            )
-        ))]
         match self {
-            Self::Tcp(stream) => return super::unsent::unsent(stream),
-            Self::Unix(stream) => return super::unsent::unsent(stream),
-            Self::Wrapped(_) => {}
+            Self::Tcp(stream) => super::unsent::unsent(stream),
+            Self::Unix(stream) => super::unsent::unsent(stream),
+            Self::Wrapped(_) => None,
         }
-        None
     }
 
     /// Takes it from the runtime.
