@@ -14,6 +14,7 @@ pub(crate) mod prove;
 pub(crate) mod reload;
 pub(crate) mod rollback;
 pub(crate) mod schema;
+pub(crate) mod serves;
 pub(crate) mod status;
 pub(crate) mod uninstall;
 pub(crate) mod units;

@@ -10,10 +10,12 @@ mod installed;
 mod news;
 mod page;
 mod person;
+mod preview;
 mod reload;
 mod retry;
 mod secrets;
 mod serves;
+mod serving;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,9 @@ pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
+pub use preview::Preview;
 pub use retry::retry;
+pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
 
 use crate::backend::HandleUnit;
