@@ -145,6 +145,52 @@ cut_in_the_middle() {
   grep -q 'app2.*unreachable=1' "$work/cut.play" || { tail -n 20 "$work/cut.play"; wrong 'it does not say that app2 is unreachable'; }
 }
 
+# One host after another, while the others answer.
+case_reboots() {
+  local host before after
+  before=$(boots)
+  under_load played reboots fleet play reboot || return
+  lost_nothing && nobody_is_drained || return
+  after=$(boots)
+  for host in "${apps[@]}"; do
+    [[ $(grep "^$host " <<<"$before") != $(grep "^$host " <<<"$after") ]] || { wrong "$host was not rebooted"; return; }
+  done
+  everywhere "$1"
+}
+
+boots() {
+  local host
+  for host in "${apps[@]}"; do echo "$host $(fleet run "$host" -- systemctl show --property=UserspaceTimestamp)"; done
+}
+
+nobody_is_drained() {
+  local host
+  for host in "${apps[@]}"; do
+    [[ $(fleet health "$host") = 200 ]] || { wrong "$host is not ready"; return; }
+  done
+}
+
+# Killed while a host is out: the next run puts it back.
+case_killed_reboots() {
+  local deadline=$((SECONDS + 90))
+  played killed fleet play reboot --limit app1 &
+  until [[ $(fleet health app1) = 503 ]]; do
+    ((SECONDS < deadline)) || { wrong 'app1 is never drained'; return; }
+    sleep 0.2
+  done
+  fleet run edge -- pkill -KILL -f ansible-playbook
+  wait
+  [[ $(fleet health app1) != 200 ]] || { wrong 'it was killed too late to mean anything'; return; }
+  played again fleet play reboot --limit app1 && nobody_is_drained && everywhere "$1"
+}
+
+# A release that fails on a host that is taken out for it leaves no host out.
+case_failed_release_leaves_nobody_drained() {
+  fleet build v-exit '{"version":"v-exit","mode":"exit"}'
+  fails drained release v-exit -e portkeep_release_drains=true || { wrong 'the playbook did not fail'; return; }
+  grep -q '^changed: .app1. *$' "$work/drained.play" && nobody_is_drained && everywhere "$1"
+}
+
 case_host_without_portkeep() {
   local status=0
   fleet build v-nowhere '{"version":"v-nowhere"}'

@@ -66,7 +66,7 @@ balanced_by() {
   esac
   # The packages start both.
   fleet_run edge -- sh -c 'systemctl disable --quiet --now haproxy.service caddy.service 2>/dev/null
-    systemctl stop envoy.service 2>/dev/null; systemctl reset-failed haproxy.service caddy.service; true'
+    systemctl stop envoy.service 2>/dev/null; systemctl reset-failed; true'
   fleet_run edge -- cp "/checkout/tests/fleet/${config##*/}" "$config"
   if [[ $1 = envoy ]]; then
     fleet_run edge -- systemd-run --quiet --unit envoy /opt/portkeep/bin/envoy --config-path "$config" --concurrency 2 --log-level warning

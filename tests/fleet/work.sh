@@ -41,5 +41,10 @@ version_at() {
 
 fleet_balance() { balanced_by "${1:-}"; }
 
+fleet_health() {
+  host_exists "${1:-}"
+  in_network curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' "http://${address_of[$1]}:8081/readyz" || true
+}
+
 # Not by `ip netns exec`, which hides the control groups.
 in_network() { nsenter --net="/run/netns/$switch" "$@"; }
