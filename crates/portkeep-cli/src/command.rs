@@ -1,5 +1,6 @@
 //! The verbs, one a file: the doc comment is the help.
 
+pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod doctor;

@@ -16,6 +16,7 @@
 mod accepts;
 pub mod app_directories;
 pub mod backend;
+pub mod decision;
 pub mod diagnosis;
 mod directories;
 pub mod drive;
@@ -32,6 +33,7 @@ mod moment;
 pub mod move_socket;
 pub mod release;
 pub mod release_command;
+mod remedy;
 pub mod retry;
 pub mod secrets;
 pub mod settle;

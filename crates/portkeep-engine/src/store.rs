@@ -50,6 +50,7 @@ mod repeats;
 mod rollback;
 mod seen;
 mod sweep;
+mod told;
 mod write;
 
 use std::io;

@@ -6,6 +6,7 @@
 //!                     ▼
 //! ```
 
+mod catalog;
 mod family;
 mod files;
 mod helper;
@@ -21,6 +22,7 @@ mod sockets;
 mod stop;
 mod survey;
 
+pub use catalog::{Catalog, CatalogError};
 pub use family::{Family, Readable, outdated, write_spec};
 pub use files::{Change, Entry, Files, difference};
 pub use helper::{Helper, HelperError};

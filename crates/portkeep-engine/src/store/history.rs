@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::events::{HandoverRecord, HistoryEvent};
 use super::{Store, atomic_write, write::PRIVATE};
+use crate::generation::Generation;
+use crate::handover::HandoverId;
 
 /// Lines kept; the oldest go first.
 const KEPT: usize = 1000;
@@ -132,6 +134,13 @@ impl Store {
         Ok(handovers.collect())
     }
 
+    /// The handover that `generation` was started by.
+    pub(crate) fn handover_to(&self, generation: Generation) -> Option<HandoverId> {
+        let handovers = self.history().ok()?.into_iter().rev();
+        let mut to = handovers.filter(|record| record.generation == Some(generation));
+        Some(to.next()?.id)
+    }
+
     /// The last handover that is kept. Only the end of the file is read, however long that is.
     ///
     /// # Errors
@@ -249,7 +258,6 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::generation::Generation;
     use crate::store::{CrashRecord, Decision};
 
     fn event(number: u64) -> HistoryEvent {
@@ -257,6 +265,7 @@ mod tests {
             at: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
             generation: Generation(number),
             digest: None,
+            label: None,
             reason: "it exited with status 1".to_owned(),
             crashes: 1,
             decision: Decision::Restart,

@@ -117,13 +117,15 @@ pub struct Plan {
     pub shared: Vec<Change>,
     /// Each app.
     pub apps: Vec<AppPlan>,
+    /// What explains entries of the journal, once all is well.
+    pub catalog: Option<Change>,
 }
 
 impl Plan {
     /// All changes of files.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         let of_apps = self.apps.iter().flat_map(|app| &app.changes);
-        self.shared.iter().chain(of_apps)
+        self.shared.iter().chain(of_apps).chain(&self.catalog)
     }
 }
 
@@ -201,6 +203,7 @@ pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Pla
     Ok(Plan {
         shared: difference(&there.collect(), &shared),
         apps,
+        catalog: None,
     })
 }
 
