@@ -29,7 +29,7 @@ fn entry(decided: Decided) -> String {
     let end = if text.commands.is_empty() { "." } else { ":" };
     let first = left_to_the_journal(text.first);
     let mut body = vec![
-        wrapped(&sentence(&left_to_the_journal(text.what))),
+        wrapped(&left_to_the_journal(text.what)),
         wrapped(&format!("What to do: {first}{end}")),
     ];
     let commands = text.commands.iter();
@@ -60,13 +60,6 @@ fn left_to_the_journal(text: &str) -> String {
 
 fn reference(field: &str) -> String {
     format!("@{field}@")
-}
-
-/// With a capital and a full stop.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 fn wrapped(text: &str) -> String {
