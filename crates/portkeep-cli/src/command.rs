@@ -10,6 +10,7 @@ pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod man;
+pub(crate) mod metrics;
 pub(crate) mod port;
 pub(crate) mod prove;
 pub(crate) mod reload;

@@ -14,6 +14,7 @@ mod in_systemd;
 mod install;
 mod inventory;
 mod manager;
+mod metrics;
 mod place;
 mod plan;
 mod refusal;

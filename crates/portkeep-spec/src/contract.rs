@@ -143,6 +143,17 @@ pub const SLICE: &str = "portkeep.slice";
 
 /// What ends drains that hold up a shutdown for too long, in the system manager. One for all apps.
 pub const SHUTDOWN: &str = "portkeep-shutdown.service";
+/// What writes metrics for node_exporter, and how often. One for all apps of a manager.
+pub const METRICS_SERVICE: &str = "portkeep-metrics.service";
+/// The timer of that.
+pub const METRICS_TIMER: &str = "portkeep-metrics.timer";
+/// Names that no app may have: its units would have those of portkeep's own.
+pub const OWN_NAMES: [&str; 4] = [
+    DIRECTORY,
+    LOCAL_DIRECTORY,
+    "portkeep-shutdown",
+    "portkeep-metrics",
+];
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
 /// The files of a release: a directory beside its executable, and a symlink to that in the directory of each generation.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, anyhow};
 use portkeep_engine::Directories;
 use portkeep_engine::backend::systemd::Manager;
+use portkeep_engine::metrics;
 use portkeep_engine::units::{
     self, AppPlan, Asked, Call, Catalog, Failure, Helper, Install, InstallError, Installed,
     Options, Refusal, Refusals, Why,
@@ -46,6 +47,17 @@ pub(crate) struct Args {
     /// What people call the release: a git revision, a version. It takes the place of the spec's `label`.
     #[arg(long, value_name = "TEXT")]
     label: Option<Label>,
+    /// Place a timer that writes metrics of all apps for node_exporter, every 15 s.
+    #[arg(long)]
+    metrics: bool,
+    /// The directory that node_exporter reads.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "metrics",
+        default_value = "/var/lib/prometheus/node-exporter"
+    )]
+    textfile: PathBuf,
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -68,6 +80,10 @@ impl Args {
         if !self.dry_run {
             caller::may_change(which)?;
         }
+        let textfiles = self.metrics.then_some(self.textfile);
+        if let Some(directory) = &textfiles {
+            metrics::check_directory(directory).map_err(|error| usage(error.to_string()))?;
+        }
         let manager = Manager::connect(which).await?;
         let base = Directories::all(units::place(which))?.state;
         let call = Call {
@@ -75,6 +91,7 @@ impl Args {
             options: Options {
                 open: self.now,
                 replaces: self.replaces,
+                metrics: textfiles,
             },
             helper: Helper::of(&base, own_program()?, env!("CARGO_PKG_VERSION"))?,
             only_look: self.dry_run,

@@ -79,6 +79,7 @@ impl Store {
                 label,
                 status: settled.status.to_owned(),
                 reason,
+                invocation: end.invocation.clone(),
             }))
         } else if end.is_crash() && (end.ready || !is_expected) {
             // One that was never READY is its handover's to tell, where there is one.
@@ -96,6 +97,8 @@ impl Store {
                 crashes: settled.crashes,
                 decision: settled.decided.decision(),
                 pause_milliseconds: pause,
+                status: settled.status.to_owned(),
+                invocation: end.invocation.clone(),
             }))
         } else {
             None

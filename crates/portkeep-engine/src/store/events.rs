@@ -162,6 +162,12 @@ pub struct CrashRecord {
     pub decision: Decision,
     /// The pause before the restart, in milliseconds.
     pub pause_milliseconds: Option<u64>,
+    /// What it said last of itself.
+    #[serde(default)]
+    pub status: String,
+    /// What its manager calls the run that ended.
+    #[serde(default)]
+    pub invocation: Option<String>,
 }
 
 /// What was made of a crash.
@@ -194,4 +200,7 @@ pub struct DrainedRecord {
     pub status: String,
     /// How it ended: `it exited with status 0`.
     pub reason: String,
+    /// What its manager calls the run that ended.
+    #[serde(default)]
+    pub invocation: Option<String>,
 }

@@ -44,7 +44,7 @@ impl Store {
         self.note_and_keep(event, KEPT)
     }
 
-    fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
+    pub(super) fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
         let (mut file, is_locked) = self.open_history()?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
@@ -99,6 +99,8 @@ impl Store {
         if lines <= 2 * kept {
             return Ok(());
         }
+        let cut: Vec<_> = text.lines().take(lines - kept).collect();
+        self.count_before_cut(&cut)?;
         let text: String = text
             .lines()
             .skip(lines - kept)
@@ -132,6 +134,31 @@ impl Store {
             HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
         });
         Ok(handovers.collect())
+    }
+
+    /// Hands the text of the history to `look`, which nobody adds to or cuts meanwhile.
+    pub(crate) fn with_history_locked<T>(&self, look: impl FnOnce(&str) -> T) -> io::Result<T> {
+        let path = self.history_path();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut file = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(look("")),
+                file => file?,
+            };
+            let is_late = Instant::now() >= deadline;
+            let is_locked = match file.try_lock() {
+                Ok(()) => is_at(&file, &path),
+                Err(TryLockError::WouldBlock) => false,
+                // A file system without locks.
+                Err(TryLockError::Error(_)) => true,
+            };
+            if is_locked || is_late {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                return Ok(look(&text));
+            }
+            thread::sleep(STEP);
+        }
     }
 
     /// The handover that `generation` was started by.
@@ -270,6 +297,8 @@ mod tests {
             crashes: 1,
             decision: Decision::Restart,
             pause_milliseconds: None,
+            status: String::new(),
+            invocation: None,
         })
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use portkeep_spec::{Address, AppName, Spec, unit_names};
+use portkeep_spec::{Address, AppName, Spec, contract, unit_names};
 
 use super::catalog::{Catalog, CatalogError};
 use super::files::{Change, Journal};
@@ -196,6 +196,7 @@ impl<M: UnitManager> Install<'_, M> {
             return Err(InstallError::Failed(failure, left));
         }
         let mut leftovers = self.tidy(&mut done).await;
+        leftovers.extend(self.watch().await);
         leftovers.extend(self.explain().await.err().map(|error| error.to_string()));
         let mut outcomes = done.outcomes;
         let apps = self.plan.apps.into_iter().map(|app| {
@@ -208,6 +209,22 @@ impl<M: UnitManager> Install<'_, M> {
             apps: apps.collect(),
             leftovers,
         })
+    }
+
+    /// Starts the timer of the metrics, where its files have just come. Answers why not; an app serves without it.
+    async fn watch(&self) -> Option<String> {
+        let is_timer = |change: &&Change| change.path.ends_with(contract::METRICS_TIMER);
+        self.plan.shared.iter().find(is_timer)?;
+        let timer = [contract::METRICS_TIMER.to_owned()];
+        match self.manager.start_all(&timer).await {
+            Ok(ended) => {
+                let failed = ended
+                    .into_iter()
+                    .find(|one| one.result != JobResult::Done)?;
+                Some(format!("{} did not start ({})", failed.unit, failed.result))
+            }
+            Err(error) => Some(with_causes(&error)),
+        }
     }
 
     /// Has `journalctl -x` explain what we log. An app serves without it.

@@ -15,6 +15,7 @@ use super::helper;
 use super::install::{InstallError, lock};
 use super::inventory::{Inventory, wanting};
 use super::manager::UnitManager;
+use super::metrics;
 use super::place::{PlaceError, UnitDirectory};
 use super::stop::stop;
 use super::survey::place;
@@ -165,10 +166,15 @@ pub async fn remove(
         .map(|one| one.left(which, &unit_path))
         .collect();
     remove_files(files)?;
-    if remove_shared(which, &unit_path)? {
+    let none_is_left = remove_shared(which, &unit_path)?;
+    if none_is_left {
         explain_no_more(which).await;
     }
     manager.read_files().await?;
+    if none_is_left {
+        let units = [contract::METRICS_TIMER, contract::METRICS_SERVICE];
+        manager.stop_all(&units.map(str::to_owned)).await?;
+    }
     close_the_rest(manager, &found).await?;
     let mut removed = Vec::new();
     for (one, mut left) in found.into_iter().zip(left) {
@@ -253,7 +259,8 @@ fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalErr
     if !inventory.apps().is_empty() {
         return Ok(false);
     }
-    remove_files(shared.keys().filter(is_ours))?;
+    let metrics = metrics::placed(&inventory);
+    remove_files(shared.keys().filter(is_ours).chain(metrics.keys()))?;
     Ok(true)
 }
 
