@@ -200,3 +200,15 @@ case_host_without_portkeep() {
   [[ $status = 0 ]] || { wrong 'the playbook succeeded'; return; }
   grep -q 'app3 has no portkeep' "$work/refused.play" && ! grep -q '^changed:' "$work/refused.play" && everywhere "$1"
 }
+
+# An activation that fails is taken back by deploy-rs, which goes on in the background when it says so.
+case_deploy_rs() {
+  played nix-good by_deploy_rs '{"version":"n1"}' && serves app2 n1 || { tail -n 40 "$work/nix-good.play"; return 1; }
+  fails nix-exit by_deploy_rs '{"version":"n2","mode":"exit"}' || { wrong 'a version that exits was deployed'; return; }
+  serves app2 n1 || return
+  fails nix-crash by_deploy_rs '{"version":"n3","mode":{"segvAfterReady":{"afterMs":2000}}}' || { wrong 'a version that crashes was deployed'; return; }
+  grep -q 'does not serve: generation .* crashed' "$work/nix-crash.play" || { tail -n 40 "$work/nix-crash.play"; wrong 'it does not say why'; return; }
+  serves app2 n1
+}
+
+by_deploy_rs() { fleet run edge -- /checkout/tests/fleet/deploy-rs/deploy.sh "$1"; }

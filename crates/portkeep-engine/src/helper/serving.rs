@@ -15,6 +15,8 @@ use crate::store::{CrashRecord, HistoryEvent};
 
 /// How often it is looked. A crash is written down within some milliseconds.
 const PACE: Duration = Duration::from_millis(200);
+/// How long the unit that settles an end may take until it has written it down.
+const UNTIL_WRITTEN: Duration = Duration::from_secs(1);
 
 /// Whether what is installed serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +93,13 @@ impl<M: HandleUnit> Helper<'_, M> {
         loop {
             // Before the look, so that the last one is not too early.
             let is_over = Instant::now() >= until;
-            if let Some(why) = self.look(since).await?.against(current) {
+            let mut why = self.look(since).await?.against(current);
+            if matches!(why, Some(NotServing::NotReady(_))) {
+                // What has just crashed is written down a moment later, with its reason.
+                sleep(UNTIL_WRITTEN).await;
+                why = self.look(since).await?.against(current);
+            }
+            if let Some(why) = why {
                 return Ok(Serving::No(why));
             }
             if is_over {
