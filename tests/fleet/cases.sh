@@ -119,8 +119,7 @@ case_killed_playbook() {
 killed_and_again() {
   played killed release "$1" &
   serves app1 "$1" || return
-  # The whole of it, as when the machine that deploys goes away.
-  fleet run edge -- pkill -KILL -f ansible-playbook
+  fleet run edge -- systemctl kill --signal KILL playbook.service
   wait
   [[ $(version_of app3) != "$1" ]] || { wrong 'it was killed too late to mean anything'; return; }
   played again release "$1"
@@ -178,7 +177,7 @@ case_killed_reboots() {
     ((SECONDS < deadline)) || { wrong 'app1 is never drained'; return; }
     sleep 0.2
   done
-  fleet run edge -- pkill -KILL -f ansible-playbook
+  fleet run edge -- systemctl kill --signal KILL playbook.service
   wait
   [[ $(fleet health app1) != 200 ]] || { wrong 'it was killed too late to mean anything'; return; }
   played again fleet play reboot --limit app1 && nobody_is_drained && everywhere "$1"
@@ -203,7 +202,8 @@ case_host_without_portkeep() {
 
 # An activation that fails is taken back by deploy-rs, which goes on in the background when it says so.
 case_deploy_rs() {
-  played nix-good by_deploy_rs '{"version":"n1"}' && serves app2 n1 || { tail -n 40 "$work/nix-good.play"; return 1; }
+  played nix-good by_deploy_rs '{"version":"n1"}' || { tail -n 40 "$work/nix-good.play"; return 1; }
+  serves app2 n1 || return
   fails nix-exit by_deploy_rs '{"version":"n2","mode":"exit"}' || { wrong 'a version that exits was deployed'; return; }
   serves app2 n1 || return
   fails nix-crash by_deploy_rs '{"version":"n3","mode":{"segvAfterReady":{"afterMs":2000}}}' || { wrong 'a version that crashes was deployed'; return; }

@@ -6,7 +6,9 @@ fleet_play() {
   local playbook=${1:-}
   [[ -e $checkout/deploy/ansible/playbooks/$playbook.yml ]] || die "there is no playbook '$playbook' in deploy/ansible/playbooks"
   shift
-  fleet_run edge -e ANSIBLE_CONFIG=/checkout/deploy/ansible/ansible.cfg -C /root/fleet -- \
+  # In a unit, so that all of it can be killed at once, as when the machine that deploys goes away.
+  fleet_run edge -- systemd-run --quiet --collect --wait --pipe --unit playbook --working-directory /root/fleet \
+    --setenv HOME=/root --setenv LANG=C.UTF-8 --setenv ANSIBLE_CONFIG=/checkout/deploy/ansible/ansible.cfg \
     ansible-playbook --inventory /root/fleet/hosts --extra-vars @/root/fleet/vars.yml \
     "/checkout/deploy/ansible/playbooks/$playbook.yml" "$@"
 }

@@ -4,6 +4,6 @@
 mkdir -p /srv/deploy-rs
 cp /checkout/tests/fleet/deploy-rs/flake.nix /srv/deploy-rs/
 printf '%s' "$1" >/root/fleet/deploy-rs.json
-cd /srv/deploy-rs
+cd /srv/deploy-rs || exit
 retry nix build --impure --no-link ".#deploy.nodes.app2.profiles.shop.path"
 exec deploy --skip-checks .#app2 -- --impure
