@@ -212,10 +212,13 @@ mod tests {
             at: Timestamp::now(),
             generation: Generation(generation),
             digest: None,
+            label: None,
             reason: "it was killed by SIGSEGV".to_owned(),
             crashes: 1,
             decision: Decision::Restart,
             pause_milliseconds: None,
+            status: String::new(),
+            invocation: None,
         }
     }
 
