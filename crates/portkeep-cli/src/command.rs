@@ -3,6 +3,7 @@
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod doctor;
+pub(crate) mod drain;
 pub(crate) mod handle;
 pub(crate) mod history;
 pub(crate) mod install;
@@ -15,5 +16,6 @@ pub(crate) mod reload;
 pub(crate) mod rollback;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod undrain;
 pub(crate) mod uninstall;
 pub(crate) mod units;

@@ -42,3 +42,4 @@ pub(crate) use cargo::{Cargo, Departures, departures};
 pub(crate) use receive::receive;
 pub(crate) use send::send;
 pub(crate) use socket::MoveSocket;
+pub(crate) use successor::is_succeeded;

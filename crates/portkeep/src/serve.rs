@@ -8,6 +8,7 @@ use crate::app::{App, ErasedApp};
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
+use crate::health::{Answered, DrainFiles, HealthDoors, InApp, Source};
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
@@ -50,6 +51,10 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
     let files = open_files::raise_limit();
+    // Before those of the app, which takes what is left.
+    let health_doors = HealthDoors::open()?;
+    let drains = DrainFiles::from_env();
+    let in_app = Arc::new(InApp::new(server.health, drains.clone()));
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);
@@ -89,7 +94,11 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     }
     let addresses = describe(&listeners);
     let next = move_socket.as_ref().map(MoveSocket::address);
-    let sweeping = sweep(Arc::clone(&shared), format!("serving on {addresses}"));
+    let source = server.health_source.take();
+    let source = source.unwrap_or_else(|| Arc::clone(&in_app) as Arc<dyn Source>);
+    let health = health_doors.answer(&source);
+    let status = format!("serving on {addresses}");
+    let sweeping = sweep(Arc::clone(&shared), Some(status), drains.clone());
     beside.spawn(task::boxed(async {
         sweeping.await;
     }));
@@ -123,6 +132,13 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         }
     };
     let limits = Limits::from_now(server.drain_timeout, server.linger);
+    // Who asks for the health from now on asks the next generation. Where there is none, this one says that it ends.
+    let mut health = Some(health);
+    if asked == Asked::Idle || moving::is_succeeded(drains.run_directory()) {
+        close(&mut health).await;
+    } else {
+        in_app.stop();
+    }
     server.shutdown.start();
     // Says when connections can move, and when they end here.
     let mut departing = JoinSet::new();
@@ -135,7 +151,14 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         _ => shared.phases.advance(Phase::Draining),
     }
     finish(&supervise(&shared, &mut signals, asked, limits).await);
+    close(&mut health).await;
     Ok(())
+}
+
+async fn close(health: &mut Option<Answered>) {
+    if let Some(health) = health.take() {
+        health.close().await;
+    }
 }
 
 /// The move socket, if hyper is such that connections can be moved.

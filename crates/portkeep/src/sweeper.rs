@@ -7,19 +7,44 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::drain::{Phase, Shared};
+use crate::health::{DrainFiles, Drained};
 use crate::limits::Register;
 use crate::notify;
 
 /// How far two words about it in the status are apart at least.
 const NEWS: Duration = Duration::from_secs(5);
 
-/// Never returns. `status` is what the service manager is told beside.
-pub(crate) async fn sweep(shared: Arc<Shared>, status: String) -> Infallible {
+/// How often it is looked whether the app is to be taken out, where there are connections; and how often at these as long as
+/// they end for that.
+const DRAIN_LOOK: Duration = Duration::from_millis(500);
+
+/// Never returns. `status` is what the service manager is told beside, if it is told something; `drains` say whether the app is
+/// to be taken out.
+pub(crate) async fn sweep(
+    shared: Arc<Shared>,
+    status: Option<String>,
+    drains: DrainFiles,
+) -> Infallible {
     let mut told = 0;
     let mut told_at = None;
+    let mut look_at = Instant::now();
     loop {
-        shared.worth_a_look(told).await;
-        sleep(shared.limits.step()).await;
+        // That it is put back is noticed without anybody who connects: the first one is not to be sent away.
+        if !shared.taken_out().is_ending() {
+            shared.worth_a_look(told).await;
+        }
+        if drains.is_empty() {
+            sleep(shared.limits.step()).await;
+        } else {
+            shared
+                .taken_out()
+                .set(drains.look().and_then(Drained::ending));
+            sleep(shared.limits.step().min(DRAIN_LOOK)).await;
+            if !shared.taken_out().is_ending() && look_at.elapsed() < shared.limits.step() {
+                continue;
+            }
+            look_at = Instant::now();
+        }
         for part in Register::parts() {
             shared
                 .register
@@ -31,7 +56,9 @@ pub(crate) async fn sweep(shared: Arc<Shared>, status: String) -> Infallible {
         let is_due = told_at.is_none_or(|at: Instant| at.elapsed() >= NEWS);
         if ended.total() != told && is_due && shared.phases.current() == Phase::Serving {
             (told, told_at) = (ended.total(), Some(Instant::now()));
-            notify::status(&format!("{status}; {ended}"));
+            if let Some(status) = &status {
+                notify::status(&format!("{status}; {ended}"));
+            }
         }
     }
 }

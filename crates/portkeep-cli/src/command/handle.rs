@@ -6,11 +6,12 @@ use portkeep_engine::backend::systemd::{Systemd, Units};
 use portkeep_engine::handover::Purpose;
 use portkeep_engine::helper::{self, EndOf, Helper, Hook, Word};
 use portkeep_engine::{Moment, Outcome};
-use portkeep_spec::{AppName, Manager as Which};
+use portkeep_spec::{AppName, Manager as Which, Spec};
 
 use crate::exit;
 use crate::locate::{place, store, systemd};
 
+mod health;
 mod hold;
 mod tell;
 
@@ -46,6 +47,10 @@ enum Step {
     Hold(Page),
     /// Beside a holding page: wait for a release that can serve.
     Retry(App),
+    /// For an app that does not answer its health sockets: answer there while somebody asks.
+    Health { name: AppName },
+    /// First at a shutdown of the machine: have load balancers told, and wait for the grace.
+    Leave(App),
     /// At the end of a switch: fails where what is installed does not serve.
     Serves(App),
 }
@@ -112,6 +117,12 @@ impl Args {
             Step::Retry(app) => {
                 let store = store(&app.name, place(which))?;
                 helper::retry(&store, &app.spec, || app.systemd(which), &tell(&app.name)).await?;
+            }
+            Step::Health { name } => health::run(&name, which).await?,
+            Step::Leave(app) => {
+                let store = store(&app.name, place(which))?;
+                let spec = Spec::load(&app.spec)?;
+                helper::leave(which, &store, *spec.drain_grace).await?;
             }
             Step::Serves(app) => {
                 let systemd = app.systemd(which).await?;

@@ -3,6 +3,8 @@
 use portkeep_engine::diagnosis::{DirectoryFault, Fault, HelperFault, Remedy};
 use portkeep_engine::{Generation, Instead, StartFailure};
 
+use super::local_time;
+
 /// What is wrong, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
     match fault {
@@ -172,6 +174,10 @@ fn of_generations(fault: &Fault) -> String {
         Fault::NotServed(instead) => {
             format!("what is installed does not serve: {}", clause(instead))
         }
+        Fault::TakenOut { since } => format!(
+            "it was taken out at {}, and load balancers are told to send nothing",
+            local_time(*since)
+        ),
         Fault::OpenFiles {
             generation,
             open,

@@ -32,6 +32,7 @@ pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
+pub use without_bus::is_stopping;
 
 use crate::accepts::accepts;
 use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
@@ -216,6 +217,20 @@ impl Systemd {
         Ok(None)
     }
 
+    /// What has answered on the health sockets before a generation that is passed them knows less.
+    async fn answers_health_itself(&self, unit: &str) {
+        let passed = self.part(unit, &["TriggeredBy"]).await;
+        let passed = passed.map(|state| state.sockets).unwrap_or_default();
+        let is_health = |socket: &String| unit_names::is_health_socket(&self.name, socket);
+        if !passed.iter().any(is_health) {
+            return;
+        }
+        let health = unit_names::health(&self.name);
+        if let Err(error) = self.manager.stop_without_waiting(&health).await {
+            tracing::warn!(%error, "{health} answers beside the app");
+        }
+    }
+
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
         let process = self.manager.main_process(unit).await;
@@ -294,6 +309,7 @@ impl Backend for Systemd {
         };
         let job = job.map_err(failed)?;
         if job == JobResult::Done {
+            self.answers_health_itself(&unit).await;
             match self.is_ready(&unit, readiness, deadline).await? {
                 Some(true) => return Ok(Ok(())),
                 Some(false) => {}

@@ -138,6 +138,7 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
                 known.reload(""),
             ])
         }
+        Fault::TakenOut { .. } => known.put_back(),
         Fault::Crashes { generation, .. } => {
             let logs = format!(
                 "see why (`portkeep logs {} {} -g {generation}`), and build a release that does not",
@@ -269,6 +270,12 @@ impl Known<'_> {
             commands,
             ..install
         }
+    }
+
+    fn put_back(&self) -> Remedy {
+        let (flag, name) = (flag(self.app.which), &self.app.name);
+        Remedy::run([format!("portkeep undrain {flag} {name}")])
+            .after("nothing, as long as it is wanted; this puts it back")
     }
 
     fn not_served(&self, instead: &Instead) -> Remedy {

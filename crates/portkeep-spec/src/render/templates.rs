@@ -31,6 +31,10 @@ pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
+pub(super) const HEALTH: Template = template!("app-health.service");
+pub(super) const HEALTH_SANDBOX_SYSTEM: Template =
+    template!("app-health.service.d/50-sandbox.system.conf");
+pub(super) const LEAVE: Template = template!("app-leave.service");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
 pub(super) const SECRETS: Template = template!("app-secrets.service");
@@ -40,7 +44,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 24] = [
+pub(super) const ALL: [Template; 27] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -58,6 +62,9 @@ pub(super) const ALL: [Template; 24] = [
     HOLDING_SANDBOX_USER,
     SLICE,
     SHUTDOWN,
+    HEALTH,
+    HEALTH_SANDBOX_SYSTEM,
+    LEAVE,
     RETRY,
     SECRETS_PATH,
     SECRETS,

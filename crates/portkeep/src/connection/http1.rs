@@ -153,6 +153,7 @@ mod tests {
     use super::super::Arrival;
     use super::*;
     use crate::drain::Shared;
+    use crate::health::DrainFiles;
     use crate::limits::Limits;
     use crate::listen::Stream;
     use crate::moving::departures;
@@ -167,7 +168,7 @@ mod tests {
         let limits = Limits::new().head(HEAD).idle(IDLE);
         let shared = Shared::new(HEAD, departures().0).limited(limits, usize::MAX);
         let shared = Arc::new(shared);
-        tokio::spawn(sweep(Arc::clone(&shared), String::new()));
+        tokio::spawn(sweep(Arc::clone(&shared), None, DrainFiles::default()));
         let io = Io::new(
             Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
             &shared,
