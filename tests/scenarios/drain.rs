@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use portkeep_tests::command::Finished;
-use portkeep_tests::{App, Behaviour, Outcome, request, wait_until};
+use portkeep_tests::{App, Behaviour, Mode, Outcome, request, wait_until};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -146,25 +146,34 @@ fn it_stays_taken_out_through_a_handover_a_crash_a_stop_and_a_page() {
         (ready() == Outcome::Status(503)).then_some(())
     });
     app.settled();
-    app.remove_executable();
-    let _ = app.systemctl("restart").expect_success();
-    app.wait_for_status(503, SOON);
-    wait_until("the page says so", SOON, || {
-        let mut stream = TcpStream::connect(HEALTH).expect("never refused");
-        stream
-            .write_all(b"GET /readyz HTTP/1.0\r\n\r\n")
-            .expect("it is sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it is answered");
-        (answer.contains("\"drained\":true") && answer.contains("\"down\"")).then_some(())
-    });
-    app.publish(&Behaviour::version("v3"));
-    app.wait_for_version("v3", SOON);
-    assert_eq!(ready(), Outcome::Status(503));
     let _ = app.portkeep("undrain", &[]).expect_success();
     wait_until("it is put back", SOON, || {
         matches!(ready(), Outcome::Answer(_)).then_some(())
     });
+}
+
+#[test]
+fn a_page_says_both_that_it_is_taken_out_and_that_nothing_serves() {
+    let app = App::named("out-and-down")
+        .with("health", json!(HEALTH))
+        .install(&Behaviour::version("v1").mode(Mode::Exit));
+    app.wait_for_status(503, SOON);
+    let _ = app.portkeep("drain", &["--grace", "0s"]).expect_success();
+    let mut stream = TcpStream::connect(HEALTH).expect("never refused");
+    stream
+        .write_all(b"GET /readyz HTTP/1.0\r\n\r\n")
+        .expect("it is sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it is answered");
+    assert!(
+        answer.contains("\"drained\":true") && answer.contains("\"down\""),
+        "{answer}"
+    );
+    // Who comes late has the page.
+    app.wait_for_status(503, SOON);
+    app.publish(&Behaviour::version("v2"));
+    app.wait_for_version("v2", SOON);
+    assert_eq!(ready(), Outcome::Status(503));
 }
 
 #[test]
@@ -195,8 +204,8 @@ fn what_cannot_be_done_changes_nothing() {
     let flag = app.manager().flag();
     for verb in ["drain", "undrain"] {
         let missing = portkeep_tests::command::run("portkeep", [verb, flag, "no-such-app"]);
-        assert_eq!(missing.code, Some(1), "{missing}");
-        missing.expect_mention(&["not installed"]);
+        assert_eq!(missing.code, Some(2), "{missing}");
+        missing.expect_mention(&["has no app"]);
     }
     // Who is connected and does not end holds up whoever waits, for as long as a drain may take.
     app.install_again(&[("drainTimeout", json!("1s"))]);

@@ -1,20 +1,27 @@
-//! Whether requests are to be sent to an app that does not say so itself, by what is seen of it. Pure.
+//! Whether requests are to be sent to an app that does not say so itself, by what anybody may see of it: the answer is given by
+//! a process without any rights, which may not even ask systemd (where a dynamic user has no name, D-Bus refuses it).
 
-use crate::generation::{Generation, Phase, Running};
+mod control_groups;
+
+use crate::generation::Generation;
+use crate::store::Store;
+use control_groups::ControlGroups;
 
 /// What is seen of an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
+struct Seen {
     /// Somebody wants maintenance.
-    pub maintenance: bool,
+    maintenance: bool,
     /// Somebody wants it taken out, or the machine shuts down.
-    pub taken_out: bool,
-    /// systemd's word for the state of its handle.
-    pub handle: String,
-    /// The generation that accepts connections, by the link to it.
-    pub current: Option<Generation>,
-    /// What runs of it; the holding page may have the number 0.
-    pub running: Vec<Running>,
+    taken_out: bool,
+    /// The generation that accepts connections, by the link to it, if it has processes. It was READY.
+    current: Option<Generation>,
+    /// The holding page has processes.
+    page: bool,
+    /// Another generation has processes.
+    other: bool,
+    /// None has served since the boot, and one failed.
+    failed: bool,
 }
 
 /// Whether requests are to be sent to it.
@@ -34,24 +41,34 @@ pub enum Health {
     Down,
 }
 
-/// Decides whether requests are to be sent.
+/// Looks whether requests are to be sent to an app.
 #[must_use]
-pub fn health(seen: &Seen) -> Health {
+pub fn health(store: &Store) -> Health {
+    let groups = ControlGroups::of_this_process();
+    let current = store.current();
+    let lives = current.is_some_and(|one| groups.lives(store.name(), one));
+    decide(&Seen {
+        maintenance: store.maintenance().is_some(),
+        taken_out: store.is_taken_out(),
+        current: current.filter(|_| lives),
+        page: !lives && groups.page_lives(store.name()),
+        other: !lives && groups.any_lives(store.name()),
+        failed: current.is_none() && store.has_failed_attempt(),
+    })
+}
+
+fn decide(seen: &Seen) -> Health {
     if seen.maintenance {
         return Health::Maintenance;
     }
-    let serves = seen.running.iter().find(|one| {
-        one.phase == Phase::Serving
-            && one.generation != Generation(0)
-            && Some(one.generation) == seen.current
-    });
-    match serves {
-        Some(one) if seen.taken_out => Health::Draining(Some(one.generation)),
-        Some(one) => Health::Ready(one.generation),
-        None if seen.handle == "inactive" && seen.taken_out => Health::Draining(None),
-        None if seen.handle == "inactive" => Health::Resting,
-        None if seen.running.iter().any(|one| one.phase == Phase::Starting) => Health::Starting,
-        None => Health::Down,
+    match seen.current {
+        Some(one) if seen.taken_out => Health::Draining(Some(one)),
+        Some(one) => Health::Ready(one),
+        None if seen.page => Health::Down,
+        None if seen.other => Health::Starting,
+        None if seen.failed => Health::Down,
+        None if seen.taken_out => Health::Draining(None),
+        None => Health::Resting,
     }
 }
 
@@ -59,67 +76,40 @@ pub fn health(seen: &Seen) -> Health {
 mod tests {
     use super::*;
 
-    fn running(number: u64, phase: Phase) -> Running {
-        Running {
-            generation: Generation(number),
-            phase,
-        }
-    }
-
     #[test]
     fn what_serves_is_ready_and_what_rests_can_be() {
         use Health::{Down, Draining, Maintenance, Ready, Resting, Starting};
-        use Phase::{Draining as Drains, Serving, Starting as Starts};
-        let number = Generation;
-        for (handle, current, running, expected, out) in [
-            ("inactive", None, vec![], Resting, Draining(None)),
-            ("inactive", Some(3), vec![], Resting, Draining(None)),
+        type See = fn(&mut Seen);
+        let cases: [(See, Health, Health); 6] = [
+            (|_| {}, Resting, Draining(None)),
             (
-                "active",
-                Some(3),
-                vec![running(2, Drains), running(3, Serving)],
-                Ready(number(3)),
-                Draining(Some(number(3))),
+                |seen| {
+                    seen.current = Some(Generation(3));
+                    seen.failed = true;
+                },
+                Ready(Generation(3)),
+                Draining(Some(Generation(3))),
             ),
-            // A handover: the old one accepts as long as it is current.
+            (|seen| seen.page = true, Down, Down),
+            (|seen| seen.other = true, Starting, Starting),
+            (|seen| seen.failed = true, Down, Down),
             (
-                "reloading",
-                Some(3),
-                vec![running(3, Serving), running(4, Starts)],
-                Ready(number(3)),
-                Draining(Some(number(3))),
+                |seen| {
+                    seen.page = true;
+                    seen.other = true;
+                },
+                Down,
+                Down,
             ),
-            // The page has the number 0 where nobody may read which it has.
-            ("active", Some(4), vec![running(0, Serving)], Down, Down),
-            (
-                "activating",
-                None,
-                vec![running(1, Starts)],
-                Starting,
-                Starting,
-            ),
-            ("activating", None, vec![], Down, Down),
-            ("failed", Some(1), vec![], Down, Down),
-            // It is settled.
-            ("active", Some(3), vec![], Down, Down),
-        ] {
-            let seen = Seen {
-                handle: handle.to_owned(),
-                current: current.map(Generation),
-                running,
-                ..Seen::default()
-            };
-            assert_eq!(health(&seen), expected, "{seen:?}");
-            let taken_out = Seen {
-                taken_out: true,
-                ..seen.clone()
-            };
-            assert_eq!(health(&taken_out), out, "{seen:?}");
-            let in_maintenance = Seen {
-                maintenance: true,
-                ..taken_out
-            };
-            assert_eq!(health(&in_maintenance), Maintenance, "{seen:?}");
+        ];
+        for (see, expected, out) in cases {
+            let mut seen = Seen::default();
+            see(&mut seen);
+            assert_eq!(decide(&seen), expected, "{seen:?}");
+            seen.taken_out = true;
+            assert_eq!(decide(&seen), out, "{seen:?}");
+            seen.maintenance = true;
+            assert_eq!(decide(&seen), Maintenance, "{seen:?}");
         }
     }
 }

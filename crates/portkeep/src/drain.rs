@@ -26,7 +26,7 @@ pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report};
 pub(crate) use requests::{Began, Requests};
 pub(crate) use supervise::{Asked, Limits, supervise};
-pub(crate) use taken_out::{TakenOut, begins as taking_out_begins};
+pub(crate) use taken_out::TakenOut;
 
 /// What the accept loops, the connections and the one who drains them have in common.
 #[derive(Debug)]

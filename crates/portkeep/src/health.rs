@@ -3,7 +3,6 @@
 mod answer;
 mod checks;
 mod doors;
-mod drain_files;
 mod in_app;
 
 use std::sync::{Arc, LazyLock};
@@ -12,11 +11,11 @@ pub use answer::{Standing, Told};
 pub use doors::{Source, answer_alone};
 
 pub(crate) use doors::{Answered, HealthDoors};
-pub(crate) use drain_files::{DrainFiles, Drained};
 pub(crate) use in_app::InApp;
 
 use self::checks::Checks;
 use crate::BoxError;
+use crate::drain_files::DrainFiles;
 
 static PROCESS: LazyLock<Health> = LazyLock::new(Health::new);
 

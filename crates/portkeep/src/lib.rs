@@ -88,6 +88,8 @@ mod connection;
 mod dev;
 mod doors;
 mod drain;
+mod drain_files;
+mod ending;
 mod error;
 pub mod guide;
 mod health;

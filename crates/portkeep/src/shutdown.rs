@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::sync::watch;
 
-use crate::drain::taking_out_begins;
+use crate::ending;
 use crate::signals::Signals;
 
 static PROCESS: LazyLock<ShutdownToken> = LazyLock::new(ShutdownToken::new);
@@ -62,7 +62,7 @@ impl Default for ShutdownToken {
 /// Resolves when streams of this process are to end: it begins to shut down, or whoever runs it takes it out.
 pub(crate) fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
     let shutdown = ShutdownToken::process().started();
-    let taken_out = taking_out_begins();
+    let taken_out = ending::begins();
     async {
         tokio::select! {
             () = shutdown => {}

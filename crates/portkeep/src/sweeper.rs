@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::drain::{Phase, Shared};
-use crate::health::{DrainFiles, Drained};
+use crate::drain_files::{DrainFiles, Drained};
 use crate::limits::Register;
 use crate::notify;
 

@@ -153,7 +153,7 @@ mod tests {
     use super::super::Arrival;
     use super::*;
     use crate::drain::Shared;
-    use crate::health::DrainFiles;
+    use crate::drain_files::DrainFiles;
     use crate::limits::Limits;
     use crate::listen::Stream;
     use crate::moving::departures;

@@ -1,25 +1,13 @@
 //! Whoever runs the app takes it out, and may put it back: unlike a drain, nothing ends but connections.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::ending;
 use crate::limits::Limits;
-
-/// Whether connections of this process end, for the streams of the app that end with them.
-static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
-
-/// Resolves when connections begin to end, at once if they do. It may be over before that is noticed.
-pub(crate) fn begins() -> impl Future<Output = ()> + Send + Sync + use<> {
-    let mut ending = ENDING.subscribe();
-    async move {
-        // The sender is never dropped.
-        let _ = ending.wait_for(|ending| *ending).await;
-    }
-}
 
 /// Since when connections end.
 #[derive(Debug, Default)]
@@ -41,7 +29,7 @@ impl TakenOut {
         });
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = since;
         self.is.store(ending.is_some(), Relaxed);
-        ENDING.send_replace(ending.is_some());
+        ending::tell(ending.is_some());
     }
 
     #[inline]

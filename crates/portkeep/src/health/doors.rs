@@ -15,10 +15,10 @@ use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
 use super::answer::Told;
-use super::drain_files::DrainFiles;
 use crate::accept::accept;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared};
+use crate::drain_files::DrainFiles;
 use crate::limits::Limits;
 use crate::listen::{ListenError, Listener, Sockets, Stream, passed_as};
 use crate::moving::departures;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::Health;
 use super::answer::{Standing, Told};
 use super::doors::Source;
-use super::drain_files::DrainFiles;
+use crate::drain_files::DrainFiles;
 use crate::task::{self, Boxed};
 
 /// The names that portkeep gives.

@@ -5,11 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portkeep::{Source, Standing, Told};
-use portkeep_engine::backend::systemd::{Manager, Systemd};
-use portkeep_engine::health::{Health, Seen, health};
-use portkeep_engine::{Backend, BackendError, Store};
-use portkeep_spec::{AppName, Manager as Which, unit_names};
-use tokio::sync::Mutex;
+use portkeep_engine::Store;
+use portkeep_engine::health::{Health, health};
+use portkeep_spec::{AppName, Manager as Which};
 
 use crate::locate::{existing_store, place};
 
@@ -18,65 +16,13 @@ const IDLE: Duration = Duration::from_secs(15);
 
 /// Answers until nobody has asked for a while.
 pub(super) async fn run(name: &AppName, which: Which) -> anyhow::Result<()> {
-    let source = Seeing {
-        name: name.clone(),
-        which,
-        store: existing_store(name, place(which))?,
-        systemd: Mutex::new(None),
-    };
-    portkeep::answer_alone(Arc::new(source), IDLE).await?;
+    let seeing = Seeing(existing_store(name, place(which))?);
+    portkeep::answer_alone(Arc::new(seeing), IDLE).await?;
     Ok(())
 }
 
-struct Seeing {
-    name: AppName,
-    which: Which,
-    store: Store,
-    /// Connected to at the first question, and anew where it does not answer.
-    systemd: Mutex<Option<Systemd>>,
-}
-
-impl Seeing {
-    async fn look(&self) -> Result<Seen, BackendError> {
-        let mut connected = self.systemd.lock().await;
-        let systemd = match connected.take() {
-            Some(systemd) => systemd,
-            None => Systemd::new(self.connect().await?, self.store.clone()),
-        };
-        let handle = unit_names::handle(&self.name);
-        let state = systemd.manager().state(&handle).await;
-        let state = state.map_err(|error| BackendError::new("cannot ask for the app", error))?;
-        let running = systemd.running().await?;
-        *connected = Some(systemd);
-        Ok(Seen {
-            maintenance: self.store.maintenance().is_some(),
-            taken_out: self.store.is_taken_out(),
-            handle: state.active,
-            current: self.store.current(),
-            running,
-        })
-    }
-
-    async fn connect(&self) -> Result<Manager, BackendError> {
-        let connected = Manager::connect(self.which).await;
-        connected.map_err(|error| BackendError::new("cannot connect to systemd", error))
-    }
-
-    async fn tell(&self) -> Told {
-        let told = match self.look().await {
-            Ok(seen) => told(health(&seen)),
-            Err(error) => {
-                let reason = format!("systemd does not answer: {error}");
-                Told::new(Standing::Down, reason)
-            }
-        };
-        Told {
-            app: Some(self.name.to_string()),
-            drained: self.store.is_taken_out(),
-            ..told
-        }
-    }
-}
+/// Whoever looks at an app.
+struct Seeing(Store);
 
 /// What is told of it.
 fn told(health: Health) -> Told {
@@ -100,6 +46,12 @@ fn told(health: Health) -> Told {
 
 impl Source for Seeing {
     fn ask(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Told> + Send>> {
-        Box::pin(async move { self.tell().await })
+        Box::pin(async move {
+            Told {
+                app: Some(self.0.name().to_string()),
+                drained: self.0.is_taken_out(),
+                ..told(health(&self.0))
+            }
+        })
     }
 }
