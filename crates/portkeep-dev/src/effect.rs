@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portkeep_engine::{Digest, Generation};
+use portkeep_spec::Address;
 
 use super::change::Changed;
 use super::event::Work;
@@ -54,6 +55,8 @@ pub(crate) enum Ending {
     Detached,
     /// It was to go on without this process, but does not serve.
     Failed,
+    /// The project is another one by now: it is developed on, in another session.
+    Reopened,
 }
 
 /// A fact for the terminal.
@@ -103,6 +106,13 @@ pub(crate) enum Notice {
     Compressed(String),
     Line(Generation, String),
     LinesLost(u64),
+    /// Where the app has opened its port itself.
+    OpenedByApp(Vec<Address>),
+    HoldsPort {
+        generation: Generation,
+        addresses: Vec<Address>,
+        limit: Duration,
+    },
     Gone(Generation, String),
     Rested(Generation),
     Restarted(Generation, String),

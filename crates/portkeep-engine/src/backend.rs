@@ -9,12 +9,13 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{Readiness, Spec};
+use portkeep_spec::{Manager as Which, Readiness, Spec};
 
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
+use crate::socket_use::Misuse;
 use crate::user::RunsAs;
 
 pub use handle::{HandleState, HandleUnit, JobResult};
@@ -80,9 +81,9 @@ impl StartFailure {
 
     /// A program that runs and does not do what it is for.
     #[must_use]
-    pub(crate) fn takes_no_connection() -> Self {
+    pub(crate) fn misuses(misuse: &Misuse) -> Self {
         Self {
-            reason: "it took no connection from the sockets that it was passed; does it open its port itself?".to_owned(),
+            reason: misuse.to_string(),
             cause: None,
             blame: Blame::Release,
             said: None,
@@ -201,6 +202,11 @@ pub trait Backend: Sync {
     /// with its drop-ins.
     fn settings(&self) -> impl Future<Output = Result<String, BackendError>> + Send {
         async { Ok(String::new()) }
+    }
+
+    /// The manager whose journal is told what is decided; none where nobody looks into one.
+    fn journal(&self) -> Option<Which> {
+        None
     }
 
     /// Nobody serves, and nobody else will see to it: the next connection starts a generation.

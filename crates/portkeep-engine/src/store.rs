@@ -31,6 +31,8 @@
 //! STATE/drain                   there as long as a person wants the app taken out (0644: the app reads it)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
+//! STATE/history-totals.json     what those add up to whose lines were cut off
+//! STATE/metrics.json            what generations said that have no end in the history, as `portkeep metrics` saw it last
 //! STATE/last-generation         the highest number given away
 //! ```
 
@@ -53,6 +55,8 @@ mod rollback;
 mod seen;
 mod sweep;
 mod taken_out;
+mod told;
+mod totals;
 mod write;
 
 use std::io;
@@ -72,6 +76,7 @@ pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
 pub(crate) use sweep::sweep_of;
+pub use totals::{History, StepTotals, Totals};
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};
 

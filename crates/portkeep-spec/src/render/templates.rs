@@ -35,6 +35,8 @@ pub(super) const HEALTH: Template = template!("app-health.service");
 pub(super) const HEALTH_SANDBOX_SYSTEM: Template =
     template!("app-health.service.d/50-sandbox.system.conf");
 pub(super) const LEAVE: Template = template!("app-leave.service");
+pub(super) const METRICS: Template = template!("portkeep-metrics.service");
+pub(super) const METRICS_TIMER: Template = template!("portkeep-metrics.timer");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
 pub(super) const SECRETS: Template = template!("app-secrets.service");
@@ -44,7 +46,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 27] = [
+pub(super) const ALL: [Template; 29] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -65,6 +67,8 @@ pub(super) const ALL: [Template; 27] = [
     HEALTH,
     HEALTH_SANDBOX_SYSTEM,
     LEAVE,
+    METRICS,
+    METRICS_TIMER,
     RETRY,
     SECRETS_PATH,
     SECRETS,
