@@ -2,22 +2,24 @@
 
 mod answer;
 mod checks;
-mod doors;
-mod in_app;
 
 use std::sync::{Arc, LazyLock};
 
 pub use answer::{Standing, Told};
-pub use doors::{Source, answer_alone};
-
-pub(crate) use doors::{Answered, HealthDoors};
-pub(crate) use in_app::InApp;
 
 use self::checks::Checks;
 use crate::BoxError;
 use crate::drain_files::DrainFiles;
+use crate::task::Boxed;
 
 static PROCESS: LazyLock<Health> = LazyLock::new(Health::new);
+
+/// Who knows how it is.
+#[doc(hidden)]
+pub trait Source: Send + Sync + 'static {
+    /// How it is now.
+    fn ask(self: Arc<Self>) -> Boxed<Told>;
+}
 
 /// Whether whoever runs this process takes it out.
 #[doc(hidden)]

@@ -99,6 +99,8 @@ mod ending;
 mod error;
 pub mod guide;
 mod health;
+mod health_doors;
+mod health_in_app;
 mod limits;
 mod listen;
 mod moving;
@@ -122,7 +124,9 @@ pub use connection::Peer;
 pub use error::{BoxError, Error};
 pub use health::Health;
 #[doc(hidden)]
-pub use health::{Source, Standing, Told, answer_alone, is_taken_out};
+pub use health::{Source, Standing, Told, is_taken_out};
+#[doc(hidden)]
+pub use health_doors::answer_alone;
 pub use hyper::body::Incoming;
 pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};

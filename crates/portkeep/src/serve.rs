@@ -9,8 +9,10 @@ use crate::app::{App, ErasedApp};
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
-use crate::drain_files::DrainFiles;
-use crate::health::{Answered, HealthDoors, InApp, Source};
+use crate::drain_files::{DrainFiles, Drained};
+use crate::health::Source;
+use crate::health_doors::{Answered, HealthDoors};
+use crate::health_in_app::InApp;
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
@@ -92,6 +94,9 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     if server.policy == Policy::Fresh {
         shared.hurry();
     }
+    // The first answer says so already.
+    let ending = drains.look().and_then(Drained::ending);
+    shared.taken_out().set(ending);
     let addresses = describe(&listeners);
     let next = move_socket.as_ref().map(MoveSocket::address);
     let source = server.health_source.take();

@@ -79,7 +79,7 @@ impl Told {
     }
 
     /// The answer to a request for `path`: its status, and JSON.
-    pub(super) fn http(&self, path: &str) -> (StatusCode, String) {
+    pub(crate) fn http(&self, path: &str) -> (StatusCode, String) {
         let well = |well: bool| match well {
             true => StatusCode::OK,
             false => StatusCode::SERVICE_UNAVAILABLE,
@@ -134,7 +134,7 @@ impl Told {
 
     /// HAProxy's one line. What it does not say stays as the last one left it: so whoever is ready says that it is up again, and
     /// one that is taken out while nothing serves says both.
-    pub(super) fn agent(&self) -> String {
+    pub(crate) fn agent(&self) -> String {
         let down = || {
             let reason = self.reason.as_deref().unwrap_or(self.standing.word());
             format!("down#{}", short(reason))

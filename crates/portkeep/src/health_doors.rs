@@ -14,11 +14,11 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
-use super::answer::Told;
 use crate::accept::accept;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared};
 use crate::drain_files::DrainFiles;
+use crate::health::Source;
 use crate::limits::Limits;
 use crate::listen::{ListenError, Listener, Sockets, Stream, passed_as};
 use crate::moving::departures;
@@ -37,13 +37,6 @@ const MOST: usize = 256;
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The pause after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who knows how it is.
-#[doc(hidden)]
-pub trait Source: Send + Sync + 'static {
-    /// How it is now.
-    fn ask(self: Arc<Self>) -> Boxed<Told>;
-}
 
 /// Health sockets that nobody answers yet.
 #[derive(Debug)]

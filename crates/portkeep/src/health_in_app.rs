@@ -2,10 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Health;
-use super::answer::{Standing, Told};
-use super::doors::Source;
 use crate::drain_files::DrainFiles;
+use crate::health::{Health, Source, Standing, Told};
 use crate::task::{self, Boxed};
 
 /// The names that portkeep gives.
