@@ -44,6 +44,12 @@ pub fn health_sockets(spec: &Spec) -> Vec<String> {
     (0..spec.health.len()).map(unit).collect()
 }
 
+/// The first of these.
+#[must_use]
+pub fn health_socket(name: &AppName) -> String {
+    format!("{name}-{}.socket", health_word(0))
+}
+
 /// Whether a unit could be a health socket of this app.
 #[must_use]
 pub fn is_health_socket(name: &AppName, unit: &str) -> bool {

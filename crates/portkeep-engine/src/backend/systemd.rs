@@ -232,18 +232,34 @@ impl Systemd {
         Ok(None)
     }
 
-    /// What has answered on the health sockets before a generation that is passed them knows less.
-    async fn answers_health_itself(&self, unit: &str) {
+    /// Sees that somebody answers on the health sockets, and nobody beside: who does may change with a generation.
+    async fn pass_health_on(&self, unit: &str) {
         let passed = self.part(unit, &["TriggeredBy"]).await;
         let passed = passed.map(|state| state.sockets).unwrap_or_default();
         let is_health = |socket: &String| unit_names::is_health_socket(&self.name, socket);
-        if !passed.iter().any(is_health) {
-            return;
-        }
         let health = unit_names::health(&self.name);
-        if let Err(error) = self.manager.stop_without_waiting(&health).await {
-            tracing::warn!(%error, "{health} answers beside the app");
+        let asked = if passed.iter().any(is_health) {
+            self.manager.stop_without_waiting(&health).await
+        } else if self.is_left_to_an_app(&health).await {
+            self.manager.start_without_waiting(&health).await
+        } else {
+            return;
+        };
+        if let Err(error) = asked {
+            tracing::warn!(%error, "what is told on the health sockets may be wrong or missing");
         }
+    }
+
+    /// Whether systemd takes a health socket for one that is being answered, since a generation before did, and nobody answers any
+    /// more: then it would start nobody.
+    async fn is_left_to_an_app(&self, health: &str) -> bool {
+        let socket = unit_names::health_socket(&self.name);
+        let socket = self.part(&socket, &["SubState"]).await;
+        if socket.is_ok_and(|socket| socket.sub != "running") {
+            return false;
+        }
+        let service = self.part(health, &["LoadState", "ActiveState"]).await;
+        service.is_ok_and(|service| service.load == "loaded" && service.active == "inactive")
     }
 
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
@@ -328,7 +344,7 @@ impl Backend for Systemd {
         };
         let job = job.map_err(failed)?;
         if job == JobResult::Done {
-            self.answers_health_itself(&unit).await;
+            self.pass_health_on(&unit).await;
             match self.is_ready(&unit, readiness, deadline).await? {
                 Some(true) => return Ok(Ok(())),
                 Some(false) => {}
