@@ -118,3 +118,15 @@ fn a_manifest_that_cannot_be_read_changes_nothing_until_it_can() {
     });
     session.expect_answer("two");
 }
+
+#[test]
+fn files_are_looked_at_again_and_again_where_that_is_asked_for() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &["--poll"]);
+    session.expect_answer("one");
+    session.edit("hello/src/main.rs", "\"one\"", "\"two\"");
+    session.expect_answer("two");
+}

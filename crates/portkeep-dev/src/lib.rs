@@ -180,10 +180,10 @@ async fn develop(
         status.page().clone(),
         inputs.sender.clone(),
     )?;
-    let watch = Watch::of_project(project, session.store())?;
+    let mut watch = Watch::of_project(project, session.store(), options.polls)?;
     let holder = session.who_holds();
     let opened = Opened {
-        notices: session.notices().to_vec(),
+        notices: [session.notices().to_vec(), watch.take_notices()].concat(),
         addresses: match holder {
             Some(_) => spec.listen.iter().map(url).collect(),
             None => Vec::new(),

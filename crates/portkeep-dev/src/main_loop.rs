@@ -213,6 +213,9 @@ impl<'a> MainLoop<'a> {
             }
             event = self.next().await;
             if let Event::Changed(changes) = &event {
+                for notice in self.watch.take_notices() {
+                    self.tell_of_project(notice);
+                }
                 self.look_again(changes).await;
             }
         }
