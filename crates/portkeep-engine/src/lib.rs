@@ -15,6 +15,7 @@
 
 pub mod app_directories;
 pub mod backend;
+pub mod decision;
 pub mod diagnosis;
 mod directories;
 pub mod drive;
@@ -27,12 +28,15 @@ pub mod helper;
 mod installed;
 pub mod journal;
 pub mod maintenance;
+pub mod metrics;
 mod moment;
 pub mod move_socket;
 pub mod process;
 pub mod release;
 pub mod release_command;
+mod remedy;
 pub mod retry;
+mod said;
 pub mod secrets;
 pub mod settle;
 mod signal;

@@ -408,6 +408,7 @@ fn record(running: &Running, id: HandoverId, begun: Instant, stopped: Instant) -
         generation: Some(generation),
         previous: None,
         digest: None,
+        label: None,
         source: running.executable.clone(),
         drained: Vec::new(),
         steps: Steps {

@@ -288,6 +288,10 @@ fn phase_of(state: &UnitState) -> Option<Phase> {
 }
 
 impl Backend for Systemd {
+    fn journal(&self) -> Option<Which> {
+        Some(self.which())
+    }
+
     async fn start(
         &self,
         generation: Generation,
