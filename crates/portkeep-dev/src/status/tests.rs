@@ -369,3 +369,26 @@ fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
     assert_eq!(fed.feed(built()), "HandOver");
     assert_eq!(fed.feed(unchanged(1)), "`NotOfRelease` BuildBehind");
 }
+
+#[test]
+fn a_part_of_what_runs_that_is_edited_often_is_handed_over_in_the_end() {
+    let mut fed = Fed::new(Settings {
+        parts: vec!["/p/app.py".into()],
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    fed.feed(Event::Opened(Opened::default()));
+    fed.feed(built());
+    while fed.feed(changed("/p/app.py")).contains("Build") {
+        fed.feed(built());
+    }
+    assert!(fed.feed(serves(2)).ends_with("Build"));
+}
