@@ -7,10 +7,10 @@ use s2n_tls::config::Config;
 use s2n_tls::enums::{ClientAuthType, SerializationVersion};
 use s2n_tls::security;
 
+use crate::Error;
 use crate::certificate;
 use crate::settings::{ClientCertificates, Settings};
 use crate::state::Terms;
-use crate::Error;
 
 /// Made from one reading of the files.
 #[derive(Debug)]

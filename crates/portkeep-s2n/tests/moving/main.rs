@@ -1,6 +1,9 @@
 //! TLS connections that outlive their process, with clients of several kinds and real processes.
 
-#![allow(clippy::unwrap_used, reason = "helpers too: a failed one is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers too: a failed one is a failed test"
+)]
 
 mod bad;
 mod client;

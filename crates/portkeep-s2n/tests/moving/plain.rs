@@ -67,7 +67,11 @@ fn a_part_of_a_record_is_waited_for() {
     let config = Arc::new(world.config(&[&TLS13]));
     let mut client = Client::connect(world.address, &config);
     client.who();
-    client.session.writer().write_all(get("/").as_bytes()).unwrap();
+    client
+        .session
+        .writer()
+        .write_all(get("/").as_bytes())
+        .unwrap();
     let records = client.records();
     let (part, rest) = records.split_at(11);
     client.socket.write_all(part).unwrap();
@@ -97,7 +101,10 @@ fn what_the_next_generation_refuses_ends_well() {
     }
     let new = world.setup().set(probe::POLICY, "20240501").start_ready();
     old.drain();
-    assert!(new.logged("cannot be taken over").contains("another policy"));
+    assert!(
+        new.logged("cannot be taken over")
+            .contains("another policy")
+    );
     for client in &mut clients {
         let (head, body) = client.get("/").unwrap();
         assert!(head.contains("connection: close"), "{head}");
@@ -113,8 +120,15 @@ fn certificates_of_clients_go_along_and_are_asked_for() {
     let setup = || world.setup().set(probe::CLIENTS, "required");
     let mut old = setup().start_ready();
     let mut known = Client::connect(world.address, &world.config_of_one_known());
-    let (_, before) = known.get("/session").unwrap();
-    let length: usize = before.strip_prefix("localhost - ").unwrap().parse().unwrap();
+    let (_, before) = known.get("/session").unwrap_or_else(|error| {
+        old.logged("not accepted");
+        panic!("{error}\n{}", old.story())
+    });
+    let length: usize = before
+        .strip_prefix("localhost - ")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(length > 300, "{before}");
     let config = Arc::new(world.config(&[&TLS13]));
     assert!(Client::connect(world.address, &config).get("/").is_err());

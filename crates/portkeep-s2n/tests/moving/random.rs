@@ -48,7 +48,9 @@ fn ask(client: &mut Client, tls13: bool, dice: &mut Dice, total: &Total) {
             expected.push(format!("{} {sum}", body.len()).into_bytes());
         } else {
             let size = dice.size(40_000) as usize;
-            client.send(get(&format!("/letters?size={size}")).as_bytes()).unwrap();
+            client
+                .send(get(&format!("/letters?size={size}")).as_bytes())
+                .unwrap();
             expected.push((b'a'..=b'z').cycle().take(size).collect());
         }
     }
@@ -83,6 +85,7 @@ fn whenever_they_move_answers_are_right() {
                     let client = Client::connect(world.address, &Arc::new(config));
                     let mut dice = Dice::new(seed, number);
                     let mut client = client.difficult(Dice::new(!seed, number));
+                    client.who();
                     for _ in 0..rounds {
                         ask(&mut client, tls13, &mut dice, total);
                         thread::sleep(Duration::from_millis(dice.below(20)));
@@ -94,8 +97,15 @@ fn whenever_they_move_answers_are_right() {
             let mut old = std::mem::replace(&mut current, world.start());
             old.drain();
             let report = old.report();
-            assert!(report.contains(" 0 idle closed, nothing cut"), "{report}\n{}", old.story());
-            let count = report.split(" moved").next().and_then(|text| text.rsplit(' ').next());
+            assert!(
+                report.contains(" 0 idle closed, nothing cut"),
+                "{report}\n{}",
+                old.story()
+            );
+            let count = report
+                .split(" moved")
+                .next()
+                .and_then(|text| text.rsplit(' ').next());
             moved += count.unwrap().parse::<u64>().unwrap();
             handovers += 1;
         }
