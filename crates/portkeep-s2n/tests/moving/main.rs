@@ -17,4 +17,5 @@ mod manager;
 mod plain;
 mod probe;
 mod random;
+mod states;
 mod world;

@@ -44,6 +44,8 @@ pub(crate) const EARLY: usize = 300_000;
 pub(crate) const LARGE: usize = 100_000_000;
 /// A directory with `certificate` and `key`, in DER: serve TLS.
 pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
+/// A directory: where generations that serve TLS share their ticket keys.
+pub(crate) const TICKETS: &str = "PORTKEEP_TEST_TICKETS";
 /// A number, and `alone` if states of others are refused: serve behind the cipher.
 pub(crate) const CIPHER: &str = "PORTKEEP_TEST_CIPHER";
 
