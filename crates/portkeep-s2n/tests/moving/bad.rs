@@ -112,11 +112,8 @@ fn a_hangup_rereads() {
     let config = Arc::new(world.config(&[&TLS13]));
     let mut before = Client::connect(world.address, &config);
     before.who();
-    world.place(|params| {
-        params
-            .subject_alt_names
-            .push("localhost".try_into().map(rcgen::SanType::DnsName).unwrap())
-    });
+    let second = rcgen::SanType::DnsName("localhost".try_into().unwrap());
+    world.place(|params| params.subject_alt_names.push(second));
     old.signal(Signal::HUP);
     old.logged("REREAD");
     let mut after = Client::connect(world.address, &config);
