@@ -1,6 +1,7 @@
 //! One connection at a time: what moves, and what is as it was where it cannot.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -57,6 +58,49 @@ fn a_new_key_that_was_asked_for_comes_from_the_next_generation() {
         assert_eq!(client.who(), new.id());
         old = new;
     }
+}
+
+/// rustls does not look whether what it has asked for comes; OpenSSL tells of each message.
+#[test]
+fn after_a_move_the_next_answer_comes_under_a_new_key() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &world.address.to_string()])
+        .args(["-msg", "-tls1_3", "-ign_eof", "-CAfile"])
+        .arg(world.path("ca.pem"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Everything up to the end of an answer's head.
+    let mut ask = || {
+        stdin.write_all(get("/").as_bytes()).unwrap();
+        let mut told = String::new();
+        for line in lines.by_ref().map(Result::unwrap) {
+            told += &line;
+            told.push('\n');
+            if line.starts_with("date: ") {
+                break;
+            }
+        }
+        told
+    };
+    ask();
+    assert!(!ask().contains("KeyUpdate"));
+    let _new = world.start();
+    old.drain();
+    assert!(old.report().contains("1 moved"));
+    let told = ask();
+    assert!(
+        told.contains("<<< TLS 1.3, Handshake [length 0005], KeyUpdate"),
+        "{told}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 /// With a part of a record it waits for the rest, and then it moves.
