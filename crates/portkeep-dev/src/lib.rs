@@ -37,9 +37,9 @@ use tokio::sync::mpsc;
 use self::build::{Behind, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
-use self::main_loop::{Inputs, MainLoop, Views, milliseconds, now, taken};
+use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::pages::Pages;
-use self::project::{BuildCommand, Project, url};
+use self::project::{BuildCommand, Learned, Project, url};
 use self::queued::Queued;
 use self::runtime::Session;
 use self::status::{Settings, Status};
@@ -75,41 +75,73 @@ async fn run_on(
     host: Arc<dyn Host>,
     screen: Arc<dyn Screen>,
 ) -> anyhow::Result<ExitCode> {
-    let project = Project::find(options, &*host)?;
-    let (sender, events) = mpsc::unbounded_channel();
+    let mut finding = Finding {
+        options: Arc::new(options.clone()),
+        host,
+        learned: Learned::default(),
+    };
+    let mut project = Project::find(options, &*finding.host, &finding.learned)?;
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
-    let signals = Signals::listen()?;
-    let session = Session::open(&project, options, host, sender.clone()).await?;
+    let mut person = (Signals::listen()?, None);
+    loop {
+        let (ended, back) = session(&project, &finding, &screen, person).await?;
+        let Ended {
+            ending,
+            reopened,
+            learned,
+        } = ended;
+        match (ending, reopened) {
+            (Ending::Reopened, Some(other)) => project = other,
+            (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
+            _ => return Ok(ExitCode::SUCCESS),
+        }
+        (person, finding.learned) = (back, learned);
+    }
+}
+
+/// What the person at the terminal tells, for as long as there is one session after the other.
+type Person = (Signals, Option<Keys>);
+
+/// One session with a project, until it ends or is to be another one.
+async fn session(
+    project: &Project,
+    finding: &Finding,
+    screen: &Arc<dyn Screen>,
+    (signals, keys): Person,
+) -> anyhow::Result<(Ended, Person)> {
+    let (sender, events) = mpsc::unbounded_channel();
+    let (options, host) = (&finding.options, finding.host.clone());
+    let session = Session::open(project, options, host, sender.clone()).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
-    let mut status = Status::new(settings(&project, options), milliseconds());
+    let mut status = Status::new(settings(project, options), milliseconds());
     let mut inputs = Inputs {
         signals,
-        keys: Keys::listen(),
-        behind: Behind::of(&project),
+        keys: keys.unwrap_or_else(Keys::listen),
+        behind: Behind::of(project),
         events,
         sender,
     };
     let result = develop(
-        &project,
-        options,
+        project,
+        finding,
         &session,
         &mut status,
         &mut inputs,
-        (&terminal, screen),
+        (&terminal, screen.clone()),
     );
     let result = result.await;
-    if matches!(result, Ok(Ending::Detached)) {
+    let ending = result.as_ref().map(|ended| ended.ending);
+    if matches!(ending, Ok(Ending::Detached)) {
         terminal.show(&Notice::Detached);
         session.detach();
-        return Ok(ExitCode::SUCCESS);
+        return Ok((result?, (inputs.signals, Some(inputs.keys))));
     }
-    terminal.show(&Notice::Stopping);
+    if !matches!(ending, Ok(Ending::Reopened)) {
+        terminal.show(&Notice::Stopping);
+    }
     inputs.behind.stop().await;
-    close(session, &mut status, &terminal, inputs).await?;
-    match result? {
-        Ending::Failed => Ok(ExitCode::FAILURE),
-        Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
-    }
+    close(session, &mut status, &terminal, &mut inputs).await?;
+    Ok((result?, (inputs.signals, Some(inputs.keys))))
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
@@ -129,12 +161,13 @@ fn settings(project: &Project, options: &Options) -> Settings {
 
 async fn develop(
     project: &Project,
-    options: &Options,
+    finding: &Finding,
     session: &Session,
     status: &mut Status,
     inputs: &mut Inputs,
     (terminal, screen): (&Terminal, Arc<dyn Screen>),
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Ended> {
+    let options = &finding.options;
     let spec = session.spec();
     let pages = Pages::listen(
         pages::socket_path(session.store().run_directory()),
@@ -164,7 +197,15 @@ async fn develop(
         pages: &pages,
         screen,
     };
-    let main_loop = MainLoop::new(project, session, status, views, inputs, watch);
+    let main_loop = MainLoop::new(
+        project,
+        session,
+        status,
+        views,
+        inputs,
+        watch,
+        finding.clone(),
+    );
     Ok(main_loop.run(Event::Opened(opened)).await)
 }
 
@@ -173,7 +214,7 @@ async fn close(
     session: Session,
     status: &mut Status,
     terminal: &Terminal,
-    mut inputs: Inputs,
+    inputs: &mut Inputs,
 ) -> anyhow::Result<()> {
     let now = Now {
         serves: None,
