@@ -11,6 +11,7 @@ mod clients;
 #[path = "../../../portkeep/src/moving/tests/dice.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod dice;
+mod growth;
 #[path = "../../../portkeep/tests/lifecycle/manager.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod manager;
