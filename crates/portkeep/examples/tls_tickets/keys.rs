@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use tokio_rustls::rustls::server::ProducesTickets;
 
 /// For how long a key encrypts.
-pub const ROTATION: Duration = Duration::from_secs(12 * 3600);
+const ROTATION: Duration = Duration::from_secs(12 * 3600);
 /// How often the file is looked at, and at most for tickets of unknown keys, which anybody can send.
 const LOOK: Duration = Duration::from_secs(60);
 const LOOK_FOR_OTHERS: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ struct State {
 }
 
 /// For `rustls::ServerConfig::ticketer`.
-pub struct SharedKeys {
+pub(crate) struct SharedKeys {
     directory: PathBuf,
     random: SystemRandom,
     state: Mutex<State>,
@@ -50,7 +50,7 @@ pub struct SharedKeys {
 
 impl SharedKeys {
     /// Of this directory, which has to belong to the app's user and to be closed to others.
-    pub fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn open(directory: impl Into<PathBuf>) -> io::Result<Self> {
         let keys = Self {
             directory: directory.into(),
             random: SystemRandom::new(),
