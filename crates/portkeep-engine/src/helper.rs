@@ -7,6 +7,7 @@ mod activate;
 mod deploy;
 mod error;
 mod installed;
+mod leave;
 mod news;
 mod page;
 mod person;
@@ -15,6 +16,7 @@ mod retry;
 mod secrets;
 mod serves;
 mod settle;
+mod take_out;
 #[cfg(test)]
 mod tests;
 
@@ -24,12 +26,14 @@ use std::path::Path;
 use portkeep_spec::{Manager, Spec};
 
 pub use error::HelperError;
+pub use leave::leave;
 pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
 pub use retry::retry;
 pub use settle::{EndOf, Hook, Word, settle};
+pub use take_out::{Taken, emptied};
 
 use crate::backend::HandleUnit;
 use crate::drive::{Outcome, Request, hand_over};

@@ -284,6 +284,11 @@ impl Limits {
         self.ping.zip(self.pong)
     }
 
+    /// For how long a connection of this age has been too old.
+    pub(crate) fn too_old(&self, age: Duration) -> Option<Duration> {
+        age.checked_sub(self.age?)
+    }
+
     /// How often connections are looked at.
     pub(crate) fn step(&self) -> Duration {
         let times = [

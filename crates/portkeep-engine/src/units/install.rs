@@ -355,7 +355,7 @@ impl<M: UnitManager> Install<'_, M> {
         let Some(app) = app else {
             return Ok(());
         };
-        let listens = app.spec.listen.iter().map(|listen| listen.address.clone());
+        let listens = app.spec.ports().into_iter().map(|listen| listen.address);
         Err(Failure::NotOpen {
             name: app.name.clone(),
             addresses: listens.collect(),

@@ -14,6 +14,7 @@ mod probe;
 
 mod cut;
 mod drain;
+mod health;
 mod http2;
 mod idle;
 mod limits;

@@ -216,14 +216,23 @@ impl Loaded {
     }
 }
 
-/// The sockets that start the handle, and the one over which connections move, which has a service of its own.
+/// The sockets that start the handle, and those that have a service of their own: of health, and over which connections move.
 fn sockets_of(name: &AppName, handle: &UnitState, loaded: &Loaded) -> Vec<String> {
     let first = unit_names::socket(name);
     let mut others = handle.sockets.clone();
     others.retain(|unit| *unit != first);
     others.sort_unstable();
+    // Those of health have it where the app answers there itself.
+    let mut health: Vec<_> = loaded
+        .units
+        .keys()
+        .filter(|unit| unit_names::is_health_socket(name, unit) && !others.contains(unit))
+        .cloned()
+        .collect();
+    health.sort_unstable();
     let moving = unit_names::move_socket(name);
     let moving = loaded.units.contains_key(&moving).then_some(moving);
+    let others = others.into_iter().chain(health);
     [first].into_iter().chain(others).chain(moving).collect()
 }
 
