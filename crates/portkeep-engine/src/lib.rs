@@ -44,6 +44,7 @@ mod socket_file;
 pub mod store;
 mod surroundings;
 mod take;
+pub mod trace;
 pub mod units;
 mod user;
 mod walk;
