@@ -57,7 +57,7 @@ impl Args {
         };
         let manager = Manager::connect(which).await?;
         let mut samples = Vec::new();
-        for app in facts::apps(&manager, &names, Depth::Full).await? {
+        for app in facts::apps(&manager, &names, Depth::Runs).await? {
             let name = app.store.name().clone();
             let sample = collect::sample(which, &app).with_context(|| {
                 format!("cannot read the history of {name}; it is its owner's to read")
