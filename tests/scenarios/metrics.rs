@@ -195,6 +195,11 @@ fn a_timer_writes_a_file_and_a_directory_that_is_not_there_changes_nothing() {
         manager.property("portkeep-metrics.timer", "LoadState"),
         "not-found"
     );
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "",
+        "what was so last is told for ever"
+    );
     fs::remove_dir_all(directory).unwrap();
 }
 
@@ -246,6 +251,9 @@ fn a_trace_has_the_steps_of_a_handover() {
         spans.iter().any(|span| span["name"] == "start"),
         "{trace:#}"
     );
+    let unknown = run("portkeep", ["metrics", app.manager().flag(), "nobody"]);
+    assert_eq!(unknown.code, Some(2), "{unknown}");
+    unknown.expect_mention(&["nobody is not installed"]);
     let missing = app.portkeep("history", &["99", "--trace"]);
     assert_eq!(missing.code, Some(2), "{missing}");
     missing.expect_mention(&["no handover to generation 99"]);
