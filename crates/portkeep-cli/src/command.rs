@@ -17,6 +17,7 @@ pub(crate) mod prove;
 pub(crate) mod reload;
 pub(crate) mod rollback;
 pub(crate) mod schema;
+pub(crate) mod serves;
 pub(crate) mod status;
 pub(crate) mod undrain;
 pub(crate) mod uninstall;

@@ -11,10 +11,12 @@ mod leave;
 mod news;
 mod page;
 mod person;
+mod preview;
 mod reload;
 mod retry;
 mod secrets;
 mod serves;
+mod serving;
 mod settle;
 mod take_out;
 #[cfg(test)]
@@ -31,7 +33,9 @@ pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
+pub use preview::Preview;
 pub use retry::retry;
+pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
 pub use take_out::{Taken, emptied};
 

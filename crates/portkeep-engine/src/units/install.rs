@@ -51,6 +51,8 @@ pub struct Install<'a, M> {
 pub struct Installed {
     /// Where.
     pub directory: UnitDirectory,
+    /// The changes of files that all apps share.
+    pub shared: Vec<Change>,
     /// Each app, with what came of the handover where it runs.
     pub apps: Vec<(AppPlan, Option<Outcome>)>,
     /// What could not be tidied up.
@@ -206,6 +208,7 @@ impl<M: UnitManager> Install<'_, M> {
         });
         Ok(Installed {
             directory: self.directory,
+            shared: self.plan.shared,
             apps: apps.collect(),
             leftovers,
         })
