@@ -189,7 +189,7 @@ async fn begin(mut io: Io, app: ErasedApp) -> Begun {
     match protocol::detect(&mut io).await {
         protocol::First::Http1 => Begun::Http1(io),
         protocol::First::Http2 => {
-            http2::serve(io, app).await;
+            http2::serve(io, None, app).await;
             Begun::Over
         }
         protocol::First::Quiet => Begun::Quiet(io),

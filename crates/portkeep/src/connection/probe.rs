@@ -181,6 +181,12 @@ impl Probe {
         .await
     }
 
+    /// It does not leave this process.
+    #[cfg(feature = "http2")]
+    pub(super) fn stays(&self) -> bool {
+        self.stays.load(Relaxed)
+    }
+
     /// It is tried once.
     pub(super) fn stay(&self) {
         self.stays.store(true, Relaxed);

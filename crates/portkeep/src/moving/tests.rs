@@ -11,7 +11,7 @@
 mod app;
 mod case;
 mod client;
-mod dice;
+
 mod generations;
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use app::TestApp;
 use case::{Case, Class};
 use client::Ending;
-use dice::Dice;
+use crate::dice::Dice;
 use generations::{Generations, still_server};
 
 /// Connections at a time.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::case::{Case, Class, Request};
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// Longer than any case takes.
 const PATIENCE: Duration = Duration::from_secs(30);

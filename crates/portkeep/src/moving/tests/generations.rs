@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::app::TestApp;
-use super::dice::Dice;
+use crate::dice::Dice;
 use crate::ShutdownToken;
 use crate::accept::accept;
 use crate::app::ErasedApp;
