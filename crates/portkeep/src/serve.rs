@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use crate::acceptor::Acceptor;
 use crate::app::{App, ErasedApp};
+#[cfg(feature = "http2")]
+use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
@@ -59,11 +62,9 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         let rereading = signals::at_hangups(reread).map_err(Error::Signals)?;
         beside.spawn(task::boxed(rereading));
     }
-    // What an acceptor has wrapped does not move; another server may have some that do.
-    let move_socket = match server.acceptor {
-        Some(_) => None,
-        None => move_socket(),
-    };
+    // Another server may have connections that move.
+    let moves = server.acceptor.as_ref().is_none_or(Acceptor::moves);
+    let move_socket = if moves { move_socket() } else { None };
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");
@@ -83,6 +84,11 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     let (departures, inbox) = moving::departures();
     let most = server.limits.most_connections(files);
     let shared = Shared::new(server.linger, departures).limited(server.limits, most);
+    #[cfg(feature = "http2")]
+    let shared = {
+        let moves = move_socket.is_some() && server.move_http2 && http2_can_move();
+        shared.moving_http2(moves)
+    };
     let shared = Arc::new(shared);
     if server.policy == Policy::Fresh {
         shared.hurry();

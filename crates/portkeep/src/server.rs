@@ -11,7 +11,7 @@ use crate::acceptor::{Accepted, Acceptor};
 use crate::app::{App, ErasedApp};
 use crate::limits::Limits;
 use crate::serve;
-use crate::{BoxError, Error, ShutdownToken};
+use crate::{BoxError, Error, ShutdownToken, Transport};
 
 /// Where to listen when no socket is passed and nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -62,6 +62,8 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
+    #[cfg(feature = "http2")]
+    pub(crate) move_http2: bool,
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
@@ -80,6 +82,8 @@ impl Server {
             limits: Limits::new(),
             policy: Policy::default(),
             reuse_port: false,
+            #[cfg(feature = "http2")]
+            move_http2: true,
             acceptor: None,
             hangup: None,
             checks: Vec::new(),
@@ -137,6 +141,15 @@ impl Server {
         self
     }
 
+    /// Whether HTTP/2 connections [move](crate::guide::draining#http2) to the next generation (default true).
+    ///
+    /// The price is that clients may not compress what repeats in the heads of their requests: they are longer.
+    #[cfg(feature = "http2")]
+    pub fn move_http2(mut self, moves: bool) -> Self {
+        self.move_http2 = moves;
+        self
+    }
+
     /// What a connection may not do for ever, and how many there may be (default: [`Limits::new`], all on but for the age). The
     /// `limits` of the app's spec go before these, each for itself.
     pub fn limits(mut self, limits: Limits) -> Self {
@@ -177,7 +190,7 @@ impl Server {
     /// ```
     ///
     /// Such connections do not move to the next generation, because what the acceptor knows of them
-    /// (keys, counters) cannot be handed over. They drain: one that was just accepted is answered
+    /// (keys, counters) is not handed over; with [`transport`](Self::transport) it is. They drain: one that was just accepted is answered
     /// first, busy ones finish, idle ones linger. If HTTP/2 is negotiated, it is served.
     pub fn accept_with<F, S>(
         mut self,
@@ -188,6 +201,15 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.acceptor = Some(Acceptor::new(accept));
+        self
+    }
+
+    /// Lets every accepted connection go through `transport` before it is served, as [`accept_with`](Self::accept_with) does, and
+    /// lets it move to the next generation: for TLS that can export a session, such as that of the crate `portkeep-s2n`.
+    ///
+    /// The last one of the two that was called is in force.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.acceptor = Some(Acceptor::movable(transport));
         self
     }
 

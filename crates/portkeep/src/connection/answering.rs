@@ -60,7 +60,7 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
             let length = self.first.swap(NONE, Relaxed);
             return Answer::of_no_request(length as usize);
         }
-        self.probe.peer.introduce(request.extensions_mut());
+        self.probe.introduce(request.extensions_mut());
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
         request
             .extensions_mut()

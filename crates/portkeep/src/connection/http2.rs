@@ -74,6 +74,7 @@ mod streams;
 mod table_size;
 
 use std::future::pending;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +89,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::answering::Answering;
 use super::io::Io;
 use super::late_pong::LatePong;
+use super::later::Later;
 use super::probe::{Probe, Stage};
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
@@ -96,13 +98,29 @@ use crate::task;
 
 use self::followed::{Followed, Socket};
 use self::prologue::Prologue;
-pub(crate) use rehearsal::{can_move, can_resume};
-pub(crate) use state::State;
+pub(super) use self::state::State;
+pub(crate) use rehearsal::can_move;
 
 /// How long h2 remembers a stream that it has reset, and does not mind what comes for it.
 const FORGETS: Duration = Duration::from_secs(1);
 /// How long a connection on which nothing is asked may take to come to a moment in which it can move.
 const SETTLES: Duration = Duration::from_secs(2);
+
+/// Whether a connection in this state can go on here.
+///
+/// # Errors
+///
+/// Why it cannot.
+pub(super) fn check(state: &[u8]) -> io::Result<()> {
+    let state = State::decode(state)
+        .ok_or_else(|| io::Error::other("the state of its HTTP/2 is of another version"))?;
+    match rehearsal::can_resume(&state) {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it was promised other settings of HTTP/2 than there are here",
+        )),
+    }
+}
 
 /// Each stream is a task.
 #[derive(Clone, Default)]
@@ -126,7 +144,8 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 }
 
 /// The only type of them: for each one more, every app links all of hyper's HTTP/2 once more.
-type Connection = hyper::server::conn::http2::Connection<TokioIo<LatePong<Socket>>, Answering, Tasks>;
+type Connection =
+    hyper::server::conn::http2::Connection<TokioIo<LatePong<Socket>>, Answering, Tasks>;
 
 fn connection(
     socket: Socket,
@@ -170,6 +189,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
     let mut answering = Answering::new(app, Arc::clone(&probe));
     if let Some(state) = &state {
         answering.begin_with(Prologue::debt(state));
+        probe.goes_on();
     }
     let (socket, followed) = if state.is_some() || (shared.moves_http2() && !probe.stays()) {
         let followed = Followed::new(io, state);
@@ -178,7 +198,13 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         (Socket::Plain(io), None)
     };
     let pings = shared.limits.pings();
-    let mut connection = pin!(connection(socket, answering, pings, &ending, Tasks::default()));
+    let mut connection = pin!(connection(
+        socket,
+        answering,
+        pings,
+        &ending,
+        Tasks::default()
+    ));
 
     let told = tokio::select! {
         next = until_quiet(connection.as_mut(), followed.as_ref(), &probe) => match next {
@@ -220,7 +246,7 @@ async fn until_quiet(
     probe: &Probe,
 ) -> Next {
     let mut watch = pin!(probe.shared.phases.watch());
-    let mut waiting = Waiting::default();
+    let mut waiting = Waiting::new(probe);
     std::future::poll_fn(|cx| {
         // Before the connection: if the phase ends in between, the task is woken again.
         let phase = probe.sees(watch.as_mut().poll_phase(cx));
@@ -239,8 +265,8 @@ async fn until_quiet(
 }
 
 /// A connection that is to be moved, in the moment after it was polled.
-#[derive(Default)]
 struct Waiting {
+    later: Later,
     /// What was cut off, and when that was seen.
     cut_off: Option<(u64, Instant)>,
     /// Since when nothing was asked.
@@ -249,6 +275,15 @@ struct Waiting {
 }
 
 impl Waiting {
+    fn new(probe: &Probe) -> Self {
+        Self {
+            later: Later::new(probe),
+            cut_off: None,
+            calm: None,
+            timer: None,
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
         if followed.is_busy() {
             self.calm = None;
@@ -266,6 +301,7 @@ impl Waiting {
         let forgotten = seen + FORGETS;
         if (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
+            && self.later.poll(cx).is_ready()
             && let Some((io, state)) = followed.take()
         {
             return Poll::Ready(Next::Move(io, state));
@@ -276,7 +312,9 @@ impl Waiting {
         }
         // Whatever else it waits for wakes the connection.
         let until = if forgotten > now { forgotten } else { settled };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(until)));
         timer.as_mut().reset(until);
         if timer.as_mut().poll(cx).is_ready() {
             cx.waker().wake_by_ref();

@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::net::{SocketAddrUnix, getsockname};
 use socket2::SockRef;
 use tokio::net::{UnixListener, UnixStream};
 
+use super::taken::Taken;
 use crate::listen::{Sockets, Which};
 
 /// The name that it is passed under.
@@ -19,6 +21,7 @@ pub(crate) struct MoveSocket {
     /// The runtime has no type for these. What it has for streams accepts from any Unix socket.
     listener: UnixListener,
     address: SocketAddrUnix,
+    pub(super) taken: Arc<Taken>,
 }
 
 impl MoveSocket {
@@ -48,6 +51,7 @@ impl MoveSocket {
         Ok(Self {
             listener: UnixListener::from_std(socket.into())?,
             address,
+            taken: Arc::default(),
         })
     }
 

@@ -19,16 +19,16 @@ use hyper::body::Incoming;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tower_service::Service;
 
+use super::super::Arrival;
 use super::followed::{Followed, Socket};
 use super::follower::FIRST_WINDOW;
 use super::frames::{
-    ACK, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PING, PREFACE, SETTINGS,
-    Step, WINDOW_UPDATE, put,
+    ACK, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PING, PREFACE, SETTINGS, Step,
+    WINDOW_UPDATE, put,
 };
 use super::prologue::Prologue;
 use super::settings::{HEADER_TABLE_SIZE, Settings};
 use super::state::State;
-use super::super::Arrival;
 use super::{Answering, Connection, Io, Probe, Rehearsed, Tasks, connection};
 use crate::app::ErasedApp;
 use crate::drain::Shared;
@@ -41,7 +41,7 @@ pub(crate) fn can_move() -> bool {
 }
 
 /// Whether a connection that was elsewhere in this state can go on here.
-pub(crate) fn can_resume(state: &State) -> bool {
+pub(super) fn can_resume(state: &State) -> bool {
     KNOWN
         .as_ref()
         .is_some_and(|known| known.ours == state.ours && state.receive_window <= known.window)

@@ -11,7 +11,7 @@ pub(super) const MOST_WINDOW: u32 = (1 << 31) - 1;
 
 /// A connection between streams. It is all there is: see the page of the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct State {
+pub(in crate::connection) struct State {
     /// The largest number of a stream that the client had.
     pub(super) last: u32,
     /// How much the server may send on the connection.
@@ -25,7 +25,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    pub(in crate::connection) fn encode(&self) -> Vec<u8> {
         let (ours, theirs) = (self.ours.payload(), self.theirs.payload());
         let mut bytes = Vec::with_capacity(FIXED + ours.len() + theirs.len());
         bytes.push(VERSION);
@@ -40,7 +40,7 @@ impl State {
     }
 
     /// Nothing, if it is of another version or cannot be.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::connection) fn decode(bytes: &[u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
         let [version, numbers @ .., length] = fixed;
         let number = |place: usize| {

@@ -13,11 +13,14 @@ use socket2::SockRef;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::Through;
 use super::app::TestApp;
-use crate::dice::Dice;
+use super::cipher::Cipher;
 use crate::ShutdownToken;
 use crate::accept::accept;
+use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
+use crate::dice::Dice;
 use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
@@ -64,12 +67,28 @@ struct Generation {
 }
 
 impl Generation {
-    fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &ErasedApp) -> Self {
+    fn start(
+        listener: &TcpListener,
+        move_socket: &OwnedFd,
+        app: &ErasedApp,
+        through: Through,
+    ) -> Self {
         let (departures, inbox) = departures();
-        let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
+        let shared = Shared::new(Duration::from_secs(60), departures);
+        #[cfg(feature = "http2")]
+        let shared = shared.moving_http2(true);
+        let shared = Arc::new(shared);
         let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
         let next = socket.address();
-        let listener = Listener::of(listener.try_clone().unwrap(), "http");
+        let mut listener = Listener::of(listener.try_clone().unwrap(), "http");
+        let cipher = Cipher {
+            name: 1,
+            foreign: true,
+        };
+        listener.acceptor = match through {
+            Through::Nothing => None,
+            Through::Cipher => Some(Acceptor::movable(cipher)),
+        };
         let doors = Doors {
             listeners: vec![listener],
             move_socket: Some(socket),
@@ -102,12 +121,13 @@ pub(super) struct Generations {
 }
 
 impl Generations {
-    pub(super) fn start(app: TestApp, seed: u64) -> Self {
+    pub(super) fn start(app: axum::Router, through: Through, seed: u64) -> Self {
         let (listener, address) = tcp();
         let stop = ShutdownToken::new();
         let outcome = tokio::spawn(replace(
             listener,
             app,
+            through,
             Dice::new(seed, u64::MAX),
             stop.clone(),
         ));
@@ -130,20 +150,21 @@ impl Generations {
 
 async fn replace(
     listener: TcpListener,
-    app: TestApp,
+    app: axum::Router,
+    through: Through,
     mut dice: Dice,
     stop: ShutdownToken,
 ) -> (u64, u64) {
     // Making one takes longer than a handover.
-    let app = ErasedApp::new(app.router());
+    let app = ErasedApp::new(app);
     let directory = tempfile::tempdir().unwrap();
     let move_socket = move_socket(&directory);
-    let mut current = Generation::start(&listener, &move_socket, &app);
+    let mut current = Generation::start(&listener, &move_socket, &app, through);
     let mut draining = JoinSet::new();
     let (mut handovers, mut moves) = (0, 0);
     while !stop.is_started() {
         tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
-        let next = Generation::start(&listener, &move_socket, &app);
+        let next = Generation::start(&listener, &move_socket, &app, through);
         let old = std::mem::replace(&mut current, next);
         draining.spawn(old.drain());
         handovers += 1;

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use self::app::Http2App;
 use super::generations::Generations;
-use super::number;
+use super::{Through, number};
 use crate::dice::Dice;
 
 /// Connections at a time.
@@ -43,6 +43,7 @@ impl Totals {
 
 async fn run<F>(
     name: &str,
+    through: Through,
     cases: u64,
     case: impl Fn(SocketAddr, u64, Dice, Arc<Totals>) -> F + Clone + Send + 'static,
 ) where
@@ -51,7 +52,7 @@ async fn run<F>(
     let cases = number("PORTKEEP_MOVE_CASES", cases);
     let seed = number("PORTKEEP_MOVE_SEED", 1);
     let app = Http2App::default();
-    let generations = Generations::start(app.router(), seed);
+    let generations = Generations::start(app.router(), through, seed);
     let address = generations.address();
     let totals = Arc::new(Totals::default());
     let next = Arc::new(AtomicU64::new(0));
@@ -89,10 +90,10 @@ async fn run<F>(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_a_library() {
-    run("hyper's client", 400, library::case).await;
+    run("hyper's client", Through::Nothing, 400, library::case).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_by_hand() {
-    run("frames by hand", 800, scripted::case).await;
+    run("frames by hand", Through::Nothing, 800, scripted::case).await;
 }

@@ -216,7 +216,11 @@ fn upload(content: Vec<u8>, trailer: Option<&'static str>, dice: &mut Dice) -> B
     let pause = dice.once_in(3);
     tokio::spawn(async move {
         for piece in content.chunks(piece.max(content.len() / 50)) {
-            if sender.send_data(Bytes::copy_from_slice(piece)).await.is_err() {
+            if sender
+                .send_data(Bytes::copy_from_slice(piece))
+                .await
+                .is_err()
+            {
                 return;
             }
             if pause {

@@ -79,7 +79,11 @@ pub(super) async fn case(
     let rounds = 3 + client.dice.below(12);
     for round in 0..rounds {
         // The first says that there is no table; until the second one comes, it is not known.
-        let streams = if round < 2 { 1 } else { 1 + client.dice.below(5) };
+        let streams = if round < 2 {
+            1
+        } else {
+            1 + client.dice.below(5)
+        };
         for _ in 0..streams {
             client.ask();
             totals.asked();
@@ -211,13 +215,7 @@ impl Client {
     }
 
     fn grant(&mut self, stream: u32, more: u32) {
-        put(
-            &mut self.out,
-            WINDOW_UPDATE,
-            0,
-            stream,
-            &more.to_be_bytes(),
-        );
+        put(&mut self.out, WINDOW_UPDATE, 0, stream, &more.to_be_bytes());
         match stream {
             0 => self.receive += i64::from(more),
             stream => {
@@ -388,9 +386,10 @@ impl Client {
                 self.ended |= error.kind() != io::ErrorKind::InvalidData;
                 error.to_string()
             })?;
-            let uploads = self.asked.values().any(|asked| {
-                asked.body.is_some() && asked.send.min(self.send) > 41 && !asked.done
-            });
+            let uploads = self
+                .asked
+                .values()
+                .any(|asked| asked.body.is_some() && asked.send.min(self.send) > 41 && !asked.done);
             let wait = if uploads {
                 Duration::from_micros(300)
             } else {
@@ -410,7 +409,10 @@ impl Client {
     async fn hear(&mut self) -> Result<(), String> {
         let read = self.stream.read_buf(&mut self.read).await;
         if !matches!(read, Ok(1..)) {
-            return Err(format!("it ends with {read:?} while {:?} wait", self.open()));
+            return Err(format!(
+                "it ends with {read:?} while {:?} wait",
+                self.open()
+            ));
         }
         while self.read.len() >= 9 {
             let length = u32::from_be_bytes([0, self.read[0], self.read[1], self.read[2]]) as usize;
