@@ -42,6 +42,8 @@
 //!   compressor that had more must begin a block with that (4.2, 6.3), and h2 would end the connection if it used more later. A
 //!   client that never says so, because it ignores the setting or has asked nothing since, does not move. The prologue's
 //!   request says the same, so that the new h2's table is of size 0 too, and not of 4096.
+//!   While a connection that has asked nothing since waits to be moved, its next request is waited for, as long as
+//!   an idle connection of HTTP/1 lingers that cannot move.
 //! - **Compression of answers.** The new compressor begins with an empty table. It is told that the client allows 0 bytes and
 //!   then what the client allows, so that its first block says both: the client throws its table away, and both are empty.
 //! - **Blocks of header fields** may be padded, have a priority, or go on in CONTINUATION frames: a stream is open from its first
@@ -87,6 +89,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::answering::Answering;
+use super::farewell::farewell;
 use super::io::Io;
 use super::late_pong::LatePong;
 use super::later::Later;
@@ -232,7 +235,14 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         tracing::debug!(%reason, "a connection ends by a limit");
     }
     tokio::select! {
-        result = connection.as_mut() => over(result, &shared),
+        result = connection.as_mut() => {
+            let in_good_order = result.is_ok();
+            over(result, &shared);
+            // What the client has sent meanwhile must not turn the end into a reset.
+            if in_good_order && let Some(io) = followed.and_then(|followed| followed.take_anyway()) {
+                farewell(io, true).await;
+            }
+        }
         () = too_late(&probe, reason) => {}
         () = shared.phases.reached(Phase::Cut) => count(&shared.counts.cut.http2),
     }
@@ -289,7 +299,7 @@ impl Waiting {
             self.calm = None;
             return Poll::Pending;
         }
-        if followed.stays() {
+        if followed.is_over() {
             return Poll::Ready(Next::End);
         }
         let now = Instant::now();
@@ -306,7 +316,13 @@ impl Waiting {
         {
             return Poll::Ready(Next::Move(io, state));
         }
-        let settled = *self.calm.get_or_insert(now) + SETTLES;
+        // Its next request may say what is not known yet; as an idle connection of HTTP/1, it may come for a while.
+        let patience = match followed.is_certain() {
+            true => SETTLES,
+            false if probe.shared.is_hurried() => Duration::ZERO,
+            false => probe.shared.linger,
+        };
+        let settled = *self.calm.get_or_insert(now) + patience;
         if settled <= now {
             return Poll::Ready(Next::End);
         }

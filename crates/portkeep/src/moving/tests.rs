@@ -26,7 +26,7 @@ use crate::dice::Dice;
 use app::TestApp;
 use case::{Case, Class};
 use client::Ending;
-use generations::{Generations, still_server};
+use generations::{Generations, Outcome, still_server};
 
 /// What stands between the sockets and HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,12 @@ async fn run(class: Class, through: Through, cases: u64) {
     while let Some(result) = clients.join_next().await {
         result.unwrap();
     }
-    let (handovers, moves) = generations.stop().await;
+    let Outcome {
+        handovers,
+        moves,
+        failed,
+    } = generations.stop().await;
+    assert_eq!(failed, 0, "a session has failed");
     println!(
         "measured: {class:?}, {through:?}: {cases} cases, {} requests, {moves} moves in {handovers} handovers, {} ended early, {} executed twice, {} parsed from a body",
         totals.requests.load(Ordering::Relaxed),

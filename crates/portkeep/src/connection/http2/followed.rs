@@ -72,9 +72,19 @@ impl Followed {
         self.inner().follower.is_busy()
     }
 
-    /// Its client has not said, and may never say, what has to be known to move it.
-    pub(super) fn stays(&self) -> bool {
-        self.inner().follower.stays()
+    /// Somebody has said that it ends.
+    pub(super) fn is_over(&self) -> bool {
+        self.inner().follower.is_over()
+    }
+
+    /// Its client has said that it keeps nothing of what it compresses.
+    pub(super) fn is_certain(&self) -> bool {
+        self.inner().follower.is_certain()
+    }
+
+    /// The socket, whatever is going on.
+    pub(super) fn take_anyway(&self) -> Option<Io> {
+        self.inner().io.take()
     }
 
     /// The socket, and what has to be known to go on with it, if nothing is going on. All that h2 has written has to be

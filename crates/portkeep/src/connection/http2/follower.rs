@@ -161,9 +161,14 @@ impl Follower {
         !self.streams.none_is_open()
     }
 
-    /// There is no point in waiting for a moment to move it.
-    pub(super) fn stays(&self) -> bool {
-        self.over || (!self.is_busy() && !self.table.is_zero())
+    /// Somebody has said that it ends: there is no point in waiting for a moment to move it.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The client has said that it keeps nothing of what it compresses.
+    pub(super) fn is_certain(&self) -> bool {
+        self.table.is_zero()
     }
 
     /// What the server has read of a frame that is not complete.

@@ -9,14 +9,20 @@ mod app;
 mod library;
 mod scripted;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::app::Http2App;
-use super::generations::Generations;
+use super::generations::{Generations, Outcome};
 use super::{Through, number};
 use crate::dice::Dice;
 
@@ -38,6 +44,28 @@ impl Totals {
 
     fn asked(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A body that somebody sends. (`http_body_util`'s may lose its last frame when its sender is dropped.)
+struct Sent(mpsc::Receiver<Frame<Bytes>>);
+
+impl Sent {
+    fn channel() -> (mpsc::Sender<Frame<Bytes>>, Self) {
+        let (sender, receiver) = mpsc::channel(1);
+        (sender, Self(receiver))
+    }
+}
+
+impl Body for Sent {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|frame| frame.map(Ok))
     }
 }
 
@@ -75,10 +103,14 @@ async fn run<F>(
     while let Some(result) = clients.join_next().await {
         result.unwrap();
     }
-    let (handovers, moves) = generations.stop().await;
+    let Outcome {
+        handovers,
+        moves,
+        failed,
+    } = generations.stop().await;
     let ended = totals.ended.load(Ordering::Relaxed);
     println!(
-        "measured: {name}: {cases} connections, {} requests, {moves} moves in {handovers} handovers, {ended} ended early, {} executed twice",
+        "measured: {name}: {cases} connections, {} requests, {moves} moves in {handovers} handovers, {ended} ended early, {failed} sessions failed, {} executed twice",
         totals.requests.load(Ordering::Relaxed),
         app.twice(),
     );
@@ -86,14 +118,16 @@ async fn run<F>(
     assert!(moves > cases / 2, "too little was moved to prove anything");
     // Those that were asked to move before they had said that they have no table.
     assert!(ended <= cases / 5, "most should stay");
+    // Where a machine is so busy that nobody answers for a second, connections end well all the same.
+    assert!(failed <= handovers / 10, "{failed} sessions have failed");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_of_a_library() {
-    run("hyper's client", Through::Nothing, 400, library::case).await;
+    run("hyper's client", Through::Nothing, 150, library::case).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_by_hand() {
-    run("frames by hand", Through::Nothing, 800, scripted::case).await;
+    run("frames by hand", Through::Nothing, 300, scripted::case).await;
 }

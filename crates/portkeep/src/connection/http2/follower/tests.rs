@@ -52,7 +52,7 @@ fn it_does_not_move_before_the_client_has_said_that_it_has_no_table() {
     it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert_eq!(it.state(), None);
-    assert!(it.stays());
+    assert!(!it.is_certain());
     it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 3, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x88"));
     let state = it.state().unwrap();
@@ -68,7 +68,7 @@ fn it_does_not_move_before_the_client_has_said_that_it_has_no_table() {
     it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert_eq!(it.state(), None);
-    assert!(!it.stays());
+    assert!(it.is_certain());
     it.read(&frame(SETTINGS, ACK, 0, b""));
     assert!(it.state().is_some());
 }
@@ -165,7 +165,7 @@ fn whoever_says_that_it_ends_keeps_it_for_good() {
             false => it.wrote(&goaway),
         }
         assert_eq!(it.state(), None);
-        assert!(it.stays());
+        assert!(it.is_over());
     }
     assert!(!moves_after(&[(
         false,

@@ -1,7 +1,6 @@
 //! The app under test, and what it answers.
 
 use std::collections::HashSet;
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +12,10 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use http_body::Frame;
 use http_body_util::BodyExt;
-use http_body_util::channel::Channel;
+
+use super::Sent;
 
 /// In every answer, so that a compressor keeps it.
 pub(super) const SAME: (&str, &str) = ("x-same", "the same in every answer of this app");
@@ -83,17 +84,19 @@ async fn late(Path(ms): Path<u64>) -> &'static str {
 }
 
 async fn stream(Path(chunks): Path<u8>) -> Body {
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    let (sender, body) = Sent::channel();
     tokio::spawn(async move {
         for _ in 0..chunks {
-            let _ = sender.send_data(Bytes::from_static(b"chunk")).await;
+            let chunk = Frame::data(Bytes::from_static(b"chunk"));
+            let _ = sender.send(chunk).await;
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         let trailers = [("x-trailer", chunks)].map(|(name, value)| {
             let value = HeaderValue::from(u16::from(value));
             (http::HeaderName::from_static(name), value)
         });
-        let _ = sender.send_trailers(HeaderMap::from_iter(trailers)).await;
+        let trailers = Frame::trailers(HeaderMap::from_iter(trailers));
+        let _ = sender.send(trailers).await;
     });
     Body::new(body)
 }

@@ -9,20 +9,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Request};
-use http_body::Body as _;
-use http_body_util::channel::Channel;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
-use super::Totals;
 use super::app::{SAME, letters, sum_of};
+use super::{Sent, Totals};
 use crate::dice::Dice;
 
 /// Longer than any request takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
@@ -36,9 +35,9 @@ async fn connect(address: SocketAddr, dice: &mut Dice) -> SendRequest<Body> {
     stream.set_nodelay(true).unwrap();
     let mut builder = Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new());
-    let windows = [1, 1000, 65_535, 65_536, 200_000, 1 << 20, (1 << 31) - 1];
+    let windows = [1, 20_000, 65_535, 65_536, 200_000, 1 << 20, (1 << 31) - 1];
     let mut window = || windows[dice.below(windows.len() as u64) as usize];
-    builder.initial_stream_window_size(window().max(100));
+    builder.initial_stream_window_size(window().max(3000));
     builder.initial_connection_window_size(window().max(65_535));
     let tables = [0, 100, 1000, 4096, 65_536];
     builder.header_table_size(tables[dice.below(tables.len() as u64) as usize]);
@@ -66,6 +65,7 @@ pub(super) async fn case(
     totals: Arc<Totals>,
 ) -> Result<(), String> {
     let mut sender = connect(address, &mut dice).await;
+    let mut age = 0;
     for round in 0..2 + dice.below(10) {
         let streams = if round < 2 { 1 } else { 1 + dice.below(6) };
         let requests = (0..streams).map(|index| {
@@ -77,17 +77,18 @@ pub(super) async fn case(
         totals
             .requests
             .fetch_add(streams, std::sync::atomic::Ordering::Relaxed);
-        let answers = timeout(PATIENCE, join_all(requests)).await;
-        let answers = answers.map_err(|_| format!("round {round} hangs"))?;
+        let answers = join_all(requests).await;
         let mut refused = false;
         for answer in answers {
             match answer {
                 Ok(()) => {}
                 Err(Failed::Refused) => refused = true,
-                Err(Failed::Wrong(why)) => return Err(why),
+                Err(Failed::Wrong(why)) => return Err(format!("{why} age {age}")),
             }
         }
+        age += 1;
         if refused || sender.is_closed() {
+            age = 0;
             // What was refused was not executed.
             totals.ended();
             sender = connect(address, &mut dice).await;
@@ -118,7 +119,9 @@ async fn ask(mut sender: SendRequest<Body>, id: String, mut dice: Dice) -> Resul
     if sender.ready().await.is_err() {
         return Err(Failed::Refused);
     }
-    let response = match sender.send_request(request).await {
+    let asked = timeout(PATIENCE, sender.send_request(request)).await;
+    let asked = asked.map_err(|_| wrong(format!("no answer to {path}")))?;
+    let response = match asked {
         Ok(response) => response,
         // It says so of what it has not sent, and of what the server has not begun.
         Err(error) if error.is_canceled() || error.is_closed() || is_refused(&error) => {
@@ -139,7 +142,8 @@ async fn ask(mut sender: SendRequest<Body>, id: String, mut dice: Dice) -> Resul
         let _ = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
         return Ok(());
     }
-    match body.collect().await {
+    let collected = timeout(PATIENCE, body.collect()).await;
+    match collected.map_err(|_| wrong(format!("the answer to {path} has no end")))? {
         Ok(collected) => {
             let trailers = collected.trailers().cloned();
             let body = collected.to_bytes();
@@ -211,13 +215,13 @@ fn empty() -> Body {
 }
 
 fn upload(content: Vec<u8>, trailer: Option<&'static str>, dice: &mut Dice) -> Body {
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
+    let (sender, body) = Sent::channel();
     let piece = 1 + dice.below(30_000) as usize;
     let pause = dice.once_in(3);
     tokio::spawn(async move {
         for piece in content.chunks(piece.max(content.len() / 50)) {
             if sender
-                .send_data(Bytes::copy_from_slice(piece))
+                .send(Frame::data(Bytes::copy_from_slice(piece)))
                 .await
                 .is_err()
             {
@@ -230,7 +234,7 @@ fn upload(content: Vec<u8>, trailer: Option<&'static str>, dice: &mut Dice) -> B
         if let Some(trailer) = trailer {
             let name = http::HeaderName::from_static("x-trailer");
             let trailers = HeaderMap::from_iter([(name, HeaderValue::from_static(trailer))]);
-            let _ = sender.send_trailers(trailers).await;
+            let _ = sender.send(Frame::trailers(trailers)).await;
         }
     });
     body.boxed()

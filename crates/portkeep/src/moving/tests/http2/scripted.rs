@@ -205,13 +205,6 @@ impl Client {
             4 if self.last > 0 => put(&mut self.out, RST_STREAM, 0, self.last, &[0, 0, 0, 8]),
             _ => self.grant(0, 1),
         }
-        if self.last > 0 {
-            // It may have been reset just now.
-            let finished = self.out.ends_with(&[0, 0, 0, 8]);
-            if finished && let Some(asked) = self.asked.get_mut(&self.last) {
-                asked.done = true;
-            }
-        }
     }
 
     fn grant(&mut self, stream: u32, more: u32) {
