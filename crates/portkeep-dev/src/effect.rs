@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use portkeep_engine::{Digest, Generation};
+use portkeep_spec::Address;
 
 use super::change::Changed;
 use super::event::Work;
@@ -103,6 +104,13 @@ pub(crate) enum Notice {
     Compressed(String),
     Line(Generation, String),
     LinesLost(u64),
+    /// Where the app has opened its port itself.
+    OpenedByApp(Vec<Address>),
+    HoldsPort {
+        generation: Generation,
+        addresses: Vec<Address>,
+        limit: Duration,
+    },
     Gone(Generation, String),
     Rested(Generation),
     Restarted(Generation, String),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::contract::{DIRECTORY, LOCAL_DIRECTORY};
+use crate::contract::OWN_NAMES;
 use crate::{Problem, Spec, SpecError};
 
 /// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
@@ -42,7 +42,7 @@ const OF_MACHINES: [&str; 30] = [
 
 pub(super) fn check(spec: &Spec) -> Result<(), SpecError> {
     let name = spec.name.as_str();
-    if [DIRECTORY, LOCAL_DIRECTORY].contains(&name) {
+    if OWN_NAMES.contains(&name) {
         return Err(Problem::OurName(name.to_owned()).at("name"));
     }
     let directories = [

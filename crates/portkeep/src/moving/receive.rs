@@ -178,7 +178,9 @@ impl Hold {
                 // Before the first read. If it cannot be sent, the connection is not ours, and
                 // dropping it closes only our copy.
                 packets.send(&[&answer(Kind::Ack)], &[]).await?;
-                claim.map(Claim::keep);
+                if let Some(claim) = claim {
+                    claim.keep();
+                }
                 connection::spawn(arrival, self.app.clone(), &self.shared);
             }
             Err(error) => {
