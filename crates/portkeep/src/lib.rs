@@ -92,6 +92,8 @@ mod close_at_drain;
 mod connection;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod dev;
+#[cfg(test)]
+mod dice;
 mod doors;
 mod drain;
 mod drain_files;
