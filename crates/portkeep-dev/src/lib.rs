@@ -155,6 +155,7 @@ fn settings(project: &Project, options: &Options) -> Settings {
             _ => None,
         },
         directory: project.directory.clone(),
+        builds_nothing: project.build == BuildCommand::None,
         here: std::env::current_dir().unwrap_or_default(),
     }
 }
@@ -180,10 +181,10 @@ async fn develop(
         status.page().clone(),
         inputs.sender.clone(),
     )?;
-    let watch = Watch::of_project(project, session.store())?;
+    let mut watch = Watch::of_project(project, session.store(), options.polls)?;
     let holder = session.who_holds();
     let opened = Opened {
-        notices: session.notices().to_vec(),
+        notices: [session.notices().to_vec(), watch.take_notices()].concat(),
         addresses: match holder {
             Some(_) => spec.listen.iter().map(url).collect(),
             None => Vec::new(),

@@ -258,6 +258,10 @@ impl Project {
             // Such an app is linked with the standard library as it is shared, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
+        let runner = cargo_run::runner(&configurations, || reach::target(&directory));
+        let runner = runner.map(|runner| {
+            format!("the runner `{runner}` of cargo's configuration is not used: the app is started directly")
+        });
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -277,7 +281,11 @@ impl Project {
             directory,
             spec,
             build: BuildCommand::Cargo(build),
-            notices: notice.into_iter().map(str::to_owned).collect(),
+            notices: notice
+                .map(str::to_owned)
+                .into_iter()
+                .chain(runner)
+                .collect(),
         })
     }
 
@@ -429,11 +437,11 @@ mod tests {
     #[test]
     fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
         let words = [
-            "0.0.0.0:80",
-            "[::]:81",
-            "127.0.0.1:82",
-            "[::1]:83",
-            "/run/x",
+            "a=0.0.0.0:80",
+            "b=[::]:81",
+            "c=127.0.0.1:82",
+            "d=[::1]:83",
+            "e=/run/x",
         ];
         let listen = listen::parse(&words.map(str::to_owned)).unwrap();
         let urls: Vec<_> = listen.iter().map(url).collect();

@@ -3,21 +3,22 @@
 mod burst;
 mod contents;
 mod editor_files;
+mod eyes;
 mod listing;
 mod own_output;
+mod polling;
 mod tree;
 mod walk;
 
 use std::path::PathBuf;
 
-use anyhow::Context;
-use notify::RecommendedWatcher;
 use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
+use self::eyes::{Eyes, Way, mounts};
 use self::tree::Tree;
 use super::project::Project;
 
@@ -31,23 +32,32 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn of_project(project: &Project, store: &Store) -> anyhow::Result<Self> {
-        Self::of(|watcher| Tree::new(watcher, project, kept_in(store)))
+    /// The sources of a project. They are looked at again and again where `polls` says so, or where the kernel cannot tell.
+    pub(crate) fn of_project(
+        project: &Project,
+        store: &Store,
+        polls: bool,
+    ) -> anyhow::Result<Self> {
+        let way = match polls {
+            true => Way::Poll(None),
+            false => Way::of(&project.sources, &mounts()),
+        };
+        Self::of(way, |eyes| Tree::new(eyes, project, kept_in(store)))
     }
 
-    fn of(tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
+    fn of(way: Way, tree: impl FnOnce(Eyes) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Who reads files, changes nothing; and when nobody listens any more, we are ending.
-            let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
-        })
-        .context("cannot watch files")?;
         Ok(Self {
-            tree: tree(watcher)?,
+            tree: tree(Eyes::open(way, sender))?,
             events,
             burst: None,
             contents: Contents::default(),
         })
+    }
+
+    /// What is to be told of how files are watched, once.
+    pub(crate) fn take_notices(&mut self) -> Vec<String> {
+        self.tree.take_notices()
     }
 
     /// Waits for a change, and answers the files that changed. Can be dropped and called again: what was heard stays heard.
@@ -142,7 +152,30 @@ mod tests {
 
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        Watch::of(|watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
+        watched(Way::Kernel, root, single)
+    }
+
+    fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
+        Watch::of(way, |eyes| Ok(tree::tests::tree(eyes, root, single))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_again_and_again_is_noticed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        let main = root.join("src/main.rs");
+        fs::write(&main, "x").unwrap();
+        let mut sources = watched(Way::Poll(None), &root, &[]);
+        expect_noticed(&mut sources, &main, "one").await;
+        expect_noticed(&mut sources, &main, "two").await;
+        let made = root.join("deep/er/new.rs");
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "new").await;
+        expect_noticed(&mut sources, &made, "old").await;
+        fs::remove_dir_all(root.join("deep")).unwrap();
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "again").await;
     }
 
     /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.

@@ -11,6 +11,24 @@ pub(crate) const DEFAULT: &str = "127.0.0.1:8080";
 
 /// Reads `[NAME=]ADDR`.
 pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
+    let all = each(words)?;
+    for (at, one) in all.iter().enumerate() {
+        if let Some(before) = all[..at].iter().position(|other| other.name == one.name) {
+            let (first, second) = (&words[before], &words[at]);
+            let name = &one.name;
+            let address = second
+                .split_once('=')
+                .map_or(&**second, |(_, address)| address);
+            return Err(usage(format!(
+                "--listen {second}: the socket of --listen {first} is called {name} already; give this one another name: --listen \
+                 NAME={address}"
+            )));
+        }
+    }
+    Ok(all)
+}
+
+fn each(words: &[String]) -> anyhow::Result<Vec<Listen>> {
     words
         .iter()
         .map(|word| {

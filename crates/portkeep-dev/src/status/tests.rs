@@ -346,3 +346,26 @@ fn what_cargo_writes_itself_is_no_change() {
     // `cargo update` in another terminal.
     assert_eq!(fed.feed(lock()), "`Building` Build");
 }
+
+#[test]
+fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
+    let mut fed = Fed::new(Settings {
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    assert_eq!(fed.feed(Event::Opened(Opened::default())), "Build");
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(fed.feed(serves(1)), "`Serves` BuildBehind");
+    fed.rest();
+    assert_eq!(fed.feed(changed("/p/app.py")), "Build");
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(fed.feed(unchanged(1)), "`NotOfRelease` BuildBehind");
+}
