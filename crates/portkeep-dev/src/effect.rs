@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use portkeep_contract::development::{Refusal, Understanding};
 use portkeep_engine::{Digest, Generation};
 
 use super::change::Changed;
-use super::event::Work;
+use super::event::{WaitId, Work};
 use super::unread::Unread;
+use super::verdict::Verdict;
 
 /// One thing to do. They are done in their order.
 #[derive(Debug)]
@@ -41,6 +43,12 @@ pub(crate) enum Effect {
     BuildBehind,
     /// Open the app in the browser.
     OpenPage,
+    /// Make a mark in what is seen of the files.
+    Mark(WaitId),
+    /// A round has ended.
+    EndRound(Verdict),
+    /// Tell this to those who wait.
+    Answer(Vec<WaitId>, Verdict),
     /// End the loop.
     End(Ending),
 }
@@ -101,6 +109,8 @@ pub(crate) enum Notice {
     /// `--while-building hold` does nothing in this app.
     RequestsDoNotWait,
     Compressed(String),
+    NotUnderstood(Understanding),
+    Refused(Refusal, String),
     Line(Generation, String),
     LinesLost(u64),
     Gone(Generation, String),

@@ -3,12 +3,14 @@
 //! One loop hears what happens (`event`), has one model decide (`status`) and does what that says (`effect`). The
 //! terminal and the pages are views of the model. Sessions run the app and tell what happens to it.
 
+mod attached;
 mod build;
 mod change;
 pub mod control;
 mod diagnostics;
 mod effect;
 mod event;
+mod events;
 mod failure;
 mod host;
 mod lines;
@@ -27,6 +29,7 @@ mod terminal;
 mod tests;
 mod unread;
 mod usage;
+mod verdict;
 mod watch;
 
 use std::collections::VecDeque;
@@ -39,6 +42,7 @@ use tokio::sync::mpsc;
 use self::build::{Behind, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
+use self::events::Events;
 use self::main_loop::{Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::pages::Pages;
 use self::project::{BuildCommand, Project, url};
@@ -48,11 +52,13 @@ use self::status::{Settings, Status};
 use self::terminal::{Keys, Signals, Terminal};
 use self::watch::Watch;
 
+pub use self::attached::{Choice, wait};
 pub use self::build::wrap_rustc;
 pub use self::host::Host;
 pub use self::options::{Backend, Options, WhileBuilding};
 pub use self::screen::{Line, Piece, Screen};
 pub use self::usage::Usage;
+pub use self::verdict::{Diagnostic, Found, Severity, VERDICT_VERSION, Verdict};
 
 /// How long a terminal may take for what is said last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -83,6 +89,13 @@ async fn run_on(
     let signals = Signals::listen()?;
     let session = Session::open(&project, options, host, sender.clone()).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
+    let events_file = options.events.as_deref().map(|path| {
+        Events::open(path, session.name(), &project.directory, sender.clone())
+    });
+    let events_file = match events_file.transpose() {
+        Ok(file) => file,
+        Err(error) => return Err(error),
+    };
     let mut status = Status::new(settings(&project, options), milliseconds());
     let mut inputs = Inputs {
         signals,
@@ -97,7 +110,7 @@ async fn run_on(
         &session,
         &mut status,
         &mut inputs,
-        (&terminal, screen),
+        (&terminal, screen, events_file.as_ref()),
     );
     let result = result.await;
     if matches!(result, Ok(Ending::Detached)) {
@@ -107,7 +120,7 @@ async fn run_on(
     }
     terminal.show(&Notice::Stopping);
     inputs.behind.stop().await;
-    close(session, &mut status, &terminal, inputs).await?;
+    close(session, &mut status, (&terminal, events_file.as_ref()), inputs).await?;
     match result? {
         Ending::Failed => Ok(ExitCode::FAILURE),
         Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
@@ -135,12 +148,14 @@ async fn develop(
     session: &Session,
     status: &mut Status,
     inputs: &mut Inputs,
-    (terminal, screen): (&Terminal, Arc<dyn Screen>),
+    (terminal, screen, events): (&Terminal, Arc<dyn Screen>, Option<&Events>),
 ) -> anyhow::Result<Ending> {
     let spec = session.spec();
     let pages = Pages::listen(
         pages::socket_path(session.store().run_directory()),
         pages::Settings {
+            app: spec.name.to_string(),
+            directory: project.directory.clone(),
             editor: options.editor.clone(),
             root: project.root.clone(),
             hold: options.hold_at_most,
@@ -149,7 +164,8 @@ async fn develop(
         status.page().clone(),
         inputs.sender.clone(),
     )?;
-    let watch = Watch::of_project(project, session.store())?;
+    let own_files: Vec<_> = events.map(|events| events.path().to_owned()).into_iter().collect();
+    let watch = Watch::of_project(project, session.store(), &own_files)?;
     let holder = session.who_holds();
     let opened = Opened {
         notices: session.notices().to_vec(),
@@ -165,6 +181,7 @@ async fn develop(
         terminal,
         pages: &pages,
         screen,
+        events,
     };
     let main_loop = MainLoop::new(project, session, status, views, inputs, watch);
     Ok(main_loop.run(Event::Opened(opened)).await)
@@ -174,7 +191,7 @@ async fn develop(
 async fn close(
     session: Session,
     status: &mut Status,
-    terminal: &Terminal,
+    (terminal, events_file): (&Terminal, Option<&Events>),
     mut inputs: Inputs,
 ) -> anyhow::Result<()> {
     let now = Now {
@@ -186,7 +203,12 @@ async fn close(
         while let Some(event) = events.pop_front() {
             for effect in status.apply(event, &now) {
                 match effect {
-                    Effect::Tell(notice) => terminal.show(&notice),
+                    Effect::Tell(notice) => {
+                        terminal.show(&notice);
+                        if let Some(file) = events_file {
+                            file.tell(&notice);
+                        }
+                    }
                     Effect::Take(unread) => events.extend(taken(&unread)),
                     // Nothing is begun any more.
                     _ => {}

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use super::build::{Behind, Build, Checking, Direct, check_line};
 use super::change::Change;
 use super::effect::{Effect, Ending};
-use super::event::{Event, HandoverEnd, Now, SessionEvent, Work};
+use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
+use super::events::Events;
 use super::pages::Pages;
 use super::project::{Project, url};
 use super::runtime::{HandingOver, Session};
@@ -22,7 +23,7 @@ use super::screen::Screen;
 use super::status::Status;
 use super::terminal::{Keys, Signals, Terminal, open_browser};
 use super::unread::{Taken, Unread};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 
 /// What the loop listens to.
 pub(crate) struct Inputs {
@@ -39,6 +40,7 @@ pub(crate) struct Views<'a> {
     pub(crate) terminal: &'a Terminal,
     pub(crate) pages: &'a Pages,
     pub(crate) screen: Arc<dyn Screen>,
+    pub(crate) events: Option<&'a Events>,
 }
 
 pub(crate) struct MainLoop<'a> {
@@ -176,9 +178,12 @@ impl<'a> MainLoop<'a> {
             }
             key = self.inputs.keys.next() => Event::Key(key),
             is_good = self.inputs.behind.ended() => Event::BuiltBehind { is_good },
-            paths = self.watch.changed() => {
-                Event::Changed(paths.into_iter().map(Change::of).collect())
-            }
+            seen = self.watch.next() => match seen {
+                Seen::Changed(paths) => {
+                    Event::Changed(paths.into_iter().map(Change::of).collect())
+                }
+                Seen::Mark(number) => Event::Marked(WaitId(number)),
+            },
             Some(event) = self.inputs.events.recv() => event,
         }
     }
@@ -202,7 +207,17 @@ impl<'a> MainLoop<'a> {
     /// Does one thing, and answers what has come of it already.
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Tell(notice) => self.views.terminal.show(&notice),
+            Effect::Tell(notice) => {
+                self.views.terminal.show(&notice);
+                if let Some(events) = self.views.events {
+                    events.tell(&notice);
+                }
+            }
+            Effect::EndRound(verdict) => {
+                if let Some(events) = self.views.events {
+                    events.end_round(&verdict);
+                }
+            }
             Effect::Take(_) => {}
             Effect::Build(changed) => return self.build(changed.as_deref()),
             Effect::Check(index) => return self.check(index),
@@ -233,6 +248,8 @@ impl<'a> MainLoop<'a> {
                 let first = self.session.spec().listen.first()?;
                 return open_browser(&url(first)).err().map(Event::NotOpened);
             }
+            Effect::Mark(WaitId(number)) => self.watch.mark(number),
+            Effect::Answer(ids, verdict) => self.views.pages.answer(&ids, &verdict),
             Effect::End(ending) => self.ending = Some(ending),
         }
         None

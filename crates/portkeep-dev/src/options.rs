@@ -38,6 +38,8 @@ pub struct Options {
     pub watch: Vec<PathBuf>,
     /// What to ignore besides what git ignores, each as a line of a .gitignore.
     pub ignore: Vec<String>,
+    /// A file that each event is written to, as a JSON line.
+    pub events: Option<PathBuf>,
     /// Leave the app running and return once it serves.
     pub detaches: bool,
     /// Arguments of the app.
@@ -65,6 +67,7 @@ impl Options {
             editor: "vscode://file/{file}:{line}:{column}".to_owned(),
             watch: Vec::new(),
             ignore: Vec::new(),
+            events: None,
             detaches: false,
             arguments: Vec::new(),
         }

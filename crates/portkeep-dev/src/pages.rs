@@ -19,15 +19,16 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 use self::desk::{Desk, Heard};
-use super::event::Event;
+use super::event::{Event, WaitId};
 use super::status::Page;
+use super::verdict::Verdict;
 
 pub(crate) use self::desk::Settings;
 #[cfg(test)]
 pub(crate) use self::view::told;
 
 /// The file of the socket, in the app's runtime directory.
-const FILE: &str = "dev";
+pub(crate) const FILE: &str = "dev";
 
 /// Tells the pages.
 #[derive(Debug)]
@@ -80,6 +81,11 @@ impl Pages {
             }
             is_new
         });
+    }
+
+    /// Tells those who wait.
+    pub(crate) fn answer(&self, ids: &[WaitId], verdict: &Verdict) {
+        self.heard.answer(ids, verdict);
     }
 
     /// Whether requests wait in this generation, which is READY.

@@ -9,9 +9,11 @@ mod last_words;
 mod page;
 mod relevance;
 mod restless;
+mod refused;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,8 +23,10 @@ use portkeep_engine::handover::HandoverId;
 
 use self::last_words::LastWords;
 pub(crate) use self::page::{Page, Phase};
+use self::refused::Refused;
 use self::relevance::Relevance;
 use self::restless::Restless;
+use self::waiting::Waiting;
 use super::change::{Change, Changes};
 use super::effect::{Effect, Ending, Level, Notice, Step};
 use super::event::{Event, Key, Now, Opened, SessionEvent, Work};
@@ -79,6 +83,14 @@ pub(crate) struct Status {
     requests_wait: bool,
     /// It was told that a page came compressed.
     told_of_compression: bool,
+    /// It was told that the library speaks another version.
+    told_of_version: bool,
+    refused: Refused,
+    waiting: Waiting,
+    /// Nothing more comes.
+    is_stopped: bool,
+    /// The generation that another command chose to serve, which may not be of the newest sources.
+    chosen_by_others: Option<Generation>,
 }
 
 /// What is under way.
@@ -155,6 +167,11 @@ impl Status {
             told: None,
             level: Level::All,
             told_of_compression: false,
+            told_of_version: false,
+            refused: Refused::default(),
+            waiting: Waiting::default(),
+            is_stopped: false,
+            chosen_by_others: None,
         }
     }
 
@@ -166,6 +183,7 @@ impl Status {
     /// Takes an event in, and answers what is done because of it.
     pub(crate) fn apply(&mut self, event: Event, now: &Now) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let was_idle = self.is_idle();
         match event {
             Event::Opened(opened) => self.opened(opened, now, &mut effects),
             Event::Changed(changes) => self.on_changed(changes, now, &mut effects),
@@ -191,13 +209,33 @@ impl Status {
                     effects.push(Effect::Tell(Notice::Compressed(path)));
                 }
             }
+            Event::NotUnderstood(understanding) => {
+                if !std::mem::replace(&mut self.told_of_version, true) {
+                    effects.push(Effect::Tell(Notice::NotUnderstood(understanding)));
+                }
+            }
+            Event::Refused(why, whose) => {
+                if self.refused.is_news(why, &whose) {
+                    effects.push(Effect::Tell(Notice::Refused(why, whose)));
+                }
+            }
+            Event::Waits(id) => self.wait(id, &mut effects),
+            Event::Marked(id) => self.marked(id),
             Event::NotOpened(error) => {
                 effects.push(Effect::Tell(Notice::Trouble(format!("{error:#}"))));
             }
             Event::Key(key) => self.on_key(key, now, &mut effects),
             Event::Stop => self.stop(&mut effects),
         }
+        if !was_idle && let Some(verdict) = self.verdict() {
+            effects.push(Effect::EndRound(verdict));
+        }
+        self.answer(&mut effects);
         effects
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::Idle)
     }
 
     fn opened(&mut self, opened: Opened, now: &Now, effects: &mut Vec<Effect>) {
@@ -247,6 +285,7 @@ impl Status {
             effects.push(Effect::Cancel);
         }
         self.activity = Activity::Idle;
+        self.is_stopped = true;
         effects.push(Effect::End(Ending::Stopped));
     }
 

@@ -4,20 +4,22 @@ mod burst;
 mod contents;
 mod editor_files;
 mod listing;
+mod marks;
 mod own_output;
 mod tree;
 mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use notify::RecommendedWatcher;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
+use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
 
@@ -28,21 +30,47 @@ pub(crate) struct Watch {
     /// What was heard of, while there may be more of it.
     burst: Option<Burst>,
     contents: Contents,
+    marks: Marks,
+}
+
+/// What is seen of the files.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// These changed.
+    Changed(Vec<PathBuf>),
+    /// What was saved before this mark was made has been seen.
+    Mark(u64),
 }
 
 impl Watch {
-    pub(crate) fn of_project(project: &Project, store: &Store) -> anyhow::Result<Self> {
-        Self::of(|watcher| Tree::new(watcher, project, kept_in(store)))
+    pub(crate) fn of_project(
+        project: &Project,
+        store: &Store,
+        own_files: &[PathBuf],
+    ) -> anyhow::Result<Self> {
+        let kept = [kept_in(store), own_files.to_vec()].concat();
+        Self::of(Some(store.run_directory()), |watcher| {
+            Tree::new(watcher, project, kept)
+        })
     }
 
-    fn of(tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
+    /// `run_directory` is where marks are made.
+    fn of(
+        run_directory: Option<&Path>,
+        tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>,
+    ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             // Who reads files, changes nothing; and when nobody listens any more, we are ending.
             let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
         })
         .context("cannot watch files")?;
+        // Without marks, everything is looked at again for whoever waits.
+        let marks = run_directory
+            .and_then(|run_directory| Marks::directory_in(run_directory).ok())
+            .filter(|one| watcher.watch(one, RecursiveMode::NonRecursive).is_ok());
         Ok(Self {
+            marks: marks.map(Marks::of).unwrap_or_default(),
             tree: tree(watcher)?,
             events,
             burst: None,
@@ -50,9 +78,19 @@ impl Watch {
         })
     }
 
-    /// Waits for a change, and answers the files that changed. Can be dropped and called again: what was heard stays heard.
-    pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
+    /// Waits for a change or a mark. Can be dropped and called again: what was heard stays heard.
+    pub(crate) async fn next(&mut self) -> Seen {
         loop {
+            // Whoever made a mark wants to know of all before it now, and not of the rest of a burst.
+            if self.marks.is_reached() {
+                let paths = self.end_burst();
+                if !paths.is_empty() {
+                    return Seen::Changed(paths);
+                }
+                if let Some(mark) = self.marks.take() {
+                    return Seen::Mark(mark);
+                }
+            }
             // The rest of a burst belongs to its change; but what is written all the time is not waited for.
             let next = match &self.burst {
                 Some(burst) if burst.end() <= Instant::now() => Err(()),
@@ -68,10 +106,19 @@ impl Watch {
                 Err(()) => {
                     let paths = self.end_burst();
                     if !paths.is_empty() {
-                        return paths;
+                        return Seen::Changed(paths);
                     }
                 }
             }
+        }
+    }
+
+    /// Marks this moment: it is seen after all that was saved before.
+    pub(crate) fn mark(&mut self, number: u64) {
+        if !self.marks.make(number) {
+            let now = Instant::now();
+            let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
+            burst.add_lost(now);
         }
     }
 
@@ -80,6 +127,8 @@ impl Watch {
         if event.need_rescan() {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add_lost(now);
+        } else if self.marks.hear(event) {
+            // It is no change.
         } else if self.tree.may_count(event) {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add(event, now);
@@ -101,6 +150,7 @@ impl Watch {
     /// There were more events than the kernel keeps: anything may have changed.
     fn look_again(&mut self) -> Vec<PathBuf> {
         self.contents.forget();
+        self.marks.reach_all();
         // What cannot be watched any more could not be said here; the rest is watched.
         let _ = self.tree.look();
         self.tree.roots().to_vec()
@@ -129,7 +179,6 @@ fn kept_in(store: &Store) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::time::Duration;
 
     use notify::event::Flag;
@@ -140,9 +189,64 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
+    impl Watch {
+        async fn changed(&mut self) -> Vec<PathBuf> {
+            loop {
+                if let Seen::Changed(paths) = self.next().await {
+                    return paths;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_seen_after_all_that_was_saved_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, run) = (above.join("app"), above.join("run"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(&run).unwrap();
+        let mut sources =
+            Watch::of(Some(&run), |watcher| Ok(tree::tests::tree(watcher, &root, &[]))).unwrap();
+        for round in 1..=50 {
+            let deep = root.join(format!("{round}/deep"));
+            fs::create_dir_all(&deep).unwrap();
+            let (a, b) = (root.join("a.rs"), deep.join("b.rs"));
+            for file in [&a, &b] {
+                fs::write(file, round.to_string()).unwrap();
+            }
+            sources.mark(round);
+            let mut seen = std::collections::HashSet::new();
+            loop {
+                match timeout(DEADLINE, sources.next()).await.unwrap() {
+                    Seen::Changed(paths) => seen.extend(paths),
+                    Seen::Mark(mark) => {
+                        assert_eq!(mark, round);
+                        break;
+                    }
+                }
+            }
+            assert!(seen.contains(&a) && seen.contains(&b), "{round}: {seen:?}");
+        }
+        assert_eq!(fs::read_dir(run.join("marks")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn where_no_mark_can_be_made_everything_is_looked_at_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let mut sources = sources(&root, &[]);
+        sources.mark(7);
+        let seen = [
+            timeout(DEADLINE, sources.next()).await.unwrap(),
+            timeout(DEADLINE, sources.next()).await.unwrap(),
+        ];
+        assert_eq!(seen, [Seen::Changed(vec![root]), Seen::Mark(7)]);
+    }
+
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        Watch::of(|watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
+        Watch::of(None, |watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
     }
 
     /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.

@@ -1,5 +1,6 @@
 mod host;
 mod screen;
+mod wait;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,9 +16,12 @@ use portkeep_spec::Span;
 /// reachable, systemd holds the port and runs the same units as in production; elsewhere this process does.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open\n  portkeep dev wait --json                     of one that runs: whether what is saved serves"
 )]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
     /// The project: a directory with a Cargo.toml or a portkeep.json.
     #[arg(long, value_name = "DIR", default_value = ".")]
     project: PathBuf,
@@ -72,12 +76,21 @@ pub(crate) struct Args {
     /// What to ignore besides what git ignores, as a line of a .gitignore; may be given several times.
     #[arg(long, value_name = "PATTERN")]
     ignore: Vec<String>,
+    /// Write what happens to this file, one JSON line an event (docs/json.md says which); it is appended to.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// Leave it running and return once it serves (systemd only).
     #[arg(long)]
     detach: bool,
     /// Arguments of the app.
     #[arg(last = true, value_name = "ARGS")]
     arguments: Vec<String>,
+}
+
+/// What is asked of one that runs already.
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Wait(wait::Args),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -145,6 +158,9 @@ impl std::str::FromStr for Editor {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
+        if let Some(What::Wait(args)) = self.what {
+            return args.run();
+        }
         portkeep_dev::run(
             self.into(),
             Arc::new(host::Program),
@@ -179,6 +195,7 @@ impl From<Args> for Options {
             editor: args.editor.0,
             watch: args.watch,
             ignore: args.ignore,
+            events: args.events,
             detaches: args.detach,
             arguments: args.arguments,
             ..Self::of(args.project)

@@ -8,7 +8,7 @@ use portkeep_engine::{EngineError, Outcome};
 
 use super::*;
 use crate::change::Found;
-use crate::event::{Built, Checked};
+use crate::event::{Built, Checked, WaitId};
 use crate::tests::{ended, record};
 
 fn change(path: &str) -> Change {
@@ -345,4 +345,100 @@ fn what_cargo_writes_itself_is_no_change() {
     fed.rest();
     // `cargo update` in another terminal.
     assert_eq!(fed.feed(lock()), "`Building` Build");
+}
+
+/// The verdicts that come of an event: `serves N`, or why not.
+fn verdicts(fed: &mut Fed, event: Event) -> Vec<String> {
+    let effects = fed.status.apply(event, &fed.now);
+    let answers = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Answer(ids, verdict) => Some((ids, verdict)),
+        _ => None,
+    });
+    answers
+        .flat_map(|(ids, verdict)| {
+            let generation = verdict.generation.unwrap_or_default();
+            let said = match verdict.reason {
+                None => format!("serves {generation}"),
+                Some(reason) => reason,
+            };
+            ids.into_iter().map(move |id| format!("{}: {said}", id.0))
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_waits_is_answered_when_all_was_heard_of_and_nothing_is_under_way() {
+    let id = WaitId;
+    let mut fed = Fed::serving();
+    assert_eq!(fed.feed(Event::Waits(id(1))), "Mark");
+    assert_eq!(verdicts(&mut fed, changed("/p/src/main.rs")), [""; 0]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(1))), [""; 0]);
+    assert_eq!(verdicts(&mut fed, Event::Waits(id(2))), [""; 0]);
+    assert_eq!(verdicts(&mut fed, built(Work::Something)), [""; 0]);
+    // What the second waits for may not have been heard of.
+    assert_eq!(verdicts(&mut fed, serves(2)), ["1: serves 2"]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(2))), ["2: serves 2"]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(2))), [""; 0]);
+
+    // Newer sources overtake: that they asked before does not help them.
+    fed.rest();
+    fed.feed(Event::Waits(id(3)));
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(Event::Marked(id(3)));
+    fed.feed(built(Work::Something));
+    assert_eq!(verdicts(&mut fed, changed("/p/src/lib.rs")), [""; 0]);
+    assert_eq!(verdicts(&mut fed, built(Work::Something)), [""; 0]);
+    assert_eq!(verdicts(&mut fed, serves(3)), ["3: serves 3"]);
+}
+
+#[test]
+fn whoever_waits_is_told_why_the_newest_does_not_serve() {
+    let ask = |fed: &mut Fed| {
+        fed.feed(Event::Waits(WaitId(1)));
+        verdicts(fed, Event::Marked(WaitId(1)))
+    };
+    let bad = || {
+        Event::BuildEnded(Built::Bad {
+            took: Duration::ZERO,
+            parts: Vec::new(),
+        })
+    };
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(bad());
+    assert_eq!(ask(&mut fed), ["1: the build failed"]);
+    // What was built last serves again: that is not the newest.
+    fed.feed(Event::Key(Key::Reload));
+    fed.feed(serves(2));
+    assert_eq!(ask(&mut fed), ["1: the build failed"]);
+
+    let mut fed = Fed::serving();
+    let rolled_back = HandoverRecord {
+        purpose: portkeep_engine::handover::Purpose::Rollback,
+        ..record(2, HandoverId::unique())
+    };
+    fed.feed(Event::Session(SessionEvent::Recorded(rolled_back)));
+    let said = ask(&mut fed);
+    assert!(said[0].contains("another command chose"), "{said:?}");
+    let activated = record(3, HandoverId::unique());
+    fed.feed(Event::Session(SessionEvent::Recorded(activated)));
+    assert_eq!(ask(&mut fed), ["1: serves 3"]);
+
+    let gone = SessionEvent::Gone(Generation(3), "it crashed".to_owned());
+    fed.feed(Event::Session(gone));
+    assert_eq!(ask(&mut fed), ["1: generation 3 is gone"]);
+}
+
+#[test]
+fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
+    use portkeep_contract::development::{Refusal, Understanding};
+    let mut fed = Fed::serving();
+    let old = || Event::NotUnderstood(Understanding::with(1));
+    assert_eq!(fed.feed(old()), "`NotUnderstood`");
+    assert_eq!(fed.feed(old()), "");
+    let refused = |host: &str| Event::Refused(Refusal::Host, host.to_owned());
+    assert_eq!(fed.feed(refused("a.test")), "`Refused`");
+    assert_eq!(fed.feed(refused("a.test")), "");
+    let told = (0..100).filter(|number| !fed.feed(refused(&format!("{number}.test"))).is_empty());
+    assert!(told.count() < 10);
 }
