@@ -31,14 +31,19 @@ fn wait(session: &Session, arguments: &[&str]) -> (i32, serde_json::Value) {
 fn after_it_succeeds_the_next_answer_is_what_was_saved() {
     let manifest = manifest("");
     let session = Session::start(&[(MANIFEST, &*manifest), (MAIN, APP)], &[]);
-    session.wait("it can be asked", || wait(&session, &["--project", "hello"]).0 == 0);
+    session.wait("it can be asked", || {
+        wait(&session, &["--project", "hello"]).0 == 0
+    });
     for round in 0..20 {
         let version = format!("v{round}");
         session.write(MAIN, &APP.replace("\"one\"", &format!("\"{version}\"")));
         let (code, json) = wait(&session, &["--project", "hello/src"]);
         assert_eq!((code, &json["result"]), (0, &"serves".into()), "{json}");
         assert_eq!(session.get().unwrap(), version, "{json}\n{}", session.log());
-        assert_eq!((&json["app"], &json["version"]), (&"hello".into(), &1.into()));
+        assert_eq!(
+            (&json["app"], &json["version"]),
+            (&"hello".into(), &1.into())
+        );
     }
 }
 
@@ -52,7 +57,11 @@ fn what_cannot_be_built_or_started_is_told_with_its_place() {
     assert_eq!((code, &json["result"]), (1, &"fails".into()), "{json}");
     let first = &json["diagnostics"][0];
     assert_eq!(first["file"], "src/main.rs", "{json}");
-    assert_eq!((&first["level"], &first["line"]), (&"error".into(), &7.into()), "{json}");
+    assert_eq!(
+        (&first["level"], &first["line"]),
+        (&"error".into(), &7.into()),
+        "{json}"
+    );
     assert_eq!(json["generation"], 1, "{json}");
     session.edit(MAIN, "missing!();", "panic!(\"no database\");");
     let (code, json) = wait(&session, &["--app", "hello"]);
@@ -68,7 +77,9 @@ fn what_cannot_be_built_or_started_is_told_with_its_place() {
 fn a_time_that_is_over_is_told() {
     let manifest = manifest("checks = [\"sleep 1000\"]");
     let session = Session::start(&[(MANIFEST, &*manifest), (MAIN, APP)], &[]);
-    session.wait("it checks", || session.log().contains("checking: sleep 1000"));
+    session.wait("it checks", || {
+        session.log().contains("checking: sleep 1000")
+    });
     let (code, json) = wait(&session, &["--app", "hello", "--timeout", "200ms"]);
     assert_eq!((code, &json["result"]), (1, &"late".into()), "{json}");
 }

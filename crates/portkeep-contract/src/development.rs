@@ -251,10 +251,7 @@ mod tests {
         assert_eq!(line, "portkeep-dev/2 7 hold 0 http");
         assert_eq!(Question::parse(&line), Some(question));
         let old = Question::parse("12 dev.js").unwrap();
-        assert_eq!(
-            (old.version, old.generation, old.what),
-            (1, 12, "dev.js")
-        );
+        assert_eq!((old.version, old.generation, old.what), (1, 12, "dev.js"));
         let new = Question::parse("portkeep-dev/31 1 dev.js").unwrap();
         assert_eq!((new.version, new.what), (31, "dev.js"));
     }
@@ -288,7 +285,10 @@ mod tests {
         let newer = Understanding::with(VERSION + 1).to_string();
         assert!(newer.contains("update the command"), "{newer}");
         for sentence in [older, newer] {
-            assert!(!sentence.contains(". ") && !sentence.contains('\n'), "{sentence}");
+            assert!(
+                !sentence.contains(". ") && !sentence.contains('\n'),
+                "{sentence}"
+            );
         }
     }
 

@@ -54,12 +54,11 @@ pub fn wait(choice: &Choice, limit: Option<Duration>) -> Verdict {
         Ok(Some(verdict)) => verdict,
         Ok(None) => {
             let limit = limit.unwrap_or_default();
-            let reason = format!("what is saved is still built, checked or started after {limit:?}");
+            let reason =
+                format!("what is saved is still built, checked or started after {limit:?}");
             Verdict::unknown(Some(attached.app), Found::Late, reason)
         }
-        Err(error) => {
-            Verdict::unknown(Some(attached.app), Found::NotRunning, format!("{error:#}"))
-        }
+        Err(error) => Verdict::unknown(Some(attached.app), Found::NotRunning, format!("{error:#}")),
     }
 }
 
@@ -177,7 +176,8 @@ fn all() -> Vec<Attached> {
         .flat_map(|entries| entries.flatten())
         .filter(|entry| {
             let name = entry.file_name();
-            name.to_str().is_some_and(|name| name.parse::<AppName>().is_ok())
+            name.to_str()
+                .is_some_and(|name| name.parse::<AppName>().is_ok())
         })
         .filter_map(|entry| attached(pages::socket_path(&entry.path())).ok())
         .collect()

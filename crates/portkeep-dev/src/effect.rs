@@ -89,6 +89,8 @@ pub(crate) enum Notice {
     /// Files changed that no build is needed for.
     Files(String, Changed),
     Restless(Restless),
+    /// These changed, and are built when the key for it is pressed.
+    WaitsForKey(String),
     Serves {
         generation: Generation,
         ready: Duration,

@@ -6,9 +6,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,10 +72,7 @@ impl Events {
         let shown = path.to_owned();
         thread::spawn(move || {
             if let Err(error) = write(file, &to_write) {
-                let words = format!(
-                    "{} is not written to any more: {error}",
-                    shown.display()
-                );
+                let words = format!("{} is not written to any more: {error}", shown.display());
                 let _ = events.send(Event::Session(SessionEvent::Trouble(words)));
             }
             let _ = ended.send(());
@@ -126,7 +123,8 @@ impl Events {
 
     /// False where that would hold up the loop.
     fn push(&self, told: &Told<'_>) -> bool {
-        let (Some(lines), Ok(line)) = (&self.lines, Line::now(Timestamp::now(), told).text()) else {
+        let (Some(lines), Ok(line)) = (&self.lines, Line::now(Timestamp::now(), told).text())
+        else {
             return true;
         };
         !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
@@ -177,16 +175,28 @@ mod tests {
             events.end_round(&Verdict::serves(Some(3)));
         }
         let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<serde_json::Value> =
-            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let names: Vec<_> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let names: Vec<_> = lines
+            .iter()
+            .map(|line| line["event"].as_str().unwrap())
+            .collect();
         let once = ["begins", "building", "line", "verdict", "ends"];
         assert_eq!(names, [once, once].concat());
-        assert!(lines.iter().all(|line| line["version"] == 1 && line["at"].is_string()));
+        assert!(
+            lines
+                .iter()
+                .all(|line| line["version"] == 1 && line["at"].is_string())
+        );
         assert_eq!(lines[2]["text"], "a\nb \u{1b}[31m\"");
         assert_eq!(lines[3]["result"], "serves");
         use std::os::unix::fs::PermissionsExt;
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            MODE
+        );
     }
 
     #[test]
@@ -205,7 +215,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-        let reader = OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        let reader = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(&pipe)
+            .unwrap();
         let events = open(&pipe).unwrap();
         let line = Notice::Line(Generation(1), "x".repeat(200));
         for _ in 0..3 * MOST {

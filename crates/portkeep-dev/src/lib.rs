@@ -27,6 +27,7 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod unread;
 mod usage;
 mod verdict;
@@ -50,12 +51,15 @@ use self::queued::Queued;
 use self::runtime::Session;
 use self::status::{Settings, Status};
 use self::terminal::{Keys, Signals, Terminal};
+use self::twin::Twins;
 use self::watch::Watch;
+
+pub use portkeep_contract::development::AllowedHost;
 
 pub use self::attached::{Choice, wait};
 pub use self::build::wrap_rustc;
 pub use self::host::Host;
-pub use self::options::{Backend, Options, WhileBuilding};
+pub use self::options::{Backend, Input, Options, Port, WhileBuilding};
 pub use self::screen::{Line, Piece, Screen};
 pub use self::usage::Usage;
 pub use self::verdict::{Diagnostic, Found, Severity, VERDICT_VERSION, Verdict};
@@ -87,19 +91,23 @@ async fn run_on(
     let (sender, events) = mpsc::unbounded_channel();
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
     let signals = Signals::listen()?;
+    let events_file = options
+        .events
+        .as_deref()
+        .map(|path| Events::open(path, &project.spec.name, &project.directory, sender.clone()));
+    let events_file = events_file.transpose()?;
+    let keys = Keys::listen();
+    if options.builds_on_key && !keys.are_heard() {
+        return Err(usage::usage(
+            "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
+        ));
+    }
     let session = Session::open(&project, options, host, sender.clone()).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
-    let events_file = options.events.as_deref().map(|path| {
-        Events::open(path, session.name(), &project.directory, sender.clone())
-    });
-    let events_file = match events_file.transpose() {
-        Ok(file) => file,
-        Err(error) => return Err(error),
-    };
     let mut status = Status::new(settings(&project, options), milliseconds());
     let mut inputs = Inputs {
         signals,
-        keys: Keys::listen(),
+        keys,
         behind: Behind::of(&project),
         events,
         sender,
@@ -120,7 +128,13 @@ async fn run_on(
     }
     terminal.show(&Notice::Stopping);
     inputs.behind.stop().await;
-    close(session, &mut status, (&terminal, events_file.as_ref()), inputs).await?;
+    close(
+        session,
+        &mut status,
+        (&terminal, events_file.as_ref()),
+        inputs,
+    )
+    .await?;
     match result? {
         Ending::Failed => Ok(ExitCode::FAILURE),
         Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
@@ -132,6 +146,7 @@ fn settings(project: &Project, options: &Options) -> Settings {
         checks: project.spec.checks.iter().map(check_line).collect(),
         detaches: options.detaches,
         opens: options.opens,
+        builds_on_key: options.builds_on_key,
         requests_wait: project.while_building == WhileBuilding::Hold,
         lock_file: match project.build {
             BuildCommand::Cargo(_) => Some(project.root.join("Cargo.lock")),
@@ -164,11 +179,20 @@ async fn develop(
         status.page().clone(),
         inputs.sender.clone(),
     )?;
-    let own_files: Vec<_> = events.map(|events| events.path().to_owned()).into_iter().collect();
+    let own_files: Vec<_> = events
+        .map(|events| events.path().to_owned())
+        .into_iter()
+        .collect();
     let watch = Watch::of_project(project, session.store(), &own_files)?;
     let holder = session.who_holds();
+    // Whoever says where to listen means that; and what goes on without us would lose them.
+    let needs_twins = holder.is_some() && options.listen.is_empty() && !options.detaches;
+    let (_twins, of_twins) = match needs_twins {
+        true => Twins::open(&spec.listen),
+        false => Default::default(),
+    };
     let opened = Opened {
-        notices: session.notices().to_vec(),
+        notices: [session.notices(), &of_twins].concat(),
         addresses: match holder {
             Some(_) => spec.listen.iter().map(url).collect(),
             None => Vec::new(),

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use portkeep_contract::development::AllowedHost;
+
 /// What `portkeep dev` is asked to do.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -10,8 +12,12 @@ pub struct Options {
     pub project: PathBuf,
     /// The binary to run, where the project has several.
     pub bin: Option<String>,
+    /// The example to run, in place of a binary.
+    pub example: Option<String>,
     /// Where to listen, each as `[NAME=]ADDR`; with none, where the spec says, or at 127.0.0.1:8080.
     pub listen: Vec<String>,
+    /// Which port to listen at, in place of the one that the spec says.
+    pub port: Option<Port>,
     /// Build with the profile `release`.
     pub release: bool,
     /// Features to build with, as cargo takes them.
@@ -22,6 +28,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// Leave pages as they are: no reloads, no errors in the browser.
     pub leaves_pages: bool,
+    /// Hosts whose pages get the script wherever they are asked for.
+    pub allowed_hosts: Vec<AllowedHost>,
     /// Who runs the app.
     pub backend: Backend,
     /// Commands that must succeed after each build and before the swap.
@@ -30,6 +38,10 @@ pub struct Options {
     pub while_building: WhileBuilding,
     /// How long a request waits for a build at most.
     pub hold_at_most: Duration,
+    /// Build when the key for it is pressed, and not when files change.
+    pub builds_on_key: bool,
+    /// What our standard input is for.
+    pub input: Input,
     /// Open the app in the browser when it serves for the first time.
     pub opens: bool,
     /// Where links to source lines lead: a URL with `{file}`, `{line}` and `{column}`.
@@ -53,16 +65,21 @@ impl Options {
         Self {
             project: project.into(),
             bin: None,
+            example: None,
             listen: Vec::new(),
+            port: None,
             release: false,
             features: None,
             no_default_features: false,
             profile: None,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
             backend: Backend::Auto,
             checks: Vec::new(),
             while_building: WhileBuilding::Serve,
             hold_at_most: Duration::from_secs(30),
+            builds_on_key: false,
+            input: Input::default(),
             opens: false,
             editor: "vscode://file/{file}:{line}:{column}".to_owned(),
             watch: Vec::new(),
@@ -72,6 +89,24 @@ impl Options {
             arguments: Vec::new(),
         }
     }
+}
+
+/// Which port to listen at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Port {
+    /// This one.
+    Given(u16),
+    /// The one that the spec says, or the next that is free where somebody else has that.
+    Auto,
+}
+
+/// What our standard input is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The app reads it.
+    pub is_for_the_app: bool,
+    /// We end with it.
+    pub ends_us: bool,
 }
 
 /// Who runs the app.

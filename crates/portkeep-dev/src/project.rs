@@ -4,6 +4,7 @@ mod cargo;
 mod cargo_build;
 mod cargo_run;
 mod configuration;
+mod kind;
 mod listen;
 mod profile;
 mod reach;
@@ -14,14 +15,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
+use portkeep_contract::development::AllowedHost;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
 pub(crate) use self::cargo_build::{CargoBuild, With};
 use self::cargo_run::CargoRun;
+use self::kind::Kind;
+pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
 use self::sockets::Manners;
 use super::host::Host;
-use super::options::{Options, WhileBuilding};
+use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
 
 /// What shapes a build besides the packages, in the workspace's directory.
@@ -66,6 +70,8 @@ pub(crate) struct Project {
     pub(crate) while_building: WhileBuilding,
     /// Pages of the app are left as they are.
     pub(crate) leaves_pages: bool,
+    /// Hosts whose pages get the script wherever they are asked for.
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
     /// What `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
     /// It opens its port itself, so nobody can hold that for it.
@@ -140,6 +146,7 @@ impl Project {
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
             cargo_run: CargoRun::default(),
             binds_itself: false,
             notices: Vec::new(),
@@ -169,9 +176,14 @@ impl Project {
         let meant = own_spec
             .as_ref()
             .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
-        let named = options.bin.as_deref().or(meant);
-        let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
-        let reach = reach::reach(&metadata, package);
+        let (kind, (package, binary)) = match &options.example {
+            Some(named) => (Kind::Example, cargo::example(&metadata, &manifest, named)?),
+            None => {
+                let named = options.bin.as_deref().or(meant);
+                (Kind::Binary, cargo::binary(&metadata, &manifest, named)?)
+            }
+        };
+        let reach = reach::reach(&metadata, package, kind);
         let manners = Manners::of(package, &reach);
         let (spec, notice) = match own_spec {
             Some(spec) => {
@@ -191,7 +203,7 @@ impl Project {
         let build = CargoBuild::new(
             &metadata,
             package,
-            &binary,
+            (kind, &binary),
             &manifest,
             &spec,
             options,
@@ -211,6 +223,7 @@ impl Project {
             root,
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
             cargo_run,
             binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: build.outputs(),
@@ -233,11 +246,13 @@ impl Project {
         } else {
             self.spec.listen = listen::parse(&options.listen)?;
         }
+        self.choose_port(options.port)?;
         self.spec.exec.extend(options.arguments.iter().cloned());
         let checks = options.checks.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
         self.while_building = options.while_building;
         self.leaves_pages = options.leaves_pages;
+        self.allowed_hosts.clone_from(&options.allowed_hosts);
         for path in self.spec.sources.iter().chain(&options.watch) {
             self.sources.push(absolute(path)?);
         }
@@ -262,6 +277,26 @@ impl Project {
 }
 
 impl Project {
+    fn choose_port(&mut self, port: Option<Port>) -> anyhow::Result<()> {
+        match port {
+            None => {}
+            Some(_) if self.binds_itself => {
+                return Err(usage(
+                    "--port: this app opens its port itself, and chooses it; `portkeep::serve(app)` (cargo add portkeep) leaves \
+                     that to portkeep",
+                ));
+            }
+            Some(Port::Given(port)) => listen::at_port(&mut self.spec.listen, port)?,
+            Some(Port::Auto) => {
+                let replaced = listen::at_free_ports(&mut self.spec.listen, listen::is_free)?;
+                self.notices.extend(replaced.iter().map(|(wanted, found)| {
+                    format!("{wanted} is held by another process: {found} is opened instead (--port auto)")
+                }));
+            }
+        }
+        Ok(())
+    }
+
     /// The built executable, where we publish what cargo makes; else what the spec names runs.
     pub(crate) fn publishes(&self) -> bool {
         matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))
@@ -330,11 +365,11 @@ mod tests {
     #[test]
     fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
         let words = [
-            "0.0.0.0:80",
-            "[::]:81",
-            "127.0.0.1:82",
-            "[::1]:83",
-            "/run/x",
+            "a=0.0.0.0:80",
+            "b=[::]:81",
+            "c=127.0.0.1:82",
+            "d=[::1]:83",
+            "e=/run/x",
         ];
         let listen = listen::parse(&words.map(str::to_owned)).unwrap();
         let urls: Vec<_> = listen.iter().map(url).collect();

@@ -7,12 +7,13 @@ mod changes;
 mod handovers;
 mod last_words;
 mod page;
+mod refused;
 mod relevance;
 mod restless;
-mod refused;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod verdicts;
 mod waiting;
 
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) opens: bool,
     /// Requests are to wait for builds.
     pub(crate) requests_wait: bool,
+    /// What changed is built when the key for it is pressed.
+    pub(crate) builds_on_key: bool,
     /// What cargo writes while it builds or checks.
     pub(crate) lock_file: Option<PathBuf>,
     /// The project's directory.
@@ -69,6 +72,8 @@ pub(crate) struct Status {
     round_ended: Option<Instant>,
     /// What changed in a round without ending it.
     late: Changes,
+    /// What changed and waits for a key.
+    unbuilt: Changes,
     /// What changed since the last version that serves.
     changed: Changes,
     /// What the newest generation wrote.
@@ -162,6 +167,7 @@ impl Status {
             is_built: false,
             round_ended: None,
             late: Changes::default(),
+            unbuilt: Changes::default(),
             changed: Changes::default(),
             last_words: LastWords::default(),
             told: None,
@@ -183,7 +189,6 @@ impl Status {
     /// Takes an event in, and answers what is done because of it.
     pub(crate) fn apply(&mut self, event: Event, now: &Now) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let was_idle = self.is_idle();
         match event {
             Event::Opened(opened) => self.opened(opened, now, &mut effects),
             Event::Changed(changes) => self.on_changed(changes, now, &mut effects),
@@ -220,15 +225,12 @@ impl Status {
                 }
             }
             Event::Waits(id) => self.wait(id, &mut effects),
-            Event::Marked(id) => self.marked(id),
+            Event::Marked(id) => self.waiting.mark(id),
             Event::NotOpened(error) => {
                 effects.push(Effect::Tell(Notice::Trouble(format!("{error:#}"))));
             }
             Event::Key(key) => self.on_key(key, now, &mut effects),
             Event::Stop => self.stop(&mut effects),
-        }
-        if !was_idle && let Some(verdict) = self.verdict() {
-            effects.push(Effect::EndRound(verdict));
         }
         self.answer(&mut effects);
         effects
@@ -262,7 +264,7 @@ impl Status {
     fn on_key(&mut self, key: Key, now: &Now, effects: &mut Vec<Effect>) {
         match key {
             Key::Quit => self.stop(effects),
-            Key::Rebuild => self.interrupt(Trigger::Asked, now, effects),
+            Key::Rebuild => self.build_now(now, effects),
             Key::Reload => self.start_again(effects),
             Key::Open => effects.push(Effect::OpenPage),
             Key::Level => {

@@ -154,7 +154,8 @@ mod tests {
             (found.file, found.line, found.column)
         };
         let at = |file: &str, line, column| (Some(file.to_owned()), Some(line), Some(column));
-        let rustc = "\u{1b}[31merror[E0425]\u{1b}[0m: no\n  \u{1b}[34m--> \u{1b}[0msrc/a:b.rs:12:3\n   |";
+        let rustc =
+            "\u{1b}[31merror[E0425]\u{1b}[0m: no\n  \u{1b}[34m--> \u{1b}[0msrc/a:b.rs:12:3\n   |";
         assert_eq!(of(rustc), at("src/a:b.rs", 12, 3));
         let panic = "thread 'main' (7) panicked at src/main.rs:4:5:\nno database";
         assert_eq!(of(panic), at("src/main.rs", 4, 5));

@@ -60,11 +60,12 @@ impl Watch {
         tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Who reads files, changes nothing; and when nobody listens any more, we are ending.
-            let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
-        })
-        .context("cannot watch files")?;
+        let mut watcher =
+            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+                // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+                let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
+            })
+            .context("cannot watch files")?;
         // Without marks, everything is looked at again for whoever waits.
         let marks = run_directory
             .and_then(|run_directory| Marks::directory_in(run_directory).ok())
@@ -206,8 +207,10 @@ mod tests {
         let (root, run) = (above.join("app"), above.join("run"));
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&run).unwrap();
-        let mut sources =
-            Watch::of(Some(&run), |watcher| Ok(tree::tests::tree(watcher, &root, &[]))).unwrap();
+        let mut sources = Watch::of(Some(&run), |watcher| {
+            Ok(tree::tests::tree(watcher, &root, &[]))
+        })
+        .unwrap();
         for round in 1..=50 {
             let deep = root.join(format!("{round}/deep"));
             fs::create_dir_all(&deep).unwrap();

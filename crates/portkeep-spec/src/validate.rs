@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
 use crate::{Address, CountLimit, Limit, Limits, Listen, Problem, Protocol, Span, Spec, SpecError};
+use portkeep_contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 
 /// `sun_path` of Linux, without the NUL.
 const LONGEST_SOCKET_PATH: usize = 107;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use portkeep_dev::{Backend, Options};
+use portkeep_dev::{AllowedHost, Backend, Options, Port};
 use portkeep_spec::Span;
 
 /// Build, serve and reload the project at every change
@@ -28,9 +28,15 @@ pub(crate) struct Args {
     /// The binary to run, where the project has several.
     #[arg(long, value_name = "NAME")]
     bin: Option<String>,
+    /// The example to run, in place of a binary.
+    #[arg(long, value_name = "NAME", conflicts_with = "bin")]
+    example: Option<String>,
     /// Where to listen: IP:PORT or the path of a Unix socket [default: the spec's, or 127.0.0.1:8080].
     #[arg(long, value_name = "[NAME=]ADDR")]
     listen: Vec<String>,
+    /// The port to listen at, in place of the spec's or 8080; `auto` takes the next free one where another process has it.
+    #[arg(long, value_name = "PORT|auto", conflicts_with = "listen")]
+    port: Option<PortChoice>,
     /// Build with optimisations.
     #[arg(long)]
     release: bool,
@@ -46,6 +52,11 @@ pub(crate) struct Args {
     /// Leave pages as they are: no reloads, no errors in the browser.
     #[arg(long, conflicts_with = "while_building")]
     no_inject: bool,
+    /// A host whose pages get the reloads wherever they are asked for: a name of your own for this machine, or `localhost`
+    /// behind Docker or a proxy; `.HOST` for it and all names below it; may be given several times. Everybody who reaches
+    /// the port by that name sees what pages show, such as the compiler's errors.
+    #[arg(long, value_name = "HOST", conflicts_with = "no_inject")]
+    allow_host: Vec<AllowedHost>,
     /// Who runs the app.
     #[arg(long, value_enum, default_value_t = BackendName::Auto)]
     backend: BackendName,
@@ -58,6 +69,9 @@ pub(crate) struct Args {
     /// How long a request waits for a build at most (--while-building hold); then a page says so.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     hold_at_most: Span,
+    /// Build when the key b is pressed, and not when files change.
+    #[arg(long)]
+    build_on_key: bool,
     /// Open the app in the browser when it serves for the first time.
     #[arg(long)]
     open: bool,
@@ -101,6 +115,22 @@ enum BackendName {
     Systemd,
     /// Child processes of this one.
     Local,
+}
+
+/// Which port to listen at.
+#[derive(Debug, Clone, Copy)]
+struct PortChoice(Port);
+
+impl std::str::FromStr for PortChoice {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "auto" => Ok(Self(Port::Auto)),
+            Ok(port @ 1..) => Ok(Self(Port::Given(port))),
+            _ => Err("neither a port from 1 to 65535 nor auto"),
+        }
+    }
 }
 
 /// What becomes of requests while a build runs.
@@ -174,6 +204,10 @@ impl From<Args> for Options {
     fn from(args: Args) -> Self {
         Self {
             bin: args.bin,
+            example: args.example,
+            port: args.port.map(|PortChoice(port)| port),
+            allowed_hosts: args.allow_host,
+            builds_on_key: args.build_on_key,
             listen: args.listen,
             release: args.release,
             features: args.features,

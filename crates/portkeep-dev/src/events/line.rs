@@ -127,9 +127,8 @@ pub(super) enum Told<'a> {
 impl<'a> Told<'a> {
     /// `words` are those of the terminal.
     pub(super) fn of(notice: &'a Notice, words: &'a str) -> Self {
-        let milliseconds = |took: &std::time::Duration| {
-            u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
-        };
+        let milliseconds =
+            |took: &std::time::Duration| u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         match notice {
             Notice::Open { address, .. } => Self::Open { address },
             Notice::Building(files) => Self::Building {
@@ -243,9 +242,28 @@ mod tests {
     #[test]
     fn the_documentation_has_each_event() {
         let all = [
-            "begins", "open", "building", "built", "buildFailed", "checking", "checkPassed",
-            "checkFailed", "serves", "unchanged", "verdict", "files", "line", "linesLost",
-            "eventsLost", "gone", "rested", "restarted", "drained", "cut", "message", "ends",
+            "begins",
+            "open",
+            "building",
+            "built",
+            "buildFailed",
+            "checking",
+            "checkPassed",
+            "checkFailed",
+            "serves",
+            "unchanged",
+            "verdict",
+            "files",
+            "line",
+            "linesLost",
+            "eventsLost",
+            "gone",
+            "rested",
+            "restarted",
+            "drained",
+            "cut",
+            "message",
+            "ends",
         ];
         let documentation = include_str!("../../../portkeep-cli/docs/json.md");
         for event in all {
@@ -259,8 +277,15 @@ mod tests {
             "{\"version\":1,\"at\":\"1970-01-01T00:00:00Z\",\"event\":\"verdict\",\"app\":null,\"result\":\"serves\",\
              \"generation\":1,\"reason\":null,\"diagnostics\":[]}\n"
         );
-        let told = Told::Serves { generation: 1, start_milliseconds: 2, total_milliseconds: 3 };
+        let told = Told::Serves {
+            generation: 1,
+            start_milliseconds: 2,
+            total_milliseconds: 3,
+        };
         let line = Line::now(Timestamp::UNIX_EPOCH, &told).text().unwrap();
-        assert!(line.contains("\"event\":\"serves\",\"generation\":1,\"startMilliseconds\":2"), "{line}");
+        assert!(
+            line.contains("\"event\":\"serves\",\"generation\":1,\"startMilliseconds\":2"),
+            "{line}"
+        );
     }
 }

@@ -226,9 +226,13 @@ mod tests {
             addresses: Vec::new(),
         };
         let path = directory.path().join("dev");
-        let _pages = super::super::Pages::listen(path.clone(), settings, Page::new(7), events).unwrap();
+        let _pages =
+            super::super::Pages::listen(path.clone(), settings, Page::new(7), events).unwrap();
         let mut stream = UnixStream::connect(&path).await.unwrap();
-        stream.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        stream
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         (answer, heard.try_recv().ok())
@@ -247,7 +251,10 @@ mod tests {
             assert!(matches!(event, Some(Event::NotUnderstood(_))), "{line}");
             // As each version reads it: what it waits for is over.
             let hold = line.replace("dev.js", "hold 0 http");
-            assert!(asked(&hold).await.0.starts_with("426 text/plain\n"), "{line}");
+            assert!(
+                asked(&hold).await.0.starts_with("426 text/plain\n"),
+                "{line}"
+            );
         }
         let (answer, event) = asked(&Question::new(3, "hello").to_string()).await;
         assert_eq!(answer, PLAIN);
@@ -262,7 +269,10 @@ mod tests {
         }
         for what in ["dev.jsx", "wait", "attached", "refused other x", "hold"] {
             let (answer, event) = asked(&Question::new(3, what).to_string()).await;
-            assert!(answer.starts_with("404 ") && event.is_none(), "{what}: {answer}");
+            assert!(
+                answer.starts_with("404 ") && event.is_none(),
+                "{what}: {answer}"
+            );
         }
     }
 
@@ -270,6 +280,8 @@ mod tests {
     async fn pages_without_a_script_are_told_of() {
         let question = Question::new(3, "refused host myapp.test:8080");
         let event = asked(&question.to_string()).await.1;
-        assert!(matches!(event, Some(Event::Refused(Refusal::Host, host)) if host == "myapp.test:8080"));
+        assert!(
+            matches!(event, Some(Event::Refused(Refusal::Host, host)) if host == "myapp.test:8080")
+        );
     }
 }

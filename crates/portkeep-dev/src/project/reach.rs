@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package};
 
+use super::kind::Kind;
+
 /// What an app is made of, as far as it is not from a registry.
 #[derive(Debug)]
 pub(super) struct Reach {
@@ -18,8 +20,8 @@ pub(super) struct Reach {
     pub(super) has_shared_libraries: bool,
 }
 
-/// Follows dependencies by path, without asking any registry.
-pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
+/// Follows dependencies by path of a program of this kind, without asking any registry.
+pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind) -> Reach {
     let mut seen = BTreeMap::new();
     let mut dependencies = BTreeSet::new();
     let mut has_shared_libraries = false;
@@ -57,7 +59,15 @@ pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
             types.any(|one| matches!(one, CrateType::DyLib | CrateType::CDyLib))
         });
         for dependency in packages.iter().flat_map(|package| &package.dependencies) {
-            let is_linked = is_linked && dependency.kind == DependencyKind::Normal;
+            let is_linked = is_linked
+                && match dependency.kind {
+                    DependencyKind::Normal => true,
+                    // An example has what its package is tested with; what that depends on has not.
+                    DependencyKind::Development => {
+                        kind == Kind::Example && manifest == package.manifest_path
+                    }
+                    _ => false,
+                };
             if is_linked {
                 dependencies.insert(dependency.name.clone());
             }

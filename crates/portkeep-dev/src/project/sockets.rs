@@ -126,6 +126,7 @@ mod tests {
 
     use super::*;
     use crate::project::cargo::binary;
+    use crate::project::kind::Kind;
     use crate::project::reach::reach;
 
     /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
@@ -156,7 +157,7 @@ mod tests {
             .exec()
             .unwrap();
         let (package, _) = binary(&metadata, &manifest, None).unwrap();
-        Manners::of(package, &reach(&metadata, package))
+        Manners::of(package, &reach(&metadata, package, Kind::Binary))
     }
 
     #[test]

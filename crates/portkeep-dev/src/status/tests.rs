@@ -168,7 +168,7 @@ fn a_start_that_is_overtaken_does_not_end_the_next_round() {
     assert_eq!(fed.feed(other), "`Serves`");
     assert!(fed.status.page().is_busy());
     assert_eq!(fed.feed(built(Work::Something)), "`Built` Watch HandOver");
-    assert_eq!(fed.feed(serves(3)), "`Serves` BuildBehind");
+    assert_eq!(fed.feed(serves(3)), "`Serves` EndRound BuildBehind");
     assert_eq!(fed.status.page().generation, Some(3));
 }
 
@@ -192,7 +192,7 @@ fn the_handover_that_is_waited_for_is_told_when_it_ends_and_others_at_once() {
     assert_eq!(fed.feed(recorded(2, HandoverId::unique())), "`Serves`");
     assert_eq!(fed.feed(recorded(3, ours.clone())), "");
     let end = ended(Ok(Outcome::HandedOver(record(3, ours.clone()))));
-    assert_eq!(fed.feed(end), "`Serves` BuildBehind");
+    assert_eq!(fed.feed(end), "`Serves` EndRound BuildBehind");
     // The history may be slower, too.
     assert_eq!(fed.feed(recorded(3, ours)), "");
 }
@@ -210,7 +210,7 @@ fn a_failed_start_is_told_once() {
     };
     assert_eq!(
         fed.feed(ended(Err(failed()))),
-        "`DidNotTakeOver` TakeAllAsNew"
+        "`DidNotTakeOver` TakeAllAsNew EndRound"
     );
     let recorded = HandoverRecord {
         result: HandoverResult::Failed,
@@ -279,14 +279,14 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
     };
     assert_eq!(fed.feed(Event::Opened(opened)), "`Building` Build");
     fed.feed(built(Work::Something));
-    assert_eq!(fed.feed(serves(1)), "`Serves` End(Detached)");
+    assert_eq!(fed.feed(serves(1)), "`Serves` EndRound End(Detached)");
     let mut fed = Fed::new(detached);
     fed.feed(Event::Opened(Opened::default()));
     let bad = Event::BuildEnded(Built::Bad {
         took: Duration::ZERO,
         parts: Vec::new(),
     });
-    assert_eq!(fed.feed(bad), "`BuildFailed` TakeAllAsNew End(Failed)");
+    assert_eq!(fed.feed(bad), "`BuildFailed` TakeAllAsNew EndRound End(Failed)");
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn once_is_said_that_requests_do_not_wait_and_that_pages_are_compressed() {
     fed.feed(built(Work::Something));
     assert_eq!(
         fed.feed(serves(1)),
-        "`Serves` `RequestsDoNotWait` OpenPage BuildBehind"
+        "`Serves` `RequestsDoNotWait` OpenPage EndRound BuildBehind"
     );
     fed.feed(Event::Key(Key::Reload));
     assert_eq!(fed.feed(serves(2)), "`Serves`");
@@ -427,6 +427,40 @@ fn whoever_waits_is_told_why_the_newest_does_not_serve() {
     let gone = SessionEvent::Gone(Generation(3), "it crashed".to_owned());
     fed.feed(Event::Session(gone));
     assert_eq!(ask(&mut fed), ["1: generation 3 is gone"]);
+}
+
+#[test]
+fn with_a_key_for_builds_changes_wait_for_it() {
+    let mut fed = Fed::serving();
+    fed.status.settings.builds_on_key = true;
+    assert_eq!(fed.feed(changed("/p/src/main.rs")), "`WaitsForKey`");
+    assert_eq!(fed.feed(changed("/p/src/lib.rs")), "`WaitsForKey`");
+    fed.feed(Event::Waits(WaitId(1)));
+    let said = verdicts(&mut fed, Event::Marked(WaitId(1)));
+    assert!(said[0].contains("waits for the key b"), "{said:?}");
+    let effects = fed.status.apply(Event::Key(Key::Rebuild), &fed.now);
+    let built_of = effects.iter().find_map(|effect| match effect {
+        Effect::Build(changed) => changed.clone(),
+        _ => None,
+    });
+    assert_eq!(built_of.unwrap().len(), 2);
+    // While that is built, too.
+    assert_eq!(fed.feed(changed("/p/src/main.rs")), "`WaitsForKey`");
+    fed.feed(built(Work::Something));
+    fed.feed(serves(2));
+    let said = verdicts(&mut fed, Event::Waits(WaitId(2)));
+    assert_eq!(said, [""; 0]);
+    let said = verdicts(&mut fed, Event::Marked(WaitId(2)));
+    assert!(said[0].contains("waits for the key b"), "{said:?}");
+    assert!(fed.feed(Event::Key(Key::Rebuild)).contains("Build"));
+    fed.feed(built(Work::Something));
+    fed.feed(serves(3));
+    fed.feed(Event::Waits(WaitId(3)));
+    assert_eq!(
+        verdicts(&mut fed, Event::Marked(WaitId(3))),
+        ["3: serves 3"]
+    );
+    assert!(fed.feed(Event::Key(Key::Rebuild)).contains("Build"));
 }
 
 #[test]

@@ -1,10 +1,6 @@
-//! Who waits until what is saved serves, and what they are told.
+//! Who waits until what is saved serves.
 
-use super::Status;
-use crate::effect::Effect;
 use crate::event::WaitId;
-use crate::failure::Failure;
-use crate::verdict::Verdict;
 
 /// Those who wait.
 #[derive(Debug, Default)]
@@ -15,47 +11,25 @@ pub(super) struct Waiting {
     marked: Vec<WaitId>,
 }
 
-impl Status {
-    /// Somebody waits. What was saved until now may be heard of later than this: a mark in the files is heard of after it.
-    pub(super) fn wait(&mut self, id: WaitId, effects: &mut Vec<Effect>) {
-        self.waiting.unmarked.push(id);
-        effects.push(Effect::Mark(id));
+impl Waiting {
+    pub(super) fn add(&mut self, id: WaitId) {
+        self.unmarked.push(id);
     }
 
-    /// All was heard of that was saved before this mark was made.
-    pub(super) fn marked(&mut self, id: WaitId) {
-        let waiting = &mut self.waiting;
-        if let Some(at) = waiting.unmarked.iter().position(|one| *one == id) {
-            waiting.marked.push(waiting.unmarked.remove(at));
+    /// All was heard of that was saved before this one asked.
+    pub(super) fn mark(&mut self, id: WaitId) {
+        if let Some(at) = self.unmarked.iter().position(|one| *one == id) {
+            self.marked.push(self.unmarked.remove(at));
         }
     }
 
-    /// Answers whoever can be answered.
-    pub(super) fn answer(&mut self, effects: &mut Vec<Effect>) {
-        if self.waiting.marked.is_empty() {
-            return;
-        }
-        if let Some(verdict) = self.verdict() {
-            let ids = std::mem::take(&mut self.waiting.marked);
-            effects.push(Effect::Answer(ids, verdict));
-        }
+    /// Whether somebody can be answered.
+    pub(super) fn has_marked(&self) -> bool {
+        !self.marked.is_empty()
     }
 
-    /// Whether what is saved serves; nothing while that is decided.
-    pub(super) fn verdict(&self) -> Option<Verdict> {
-        if !self.is_idle() || self.is_stopped {
-            return None;
-        }
-        let generation = self.page.generation;
-        if let Some(failure) = self.page.failure() {
-            return Some(Verdict::fails(generation, failure));
-        }
-        if let Some(other) = self.chosen_by_others {
-            let title = format!(
-                "generation {other} serves, which another command chose; `portkeep reload` or an edit brings the newest back"
-            );
-            return Some(Verdict::fails(generation, &Failure::new(title, Vec::new())));
-        }
-        Some(Verdict::serves(generation))
+    /// Takes those who can be answered.
+    pub(super) fn take_marked(&mut self) -> Vec<WaitId> {
+        std::mem::take(&mut self.marked)
     }
 }

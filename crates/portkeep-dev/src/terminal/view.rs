@@ -69,6 +69,7 @@ fn of_project(notice: &Notice) -> Option<Line> {
             format!("{names} changed, pages take the new styles").into()
         }
         Notice::Files(names, Changed::Pages) => format!("{names} changed, pages reload").into(),
+        Notice::WaitsForKey(names) => format!("{names} changed; b builds").into(),
         Notice::Restless(file) => restless(file).into(),
         _ => return None,
     })

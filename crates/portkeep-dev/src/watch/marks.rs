@@ -55,9 +55,15 @@ impl Marks {
             return false;
         };
         let mut is_mark = false;
-        for path in event.paths.iter().filter(|path| path.starts_with(directory)) {
+        for path in event
+            .paths
+            .iter()
+            .filter(|path| path.starts_with(directory))
+        {
             is_mark = true;
-            let number = path.file_name().and_then(|name| name.to_str()?.parse().ok());
+            let number = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok());
             let at = self.outstanding.iter().position(|one| Some(*one) == number);
             if let Some(at) = at {
                 self.reached.push(self.outstanding.remove(at));

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::contract::{DIRECTORY, LOCAL_DIRECTORY};
 use crate::{Problem, Spec, SpecError};
+use portkeep_contract::{DIRECTORY, LOCAL_DIRECTORY};
 
 /// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
 /// directory is that is there. This one answers before, and where nothing can be looked at.

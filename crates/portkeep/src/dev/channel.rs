@@ -11,9 +11,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
 use portkeep_contract::development::{AllowedHost, LONGEST_HEAD, Question, Refusal};
-use portkeep_contract::{
-    PORTKEEP_DEV, PORTKEEP_DEV_HOLD, PORTKEEP_DEV_HOSTS, PORTKEEP_GENERATION,
-};
+use portkeep_contract::{PORTKEEP_DEV, PORTKEEP_DEV_HOLD, PORTKEEP_DEV_HOSTS, PORTKEEP_GENERATION};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -46,7 +44,10 @@ impl Channel {
             generation: generation.parse().ok()?,
             holds: std::env::var_os(PORTKEEP_DEV_HOLD).is_some(),
             // `portkeep dev` has refused what cannot be read.
-            allowed: hosts.split(',').filter_map(|one| one.parse().ok()).collect(),
+            allowed: hosts
+                .split(',')
+                .filter_map(|one| one.parse().ok())
+                .collect(),
         })
     }
 

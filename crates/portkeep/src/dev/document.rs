@@ -2,7 +2,8 @@
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    RANGE, TRANSFER_ENCODING,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -176,7 +177,10 @@ mod tests {
         ] {
             assert_eq!(policy(sandboxed), Kind::Sandboxed, "{sandboxed}");
         }
-        for open in ["sandbox allow-scripts allow-same-origin", "default-src sandbox"] {
+        for open in [
+            "sandbox allow-scripts allow-same-origin",
+            "default-src sandbox",
+        ] {
             assert_eq!(policy(open), Kind::Page, "{open}");
         }
         for (status, headers) in [

@@ -142,13 +142,19 @@ mod tests {
         };
         let (own, docker) = ([127, 0, 0, 1], [172, 17, 0, 1]);
         let refused = |why, host: &str| Err((why, host.to_owned()));
-        assert_eq!(why(own, "localhost:1"), (Ok("localhost:1".to_owned()), Ok("localhost:1".to_owned())));
+        assert_eq!(
+            why(own, "localhost:1"),
+            (Ok("localhost:1".to_owned()), Ok("localhost:1".to_owned()))
+        );
         let peer = refused(Refusal::Peer, "localhost:1");
         assert_eq!(why(docker, "localhost:1"), (peer.clone(), peer));
         for peer in [own, docker] {
             assert_eq!(
                 why(peer, "myapp.test:1"),
-                (refused(Refusal::Host, "myapp.test:1"), Ok("myapp.test:1".to_owned()))
+                (
+                    refused(Refusal::Host, "myapp.test:1"),
+                    Ok("myapp.test:1".to_owned())
+                )
             );
         }
         let other = refused(Refusal::Host, "");

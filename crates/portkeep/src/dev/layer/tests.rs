@@ -313,7 +313,12 @@ async fn where_the_app_ends_tls_itself_no_request_waits() {
 
 #[tokio::test]
 async fn a_page_that_gets_no_script_is_told_of() {
-    let sandboxed = || async { ([("content-security-policy", "sandbox allow-scripts")], Html(PAGE)) };
+    let sandboxed = || async {
+        (
+            [("content-security-policy", "sandbox allow-scripts")],
+            Html(PAGE),
+        )
+    };
     let app = page().route("/sandboxed", any(sandboxed));
     let stage = Stage::new(app, quiet);
     let expect_told = async |told: &str| {
@@ -340,16 +345,24 @@ async fn a_page_that_gets_no_script_is_told_of() {
     expect_told("3 refused page myapp.test").await;
     // What is no page needs no script.
     let before = stage.asked().len();
-    stage.ask_of("/", "other.test", "GET", "accept: */*\r\n").await;
+    stage
+        .ask_of("/", "other.test", "GET", "accept: */*\r\n")
+        .await;
     let asked = stage.asked();
-    assert!(!asked[before..].iter().any(|one| one.contains("refused")), "{asked:?}");
+    assert!(
+        !asked[before..].iter().any(|one| one.contains("refused")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_host_that_is_allowed_has_a_script_and_may_ask() {
     let stage = Stage::new(page(), quiet);
     let tab = stage.ask_of("/", "app.allowed.test:80", "GET", TAB).await;
-    assert!(tab.contains("//app.allowed.test:80/.portkeep/dev.js"), "{tab}");
+    assert!(
+        tab.contains("//app.allowed.test:80/.portkeep/dev.js"),
+        "{tab}"
+    );
     let script = stage
         .ask_of("/.portkeep/dev.js", "app.allowed.test:80", "GET", "")
         .await;
