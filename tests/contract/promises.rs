@@ -9,7 +9,7 @@ use portkeep_tests::{Behaviour, Mode};
 
 use crate::world::World;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// `start` answers when the new generation is READY, not before.
 pub(crate) async fn start_answers_when_ready<B: Backend>(world: World<B>) {

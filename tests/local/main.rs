@@ -212,7 +212,7 @@ fn an_idle_app_ends_and_the_next_connection_starts_it() {
     let more = serde_json::json!({ "idleExit": "150ms" });
     let dev = Dev::start_with("rests", Publish::Rename, &Behaviour::version("v1"), more);
     let first = dev.answering_process();
-    wait_until("it has ended by itself", Duration::from_secs(5), || {
+    wait_until("it has ended by itself", Duration::from_secs(20), || {
         (!first.exists()).then_some(())
     });
     // Forty that come around the moment of the end, and more until it was hit often enough.

@@ -21,7 +21,7 @@ fn connections_wait_for_a_slow_start_and_none_is_refused() {
     let slow = Behaviour::version("v1").start_delay(Duration::from_secs(1));
     let app = App::named("slow-first").install(&slow);
     let watcher = app.watch();
-    app.wait_for_version("v1", Duration::from_secs(5));
+    app.wait_for_version("v1", Duration::from_secs(20));
     let seen = watcher.finish();
     seen.expect_lossless();
     seen.expect_faster_than(Duration::from_secs(8));
@@ -45,12 +45,12 @@ fn a_reload_during_the_first_start_is_not_lost() {
     let slow = Behaviour::version("v1").start_delay(Duration::from_secs(1));
     let app = App::named("early-reload").install(&slow);
     let watcher = app.watch();
-    wait_until("v1 is starting", Duration::from_secs(5), || {
+    wait_until("v1 is starting", Duration::from_secs(20), || {
         (!app.generations().is_empty()).then_some(())
     });
     // systemd merges this reload into the start that is under way, and never runs ExecReload=.
     app.publish(&Behaviour::version("v2"));
     app.reload();
-    app.wait_for_version("v2", Duration::from_secs(5));
+    app.wait_for_version("v2", Duration::from_secs(20));
     watcher.finish().expect_lossless();
 }

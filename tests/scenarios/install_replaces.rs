@@ -6,10 +6,10 @@ use std::mem;
 use std::time::Duration;
 
 use portkeep_tests::command::{Finished, run};
-use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, Watcher, request};
+use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, Watcher, request, wait_until};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(20);
 
 /// The spec of `app` under another name, and with other fields.
 fn renamed(app: &App, name: &str, fields: &[(&str, Value)]) -> String {
@@ -42,6 +42,13 @@ fn units_of(manager: Manager, name: &str) -> String {
     listed("list-units") + &listed("list-unit-files")
 }
 
+/// The manager forgets a unit that has ended when it next has nothing else to do.
+fn expect_no_units(manager: Manager, name: &str) {
+    wait_until(&format!("no unit of {name} is left"), SOON, || {
+        units_of(manager, name).is_empty().then_some(())
+    });
+}
+
 fn rename(is_started: bool) {
     let manager = Manager::of_this_process();
     let app = match is_started {
@@ -64,7 +71,7 @@ fn rename(is_started: bool) {
         seen.expect_lossless();
     }
     assert_eq!(app.get("/").version, expected);
-    assert_eq!(units_of(manager, "before"), "");
+    expect_no_units(manager, "before");
     assert!(
         manager.state_directory().join("before").exists(),
         "history is kept"
@@ -80,7 +87,7 @@ fn rename(is_started: bool) {
     watcher.finish().expect_lossless();
     let _ = run("portkeep", ["uninstall", manager.flag(), "after"]).expect_success();
     assert_eq!(request(app.address(), "/", SOON), Outcome::Refused);
-    assert_eq!(units_of(manager, "after"), "");
+    expect_no_units(manager, "after");
     let _ = fs::remove_dir_all(manager.state_directory().join("before"));
     let _ = fs::remove_dir_all(app.directory());
     // It has no units that it could remove any more.
@@ -108,13 +115,13 @@ fn another_port_or_a_version_that_does_not_start_changes_nothing() {
     let refused = replace(manager, "stays", &spec);
     assert_eq!(refused.code, Some(2), "{refused}");
     refused.expect_mention(&["stays listens at 127.0.0.1:8080"]);
-    assert_eq!(units_of(manager, "instead"), "");
+    expect_no_units(manager, "instead");
 
     app.publish(&Behaviour::version("v2").mode(Mode::Exit));
     let spec = renamed(&app, "instead", &[]);
     let failed = replace(manager, "stays", &spec);
     assert_eq!(failed.code, Some(1), "{failed}");
-    assert_eq!(units_of(manager, "instead"), "");
+    expect_no_units(manager, "instead");
     assert_eq!(units_of(manager, "stays"), before);
     assert_eq!(manager.property("stays.socket", "Id"), "stays.socket");
     // Without the option, it says how.

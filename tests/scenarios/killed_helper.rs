@@ -131,7 +131,7 @@ fn while_nothing_can_serve() {
     app.wait_for_status(503, SOON);
     assert!(app.helper_was_killed());
     app.publish(&Behaviour::version("v3"));
-    app.wait_for_version("v3", Duration::from_secs(5));
+    app.wait_for_version("v3", Duration::from_secs(20));
     app.settled();
     app.reload();
     expect_right(&app, "while nothing can serve", "v3");

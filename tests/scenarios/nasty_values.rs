@@ -38,7 +38,7 @@ fn arguments_arrive_exactly() {
     // And again from the generation that a reload starts.
     app.publish(&Behaviour::version("v2"));
     app.reload();
-    app.wait_for_version("v2", Duration::from_secs(1));
+    app.wait_for_version("v2", Duration::from_secs(20));
     assert_eq!(json_of(&app, "/args"), json!(NASTY));
 }
 

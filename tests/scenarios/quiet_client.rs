@@ -7,7 +7,7 @@ use std::time::Duration;
 use portkeep_tests::{App, Behaviour, Mode, request};
 
 /// Longer than a busy machine needs: who is not woken waits for ever.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 const BETWEEN: Duration = Duration::from_millis(300);
 
 #[track_caller]

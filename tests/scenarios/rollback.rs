@@ -6,7 +6,7 @@ use std::time::Duration;
 use portkeep_tests::{App, Behaviour, Mode};
 use serde_json::json;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 fn reload(app: &App, version: &str) {
     app.publish(&Behaviour::version(version));

@@ -76,7 +76,7 @@ fn what_is_locked_is_opened_by_its_field() {
         );
         app.publish(&Behaviour::version(version));
         app.reload();
-        app.wait_for_version(version, Duration::from_secs(5));
+        app.wait_for_version(version, Duration::from_secs(20));
     }
     fs::remove_dir(&directory).unwrap();
 }
@@ -118,7 +118,7 @@ fn an_app_with_every_lock_open_serves_and_is_reloaded() {
     }
     app.publish(&Behaviour::version("v2"));
     app.reload();
-    app.wait_for_version("v2", Duration::from_secs(5));
+    app.wait_for_version("v2", Duration::from_secs(20));
 }
 
 #[test]

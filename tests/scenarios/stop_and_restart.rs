@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
 
-const READY: Duration = Duration::from_secs(5);
+const READY: Duration = Duration::from_secs(20);
 
 #[test]
 fn restart_loses_nothing() {

@@ -1,5 +1,5 @@
 # Which suites run when: what takes processors to compile first, then what waits most of its time side by side, and what
-# measures one after another at the end, when nothing else runs.
+# measures one after another at the end, when nothing else runs. Then alone, too, what failed beside others.
 # shellcheck shell=bash
 
 # A suite is a file with the function suite_run. What of it measures is in suite_measure, and runs alone.
@@ -12,7 +12,7 @@ side_by_side=${PORTKEEP_TESTS_SIDE_BY_SIDE:-$(($(nproc) + 1))}
 # The longest first.
 by_length=(browser "${guest_versions[@]/#/guest-}" reload examples nix contract launchers units)
 # Whose work is compiling, or which load everything.
-alone=(unit random sequences everywhere times scale soak)
+alone=(unit docs packages random sequences everywhere times scale soak)
 
 # By the process that leads a session of its own: what it runs, its log, and when it began.
 declare -A lane_of log_of begun_of
@@ -21,13 +21,17 @@ give_up='' given_up=''
 
 # lane PHASE SUITE is what such a process does.
 lane() {
-  local phase=$1
+  phase=$1
   suite=$2 tally=$PORTKEEP_TALLY
   if [[ $phase = prepare ]]; then prepare "${@:2}"; return; fi
   # guest-252, guest-257 and so on are one suite with several machines.
   # shellcheck source=/dev/null
   . "$(suite_file "$suite")"
-  "suite_$phase" "$suite"
+  case $phase in
+    # Only what failed of it; see case_tests_beside.
+    again) suite_run "$suite" ;;
+    *) "suite_$phase" "$suite" ;;
+  esac
 }
 
 # lane_start PHASE SUITE; a third word: its output is shown while it comes, not at the end.
@@ -35,6 +39,7 @@ lane_start() {
   local phase=$1 suite=$2 shown=${3:-} log command
   log=$logs/$suite.log
   [[ $phase != measure ]] || log=$logs/$suite-alone.log
+  [[ $phase != again ]] || log=$logs/$suite-again.log
   [[ $phase != prepare ]] || log=$logs/prepare.log
   # A session of its own, so that all of it can be ended. Without a terminal's Ctrl-C, which comes here; but tests that send
   # one must not inherit that it is ignored, as it is for what a shell puts into the background.
@@ -43,7 +48,11 @@ lane_start() {
   command+=(bash tests/run --lane "$phase" "$suite")
   # Guests outlive this; they must not keep the lock.
   if [[ -n $shown ]]; then
-    echo "=== $suite$([[ $phase != measure ]] || echo ', alone')"
+    case $phase in
+      measure) echo "=== $suite, alone" ;;
+      again) echo "=== $suite, what failed, again and alone" ;;
+      *) echo "=== $suite" ;;
+    esac
     "${command[@]}" "$log" </dev/null {lock}>&- &
   else
     "${command[@]}" >"$log" 2>&1 </dev/null {lock}>&- &
@@ -136,6 +145,9 @@ run_suites() {
   fi
   for suite in "${beside[@]}"; do
     ! measures "$suite" || run_alone measure "$suite"
+  done
+  for suite in "${suites[@]}"; do
+    [[ ! -s $tally/$suite.again ]] || run_alone again "$suite"
   done
   for suite in "${suites[@]}"; do
     [[ -s $tally/$suite ]] || case_failed 'the run ended before it'

@@ -12,6 +12,7 @@ case_skipped() { echo "skipped $*" >>"$tally/$suite"; echo "NOT RUN: $suite: $*"
 
 # One test case that is one command.
 case_command() {
+  [[ $phase != again ]] || return 0
   local name=$1 begun=${EPOCHREALTIME//[.,]/} status=0
   shift
   echo "--- $name"
@@ -44,6 +45,7 @@ case_lines() {
 # Runs a command that prints what libtest or nextest prints, and counts its cases.
 # case_tests LABEL COMMAND…
 case_tests() {
+  [[ $phase != again ]] || return 0
   local output
   output=$(mktemp)
   tests_run "$@"
@@ -51,27 +53,68 @@ case_tests() {
   rm -f "$output"*
 }
 
-# The same for tests that run beside other suites, whose command takes `--exact NAME…`. What fails is run once more: a fault
-# fails again. What passes then counts as passed, but as unsteady too, with its reason; the summary names it and bears few.
+# The same for tests that run beside other suites, whose command takes `--exact NAME…`. What fails is tried again at the end of
+# the run, alone: a fault fails again. What passes then counts as passed, but as unsteady too, with its reason; the summary
+# names it and bears few. See run_suites.
 # case_tests_beside LABEL COMMAND…
 case_tests_beside() {
-  local output label=$1 name failed=()
+  local output label=$1 names=()
   shift
+  mapfile -t names < <(again_names "$label")
+  [[ $phase != again || ${#names[@]} -gt 0 ]] || return 0
   output=$(mktemp)
-  tests_run "$label" "$@"
-  mapfile -t failed < <(sed -n "s|^failed $label: ||p" "$output.cases")
-  if ((${#failed[@]} > 0 && ${#failed[@]} <= unsteady_limit)); then
-    grep '^passed ' "$output.cases" >>"$tally/$suite"
-    mv "$output.why" "$output.first"
-    tests_run "$label" "$@" --exact "${failed[@]}"
-    for name in "${failed[@]}"; do
-      grep -qxF "passed $label: $name" "$output.cases" || continue
-      echo "unsteady $label: $name" >>"$tally/$suite"
-      grep -F "$label: $name: " "$output.first" >>"$tally/$suite.why"
-    done
+  if [[ $phase = again ]]; then
+    tests_run "$label" "$@" --exact "${names[@]}"
+    again_count "$label" "${names[@]}"
+  else
+    tests_run "$label" "$@"
+    again_note "$label"
   fi
   tests_count
   rm -f "$output"*
+}
+
+# What is to be tried again, a line each: LABEL: NAME.
+again_names() { [[ ! -e $tally/$suite.again ]] || sed -n "s|^$1: ||p" "$tally/$suite.again"; }
+
+# Whether a suite has anything to do for these labels (a pattern). Guests need not boot where it has not.
+wanted() {
+  local line
+  [[ $phase = again ]] || return 0
+  while IFS= read -r line; do
+    # shellcheck disable=SC2053
+    [[ $line != $1:* ]] || return 0
+  done <"$tally/$suite.again"
+  return 1
+}
+
+# Takes what failed out of $output.cases and .why, unless it is so much that nobody would believe in a busy machine.
+again_note() {
+  local label=$1 count
+  count=$(grep -c "^failed $label: " "$output.cases")
+  ((count > 0 && count <= unsteady_limit)) || return 0
+  echo "$count of $label are tried again at the end, alone"
+  sed -n "s|^failed $label: |$label: |p" "$output.cases" >>"$tally/$suite.again"
+  sed -i "\\|^failed $label: |d" "$output.cases"
+  cat "$output.why" >>"$tally/$suite.first"
+  : >"$output.why"
+}
+
+again_left() {
+  [[ ! -s $tally/$1.again ]] || grep -vxF -f <(cat "$tally/$1.tried" 2>/dev/null) "$tally/$1.again"
+}
+
+again_count() {
+  local label=$1 name
+  for name in "${@:2}"; do
+    echo "$label: $name" >>"$tally/$suite.tried"
+    if grep -qxF "passed $label: $name" "$output.cases"; then
+      echo "unsteady $label: $name" >>"$tally/$suite"
+      grep -F "$label: $name: " "$tally/$suite.first" >>"$tally/$suite.why"
+    elif ! grep -qxF "failed $label: $name" "$output.cases"; then
+      echo "failed $label: $name" >>"$tally/$suite"
+    fi
+  done
 }
 
 # Leaves the cases in $output.cases and what the failed ones said in $output.why.
@@ -131,7 +174,7 @@ tests_why() {
   ' "$output.cases" "$output"
 }
 
-# So many of a run are borne; more are a fault of their own.
+# So many of a run, and of a label, are borne; more are a fault of their own.
 unsteady_limit=6
 
 report_summary() {
@@ -139,6 +182,8 @@ report_summary() {
   echo
   printf '%-12s %7s %7s %8s %8s %8s\n' suite passed failed 'not run' seconds 'and alone'
   for suite in "${suites[@]}"; do
+    # The time was over before they could be tried again.
+    again_left "$suite" | sed 's/^/failed /' >>"$tally/$suite"
     passed=$(grep -c '^passed ' "$tally/$suite")
     failed=$(grep -c '^failed ' "$tally/$suite")
     skipped=$(grep -c '^skipped ' "$tally/$suite")
@@ -160,12 +205,12 @@ report_summary() {
   if [[ -n $unsteady ]]; then
     echo "$unsteady"
     if (($(wc -l <<<"$unsteady") > unsteady_limit)); then
-      echo "FAILED: more than $unsteady_limit cases passed the second time only"
+      echo "FAILED: more than $unsteady_limit cases passed when they were tried again only"
       all_failed=$((all_failed + 1))
     fi
   fi
-  for suite in "${suites[@]}"; do sed -n "s/^failed /FAILED: $suite: /p" "$tally/$suite"; done
   for suite in "${suites[@]}"; do [[ ! -s $tally/$suite.why ]] || sed -n "1,40s/^/  why: $suite: /p" "$tally/$suite.why"; done
+  for suite in "${suites[@]}"; do sed -n "s/^failed /FAILED: $suite: /p" "$tally/$suite"; done
   echo "$SECONDS seconds; logs: tests/.cache/logs"
   ((all_skipped == 0)) || echo "$all_skipped not run, see above: this run proves less than it should"
   echo "$all_passed passed, $all_failed failed"

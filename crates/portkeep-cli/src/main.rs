@@ -4,6 +4,8 @@ mod caller;
 mod cli;
 mod command;
 mod complete;
+#[cfg(test)]
+mod docs;
 mod exit;
 mod facts;
 mod holder;

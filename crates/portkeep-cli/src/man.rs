@@ -1,7 +1,10 @@
 //! Man pages: one a command, made of its help, and `portkeep.json(5)`, made of the schema.
 
 mod command;
+mod fields;
 mod page;
+#[cfg(test)]
+mod reference;
 mod spec;
 
 use std::path::PathBuf;

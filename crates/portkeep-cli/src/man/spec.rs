@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use clap_mangen::roff::{Roff, bold, roman};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Page;
+use super::fields::{Field, fields};
 use super::page::{inlines, verbatim};
 
 const EXAMPLE: &str = r#"{
@@ -40,8 +41,9 @@ pub(super) fn page(schema: &Value) -> Page {
          and checks a file whose field `$schema` names it.",
     );
     roff.control("SH", ["FIELDS"]);
-    let schema = Schema(schema);
-    fields(&mut roff, &schema, schema.0, "");
+    for field in fields(schema) {
+        entry(&mut roff, &field);
+    }
     roff.control("SH", ["FILES"]);
     verbatim(&mut roff, FILES);
     roff.control("SH", ["EXAMPLES"]);
@@ -65,151 +67,20 @@ fn section(roff: &mut Roff, heading: &str, text: &str) {
     roff.text(inlines(text));
 }
 
-/// The fields of an object, and below each object those of its own.
-fn fields(roff: &mut Roff, schema: &Schema<'_>, object: &Value, above: &str) {
-    let required: Vec<_> = list(object, "required").filter_map(Value::as_str).collect();
-    for (name, field) in object["properties"].as_object().into_iter().flatten() {
-        let path = format!("{above}{name}");
+/// An entry of the page.
+fn entry(roff: &mut Roff, field: &Field) {
+    roff.control("TP", []);
+    roff.text([
+        bold(field.path.as_str()),
+        roman(format!(" ({})", field.kind)),
+    ]);
+    roff.text(inlines(&field.text));
+    for (value, meaning) in &field.choices {
+        roff.control("RS", []);
         roff.control("TP", []);
-        roff.text([
-            bold(path.as_str()),
-            roman(format!(" ({})", schema.kind(field))),
-        ]);
-        let described = field["description"].as_str().unwrap_or_default();
-        let mut text = described.replace("\n\n", " ");
-        if let Some(default) = default_of(field, described, required.contains(&name.as_str())) {
-            text = format!("{text} {default}");
-        }
-        roff.text(inlines(&text));
-        for choice in schema.choices(field) {
-            roff.control("RS", []);
-            roff.control("TP", []);
-            roff.text([bold(choice["const"].to_string())]);
-            roff.text(inlines(choice["description"].as_str().unwrap_or_default()));
-            roff.control("RE", []);
-        }
-        if let Some((object, is_list)) = schema.object(field) {
-            let dot = if is_list { "[]." } else { "." };
-            fields(roff, schema, object, &format!("{path}{dot}"));
-        }
-    }
-}
-
-fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
-    value[name].as_array().into_iter().flatten()
-}
-
-/// What is meant where the field is not written; nothing where its description says so.
-fn default_of(field: &Value, described: &str, is_required: bool) -> Option<String> {
-    if is_required {
-        return Some("It must be written.".to_owned());
-    }
-    if described.contains("Default:") {
-        return None;
-    }
-    let is_empty = |value: &Value| match value {
-        Value::Null => true,
-        Value::Array(list) => list.is_empty(),
-        Value::Object(map) => map.is_empty(),
-        _ => false,
-    };
-    Some(match field.get("default") {
-        Some(default) if !is_empty(default) && !default.is_object() => {
-            format!("Default: `{default}`.")
-        }
-        Some(default) if default.is_object() && !is_empty(default) => {
-            "Default: as its own fields say.".to_owned()
-        }
-        _ => "Default: none.".to_owned(),
-    })
-}
-
-/// A schema with its definitions.
-struct Schema<'v>(&'v Value);
-
-impl<'v> Schema<'v> {
-    /// What a value is: what it refers to, and of several the one that is not null.
-    fn resolve(&self, value: &'v Value) -> &'v Value {
-        let of_several = list(value, "anyOf").find(|one| one["type"] != "null");
-        if let Some(one) =
-            of_several.filter(|_| list(value, "anyOf").any(|one| one["type"] == "null"))
-        {
-            return self.resolve(one);
-        }
-        match value["$ref"].as_str().and_then(|at| at.rsplit('/').next()) {
-            Some(name) => self.resolve(&self.0["$defs"][name]),
-            None => value,
-        }
-    }
-
-    fn choices(&self, field: &'v Value) -> impl Iterator<Item = &'v Value> {
-        list(self.resolve(field), "oneOf").filter(|one| one.get("const").is_some())
-    }
-
-    /// The object that a field is, or a list of which it is.
-    fn object(&self, field: &'v Value) -> Option<(&'v Value, bool)> {
-        let value = self.resolve(field);
-        let (object, is_list) = match value.get("items") {
-            Some(items) => (self.resolve(items), true),
-            None => (value, false),
-        };
-        // An entry of a list may be an object or something shorter.
-        let object = list(object, "anyOf")
-            .map(|one| self.resolve(one))
-            .find(|one| is_object(one))
-            .unwrap_or(object);
-        is_object(object).then_some((object, is_list))
-    }
-
-    /// What is written there: `list of strings`, `"strict" or "off"`, with the unit where it has one.
-    fn kind(&self, field: &'v Value) -> String {
-        let value = self.resolve(field);
-        let choices: Vec<_> = self
-            .choices(field)
-            .map(|one| one["const"].to_string())
-            .collect();
-        if !choices.is_empty() {
-            return choices.join(" or ");
-        }
-        if let Some(items) = value.get("items") {
-            return format!("list of {}", plural(&self.kind(items)));
-        }
-        let examples: Vec<_> = list(value, "examples").map(Value::to_string).collect();
-        if !examples.is_empty() {
-            return format!("such as {}", examples.join(", "));
-        }
-        let several: Vec<_> = list(value, "anyOf").map(|one| self.kind(one)).collect();
-        if !several.is_empty() {
-            return several.join(", or ");
-        }
-        let types = match &value["type"] {
-            Value::Array(types) => types
-                .iter()
-                .filter_map(Value::as_str)
-                .filter(|one| *one != "null")
-                .collect(),
-            one => one.as_str().into_iter().collect::<Vec<_>>(),
-        };
-        match value
-            .get("additionalProperties")
-            .filter(|one| one.is_object())
-        {
-            Some(values) => format!("object of {}", plural(&self.kind(values))),
-            None => types.join(" or "),
-        }
-    }
-}
-
-fn is_object(value: &Value) -> bool {
-    value["properties"]
-        .as_object()
-        .is_some_and(|fields: &Map<String, Value>| !fields.is_empty())
-}
-
-fn plural(kind: &str) -> String {
-    match kind {
-        "string" | "integer" | "boolean" | "object" => format!("{kind}s"),
-        other => other.to_owned(),
+        roff.text([bold(value.as_str())]);
+        roff.text(inlines(meaning));
+        roff.control("RE", []);
     }
 }
 
@@ -222,45 +93,13 @@ mod tests {
         text.replace("\\-", "-")
     }
 
-    /// The paths of all fields below an object of the schema.
-    fn paths(schema: &Schema<'_>, object: &Value, above: &str, found: &mut Vec<String>) {
-        for (name, field) in object["properties"].as_object().unwrap() {
-            let path = format!("{above}{name}");
-            found.push(path.clone());
-            if let Some((object, is_list)) = schema.object(field) {
-                let dot = if is_list { "[]." } else { "." };
-                paths(schema, object, &format!("{path}{dot}"), found);
-            }
-        }
-    }
-
     #[test]
-    fn every_field_has_an_entry_with_its_default() {
-        let (schema, text) = (portkeep_spec::json_schema(), text());
-        let mut found = Vec::new();
-        paths(&Schema(&schema), &schema, "", &mut found);
-        for name in [
-            "listen[].stream",
-            "restart.within",
-            "allow.network",
-            "resources.memoryMax",
-        ] {
-            assert!(found.iter().any(|one| one == name), "{name}: {found:?}");
-        }
-        for path in found {
-            let entry = text
-                .split(".TP\n")
-                .find(|entry| entry.starts_with(&format!("\\fB{path}\\fR")));
-            let entry = entry.unwrap_or_else(|| panic!("{path} has no entry:\n{text}"));
-            assert!(
-                entry.contains("Default") || entry.contains("must be written"),
-                "{entry}"
-            );
-            let (_, kind) = entry.split_once(" (").unwrap();
-            assert!(
-                !kind.starts_with(')'),
-                "nobody knows what {path} is: {entry}"
-            );
+    fn every_field_has_an_entry() {
+        let text = text();
+        for field in fields(&portkeep_spec::json_schema()) {
+            let path = field.path;
+            let begins = format!(".TP\n\\fB{path}\\fR (");
+            assert!(text.contains(&begins), "{path} has no entry:\n{text}");
         }
     }
 
