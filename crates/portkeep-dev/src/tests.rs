@@ -33,7 +33,7 @@ struct Task {
 
 impl Task {
     fn documented() -> Self {
-        let text = include_str!("../../../docs/vscode/tasks.json");
+        let text = include_str!("../../../docs/how-to/vscode/tasks.json");
         let json: serde_json::Value = serde_json::from_str(text).unwrap();
         let matcher = &json["tasks"][0]["problemMatcher"];
         let regex = |value: &serde_json::Value| Regex::new(value.as_str().unwrap()).unwrap();

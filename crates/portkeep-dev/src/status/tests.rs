@@ -286,7 +286,10 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
         took: Duration::ZERO,
         parts: Vec::new(),
     });
-    assert_eq!(fed.feed(bad), "`BuildFailed` TakeAllAsNew EndRound End(Failed)");
+    assert_eq!(
+        fed.feed(bad),
+        "`BuildFailed` TakeAllAsNew EndRound End(Failed)"
+    );
 }
 
 #[test]
