@@ -45,7 +45,10 @@ rustPlatform.buildRustPackage (finalAttrs: {
   ];
 
   nativeBuildInputs = [ installShellFiles ];
-  postInstall = lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+  postInstall = ''
+    install -D -m 644 systemd/portkeep.catalog $out/lib/systemd/catalog/portkeep.catalog
+  ''
+  + lib.optionalString (stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
     for shell in bash fish zsh; do
       $out/bin/portkeep completions $shell >portkeep.$shell
       installShellCompletion --cmd portkeep --$shell portkeep.$shell

@@ -90,7 +90,23 @@ in
     '';
     # At the end of each switch, which starts what multi-user.target wants: a reload that failed is not asked for again by
     # the next one, and a start that ends in a holding page is a success for systemd.
-    systemd.services = lib.listToAttrs (
+    systemd.services = {
+      # What `journalctl -x` says of entries of portkeep's. systemd reads two directories for it: its own, and this one.
+      portkeep-catalog = {
+        description = "what the journal's entries of portkeep mean";
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = [
+            "${pkgs.coreutils}/bin/mkdir -p /usr/local/lib/systemd/catalog"
+            "${pkgs.coreutils}/bin/ln -sfn ${../../systemd/portkeep.catalog} /usr/local/lib/systemd/catalog/portkeep.catalog"
+            "${config.systemd.package}/bin/journalctl --update-catalog"
+          ];
+        };
+      };
+    }
+    // lib.listToAttrs (
       map (app: {
         name = "portkeep-serves-${app.name}";
         value = {

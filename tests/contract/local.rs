@@ -11,14 +11,13 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use portkeep_engine::backend::local::{Local, Sockets};
+use portkeep_engine::backend::local::{Listener, Local, Sockets};
 use portkeep_engine::handover::Purpose;
 use portkeep_engine::{Directories, Generation, Request, Store, Wanted, hand_over};
 use portkeep_spec::Spec;
 use portkeep_tests::{Behaviour, Publish};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::sync::mpsc;
 use world::World;
 
 promises::hold!(world);
@@ -70,9 +69,8 @@ async fn world(_promise: &str) -> (World<Local>, TempDir) {
     };
     let store = Store::open(&spec.name, &directories).unwrap();
     let sockets = Sockets::bind(&spec.listen).unwrap();
-    let (events, _) = mpsc::unbounded_channel();
     let world = World {
-        backend: Local::new(store.clone(), spec.clone(), sockets, events),
+        backend: Local::new(store.clone(), spec.clone(), sockets, Listener::new(|_| {})),
         store,
         spec,
         directory: directory.path().to_owned(),

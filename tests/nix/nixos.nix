@@ -40,6 +40,7 @@ let
           group = "nginx";
         }
       ];
+      label = "70e033f (\"blue\" 100%)";
       environment = {
         A = "b";
         SESSION_SECRET = "oops";

@@ -1,5 +1,6 @@
 //! The verbs, one a file: the doc comment is the help.
 
+pub(crate) mod catalog;
 pub(crate) mod completions;
 pub(crate) mod dev;
 pub(crate) mod doctor;
@@ -9,6 +10,7 @@ pub(crate) mod install;
 pub(crate) mod logs;
 pub(crate) mod maintenance;
 pub(crate) mod man;
+pub(crate) mod metrics;
 pub(crate) mod port;
 pub(crate) mod prove;
 pub(crate) mod reload;

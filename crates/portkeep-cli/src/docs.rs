@@ -149,11 +149,11 @@ fn commands(line: &str) -> Vec<Vec<String>> {
             .skip_while(|word| word == "sudo")
             .collect();
         let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let arguments = match words.as_slice() {
-            ["portkeep", rest @ ..]
-            | ["cargo", "portkeep", rest @ ..]
-            | ["cargo", "run", "--", rest @ ..] => rest,
-            _ => return None,
+        let (["portkeep", arguments @ ..]
+        | ["cargo", "portkeep", arguments @ ..]
+        | ["cargo", "run", "--", arguments @ ..]) = words.as_slice()
+        else {
+            return None;
         };
         let command = ["portkeep"].iter().chain(arguments);
         Some(command.map(ToString::to_string).collect())

@@ -105,27 +105,9 @@ pub(crate) fn span(span: std::time::Duration) -> String {
 /// One line about what a handover did.
 pub(crate) fn outcome_line(name: &AppName, outcome: &Outcome) -> String {
     match outcome {
-        Outcome::HandedOver(record) => match (record.generation, &record.reason) {
-            (Some(generation), None) => format!(
-                "{name}: generation {generation} serves, READY after {:.0} ms ({:.0} ms in all)",
-                record.steps.start_milliseconds, record.steps.total_milliseconds,
-            ),
-            (Some(generation), Some(reason)) => {
-                format!(
-                    "{name}: generation {generation} serves the last good release, because {reason}"
-                )
-            }
-            (None, _) => format!("{name}: no generation was started"),
-        },
-        Outcome::Holding(record) => format!(
-            "{name}: nothing can serve, and generation {} answers so (503), because {}",
-            record.generation.map_or(0, |generation| generation.0),
-            record.reason.as_deref().unwrap_or("of an unknown reason"),
-        ),
-        Outcome::InMaintenance(record) => format!(
-            "{name}: in maintenance, generation {} answers so (503); `portkeep maintenance {name} off` ends it",
-            record.generation.map_or(0, |generation| generation.0),
-        ),
+        Outcome::HandedOver(record) | Outcome::Holding(record) | Outcome::InMaintenance(record) => {
+            record.line(name)
+        }
         Outcome::Unchanged(generation) => {
             format!("{name}: unchanged, generation {generation} serves on")
         }

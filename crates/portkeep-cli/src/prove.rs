@@ -14,6 +14,7 @@ mod failure;
 mod pace;
 mod plan;
 mod progress;
+mod releases;
 mod reloads;
 mod report;
 mod run;

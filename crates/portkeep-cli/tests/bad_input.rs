@@ -13,6 +13,26 @@ use std::net::TcpListener;
 use support::Home;
 
 #[test]
+fn a_label_of_several_lines_is_refused_before_anything_is_looked_at() {
+    let home = Home::new();
+    home.write(
+        "portkeep.json",
+        r#"{ "name": "shop", "exec": ["/bin/true"], "listen": [{ "stream": "127.0.0.1:1" }] }"#,
+    );
+    for label in ["v1\nv2", "v1\n", "\u{1b}[2J", "", " "] {
+        home.portkeep(&["install", "--user", "--label", label])
+            .expect(2, &["--label", "label"]);
+    }
+    home.write(
+        "portkeep.json",
+        r#"{ "name": "shop", "label": "a\nb", "exec": ["/bin/true"], "listen": [{ "stream": "127.0.0.1:1" }] }"#,
+    );
+    home.portkeep(&["install", "--user"])
+        .expect(2, &["label: the label \"a\\nb\" has a line break"]);
+    home.expect_untouched();
+}
+
+#[test]
 fn a_missing_project_is_named() {
     let home = Home::new();
     let run = home.portkeep(&["dev", "--project", "/no/such/place"]);

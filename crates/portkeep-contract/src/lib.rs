@@ -23,6 +23,8 @@ pub const WATCHDOG_PID: &str = "WATCHDOG_PID";
 pub const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
 /// The number of the generation, in its environment.
 pub const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+/// What people call the release, in the environment of a generation; not set where its spec says nothing.
+pub const PORTKEEP_LABEL: &str = "PORTKEEP_LABEL";
 /// The arguments of a release, quoted for systemd's word splitting; see `environment_file` of `portkeep-spec`.
 pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
 /// What a release is told that it is called, quoted in the same way: `argv[0]`.
@@ -74,7 +76,7 @@ pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 pub const PORTKEEP_DEV_HOSTS: &str = "PORTKEEP_DEV_HOSTS";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 30] = [
+pub const RESERVED_VARIABLES: [&str; 31] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -84,6 +86,7 @@ pub const RESERVED_VARIABLES: [&str; 30] = [
     WATCHDOG_PID,
     PORTKEEP_NAME,
     PORTKEEP_GENERATION,
+    PORTKEEP_LABEL,
     PORTKEEP_ARGS,
     PORTKEEP_ARGV0,
     PORTKEEP_DRAIN_TIMEOUT_USEC,
@@ -148,6 +151,17 @@ pub const SLICE: &str = "portkeep.slice";
 
 /// What ends drains that hold up a shutdown for too long, in the system manager. One for all apps.
 pub const SHUTDOWN: &str = "portkeep-shutdown.service";
+/// What writes metrics for node_exporter, and how often. One for all apps of a manager.
+pub const METRICS_SERVICE: &str = "portkeep-metrics.service";
+/// The timer of that.
+pub const METRICS_TIMER: &str = "portkeep-metrics.timer";
+/// Names that no app may have: its units would have those of portkeep's own.
+pub const OWN_NAMES: [&str; 4] = [
+    DIRECTORY,
+    LOCAL_DIRECTORY,
+    "portkeep-shutdown",
+    "portkeep-metrics",
+];
 /// The environment file of a generation, in its directory. The executable beside it carries the app's name.
 pub const ENVIRONMENT: &str = "environment";
 /// The files of a release: a directory beside its executable, and a symlink to that in the directory of each generation.

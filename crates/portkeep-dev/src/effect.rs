@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use portkeep_contract::development::{Refusal, Understanding};
 use portkeep_engine::{Digest, Generation};
+use portkeep_spec::Address;
 
 use super::change::Changed;
 use super::event::{WaitId, Work};
@@ -115,6 +116,13 @@ pub(crate) enum Notice {
     Refused(Refusal, String),
     Line(Generation, String),
     LinesLost(u64),
+    /// Where the app has opened its port itself.
+    OpenedByApp(Vec<Address>),
+    HoldsPort {
+        generation: Generation,
+        addresses: Vec<Address>,
+        limit: Duration,
+    },
     Gone(Generation, String),
     Rested(Generation),
     Restarted(Generation, String),

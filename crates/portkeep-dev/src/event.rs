@@ -7,6 +7,7 @@ use portkeep_contract::development::{Refusal, Understanding};
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, Outcome};
+use portkeep_spec::Address;
 
 use super::change::Change;
 use super::diagnostics::Part;
@@ -69,6 +70,14 @@ pub(crate) enum SessionEvent {
     Line(Generation, String),
     /// So many lines were not kept: more were written than could be shown.
     LinesLost(u64),
+    /// The app has come up, and opened these itself.
+    Opened(Vec<Address>),
+    /// A generation is to end, and still listens where the next one will: so long at most.
+    HoldsPort {
+        generation: Generation,
+        addresses: Vec<Address>,
+        limit: Duration,
+    },
     /// A generation is gone, and nothing serves. Why.
     Gone(Generation, String),
     /// A generation has ended in good order, and nothing serves until somebody connects.

@@ -13,11 +13,10 @@ mod event;
 mod events;
 mod failure;
 mod host;
-mod lines;
+mod input;
 mod main_loop;
 mod options;
 mod pages;
-mod process;
 mod project;
 mod queued;
 mod runtime;
@@ -96,13 +95,24 @@ async fn run_on(
         .as_deref()
         .map(|path| Events::open(path, &project.spec.name, &project.directory, sender.clone()));
     let events_file = events_file.transpose()?;
-    let keys = Keys::listen();
+    let keys = match options.input {
+        Input {
+            is_for_the_app: true,
+            ..
+        } => Keys::none(),
+        Input { ends_us, .. } => Keys::listen(ends_us),
+    };
+    // Where keys are heard, they are what is read.
+    let feed = match keys.are_heard() {
+        true => None,
+        false => input::read(std::io::stdin(), options.input, sender.clone()),
+    };
     if options.builds_on_key && !keys.are_heard() {
         return Err(usage::usage(
             "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
         ));
     }
-    let session = Session::open(&project, options, host, sender.clone()).await?;
+    let session = Session::open(&project, options, host, (sender.clone(), feed)).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
     let mut status = Status::new(settings(&project, options), milliseconds());
     let mut inputs = Inputs {

@@ -17,7 +17,7 @@ use super::effect::{Effect, Ending};
 use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
 use super::events::Events;
 use super::pages::Pages;
-use super::project::{Project, url};
+use super::project::Project;
 use super::runtime::{HandingOver, Session};
 use super::screen::Screen;
 use super::status::Status;
@@ -243,10 +243,13 @@ impl<'a> MainLoop<'a> {
             }
             Effect::Watch(inputs) => self.watch.also(&inputs),
             Effect::TakeAllAsNew => self.watch.take_all_as_new(),
-            Effect::BuildBehind => self.inputs.behind.begin(self.project),
+            Effect::BuildBehind => {
+                let children = self.session.children();
+                self.inputs.behind.begin(self.project, &children);
+            }
             Effect::OpenPage => {
-                let first = self.session.spec().listen.first()?;
-                return open_browser(&url(first)).err().map(Event::NotOpened);
+                let url = self.session.url()?;
+                return open_browser(&url).err().map(Event::NotOpened);
             }
             Effect::Mark(WaitId(number)) => self.watch.mark(number),
             Effect::Answer(ids, verdict) => self.views.pages.answer(&ids, &verdict),
@@ -258,7 +261,14 @@ impl<'a> MainLoop<'a> {
     fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {
         let with = self.inputs.behind.with();
         let screen = self.views.screen.clone();
-        let build = Build::start(self.project, with, &self.direct, changed, screen);
+        let build = Build::start(
+            self.project,
+            with,
+            &self.direct,
+            changed,
+            screen,
+            &self.session.children(),
+        );
         match build.context("the project cannot be built") {
             Ok(build) => {
                 self.job = Job::Build(Box::new(build));
@@ -271,7 +281,12 @@ impl<'a> MainLoop<'a> {
     fn check(&mut self, index: usize) -> Option<Event> {
         let check = self.project.spec.checks.get(index)?;
         let line = check_line(check);
-        let checking = Checking::start(check, self.project, self.views.screen.clone());
+        let checking = Checking::start(
+            check,
+            self.project,
+            self.views.screen.clone(),
+            &self.session.children(),
+        );
         match checking.with_context(|| format!("the check `{line}` cannot be run")) {
             Ok(checking) => {
                 self.job = Job::Check(checking, line);

@@ -345,16 +345,25 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
 /// What the listeners of a spec are for people: a URL where a browser can open it.
 pub(crate) fn url(listen: &Listen) -> String {
     match (&listen.address, listen.protocol) {
-        (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => {
-            // Everybody can be reached here, but no browser calls this machine so, and pages under that name get no
-            // script.
-            let address = match address.ip().is_unspecified() {
-                true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
-                false => *address,
-            };
-            format!("http://{address}")
-        }
+        (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => web(*address),
         (address, _) => address.to_string(),
+    }
+}
+
+fn web(address: SocketAddr) -> String {
+    // Everybody can be reached there, but no browser calls this machine so, and pages under that name get no script.
+    let address = match address.ip().is_unspecified() {
+        true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        false => address,
+    };
+    format!("http://{address}")
+}
+
+/// What an address is that an app opened itself: a web server's, as a rule.
+pub(crate) fn url_of_app(address: &portkeep_spec::Address) -> String {
+    match address {
+        portkeep_spec::Address::Tcp(address) => web(*address),
+        other => other.to_string(),
     }
 }
 

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use portkeep_engine::handover::HandoverId;
+use portkeep_engine::process::Children;
 use portkeep_engine::store::Store;
 use portkeep_engine::{Generation, GiveUp, drive};
 use portkeep_spec::{AppName, Spec};
@@ -29,8 +30,9 @@ use tokio::sync::mpsc;
 use self::handing_over::unless;
 use super::event::Event;
 use super::host::Host;
+use super::input::Feed;
 use super::options::{Backend, Options};
-use super::project::Project;
+use super::project::{Project, url, url_of_app};
 use super::terminal::Signals;
 use super::usage::usage;
 
@@ -50,7 +52,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
     ) -> anyhow::Result<Self> {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
@@ -62,27 +64,39 @@ impl Session {
                      `TcpListener::bind` and `axum::serve` (cargo add portkeep) lets it",
                 ));
             }
-            return Ok(Self::SelfBinding(self_binding::SelfBindingSession::open(
-                project, &*host, events,
-            )?));
+            let session = self_binding::SelfBindingSession::open(project, host, events, feed);
+            return Ok(Self::SelfBinding(session.await?));
         }
         if options.backend == Backend::Local {
-            return Self::local(project, options, host, events, "--backend local".to_owned());
+            let why = "--backend local".to_owned();
+            return Self::local(project, options, host, (events, feed), why).await;
+        }
+        if feed.is_some() {
+            if options.backend == Backend::Systemd {
+                return Err(usage(
+                    "--stdin: systemd gives its units no input of ours; use --backend local",
+                ));
+            }
+            let why = "--stdin".to_owned();
+            return Self::local(project, options, host, (events, feed), why).await;
         }
         match Manager::connect(Which::User).await {
             Ok(manager) => Ok(Self::Systemd(
                 systemd::SystemdSession::open(project, options, host, manager, events).await?,
             )),
             Err(error) if options.backend == Backend::Systemd => Err(error.into()),
-            Err(error) => Self::local(project, options, host, events, error.in_a_clause()),
+            Err(error) => {
+                let why = error.in_a_clause();
+                Self::local(project, options, host, (events, feed), why).await
+            }
         }
     }
 
-    fn local(
+    async fn local(
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
         why: String,
     ) -> anyhow::Result<Self> {
         if options.detaches {
@@ -90,9 +104,8 @@ impl Session {
                 "--detach needs a systemd user manager that runs on without us ({why})"
             )));
         }
-        Ok(Self::Local(local::LocalSession::open(
-            project, host, events, why,
-        )?))
+        let session = local::LocalSession::open(project, host, (events, feed), why);
+        Ok(Self::Local(session.await?))
     }
 
     pub(crate) fn name(&self) -> &AppName {
@@ -175,10 +188,23 @@ impl Session {
         }
     }
 
+    /// Where processes are remembered that this session starts: builds and checks, too.
+    pub(crate) fn children(&self) -> Children {
+        Children::of(self.store())
+    }
+
+    /// What a browser opens.
+    pub(crate) fn url(&self) -> Option<String> {
+        match self {
+            Self::SelfBinding(session) => session.addresses().first().map(url_of_app),
+            Self::Local(_) | Self::Systemd(_) => self.spec().listen.first().map(url),
+        }
+    }
+
     /// Ends all that was started and removes all that was placed; a second signal ends what still drains.
     pub(crate) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         match self {
-            Self::SelfBinding(session) => session.close().await,
+            Self::SelfBinding(session) => session.close(signals).await,
             Self::Local(session) => session.close(signals).await,
             Self::Systemd(session) => session.close(signals).await,
         }

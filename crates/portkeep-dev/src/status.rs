@@ -21,6 +21,7 @@ use std::time::Instant;
 
 use portkeep_engine::Generation;
 use portkeep_engine::handover::HandoverId;
+use portkeep_spec::Address;
 
 use self::last_words::LastWords;
 pub(crate) use self::page::{Page, Phase};
@@ -86,6 +87,8 @@ pub(crate) struct Status {
     opens: bool,
     /// Requests are to wait for builds; nobody knows yet whether they do.
     requests_wait: bool,
+    /// Where the app was told to have opened its port itself.
+    opened: Vec<Address>,
     /// It was told that a page came compressed.
     told_of_compression: bool,
     /// It was told that the library speaks another version.
@@ -172,6 +175,7 @@ impl Status {
             last_words: LastWords::default(),
             told: None,
             level: Level::All,
+            opened: Vec::new(),
             told_of_compression: false,
             told_of_version: false,
             refused: Refused::default(),
@@ -308,6 +312,22 @@ impl Status {
                 self.fail(effects);
                 Notice::Gone(generation, why)
             }
+            SessionEvent::Opened(addresses) => {
+                if self.opened == addresses {
+                    return;
+                }
+                self.opened.clone_from(&addresses);
+                Notice::OpenedByApp(addresses)
+            }
+            SessionEvent::HoldsPort {
+                generation,
+                addresses,
+                limit,
+            } => Notice::HoldsPort {
+                generation,
+                addresses,
+                limit,
+            },
             SessionEvent::Rested(generation) => Notice::Rested(generation),
             SessionEvent::Restarted(generation, why) => Notice::Restarted(generation, why),
             SessionEvent::Drained(generation, said) => Notice::Drained(generation, said),

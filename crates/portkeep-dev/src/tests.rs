@@ -167,6 +167,7 @@ pub(crate) fn record(generation: u64, id: HandoverId) -> HandoverRecord {
         generation: Some(Generation(generation)),
         previous: None,
         digest: None,
+        label: None,
         source: None,
         drained: Vec::new(),
         steps: Steps {

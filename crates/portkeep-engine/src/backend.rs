@@ -9,7 +9,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use portkeep_spec::{Readiness, Spec};
+use portkeep_spec::{Manager as Which, Readiness, Spec};
 
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
@@ -201,6 +201,11 @@ pub trait Backend: Sync {
     /// with its drop-ins.
     fn settings(&self) -> impl Future<Output = Result<String, BackendError>> + Send {
         async { Ok(String::new()) }
+    }
+
+    /// The manager whose journal is told what is decided; none where nobody looks into one.
+    fn journal(&self) -> Option<Which> {
+        None
     }
 
     /// Nobody serves, and nobody else will see to it: the next connection starts a generation.

@@ -7,10 +7,10 @@ mod finding;
 mod machine;
 mod remedy;
 
+pub use crate::remedy::Remedy;
 pub use app::findings as of_app;
 pub use facts::{
     AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, MachineFacts, SocketFacts,
 };
 pub use finding::{Fault, Finding, Level};
 pub use machine::findings as of_machine;
-pub use remedy::Remedy;

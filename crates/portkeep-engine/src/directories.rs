@@ -10,6 +10,7 @@ use portkeep_spec::AppName;
 
 pub use make::make;
 pub(crate) use make::{CLOSED, TRAVERSED};
+pub(crate) use trusted::check_for as check_trusted_for;
 pub use trusted::{Untrusted, check as check_trusted};
 
 /// Who runs the generations, and so whose directories are used.

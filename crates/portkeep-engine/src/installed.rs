@@ -5,6 +5,7 @@ use std::fmt;
 use portkeep_spec::Spec;
 
 use crate::backend::Backend;
+use crate::decision::Decided;
 use crate::handover::Purpose;
 use crate::release::Release;
 use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
@@ -92,6 +93,30 @@ impl Instead {
         }
     }
 
+    /// The decision that led to it, where one did.
+    #[must_use]
+    pub fn decided(&self) -> Option<Decided> {
+        Some(match self {
+            Self::Holding => Decided::HoldingPage,
+            Self::Maintenance => Decided::Maintenance,
+            Self::Failed {
+                result: HandoverResult::FellBack,
+                ..
+            } => Decided::FellBack,
+            Self::Failed { .. } => Decided::Failed,
+            Self::RolledBack { .. } => Decided::RolledBack,
+            Self::NotHandedOver | Self::OtherFiles | Self::OtherSettings => return None,
+        })
+    }
+
+    /// Why, with the last lines of the app.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Failed { reason, .. } | Self::RolledBack { reason } => reason.as_deref(),
+            _ => None,
+        }
+    }
+
     /// Whether somebody wanted it so, or the next reload sees to it. A switch of what is installed has not failed then.
     #[must_use]
     pub fn is_for_later(&self) -> bool {
@@ -145,26 +170,20 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
 
 impl fmt::Display for Instead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(decided) = self.decided() {
+            f.write_str(decided.clause())?;
+            return self
+                .reason()
+                .iter()
+                .try_for_each(|why| write!(f, ": {why}"));
+        }
         match self {
-            Self::Maintenance => f.write_str("there is maintenance, and its page answers"),
-            Self::Holding => f.write_str("no release can serve, and the holding page answers"),
-            Self::Failed { result, reason } => {
-                let what = match result {
-                    HandoverResult::FellBack => "the last good release serves instead of it",
-                    _ => "what served before serves on",
-                };
-                f.write_str(what)?;
-                reason.iter().try_for_each(|why| write!(f, ": {why}"))
-            }
             Self::NotHandedOver => f.write_str("no handover has looked at it yet"),
-            Self::RolledBack { reason } => {
-                f.write_str("it was rolled back, and the release before serves")?;
-                reason.iter().try_for_each(|why| write!(f, ": {why}"))
-            }
             Self::OtherFiles => f.write_str("its files changed since the last handover"),
             Self::OtherSettings => f.write_str(
                 "its settings (spec, unit, drop-ins, environment files, credentials) changed since the last handover",
             ),
+            _ => Ok(()),
         }
     }
 }

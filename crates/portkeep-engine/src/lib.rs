@@ -13,9 +13,9 @@
 //! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
-mod accepts;
 pub mod app_directories;
 pub mod backend;
+pub mod decision;
 pub mod diagnosis;
 mod directories;
 pub mod drive;
@@ -28,15 +28,20 @@ pub mod helper;
 mod installed;
 pub mod journal;
 pub mod maintenance;
+pub mod metrics;
 mod moment;
 pub mod move_socket;
+pub mod process;
 pub mod release;
 pub mod release_command;
+mod remedy;
 pub mod retry;
+mod said;
 pub mod secrets;
 pub mod settle;
 mod signal;
 mod socket_file;
+mod socket_use;
 pub mod store;
 mod surroundings;
 mod take;
@@ -44,7 +49,6 @@ pub mod units;
 mod user;
 mod walk;
 
-pub use accepts::accepts;
 pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
@@ -58,6 +62,9 @@ pub use moment::Moment;
 pub use release::{Digest, HoldingPage, Release};
 pub use release_command::ReleaseCommand;
 pub use socket_file::{bind_private, is_own_peer, listen_private};
+pub use socket_use::{
+    Listening, SocketUse, Taking, accepts, listening_at, socket_use, still_listening,
+};
 pub use store::Store;
 pub use surroundings::Surroundings;
 pub use take::{Executable, FilesError, NotForOwner, TakeError, executable_of};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
 use crate::take::{Look, Recipe, ReleaseFiles, TakeError};
@@ -123,6 +124,13 @@ impl Release {
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn label(&self) -> Option<Label> {
+        let label = self.recipe.environment.get(contract::PORTKEEP_LABEL)?;
+        label.parse().ok()
     }
 
     /// Where the executable was found.

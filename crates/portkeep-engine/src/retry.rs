@@ -40,6 +40,7 @@ mod tests {
             generation: None,
             previous: None,
             digest: None,
+            label: None,
             source: None,
             drained: Vec::new(),
             steps: Steps::default(),

@@ -4,25 +4,33 @@
 //! It can be killed at any step and called again for the same end. What it acts on is named by [`Keeper`].
 
 mod decide;
+mod told;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+use portkeep_spec::Manager as Which;
 
 pub use decide::{Budget, Handle, Locked, Settle, Standing, recent_crashes, settle as decide};
 
 use crate::backend::BackendError;
+use crate::decision::{self, Announcement};
 use crate::end::End;
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
-use crate::store::{Lock, Settled, Store};
+use crate::store::{HistoryEvent, Lock, Settled, Store};
 
 /// How long we wait for a handover that is about to end. A connection must not wait a second for somebody else's lock.
 const LOCK_PATIENCE: Duration = Duration::from_millis(400);
 
 /// What settle asks of whoever runs generations, and does to it.
 pub trait Keeper: Sync {
+    /// The manager whose journal is told what is decided; none where nobody looks into one.
+    fn journal(&self) -> Option<Which> {
+        None
+    }
+
     /// Whether `generation` runs, or somebody has asked for its start already.
     fn is_started(
         &self,
@@ -176,12 +184,27 @@ impl<K: Keeper> Settling<'_, K> {
             decided,
             crashes: recent_crashes(self.budget, &self.ends, self.ended.end.at),
         };
-        if let Err(error) = self.store.note_settled(&settled) {
-            tracing::warn!(
+        match self.store.note_settled(&settled) {
+            Ok(noted) => self.announce(noted.as_ref(), decided),
+            Err(error) => tracing::warn!(
                 "the end of generation {} could not be noted: {error}",
                 self.ended.generation
-            );
+            ),
         }
+    }
+
+    fn announce(&self, noted: Option<&HistoryEvent>, decided: Settle) {
+        let (Some(event), Some(which)) = (noted, self.keeper.journal()) else {
+            return;
+        };
+        let mut told = match event {
+            HistoryEvent::Crash(crash) => decided.told(crash, self.budget),
+            HistoryEvent::Drained(drained) => drained.told(),
+            HistoryEvent::Handover(_) => return,
+        };
+        let handover = self.store.handover_to(self.ended.generation);
+        told.handover = handover.map(|id| id.to_string());
+        decision::send(&Announcement::new(self.store.name(), which, told));
     }
 
     /// Under the lock that was decided with.

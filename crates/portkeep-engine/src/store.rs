@@ -29,6 +29,8 @@
 //! STATE/maintenance.json        there as long as a person wants maintenance (0644: its page reads it)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
+//! STATE/history-totals.json     what those add up to whose lines were cut off
+//! STATE/metrics.json            what generations said that have no end in the history, as `portkeep metrics` saw it last
 //! STATE/last-generation         the highest number given away
 //! ```
 
@@ -50,6 +52,8 @@ mod repeats;
 mod rollback;
 mod seen;
 mod sweep;
+mod told;
+mod totals;
 mod write;
 
 use std::io;
@@ -69,6 +73,7 @@ pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;
 pub(crate) use sweep::sweep_of;
+pub use totals::{History, StepTotals, Totals};
 pub(crate) use write::{PRIVATE, prefix as temporary_prefix};
 pub use write::{atomic_symlink, atomic_write};
 

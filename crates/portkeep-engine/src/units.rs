@@ -6,6 +6,7 @@
 //!                     ▼
 //! ```
 
+mod catalog;
 mod family;
 mod files;
 mod helper;
@@ -13,6 +14,7 @@ mod in_systemd;
 mod install;
 mod inventory;
 mod manager;
+mod metrics;
 mod place;
 mod plan;
 mod refusal;
@@ -21,6 +23,7 @@ mod sockets;
 mod stop;
 mod survey;
 
+pub use catalog::{Catalog, CatalogError};
 pub use family::{Family, Readable, outdated, write_spec};
 pub use files::{Change, Entry, Files, difference};
 pub use helper::{Helper, HelperError};

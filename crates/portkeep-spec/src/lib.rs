@@ -43,6 +43,7 @@ mod error;
 mod escape;
 mod file_pattern;
 mod json;
+mod label;
 mod limits;
 mod listen;
 mod name;
@@ -65,6 +66,7 @@ pub use allow::{Allow, Home, Network};
 pub use check::Check;
 pub use error::{Problem, SpecError};
 pub use file_pattern::{FilePattern, FilePatternError, PatternStep};
+pub use label::{Label, LabelError};
 pub use limits::{CountLimit, Limit, Limits};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
@@ -72,7 +74,8 @@ pub use overlap::{collide, is_ipv6_only};
 pub use portkeep_contract as contract;
 pub use quantity::{CpuQuota, DiskSize, MemorySize, QuantityError, TasksMax};
 pub use render::{
-    Manager, RenderOptions, UnitFile, left_out, render, shutdown_limit, slice, user_name,
+    Manager, RenderOptions, UnitFile, left_out, metrics_units, render, shutdown_limit, slice,
+    user_name,
 };
 pub use schema::json_schema;
 pub use socket_mode::{SocketMode, SocketModeError};

@@ -89,6 +89,46 @@ pub fn shutdown_limit() -> Result<UnitFile, SpecError> {
     })
 }
 
+/// What writes the metrics of all apps into the directory `textfiles`, and its timer. No app's own, as the slice.
+///
+/// # Errors
+/// When a path is relative or cannot be expressed in a unit file.
+pub fn metrics_units(
+    which: Manager,
+    helper: &Path,
+    textfiles: &Path,
+) -> Result<[UnitFile; 2], SpecError> {
+    let context = metrics_context(which, helper, textfiles)?;
+    let unit = |path: &str, template: Template| -> Result<UnitFile, SpecError> {
+        Ok(UnitFile {
+            path: path.into(),
+            text: template.render(&context)?,
+        })
+    };
+    Ok([
+        unit(contract::METRICS_SERVICE, templates::METRICS)?,
+        unit(contract::METRICS_TIMER, templates::METRICS_TIMER)?,
+    ])
+}
+
+fn metrics_context(which: Manager, helper: &Path, textfiles: &Path) -> Result<Context, SpecError> {
+    let mut context = Context::default();
+    let program = Escaped::program(helper).map_err(|problem| problem.at("helper"))?;
+    context.set("helper", program);
+    context.set(
+        "manager",
+        Escaped::fixed(match which {
+            Manager::System => "--system",
+            Manager::User => "--user",
+        }),
+    );
+    let text = textfiles.to_str().filter(|_| textfiles.is_absolute());
+    let text = text.ok_or_else(|| Problem::NotAbsolute(textfiles.display().to_string()));
+    let word = text.and_then(Escaped::word);
+    context.set("textfiles", word.map_err(|problem| problem.at("textfile"))?);
+    Ok(context)
+}
+
 /// Renders the unit family of an app.
 ///
 /// # Errors
@@ -372,7 +412,9 @@ mod tests {
         let spec = spec();
         let common = context(&spec, &options(Manager::User)).unwrap();
         let socket = socket_context(&common, 0, &spec.listen).unwrap();
-        let values: HashSet<String> = socket.names().map(str::to_owned).collect();
+        let metrics = metrics_context(Manager::User, Path::new("/h"), Path::new("/d")).unwrap();
+        let values = socket.names().chain(metrics.names());
+        let values: HashSet<String> = values.map(str::to_owned).collect();
         let used: HashSet<String> = templates::ALL
             .iter()
             .flat_map(|template| template.uses())

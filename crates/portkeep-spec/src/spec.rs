@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::listen::{self, Listen, Protocol};
 use crate::{
-    Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Limits, MemorySize, Span, TasksMax,
+    Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Label, Limits, MemorySize, Span,
+    TasksMax,
 };
 
 /// What to run, what to listen on, how to start, drain and restart it. Every field but `name`, `exec` and `listen` has a
@@ -19,6 +20,10 @@ use crate::{
 pub struct Spec {
     /// The app's name; its port lives in `NAME.socket`.
     pub name: AppName,
+    /// What people call the release: a git revision, a version, a path in a Nix store. `status`, `history`, the metrics and the
+    /// journal show it, and the app finds it in `$PORTKEEP_LABEL`. Another label is another release. Default: none.
+    #[serde(default)]
+    pub label: Option<Label>,
     /// The program and its arguments. A program with a `/` is a path, relative to the spec's directory; without one it is
     /// looked up in `PATH`.
     #[schemars(length(min = 1))]
@@ -262,6 +267,7 @@ impl Spec {
     pub fn new(name: AppName, exec: Vec<String>, listen: Vec<Listen>) -> Self {
         Self {
             name,
+            label: None,
             exec,
             listen,
             environment: BTreeMap::new(),

@@ -105,6 +105,34 @@ fn files_that_leave_the_project() {
 }
 
 #[test]
+fn a_label_is_one_line() {
+    for (label, expected) in [
+        (
+            "",
+            "label: a label is needed, but this is empty; write for example a git revision, or leave it out",
+        ),
+        (
+            "v1\nv2",
+            r#"label: the label "v1\nv2" has a line break; a label is one line"#,
+        ),
+        (
+            "v1\u{7}",
+            r#"label: the label "v1\u{7}" contains '\u{7}'; allowed are printable ASCII characters, and spaces between them"#,
+        ),
+        (
+            "v1 ",
+            r#"label: the label "v1 " begins or ends with a space; write it without"#,
+        ),
+    ] {
+        assert_message(&with("label", json!(label)), expected);
+    }
+    assert_message(
+        &with("environment", json!({ "PORTKEEP_LABEL": "v1" })),
+        "environment.PORTKEEP_LABEL: is set by systemd or portkeep itself; remove it from the spec",
+    );
+}
+
+#[test]
 fn settings_of_files() {
     assert_message(
         &with("filesFrom", json!("dist")),

@@ -40,7 +40,7 @@ pub(crate) async fn accept(
         match accepted {
             Ok(stream) => {
                 pause = PAUSE;
-                let arrival = Arrival::accepted(stream, &listener);
+                let arrival = Arrival::accepted(stream, &listener, &shared);
                 connection::spawn(arrival, app.clone(), &shared);
                 if shared.is_crowded() {
                     tokio::select! {
@@ -69,7 +69,7 @@ pub(crate) async fn accept(
         return Some(listener);
     }
     for stream in listener.queued() {
-        let arrival = Arrival::accepted(stream, &listener);
+        let arrival = Arrival::accepted(stream, &listener, &shared);
         connection::spawn(arrival, app.clone(), &shared);
     }
     None

@@ -6,37 +6,64 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::listen::Stream;
+use crate::listen::{Stream, TakeApart};
+use crate::{Parts, Secret, Transport};
 
-/// A connection that was accepted and has not been read from, for
-/// [`Server::accept_with`](crate::Server::accept_with).
+/// A connection as it was accepted, for [`Server::accept_with`](crate::Server::accept_with) and [`Transport`].
 ///
-/// Dropping it closes the connection.
+/// Dropping it closes the connection, unless another process has it.
 #[derive(Debug)]
-pub struct Accepted(Stream);
+pub struct Accepted(pub(crate) Stream);
 
-type Wrapping = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
+/// A connection that went through, and what handlers are to know of it.
+type Let = (Stream, Extensions);
+type Letting = Pin<Box<dyn Future<Output = io::Result<Let>> + Send>>;
 
-/// The app's function. Shared by all connections.
+/// What connections go through. Shared by all of them.
 #[derive(Clone)]
-pub(crate) struct Acceptor(Arc<dyn Fn(Accepted) -> Wrapping + Send + Sync>);
+pub(crate) struct Acceptor(Arc<dyn Entrance>);
+
+trait Entrance: Send + Sync {
+    fn enter(&self, accepted: Accepted) -> Letting;
+    /// Of one that went through before, here or in another process.
+    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Let>;
+    fn can_be_left(&self) -> bool;
+}
+
+/// The app's function.
+struct Function<A>(A);
+
+/// Shared with each stream.
+struct Movable<T>(Arc<T>);
 
 impl Acceptor {
+    /// What it makes of a connection stays in this process.
     pub(crate) fn new<F, S>(accept: impl Fn(Accepted) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        Self(Arc::new(move |accepted| {
-            let accepting = accept(accepted);
-            Box::pin(async { Ok(Stream::Wrapped(Box::new(accepting.await?))) })
-        }))
+        Self(Arc::new(Function(accept)))
     }
 
-    pub(crate) async fn wrap(&self, stream: Stream) -> io::Result<Stream> {
-        (self.0)(Accepted(stream)).await
+    pub(crate) fn movable(transport: impl Transport) -> Self {
+        Self(Arc::new(Movable(Arc::new(transport))))
+    }
+
+    /// Whether its connections can go to another process.
+    pub(crate) fn moves(&self) -> bool {
+        self.0.can_be_left()
+    }
+
+    pub(crate) async fn wrap(&self, stream: Stream) -> io::Result<Let> {
+        self.0.enter(Accepted(stream)).await
+    }
+
+    pub(crate) fn reassemble(&self, stream: Stream, state: Secret) -> io::Result<Let> {
+        self.0.enter_again(Accepted(stream), state)
     }
 }
 
@@ -44,6 +71,112 @@ impl fmt::Debug for Acceptor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Acceptor")
     }
+}
+
+impl<A, F, S> Entrance for Function<A>
+where
+    A: Fn(Accepted) -> F + Send + Sync,
+    F: Future<Output = io::Result<S>> + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    fn enter(&self, accepted: Accepted) -> Letting {
+        let accepting = (self.0)(accepted);
+        Box::pin(async {
+            Ok((
+                Stream::Wrapped(Box::new(accepting.await?)),
+                Extensions::new(),
+            ))
+        })
+    }
+
+    fn enter_again(&self, _: Accepted, _: Secret) -> io::Result<Let> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn can_be_left(&self) -> bool {
+        false
+    }
+}
+
+impl<T: Transport> Movable<T> {
+    fn behind(transport: Arc<T>, stream: T::Stream) -> Let {
+        let known = transport.introduce(&stream);
+        let stream = Behind { stream, transport };
+        (Stream::Movable(Box::new(stream)), known)
+    }
+}
+
+impl<T: Transport> Entrance for Movable<T> {
+    fn enter(&self, accepted: Accepted) -> Letting {
+        let transport = Arc::clone(&self.0);
+        Box::pin(async move {
+            let stream = transport.accept(accepted).await?;
+            Ok(Self::behind(transport, stream))
+        })
+    }
+
+    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Let> {
+        let stream = self.0.reassemble(accepted, state)?;
+        Ok(Self::behind(Arc::clone(&self.0), stream))
+    }
+
+    fn can_be_left(&self) -> bool {
+        true
+    }
+}
+
+/// A stream behind a transport, which can take it apart.
+struct Behind<T: Transport> {
+    stream: T::Stream,
+    transport: Arc<T>,
+}
+
+impl<T: Transport> TakeApart for Behind<T> {
+    fn take_apart(self: Box<Self>) -> Result<Parts, Box<dyn TakeApart>> {
+        let Self { stream, transport } = *self;
+        transport.take_apart(stream).map_err(|stream| {
+            let as_it_was: Box<dyn TakeApart> = Box::new(Self { stream, transport });
+            as_it_was
+        })
+    }
+}
+
+/// Hands reading and writing on to what is inside.
+macro_rules! hand_on {
+    ($this:ident => $inside:expr) => {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let $this = &mut *self;
+            Pin::new(&mut $inside).poll_write(cx, buf)
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[io::IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let $this = &mut *self;
+            Pin::new(&mut $inside).poll_write_vectored(cx, bufs)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            let $this = self;
+            $inside.is_write_vectored()
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let $this = &mut *self;
+            Pin::new(&mut $inside).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let $this = &mut *self;
+            Pin::new(&mut $inside).poll_shutdown(cx)
+        }
+    };
 }
 
 impl AsyncRead for Accepted {
@@ -57,31 +190,19 @@ impl AsyncRead for Accepted {
 }
 
 impl AsyncWrite for Accepted {
-    fn poll_write(
+    hand_on!(this => this.0);
+}
+
+impl<T: Transport> AsyncRead for Behind<T> {
+    fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
     }
+}
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
-    }
+impl<T: Transport> AsyncWrite for Behind<T> {
+    hand_on!(this => this.stream);
 }

@@ -8,7 +8,7 @@ use crate::accept::accept;
 use crate::app::ErasedApp;
 use crate::drain::Shared;
 use crate::listen::Listener;
-use crate::moving::{self, MoveSocket};
+use crate::moving::{self, Destination, MoveSocket};
 use crate::{ShutdownToken, task};
 
 /// What is not open, and can be.
@@ -34,10 +34,13 @@ impl Doors {
         let closing = ShutdownToken::new();
         let mut tasks = JoinSet::new();
         if let Some(socket) = self.move_socket {
-            let names = self.listeners.iter().map(|one| Arc::clone(&one.name));
+            let destinations = self.listeners.iter().map(|one| Destination {
+                name: Arc::clone(&one.name),
+                acceptor: one.acceptor.clone(),
+            });
             let receiving = moving::receive(
                 socket,
-                names.collect(),
+                destinations.collect(),
                 app.clone(),
                 Arc::clone(shared),
                 closing.clone(),

@@ -22,7 +22,7 @@ const ROOM: Duration = Duration::from_secs(1);
 
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
-pub(crate) use report::{Cut, Report};
+pub(crate) use report::{Cut, Report, answered_in_all};
 pub(crate) use requests::{Began, Requests};
 pub(crate) use supervise::{Asked, Limits, supervise};
 

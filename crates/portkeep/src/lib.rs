@@ -42,6 +42,7 @@
 //!   to end.
 //! - [`Limits`]: what a connection may not do for ever, on by default.
 //! - [`Peer`]: who sent a request.
+//! - [`Transport`]: something between the socket and HTTP, such as TLS, whose connections move.
 //! - [`ReleaseFiles`]: hashed assets of this release and of those before it, for pages that are still open.
 //! - [`ready`]: for servers that do not use [`serve`].
 //!
@@ -75,7 +76,12 @@
 //!
 //! To an app on axum and tokio the library adds 20 crates, itself included; 11 without the default features.
 //!
-//! Logs are `tracing` events. TLS is left to what stands in front, or to [`Server::accept_with`].
+//! Logs are `tracing` events. TLS is left to what stands in front, to [`Server::accept_with`], or to a [`Transport`] whose
+//! connections move.
+
+// Tests of its own are written as those of others.
+#[cfg(test)]
+extern crate self as portkeep;
 
 mod accept;
 mod acceptor;
@@ -94,12 +100,14 @@ mod moving;
 mod notify;
 mod open_files;
 mod release_files;
+mod secret;
 mod serve;
 mod server;
 mod shutdown;
 mod signals;
 mod sweeper;
 mod task;
+mod transport;
 mod until_drain;
 
 pub use acceptor::Accepted;
@@ -112,7 +120,9 @@ pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};
 pub use notify::ready;
 pub use release_files::{FileBody, ReleaseFiles, is_hashed};
+pub use secret::Secret;
 pub use serve::serve;
 pub use server::{Policy, Server};
 pub use shutdown::{ShutdownToken, shutdown};
+pub use transport::{Parts, Transport};
 pub use until_drain::{UntilDrain, until_drain};

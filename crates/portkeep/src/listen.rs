@@ -17,4 +17,4 @@ pub use sockets::Sockets;
 
 pub(crate) use address::Address;
 pub(crate) use listener::{Listener, open};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Apart, NotApart, Stream, TakeApart};

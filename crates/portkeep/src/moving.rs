@@ -21,10 +21,15 @@
 //! acknowledgement fails. So nobody can own a connection twice, and what is lost with a process
 //! that dies is what it owned.
 //!
+//! What a process knows about a connection and another one could not find out (the keys of TLS, the state of HTTP/2) goes along
+//! as bytes, see [`luggage`]. Each generation says in its greeting which kinds it knows, and is sent no other: what
+//! it does not know stays. A state is of one socket and is taken once.
+//!
 //! *Which* connections may move is decided elsewhere, in `connection::http1`.
 
 mod cargo;
 mod complaints;
+mod luggage;
 mod packets;
 mod peer;
 mod receive;
@@ -33,12 +38,13 @@ mod session;
 mod socket;
 mod spill;
 mod successor;
+mod taken;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cargo::{Cargo, Departures, departures};
-pub(crate) use receive::receive;
+pub(crate) use cargo::{Cargo, Departures, Speaks, departures};
+pub(crate) use receive::{Destination, receive};
 pub(crate) use send::send;
 pub(crate) use socket::MoveSocket;

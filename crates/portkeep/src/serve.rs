@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use crate::acceptor::Acceptor;
 use crate::app::{App, ErasedApp};
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
@@ -59,11 +60,9 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         let rereading = signals::at_hangups(reread).map_err(Error::Signals)?;
         beside.spawn(task::boxed(rereading));
     }
-    // What an acceptor has wrapped does not move; another server may have some that do.
-    let move_socket = match server.acceptor {
-        Some(_) => None,
-        None => move_socket(),
-    };
+    // Another server may have connections that move.
+    let moves = server.acceptor.as_ref().is_none_or(Acceptor::moves);
+    let move_socket = if moves { move_socket() } else { None };
     let _watchdog = notify::start_watchdog();
 
     notify::status("waiting for the app's checks");

@@ -11,7 +11,7 @@ use crate::acceptor::{Accepted, Acceptor};
 use crate::app::{App, ErasedApp};
 use crate::limits::Limits;
 use crate::serve;
-use crate::{BoxError, Error, ShutdownToken};
+use crate::{BoxError, Error, ShutdownToken, Transport};
 
 /// Where to listen when no socket is passed and nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -177,7 +177,7 @@ impl Server {
     /// ```
     ///
     /// Such connections do not move to the next generation, because what the acceptor knows of them
-    /// (keys, counters) cannot be handed over. They drain: one that was just accepted is answered
+    /// (keys, counters) is not handed over; with [`transport`](Self::transport) it is. They drain: one that was just accepted is answered
     /// first, busy ones finish, idle ones linger. If HTTP/2 is negotiated, it is served.
     pub fn accept_with<F, S>(
         mut self,
@@ -188,6 +188,15 @@ impl Server {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         self.acceptor = Some(Acceptor::new(accept));
+        self
+    }
+
+    /// Lets every accepted connection go through `transport` before it is served, as [`accept_with`](Self::accept_with) does, and
+    /// lets it move to the next generation: for TLS that can export a session, such as that of the crate `portkeep-s2n`.
+    ///
+    /// The last one of the two that was called is in force.
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.acceptor = Some(Acceptor::movable(transport));
         self
     }
 

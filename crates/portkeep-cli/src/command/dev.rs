@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use portkeep_dev::{AllowedHost, Backend, Options, Port};
+use portkeep_dev::{AllowedHost, Backend, Input, Options, Port};
 use portkeep_spec::Span;
 
 /// Build, serve and reload the project at every change
@@ -72,6 +72,12 @@ pub(crate) struct Args {
     /// Build when the key b is pressed, and not when files change.
     #[arg(long)]
     build_on_key: bool,
+    /// The app reads this command's standard input, and no keys are heard; the newest version reads (not with systemd).
+    #[arg(long, conflicts_with_all = ["build_on_key", "detach"])]
+    stdin: bool,
+    /// End when standard input ends: with the script or editor that started this.
+    #[arg(long, conflicts_with = "detach")]
+    exit_with_stdin: bool,
     /// Open the app in the browser when it serves for the first time.
     #[arg(long)]
     open: bool,
@@ -208,6 +214,10 @@ impl From<Args> for Options {
             port: args.port.map(|PortChoice(port)| port),
             allowed_hosts: args.allow_host,
             builds_on_key: args.build_on_key,
+            input: Input {
+                is_for_the_app: args.stdin,
+                ends_us: args.exit_with_stdin,
+            },
             listen: args.listen,
             release: args.release,
             features: args.features,

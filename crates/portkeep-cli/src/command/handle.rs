@@ -5,6 +5,7 @@ use clap::Subcommand;
 use portkeep_engine::backend::systemd::{Systemd, Units};
 use portkeep_engine::handover::Purpose;
 use portkeep_engine::helper::{self, EndOf, Helper, Hook, Word};
+use portkeep_engine::metrics;
 use portkeep_engine::{Moment, Outcome};
 use portkeep_spec::{AppName, Manager as Which};
 
@@ -46,6 +47,8 @@ enum Step {
     Hold(Page),
     /// Beside a holding page: wait for a release that can serve.
     Retry(App),
+    /// What root starts as the owner of a directory: writes metrics there, from standard input.
+    Textfile(Textfile),
     /// At the end of a switch: fails where what is installed does not serve.
     Serves(App),
 }
@@ -55,6 +58,14 @@ struct App {
     name: AppName,
     #[arg(long)]
     spec: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Textfile {
+    /// The name of the file.
+    file: String,
+    #[arg(long)]
+    directory: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]
@@ -112,6 +123,10 @@ impl Args {
             Step::Retry(app) => {
                 let store = store(&app.name, place(which))?;
                 helper::retry(&store, &app.spec, || app.systemd(which), &tell(&app.name)).await?;
+            }
+            Step::Textfile(textfile) => {
+                let text = std::io::read_to_string(std::io::stdin())?;
+                metrics::write_as_owner(&textfile.directory, &textfile.file, &text)?;
             }
             Step::Serves(app) => {
                 let systemd = app.systemd(which).await?;

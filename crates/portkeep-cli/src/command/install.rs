@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, anyhow};
 use portkeep_engine::Directories;
 use portkeep_engine::backend::systemd::Manager;
+use portkeep_engine::metrics;
 use portkeep_engine::units::{
-    self, AppPlan, Asked, Call, Failure, Helper, Install, InstallError, Installed, Options,
-    Refusal, Refusals, Why,
+    self, AppPlan, Asked, Call, Catalog, Failure, Helper, Install, InstallError, Installed,
+    Options, Refusal, Refusals, Why,
 };
-use portkeep_spec::{AppName, Manager as Which, Spec, contract, unit_names};
+use portkeep_spec::{AppName, Label, Manager as Which, Spec, contract, unit_names};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::usage;
@@ -26,7 +27,7 @@ use crate::{caller, holder};
 /// All or nothing: everything is checked first, and if a step fails, files, sockets and what ran are as before (exit code 1).
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sudo portkeep install --system --now          the app of ./portkeep.json\n  sudo portkeep install --now one.json two.json  both, or none of them\n  portkeep install --user --dry-run              what would change\n  sudo portkeep install --replaces shop store.json  the app `shop` is called `store` now; its port stays open"
+    after_help = "Examples:\n  sudo portkeep install --system --now          the app of ./portkeep.json\n  sudo portkeep install --now one.json two.json  both, or none of them\n  portkeep install --user --dry-run              what would change\n  sudo portkeep install --label \"$(git rev-parse HEAD)\"   status, history and metrics tell which version serves\n  sudo portkeep install --replaces shop store.json  the app `shop` is called `store` now; its port stays open"
 )]
 pub(crate) struct Args {
     /// The specs [default: ./portkeep.json].
@@ -43,6 +44,20 @@ pub(crate) struct Args {
     /// Take the place of this app, and keep its ports open. The spec must listen wherever that app does.
     #[arg(long, value_name = "NAME")]
     replaces: Option<AppName>,
+    /// What people call the release: a git revision, a version. It takes the place of the spec's `label`.
+    #[arg(long, value_name = "TEXT")]
+    label: Option<Label>,
+    /// Place a timer that writes metrics of all apps for node_exporter, every 15 s.
+    #[arg(long)]
+    metrics: bool,
+    /// The directory that node_exporter reads.
+    #[arg(
+        long,
+        value_name = "DIR",
+        requires = "metrics",
+        default_value = "/var/lib/prometheus/node-exporter"
+    )]
+    textfile: PathBuf,
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
@@ -51,7 +66,12 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let which = self.manager.which();
-        let asked = load(self.specs.into_iter().chain(self.spec).collect())?;
+        let mut asked = load(self.specs.into_iter().chain(self.spec).collect())?;
+        if let Some(label) = &self.label {
+            for one in &mut asked {
+                one.spec.label = Some(label.clone());
+            }
+        }
         if self.replaces.is_some() && asked.len() != 1 {
             return Err(usage(
                 "--replaces takes one spec: that of the app by which another is replaced",
@@ -60,6 +80,10 @@ impl Args {
         if !self.dry_run {
             caller::may_change(which)?;
         }
+        let textfiles = self.metrics.then_some(self.textfile);
+        if let Some(directory) = &textfiles {
+            metrics::check_directory(directory).map_err(|error| usage(error.to_string()))?;
+        }
         let manager = Manager::connect(which).await?;
         let base = Directories::all(units::place(which))?.state;
         let call = Call {
@@ -67,6 +91,7 @@ impl Args {
             options: Options {
                 open: self.now,
                 replaces: self.replaces,
+                metrics: textfiles,
             },
             helper: Helper::of(&base, own_program()?, env!("CARGO_PKG_VERSION"))?,
             only_look: self.dry_run,
@@ -94,6 +119,13 @@ impl Args {
         }
         for leftover in &installed.leftovers {
             outln!("What is installed serves, but this was left: {leftover}");
+        }
+        let catalog = Catalog::of_machine();
+        if which == Which::User && !catalog.is_placed() {
+            outln!(
+                "`journalctl -x` explains what happens to it once root has placed the message catalog: `{}`",
+                catalog.command()
+            );
         }
         if which == Which::User && !caller::lingers() {
             outln!(

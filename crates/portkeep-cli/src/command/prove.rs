@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use portkeep_engine::Store;
+use portkeep_spec::AppName;
+
 use crate::exit::usage;
+use crate::locate::{ManagerArgs, existing_store, place};
 use crate::output;
 use crate::prove::{self, Mode, Plan, Target, VersionIn};
 
@@ -49,6 +53,11 @@ pub(crate) struct Args {
     /// Answers tell their version as their body.
     #[arg(long)]
     version_body: bool,
+    /// The app behind the address: tell which of its releases served, with their labels.
+    #[arg(long, value_name = "NAME")]
+    app: Option<AppName>,
+    #[command(flatten)]
+    manager: ManagerArgs,
     /// Draw latency over time, with the reloads, into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -78,6 +87,7 @@ impl Args {
             timeout: self.timeout,
             settle: self.settle,
             version,
+            app: self.app.map(|name| app(&name, self.manager)).transpose()?,
         };
         let report = prove::run(plan).await?;
         if let Some(path) = &self.svg {
@@ -100,5 +110,21 @@ impl Args {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         })
+    }
+}
+
+/// The store of the app whose releases are told, which must be there and may be read.
+fn app(name: &AppName, manager: ManagerArgs) -> anyhow::Result<Store> {
+    let store = existing_store(name, place(manager.which()))?;
+    let Some(current) = store.current() else {
+        return Err(usage(format!(
+            "no generation of {name} serves here; try --system or --user"
+        )));
+    };
+    match store.digest_of(current) {
+        Some(_) => Ok(store),
+        None => Err(usage(format!(
+            "the releases of {name} cannot be read; they are its owner's to read"
+        ))),
     }
 }

@@ -1,10 +1,13 @@
 //! Faults in words, for `doctor` and `status`.
 
+use portkeep_engine::Generation;
 use portkeep_engine::diagnosis::{DirectoryFault, Fault, HelperFault, Remedy};
-use portkeep_engine::{Generation, Instead, StartFailure};
 
 /// What is wrong, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
+    if let Some(words) = fault.words_of_the_journal() {
+        return words;
+    }
     match fault {
         Fault::ManagerUnreachable { why, .. } => why.clone(),
         Fault::NoLinger => {
@@ -145,15 +148,7 @@ fn of_sockets(fault: &Fault) -> Option<String> {
 }
 
 fn of_generations(fault: &Fault) -> String {
-    let because = |reason: &Option<String>| match reason {
-        Some(reason) => format!(": {}", StartFailure::first_clause(reason)),
-        None => String::new(),
-    };
     match fault {
-        Fault::NothingServes { reason } => format!(
-            "nothing serves, and connections wait: the last try to start something failed{}",
-            because(reason)
-        ),
         Fault::NoGeneration { handle } => {
             format!("{handle} is active, but no generation runs: connections wait for ever")
         }
@@ -165,12 +160,8 @@ fn of_generations(fault: &Fault) -> String {
                 current.map_or_else(|| "none".to_owned(), |current| current.to_string())
             )
         }
-        Fault::HoldingPage { reason } => format!(
-            "no release can serve, and portkeep's holding page answers{}",
-            because(reason)
-        ),
         Fault::NotServed(instead) => {
-            format!("what is installed does not serve: {}", clause(instead))
+            format!("what is installed does not serve: {instead}")
         }
         Fault::OpenFiles {
             generation,
@@ -180,15 +171,8 @@ fn of_generations(fault: &Fault) -> String {
         } => format!(
             "generation {generation} has {open} of {limit} files open, connections included"
         ),
-        Fault::Crashes { generation, times } => {
-            format!("generation {generation} crashed and was started again, {times} times")
-        }
         other => format!("{other:?}"),
     }
-}
-
-fn clause(instead: &Instead) -> String {
-    StartFailure::first_clause(&instead.to_string()).to_owned()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use portkeep_engine::Digest;
 use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, Repeated};
+use portkeep_spec::Label;
 
 use super::local_time;
 
@@ -19,10 +20,16 @@ pub(crate) fn repeated_line(repeated: &Repeated) -> String {
 
 /// One line of the history.
 fn event_line(event: &HistoryEvent) -> String {
-    let line = |at: jiff::Timestamp, word: &str, generation, digest: Option<&Digest>, rest| {
+    let line = |at: jiff::Timestamp,
+                word: &str,
+                generation,
+                digest: Option<&Digest>,
+                label: Option<&Label>,
+                rest| {
         let digest = digest.map_or("-", Digest::short);
+        let label = bracketed(label);
         format!(
-            "{}  {word:<11} {generation:>5}  {digest:<12} {rest}",
+            "{}  {word:<11} {generation:>5}  {digest:<12} {label}{rest}",
             local_time(at)
         )
     };
@@ -40,6 +47,7 @@ fn event_line(event: &HistoryEvent) -> String {
                 "crashed",
                 crash.generation,
                 crash.digest.as_ref(),
+                crash.label.as_ref(),
                 rest,
             )
         }
@@ -52,6 +60,7 @@ fn event_line(event: &HistoryEvent) -> String {
                 "drained",
                 drained.generation,
                 drained.digest.as_ref(),
+                drained.label.as_ref(),
                 rest,
             )
         }
@@ -66,14 +75,20 @@ pub(crate) fn record_line(record: &HandoverRecord) -> String {
         .generation
         .map_or_else(|| "-".to_owned(), |generation| generation.to_string());
     let digest = record.digest.as_ref().map_or("-", |digest| digest.short());
+    let label = bracketed(record.label.as_ref());
     let reason = record.first_clause().map(|reason| format!("  {reason}"));
     format!(
-        "{at}  {:<11} {generation:>5}  {digest:<12} {:>7.0} ms  {}{}",
+        "{at}  {:<11} {generation:>5}  {digest:<12} {:>7.0} ms  {label}{}{}",
         record.result,
         record.steps.total_milliseconds,
         record.purpose,
         reason.unwrap_or_default(),
     )
+}
+
+/// What people call the release, before the rest of a line.
+fn bracketed(label: Option<&Label>) -> String {
+    label.map_or_else(String::new, |label| format!("[{label}] "))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
+use portkeep_engine::Store;
 
 use crate::exit::usage;
 
@@ -64,6 +65,8 @@ pub(crate) struct Plan {
     /// How long what is seen after the command has ended still counts as "during" the reload.
     pub(crate) settle: Duration,
     pub(crate) version: VersionIn,
+    /// The app whose releases are told, where the server is one.
+    pub(crate) app: Option<Store>,
 }
 
 impl Target {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::plan::Plan;
 use super::progress::Progress;
+use super::releases::{Releases, ServedRelease};
 
 /// One reload, in times from the begin of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +27,11 @@ pub(crate) async fn run(
     plan: &Plan,
     begin: Instant,
     progress: &Progress,
-) -> anyhow::Result<Vec<Reload>> {
+) -> anyhow::Result<(Vec<Reload>, Vec<ServedRelease>)> {
     let first = Instant::now();
     let mut reloads = Vec::new();
+    let mut releases = Releases::default();
+    releases.look(plan.app.as_ref());
     for number in 0..plan.times {
         tokio::time::sleep_until(first + plan.every * number).await;
         let start = Instant::now();
@@ -38,9 +41,10 @@ pub(crate) async fn run(
             end: begin.elapsed(),
             failure,
         });
+        releases.look(plan.app.as_ref());
         progress.reloads(u64::from(number) + 1);
     }
-    Ok(reloads)
+    Ok((reloads, releases.into_served()))
 }
 
 /// What it said, if it failed.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::chart::Chart;
 use super::failure::{self, Failure};
 use super::plan::{Mode, Plan};
+use super::releases::{self, ServedRelease};
 use super::reloads::Reload;
 use super::sample::{Connections, Seen};
 use super::statistics::{self, Latencies, Latency, Version, milliseconds};
@@ -40,6 +41,8 @@ pub(crate) struct Report {
     /// Requests that an older version answered although a newer one had answered before they were sent.
     pub(crate) stale_answers: u64,
     pub(crate) reloads: ReloadCounts,
+    /// The app's releases that were current, in their order; empty without `--app`.
+    pub(crate) releases: Vec<ServedRelease>,
     /// Whether anything was lost: a request, a connection in the middle of something, or a reload.
     pub(crate) lossless: bool,
     #[serde(skip)]
@@ -73,7 +76,13 @@ pub(crate) struct ReloadCounts {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, mut seen: Seen, reloads: Vec<Reload>, lasted: Duration) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        mut seen: Seen,
+        reloads: Vec<Reload>,
+        releases: Vec<ServedRelease>,
+        lasted: Duration,
+    ) -> Self {
         seen.samples.sort_by_key(|sample| sample.start);
         let samples = &seen.samples;
         let found = statistics::failures(samples);
@@ -115,6 +124,7 @@ impl Report {
             )),
             versions,
             stale_answers,
+            releases,
             lossless: failed == 0 && cut == 0 && failed_reloads == 0 && !samples.is_empty(),
             chart: Chart::new(samples, &reloads, lasted),
             reloads: ReloadCounts {
@@ -186,6 +196,9 @@ impl Report {
                 self.versions.len(),
                 self.stale_answers
             ));
+        }
+        if !self.releases.is_empty() {
+            lines.push(format!("  generations  {}", releases::told(&self.releases)));
         }
         let reloads = &self.reloads;
         lines.push(format!(
@@ -288,6 +301,7 @@ mod tests {
             timeout: Duration::from_secs(10),
             settle: Duration::from_secs(1),
             version: VersionIn::Nowhere,
+            app: None,
         }
     }
 
@@ -307,7 +321,13 @@ mod tests {
             end: Duration::from_millis(24),
             failure: None,
         };
-        Report::new(&plan(), seen, vec![reload], Duration::from_secs(1))
+        Report::new(
+            &plan(),
+            seen,
+            vec![reload],
+            Vec::new(),
+            Duration::from_secs(1),
+        )
     }
 
     #[test]
@@ -321,7 +341,14 @@ mod tests {
         }
         let mut seen = Seen::default();
         assert!(
-            !Report::new(&plan(), seen, Vec::new(), Duration::from_secs(1)).lossless,
+            !Report::new(
+                &plan(),
+                seen,
+                Vec::new(),
+                Vec::new(),
+                Duration::from_secs(1)
+            )
+            .lossless,
             "nothing was sent"
         );
         seen = Seen::default();
@@ -332,7 +359,14 @@ mod tests {
             outcome: Ok(None),
         }];
         assert!(
-            !Report::new(&plan(), seen, Vec::new(), Duration::from_secs(1)).lossless,
+            !Report::new(
+                &plan(),
+                seen,
+                Vec::new(),
+                Vec::new(),
+                Duration::from_secs(1)
+            )
+            .lossless,
             "a connection was cut"
         );
     }
@@ -356,7 +390,7 @@ mod tests {
             .collect();
         assert_eq!(
             keys.join(" "),
-            "connections failed failures latency longestSilenceMilliseconds lossless mode rate reloads requests seconds \
+            "connections failed failures latency longestSilenceMilliseconds lossless mode rate releases reloads requests seconds \
              staleAnswers statuses url versions"
         );
         assert_eq!(json["failures"]["timedOut"], 0);

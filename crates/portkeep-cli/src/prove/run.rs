@@ -42,10 +42,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Report> {
         seen.add(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
     }
     shared.progress.end();
+    let (reloads, releases) = reloads?;
     Ok(Report::new(
         &plan,
         seen,
-        reloads?,
+        reloads,
+        releases,
         end.duration_since(begin),
     ))
 }

@@ -70,10 +70,19 @@ impl Session {
             home.write(name, text);
         }
         prepare(home.path());
-        let address = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap();
+        Self::start_in(home, free_address(), arguments)
+    }
+
+    /// The same, with a project of an app that opens its port itself: `HERE` in its files is where.
+    pub(crate) fn start_self_binding(files: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let (home, address) = (Home::new(), free_address());
+        for (name, text) in files {
+            home.write(name, &text.replace("HERE", &address.to_string()));
+        }
+        Self::start_in(home, address, arguments)
+    }
+
+    fn start_in(home: Home, address: SocketAddr, arguments: &[&str]) -> Self {
         let output = File::create(home.path().join("log")).unwrap();
         let listen = address.to_string();
         let first = ["dev", "--backend", "local", "--project", "hello"];
@@ -181,6 +190,25 @@ impl Session {
         Ok(body.map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
+    /// Kills it, and nothing that it has started, and starts it again.
+    pub(crate) fn kill_and_start_again(self, arguments: &[&str]) -> Self {
+        let (home, address) = self.kill();
+        Self::start_in(home, address, arguments)
+    }
+
+    /// Kills it, and nothing that it has started.
+    fn kill(mut self) -> (Home, SocketAddr) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let home = std::mem::replace(&mut self.home, Home::new());
+        (home, self.address)
+    }
+
+    /// Where the app is reached.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Ends it; what is in its directory stays until this is dropped.
     pub(crate) fn end(mut self) -> Self {
         #[expect(
@@ -208,6 +236,11 @@ impl Drop for Session {
         }
         let _ = self.child.wait();
     }
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
 }
 
 fn of_the_user(variable: &str, place: &str) -> PathBuf {

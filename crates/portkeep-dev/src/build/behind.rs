@@ -6,9 +6,9 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use portkeep_engine::process::{Children, Process, Rest};
 use rustix::process::{Pid, setpriority_process};
 
-use crate::process::Process;
 use crate::project::{BuildCommand, Project, With};
 
 /// Behind everything else on the machine.
@@ -49,7 +49,7 @@ impl Behind {
     }
 
     /// The sources are good: it can begin. Where it cannot be run, the next good build tries again.
-    pub(crate) fn begin(&mut self, project: &Project) {
+    pub(crate) fn begin(&mut self, project: &Project, children: &Children) {
         let (Self::Due, BuildCommand::Cargo(build)) = (&*self, &project.build) else {
             return;
         };
@@ -59,9 +59,10 @@ impl Behind {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let Ok((process, _, _)) = Process::start(command) else {
+        let Ok(started) = children.start(command, "`cargo`", Rest::GoesOn) else {
             return;
         };
+        let process = started.process;
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         // Only slower for others, without it.
         let _ = pid.map(|pid| setpriority_process(Some(pid), NICE));

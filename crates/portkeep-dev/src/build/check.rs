@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use portkeep_engine::process::Children;
 use portkeep_spec::Check;
 use tokio::process::Command;
 
@@ -23,12 +24,13 @@ impl Checking {
         check: &Check,
         project: &Project,
         screen: Arc<dyn Screen>,
+        children: &Children,
     ) -> anyhow::Result<Self> {
         let words = check.command();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&project.directory);
         Ok(Self {
-            group: Group::start(command, Show::All, screen)?,
+            group: Group::start(command, Show::All, screen, children)?,
             started: Instant::now(),
         })
     }

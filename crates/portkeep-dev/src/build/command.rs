@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use cargo_metadata::Message;
 use cargo_metadata::diagnostic::DiagnosticLevel;
+use portkeep_engine::process::{Children, Lines};
 use tokio::process::{ChildStdout, Command};
 
 use super::dep_info;
@@ -14,7 +15,6 @@ use super::direct::{Direct, End, Recording, Run};
 use super::group::{Group, Show};
 use crate::diagnostics::{Level, Part};
 use crate::event::{Built, Work};
-use crate::lines::Lines;
 use crate::project::{BuildCommand, Project, With};
 use crate::screen::Screen;
 
@@ -24,6 +24,7 @@ pub(crate) struct Build<'a> {
     project: &'a Project,
     with: With,
     screen: Arc<dyn Screen>,
+    children: Children,
     direct: Direct,
     /// Calls of rustc in place of cargo.
     calls: Option<Run>,
@@ -47,13 +48,15 @@ impl<'a> Build<'a> {
         direct: &Direct,
         changed: Option<&[PathBuf]>,
         screen: Arc<dyn Screen>,
+        children: &Children,
     ) -> anyhow::Result<Self> {
         let mut build = Self {
             project,
             with,
             direct: direct.clone(),
-            calls: direct.plan(with, changed, &screen),
+            calls: direct.plan(with, changed, &screen, children),
             screen,
+            children: children.clone(),
             recording: None,
             running: None,
             messages: None,
@@ -86,7 +89,7 @@ impl<'a> Build<'a> {
                 (command, Show::All)
             }
         };
-        let mut group = Group::start(command, show, self.screen.clone())?;
+        let mut group = Group::start(command, show, self.screen.clone(), &self.children)?;
         if let Some(stdout) = group.take_stdout() {
             self.messages = Some(Lines::of_json(stdout));
             self.work = Work::Nothing;

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cargo_metadata::Artifact;
+use portkeep_engine::process::Children;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -128,10 +129,11 @@ impl Direct {
         with: With,
         changed: Option<&[PathBuf]>,
         screen: &Arc<dyn Screen>,
+        children: &Children,
     ) -> Option<Run> {
         let mut known = self.0.as_ref()?.borrow_mut();
         match (with, changed) {
-            (With::Meant, Some(changed)) => known.plan(changed, screen),
+            (With::Meant, Some(changed)) => known.plan(changed, screen, children),
             _ => {
                 known.forget_records();
                 None
@@ -194,7 +196,12 @@ impl Direct {
 }
 
 impl Known {
-    fn plan(&mut self, heard: &[PathBuf], screen: &Arc<dyn Screen>) -> Option<Run> {
+    fn plan(
+        &mut self,
+        heard: &[PathBuf],
+        screen: &Arc<dyn Screen>,
+        children: &Children,
+    ) -> Option<Run> {
         let planned = self.choose(heard);
         match &planned {
             Ok(_) | Err(Some(Cargos::NotRecorded)) => {}
@@ -208,7 +215,14 @@ impl Known {
             Plan::Nothing => Run::nothing(executable, screen.clone()),
             Plan::Calls(units, begun, lock) => {
                 good.forget(&units).ok()?;
-                Run::new(units, executable, begun, lock, screen.clone())
+                Run::new(
+                    units,
+                    executable,
+                    begun,
+                    lock,
+                    screen.clone(),
+                    children.clone(),
+                )
             }
         })
     }

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
+use portkeep_engine::process::{Children, Process, Rest, Started};
 use tokio::process::{ChildStdout, Command};
 
 use super::tee;
-use crate::process::Process;
 use crate::screen::Screen;
 
 /// How long a command may take to end when it is told to.
@@ -72,6 +72,7 @@ impl Group {
         mut command: Command,
         show: Show,
         screen: Arc<dyn Screen>,
+        children: &Children,
     ) -> anyhow::Result<Self> {
         let program = command
             .as_std()
@@ -88,8 +89,10 @@ impl Group {
         };
         command.stderr(theirs);
         // Our copies of the other end go with the command, so that its end can be seen.
-        let (process, stdout, _) =
-            Process::start(command).with_context(|| format!("cannot run `{program}`"))?;
+        let started = children.start(command, &format!("`{program}`"), Rest::GoesOn);
+        let Started {
+            process, stdout, ..
+        } = started.with_context(|| format!("cannot run `{program}`"))?;
         let output = Output::default();
         let tee = tokio::task::spawn_blocking({
             let output = output.clone();
@@ -167,7 +170,8 @@ mod tests {
     async fn a_cancelled_command_takes_what_it_started_with_it() {
         let mut command = Command::new("sh");
         command.args(["-c", "echo begun; sleep 60 & wait"]);
-        let mut group = Group::start(command, Show::All, Arc::new(Blank)).unwrap();
+        let mut group =
+            Group::start(command, Show::All, Arc::new(Blank), &Children::default()).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while group.text() != "begun" {
             assert!(tokio::time::Instant::now() < deadline);
@@ -191,7 +195,8 @@ mod tests {
             "-c",
             "(trap '' TERM; echo begun; while :; do sleep 0.05; done) & wait",
         ]);
-        let mut group = Group::start(command, Show::All, Arc::new(Blank)).unwrap();
+        let mut group =
+            Group::start(command, Show::All, Arc::new(Blank), &Children::default()).unwrap();
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while group.text() != "begun" {
             assert!(tokio::time::Instant::now() < deadline);

@@ -3,12 +3,12 @@
 use std::process::Stdio;
 
 use portkeep_engine::journal::Entry;
+use portkeep_engine::process::Lines;
 use portkeep_spec::{AppName, Manager as Which};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::event::Event;
-use crate::lines::Lines;
 use crate::unread::Unread;
 
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.

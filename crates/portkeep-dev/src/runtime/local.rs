@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use notify::RecommendedWatcher;
-use portkeep_engine::backend::local::{Local, LocalEvent, Sockets};
+use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Generation, GiveUp, Handovers, Place, Request, Store, drive};
@@ -23,6 +23,7 @@ use super::{environment, leftovers, outputs};
 use crate::control::Control;
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
+use crate::input::Feed;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
@@ -52,21 +53,17 @@ pub(crate) struct LocalSession {
 }
 
 impl LocalSession {
-    pub(super) fn open(
+    pub(super) async fn open(
         project: &Project,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
         why: String,
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
         let mut notices = project.notices.clone();
         let store = host.store(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
-        for orphan in Local::end_orphans(&store) {
-            notices.push(format!(
-                "ended generation {orphan}, which a killed `portkeep dev` had left running"
-            ));
-        }
+        notices.extend(leftovers::end(&store).await);
         store.clear_current()?;
         let published = Published::prepare(project, &store, &mut spec)?;
         let sockets =
@@ -80,24 +77,24 @@ impl LocalSession {
             &mut notices,
         ))?;
         let (sender, from_local) = mpsc::unbounded_channel();
-        let local = Local::new(store.clone(), spec.clone(), sockets, sender);
+        let lines = Lines::default();
+        let listener = listener(lines.clone(), sender, events.clone());
+        let local = Local::new(store.clone(), spec.clone(), sockets, listener);
+        if let Some(feed) = feed {
+            local.read_from(Input::of(move || feed.pipe()));
+        }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
         let desk = Desk {
             local: local.clone(),
             handovers: handovers.clone(),
             store: store.clone(),
             spec: spec.clone(),
-            lines: Lines::default(),
+            lines,
             host,
             events: events.clone(),
         };
         let activator = Arc::new(Activator::new(&desk));
-        tokio::spawn(forward(
-            from_local,
-            Arc::downgrade(&activator),
-            desk.lines.clone(),
-            events,
-        ));
+        tokio::spawn(forward(from_local, Arc::downgrade(&activator), events));
         let output_watcher = match (&published, &spec.watch) {
             (Published::BySpec, Some(output)) => {
                 let watched = outputs::watch(output, deploys(&desk));
@@ -217,14 +214,32 @@ fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
     }
 }
 
+/// Takes lines where they are written, so that they wait nowhere without a bound. The rest is seldom.
+fn listener(
+    lines: Lines,
+    seldom: mpsc::UnboundedSender<LocalEvent>,
+    events: mpsc::UnboundedSender<Event>,
+) -> Listener {
+    let unread = Unread::default();
+    Listener::new(move |event| match event {
+        LocalEvent::Line(generation, line) => {
+            lines.push(generation, &line);
+            if unread.add(generation, line) {
+                let _ = events.send(Event::Unread(unread.clone()));
+            }
+        }
+        event => {
+            let _ = seldom.send(event);
+        }
+    })
+}
+
 /// Tells what the backend tells, and has what ended started again for the next connection.
 async fn forward(
     mut from_local: mpsc::UnboundedReceiver<LocalEvent>,
     activator: std::sync::Weak<Activator>,
-    lines: Lines,
     events: mpsc::UnboundedSender<Event>,
 ) {
-    let unread = Unread::default();
     while let Some(event) = from_local.recv().await {
         match &event {
             LocalEvent::Gone(..) => {
@@ -236,17 +251,7 @@ async fn forward(
             }
             _ => {}
         }
-        let event = match event {
-            LocalEvent::Line(generation, line) => {
-                lines.push(generation, &line);
-                if !unread.add(generation, line) {
-                    continue;
-                }
-                Event::Unread(unread.clone())
-            }
-            event => Event::Session(translate(event)),
-        };
-        let _ = events.send(event);
+        let _ = events.send(Event::Session(translate(event)));
     }
 }
 

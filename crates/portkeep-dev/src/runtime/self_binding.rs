@@ -1,42 +1,39 @@
-//! An app that opens its port itself: nobody can hold that for it, and two versions cannot run at once. So the old one is
-//! stopped before the new one starts, once that is built and checked; if the new one does not come up, the old one returns.
+//! An app that opens its port itself: nobody can hold that for it, and two versions cannot listen at once. So the old one is
+//! told to end once the new one is built and checked, and the new one starts as soon as the port is free, which is before the
+//! old one has finished what it has. If the new one does not come up, the old one returns.
 
-use std::collections::VecDeque;
+mod port;
+mod version;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use jiff::Timestamp;
-use portkeep_engine::backend::{Blame, StartFailure};
 use portkeep_engine::handover::{HandoverId, Purpose};
+use portkeep_engine::process::Children;
 use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
-use portkeep_engine::{Generation, Outcome, Place, Store, accepts};
-use portkeep_spec::{Spec, contract};
-use tokio::io::AsyncRead;
-use tokio::process::Command;
+use portkeep_engine::{Generation, Outcome, Place, Store};
+use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::JoinHandle;
-use tokio::time::{timeout, timeout_at};
 
+use self::version::{Starting, Version, is_cut};
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::no_executable;
 use super::{environment, leftovers};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
-use crate::lines::Lines;
+use crate::input::Feed;
 use crate::pages;
-use crate::process::{End, Process};
 use crate::project::Project;
+use crate::terminal::Signals;
 use crate::unread::Unread;
 
-/// How many lines of a version that did not come up are told.
-const LAST_LINES: usize = 8;
-/// How long after the end of a process its last lines are waited for: something it started may have kept the other side
-/// open.
-const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
+/// So many addresses are looked at to tell who has the one that is in use.
+const ADDRESSES: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct SelfBindingSession {
@@ -49,45 +46,78 @@ pub(crate) struct SelfBindingSession {
 #[derive(Debug)]
 struct App {
     spec: Spec,
-    environment: std::collections::BTreeMap<String, String>,
+    environment: BTreeMap<String, String>,
     /// Where executables are kept, so that the next build does not take them away.
     kept: PathBuf,
+    children: Children,
     running: Mutex<Running>,
-    /// The generation that runs; told without waiting for a handover.
-    serves: Arc<Shared<Option<Generation>>>,
+    serves: Arc<Shared<Serving>>,
+    host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
     unread: Unread,
+    feed: Option<Feed>,
+}
+
+/// What is told of the app without waiting for a handover.
+#[derive(Debug, Default)]
+struct Serving {
+    /// The generation that runs.
+    generation: Option<Generation>,
+    /// Where it listens, or did last.
+    addresses: Vec<Address>,
+    /// Where versions before listened.
+    before: Vec<Address>,
 }
 
 #[derive(Debug, Default)]
 struct Running {
     number: u64,
-    process: Option<Process>,
+    version: Option<Version>,
+    /// What was replaced, and finishes what it has.
+    draining: Vec<Version>,
+    /// What came up last.
     executable: Option<PathBuf>,
 }
 
+impl Serving {
+    fn note(&mut self, addresses: &[Address]) {
+        addresses.clone_into(&mut self.addresses);
+        for address in addresses {
+            self.before.retain(|one| one != address);
+            self.before.insert(0, address.clone());
+        }
+        // An app that takes any port takes another one each time.
+        self.before.truncate(ADDRESSES);
+    }
+}
+
 impl SelfBindingSession {
-    pub(super) fn open(
+    pub(super) async fn open(
         project: &Project,
-        host: &dyn Host,
+        host: Arc<dyn Host>,
         events: mpsc::UnboundedSender<Event>,
+        feed: Option<Feed>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = host.store(&spec.name, Place::Local)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        let mut notices = project.notices.clone();
+        notices.extend(leftovers::end(&store).await);
         let kept = store.state_directory().join("build");
         std::fs::create_dir_all(&kept)
             .with_context(|| format!("cannot make {}", kept.display()))?;
         let socket = pages::socket_path(store.run_directory());
-        let mut notices = project.notices.clone();
         let app = App {
             environment: environment::of_generations(project, &socket, &mut notices),
             spec,
             kept,
+            children: Children::of(&store),
             running: Mutex::default(),
             serves: Arc::default(),
+            host,
             events,
             unread: Unread::default(),
+            feed,
         };
         Ok(Self {
             app: Arc::new(app),
@@ -110,11 +140,12 @@ impl SelfBindingSession {
     }
 
     pub(super) fn serves(&self) -> Option<Generation> {
-        *self
-            .app
-            .serves
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.app.serving(|serving| serving.generation)
+    }
+
+    /// Where the app listens, or did last.
+    pub(super) fn addresses(&self) -> Vec<Address> {
+        self.app.serving(|serving| serving.addresses.clone())
     }
 
     pub(super) fn hand_over(
@@ -135,14 +166,42 @@ impl SelfBindingSession {
         Box::pin(async move { app.replace(executable, id).await })
     }
 
-    pub(super) async fn close(self) -> anyhow::Result<()> {
+    /// Ends the app; a second signal ends what still drains.
+    pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut running = self.app.running.lock().await;
-        self.app.stop(&mut running).await;
+        self.app.serving(|serving| serving.generation = None);
+        let all: Vec<_> = running
+            .version
+            .take()
+            .into_iter()
+            .chain(running.draining.drain(..))
+            .collect();
+        for version in &all {
+            version.process.begin_to_stop(*self.app.spec.drain_timeout);
+        }
+        for version in &all {
+            let mut end = version.process.end();
+            loop {
+                tokio::select! {
+                    _ = end.come() => break,
+                    () = signals.stop() => all.iter().for_each(|one| one.process.kill()),
+                }
+            }
+        }
         leftovers::remove(&self.store)
     }
 }
 
 impl App {
+    fn serving<T>(&self, look: impl FnOnce(&mut Serving) -> T) -> T {
+        look(&mut self.serves.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn tell(&self, event: SessionEvent) {
+        // Nobody listens any more: we are ending.
+        let _ = self.events.send(Event::Session(event));
+    }
+
     /// Ends what runs and starts `executable`, or what ran before once more.
     async fn replace(
         &self,
@@ -151,11 +210,12 @@ impl App {
     ) -> anyhow::Result<Outcome> {
         let mut running = self.running.lock().await;
         let begun = Instant::now();
-        let is_alive = running.process.as_ref().is_some_and(Process::is_alive);
+        let version = running.version.as_ref();
+        let is_alive = version.is_some_and(|version| version.process.is_alive());
+        let previous = running.executable.clone();
         let next = match executable {
             Some(built) => {
-                let is_same = running
-                    .executable
+                let is_same = previous
                     .as_deref()
                     .is_some_and(|current| is_same(current, &built));
                 if is_same && is_alive {
@@ -163,12 +223,11 @@ impl App {
                 }
                 self.keep(&built, running.number + 1)?
             }
-            None => running.executable.clone().ok_or_else(no_executable)?,
+            None => previous.clone().ok_or_else(no_executable)?,
         };
-        let previous = running.executable.clone();
-        self.stop(&mut running).await;
+        self.retire(&mut running).await;
         let stopped = Instant::now();
-        match self.start(&mut running, &next).await {
+        match self.start_where_free(&mut running, &next).await {
             Ok(()) => {
                 if let Some(previous) = previous.filter(|previous| *previous != next) {
                     let _ = std::fs::remove_file(previous);
@@ -177,7 +236,7 @@ impl App {
             }
             Err(error) => {
                 if let Some(previous) = previous {
-                    self.start(&mut running, &previous)
+                    self.start_where_free(&mut running, &previous)
                         .await
                         .context("the version before does not start any more either")?;
                 }
@@ -196,124 +255,116 @@ impl App {
         Ok(kept)
     }
 
-    async fn start(&self, running: &mut Running, executable: &Path) -> anyhow::Result<()> {
+    /// Tells what runs to end, and waits until it does not listen any more. It finishes what it has meanwhile.
+    async fn retire(&self, running: &mut Running) {
+        // First, so that its end is none to tell of.
+        self.serving(|serving| serving.generation = None);
+        running.draining.retain(|one| one.process.is_alive());
+        let Some(version) = running.version.take() else {
+            return;
+        };
+        let patience = *self.spec.drain_timeout;
+        let holds = |addresses, limit| {
+            self.tell(SessionEvent::HoldsPort {
+                generation: version.generation,
+                addresses,
+                limit,
+            });
+        };
+        port::release(&version, patience, holds).await;
+        if version.process.is_alive() {
+            self.tell_of_drain(&version);
+            running.draining.push(version);
+        }
+    }
+
+    /// Starts a version. Where the address is in use because one that drains has connections there, that one is ended.
+    async fn start_where_free(
+        &self,
+        running: &mut Running,
+        executable: &Path,
+    ) -> anyhow::Result<()> {
+        let first = self.start(running, executable).await;
+        let Err(failure) = first else { return Ok(()) };
+        running.draining.retain(|one| one.process.is_alive());
+        if !port::is_in_use(&failure.log) {
+            return Err(anyhow!(version::describe(failure, None)));
+        }
+        if running.draining.is_empty() {
+            let mut known = self.serving(|serving| serving.before.clone());
+            known.extend(self.spec.listen.iter().map(|listen| listen.address.clone()));
+            let reason = port::who_holds(&failure.log, &known, &*self.host);
+            return Err(anyhow!(version::describe(failure, reason)));
+        }
+        for version in running.draining.drain(..) {
+            self.tell(SessionEvent::HoldsPort {
+                generation: version.generation,
+                addresses: port::addresses(&version.sockets),
+                limit: Duration::ZERO,
+            });
+            version.process.stop(Duration::ZERO).await;
+        }
+        let second = self.start(running, executable).await;
+        second.map_err(|failure| anyhow!(version::describe(failure, None)))
+    }
+
+    async fn start(
+        &self,
+        running: &mut Running,
+        executable: &Path,
+    ) -> Result<(), portkeep_engine::StartFailure> {
         running.number += 1;
         let generation = Generation(running.number);
-        let mut command = Command::new(executable);
-        // As for any generation: they speak of us, or of sockets that are not its.
-        for name in contract::NOT_INHERITED {
-            command.env_remove(name);
-        }
-        command
-            .args(self.spec.exec.iter().skip(1))
-            .envs(&self.environment)
-            .envs(&self.spec.environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if let Some(directory) = &self.spec.files_from {
-            // Nothing is captured of what runs where it was built.
-            command
-                .current_dir(directory)
-                .env(contract::PORTKEEP_RELEASE_DIR, directory);
-        }
-        if let Some(directory) = &self.spec.working_directory {
-            command.current_dir(directory);
-        }
-        let (mut process, stdout, stderr) = Process::start(command)
-            .with_context(|| format!("cannot start {}", executable.display()))?;
-        let lines = Arc::default();
-        let followers = [
-            self.follow(generation, stdout, &lines),
-            self.follow(generation, stderr, &lines),
-        ];
-        let mut end = process.end();
-        let came_up = tokio::select! {
-            status = end.come() => Err(anyhow!("it ended before it accepted connections ({})", told(status))),
-            up = timeout(*self.spec.start_timeout, accepts(process.id())) => {
-                match up {
-                    Ok(true) => Ok(()),
-                    Ok(false) => Err(anyhow!("it ended before it accepted connections")),
-                    Err(_) => Err(anyhow!("it accepted no connection for {}", self.spec.start_timeout)),
-                }
-            }
+        let starting = Starting {
+            spec: &self.spec,
+            environment: &self.environment,
+            children: &self.children,
+            unread: &self.unread,
+            events: &self.events,
+            feed: self.feed.as_ref(),
         };
-        if let Err(error) = came_up {
-            process.stop(*self.spec.drain_timeout).await;
-            let until = tokio::time::Instant::now() + LAST_LINES_DEADLINE;
-            for follower in followers.into_iter().flatten() {
-                let _ = timeout_at(until, follower).await;
-            }
-            let lines: VecDeque<String> =
-                std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-            let failure = StartFailure {
-                reason: error.to_string(),
-                cause: None,
-                said: None,
-                blame: Blame::Release,
-                log: lines.into(),
-            };
-            return Err(anyhow!(failure.describe()));
-        }
-        running.process = Some(process);
+        let version = starting.start(generation, executable).await?;
+        let addresses = port::addresses(&version.sockets);
+        self.serving(|serving| {
+            serving.generation = Some(generation);
+            serving.note(&addresses);
+        });
+        self.tell(SessionEvent::Opened(addresses));
+        self.tell_of_end(&version);
+        running.version = Some(version);
         running.executable = Some(executable.to_owned());
-        *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = Some(generation);
-        self.tell_of_end(generation, end);
         Ok(())
     }
 
-    async fn stop(&self, running: &mut Running) {
-        // First, so that its end is none to tell of.
-        *self.serves.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        if let Some(mut process) = running.process.take() {
-            process.stop(*self.spec.drain_timeout).await;
-        }
-    }
-
     /// Nobody asked for an end that comes while it serves. It is not started again by itself: it may have done what it is for.
-    fn tell_of_end(&self, generation: Generation, mut end: End) {
+    fn tell_of_end(&self, version: &Version) {
         let (serves, events) = (self.serves.clone(), self.events.clone());
+        let (generation, mut end) = (version.generation, version.process.end());
         tokio::spawn(async move {
             let status = end.come().await;
             let mut serves = serves.lock().unwrap_or_else(PoisonError::into_inner);
-            if *serves == Some(generation) {
-                *serves = None;
+            if serves.generation == Some(generation) {
+                serves.generation = None;
                 let why = format!(
                     "it ended ({}); the next change starts it again, or r",
-                    told(status)
+                    version::told(status)
                 );
                 let _ = events.send(Event::Session(SessionEvent::Gone(generation, why)));
             }
         });
     }
 
-    /// Tells and keeps what it writes, until nobody has the other end.
-    fn follow(
-        &self,
-        generation: Generation,
-        stream: Option<impl AsyncRead + Unpin + Send + 'static>,
-        last: &Arc<Shared<VecDeque<String>>>,
-    ) -> Option<JoinHandle<()>> {
-        let stream = stream?;
-        let (events, last) = (self.events.clone(), last.clone());
-        let unread = self.unread.clone();
-        Some(tokio::spawn(async move {
-            let mut lines = Lines::of(stream);
-            while let Ok(Some(line)) = lines.next().await {
-                {
-                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                    if last.len() == LAST_LINES {
-                        last.pop_front();
-                    }
-                    last.push_back(line.clone());
-                }
-                if unread.add(generation, line)
-                    && events.send(Event::Unread(unread.clone())).is_err()
-                {
-                    break;
-                }
-            }
-        }))
+    /// It was replaced, and ends when it has finished what it has, or at its deadline.
+    fn tell_of_drain(&self, version: &Version) {
+        let (generation, mut end) = (version.generation, version.process.end());
+        let events = self.events.clone();
+        tokio::spawn(async move {
+            let event = match is_cut(end.come().await) {
+                true => SessionEvent::Cut(generation, String::new()),
+                false => SessionEvent::Drained(generation, String::new()),
+            };
+            let _ = events.send(Event::Session(event));
+        });
     }
 }
 
@@ -332,13 +383,6 @@ fn is_same(one: &Path, other: &Path) -> bool {
     identity(one).is_some_and(|found| identity(other) == Some(found))
 }
 
-fn told(status: Option<ExitStatus>) -> String {
-    status.map_or_else(
-        || "nobody knows how".to_owned(),
-        |status| status.to_string(),
-    )
-}
-
 fn record(running: &Running, id: HandoverId, begun: Instant, stopped: Instant) -> HandoverRecord {
     let generation = Generation(running.number);
     let milliseconds = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
@@ -350,6 +394,7 @@ fn record(running: &Running, id: HandoverId, begun: Instant, stopped: Instant) -
         generation: Some(generation),
         previous: None,
         digest: None,
+        label: None,
         source: running.executable.clone(),
         drained: Vec::new(),
         steps: Steps {

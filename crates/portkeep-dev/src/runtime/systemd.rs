@@ -58,6 +58,7 @@ impl SystemdSession {
         }
         let store = host.store(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
+        notices.extend(leftovers::end(&store).await);
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
         let published = Published::prepare(project, &store, &mut spec)?;

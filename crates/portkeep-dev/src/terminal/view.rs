@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use portkeep_contract::development::{Refusal, host_name};
-use portkeep_spec::AppName;
+use portkeep_engine::Generation;
+use portkeep_spec::{Address, AppName};
 
 use crate::change::Changed;
 use crate::effect::{Level, Notice, Restless, Serving, Step};
 use crate::event::Work;
-use crate::project::OWN;
+use crate::project::{OWN, url_of_app};
 use crate::screen::Line;
 
 const DIM: Style = Style::new().dimmed();
@@ -40,6 +41,10 @@ pub(crate) fn lines(name: &AppName, notice: &Notice) -> Vec<Line> {
             ours(bad("the new version did not start") + format!(": {reason}")),
             ours(format!("generation {generation} serves the last good version").into()),
         ],
+        Notice::OpenedByApp(addresses) => {
+            let opened = |address| good(url_of_app(address)) + " is open; the app opened it itself";
+            addresses.iter().map(opened).map(ours).collect()
+        }
         _ => of_project(notice)
             .or_else(|| of_round(notice))
             .or_else(|| of_handover(notice))
@@ -166,6 +171,11 @@ fn of_generation(notice: &Notice) -> Option<Line> {
             format!("{count} lines of the app are not shown: it writes faster than they can be")
                 .into()
         }
+        Notice::HoldsPort {
+            generation,
+            addresses,
+            limit,
+        } => holds_port(*generation, addresses, *limit).into(),
         Notice::Gone(generation, why) => {
             bad(format_args!("generation {generation} is gone")) + format!(": {why}")
         }
@@ -199,6 +209,21 @@ fn of_generation(notice: &Notice) -> Option<Line> {
         }
         _ => return None,
     })
+}
+
+fn holds_port(generation: Generation, addresses: &[Address], limit: Duration) -> String {
+    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let addresses = addresses.join(" and ");
+    match limit {
+        Duration::ZERO => format!(
+            "generation {generation} is ended: its connections keep {addresses} in use, and the new version cannot listen there"
+        ),
+        limit => format!(
+            "generation {generation} was told to end and still listens at {addresses}, where the new version will: it is \
+             ended after {}",
+            seconds(limit)
+        ),
+    }
 }
 
 fn of_session(name: &AppName, notice: &Notice) -> Option<Line> {

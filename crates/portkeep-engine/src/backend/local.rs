@@ -4,10 +4,8 @@
 //! The process that holds a [`Local`] holds the sockets: they live as long as it does.
 
 mod fate;
-mod group;
 mod launch;
 mod notify;
-mod orphan;
 mod release_command;
 mod sockets;
 mod supervise;
@@ -25,6 +23,7 @@ use release_command::Releasing;
 
 use crate::backend::{Backend, BackendError, StartFailure};
 use crate::generation::{Generation, Phase, Running};
+use crate::process::Children as Processes;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
 use crate::store::Store;
@@ -45,6 +44,24 @@ pub enum LocalEvent {
     Drained(Generation, String),
     /// It had to be killed because it did not finish in time; with what it said last.
     Cut(Generation, String),
+}
+
+/// Who is told what generations do. It is called for each line that they write, and holds them up.
+#[derive(Clone)]
+pub struct Listener(Arc<dyn Fn(LocalEvent) + Send + Sync>);
+
+impl Listener {
+    /// Calls `hear`, which is to be quick.
+    #[must_use]
+    pub fn new(hear: impl Fn(LocalEvent) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hear))
+    }
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// What the supervisor of a generation is told.
@@ -83,20 +100,41 @@ struct Shared {
     children: Mutex<Children>,
     /// The release command that runs.
     releasing: Mutex<Option<Releasing>>,
-    events: mpsc::UnboundedSender<LocalEvent>,
+    processes: Processes,
+    listener: Listener,
+    /// What generations read; nothing without it.
+    input: std::sync::OnceLock<Input>,
+}
+
+/// Makes the standard input of a generation that is about to start.
+#[derive(Clone)]
+pub struct Input(Arc<dyn Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync>);
+
+impl Input {
+    /// Asks this, each time that one is started.
+    pub fn of(
+        make: impl Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    fn make(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
+    }
 }
 
 impl Local {
-    /// Holds `sockets` and runs generations from `store`. What happens to them is sent to `events`.
+    /// Holds `sockets` and runs generations from `store`. What happens to them is told `listener`.
     ///
-    /// Generations that a killed predecessor left behind are ended first.
+    /// What a killed predecessor left running is to be [ended](Processes::end_left) first.
     #[must_use]
-    pub fn new(
-        store: Store,
-        spec: Spec,
-        mut sockets: Sockets,
-        events: mpsc::UnboundedSender<LocalEvent>,
-    ) -> Self {
+    pub fn new(store: Store, spec: Spec, mut sockets: Sockets, listener: Listener) -> Self {
         if spec.has_move_socket() {
             // Without it connections are drained instead of moved: no reason not to serve.
             let _ = sockets.add_move_socket(store.run_directory());
@@ -104,24 +142,21 @@ impl Local {
         let children = Mutex::default();
         Self {
             shared: Arc::new(Shared {
+                processes: Processes::of(&store),
                 store,
                 spec: Mutex::new(spec),
                 sockets,
                 children,
                 releasing: Mutex::default(),
-                events,
+                listener,
+                input: std::sync::OnceLock::new(),
             }),
         }
     }
 
-    /// Ends what a predecessor that was killed left running, and answers which generations that were.
-    #[must_use]
-    pub fn end_orphans(store: &Store) -> Vec<Generation> {
-        store
-            .generations()
-            .into_iter()
-            .filter(|generation| orphan::end(store, *generation))
-            .collect()
+    /// Generations that start from now on read this, in place of nothing. The first one counts.
+    pub fn read_from(&self, input: Input) {
+        let _ = self.shared.input.set(input);
     }
 
     /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when
@@ -198,8 +233,7 @@ impl Shared {
     }
 
     fn tell(&self, event: LocalEvent) {
-        // Nobody listening is nobody to tell.
-        let _ = self.events.send(event);
+        (self.listener.0)(event);
     }
 }
 

@@ -33,13 +33,13 @@ pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
 
-use crate::accepts::accepts;
 use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
+use crate::socket_use::accepts;
 use crate::store::Store;
 use crate::user::RunsAs;
 
@@ -273,6 +273,10 @@ fn phase_of(state: &UnitState) -> Option<Phase> {
 }
 
 impl Backend for Systemd {
+    fn journal(&self) -> Option<Which> {
+        Some(self.which())
+    }
+
     async fn start(
         &self,
         generation: Generation,

@@ -7,9 +7,11 @@ use portkeep_spec::{AppName, Manager as Which};
 use serde::Serialize;
 
 use super::facts::{DirectoryFault, HelperFault, Holder};
-use super::remedy::Remedy;
+use crate::backend::StartFailure;
+use crate::decision::{Decided, Values};
 use crate::generation::Generation;
 use crate::installed::Instead;
+use crate::remedy::Remedy;
 use crate::store::HandoverResult;
 
 /// How much it matters.
@@ -240,6 +242,42 @@ impl Fault {
             Self::NotServed(instead) => code_of(instead),
             Self::OpenFiles { .. } => "open-files",
             Self::Crashes { .. } => "crashes",
+        }
+    }
+
+    /// The decision that led to it, where one did: the journal has the same words.
+    #[must_use]
+    pub fn decided(&self) -> Option<Decided> {
+        Some(match self {
+            Self::NothingServes { .. } => Decided::NothingServes,
+            Self::HoldingPage { .. } => Decided::HoldingPage,
+            Self::NotServed(instead) => return instead.decided(),
+            Self::Crashes { .. } => Decided::StartedAgain,
+            _ => return None,
+        })
+    }
+
+    /// What is wrong, in the words that the journal has for it; none where no decision led to it.
+    #[must_use]
+    pub fn words_of_the_journal(&self) -> Option<String> {
+        Some(self.decided()?.what(&self.values()))
+    }
+
+    /// What the text of that decision is filled with.
+    pub(super) fn values(&self) -> Values<'_> {
+        let reason = match self {
+            Self::NothingServes { reason } | Self::HoldingPage { reason } => reason.as_deref(),
+            Self::NotServed(instead) => instead.reason(),
+            _ => None,
+        };
+        let (generation, crashes) = match self {
+            Self::Crashes { generation, times } => (Some(*generation), *times),
+            _ => (None, 0),
+        };
+        Values {
+            generation,
+            crashes,
+            reason: reason.map(StartFailure::first_clause),
         }
     }
 

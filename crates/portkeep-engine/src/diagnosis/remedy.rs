@@ -1,38 +1,13 @@
-//! What to do about a fault: commands that can be typed as they stand, and what a person has to do before.
+//! What to do about a fault.
 
 use std::path::Path;
 
 use portkeep_spec::{AppName, Manager as Which, unit_names};
-use serde::Serialize;
 
 use super::facts::{AppFacts, DirectoryFault};
 use super::finding::Fault;
 use crate::directories::Untrusted;
-use crate::installed::Instead;
-
-/// What helps.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Remedy {
-    /// What only a person can do or decide, which comes before the commands; empty where they are all.
-    pub first: String,
-    /// Commands for a shell, one after another.
-    pub commands: Vec<String>,
-}
-
-impl Remedy {
-    fn run(commands: impl IntoIterator<Item = String>) -> Self {
-        Self {
-            first: String::new(),
-            commands: commands.into_iter().collect(),
-        }
-    }
-
-    /// The same, after something that a person does.
-    fn after(mut self, first: &str) -> Self {
-        first.clone_into(&mut self.first);
-        self
-    }
-}
+use crate::remedy::Remedy;
 
 /// What helps against what is wrong with the machine.
 pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
@@ -65,6 +40,9 @@ pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
 /// What helps against what is wrong with an app.
 pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
     let known = Known { app };
+    if let Some(decided) = fault.decided() {
+        return decided.remedy(&app.name, app.which, &fault.values());
+    }
     match fault {
         Fault::NotInstalled { .. } => known.install(),
         Fault::Spec { .. } => known.install().after("correct the spec"),
@@ -117,14 +95,12 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
             )
         }
         Fault::NotEnabled { unit } => Remedy::run([known.systemctl(&format!("enable {unit}"))]),
-        Fault::NothingServes { .. } | Fault::HoldingPage { .. } => {
-            Remedy::run([known.reload("")]).after(&known.look_and("build a release that serves"))
-        }
         Fault::NoGeneration { handle } => {
             Remedy::run([known.systemctl(&format!("restart {handle}"))])
         }
         Fault::TwoCurrent { .. } => Remedy::run([known.reload(" --force")]),
-        Fault::NotServed(instead) => known.not_served(instead),
+        // What a reload sees to, whatever it was.
+        Fault::NotServed(_) => Remedy::run([known.reload("")]),
         Fault::OpenFiles {
             limit, drop_ins, ..
         } => {
@@ -137,14 +113,6 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
                 known.systemctl("daemon-reload"),
                 known.reload(""),
             ])
-        }
-        Fault::Crashes { generation, .. } => {
-            let logs = format!(
-                "see why (`portkeep logs {} {} -g {generation}`), and build a release that does not",
-                flag(app.which),
-                app.name
-            );
-            Remedy::run([known.reload(" --force")]).after(&logs)
         }
         _ => Remedy::default(),
     }
@@ -174,13 +142,6 @@ impl Known<'_> {
     /// Nothing is handed over of what the next connection starts.
     fn reload_if_up(&self) -> Option<String> {
         self.app.handle.is_active().then(|| self.reload(""))
-    }
-
-    fn look_and(&self, what: &str) -> String {
-        let (flag, name) = (flag(self.app.which), &self.app.name);
-        format!(
-            "see why (`portkeep history {flag} {name}`, `portkeep logs {flag} {name}`), and {what}"
-        )
     }
 
     /// Places the units again.
@@ -268,22 +229,6 @@ impl Known<'_> {
         Remedy {
             commands,
             ..install
-        }
-    }
-
-    fn not_served(&self, instead: &Instead) -> Remedy {
-        let reload = Remedy::run([self.reload("")]);
-        match instead {
-            Instead::Holding | Instead::Failed { .. } => reload.after(&self.look_and("correct it")),
-            Instead::Maintenance => Remedy::run([format!(
-                "portkeep maintenance {} {} off",
-                flag(self.app.which),
-                self.app.name
-            )])
-            .after("nothing, as long as it is wanted; this ends it"),
-            Instead::RolledBack { .. } => reload
-                .after("nothing, as long as it is to stay so; else correct what was rolled back"),
-            Instead::NotHandedOver | Instead::OtherFiles | Instead::OtherSettings => reload,
         }
     }
 }

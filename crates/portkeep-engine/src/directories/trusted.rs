@@ -80,11 +80,19 @@ enum Owner {
 /// # Errors
 /// The first level that is not to be trusted, with the remedy.
 pub fn check(directory: &Path) -> Result<(), Untrusted> {
+    check_for(directory, geteuid().as_raw())
+}
+
+/// The same for another user: whether nobody but root and `user` can put anything in its place.
+///
+/// # Errors
+/// The first level that is not to be trusted, with the remedy.
+pub(crate) fn check_for(directory: &Path, user: u32) -> Result<(), Untrusted> {
     let walked = walk(directory).map_err(|source| Untrusted::Io {
         path: directory.to_owned(),
         source,
     })?;
-    let me = geteuid().as_raw();
+    let me = user;
     for level in walked.levels.iter().chain([&walked.end]) {
         let owner = match level.owner() {
             0 => Owner::Root,

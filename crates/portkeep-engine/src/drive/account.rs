@@ -5,26 +5,63 @@ use std::io;
 use jiff::Timestamp;
 
 use super::{Outcome, Run, chain, milliseconds};
-use crate::backend::Backend;
+use crate::backend::{Backend, StartFailure};
+use crate::decision::{self, Announcement, Decided, Told};
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
+use crate::release::Release;
 use crate::settle::GivenBack;
 use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
+    /// Tells the journal.
+    fn announce(&self, told: Told) {
+        if let Some(which) = self.backend.journal() {
+            decision::send(&Announcement::new(self.store.name(), which, told));
+        }
+    }
+
+    /// Tells the journal of an end that leaves nothing in the history.
+    fn announce_without_record(&self, decided: Decided, message: String) {
+        let release = self.taken.as_ref();
+        let why = release.and_then(|release| self.store.why_bad(&release.digest));
+        self.announce(Told {
+            generation: self.previous,
+            release: release.map(|release| release.digest.as_str().to_owned()),
+            label: release.and_then(Release::label),
+            reason: why.map(|why| StartFailure::first_clause(&why).to_owned()),
+            handover: Some(self.request.id.to_string()),
+            ..Told::plain(decided, message)
+        });
+    }
+
     pub(super) async fn finish(mut self, ending: Ending) -> Result<Outcome, EngineError> {
         self.steps.total_milliseconds = milliseconds(self.begun);
         if matches!(ending, Ending::Refused(_) | Ending::Failed { .. }) {
             self.take_maintenance_back();
         }
         let (record, answer) = match ending {
-            Ending::Unchanged(generation) => return Ok(Outcome::Unchanged(generation)),
-            Ending::KnownBad(digest) => return Ok(Outcome::KnownBad(digest)),
+            Ending::Unchanged(generation) => {
+                let name = self.store.name();
+                let message = format!("{name}: unchanged, generation {generation} serves on");
+                self.announce_without_record(Decided::Unchanged, message);
+                return Ok(Outcome::Unchanged(generation));
+            }
+            Ending::KnownBad(digest) => {
+                let name = self.store.name();
+                let message = format!(
+                    "{name}: release {digest} failed before and did not change; `portkeep reload {name}` tries it again"
+                );
+                self.announce_without_record(Decided::KnownBad, message);
+                return Ok(Outcome::KnownBad(digest));
+            }
             Ending::InMaintenance => {
                 let name = self.store.name().clone();
+                let message = format!("{name}: nothing is started, because there is maintenance");
+                self.announce_without_record(Decided::StaysInMaintenance, message);
                 return Err(match self.store.maintenance() {
                     Some(maintenance) => EngineError::InMaintenance { name, maintenance },
                     // It was ended by hand in this moment.
@@ -84,8 +121,17 @@ impl<B: Backend> Run<'_, B> {
         &self,
         record: &HandoverRecord,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let running = self.backend.running().await?;
-        self.see_to_the_rest(&running, record).await;
+        let running = self.backend.running().await;
+        let serves = match &running {
+            Ok(running) => self.see_to_the_rest(running).await,
+            Err(_) => true,
+        };
+        // Told first: to give the handle back ends this very process, where it is part of it.
+        self.announce(record.told(self.store.name(), serves));
+        let running = running?;
+        if !serves {
+            self.give_back().await;
+        }
         self.note_failure(record)?;
         self.store.record(record)?;
         let alive: Vec<_> = running
@@ -98,8 +144,8 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// What became so during the handover: the one that was current may have been started again, or may have ended without
-    /// anybody to take its place.
-    async fn see_to_the_rest(&self, running: &[Running], record: &HandoverRecord) {
+    /// anybody to take its place. Answers whether anything serves.
+    async fn see_to_the_rest(&self, running: &[Running]) -> bool {
         let current = self.store.current();
         let alive = running.iter().filter(|one| one.phase != Phase::Draining);
         let (serving, others): (Vec<&Running>, Vec<&Running>) =
@@ -116,13 +162,11 @@ impl<B: Backend> Run<'_, B> {
                 );
             }
         }
-        if !serving.is_empty() {
-            return;
-        }
-        // Told first: to give the handle back ends this very process, where it is part of it.
-        if let Some(reason) = &record.reason {
-            tracing::error!("nothing serves: {reason}");
-        }
+        !serving.is_empty()
+    }
+
+    /// Nothing serves: the next connection is to start something.
+    async fn give_back(&self) {
         match self.backend.nobody_serves().await {
             Err(error) => tracing::warn!("connections may wait: {}", chain(&error)),
             // Whoever starts the handle is told that this failed, and an end of the current one is settled by its own unit.
@@ -163,6 +207,7 @@ impl<B: Backend> Run<'_, B> {
             generation,
             previous: self.previous,
             digest: release.map(|release| release.digest.clone()),
+            label: release.and_then(Release::label),
             source: release.map(|release| release.source().to_owned()),
             drained: self.drained.clone(),
             steps: self.steps,

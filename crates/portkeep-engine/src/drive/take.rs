@@ -17,6 +17,7 @@ use crate::take::{LIMIT, Order, Recipe, TakeError, take};
 
 /// Has `spec` name the program of a release that is kept, whatever was built since.
 fn run_again(spec: &mut Spec, release: &Release) {
+    spec.label = release.label();
     let kept = release.argv0().unwrap_or(&release.executable);
     let kept = kept.display().to_string();
     let named = spec.exec.first().cloned();

@@ -39,38 +39,47 @@ pub struct Settled<'a> {
 }
 
 impl Store {
-    /// Writes an end down, once: in the history where somebody may want to hear of it, then in the generation's directory. A
+    /// Writes an end down, once, and answers what the history says of it: in the history where somebody may want to hear of it, then in the generation's directory. A
     /// call that was killed in between is made again, and finds what it wrote.
     ///
     /// # Errors
     /// When a file cannot be written.
-    pub fn note_settled(&self, settled: &Settled<'_>) -> io::Result<()> {
+    pub fn note_settled(&self, settled: &Settled<'_>) -> io::Result<Option<HistoryEvent>> {
         let Some(end) = settled.ends.last() else {
-            return Ok(());
+            return Ok(None);
         };
         if self.ends(settled.generation).contains(end) {
-            return Ok(());
+            return Ok(None);
         }
-        let told = self.tell(settled, end);
+        let event = self.event_of(settled, end);
+        let told = event.iter().try_for_each(|event| self.note_event(event));
         self.note_end(settled.generation, end)?;
-        told
+        told.map(|()| event)
     }
 
-    fn tell(&self, settled: &Settled<'_>, end: &End) -> io::Result<()> {
+    /// What somebody may want to hear of it.
+    fn event_of(&self, settled: &Settled<'_>, end: &End) -> Option<HistoryEvent> {
         let generation = settled.generation;
-        let digest = || self.release_of(generation).map(|release| release.digest);
+        let release = || {
+            self.release_of(generation).map_or((None, None), |release| {
+                (Some(release.digest.clone()), release.label())
+            })
+        };
         let is_expected = settled.decided == Settle::Nothing;
         if !end.is_crash() && end.ready {
             let reason = match end.is_cut() {
                 true => format!("{CUT} and was ended"),
                 false => settled.reason.to_owned(),
             };
-            self.note_event(&HistoryEvent::Drained(DrainedRecord {
+            let (digest, label) = release();
+            Some(HistoryEvent::Drained(DrainedRecord {
                 at: end.at,
                 generation,
-                digest: digest(),
+                digest,
+                label,
                 status: settled.status.to_owned(),
                 reason,
+                invocation: end.invocation.clone(),
             }))
         } else if end.is_crash() && (end.ready || !is_expected) {
             // One that was never READY is its handover's to tell, where there is one.
@@ -78,17 +87,21 @@ impl Store {
                 Settle::Restart { after } => u64::try_from(after.as_millis()).ok(),
                 _ => None,
             };
-            self.note_event(&HistoryEvent::Crash(CrashRecord {
+            let (digest, label) = release();
+            Some(HistoryEvent::Crash(CrashRecord {
                 at: end.at,
                 generation,
-                digest: digest(),
+                digest,
+                label,
                 reason: settled.reason.to_owned(),
                 crashes: settled.crashes,
                 decision: settled.decided.decision(),
                 pause_milliseconds: pause,
+                status: settled.status.to_owned(),
+                invocation: end.invocation.clone(),
             }))
         } else {
-            Ok(())
+            None
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use portkeep_spec::Label;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::StartFailure;
@@ -118,6 +119,9 @@ pub struct HandoverRecord {
     pub previous: Option<Generation>,
     /// The release.
     pub digest: Option<Digest>,
+    /// What people call it.
+    #[serde(default)]
+    pub label: Option<Label>,
     /// The executable it was taken from.
     pub source: Option<PathBuf>,
     /// The generations that were told to drain.
@@ -146,6 +150,9 @@ pub struct CrashRecord {
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
+    /// What people call that.
+    #[serde(default)]
+    pub label: Option<Label>,
     /// How it ended.
     pub reason: String,
     /// How often it ended so within the spec's `restart.within`.
@@ -155,6 +162,12 @@ pub struct CrashRecord {
     pub decision: Decision,
     /// The pause before the restart, in milliseconds.
     pub pause_milliseconds: Option<u64>,
+    /// What it said last of itself.
+    #[serde(default)]
+    pub status: String,
+    /// What its manager calls the run that ended.
+    #[serde(default)]
+    pub invocation: Option<String>,
 }
 
 /// What was made of a crash.
@@ -180,8 +193,14 @@ pub struct DrainedRecord {
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
+    /// What people call that.
+    #[serde(default)]
+    pub label: Option<Label>,
     /// What it said last of itself: what it finished, moved and cut.
     pub status: String,
     /// How it ended: `it exited with status 0`.
     pub reason: String,
+    /// What its manager calls the run that ended.
+    #[serde(default)]
+    pub invocation: Option<String>,
 }

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use super::events::{HandoverRecord, HistoryEvent};
 use super::{Store, atomic_write, write::PRIVATE};
+use crate::generation::Generation;
+use crate::handover::HandoverId;
 
 /// Lines kept; the oldest go first.
 const KEPT: usize = 1000;
@@ -42,7 +44,7 @@ impl Store {
         self.note_and_keep(event, KEPT)
     }
 
-    fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
+    pub(super) fn note_and_keep(&self, event: &HistoryEvent, kept: usize) -> io::Result<()> {
         let (mut file, is_locked) = self.open_history()?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
@@ -97,6 +99,8 @@ impl Store {
         if lines <= 2 * kept {
             return Ok(());
         }
+        let cut: Vec<_> = text.lines().take(lines - kept).collect();
+        self.count_before_cut(&cut)?;
         let text: String = text
             .lines()
             .skip(lines - kept)
@@ -130,6 +134,38 @@ impl Store {
             HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
         });
         Ok(handovers.collect())
+    }
+
+    /// Hands the text of the history to `look`, which nobody adds to or cuts meanwhile.
+    pub(crate) fn with_history_locked<T>(&self, look: impl FnOnce(&str) -> T) -> io::Result<T> {
+        let path = self.history_path();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut file = match File::open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(look("")),
+                file => file?,
+            };
+            let is_late = Instant::now() >= deadline;
+            let is_locked = match file.try_lock() {
+                Ok(()) => is_at(&file, &path),
+                Err(TryLockError::WouldBlock) => false,
+                // A file system without locks.
+                Err(TryLockError::Error(_)) => true,
+            };
+            if is_locked || is_late {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                return Ok(look(&text));
+            }
+            thread::sleep(STEP);
+        }
+    }
+
+    /// The handover that `generation` was started by.
+    pub(crate) fn handover_to(&self, generation: Generation) -> Option<HandoverId> {
+        let handovers = self.history().ok()?.into_iter().rev();
+        let mut to = handovers.filter(|record| record.generation == Some(generation));
+        Some(to.next()?.id)
     }
 
     /// The last handover that is kept. Only the end of the file is read, however long that is.
@@ -249,7 +285,6 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::generation::Generation;
     use crate::store::{CrashRecord, Decision};
 
     fn event(number: u64) -> HistoryEvent {
@@ -257,10 +292,13 @@ mod tests {
             at: Timestamp::from_second(i64::try_from(number).unwrap()).unwrap(),
             generation: Generation(number),
             digest: None,
+            label: None,
             reason: "it exited with status 1".to_owned(),
             crashes: 1,
             decision: Decision::Restart,
             pause_milliseconds: None,
+            status: String::new(),
+            invocation: None,
         })
     }
 

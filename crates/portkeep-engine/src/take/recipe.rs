@@ -81,6 +81,10 @@ impl Recipe {
 fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut environment = base.clone();
     environment.extend(spec.environment.clone());
+    // Also where `portkeep dev` itself was started by an app that has one.
+    environment.remove(contract::PORTKEEP_LABEL);
+    let label = spec.label.as_ref();
+    environment.extend(label.map(|label| (contract::PORTKEEP_LABEL.to_owned(), label.to_string())));
     let drain = spec.drain.and_then(|drain| match drain {
         Drain::Lossless => Some("lossless".to_owned()),
         Drain::Fresh => Some("fresh".to_owned()),
@@ -107,6 +111,8 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
     // Not of the generation's unit: how it is built, kept and watched. The rest is.
     shaping.exec.clear();
     shaping.environment.clear();
+    // It is in the environment.
+    shaping.label = None;
     shaping.build.clear();
     shaping.checks.clear();
     shaping.watch = None;

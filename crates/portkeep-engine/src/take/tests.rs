@@ -308,3 +308,31 @@ fn the_release_command_is_that_of_the_release() {
     project.spec.release.clear();
     assert_eq!(ReleaseCommand::of(&project.spec, &other).unwrap(), None);
 }
+
+#[test]
+fn another_label_is_another_release_and_stays_with_it() {
+    let mut project = Project::new();
+    let without = project.take();
+    assert_eq!(without.label(), None);
+    let labelled = |project: &mut Project, label: &str| {
+        project.spec.label = Some(label.parse().unwrap());
+        project.take()
+    };
+    let (one, other) = (labelled(&mut project, "v1"), labelled(&mut project, "v2"));
+    let digests = [&without, &one, &other].map(Release::digest);
+    assert!(digests[0] != digests[1] && digests[1] != digests[2]);
+    for (release, label) in [(&one, "v1"), (&other, "v2")] {
+        let kept = project.store.release(release.digest()).unwrap();
+        assert_eq!(kept.label().unwrap().as_str(), label);
+    }
+    assert_eq!(labelled(&mut project, "v1").digest(), one.digest());
+}
+
+#[test]
+fn a_label_is_not_inherited() {
+    let project = Project::new();
+    let key = project.store.digest_key().unwrap();
+    let of_dev = [("PORTKEEP_LABEL".to_owned(), "v9".to_owned())].into();
+    let recipe = Recipe::of(&project.spec, &of_dev, "", &key).unwrap();
+    assert!(!recipe.environment.contains_key("PORTKEEP_LABEL"));
+}

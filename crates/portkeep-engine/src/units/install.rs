@@ -10,8 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use portkeep_spec::{Address, AppName, Spec, unit_names};
+use portkeep_spec::{Address, AppName, Spec, contract, unit_names};
 
+use super::catalog::{Catalog, CatalogError};
 use super::files::{Change, Journal};
 use super::helper::{self, Helper};
 use super::manager::UnitManager;
@@ -105,7 +106,10 @@ impl<'a> Install<'a, Manager> {
             &call.options,
         );
         let plan = match planned {
-            Ok(plan) if of_machine.is_empty() => plan,
+            Ok(plan) if of_machine.is_empty() => Plan {
+                catalog: Catalog::of_machine().change(which),
+                ..plan
+            },
             Ok(_) => return Err(Refusals(of_machine).into()),
             Err(mut refusals) => {
                 refusals.extend(of_machine);
@@ -191,7 +195,9 @@ impl<M: UnitManager> Install<'_, M> {
             let left = self.take_back(done).await;
             return Err(InstallError::Failed(failure, left));
         }
-        let leftovers = self.tidy(&mut done).await;
+        let mut leftovers = self.tidy(&mut done).await;
+        leftovers.extend(self.watch().await);
+        leftovers.extend(self.explain().await.err().map(|error| error.to_string()));
         let mut outcomes = done.outcomes;
         let apps = self.plan.apps.into_iter().map(|app| {
             let at = outcomes.iter().position(|(name, _)| *name == app.name);
@@ -203,6 +209,30 @@ impl<M: UnitManager> Install<'_, M> {
             apps: apps.collect(),
             leftovers,
         })
+    }
+
+    /// Starts the timer of the metrics, where its files have just come. Answers why not; an app serves without it.
+    async fn watch(&self) -> Option<String> {
+        let is_timer = |change: &&Change| change.path.ends_with(contract::METRICS_TIMER);
+        self.plan.shared.iter().find(is_timer)?;
+        let timer = [contract::METRICS_TIMER.to_owned()];
+        match self.manager.start_all(&timer).await {
+            Ok(ended) => {
+                let failed = ended
+                    .into_iter()
+                    .find(|one| one.result != JobResult::Done)?;
+                Some(format!("{} did not start ({})", failed.unit, failed.result))
+            }
+            Err(error) => Some(with_causes(&error)),
+        }
+    }
+
+    /// Has `journalctl -x` explain what we log. An app serves without it.
+    async fn explain(&self) -> Result<(), CatalogError> {
+        match &self.plan.catalog {
+            Some(change) => Catalog::of_machine().apply(change).await,
+            None => Ok(()),
+        }
     }
 
     async fn steps(&self, done: &mut Done, interrupted: &AtomicBool) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 use super::family::{Family, Readable, shared, spec_entry};
 use super::files::{Change, Entry, Files, difference};
 use super::inventory::{Inventory, wanting};
+use super::metrics;
 use super::place::UnitDirectory;
 use super::refusal::{Refusal, Why};
 use super::sockets::{self, SocketChanges, Sockets};
@@ -34,6 +35,8 @@ pub struct Options {
     pub open: bool,
     /// The app whose place the one app of the call takes.
     pub replaces: Option<AppName>,
+    /// The directory into which metrics are to be written.
+    pub metrics: Option<PathBuf>,
 }
 
 /// The spec of an app that is installed.
@@ -117,13 +120,15 @@ pub struct Plan {
     pub shared: Vec<Change>,
     /// Each app.
     pub apps: Vec<AppPlan>,
+    /// What explains entries of the journal, once all is well.
+    pub catalog: Option<Change>,
 }
 
 impl Plan {
     /// All changes of files.
     pub fn changes(&self) -> impl Iterator<Item = &Change> {
         let of_apps = self.apps.iter().flat_map(|app| &app.changes);
-        self.shared.iter().chain(of_apps)
+        self.shared.iter().chain(of_apps).chain(&self.catalog)
     }
 }
 
@@ -187,20 +192,29 @@ pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Pla
         return Err(refusals);
     }
     let shared = shared(facts.which, facts.directory.path());
-    let shared = shared.map_err(|error| {
+    let refuse_all = |error| {
         let source = asked.first().map(|one| one.source.clone());
         vec![Refusal {
             source: source.unwrap_or_default(),
             why: Why::Spec(error),
         }]
-    })?;
+    };
+    let shared = shared.map_err(refuse_all)?;
     let there = shared.keys().filter_map(|path| {
         let entry = facts.inventory.get(path)?;
         Some((path.clone(), entry.clone()))
     });
+    let metrics = metrics::changes(
+        facts.which,
+        facts.inventory,
+        facts.helper,
+        options.metrics.as_deref(),
+    );
+    let metrics = metrics.map_err(refuse_all)?;
     Ok(Plan {
-        shared: difference(&there.collect(), &shared),
+        shared: [difference(&there.collect(), &shared), metrics].concat(),
         apps,
+        catalog: None,
     })
 }
 

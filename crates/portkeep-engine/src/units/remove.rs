@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 
 use portkeep_spec::{AppName, Manager as Which, contract, unit_names};
 
+use super::catalog::Catalog;
 use super::family::shared;
 use super::files::{Change, Files, Journal};
 use super::helper;
 use super::install::{InstallError, lock};
 use super::inventory::{Inventory, wanting};
 use super::manager::UnitManager;
+use super::metrics;
 use super::place::{PlaceError, UnitDirectory};
 use super::stop::stop;
 use super::survey::place;
@@ -164,8 +166,15 @@ pub async fn remove(
         .map(|one| one.left(which, &unit_path))
         .collect();
     remove_files(files)?;
-    remove_shared(which, &unit_path)?;
+    let none_is_left = remove_shared(which, &unit_path)?;
+    if none_is_left {
+        explain_no_more(which).await;
+    }
     manager.read_files().await?;
+    if none_is_left {
+        let units = [contract::METRICS_TIMER, contract::METRICS_SERVICE];
+        manager.stop_all(&units.map(str::to_owned)).await?;
+    }
     close_the_rest(manager, &found).await?;
     let mut removed = Vec::new();
     for (one, mut left) in found.into_iter().zip(left) {
@@ -226,8 +235,18 @@ fn not_found(
     })
 }
 
-/// Removes what all apps shared, where none is left and nobody has changed it.
-fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<(), RemovalError> {
+/// Removes the message catalog that an install has placed. What it explained stays in the journal, and is shown without it.
+async fn explain_no_more(which: Which) {
+    let catalog = Catalog::of_machine();
+    if let Some(change) = catalog.removal(which)
+        && let Err(error) = catalog.apply(&change).await
+    {
+        tracing::warn!("{error}");
+    }
+}
+
+/// Removes what all apps shared, where none is left and nobody has changed it. Answers whether none is left.
+fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalError> {
     let directory = UnitDirectory::lasting(which, unit_path)?;
     let fail = |source| RemovalError::File {
         path: directory.path().to_owned(),
@@ -238,9 +257,11 @@ fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<(), RemovalError
     let shared = shared.map_err(|error| fail(io::Error::other(error)))?;
     let is_ours = |path: &&PathBuf| inventory.get(path) == shared.get(*path);
     if !inventory.apps().is_empty() {
-        return Ok(());
+        return Ok(false);
     }
-    remove_files(shared.keys().filter(is_ours))
+    let metrics = metrics::placed(&inventory);
+    remove_files(shared.keys().filter(is_ours).chain(metrics.keys()))?;
+    Ok(true)
 }
 
 /// A socket whose file was missing before: it was not stopped with its target.

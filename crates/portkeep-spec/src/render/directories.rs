@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::{Problem, Spec, SpecError};
-use portkeep_contract::{DIRECTORY, LOCAL_DIRECTORY};
+use portkeep_contract::OWN_NAMES;
 
 /// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
 /// directory is that is there. This one answers before, and where nothing can be looked at.
@@ -42,7 +42,7 @@ const OF_MACHINES: [&str; 30] = [
 
 pub(super) fn check(spec: &Spec) -> Result<(), SpecError> {
     let name = spec.name.as_str();
-    if [DIRECTORY, LOCAL_DIRECTORY].contains(&name) {
+    if OWN_NAMES.contains(&name) {
         return Err(Problem::OurName(name.to_owned()).at("name"));
     }
     let directories = [

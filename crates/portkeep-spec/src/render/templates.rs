@@ -31,6 +31,8 @@ pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
+pub(super) const METRICS: Template = template!("portkeep-metrics.service");
+pub(super) const METRICS_TIMER: Template = template!("portkeep-metrics.timer");
 pub(super) const RETRY: Template = template!("app-retry.service");
 pub(super) const SECRETS_PATH: Template = template!("app-secrets@.path");
 pub(super) const SECRETS: Template = template!("app-secrets.service");
@@ -40,7 +42,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 24] = [
+pub(super) const ALL: [Template; 26] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -58,6 +60,8 @@ pub(super) const ALL: [Template; 24] = [
     HOLDING_SANDBOX_USER,
     SLICE,
     SHUTDOWN,
+    METRICS,
+    METRICS_TIMER,
     RETRY,
     SECRETS_PATH,
     SECRETS,

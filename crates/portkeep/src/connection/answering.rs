@@ -35,7 +35,7 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
-        self.probe.peer.introduce(request.extensions_mut());
+        self.probe.introduce(request.extensions_mut());
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
         request
             .extensions_mut()

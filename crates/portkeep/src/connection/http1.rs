@@ -20,6 +20,7 @@ use super::answering::Answering;
 use super::farewell::farewell;
 use super::head_timer::HeadTimer;
 use super::io::Io;
+use super::later::Later;
 use super::patience::Patience;
 use super::probe::Stage;
 use super::refusal::refuse;
@@ -47,6 +48,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let mut ear = Ear::default();
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut patience = Patience::default();
+    let mut later = Later::new(&probe);
 
     let end = std::future::poll_fn(|cx| {
         loop {
@@ -64,7 +66,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 // answer before was still on its way out; without this poll it hangs.
                 continue;
             }
-            if phase == Phase::Moving && probe.is_movable() {
+            if phase == Phase::Moving && probe.is_movable() && later.poll(cx).is_ready() {
                 return Poll::Ready(End::Idle);
             }
             match probe.order(cx, &mut ear) {

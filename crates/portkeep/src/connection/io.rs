@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Arrival;
 use super::probe::Probe;
-use super::{Arrival, Peer};
+use crate::Secret;
+use crate::acceptor::Acceptor;
 use crate::drain::{Live, Shared};
 use crate::listen::Stream;
 
@@ -28,11 +30,25 @@ pub(super) struct Io {
 pub(super) struct Identity {
     probe: Arc<Probe>,
     live: Live,
+    acceptor: Option<Acceptor>,
 }
 
 impl Identity {
     pub(super) fn probe(&self) -> Arc<Probe> {
         Arc::clone(&self.probe)
+    }
+
+    /// What it goes through, or has gone through.
+    pub(super) fn acceptor(&self) -> Option<Acceptor> {
+        self.acceptor.clone()
+    }
+
+    /// Puts it together again after it was taken apart.
+    pub(super) fn put_together(&self, stream: Stream, state: Secret) -> io::Result<Stream> {
+        let acceptor = self.acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        // What handlers know of it they know already.
+        let (stream, _) = acceptor.reassemble(stream, state)?;
+        Ok(stream)
     }
 
     /// For how long it has been as it is.
@@ -43,12 +59,14 @@ impl Identity {
 
 impl Io {
     pub(super) fn new(arrival: Arrival, shared: &Arc<Shared>) -> Self {
-        let peer = Peer::behind(&arrival.stream);
-        shared.limits.apply(&arrival.stream);
-        let probe = Arc::new(Probe::new(Arc::clone(shared), peer, &arrival));
+        let probe = Arc::new(Probe::new(Arc::clone(shared), &arrival));
         let live = Live::new(shared);
         live.watch(Arc::clone(&probe) as _, arrival.waited);
-        let identity = Identity { probe, live };
+        let identity = Identity {
+            probe,
+            live,
+            acceptor: arrival.acceptor,
+        };
         Self::assemble(arrival.stream, arrival.unread, identity)
     }
 

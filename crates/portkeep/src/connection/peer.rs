@@ -73,7 +73,7 @@ impl Peer {
             // Fails when the client is gone already.
             Stream::Tcp(stream) => stream.peer_addr().ok(),
             // What is wrapped is asked before.
-            Stream::Unix(_) | Stream::Wrapped(_) => None,
+            Stream::Unix(_) | Stream::Wrapped(_) | Stream::Movable(_) => None,
         };
         Self { address }
     }

@@ -10,12 +10,14 @@
 mod facts;
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
+use http::Extensions;
 use tokio::time::Instant;
 
+use super::later::Attempts;
 use super::told::{Ear, Told};
 use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
@@ -27,6 +29,8 @@ use crate::limits::{Order, Reason, Watched};
 pub(super) struct Probe {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Peer,
+    /// What else handlers are to know of it.
+    known: OnceLock<Extensions>,
     /// The name of the listener that accepted it.
     pub(super) listener: Arc<str>,
     /// Nothing was written since the last flush.
@@ -75,6 +79,8 @@ pub(super) struct Probe {
     /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
     /// connection.
     tunnels: Mutex<Vec<Began>>,
+    /// To move it.
+    pub(super) attempts: Attempts,
 }
 
 /// Nothing is known of how much is unsent.
@@ -94,10 +100,11 @@ pub(super) enum Stage {
 }
 
 impl Probe {
-    pub(super) fn new(shared: Arc<Shared>, peer: Peer, arrival: &Arrival) -> Self {
-        Self {
+    pub(super) fn new(shared: Arc<Shared>, arrival: &Arrival) -> Self {
+        let probe = Self {
             shared,
-            peer,
+            peer: arrival.peer,
+            known: OnceLock::new(),
             listener: Arc::clone(&arrival.listener),
             clean: AtomicBool::new(true),
             ended: AtomicBool::new(false),
@@ -123,6 +130,25 @@ impl Probe {
             came: Instant::now(),
             before: arrival.age,
             tunnels: Mutex::default(),
+            attempts: Attempts::default(),
+        };
+        probe.learn(arrival.known.clone());
+        probe
+    }
+
+    /// What handlers are to know of the connection.
+    pub(super) fn learn(&self, known: Extensions) {
+        if !known.is_empty() {
+            // Once: it does not change.
+            let _ = self.known.set(known);
+        }
+    }
+
+    #[inline]
+    pub(super) fn introduce(&self, extensions: &mut Extensions) {
+        self.peer.introduce(extensions);
+        if let Some(known) = self.known.get() {
+            extensions.extend(known.clone());
         }
     }
 
@@ -184,6 +210,13 @@ impl Probe {
     /// It is tried once.
     pub(super) fn stay(&self) {
         self.stays.store(true, Relaxed);
+    }
+
+    /// It could not be taken apart: another time, but not for ever.
+    pub(super) fn try_later(&self, now: Instant) {
+        if !self.attempts.add(now, self.shared.linger) {
+            self.stay();
+        }
     }
 
     /// Between requests and flushed: what this process has of the connection is its socket and the

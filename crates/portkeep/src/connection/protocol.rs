@@ -6,6 +6,7 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::io::Io;
+use super::later::Later;
 use super::probe::Probe;
 use crate::drain::{Phase, count};
 use crate::limits::Order;
@@ -52,9 +53,10 @@ pub(super) async fn detect(io: &mut Io) -> First {
     first
 }
 
-/// Waits for the phase in which a connection moves; for ever, if this one does not.
+/// Waits for the phase in which a connection moves, and until it may be tried; for ever, if this one does not.
 async fn reached(probe: &Probe, phase: Phase) {
     probe.shared.phases.reached(phase).await;
+    Later::new(probe).now().await;
     if probe.sees(probe.shared.phases.current()) != phase {
         std::future::pending::<()>().await;
     }

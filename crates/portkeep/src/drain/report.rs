@@ -30,8 +30,15 @@ pub(crate) struct Report {
     pub(crate) moved: u64,
     pub(crate) idle_closed: u64,
     pub(crate) cut: Cut,
+    /// From the beginning on.
+    pub(crate) answered_in_all: u64,
     /// While it served, too.
     pub(crate) ended: Ended<u64>,
+}
+
+/// How many requests were answered since the start. `portkeep metrics` reads it in the status.
+pub(crate) fn answered_in_all(requests: u64) -> String {
+    format!("{requests} answered in all")
 }
 
 impl Cut {
@@ -56,6 +63,7 @@ impl Report {
                 http2: read(&counts.cut.http2),
                 upgraded: read(&counts.cut.upgraded),
             },
+            answered_in_all: shared.requests.ended(),
             ended: counts.ended.now(),
         }
     }
@@ -85,6 +93,7 @@ impl fmt::Display for Report {
                 write!(f, " {count} {what}")?;
             }
         }
+        write!(f, "; {}", answered_in_all(self.answered_in_all))?;
         if self.ended.total() > 0 {
             write!(f, "; {}", self.ended)?;
         }
@@ -105,25 +114,26 @@ mod tests {
             moved: 50,
             idle_closed: 2,
             cut: Cut::default(),
+            answered_in_all: 1234,
             ended: Ended::default().now(),
         };
         assert_eq!(
             report.to_string(),
-            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, nothing cut"
+            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, nothing cut; 1234 answered in all"
         );
         report.cut.busy = 1;
         report.cut.upgraded = 3;
         assert_eq!(
             report.to_string(),
-            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded"
+            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded; 1234 answered in all"
         );
         let ended = Ended::default();
         ended.count(Reason::Idle);
         report.ended = ended.now();
         assert!(
-            report
-                .to_string()
-                .ends_with("cut 4: 1 busy 3 upgraded; limits ended 1: 1 idle")
+            report.to_string().ends_with(
+                "cut 4: 1 busy 3 upgraded; 1234 answered in all; limits ended 1: 1 idle"
+            )
         );
     }
 }

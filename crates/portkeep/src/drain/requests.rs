@@ -64,10 +64,15 @@ impl Requests {
         self.sum(|slot| &slot.began)
     }
 
+    /// How many ever ended; never too many.
+    pub(crate) fn ended(&self) -> u64 {
+        self.sum(|slot| &slot.ended)
+    }
+
     /// How many are open; never too few.
     pub(crate) fn open(&self) -> u64 {
         // First: one that begins and ends while this adds up counts as open.
-        let ended = self.sum(|slot| &slot.ended);
+        let ended = self.ended();
         self.began() - ended
     }
 
@@ -94,5 +99,6 @@ mod tests {
         assert_eq!((requests.open(), requests.began()), (32, 32));
         open.into_iter().for_each(|began| requests.end(began));
         assert_eq!((requests.open(), requests.began()), (0, 32));
+        assert_eq!(requests.ended(), 32);
     }
 }

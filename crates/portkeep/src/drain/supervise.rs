@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::{Phase, Report, Shared, count_many};
+use super::{Phase, Report, Shared, answered_in_all, count_many};
 use crate::notify;
 use crate::signals::Signals;
 
@@ -110,7 +110,7 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
                 ?timeout,
                 "draining; another signal ends it at once"
             );
-            notify::stopping("draining");
+            notify::stopping(&status(shared));
         }
         Asked::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
         Asked::Idle => tracing::info!(connections, "idle for long enough, ending"),
@@ -121,12 +121,16 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
 /// in small steps, from inside the runtime, so that a hung process does not profit.
 fn tell(shared: &Shared, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
-    let status = format!(
-        "draining, {} requests in flight, {} connections left",
+    notify::extend_timeout(EXTENSION.min(left + NEWS), &status(shared));
+}
+
+fn status(shared: &Shared) -> String {
+    format!(
+        "draining, {} requests in flight, {} connections left, {}",
         shared.requests.open(),
-        shared.live()
-    );
-    notify::extend_timeout(EXTENSION.min(left + NEWS), &status);
+        shared.live(),
+        answered_in_all(shared.requests.ended())
+    )
 }
 
 async fn cut(shared: &Shared) {

@@ -10,18 +10,45 @@ use socket2::{Domain, SockRef, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::{Parts, Secret};
+
 /// A connection, as it was accepted or as the app has wrapped it.
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
     /// What it says is not what its socket says, so it cannot leave this process.
     Wrapped(Box<dyn Duplex>),
+    /// What else there is to it can leave too.
+    Movable(Box<dyn TakeApart>),
 }
 
 /// Something that can be read and written.
 pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
+
+/// A connection behind something that can export its part of it.
+pub(crate) trait TakeApart: Duplex {
+    /// In parts, or as it was: this is not the moment.
+    fn take_apart(self: Box<Self>) -> Result<Parts, Box<dyn TakeApart>>;
+}
+
+/// A connection that this process does not read or write any more.
+pub(crate) struct Apart {
+    pub(crate) socket: OwnedFd,
+    /// Of what stands between the socket and HTTP.
+    pub(crate) transport: Option<Secret>,
+    /// What that had read.
+    pub(crate) unread: Vec<u8>,
+}
+
+/// Why it is not.
+pub(crate) enum NotApart {
+    /// Later, perhaps.
+    Now(Stream),
+    /// The runtime has lost its socket, or it can never be.
+    Ever,
+}
 
 impl Stream {
     /// A connection that another process has accepted.
@@ -43,17 +70,38 @@ impl Stream {
         match self {
             Self::Tcp(stream) => super::unsent::unsent(stream),
             Self::Unix(stream) => super::unsent::unsent(stream),
-            Self::Wrapped(_) => None,
+            Self::Wrapped(_) | Self::Movable(_) => None,
         }
     }
 
-    /// Takes it from the runtime.
-    pub(crate) fn into_socket(self) -> io::Result<OwnedFd> {
-        Ok(match self {
-            Self::Tcp(stream) => stream.into_std()?.into(),
-            Self::Unix(stream) => stream.into_std()?.into(),
-            Self::Wrapped(_) => return Err(io::ErrorKind::Unsupported.into()),
+    /// Takes it from the runtime, and from what stands before HTTP.
+    pub(crate) fn take_apart(self) -> Result<Apart, NotApart> {
+        let parts = match self {
+            Self::Movable(stream) => stream
+                .take_apart()
+                .map_err(|stream| NotApart::Now(Self::Movable(stream)))?,
+            bare => {
+                return Ok(Apart {
+                    socket: bare.into_socket()?,
+                    transport: None,
+                    unread: Vec::new(),
+                });
+            }
+        };
+        Ok(Apart {
+            socket: parts.connection.0.into_socket()?,
+            transport: Some(parts.state),
+            unread: parts.unread,
         })
+    }
+
+    fn into_socket(self) -> Result<OwnedFd, NotApart> {
+        match self {
+            Self::Tcp(stream) => stream.into_std().map(OwnedFd::from),
+            Self::Unix(stream) => stream.into_std().map(OwnedFd::from),
+            Self::Wrapped(_) | Self::Movable(_) => return Err(NotApart::Ever),
+        }
+        .map_err(|_| NotApart::Ever)
     }
 }
 
@@ -63,6 +111,7 @@ impl fmt::Debug for Stream {
             Self::Tcp(stream) => stream.fmt(f),
             Self::Unix(stream) => stream.fmt(f),
             Self::Wrapped(_) => f.write_str("Wrapped"),
+            Self::Movable(_) => f.write_str("Movable"),
         }
     }
 }
@@ -74,6 +123,7 @@ macro_rules! forward {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream) => $call,
             Stream::Wrapped($stream) => $call,
+            Stream::Movable($stream) => $call,
         }
     };
 }
@@ -112,6 +162,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
             Self::Wrapped(stream) => stream.is_write_vectored(),
+            Self::Movable(stream) => stream.is_write_vectored(),
         }
     }
 

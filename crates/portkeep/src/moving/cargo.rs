@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::Secret;
+
 /// Everything of a connection that outlives its process. Peer address and socket options are the
 /// socket's own.
 #[derive(Debug)]
@@ -15,13 +17,25 @@ pub(crate) struct Cargo {
     pub(crate) listener: Arc<str>,
     /// Read from the socket and not used.
     pub(crate) unread: Vec<u8>,
-    /// It speaks HTTP/1. If not, nothing is known yet.
-    pub(crate) http1: bool,
+    pub(crate) speaks: Speaks,
+    /// Of the transport that stands before HTTP.
+    pub(crate) transport: Option<Secret>,
     /// It had a request already.
     pub(crate) used: bool,
     /// For how long it has waited for what it waits for, and how old it is.
     pub(crate) waited: Duration,
     pub(crate) age: Duration,
+}
+
+/// What is known of a connection's protocol.
+#[derive(Debug)]
+pub(crate) enum Speaks {
+    /// Its first bytes decide.
+    Unknown,
+    /// It is between two requests.
+    Http1,
+    /// It has no stream, and this is what the other side has to know of it.
+    Http2(Secret),
 }
 
 /// A connection that is to be moved, and where to say what came of it.

@@ -5,36 +5,51 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::socket_cookie;
 use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::cargo::Speaks;
 use super::complaints::Complaints;
+use super::luggage::{self, List};
 use super::packets::{Packets, Received};
 use super::session::{self, has_closed};
 use super::socket::MoveSocket;
 use super::spill;
-use super::wire::{Flags, Header, Kind, LONGEST, Times, name_and_unread};
+use super::taken::{Claim, Taken};
+use super::wire::{Flags, Header, Kind, LONGEST, Times, name_and_inline};
+use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
-use crate::connection::{self, Arrival};
+use crate::connection::{self, Arrival, Moved};
 use crate::drain::Shared;
 use crate::listen::Stream;
-use crate::{ShutdownToken, task};
+use crate::secret::wiped;
+use crate::{Secret, ShutdownToken, task};
 
 /// The pause after an error that will not go away at once, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Takes connections of listeners with these names, until `closing`. Returns when no session is
+/// A listener to which connections may come that the generation before has accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    pub(crate) name: Arc<str>,
+    /// What its connections go through.
+    pub(crate) acceptor: Option<Acceptor>,
+}
+
+/// Takes connections of these listeners, until `closing`. Returns when no session is
 /// left: from then on connections can be given to the generation after this one, without meeting
 /// ourselves. The socket comes back: it can be used again.
 pub(crate) async fn receive(
     socket: MoveSocket,
-    names: Vec<Arc<str>>,
+    destinations: Vec<Destination>,
     app: ErasedApp,
     shared: Arc<Shared>,
     closing: ShutdownToken,
 ) -> MoveSocket {
-    let names: Arc<[Arc<str>]> = names.into();
+    let destinations: Arc<[Destination]> = destinations.into();
+    let taken = Arc::clone(&socket.taken);
     let mut closed = pin!(closing.started());
     let mut sessions = JoinSet::new();
     let mut refused = Complaints::about("a session that moves connections was refused");
@@ -62,7 +77,8 @@ pub(crate) async fn receive(
         match accepted {
             Ok(socket) => {
                 let hold = Hold {
-                    names: Arc::clone(&names),
+                    destinations: Arc::clone(&destinations),
+                    taken: Arc::clone(&taken),
                     app: app.clone(),
                     shared: Arc::clone(&shared),
                     refused: 0,
@@ -91,7 +107,8 @@ pub(crate) async fn receive(
 
 /// Where connections arrive.
 struct Hold {
-    names: Arc<[Arc<str>]>,
+    destinations: Arc<[Destination]>,
+    taken: Arc<Taken>,
     app: ErasedApp,
     shared: Arc<Shared>,
     /// How many were not taken.
@@ -133,8 +150,11 @@ impl Hold {
             if received.length == 0 {
                 return Ok(());
             }
-            let length = received.length;
-            self.unload(&packets, &bytes[..length], received).await?;
+            let message = &mut bytes[..received.length];
+            let unloaded = self.unload(&packets, message, received).await;
+            // Keys may have been in it.
+            wiped(message);
+            unloaded?;
         }
     }
 
@@ -154,10 +174,13 @@ impl Hold {
         }
         let answer = |kind| Header::of(kind, header.sequence).encode();
         match self.adopt(&header, rest, received) {
-            Ok(arrival) => {
+            Ok((arrival, claim)) => {
                 // Before the first read. If it cannot be sent, the connection is not ours, and
                 // dropping it closes only our copy.
                 packets.send(&[&answer(Kind::Ack)], &[]).await?;
+                if let Some(claim) = claim {
+                    claim.keep();
+                }
                 connection::spawn(arrival, self.app.clone(), &self.shared);
             }
             Err(error) => {
@@ -173,13 +196,20 @@ impl Hold {
         Ok(())
     }
 
-    fn adopt(&self, header: &Header, rest: &[u8], received: Received) -> io::Result<Arrival> {
+    fn adopt(
+        &self,
+        header: &Header,
+        rest: &[u8],
+        received: Received,
+    ) -> io::Result<(Arrival, Option<Claim>)> {
         if self.shared.is_full() {
             // The generation before ends it, and loses nothing by that.
             return Err(io::Error::other("as many connections as may be are here"));
         }
         let (times, rest) = Times::decode(header, rest).map_err(io::Error::other)?;
-        let (name, inline) = name_and_unread(header, rest).map_err(io::Error::other)?;
+        let (list, rest) = List::decode(header, rest).map_err(io::Error::other)?;
+        let luggage = list.as_ref().map_or(0, List::total);
+        let (name, inline) = name_and_inline(header, luggage, rest).map_err(io::Error::other)?;
         let in_file = header.flags.has(Flags::IN_FILE);
         let mut descriptors = received.descriptors.into_iter();
         let (socket, file) = match (descriptors.next(), descriptors.next()) {
@@ -192,22 +222,70 @@ impl Hold {
                 ));
             }
         };
-        let listener = self.names.iter().find(|known| ***known == *name);
-        let listener = listener
+        let destination = self.destinations.iter().find(|known| *known.name == *name);
+        let destination = destination
             .ok_or_else(|| io::Error::other(format!("its listener {name:?} is not served here")))?;
-        Ok(Arrival {
+        let spilled = file
+            .map(|file| spill::from_file(file, luggage + header.unread as usize))
+            .transpose()?;
+        let contents = spilled.as_ref().map_or(inline, Secret::expose);
+        let Unpacked {
+            transport,
+            speaks,
+            unread,
+        } = unpack(header, list.as_ref(), contents)?;
+        let claim = match list {
+            Some(list) if socket_cookie(&socket)? != list.cookie => {
+                return Err(io::Error::other("what it takes along is another one's"));
+            }
+            Some(list) => Some(self.taken.claim(list.cookie)?),
+            None => None,
+        };
+        let moved = Moved {
             stream: Stream::adopt(socket)?,
-            listener: Arc::clone(listener),
-            unread: match file {
-                Some(file) => spill::from_file(file, header.unread as usize)?,
-                None => inline.to_vec(),
-            },
-            http1: header.flags.has(Flags::HTTP1),
+            listener: Arc::clone(&destination.name),
+            unread,
+            speaks,
             used: header.flags.has(Flags::USED),
             waited: times.waited,
             age: times.age,
-            // It was read from before, and cannot have been wrapped.
-            acceptor: None,
-        })
+        };
+        let acceptor = destination.acceptor.as_ref();
+        let arrival = Arrival::moved(moved, acceptor, transport, &self.shared)?;
+        Ok((arrival, claim))
     }
+}
+
+/// What goes along and is unread.
+struct Unpacked {
+    transport: Option<Secret>,
+    speaks: Speaks,
+    unread: Vec<u8>,
+}
+
+fn unpack(header: &Header, list: Option<&List>, mut contents: &[u8]) -> io::Result<Unpacked> {
+    let mut transport = None;
+    let mut speaks = match header.flags.has(Flags::HTTP1) {
+        true => Speaks::Http1,
+        false => Speaks::Unknown,
+    };
+    for entry in list.into_iter().flat_map(|list| &list.entries) {
+        let (state, rest) = contents
+            .split_at_checked(entry.length)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        contents = rest;
+        let state = Secret::from(state.to_vec());
+        match (entry.kind, &speaks) {
+            (luggage::Kind::Transport, _) => transport = Some(state),
+            (luggage::Kind::Http2, Speaks::Unknown) => speaks = Speaks::Http2(state),
+            (luggage::Kind::Http2, _) => {
+                return Err(io::Error::other("it speaks two protocols at once"));
+            }
+        }
+    }
+    Ok(Unpacked {
+        transport,
+        speaks,
+        unread: contents.to_vec(),
+    })
 }

@@ -3,20 +3,23 @@
 mod manifest;
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SocketAddrUnix;
+use rustix::net::sockopt::socket_cookie;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::cargo::{Departure, Inbox};
+use super::cargo::{Cargo, Departure, Inbox, Speaks};
+use super::luggage::{self, Entry, List};
 use super::packets::Packets;
 use super::session::{self, ANSWER_TIMEOUT, has_closed, may_ask_again};
 use super::spill;
 use super::successor;
 use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
+use crate::Secret;
 use crate::drain::{Phase, Shared};
 
 use manifest::Manifest;
@@ -148,8 +151,9 @@ async fn send_one(
     departure: &Departure,
 ) -> io::Result<()> {
     let cargo = &departure.cargo;
-    let file = spill::to_file(&cargo.unread)?;
-    let inline: &[u8] = if file.is_some() { &[] } else { &cargo.unread };
+    let states = states(cargo);
+    let list = list(&cargo.socket, &states)?;
+    let list = list.encode(features).map_err(io::Error::other)?;
     let with_times = features.has(Features::TIMES);
     let times = Times {
         waited: cargo.waited,
@@ -157,13 +161,17 @@ async fn send_one(
     };
     let times = times.encode();
     let times: &[u8] = if with_times { &times } else { &[] };
+    let mut contents: Vec<_> = states.iter().map(|(_, state)| state.expose()).collect();
+    contents.push(&cargo.unread);
+    let file = spill::to_file(&contents)?;
     let header = Header {
         kind: Kind::Connection,
         flags: Flags::HTTP1
-            .when(cargo.http1)
+            .when(matches!(cargo.speaks, Speaks::Http1))
             .and(Flags::USED.when(cargo.used))
             .and(Flags::IN_FILE.when(file.is_some()))
-            .and(Flags::TIMES.when(with_times)),
+            .and(Flags::TIMES.when(with_times))
+            .and(Flags::LUGGAGE.when(!list.is_empty())),
         unread: u32::try_from(cargo.unread.len()).map_err(io::Error::other)?,
         sequence,
     };
@@ -171,8 +179,37 @@ async fn send_one(
     let length = u8::try_from(name.len()).map_err(io::Error::other)?;
     let mut descriptors = vec![cargo.socket.as_fd()];
     descriptors.extend(file.as_ref().map(AsFd::as_fd));
-    let parts = [&header.encode(), times, &[length][..], name, inline];
+    let header = header.encode();
+    let mut parts = vec![&header, times, &list, std::slice::from_ref(&length), name];
+    if file.is_none() {
+        parts.append(&mut contents);
+    }
     packets.send(&parts, &descriptors).await
+}
+
+/// What it takes along.
+fn states(cargo: &Cargo) -> Vec<(luggage::Kind, &Secret)> {
+    let transport = cargo.transport.as_ref();
+    let transport = transport.map(|state| (luggage::Kind::Transport, state));
+    let http2 = match &cargo.speaks {
+        Speaks::Http2(state) => Some((luggage::Kind::Http2, state)),
+        Speaks::Unknown | Speaks::Http1 => None,
+    };
+    transport.into_iter().chain(http2).collect()
+}
+
+fn list(socket: &OwnedFd, states: &[(luggage::Kind, &Secret)]) -> io::Result<List> {
+    if states.is_empty() {
+        return Ok(List::default());
+    }
+    let entries = states.iter().map(|(kind, state)| Entry {
+        kind: *kind,
+        length: state.expose().len(),
+    });
+    Ok(List {
+        cookie: socket_cookie(socket)?,
+        entries: entries.collect(),
+    })
 }
 
 /// After this, whatever is not acknowledged is this process's for good.

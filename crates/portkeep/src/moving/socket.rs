@@ -2,12 +2,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use portkeep_contract::MOVE_SOCKET;
 use rustix::net::{SocketAddrUnix, getsockname};
 use socket2::SockRef;
 use tokio::net::{UnixListener, UnixStream};
 
+use super::taken::Taken;
 use crate::listen::{Sockets, Which};
 
 /// A listening socket that all generations are passed. The one that serves accepts from it; one
@@ -17,6 +19,7 @@ pub(crate) struct MoveSocket {
     /// The runtime has no type for these. What it has for streams accepts from any Unix socket.
     listener: UnixListener,
     address: SocketAddrUnix,
+    pub(super) taken: Arc<Taken>,
 }
 
 impl MoveSocket {
@@ -46,6 +49,7 @@ impl MoveSocket {
         Ok(Self {
             listener: UnixListener::from_std(socket.into())?,
             address,
+            taken: Arc::default(),
         })
     }
 

@@ -1,4 +1,4 @@
-//! Unread bytes that are too many for a message travel in a file that has no name.
+//! What is too long for a message travels in a file that has no name.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,22 +8,27 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{MemfdFlags, memfd_create};
 
 use super::wire::INLINE;
+use crate::Secret;
 
-/// A file with `unread`, if it takes one.
-pub(super) fn to_file(unread: &[u8]) -> io::Result<Option<OwnedFd>> {
-    if unread.len() <= INLINE {
+/// A file with these bytes, if it takes one.
+pub(super) fn to_file(parts: &[&[u8]]) -> io::Result<Option<OwnedFd>> {
+    let total: usize = parts.iter().map(|part| part.len()).sum();
+    if total <= INLINE {
         return Ok(None);
     }
     let mut file = File::from(memfd_create("portkeep-unread", MemfdFlags::CLOEXEC)?);
-    file.write_all(unread)?;
+    for part in parts {
+        file.write_all(part)?;
+    }
     Ok(Some(file.into()))
 }
 
 /// From the beginning: the place that the writer left is shared.
-pub(super) fn from_file(file: OwnedFd, length: usize) -> io::Result<Vec<u8>> {
-    let mut unread = vec![0; length];
-    File::from(file).read_exact_at(&mut unread, 0)?;
-    Ok(unread)
+pub(super) fn from_file(file: OwnedFd, length: usize) -> io::Result<Secret> {
+    let mut bytes = vec![0; length];
+    let read = File::from(file).read_exact_at(&mut bytes, 0);
+    let bytes = Secret::from(bytes);
+    read.map(|()| bytes)
 }
 
 #[cfg(test)]
@@ -32,11 +37,12 @@ mod tests {
 
     #[test]
     fn what_is_too_long_comes_back() {
-        assert!(to_file(&[1; INLINE]).unwrap().is_none());
+        assert!(to_file(&[&[1; INLINE]]).unwrap().is_none());
         let long: Vec<u8> = (0..=INLINE).map(|i| i as u8).collect();
-        let file = to_file(&long).unwrap().unwrap();
-        assert_eq!(from_file(file, long.len()).unwrap(), long);
-        let file = to_file(&long).unwrap().unwrap();
+        let halves = [&long[..INLINE / 2], &long[INLINE / 2..]];
+        let file = to_file(&halves).unwrap().unwrap();
+        assert_eq!(from_file(file, long.len()).unwrap().expose(), long);
+        let file = to_file(&halves).unwrap().unwrap();
         assert!(from_file(file, long.len() + 1).is_err());
     }
 }

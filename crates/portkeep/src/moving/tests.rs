@@ -10,6 +10,7 @@
 
 mod app;
 mod case;
+mod cipher;
 mod client;
 mod dice;
 mod generations;
@@ -24,6 +25,14 @@ use case::{Case, Class};
 use client::Ending;
 use dice::Dice;
 use generations::{Generations, still_server};
+
+/// What stands between the sockets and HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Through {
+    Nothing,
+    /// Records of which only a part may have come, and counters that are right to the byte.
+    Cipher,
+}
 
 /// Connections at a time.
 const AT_ONCE: u64 = 48;
@@ -40,12 +49,12 @@ struct Totals {
     early: AtomicU64,
 }
 
-async fn run(class: Class, cases: u64) {
+async fn run(class: Class, through: Through, cases: u64) {
     let cases = number("PORTKEEP_MOVE_CASES", cases);
     let seed = number("PORTKEEP_MOVE_SEED", 1);
     let (moved, unmoved) = (TestApp::new(), TestApp::new());
     let still = still_server(unmoved.clone());
-    let generations = Generations::start(moved.clone(), seed);
+    let generations = Generations::start(moved.clone(), through, seed);
     let address = generations.address();
     let totals = Arc::new(Totals::default());
     let next = Arc::new(AtomicU64::new(0));
@@ -62,7 +71,8 @@ async fn run(class: Class, cases: u64) {
                 let case = Case::new(class, number, &mut Dice::new(seed, number));
                 let expected = client::plainly(still, &case).await;
                 let got =
-                    client::randomly(address, &case, &expected, Dice::new(!seed, number)).await;
+                    client::randomly(address, through, &case, &expected, Dice::new(!seed, number))
+                        .await;
                 totals
                     .requests
                     .fetch_add(case.requests.len() as u64, Ordering::Relaxed);
@@ -83,7 +93,7 @@ async fn run(class: Class, cases: u64) {
     }
     let (handovers, moves) = generations.stop().await;
     println!(
-        "measured: {class:?}: {cases} cases, {} requests, {moves} moves in {handovers} handovers, {} ended early, {} executed twice, {} parsed from a body",
+        "measured: {class:?}, {through:?}: {cases} cases, {} requests, {moves} moves in {handovers} handovers, {} ended early, {} executed twice, {} parsed from a body",
         totals.requests.load(Ordering::Relaxed),
         totals.early.load(Ordering::Relaxed),
         moved.twice(),
@@ -96,15 +106,22 @@ async fn run(class: Class, cases: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_kinds_of_requests() {
-    run(Class::Normal, 2000).await;
+    run(Class::Normal, Through::Nothing, 2000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_transport() {
+    run(Class::Normal, Through::Cipher, 1000).await;
+    run(Class::Ignored, Through::Cipher, 500).await;
+    run(Class::Early, Through::Cipher, 300).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bodies_that_nobody_reads() {
-    run(Class::Ignored, 1000).await;
+    run(Class::Ignored, Through::Nothing, 1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_before_the_body_is_read() {
-    run(Class::Early, 500).await;
+    run(Class::Early, Through::Nothing, 500).await;
 }

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use super::luggage::List;
+
 /// The version of the protocol. The first byte of every message, in every version.
 pub(super) const VERSION: u8 = 1;
 /// The length of a header.
 pub(super) const HEADER: usize = 16;
-/// More unread bytes than this travel in a file, so that a message stays far below the size of a
-/// socket's buffer and is never split.
+/// More bytes than this, of what goes along and is unread together, travel in a file, so that a message stays far below the
+/// size of a socket's buffer and is never split.
 pub(super) const INLINE: usize = 64 * 1024;
 /// More unread bytes than this are not accepted. hyper keeps less than half of it.
 pub(super) const MOST_UNREAD: usize = 1024 * 1024;
-/// The longest message: a header, the name of a listener with its length, unread bytes.
-pub(super) const LONGEST: usize = HEADER + TIMES + 1 + 255 + INLINE;
+/// The longest message: a header, two times, a list of what goes along, the name of a listener with its length, and what
+/// goes along and is unread.
+pub(super) const LONGEST: usize = HEADER + TIMES + List::LONGEST + 1 + 255 + INLINE;
 /// The length of two times.
 pub(super) const TIMES: usize = 16;
 
@@ -26,8 +29,12 @@ pub(super) struct Features(pub(super) u64);
 impl Features {
     /// Connections may say how old they are.
     pub(super) const TIMES: Self = Self(1);
+    /// Connections may have the state of a transport.
+    pub(super) const TRANSPORT: Self = Self(2);
+    /// And that of HTTP/2.
+    pub(super) const HTTP2: Self = Self(4);
     /// All that this process knows.
-    pub(super) const OWN: Self = Self::TIMES;
+    pub(super) const OWN: Self = Self(Self::TIMES.0 | Self::TRANSPORT.0);
 
     pub(super) fn shared_with(self, other: Self) -> Self {
         Self(self.0 & other.0)
@@ -62,11 +69,13 @@ impl Flags {
     pub(super) const HTTP1: Self = Self(1);
     /// It had a request already.
     pub(super) const USED: Self = Self(2);
-    /// The unread bytes are in a file, the second descriptor.
+    /// What goes along and is unread is in a file, the second descriptor.
     pub(super) const IN_FILE: Self = Self(4);
     /// Two times follow the header: see [`Times`]. Only to who knows [`Features::TIMES`].
     pub(super) const TIMES: Self = Self(8);
-    const ALL: u16 = 1 | 2 | 4 | 8;
+    /// A list of what goes along follows them: see [`List`]. Only to who knows all of what is in it.
+    pub(super) const LUGGAGE: Self = Self(16);
+    const ALL: u16 = 1 | 2 | 4 | 8 | 16;
 
     pub(super) fn when(self, condition: bool) -> Self {
         if condition { self } else { Self(0) }
@@ -105,6 +114,14 @@ pub(super) enum Malformed {
     Short(usize),
     #[error("a message whose length is not what it says")]
     Length,
+    #[error(
+        "something of kind {0} goes along with a connection, which one of the two generations does not know"
+    )]
+    Luggage(u8),
+    #[error("what goes along of kind {0} is there twice")]
+    Twice(u8),
+    #[error("what goes along of kind {0} has {1} bytes, which is too much")]
+    Heavy(u8, usize),
 }
 
 impl Header {
@@ -201,21 +218,27 @@ impl Times {
     }
 }
 
-/// The listener's name and the unread bytes of a connection; `rest` is what follows the header and the times.
-pub(super) fn name_and_unread<'a>(
+/// The listener's name of a connection, and what is in the message of the `luggage` bytes that go along and of the unread
+/// ones; `rest` is what follows the list.
+pub(super) fn name_and_inline<'a>(
     header: &Header,
+    luggage: usize,
     rest: &'a [u8],
 ) -> Result<(&'a str, &'a [u8]), Malformed> {
     let (length, rest) = rest.split_first().ok_or(Malformed::Length)?;
     let (name, inline) = rest
         .split_at_checked(usize::from(*length))
         .ok_or(Malformed::Length)?;
+    let unread = header.unread as usize;
+    if unread > MOST_UNREAD {
+        return Err(Malformed::Length);
+    }
     let expected = if header.flags.has(Flags::IN_FILE) {
         0
     } else {
-        header.unread as usize
+        luggage + unread
     };
-    if inline.len() != expected || header.unread as usize > MOST_UNREAD {
+    if inline.len() != expected {
         return Err(Malformed::Length);
     }
     let name = std::str::from_utf8(name).map_err(|_| Malformed::Length)?;
@@ -301,17 +324,21 @@ mod tests {
             ..Header::of(Kind::Connection, 0)
         };
         assert_eq!(
-            name_and_unread(&header, b"\x04httpGET"),
+            name_and_inline(&header, 0, b"\x04httpGET"),
             Ok(("http", &b"GET"[..]))
         );
+        assert_eq!(
+            name_and_inline(&header, 2, b"\x04http..GET"),
+            Ok(("http", &b"..GET"[..]))
+        );
         for bad in [&b""[..], b"\x09httpGET", b"\x04httpGE", b"\x04httpGETT"] {
-            assert_eq!(name_and_unread(&header, bad), Err(Malformed::Length));
+            assert_eq!(name_and_inline(&header, 0, bad), Err(Malformed::Length));
         }
         let huge = Header {
             unread: u32::MAX,
             flags: Flags::IN_FILE,
             ..header
         };
-        assert_eq!(name_and_unread(&huge, b"\x00"), Err(Malformed::Length));
+        assert_eq!(name_and_inline(&huge, 0, b"\x00"), Err(Malformed::Length));
     }
 }

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // Helpers too: a failed one is a failed test.
 
+#[path = "../../src/moving/tests/cipher.rs"]
+mod cipher;
 mod client;
 mod load;
 mod manager;

@@ -4,6 +4,7 @@ mod failures;
 mod long;
 mod many;
 mod midway;
+mod transport;
 
 use std::fs::Permissions;
 use std::io::Write;

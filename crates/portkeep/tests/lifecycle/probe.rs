@@ -5,13 +5,13 @@ use std::env;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code::RESTART};
 use axum::extract::{ConnectInfo, Path, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
@@ -21,6 +21,7 @@ use portkeep::{Peer, Server, ShutdownToken, Sockets};
 
 use tokio::io::AsyncReadExt;
 
+use crate::cipher::{Cipher, Key};
 use crate::tls;
 
 /// Set in the process under test; says what it does.
@@ -43,6 +44,8 @@ pub(crate) const EARLY: usize = 300_000;
 pub(crate) const LARGE: usize = 100_000_000;
 /// A directory with `certificate` and `key`, in DER: serve TLS.
 pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
+/// A number, and `alone` if states of others are refused: serve behind the cipher.
+pub(crate) const CIPHER: &str = "PORTKEEP_TEST_CIPHER";
 
 #[test]
 fn probe_process() {
@@ -105,6 +108,13 @@ fn serve() {
     if let Some(directory) = env::var_os(TLS) {
         let tls = tls::acceptor(directory.as_ref());
         server = server.accept_with(move |connection| tls.accept(connection));
+    }
+    if let Ok(cipher) = env::var(CIPHER) {
+        let mut words = cipher.split(' ');
+        server = server.transport(Cipher {
+            name: words.next().unwrap().parse().unwrap(),
+            foreign: words.next() != Some("alone"),
+        });
     }
     if env::var_os(FAIL).is_some() {
         server = server.ready_when(async { Err("the database is away") });
@@ -173,6 +183,12 @@ fn app() -> Router {
     Router::new()
         .route("/", get(|| async { format!("{}", std::process::id()) }))
         .route("/peer", get(peer))
+        .route(
+            "/known",
+            get(|Extension(Key(key)): Extension<Key>| async move {
+                format!("{} {key}", std::process::id())
+            }),
+        )
         .route(
             "/connect-info",
             get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),

@@ -1,6 +1,7 @@
 //! What a helper tells, as lines of the journal.
 
 use anyhow::anyhow;
+use portkeep_engine::decision;
 use portkeep_engine::helper::{News, Settlement};
 use portkeep_engine::settle::Settle;
 use portkeep_engine::{Instead, Outcome};
@@ -12,6 +13,8 @@ use crate::output::{errln, outcome_line, outln};
 pub(super) fn tell(name: &AppName) -> impl Fn(News<'_>) + Send + Sync {
     move |news| match news {
         News::Begins { id, purpose } => outln!("{name}: handover {id} ({purpose})"),
+        // The journal has what was decided already, with its fields.
+        News::Ended(_) if decision::is_connected() => {}
         News::Ended(outcome @ Outcome::Holding(_)) => errln!("{}", outcome_line(name, outcome)),
         News::Ended(outcome) => outln!("{}", outcome_line(name, outcome)),
         News::Failed(error) => errln!("{}", error.with_causes()),
@@ -25,6 +28,7 @@ pub(super) fn tell(name: &AppName) -> impl Fn(News<'_>) + Send + Sync {
             errln!("{}; settling by the default rules", error.with_causes());
         }
         News::Crashed { generation, reason } => outln!("generation {generation}: {reason}"),
+        News::Settled(_) if decision::is_connected() => {}
         News::Settled(settlement) => settled(&settlement),
         other => outln!("{name}: {other:?}"),
     }

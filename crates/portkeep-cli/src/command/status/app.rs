@@ -7,7 +7,7 @@ use portkeep_engine::backend::systemd::UnitState;
 use portkeep_engine::diagnosis::{Finding, Level};
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, Phase, Running, Store};
-use portkeep_spec::{AppName, Manager as Which};
+use portkeep_spec::{AppName, Label, Manager as Which};
 use serde::Serialize;
 
 use crate::facts::App;
@@ -95,6 +95,8 @@ pub(crate) struct GenerationStatus {
     pub(crate) drains_until: Option<Timestamp>,
     /// The release.
     pub(crate) digest: Option<String>,
+    /// What people call that.
+    pub(crate) label: Option<Label>,
     /// What it says of itself (`STATUS=`), such as the requests in flight; empty where it says nothing.
     pub(crate) status: String,
     pub(crate) main_pid: Option<u32>,
@@ -195,6 +197,7 @@ impl From<&(String, UnitState)> for SocketStatus {
 impl GenerationStatus {
     pub(crate) fn new(running: Running, store: &Store) -> Self {
         let digest = store.digest_of(running.generation);
+        let release = store.release_of(running.generation);
         Self {
             generation: running.generation,
             phase: running.phase,
@@ -204,6 +207,7 @@ impl GenerationStatus {
             draining_since: None,
             drains_until: None,
             digest: digest.map(|digest| digest.short().to_owned()),
+            label: release.and_then(|release| release.label()),
             status: String::new(),
             main_pid: None,
             restarts: store.crashes(running.generation),

@@ -117,6 +117,7 @@ impl Lines {
             when(one, now)
         );
         self.add(2, head.trim_end());
+        let label = one.label.as_ref().map(|label| format!("label {label}"));
         let facts = [
             one.main_pid.map(|pid| format!("process {pid}")),
             one.memory_bytes
@@ -132,7 +133,11 @@ impl Lines {
             (false, _) => one.status.as_str(),
         };
         let indent = if self.columns < NARROW { 4 } else { FACTS };
-        for more in [facts.join(", ").as_str(), says] {
+        for more in [
+            label.as_deref().unwrap_or_default(),
+            facts.join(", ").as_str(),
+            says,
+        ] {
             if !more.is_empty() {
                 self.add(indent, more);
             }
@@ -196,6 +201,7 @@ mod tests {
             draining_since: None,
             drains_until: None,
             digest: Some("29b4a5a9dd6c".to_owned()),
+            label: Some("v1.2-3-g70e033f".parse().unwrap()),
             status: "serving on 127.0.0.1:8080 (http), 3 requests in flight".to_owned(),
             main_pid: Some(4242),
             restarts: 0,
@@ -255,6 +261,7 @@ mod tests {
             "generation 2    draining  29b4a5a9dd6c  25 s left, since 2027-01-1",
             "generation 3    current   29b4a5a9dd6c  since 2027-01-1",
             "(2 min 5 s)",
+            "label v1.2-3-g70e033f",
             "process 4242, 12.0 MiB, 0.41 s of CPU",
             "3 requests in flight",
             "problem: what is installed",
@@ -314,7 +321,7 @@ mod tests {
         );
         assert_eq!(
             keys(&json["generations"][0]),
-            "cpuNanoseconds digest drainingSince drainsUntil generation isHoldingPage mainPid memoryBytes phase restarts since startedAt \
+            "cpuNanoseconds digest drainingSince drainsUntil generation isHoldingPage label mainPid memoryBytes phase restarts since startedAt \
              status"
         );
         assert_eq!(keys(&json["sockets"][0]), "listen state unit");

@@ -9,13 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
+use portkeep_engine::process::{Children, Lines, Process, Rest};
 use tokio::process::{ChildStderr, Command};
 
 use super::stamp::Stamp;
 use super::unit::{Makes, Unit};
 use crate::diagnostics::{Level, Part};
-use crate::lines::Lines;
-use crate::process::Process;
 use crate::screen::Screen;
 
 /// How long rustc may take to end when it is told to.
@@ -38,6 +37,7 @@ pub(in crate::build) struct Run {
     call: Option<Call>,
     parts: Vec<Part>,
     screen: Arc<dyn Screen>,
+    children: Children,
     /// cargo's, for as long as this lives.
     _lock: Option<File>,
 }
@@ -79,6 +79,7 @@ impl Run {
         begun: Stamp,
         lock: File,
         screen: Arc<dyn Screen>,
+        children: Children,
     ) -> Self {
         Self {
             units,
@@ -88,6 +89,7 @@ impl Run {
             call: None,
             parts: Vec::new(),
             screen,
+            children,
             _lock: Some(lock),
         }
     }
@@ -102,6 +104,7 @@ impl Run {
             call: None,
             parts: Vec::new(),
             screen,
+            children: Children::default(),
             _lock: None,
         }
     }
@@ -172,11 +175,12 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let (process, _, stderr) = Process::start(command)
-            .with_context(|| format!("cannot run {}", unit.record.program.display()))?;
+        let started = self.children.start(command, "`rustc`", Rest::GoesOn);
+        let started =
+            started.with_context(|| format!("cannot run {}", unit.record.program.display()))?;
         Ok(Call {
-            process,
-            lines: stderr.map(Lines::of_json),
+            process: started.process,
+            lines: started.stderr.map(Lines::of_json),
             said: Vec::new(),
         })
     }

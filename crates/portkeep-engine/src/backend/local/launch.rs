@@ -1,4 +1,4 @@
-//! Starts the process of a generation.
+//! The command that is a generation, or its release command.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use command_fds::CommandFdExt;
 use portkeep_spec::{Spec, contract, environment_file, small_file};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use super::Sockets;
 use crate::generation::Generation;
@@ -30,7 +30,7 @@ pub(super) fn launch(
     sockets: &Sockets,
     generation: Generation,
     notify: &Path,
-) -> io::Result<Child> {
+) -> io::Result<Command> {
     let release = release_of(store, generation)?;
     let executable = store.generation_executable(generation);
     let mut command = Command::new("/bin/sh");
@@ -52,22 +52,22 @@ pub(super) fn launch(
         command.env(contract::WATCHDOG_USEC, watchdog.0.as_micros().to_string());
     }
     pass(&mut command, sockets.descriptors())?;
-    command.spawn()
+    Ok(command)
 }
 
-/// Starts the release command that is prepared for `generation`, as the app would be, but with no sockets and nobody to tell
+/// The release command that is prepared for `generation`, as the app would be, but with no sockets and nobody to tell
 /// that it is READY.
 pub(super) fn launch_release_command(
     store: &Store,
     spec: &Spec,
     generation: Generation,
     what: &ReleaseCommand,
-) -> io::Result<Child> {
+) -> io::Result<Command> {
     let release = release_of(store, generation)?;
     let mut command = Command::new(what.argv0.as_ref().unwrap_or(&what.program));
     command.args(&what.arguments);
     settle_in(&mut command, store, spec, generation, &release)?;
-    command.spawn()
+    Ok(command)
 }
 
 fn release_of(store: &Store, generation: Generation) -> io::Result<Release> {
@@ -98,8 +98,6 @@ fn settle_in(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // A group of its own: Ctrl-C at our terminal is ours to handle, and a kill reaches its children too.
-    command.process_group(0);
     Ok(())
 }
 

@@ -10,23 +10,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portkeep_spec::{Readiness, Spec};
-use rustix::process::{Pid, Signal};
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::Child;
+use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fate::Fate;
-use super::group::{has_ended, kill_all, signal};
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
-use super::{LocalEvent, Order, Shared, orphan};
-use crate::accepts::accepts;
+use super::{LocalEvent, Order, Shared};
 use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
+use crate::process::{Output, Rest, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
+use crate::socket_use::accepts;
 use crate::store::Settled;
 use crate::surroundings::Surroundings;
 
@@ -106,7 +104,6 @@ impl Supervisor {
                 break;
             }
         }
-        orphan::forget(&self.shared.store, self.generation);
         let _ = self.phase.send(None);
     }
 
@@ -162,17 +159,22 @@ impl Supervisor {
     async fn run_once(&mut self, spec: &Spec) -> End {
         let directory = self.shared.store.generation_directory(self.generation);
         let launched = NotifySocket::bind(&directory).and_then(|socket| {
-            let child = launch(
+            let mut command = launch(
                 &self.shared.store,
                 spec,
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
             )?;
-            Ok((socket, child))
+            if let Some(input) = self.shared.input.get() {
+                command.stdin(input.make()?);
+            }
+            let what = format!("generation {}", self.generation);
+            let started = self.shared.processes.start(command, &what, Rest::Ends)?;
+            Ok((socket, started))
         });
         match launched {
-            Ok((socket, child)) => self.watch(spec, socket, child).await,
+            Ok((socket, started)) => self.watch(spec, socket, started).await,
             Err(error) => {
                 self.last_lines.push_back(error.to_string());
                 end("resources", "", "", false)
@@ -181,13 +183,10 @@ impl Supervisor {
     }
 
     /// Follows a process from its start to its end.
-    async fn watch(&mut self, spec: &Spec, socket: NotifySocket, mut child: Child) -> End {
-        let pid = child.id().unwrap_or(0);
-        let _ = orphan::note(&self.shared.store, self.generation, pid);
-        let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let (lines_sender, mut lines) = mpsc::unbounded_channel();
-        forward(child.stdout.take(), lines_sender.clone());
-        forward(child.stderr.take(), lines_sender);
+    async fn watch(&mut self, spec: &Spec, socket: NotifySocket, started: Started) -> End {
+        let process = started.process;
+        let pid = process.id();
+        let mut output = Output::of(started.stdout, started.stderr);
 
         let never = || Instant::now() + NEVER;
         let mut deadline = pin!(sleep_until(Instant::now() + spec.start_timeout.0));
@@ -195,7 +194,7 @@ impl Supervisor {
         // Why we ended it, where we did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
-        let mut has_ended = pin!(has_ended(group));
+        let mut end = process.end();
         let mut is_up = pin!(async {
             launch::executed(pid).await;
             // One that has ended is seen by the wait for it.
@@ -203,10 +202,10 @@ impl Supervisor {
                 std::future::pending::<()>().await;
             }
         });
-        loop {
+        let status = loop {
             tokio::select! {
-                () = &mut has_ended => break,
-                Some(line) = lines.recv() => self.line(line),
+                status = end.come() => break status,
+                Some(line) = output.next() => self.line(line),
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
                         Message::Ready if !ready => {
@@ -237,10 +236,10 @@ impl Supervisor {
                     // A drain may take longer than a watchdog allows; systemd stops watching too.
                     watchdog.as_mut().reset(never());
                     if order == Order::Kill {
-                        kill_all(group);
+                        process.kill();
                         continue;
                     }
-                    signal(group, Signal::TERM);
+                    process.signal(Signal::TERM);
                     let patience = match order {
                         Order::Abandon => spec.drain_timeout.0.min(ABANDON_PATIENCE),
                         _ => spec.drain_timeout.0,
@@ -260,24 +259,20 @@ impl Supervisor {
                         let status = self.status.clone();
                         self.shared.tell(LocalEvent::Cut(self.generation, status));
                     }
-                    kill_all(group);
+                    process.kill();
                     deadline.as_mut().reset(never());
                 }
                 () = &mut watchdog => {
                     verdict = Some("watchdog");
                     // A stopped process does get SIGKILL; SIGABRT would wait for it to go on.
-                    kill_all(group);
+                    process.kill();
                     watchdog.as_mut().reset(never());
                 }
             }
-        }
-        // What it started must not outlive it: systemd ends the whole control group, we its process group. Before the process
-        // is waited for: until then its number, and that of its group, is nobody else's.
-        kill_all(group);
-        let status = child.wait().await;
+        };
         // A child that left the group may still write; its lines are not waited for.
         let last_lines = Instant::now() + LAST_LINES_DEADLINE;
-        while let Ok(Some(line)) = timeout_at(last_lines, lines.recv()).await {
+        while let Ok(Some(line)) = timeout_at(last_lines, output.next()).await {
             self.line(line);
         }
         // What it said last may still be in the socket: it was said before it ended.
@@ -330,12 +325,8 @@ pub(super) fn end(result: &str, code: &str, status: &str, ready: bool) -> End {
 }
 
 /// An end in systemd's words.
-pub(super) fn ended(
-    status: std::io::Result<ExitStatus>,
-    verdict: Option<&str>,
-    ready: bool,
-) -> End {
-    let Ok(status) = status else {
+pub(super) fn ended(status: Option<ExitStatus>, verdict: Option<&str>, ready: bool) -> End {
+    let Some(status) = status else {
         return end("resources", "", "", ready);
     };
     let (result, code, word) = match (status.code(), status.signal()) {
@@ -355,31 +346,4 @@ pub(super) fn ended(
         (None, None) => ("resources", "", String::new()),
     };
     end(verdict.unwrap_or(result), code, &word, ready)
-}
-
-/// Sends the lines of a stream to `lines` until it ends.
-fn forward(
-    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
-    lines: mpsc::UnboundedSender<String>,
-) {
-    let Some(stream) = stream else { return };
-    tokio::spawn(async move {
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        // Lines as bytes: an app may write what is not UTF-8.
-        while reader
-            .read_until(b'\n', &mut line)
-            .await
-            .is_ok_and(|length| length > 0)
-        {
-            let text = String::from_utf8_lossy(&line);
-            if lines
-                .send(text.trim_end_matches(['\n', '\r']).to_owned())
-                .is_err()
-            {
-                break;
-            }
-            line.clear();
-        }
-    });
 }

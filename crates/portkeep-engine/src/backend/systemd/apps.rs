@@ -43,6 +43,8 @@ const OF_GENERATION: [Property; 8] = [
     (SERVICE, "MemoryCurrent"),
     (SERVICE, "CPUUsageNSec"),
 ];
+/// What tells this run of one from others.
+const OF_RUN: [Property; 1] = [(UNIT, "InvocationID")];
 /// Of one that drains.
 const OF_DRAIN: [Property; 2] = [(UNIT, "ActiveExitTimestamp"), (SERVICE, "TimeoutStopUSec")];
 /// Of a socket that is not open.
@@ -135,7 +137,11 @@ impl Manager {
                     Phase::Draining => &OF_DRAIN[..],
                     Phase::Starting | Phase::Serving => &[],
                 };
-                let wanted = [&OF_GENERATION[..], more].concat();
+                let run = match loaded.depth {
+                    Depth::Full => &OF_RUN[..],
+                    Depth::Quick => &[],
+                };
+                let wanted = [&OF_GENERATION[..], more, run].concat();
                 let state = self.known(loaded, &unit, &wanted).await?;
                 Ok::<_, ManagerError>((running, state))
             });

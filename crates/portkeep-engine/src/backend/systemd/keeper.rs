@@ -159,6 +159,10 @@ impl Verb {
 }
 
 impl Keeper for Units {
+    fn journal(&self) -> Option<Which> {
+        Some(self.which)
+    }
+
     async fn is_started(&self, generation: Generation) -> Result<bool, BackendError> {
         let unit = super::unit_of(&self.store, generation);
         let Some(manager) = self.manager().await else {

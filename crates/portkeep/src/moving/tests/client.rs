@@ -11,7 +11,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use super::Through;
 use super::case::{Case, Class, Request};
+use super::cipher::{self, Counter};
 use super::dice::Dice;
 
 /// Longer than any case takes.
@@ -118,6 +120,7 @@ fn without_date(mut bytes: Vec<u8>) -> Vec<u8> {
 /// All requests on one connection: in pieces, with pauses, ahead of the answers.
 pub(super) async fn randomly(
     address: SocketAddr,
+    through: Through,
     case: &Case,
     expected: &Answers,
     mut dice: Dice,
@@ -130,9 +133,15 @@ pub(super) async fn randomly(
     let stream = socket.connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (reading, mut writing) = stream.into_split();
+    let key = dice.below(u64::MAX);
+    let (mut to_server, from_server) = cipher::keys(key);
+    let from_server = (through == Through::Cipher).then_some(from_server);
+    if through == Through::Cipher {
+        writing.write_all(&key.to_le_bytes()).await.unwrap();
+    }
     let received = Arc::new((AtomicUsize::new(0), Notify::new()));
     let slow = case.slow_reader.then(|| Dice::new(7, dice.below(u64::MAX)));
-    let reader = tokio::spawn(read_all(reading, Arc::clone(&received), slow));
+    let reader = tokio::spawn(read_all(reading, from_server, Arc::clone(&received), slow));
 
     let mut answered = 0;
     let send = async {
@@ -143,7 +152,14 @@ pub(super) async fn randomly(
                     received.1.notified().await;
                 }
             }
-            let mut rest = &request.bytes[..];
+            let sent = match through {
+                Through::Nothing => request.bytes.clone(),
+                Through::Cipher => {
+                    let parts = request.bytes.chunks(1 + dice.size(70_000) as usize);
+                    parts.flat_map(|part| to_server.seal(part)).collect()
+                }
+            };
+            let mut rest = &sent[..];
             while !rest.is_empty() {
                 let length = match dice.below(4) {
                     0 => 1,
@@ -196,10 +212,12 @@ pub(super) async fn randomly(
 
 async fn read_all(
     mut reading: tokio::net::tcp::OwnedReadHalf,
+    mut from_server: Option<Counter>,
     received: Arc<(AtomicUsize, Notify)>,
     mut slow: Option<Dice>,
 ) -> Got {
     let mut bytes = Vec::new();
+    let mut records = Vec::new();
     let error = loop {
         let mut part = [0; 16 * 1024];
         let mut room = part.len();
@@ -209,7 +227,16 @@ async fn read_all(
         }
         match reading.read(&mut part[..room]).await {
             Ok(0) => break None,
-            Ok(length) => bytes.extend(&part[..length]),
+            Ok(length) => match &mut from_server {
+                None => bytes.extend(&part[..length]),
+                Some(counter) => {
+                    records.extend(&part[..length]);
+                    match counter.open(&mut records) {
+                        Ok(opened) => bytes.extend(opened),
+                        Err(error) => break Some(error),
+                    }
+                }
+            },
             Err(error) => break Some(error),
         }
         received.0.store(bytes.len(), Ordering::SeqCst);

@@ -13,10 +13,13 @@ use socket2::SockRef;
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, JoinSet};
 
+use super::Through;
 use super::app::TestApp;
+use super::cipher::Cipher;
 use super::dice::Dice;
 use crate::ShutdownToken;
 use crate::accept::accept;
+use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
 use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
@@ -64,12 +67,25 @@ struct Generation {
 }
 
 impl Generation {
-    fn start(listener: &TcpListener, move_socket: &OwnedFd, app: &ErasedApp) -> Self {
+    fn start(
+        listener: &TcpListener,
+        move_socket: &OwnedFd,
+        app: &ErasedApp,
+        through: Through,
+    ) -> Self {
         let (departures, inbox) = departures();
         let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
         let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
         let next = socket.address();
-        let listener = Listener::of(listener.try_clone().unwrap(), "http");
+        let mut listener = Listener::of(listener.try_clone().unwrap(), "http");
+        let cipher = Cipher {
+            name: 1,
+            foreign: true,
+        };
+        listener.acceptor = match through {
+            Through::Nothing => None,
+            Through::Cipher => Some(Acceptor::movable(cipher)),
+        };
         let doors = Doors {
             listeners: vec![listener],
             move_socket: Some(socket),
@@ -102,12 +118,13 @@ pub(super) struct Generations {
 }
 
 impl Generations {
-    pub(super) fn start(app: TestApp, seed: u64) -> Self {
+    pub(super) fn start(app: TestApp, through: Through, seed: u64) -> Self {
         let (listener, address) = tcp();
         let stop = ShutdownToken::new();
         let outcome = tokio::spawn(replace(
             listener,
             app,
+            through,
             Dice::new(seed, u64::MAX),
             stop.clone(),
         ));
@@ -131,6 +148,7 @@ impl Generations {
 async fn replace(
     listener: TcpListener,
     app: TestApp,
+    through: Through,
     mut dice: Dice,
     stop: ShutdownToken,
 ) -> (u64, u64) {
@@ -138,12 +156,12 @@ async fn replace(
     let app = ErasedApp::new(app.router());
     let directory = tempfile::tempdir().unwrap();
     let move_socket = move_socket(&directory);
-    let mut current = Generation::start(&listener, &move_socket, &app);
+    let mut current = Generation::start(&listener, &move_socket, &app, through);
     let mut draining = JoinSet::new();
     let (mut handovers, mut moves) = (0, 0);
     while !stop.is_started() {
         tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
-        let next = Generation::start(&listener, &move_socket, &app);
+        let next = Generation::start(&listener, &move_socket, &app, through);
         let old = std::mem::replace(&mut current, next);
         draining.spawn(old.drain());
         handovers += 1;

@@ -9,7 +9,7 @@ const LONGEST_JSON: usize = 64 * 1024 * 1024;
 
 /// Reads lines of bounded length.
 #[derive(Debug)]
-pub(crate) struct Lines<R> {
+pub struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
     longest: usize,
@@ -17,12 +17,12 @@ pub(crate) struct Lines<R> {
 
 impl<R: AsyncRead + Unpin> Lines<R> {
     /// What is for people.
-    pub(crate) fn of(stream: R) -> Self {
+    pub fn of(stream: R) -> Self {
         Self::with(stream, LONGEST)
     }
 
     /// What is for programs, a JSON value a line.
-    pub(crate) fn of_json(stream: R) -> Self {
+    pub fn of_json(stream: R) -> Self {
         Self::with(stream, LONGEST_JSON)
     }
 
@@ -36,7 +36,10 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     /// The next line without its end; nothing at the end of the stream. What is no text is shown as U+FFFD. Can be dropped and
     /// called again.
-    pub(crate) async fn next(&mut self) -> std::io::Result<Option<String>> {
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub async fn next(&mut self) -> std::io::Result<Option<String>> {
         loop {
             let read = self.reader.fill_buf().await?;
             if read.is_empty() {

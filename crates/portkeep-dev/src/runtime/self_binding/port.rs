@@ -1,0 +1,130 @@
+//! The port of an app that opens it itself: when it is free, and who has it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use portkeep_engine::{Listening, listening_at, still_listening};
+use portkeep_spec::Address;
+use tokio::time::{Instant, sleep};
+
+use super::version::Version;
+use crate::host::Host;
+
+/// How often we look whether the port is free: the kernel tells nobody of it.
+const LOOK: Duration = Duration::from_millis(2);
+/// Whoever takes longer is told of.
+const SILENCE: Duration = Duration::from_millis(300);
+/// How long a version may keep its port once it is to end. In development somebody waits for the next one.
+const LIMIT: Duration = Duration::from_secs(5);
+/// What programs say where an address is in use.
+const IN_USE: [&str; 5] = [
+    "ddress already in use",
+    "AddrInUse",
+    "EADDRINUSE",
+    "os error 98",
+    "Errno 98",
+];
+
+/// Tells a version to end within `patience`, and waits until nobody listens where it did, or until it has ended. `holds` is
+/// called once, if that takes a while: where it still listens, and how long it may.
+pub(super) async fn release(
+    version: &Version,
+    patience: Duration,
+    holds: impl FnOnce(Vec<Address>, Duration),
+) {
+    // It may have opened more since it came up.
+    let mut sockets = listening_at(version.process.id());
+    for socket in &version.sockets {
+        if !sockets.contains(socket) {
+            sockets.push(socket.clone());
+        }
+    }
+    let begun = Instant::now();
+    let limit = LIMIT.min(patience);
+    let mut holds = Some(holds);
+    version.process.begin_to_stop(patience);
+    while version.process.is_alive() {
+        let listening = still_listening(&sockets);
+        if listening.is_empty() {
+            return;
+        }
+        if begun.elapsed() > limit {
+            version.process.stop(Duration::ZERO).await;
+            return;
+        }
+        if begun.elapsed() > SILENCE
+            && let Some(holds) = holds.take()
+        {
+            holds(addresses(&listening), limit);
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Where sockets are reached, each address once.
+pub(super) fn addresses(sockets: &[Listening]) -> Vec<Address> {
+    let mut found = Vec::new();
+    for socket in sockets {
+        if !found.contains(&socket.address) {
+            found.push(socket.address.clone());
+        }
+    }
+    found
+}
+
+/// Whether a program that did not come up says that its address is in use.
+pub(super) fn is_in_use(said: &[String]) -> bool {
+    let mut lines = said.iter();
+    lines.any(|line| IN_USE.iter().any(|words| line.contains(words)))
+}
+
+/// Who has the address that is in use: one of those that the program names, or that it is known to listen at.
+pub(super) fn who_holds(said: &[String], known: &[Address], host: &dyn Host) -> Option<String> {
+    let named = said.iter().flat_map(|line| named(line));
+    let candidates: Vec<_> = named.chain(known.iter().cloned()).collect();
+    candidates.iter().find_map(|address| {
+        let owner = host.port_owner(address)?;
+        Some(format!("{address} is held by {owner}"))
+    })
+}
+
+/// The addresses in a line.
+fn named(line: &str) -> impl Iterator<Item = Address> {
+    let is_outside = |c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c));
+    let words = line.split(is_outside);
+    words.filter_map(|word| {
+        let address: SocketAddr = word.trim_end_matches(['.', ':']).parse().ok()?;
+        Some(Address::Tcp(address))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_says_of_an_address_in_use_is_understood() {
+        for (line, is, names) in [
+            (
+                "Error: Os { code: 98, kind: AddrInUse, message: \"Address already in use\" }",
+                true,
+                None,
+            ),
+            (
+                "failed to bind 127.0.0.1:3000: Address already in use (os error 98)",
+                true,
+                Some("127.0.0.1:3000"),
+            ),
+            (
+                "error creating server listener on [::1]:3000: address already in use",
+                true,
+                Some("[::1]:3000"),
+            ),
+            ("listening at 10:20:30", false, None),
+        ] {
+            assert_eq!(is_in_use(&[line.to_owned()]), is, "{line}");
+            let found = named(line).next().map(|one| one.to_string());
+            assert_eq!(found.as_deref(), names, "{line}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What portkeep decides, as the journal has it.
+//!
+//! Each kind of decision has an id, by which programs find it in the journal, and one text: what it means and what to do. That
+//! text is written once, in [`text`](mod@text); `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)
+//! is made of it.
+//!
+//! ```text
+//! handover, end of a generation ─▶ Announcement ─▶ journal (MESSAGE_ID=, PORTKEEP_…=)
+//!                                  Decided ─▶ Text ─▶ doctor
+//!                                                └──▶ catalog ─▶ journalctl -x
+//! ```
+
+mod announcement;
+pub mod catalog;
+mod journal;
+mod kind;
+mod text;
+
+pub use announcement::Announcement;
+pub(crate) use announcement::Told;
+pub use journal::{is_connected, send};
+pub use kind::Decided;
+pub(crate) use text::Values;

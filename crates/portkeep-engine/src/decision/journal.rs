@@ -1,0 +1,45 @@
+//! Sends announcements to the journal.
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use libsystemd::logging::{Priority, connected_to_journal, journal_send};
+
+use super::announcement::{Announcement, Weight};
+
+/// A journal that takes nothing must not hold up a handover.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Sends one. Where the journal does not take it, a process whose standard error the
+/// journal has tells it there instead.
+pub fn send(announcement: &Announcement) {
+    let (done, sent) = mpsc::channel();
+    let copy = announcement.clone();
+    let sender = thread::Builder::new().name("journal".to_owned());
+    let started = sender.spawn(move || {
+        let fields = copy.fields().into_iter();
+        // Nobody waits any more where the journal took its time.
+        let _ = done.send(journal_send(priority(copy.weight()), copy.message(), fields).is_ok());
+    });
+    let is_sent = started.is_ok() && sent.recv_timeout(DEADLINE).unwrap_or(false);
+    // Elsewhere whoever asked is told by who prints.
+    if !is_sent && is_connected() {
+        tracing::warn!("{}", announcement.message());
+    }
+}
+
+/// Whether what this process says goes into the journal anyway: it need not be said twice.
+#[must_use]
+pub fn is_connected() -> bool {
+    connected_to_journal()
+}
+
+fn priority(weight: Weight) -> Priority {
+    match weight {
+        Weight::Error => Priority::Error,
+        Weight::Warning => Priority::Warning,
+        Weight::Notice => Priority::Notice,
+        Weight::Info => Priority::Info,
+    }
+}

@@ -1,0 +1,130 @@
+//! The kinds of decisions.
+
+/// What was decided. Its id and its code stay the same; [`ALL`](Self::ALL) has each of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Decided {
+    /// The release that was asked for serves.
+    HandedOver,
+    /// A release that served before serves again, because a person wanted that.
+    RolledBack,
+    /// What was asked for serves already.
+    Unchanged,
+    /// The last good release serves instead of the one that was asked for.
+    FellBack,
+    /// No release can serve, and the holding page answers.
+    HoldingPage,
+    /// The page of maintenance answers.
+    Maintenance,
+    /// Nothing is started, because there is maintenance.
+    StaysInMaintenance,
+    /// No generation of the release that was asked for became READY; what served before serves on.
+    Failed,
+    /// There was no release to start; what served before serves on.
+    Refused,
+    /// The release failed before, and nobody asked for another try.
+    KnownBad,
+    /// No generation became READY, and nothing else serves.
+    NothingServes,
+    /// A generation crashed, and is started again.
+    StartedAgain,
+    /// A generation crashed too often: its release is given up.
+    GivenUp,
+    /// A generation cannot be set up: it is started as soon as it can be.
+    Waits,
+    /// A generation crashed that nobody needs: it is not started again.
+    NotStartedAgain,
+    /// A generation that was replaced has finished what it had.
+    Drained,
+    /// A generation that was replaced did not finish in time, and was ended.
+    Cut,
+}
+
+impl Decided {
+    /// All kinds.
+    pub const ALL: [Self; 17] = [
+        Self::HandedOver,
+        Self::RolledBack,
+        Self::Unchanged,
+        Self::FellBack,
+        Self::HoldingPage,
+        Self::Maintenance,
+        Self::StaysInMaintenance,
+        Self::Failed,
+        Self::Refused,
+        Self::KnownBad,
+        Self::NothingServes,
+        Self::StartedAgain,
+        Self::GivenUp,
+        Self::Waits,
+        Self::NotStartedAgain,
+        Self::Drained,
+        Self::Cut,
+    ];
+
+    /// Its `MESSAGE_ID=`: 32 hexadecimal digits.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::HandedOver => "9e6be66cdf40457c823267303923134b",
+            Self::RolledBack => "bc04f3bf135e4649bdf280f481a614dc",
+            Self::Unchanged => "538a0c1c70914f89834b374817e9589e",
+            Self::FellBack => "c04e897207b7452d82edd78b16b701dc",
+            Self::HoldingPage => "c1efc117e54842ca90f6205ff05aa406",
+            Self::Maintenance => "94d382b08a01471895d0af5f46c7161c",
+            Self::StaysInMaintenance => "d96dd596f1af4e51b1f85e815bd8e351",
+            Self::Failed => "75f8309d684d4da6ac06cac13acca0c9",
+            Self::Refused => "16b40895ca6e49bea6e1dffd0420ce0a",
+            Self::KnownBad => "81928012c7f6477bb31dd38b95baae86",
+            Self::NothingServes => "51621e3baf994bc790057bd4967f9cd3",
+            Self::StartedAgain => "30e5c6cb34de4e25beccf0e626352b11",
+            Self::GivenUp => "8a7b315a8747464d82c9c7c9a51619d8",
+            Self::Waits => "d16c63a498d54a8e84f28469fad54a86",
+            Self::NotStartedAgain => "ab02ee96cba84cc2bee910600e3e3a89",
+            Self::Drained => "27e663c66fbd44ecaa7bce735a8285cf",
+            Self::Cut => "4d4a6298ee554c418f878e537d58ed87",
+        }
+    }
+
+    /// Names it for programs: `PORTKEEP_DECISION=`. A fault of `doctor`'s that it leads to has the same name.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::HandedOver => "handed-over",
+            Self::RolledBack => "rolled-back",
+            Self::Unchanged => "unchanged",
+            Self::FellBack => "fell-back",
+            Self::HoldingPage => "holding-page",
+            Self::Maintenance => "maintenance",
+            Self::StaysInMaintenance => "stays-in-maintenance",
+            Self::Failed => "last-handover-failed",
+            Self::Refused => "last-handover-refused",
+            Self::KnownBad => "known-bad",
+            Self::NothingServes => "nothing-serves",
+            Self::StartedAgain => "crashes",
+            Self::GivenUp => "given-up",
+            Self::Waits => "waits",
+            Self::NotStartedAgain => "not-started-again",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_have_the_same_id_or_name() {
+        let ids: BTreeSet<_> = Decided::ALL.map(Decided::id).into();
+        let codes: BTreeSet<_> = Decided::ALL.map(Decided::code).into();
+        assert_eq!((ids.len(), codes.len()), (17, 17));
+        for id in ids {
+            let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+            assert!(id.len() == 32 && id.chars().all(is_digit), "{id}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What can be seen of apps, as numbers for Prometheus and its like.
+//!
+//! ```text
+//! history (all events, also those cut off) ─▶ Totals ─┐
+//! units (what runs, what it says) ─▶ Run ─▶ Seen ─────┴▶ AppSample ─▶ families ─▶ text ─▶ standard output, textfile
+//! ```
+//!
+//! Nothing is resident: whoever asks has it added up. A counter never falls: the history is added up before its oldest lines are
+//! cut off, and what a generation has said is remembered until its end is in the history.
+
+mod families;
+mod sample;
+mod seen;
+mod text;
+mod textfile;
+
+pub use crate::said::Said;
+pub use families::families;
+pub use sample::{AppSample, Run, Serving, SocketSample};
+pub use seen::{Account, Seen};
+pub use text::{Family, Format, Kind, Point, Value, render};
+pub use textfile::{TextfileError, check_directory, file_name, write, write_as_owner};

@@ -1,0 +1,28 @@
+//! What helps against something: commands that can be typed as they stand, and what a person has to do before.
+
+use serde::Serialize;
+
+/// What helps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Remedy {
+    /// What only a person can do or decide, which comes before the commands; empty where they are all.
+    pub first: String,
+    /// Commands for a shell, one after another.
+    pub commands: Vec<String>,
+}
+
+impl Remedy {
+    /// Commands, and nothing before them.
+    pub(crate) fn run(commands: impl IntoIterator<Item = String>) -> Self {
+        Self {
+            first: String::new(),
+            commands: commands.into_iter().collect(),
+        }
+    }
+
+    /// The same, after something that a person does.
+    pub(crate) fn after(mut self, first: &str) -> Self {
+        first.clone_into(&mut self.first);
+        self
+    }
+}

@@ -1,0 +1,173 @@
+//! What a process does with its sockets.
+//!
+//! A passed socket takes connections from the start, whether or not anybody accepts them, so to connect tells nothing. What
+//! tells is what the process does: a thread of it, or of a process that it started, waits in `accept`, `poll` or `select` at the
+//! socket, or its `epoll` has the socket in it. Where sockets were passed to it, only those count, known by their inodes: a
+//! program may listen elsewhere long before it serves. One whose doing cannot be seen (`io_uring`, another user's) counts as
+//! ready after [`PATIENCE`].
+
+mod calls;
+mod process;
+mod table;
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use portkeep_spec::Address;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tokio::time::Instant;
+
+use process::{Descriptors, directory, family, passed};
+
+/// How often we look: the kernel tells nobody of it.
+const LOOK: Duration = Duration::from_millis(2);
+/// A program that lives for so long and cannot be seen to accept counts as ready.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A socket that somebody listens at.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Listening {
+    /// What names it, as long as it is open.
+    pub inode: u64,
+    /// Where it is reached.
+    pub address: Address,
+}
+
+/// Whether a process takes connections from certain sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Taking {
+    /// It does not.
+    #[default]
+    No,
+    /// It may: it has them, and its doing cannot be seen.
+    Unknown,
+    /// It does.
+    Yes,
+}
+
+/// What a process, and what it started, does with sockets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SocketUse {
+    /// How many sockets were passed to it.
+    pub passed: usize,
+    /// Whether it takes connections from one of those.
+    pub takes_passed: Taking,
+    /// Where it listens besides, and takes connections: sockets that it opened itself.
+    pub opened: Vec<Listening>,
+}
+
+impl SocketUse {
+    /// It does without what was passed to it, and opens its port itself.
+    #[must_use]
+    pub fn binds_itself(&self) -> bool {
+        self.passed > 0 && self.takes_passed == Taking::No && !self.opened.is_empty()
+    }
+
+    /// It takes connections where it is to.
+    #[must_use]
+    pub fn accepts(&self) -> Taking {
+        match (self.passed, self.opened.is_empty()) {
+            (0, false) => Taking::Yes,
+            _ => self.takes_passed,
+        }
+    }
+}
+
+/// Looks at what the process `pid` does now. One that has ended does nothing.
+#[must_use]
+pub fn socket_use(pid: u32) -> SocketUse {
+    look(pid, &mut HashSet::new())
+}
+
+/// `passed` are the sockets that were passed to it; they are found where there are none yet, since it may close them later.
+fn look(pid: u32, known: &mut HashSet<u64>) -> SocketUse {
+    if known.is_empty() {
+        *known = passed(&directory(pid));
+    }
+    let listening = table::listening(&directory(pid));
+    let mut found = SocketUse {
+        passed: known.len(),
+        ..SocketUse::default()
+    };
+    for pid in family(pid) {
+        let Some(descriptors) = Descriptors::of(directory(pid)) else {
+            found.takes_passed = found.takes_passed.max(Taking::Unknown);
+            continue;
+        };
+        let is_known = |inode| known.contains(&inode);
+        found.takes_passed = found.takes_passed.max(descriptors.takes(is_known));
+        for socket in &listening {
+            let is_its = descriptors.has(socket.inode) && !is_known(socket.inode);
+            if !is_its || found.opened.contains(socket) {
+                continue;
+            }
+            match descriptors.takes(|inode| inode == socket.inode) {
+                Taking::Yes => found.opened.push(socket.clone()),
+                Taking::Unknown if known.is_empty() => found.takes_passed = Taking::Unknown,
+                Taking::Unknown | Taking::No => {}
+            }
+        }
+    }
+    found
+}
+
+/// Waits until the process `pid` takes connections, for ever if it does not. False if it ends before.
+pub async fn accepts(pid: u32) -> bool {
+    // The descriptor names this process even when its number is given away again.
+    let Some(process) = i32::try_from(pid)
+        .ok()
+        .and_then(Pid::from_raw)
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return false;
+    };
+    let patience = Instant::now() + PATIENCE;
+    let mut passed = HashSet::new();
+    loop {
+        if has_ended(&process) {
+            return false;
+        }
+        match look(pid, &mut passed).accepts() {
+            Taking::Yes => return !has_ended(&process),
+            Taking::Unknown if Instant::now() > patience => return !has_ended(&process),
+            _ => tokio::time::sleep(LOOK).await,
+        }
+    }
+}
+
+/// Where the process `pid`, and what it started, listens with sockets that were not passed to it.
+#[must_use]
+pub fn listening_at(pid: u32) -> Vec<Listening> {
+    let passed = passed(&directory(pid));
+    let mut sockets = table::listening(&directory(pid));
+    let family = family(pid).into_iter();
+    let held: Vec<_> = family
+        .filter_map(|pid| Descriptors::of(directory(pid)))
+        .collect();
+    sockets.retain(|socket| {
+        let is_held = held.iter().any(|one| one.has(socket.inode));
+        is_held && !passed.contains(&socket.inode)
+    });
+    sockets
+}
+
+/// Those of some sockets of this network that are still listened at, by whomever.
+#[must_use]
+pub fn still_listening(sockets: &[Listening]) -> Vec<Listening> {
+    let mut listening = table::listening(&directory(std::process::id()));
+    listening.retain(|socket| sockets.contains(socket));
+    listening
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&at_once)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests;

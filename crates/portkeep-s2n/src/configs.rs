@@ -1,0 +1,101 @@
+//! The configurations of s2n-tls.
+
+use std::sync::Arc;
+
+use s2n_tls::callbacks::VerifyHostNameCallback;
+use s2n_tls::config::Config;
+use s2n_tls::enums::{ClientAuthType, SerializationVersion};
+use s2n_tls::security;
+
+use crate::certificate;
+use crate::settings::{ClientCertificates, Settings};
+use crate::state::Terms;
+use crate::Error;
+
+/// Made from one reading of the files.
+#[derive(Debug)]
+pub(crate) struct Configs {
+    /// For handshakes.
+    pub(crate) fresh: Config,
+    /// For connections that had their handshake in another process, or were taken apart here. It must not have session
+    /// tickets: each generation would send another one under a nonce that was used before.
+    pub(crate) arrived: Config,
+    /// What both sides of a move have to agree on.
+    pub(crate) terms: Arc<Terms>,
+}
+
+/// Whom a client's certificate names is for the app to judge; who has signed it was checked.
+struct AnyName;
+
+impl VerifyHostNameCallback for AnyName {
+    fn verify_host_name(&self, _: &str) -> bool {
+        true
+    }
+}
+
+impl Configs {
+    pub(crate) fn load(settings: &Settings) -> Result<Self, Error> {
+        let certificate = settings.certificate.path()?;
+        let key = settings.key.path()?;
+        let chain = certificate::read(&certificate)?;
+        let secret = certificate::read(&key)?;
+        certificate::check(&certificate, &chain, settings.accepts_expired)?;
+        let authorities = match &settings.clients {
+            Some(ClientCertificates::Required(path) | ClientCertificates::Optional(path)) => {
+                Some(certificate::read(path)?)
+            }
+            None => None,
+        };
+
+        let build = || {
+            let mut builder = Config::builder();
+            // Before the handshake, and where a connection arrives.
+            builder
+                .set_serialization_version(SerializationVersion::V1)
+                .map_err(setting("the version of exported connections"))?;
+            builder
+                .set_security_policy(&policy(&settings.policy)?)
+                .map_err(setting("the policy"))?;
+            builder
+                .load_pem(&chain, &secret)
+                .map_err(|source| Error::DoNotFit {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                    source,
+                })?;
+            builder
+                .set_application_protocol_preference(&settings.protocols)
+                .map_err(setting("the protocols"))?;
+            if let (Some(clients), Some(authorities)) = (&settings.clients, &authorities) {
+                let kind = match clients {
+                    ClientCertificates::Required(_) => ClientAuthType::Required,
+                    ClientCertificates::Optional(_) => ClientAuthType::Optional,
+                };
+                // Only these authorities, not those of the machine.
+                builder
+                    .with_system_certs(false)
+                    .and_then(|builder| builder.trust_pem(authorities))
+                    .and_then(|builder| builder.set_client_auth_type(kind))
+                    .and_then(|builder| builder.set_verify_host_callback(AnyName))
+                    .map_err(setting("the authorities of clients"))?;
+            }
+            builder.build().map_err(setting("the configuration"))
+        };
+        Ok(Self {
+            fresh: build()?,
+            arrived: build()?,
+            terms: Arc::new(Terms::new(
+                settings,
+                authorities.as_deref().map(Vec::as_slice),
+            )),
+        })
+    }
+}
+
+fn policy(name: &str) -> Result<security::Policy, Error> {
+    security::Policy::from_version(name).map_err(setting("the policy"))
+}
+
+fn setting(what: &'static str) -> impl Fn(s2n_tls::error::Error) -> Error {
+    move |source| Error::Setting { what, source }
+}

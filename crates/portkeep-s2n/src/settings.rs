@@ -1,0 +1,131 @@
+//! What TLS is set up from.
+
+use std::path::{Path, PathBuf};
+
+use crate::configs::Configs;
+use crate::{Error, Tls};
+
+/// Where a file is.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    File(PathBuf),
+    /// The name of a credential.
+    Credential(String),
+}
+
+impl Place {
+    pub(crate) fn path(&self) -> Result<PathBuf, Error> {
+        match self {
+            Self::File(path) => Ok(path.clone()),
+            Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
+                Some(directory) => Ok(Path::new(&directory).join(name)),
+                None => Err(Error::NoCredentials { name: name.clone() }),
+            },
+        }
+    }
+}
+
+/// Whose certificates clients have to show.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ClientCertificates {
+    /// Every client shows one that an authority in this file (PEM) has signed.
+    Required(PathBuf),
+    /// A client that shows one shows such a one.
+    Optional(PathBuf),
+}
+
+/// How TLS is to be.
+///
+/// Certificate and key are PEM; the certificate's file has those between it and the root behind it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub(crate) certificate: Place,
+    pub(crate) key: Place,
+    pub(crate) protocols: Vec<String>,
+    pub(crate) policy: String,
+    pub(crate) clients: Option<ClientCertificates>,
+    pub(crate) introduces: bool,
+    pub(crate) accepts_expired: bool,
+}
+
+impl Settings {
+    /// TLS 1.2 and 1.3, ECDHE only: what s2n-tls calls `default_tls13` today.
+    pub(crate) const POLICY: &str = "20240503";
+
+    fn new(certificate: Place, key: Place) -> Self {
+        Self {
+            certificate,
+            key,
+            protocols: ["h2", "http/1.1"].map(str::to_owned).to_vec(),
+            policy: Self::POLICY.to_owned(),
+            clients: None,
+            introduces: false,
+            accepts_expired: false,
+        }
+    }
+
+    /// Certificate and key from files.
+    #[must_use]
+    pub fn from_files(certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self::new(Place::File(certificate.into()), Place::File(key.into()))
+    }
+
+    /// From systemd's credentials of these names: `credentials` in portkeep.json, `LoadCredential=` in a unit.
+    #[must_use]
+    pub fn from_credentials(certificate: impl Into<String>, key: impl Into<String>) -> Self {
+        Self::new(
+            Place::Credential(certificate.into()),
+            Place::Credential(key.into()),
+        )
+    }
+
+    /// The protocols that are offered by ALPN, the best first (default `h2`, `http/1.1`). Without `h2` all connections can
+    /// move; none: ALPN is not answered.
+    #[must_use]
+    pub fn protocols(mut self, protocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.protocols = protocols.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The numbered security policy of s2n-tls (default `20240503`: TLS 1.2 and 1.3, ECDHE). One without a number
+    /// can be another one in the next version, so that connections would not move.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Into<String>) -> Self {
+        self.policy = policy.into();
+        self
+    }
+
+    /// Asks clients for a certificate (default: they are not asked). Handlers find it in the [`Session`](crate::Session).
+    #[must_use]
+    pub fn client_certificates(mut self, clients: ClientCertificates) -> Self {
+        self.clients = Some(clients);
+        self
+    }
+
+    /// Puts a [`Session`](crate::Session) among the extensions of each request (default: only if clients are asked for a
+    /// certificate).
+    #[must_use]
+    pub fn introduce_sessions(mut self) -> Self {
+        self.introduces = true;
+        self
+    }
+
+    /// Serves with a certificate that has expired or is not valid yet, and warns (default: fails, so that a generation with one
+    /// does not replace one with a better one).
+    #[must_use]
+    pub fn accept_expired(mut self) -> Self {
+        self.accepts_expired = true;
+        self
+    }
+
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be used: see [`Error`].
+    pub fn load(self) -> Result<Tls, Error> {
+        let configs = Configs::load(&self)?;
+        Ok(Tls::new(self, configs))
+    }
+}

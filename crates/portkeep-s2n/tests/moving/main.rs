@@ -1,0 +1,17 @@
+//! TLS connections that outlive their process, with clients of several kinds and real processes.
+
+#![allow(clippy::unwrap_used, reason = "helpers too: a failed one is a failed test")]
+
+mod bad;
+mod client;
+mod clients;
+#[path = "../../../portkeep/src/moving/tests/dice.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod dice;
+#[path = "../../../portkeep/tests/lifecycle/manager.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod manager;
+mod plain;
+mod probe;
+mod random;
+mod world;

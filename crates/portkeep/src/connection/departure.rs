@@ -1,0 +1,75 @@
+//! Giving an idle connection to the next generation.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::io::{Identity, Io};
+use crate::drain::{Phase, count};
+use crate::limits::Watched;
+use crate::listen::{Apart, NotApart, Stream};
+use crate::moving::{Cargo, Speaks};
+
+/// It comes back if it cannot be moved: then, if this was not the moment, it is tried again [later](super::later), else served to
+/// its end here.
+pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
+    let (stream, mut unread, identity) = io.dismantle();
+    let probe = identity.probe();
+    let shared = Arc::clone(&probe.shared);
+    let Apart {
+        socket,
+        transport,
+        unread: more,
+    } = match stream.take_apart() {
+        Ok(apart) => apart,
+        Err(NotApart::Now(stream)) => {
+            tracing::debug!("a connection cannot be taken apart now");
+            probe.try_later(Instant::now());
+            return Some((Io::assemble(stream, unread, identity), speaks));
+        }
+        Err(NotApart::Ever) => return None,
+    };
+    unread.extend(more);
+    let cargo = Cargo {
+        socket,
+        listener: Arc::clone(&probe.listener),
+        unread,
+        speaks,
+        transport,
+        used: probe.was_used(),
+        waited: identity.waited(),
+        age: probe.age(Instant::now()),
+    };
+    let outcome = tokio::select! {
+        biased;
+        outcome = shared.departures.depart(cargo) => outcome,
+        () = shared.phases.reached(Phase::Cut) => {
+            probe.count_cut();
+            return None;
+        }
+    };
+    let Some(cargo) = outcome else {
+        count(&shared.counts.moved);
+        return None;
+    };
+    probe.stay();
+    stays(cargo, identity)
+}
+
+/// As it was. It can only fail for a socket that the runtime has lost, and for a transport that cannot read what it has
+/// written itself: that connection is over.
+fn stays(cargo: Cargo, identity: Identity) -> Option<(Io, Speaks)> {
+    let stream = Stream::adopt(cargo.socket).ok()?;
+    let stream = match cargo.transport {
+        None => stream,
+        Some(state) => match identity.put_together(stream, state) {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection is lost: its transport cannot read its own state");
+                identity.probe().count_cut();
+                return None;
+            }
+        },
+    };
+    Some((Io::assemble(stream, cargo.unread, identity), cargo.speaks))
+}

@@ -1,0 +1,86 @@
+//! A connection that was to be moved and could not be taken apart at that moment: when to try again.
+//!
+//! A transport may have a part of a record. Nobody but the transport knows, and nobody but the transport wakes up for the rest of
+//! it, so it is asked again after a while; and after the time that an idle connection lingers, not any more: a
+//! client could hold up the end of this process with half a record.
+
+use std::pin::Pin;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::probe::Probe;
+
+/// The pause after the first time, and the longest one.
+const PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How often it was tried.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    count: AtomicU32,
+    first: OnceLock<Instant>,
+}
+
+impl Attempts {
+    /// Whether there is to be another one.
+    pub(super) fn add(&self, now: Instant, patience: Duration) -> bool {
+        self.count
+            .store(self.count.load(Relaxed).saturating_add(1), Relaxed);
+        let first = *self.first.get_or_init(|| now);
+        now.saturating_duration_since(first) < patience
+    }
+
+    fn pause(&self) -> Option<Duration> {
+        let count = self.count.load(Relaxed).checked_sub(1)?;
+        let pause = PAUSE.saturating_mul(1 << count.min(16));
+        Some(pause.min(LONGEST_PAUSE))
+    }
+}
+
+/// The pause before the next attempt.
+pub(super) struct Later(Option<Pin<Box<Sleep>>>);
+
+impl Later {
+    pub(super) fn new(probe: &Probe) -> Self {
+        Self(probe.attempts.pause().map(|pause| Box::pin(sleep(pause))))
+    }
+
+    /// Ready when it may be tried.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(pause) => pause.as_mut().poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    #[cfg(feature = "http2")]
+    pub(super) async fn now(mut self) {
+        std::future::poll_fn(|cx| self.poll(cx)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn pauses_grow_and_come_to_an_end() {
+        let attempts = Attempts::default();
+        assert_eq!(attempts.pause(), None, "at once");
+        let (began, patience) = (Instant::now(), Duration::from_secs(5));
+        for millis in [1, 2, 4, 8, 16, 32, 50, 50] {
+            assert!(attempts.add(began + Duration::from_secs(4), patience));
+            assert_eq!(attempts.pause(), Some(Duration::from_millis(millis)));
+        }
+        assert!(attempts.add(began + Duration::from_secs(8), patience));
+        assert!(!attempts.add(began + Duration::from_secs(9), patience));
+        for _ in 0..100 {
+            attempts.add(began, patience);
+        }
+        assert_eq!(attempts.pause(), Some(LONGEST_PAUSE));
+    }
+}

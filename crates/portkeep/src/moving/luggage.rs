@@ -1,0 +1,209 @@
+//! What a connection takes along besides its socket, its listener and what is unread: the states of those who stand between
+//! its socket and the app. Pure.
+//!
+//! Each is of a kind that the other side has said it knows, comes once, and is no longer than its kind may be. The list
+//! names the socket that it belongs to, by the number that the kernel gives each socket once: it cannot become
+//! another one's by mistake.
+
+use super::wire::{Features, Flags, Header, Malformed};
+
+/// Whose state it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Of a [`Transport`](crate::Transport).
+    Transport,
+    /// Of HTTP/2.
+    Http2,
+}
+
+/// One state, which follows the listener's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) kind: Kind,
+    pub(super) length: usize,
+}
+
+/// All that a connection takes along, in the order in which it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct List {
+    /// Of the socket.
+    pub(super) cookie: u64,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// The number of a socket, and how many entries there are.
+const HEAD: usize = 8 + 1;
+/// A kind, and a length.
+const ENTRY: usize = 1 + 4;
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Transport, Self::Http2];
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Transport => 1,
+            Self::Http2 => 2,
+        }
+    }
+
+    /// What the other side has to know.
+    pub(super) fn feature(self) -> Features {
+        match self {
+            Self::Transport => Features::TRANSPORT,
+            Self::Http2 => Features::HTTP2,
+        }
+    }
+
+    /// The most bytes of it. A transport's fit into a message, so that keys are not in a file.
+    pub(super) fn most(self) -> usize {
+        match self {
+            Self::Transport => 32 * 1024,
+            Self::Http2 => 1024 * 1024,
+        }
+    }
+}
+
+impl List {
+    /// The length of the longest one.
+    pub(super) const LONGEST: usize = HEAD + Kind::ALL.len() * ENTRY;
+
+    /// All of its bytes, wherever they are.
+    pub(super) fn total(&self) -> usize {
+        self.entries.iter().map(|entry| entry.length).sum()
+    }
+
+    /// To one that shares these features; nothing, if nothing is taken along.
+    ///
+    /// # Errors
+    ///
+    /// If the other side does not know what this is, or would refuse it.
+    pub(super) fn encode(&self, features: Features) -> Result<Vec<u8>, Malformed> {
+        if self.entries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut bytes = self.cookie.to_le_bytes().to_vec();
+        bytes.push(u8::try_from(self.entries.len()).map_err(|_| Malformed::Length)?);
+        for &Entry { kind, length } in &self.entries {
+            if !features.has(kind.feature()) {
+                return Err(Malformed::Luggage(kind.number()));
+            }
+            if length > kind.most() {
+                return Err(Malformed::Heavy(kind.number(), length));
+            }
+            bytes.push(kind.number());
+            let length = u32::try_from(length).map_err(|_| Malformed::Length)?;
+            bytes.extend(length.to_le_bytes());
+        }
+        Ok(bytes)
+    }
+
+    /// The list, if there is one, and what follows it.
+    pub(super) fn decode<'a>(
+        header: &Header,
+        rest: &'a [u8],
+    ) -> Result<(Option<Self>, &'a [u8]), Malformed> {
+        if !header.flags.has(Flags::LUGGAGE) {
+            return Ok((None, rest));
+        }
+        let (cookie, rest) = rest.split_first_chunk().ok_or(Malformed::Length)?;
+        let (count, mut rest) = rest.split_first().ok_or(Malformed::Length)?;
+        let mut list = Self {
+            cookie: u64::from_le_bytes(*cookie),
+            entries: Vec::new(),
+        };
+        for _ in 0..*count {
+            let (entry, after) = rest.split_first_chunk::<ENTRY>().ok_or(Malformed::Length)?;
+            let [number, length @ ..] = *entry;
+            rest = after;
+            let kind = Kind::ALL.into_iter().find(|kind| kind.number() == number);
+            let kind = kind
+                .filter(|kind| Features::OWN.has(kind.feature()))
+                .ok_or(Malformed::Luggage(number))?;
+            let length = u32::from_le_bytes(length) as usize;
+            if length > kind.most() {
+                return Err(Malformed::Heavy(number, length));
+            }
+            if list.entries.iter().any(|entry| entry.kind == kind) {
+                return Err(Malformed::Twice(number));
+            }
+            list.entries.push(Entry { kind, length });
+        }
+        Ok((Some(list), rest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::moving::wire;
+
+    fn header() -> Header {
+        Header {
+            flags: Flags::LUGGAGE,
+            ..Header::of(wire::Kind::Connection, 0)
+        }
+    }
+
+    fn transport(length: usize) -> List {
+        List {
+            cookie: 77,
+            entries: vec![Entry {
+                kind: Kind::Transport,
+                length,
+            }],
+        }
+    }
+
+    fn bytes(cookie: u64, entries: &[(u8, u32)]) -> Vec<u8> {
+        let mut bytes = cookie.to_le_bytes().to_vec();
+        bytes.push(entries.len() as u8);
+        for (kind, length) in entries {
+            bytes.push(*kind);
+            bytes.extend(length.to_le_bytes());
+        }
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let list = transport(174);
+        let mut message = list.encode(Features::OWN).unwrap();
+        assert_eq!(message, bytes(77, &[(1, 174)]));
+        assert!(message.len() <= List::LONGEST);
+        message.extend(b"rest");
+        let read = List::decode(&header(), &message);
+        assert_eq!(read, Ok((Some(list), &b"rest"[..])));
+        // Nothing at all: a message as before.
+        assert_eq!(List::default().encode(Features(0)), Ok(Vec::new()));
+        let plain = Header::of(wire::Kind::Connection, 0);
+        assert_eq!(List::decode(&plain, b"rest"), Ok((None, &b"rest"[..])));
+    }
+
+    #[test]
+    fn nobody_is_sent_what_it_does_not_know() {
+        let refused = transport(1).encode(Features::TIMES);
+        assert_eq!(refused, Err(Malformed::Luggage(1)));
+        let heavy = transport(32 * 1024 + 1).encode(Features::OWN);
+        assert_eq!(heavy, Err(Malformed::Heavy(1, 32 * 1024 + 1)));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let refused = |message: &[u8]| List::decode(&header(), message).unwrap_err();
+        let good = bytes(1, &[(1, 9)]);
+        for cut in 0..good.len() {
+            assert_eq!(refused(&good[..cut]), Malformed::Length, "{cut}");
+        }
+        assert_eq!(refused(&bytes(1, &[(9, 1)])), Malformed::Luggage(9));
+        assert_eq!(refused(&bytes(1, &[(1, 1), (1, 1)])), Malformed::Twice(1));
+        let huge = u32::MAX;
+        assert_eq!(
+            refused(&bytes(1, &[(1, huge)])),
+            Malformed::Heavy(1, huge as usize)
+        );
+        // More entries than follow, and than there are kinds.
+        let mut many = bytes(1, &[(1, 1)]);
+        many[8] = 255;
+        assert_eq!(refused(&many), Malformed::Length);
+    }
+}
