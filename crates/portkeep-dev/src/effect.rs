@@ -63,6 +63,8 @@ pub(crate) enum Ending {
     Detached,
     /// It was to go on without this process, but does not serve.
     Failed,
+    /// The project is another one by now: it is developed on, in another session.
+    Reopened,
 }
 
 /// A fact for the terminal.

@@ -6,19 +6,18 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portkeep_spec::AppName;
-use tokio::sync::mpsc;
 
 use self::line::{Line, Told};
 use super::effect::Notice;
-use super::event::{Event, SessionEvent};
+use super::screen::Screen;
 use super::usage::usage;
 use super::verdict::Verdict;
 
@@ -49,7 +48,7 @@ impl Events {
         path: &Path,
         name: &AppName,
         project: &Path,
-        events: mpsc::UnboundedSender<Event>,
+        screen: Arc<dyn Screen>,
     ) -> anyhow::Result<Self> {
         let fail = |error: std::io::Error| {
             usage(format!(
@@ -72,8 +71,11 @@ impl Events {
         let shown = path.to_owned();
         thread::spawn(move || {
             if let Err(error) = write(file, &to_write) {
-                let words = format!("{} is not written to any more: {error}", shown.display());
-                let _ = events.send(Event::Session(SessionEvent::Trouble(words)));
+                let words = format!(
+                    "portkeep: {} is not written to any more: {error}",
+                    shown.display()
+                );
+                screen.line(&words.into());
             }
             let _ = ended.send(());
         });
@@ -157,11 +159,11 @@ mod tests {
     use portkeep_engine::Generation;
 
     use super::*;
+    use crate::screen::Blank;
 
     fn open(path: &Path) -> anyhow::Result<Events> {
         let name: AppName = "hello".parse().unwrap();
-        let (sender, _) = mpsc::unbounded_channel();
-        Events::open(path, &name, Path::new("/p"), sender)
+        Events::open(path, &name, Path::new("/p"), Arc::new(Blank))
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::event::Event;
 use super::options::Input;
 
 /// Hands our input on to the newest generation. A clone is the same one.
@@ -85,7 +84,7 @@ impl Feed {
 pub(crate) fn read(
     mut from: impl Read + Send + 'static,
     input: Input,
-    events: mpsc::UnboundedSender<Event>,
+    end: mpsc::UnboundedSender<()>,
 ) -> Option<Feed> {
     let feed = input.is_for_the_app.then(Feed::default);
     if !input.is_for_the_app && !input.ends_us {
@@ -110,7 +109,7 @@ pub(crate) fn read(
         }
         if input.ends_us {
             // Nobody listens any more: we are ending.
-            let _ = events.send(Event::Stop);
+            let _ = end.send(());
         }
     });
     feed
@@ -129,7 +128,7 @@ mod tests {
     #[tokio::test]
     async fn the_newest_reads_the_one_before_reads_on_when_that_is_gone_and_all_see_the_end() {
         let (ours, mut typed) = io::pipe().unwrap();
-        let (sender, mut events) = mpsc::unbounded_channel();
+        let (sender, mut end) = mpsc::unbounded_channel();
         let input = Input {
             is_for_the_app: true,
             ends_us: true,
@@ -147,7 +146,7 @@ mod tests {
         assert_eq!(read_some(&first), "one");
         drop(typed);
         assert_eq!(read_some(&first), "");
-        assert!(matches!(events.recv().await, Some(Event::Stop)));
+        assert_eq!(end.recv().await, Some(()));
         assert_eq!(read_some(&feed.pipe().unwrap()), "");
     }
 

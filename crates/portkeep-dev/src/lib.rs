@@ -43,9 +43,10 @@ use self::build::{Behind, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
 use self::events::Events;
-use self::main_loop::{Inputs, MainLoop, Views, milliseconds, now, taken};
+use self::input::Feed;
+use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::pages::Pages;
-use self::project::{BuildCommand, Project, url};
+use self::project::{BuildCommand, Learned, Project, url};
 use self::queued::Queued;
 use self::runtime::Session;
 use self::status::{Settings, Status};
@@ -86,69 +87,127 @@ async fn run_on(
     host: Arc<dyn Host>,
     screen: Arc<dyn Screen>,
 ) -> anyhow::Result<ExitCode> {
-    let project = Project::find(options, &*host)?;
-    let (sender, events) = mpsc::unbounded_channel();
+    let mut finding = Finding {
+        options: Arc::new(options.clone()),
+        host,
+        learned: Learned::default(),
+    };
+    let mut project = Project::find(options, &*finding.host, &finding.learned)?;
+    // Whenever it is found again, its ports are ours.
+    if let Some(port) = project.chosen_ports() {
+        let options = Options {
+            port: Some(port),
+            ..options.clone()
+        };
+        finding.options = Arc::new(options);
+    }
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
     let signals = Signals::listen()?;
-    let events_file = options
-        .events
-        .as_deref()
-        .map(|path| Events::open(path, &project.spec.name, &project.directory, sender.clone()));
-    let events_file = events_file.transpose()?;
-    let keys = match options.input {
-        Input {
-            is_for_the_app: true,
-            ..
-        } => Keys::none(),
-        Input { ends_us, .. } => Keys::listen(ends_us),
-    };
-    // Where keys are heard, they are what is read.
-    let feed = match keys.are_heard() {
-        true => None,
-        false => input::read(std::io::stdin(), options.input, sender.clone()),
-    };
-    if options.builds_on_key && !keys.are_heard() {
-        return Err(usage::usage(
-            "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
-        ));
+    let events = options.events.as_deref().map(|path| {
+        let (name, directory) = (&project.spec.name, &project.directory);
+        Events::open(path, name, directory, screen.clone())
+    });
+    let mut person = Person::listen(options, signals, events.transpose()?)?;
+    loop {
+        let ended = session(&project, &finding, &screen, &mut person).await?;
+        let Ended {
+            ending,
+            reopened,
+            learned,
+        } = ended;
+        match (ending, reopened) {
+            (Ending::Reopened, Some(other)) => project = other,
+            (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
+            _ => return Ok(ExitCode::SUCCESS),
+        }
+        finding.learned = learned;
     }
-    let session = Session::open(&project, options, host, (sender.clone(), feed)).await?;
+}
+
+/// The person at the terminal, and the program that asks for events, for as long as there is one session after the other.
+struct Person {
+    signals: Signals,
+    keys: Keys,
+    /// What the app reads.
+    feed: Option<Feed>,
+    events: Option<Events>,
+}
+
+impl Person {
+    fn listen(
+        options: &Options,
+        mut signals: Signals,
+        events: Option<Events>,
+    ) -> anyhow::Result<Self> {
+        let Input {
+            is_for_the_app,
+            ends_us,
+        } = options.input;
+        let keys = match is_for_the_app {
+            true => Keys::none(),
+            false => Keys::listen(ends_us),
+        };
+        if options.builds_on_key && !keys.are_heard() {
+            return Err(usage::usage(
+                "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
+            ));
+        }
+        // Where keys are heard, they are what is read.
+        let feed = match keys.are_heard() {
+            true => None,
+            false => input::read(std::io::stdin(), options.input, signals.more()),
+        };
+        Ok(Self {
+            signals,
+            keys,
+            feed,
+            events,
+        })
+    }
+}
+
+/// One session with a project, until it ends or is to be another one.
+async fn session(
+    project: &Project,
+    finding: &Finding,
+    screen: &Arc<dyn Screen>,
+    person: &mut Person,
+) -> anyhow::Result<Ended> {
+    let (sender, events) = mpsc::unbounded_channel();
+    let (options, host) = (&finding.options, finding.host.clone());
+    let channel = (sender.clone(), person.feed.clone());
+    let session = Session::open(project, options, host, channel).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
-    let mut status = Status::new(settings(&project, options), milliseconds());
+    let mut status = Status::new(settings(project, options), milliseconds());
     let mut inputs = Inputs {
-        signals,
-        keys,
-        behind: Behind::of(&project),
+        signals: &mut person.signals,
+        keys: &mut person.keys,
+        behind: Behind::of(project),
         events,
         sender,
     };
     let result = develop(
-        &project,
-        options,
+        project,
+        finding,
         &session,
         &mut status,
         &mut inputs,
-        (&terminal, screen, events_file.as_ref()),
+        (&terminal, screen.clone(), person.events.as_ref()),
     );
     let result = result.await;
-    if matches!(result, Ok(Ending::Detached)) {
+    let ending = result.as_ref().map(|ended| ended.ending);
+    if matches!(ending, Ok(Ending::Detached)) {
         terminal.show(&Notice::Detached);
         session.detach();
-        return Ok(ExitCode::SUCCESS);
+        return result;
     }
-    terminal.show(&Notice::Stopping);
+    if !matches!(ending, Ok(Ending::Reopened)) {
+        terminal.show(&Notice::Stopping);
+    }
     inputs.behind.stop().await;
-    close(
-        session,
-        &mut status,
-        (&terminal, events_file.as_ref()),
-        inputs,
-    )
-    .await?;
-    match result? {
-        Ending::Failed => Ok(ExitCode::FAILURE),
-        Ending::Stopped | Ending::Detached => Ok(ExitCode::SUCCESS),
-    }
+    let views = (&terminal, person.events.as_ref());
+    close(session, &mut status, views, &mut inputs).await?;
+    result
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
@@ -169,12 +228,13 @@ fn settings(project: &Project, options: &Options) -> Settings {
 
 async fn develop(
     project: &Project,
-    options: &Options,
+    finding: &Finding,
     session: &Session,
     status: &mut Status,
-    inputs: &mut Inputs,
+    inputs: &mut Inputs<'_>,
     (terminal, screen, events): (&Terminal, Arc<dyn Screen>, Option<&Events>),
-) -> anyhow::Result<Ending> {
+) -> anyhow::Result<Ended> {
+    let options = &finding.options;
     let spec = session.spec();
     let pages = Pages::listen(
         pages::socket_path(session.store().run_directory()),
@@ -217,7 +277,15 @@ async fn develop(
         screen,
         events,
     };
-    let main_loop = MainLoop::new(project, session, status, views, inputs, watch);
+    let main_loop = MainLoop::new(
+        project,
+        session,
+        status,
+        views,
+        inputs,
+        watch,
+        finding.clone(),
+    );
     Ok(main_loop.run(Event::Opened(opened)).await)
 }
 
@@ -226,7 +294,7 @@ async fn close(
     session: Session,
     status: &mut Status,
     (terminal, events_file): (&Terminal, Option<&Events>),
-    mut inputs: Inputs,
+    inputs: &mut Inputs<'_>,
 ) -> anyhow::Result<()> {
     let now = Now {
         serves: None,
@@ -250,7 +318,7 @@ async fn close(
             }
         }
     };
-    let mut closing = std::pin::pin!(session.close(&mut inputs.signals));
+    let mut closing = std::pin::pin!(session.close(inputs.signals));
     let result = loop {
         tokio::select! {
             result = &mut closing => break result,

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use portkeep_engine::GiveUp;
 use portkeep_engine::handover::HandoverId;
+use portkeep_engine::{GiveUp, Misuse};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::build::{Behind, Build, Checking, Direct, check_line};
 use super::change::Change;
-use super::effect::{Effect, Ending};
+use super::effect::{Effect, Ending, Notice};
 use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
 use super::events::Events;
+use super::host::Host;
+use super::options::Options;
 use super::pages::Pages;
-use super::project::Project;
+use super::project::{Difference, Learned, Project};
 use super::runtime::{HandingOver, Session};
 use super::screen::Screen;
 use super::status::Status;
@@ -26,9 +28,9 @@ use super::unread::{Taken, Unread};
 use super::watch::{Seen, Watch};
 
 /// What the loop listens to.
-pub(crate) struct Inputs {
-    pub(crate) signals: Signals,
-    pub(crate) keys: Keys,
+pub(crate) struct Inputs<'p> {
+    pub(crate) signals: &'p mut Signals,
+    pub(crate) keys: &'p mut Keys,
     pub(crate) behind: Behind,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// The other end of that.
@@ -43,17 +45,52 @@ pub(crate) struct Views<'a> {
     pub(crate) events: Option<&'a Events>,
 }
 
-pub(crate) struct MainLoop<'a> {
+pub(crate) struct MainLoop<'a, 'p> {
     pub(crate) project: &'a Project,
     pub(crate) session: &'a Session,
     pub(crate) status: &'a mut Status,
     pub(crate) views: Views<'a>,
-    pub(crate) inputs: &'a mut Inputs,
+    pub(crate) inputs: &'a mut Inputs<'p>,
     pub(crate) watch: Watch,
     direct: Direct,
     job: Job<'a>,
     overtaken: Vec<Overtaken>,
     ending: Option<Ending>,
+    finding: Finding,
+    /// What the project has become.
+    reopened: Option<Project>,
+}
+
+/// How the project is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    pub(crate) options: Arc<Options>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) learned: Learned,
+}
+
+impl Finding {
+    /// Finds it, beside the loop: cargo is asked.
+    pub(crate) async fn find(&self) -> anyhow::Result<Project> {
+        let finding = self.clone();
+        let Finding {
+            options,
+            host,
+            learned,
+        } = finding;
+        let found = move || Project::find(&options, &*host, &learned);
+        spawn_blocking(found)
+            .await
+            .context("the project cannot be looked at")?
+    }
+}
+
+/// How the loop ended.
+pub(crate) struct Ended {
+    pub(crate) ending: Ending,
+    /// What the project has become.
+    pub(crate) reopened: Option<Project>,
+    pub(crate) learned: Learned,
 }
 
 /// What is under way.
@@ -133,14 +170,15 @@ impl Drop for Overtaken {
     }
 }
 
-impl<'a> MainLoop<'a> {
+impl<'a, 'p> MainLoop<'a, 'p> {
     pub(crate) fn new(
         project: &'a Project,
         session: &'a Session,
         status: &'a mut Status,
         views: Views<'a>,
-        inputs: &'a mut Inputs,
+        inputs: &'a mut Inputs<'p>,
         watch: Watch,
+        finding: Finding,
     ) -> Self {
         Self {
             project,
@@ -153,18 +191,32 @@ impl<'a> MainLoop<'a> {
             job: Job::Nothing,
             overtaken: Vec::new(),
             ending: None,
+            finding,
+            reopened: None,
         }
     }
 
     /// Goes on until somebody ends it.
-    pub(crate) async fn run(mut self, first: Event) -> Ending {
+    pub(crate) async fn run(mut self, first: Event) -> Ended {
         let mut event = first;
         loop {
-            self.take_in(event).await;
+            if self.ending.is_none() {
+                self.take_in(event).await;
+            }
             if let Some(ending) = self.ending {
-                return ending;
+                if ending == Ending::Reopened {
+                    self.job.cancel().await;
+                }
+                return Ended {
+                    ending,
+                    reopened: self.reopened,
+                    learned: self.finding.learned,
+                };
             }
             event = self.next().await;
+            if let Event::Changed(changes) = &event {
+                self.look_again(changes).await;
+            }
         }
     }
 
@@ -192,6 +244,10 @@ impl<'a> MainLoop<'a> {
     async fn take_in(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
+            let is_start = matches!(
+                event,
+                Event::HandoverEnded(_) | Event::Session(SessionEvent::Ended(_))
+            );
             let now = now(self.session);
             let effects = self.status.apply(event, &now);
             self.views.pages.show(self.status.page());
@@ -200,6 +256,9 @@ impl<'a> MainLoop<'a> {
                     Effect::Take(unread) => events.extend(taken(&unread)),
                     effect => events.extend(self.perform(effect).await),
                 }
+            }
+            if is_start && let Some(misuse) = self.session.take_misuse() {
+                self.learn(misuse).await;
             }
         }
     }
@@ -252,10 +311,65 @@ impl<'a> MainLoop<'a> {
                 return open_browser(&url).err().map(Event::NotOpened);
             }
             Effect::Mark(WaitId(number)) => self.watch.mark(number),
-            Effect::Answer(ids, verdict) => self.views.pages.answer(&ids, &verdict),
+            Effect::Answer(ids, verdict) => self.views.pages.answer(ids, verdict),
             Effect::End(ending) => self.ending = Some(ending),
         }
         None
+    }
+
+    /// Where what the project is may have changed, it is found once more: its environment is taken over, and all else begins
+    /// another session. What cannot be read is what the build tells.
+    async fn look_again(&mut self, changes: &[Change]) {
+        let mut paths = changes.iter().map(|change| change.path.as_path());
+        let Some(path) = paths.find(|path| self.project.is_shaped_by(path)) else {
+            return;
+        };
+        let path = path.to_owned();
+        // What was learned was of sources that are others by now.
+        self.finding.learned = Learned::default();
+        match self.finding.find().await {
+            Ok(project) => self.become_project(project, &path.display().to_string()),
+            Err(error) if path.ends_with("Cargo.toml") => drop(error),
+            Err(error) => {
+                let trouble = format!("{error:#}; what was read before counts");
+                self.tell_of_project(trouble);
+            }
+        }
+    }
+
+    /// A start has shown that the project is not what it seemed to be.
+    async fn learn(&mut self, misuse: Misuse) {
+        let Some(learned) = Learned::of(misuse) else {
+            return;
+        };
+        self.finding.learned = learned;
+        if let Ok(project) = self.finding.find().await {
+            self.become_project(project, "what the app does with its sockets");
+        }
+    }
+
+    fn become_project(&mut self, project: Project, why: &str) {
+        if self.project.difference(&project) == Difference::Session {
+            let words = match (self.project.binds_itself, project.binds_itself) {
+                (false, true) => "the app opens its port itself from now on, and nobody holds it",
+                (true, false) => "the app takes the sockets that are held for it from now on",
+                _ => "everything is started again",
+            };
+            self.tell_of_project(format!("{why}: {words}"));
+            self.reopened = Some(project);
+            self.ending = Some(Ending::Reopened);
+            return;
+        }
+        match self.session.set_environment(&project) {
+            Ok(notices) => notices
+                .into_iter()
+                .for_each(|one| self.tell_of_project(one)),
+            Err(error) => self.tell_of_project(format!("{error:#}")),
+        }
+    }
+
+    fn tell_of_project(&self, words: String) {
+        self.views.terminal.show(&Notice::Project(words));
     }
 
     fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {

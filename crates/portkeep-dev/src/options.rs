@@ -1,5 +1,6 @@
 //! What `portkeep dev` is asked to do, as plain values.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -92,12 +93,14 @@ impl Options {
 }
 
 /// Which port to listen at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Port {
     /// This one.
     Given(u16),
     /// The one that the spec says, or the next that is free where somebody else has that.
     Auto,
+    /// What [`Port::Auto`] has led to: in place of the first of each pair, the second.
+    Chosen(Vec<(SocketAddr, SocketAddr)>),
 }
 
 /// What our standard input is for.

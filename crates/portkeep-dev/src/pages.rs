@@ -5,6 +5,7 @@
 
 mod desk;
 mod hold;
+mod older;
 mod serve;
 mod view;
 
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, watch};
 use self::desk::{Desk, Heard};
 use super::event::{Event, WaitId};
 use super::status::Page;
-use super::verdict::Verdict;
+use super::verdict::{Found, Verdict};
 
 pub(crate) use self::desk::Settings;
 #[cfg(test)]
@@ -83,9 +84,15 @@ impl Pages {
         });
     }
 
-    /// Tells those who wait.
-    pub(crate) fn answer(&self, ids: &[WaitId], verdict: &Verdict) {
-        self.heard.answer(ids, verdict);
+    /// Tells those who wait; that something serves, as soon as nothing older can answer.
+    pub(crate) fn answer(&self, ids: Vec<WaitId>, verdict: Verdict) {
+        let (heard, path) = (self.heard.clone(), self.path.clone());
+        tokio::spawn(async move {
+            if let (Found::Serves, Some(serves)) = (verdict.result, verdict.generation) {
+                older::rest(&path, serves).await;
+            }
+            heard.answer(&ids, &verdict);
+        });
     }
 
     /// Whether requests wait in this generation, which is READY.

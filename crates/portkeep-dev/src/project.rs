@@ -4,6 +4,7 @@ mod cargo;
 mod cargo_build;
 mod cargo_run;
 mod configuration;
+mod enabled;
 mod kind;
 mod listen;
 mod profile;
@@ -20,13 +21,15 @@ use portkeep_spec::{Check, Listen, Spec, contract};
 
 pub(crate) use self::cargo_build::{CargoBuild, With};
 use self::cargo_run::CargoRun;
+use self::enabled::Asked;
 use self::kind::Kind;
 pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
-use self::sockets::Manners;
+use self::sockets::{Manners, Sources};
 use super::host::Host;
 use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
+use portkeep_engine::Misuse;
 
 /// What shapes a build besides the packages, in the workspace's directory.
 const OF_A_WORKSPACE: [&str; 5] = [
@@ -35,6 +38,17 @@ const OF_A_WORKSPACE: [&str; 5] = [
     ".cargo/config.toml",
     "rust-toolchain.toml",
     "rust-toolchain",
+];
+
+/// Variables of the app, in the project's directory.
+pub(crate) const DOTENV: &str = ".env";
+/// The names of files that say what the project is.
+const SHAPING: [&str; 5] = [
+    "Cargo.toml",
+    "config.toml",
+    "config",
+    contract::SPEC_FILE,
+    DOTENV,
 ];
 
 /// How the project is built.
@@ -46,6 +60,39 @@ pub(crate) enum BuildCommand {
     Custom(Vec<String>),
     /// Nothing is built.
     None,
+}
+
+/// What earlier starts have shown, whatever the manifest makes believe.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    misuse: Option<Misuse>,
+}
+
+impl Learned {
+    /// Nothing where a start has shown nothing that would be done otherwise.
+    pub(crate) fn of(misuse: Misuse) -> Option<Self> {
+        let is_useful = misuse.binds_itself() || misuse == Misuse::NeverSaysReady;
+        is_useful.then_some(Self {
+            misuse: Some(misuse),
+        })
+    }
+
+    fn correct(&self, guess: Manners) -> Manners {
+        match &self.misuse {
+            Some(misuse) if misuse.binds_itself() => Manners::Bare,
+            Some(Misuse::NeverSaysReady) => Manners::TakesSockets,
+            _ => guess,
+        }
+    }
+}
+
+/// How a project differs from what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// In nothing that the running session has of it, but perhaps in its environment.
+    None,
+    /// Another session has to begin.
+    Session,
 }
 
 /// A project.
@@ -72,6 +119,8 @@ pub(crate) struct Project {
     pub(crate) leaves_pages: bool,
     /// Hosts whose pages get the script wherever they are asked for.
     pub(crate) allowed_hosts: Vec<AllowedHost>,
+    /// Where `--port auto` has led: what was wanted, and what was free.
+    ports: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// What `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
     /// It opens its port itself, so nobody can hold that for it.
@@ -82,7 +131,11 @@ pub(crate) struct Project {
 
 impl Project {
     /// Finds out what the project is.
-    pub(crate) fn find(options: &Options, host: &dyn Host) -> anyhow::Result<Self> {
+    pub(crate) fn find(
+        options: &Options,
+        host: &dyn Host,
+        learned: &Learned,
+    ) -> anyhow::Result<Self> {
         let given = &options.project;
         let directory = std::fs::canonicalize(given).map_err(|error| {
             usage(format!(
@@ -117,7 +170,7 @@ impl Project {
             }
             (Some(spec), false) => Self::custom(directory, spec),
             (Some(spec), true) if builds_otherwise(&spec) => Self::custom(directory, spec),
-            (own_spec, true) => Self::cargo(directory, own_spec, options)?,
+            (own_spec, true) => Self::cargo(directory, own_spec, options, learned)?,
         };
         project.apply(options)?;
         project.spec.validate()?;
@@ -135,6 +188,7 @@ impl Project {
         outputs.extend(spec.exec.first().map(PathBuf::from));
         outputs.extend(spec.watch.clone());
         let sources = vec![directory.clone()];
+        let files = shaping_files(&directory);
         Self {
             root: directory.clone(),
             directory,
@@ -142,11 +196,12 @@ impl Project {
             build,
             sources,
             outputs,
-            files: Vec::new(),
+            files,
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
             allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run: CargoRun::default(),
             binds_itself: false,
             notices: Vec::new(),
@@ -157,6 +212,7 @@ impl Project {
         directory: PathBuf,
         own_spec: Option<Spec>,
         options: &Options,
+        learned: &Learned,
     ) -> anyhow::Result<Self> {
         let manifest = directory.join("Cargo.toml");
         let metadata = MetadataCommand::new()
@@ -183,8 +239,11 @@ impl Project {
                 (Kind::Binary, cargo::binary(&metadata, &manifest, named)?)
             }
         };
-        let reach = reach::reach(&metadata, package, kind);
-        let manners = Manners::of(package, &reach);
+        let words = own_spec.as_ref().map(|spec| spec.build.as_slice());
+        let asked = Asked::of(options, words.unwrap_or_default());
+        let reach = reach::reach(&metadata, package, kind, &asked);
+        let sources = Sources::of(package, (kind, &binary), &reach);
+        let manners = learned.correct(Manners::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
             Some(spec) => {
                 let notice = manners.doubt(&spec);
@@ -218,12 +277,17 @@ impl Project {
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
             sources: reach.directories,
-            files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
+            files: OF_A_WORKSPACE
+                .iter()
+                .map(|file| root.join(file))
+                .chain(shaping_files(&directory))
+                .collect(),
             ignores: Vec::new(),
             root,
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
             allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run,
             binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: build.outputs(),
@@ -246,7 +310,7 @@ impl Project {
         } else {
             self.spec.listen = listen::parse(&options.listen)?;
         }
-        self.choose_port(options.port)?;
+        self.choose_port(options.port.as_ref())?;
         self.spec.exec.extend(options.arguments.iter().cloned());
         let checks = options.checks.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
@@ -277,7 +341,7 @@ impl Project {
 }
 
 impl Project {
-    fn choose_port(&mut self, port: Option<Port>) -> anyhow::Result<()> {
+    fn choose_port(&mut self, port: Option<&Port>) -> anyhow::Result<()> {
         match port {
             None => {}
             Some(_) if self.binds_itself => {
@@ -286,15 +350,46 @@ impl Project {
                      that to portkeep",
                 ));
             }
-            Some(Port::Given(port)) => listen::at_port(&mut self.spec.listen, port)?,
+            Some(Port::Given(port)) => listen::at_port(&mut self.spec.listen, *port)?,
             Some(Port::Auto) => {
-                let replaced = listen::at_free_ports(&mut self.spec.listen, listen::is_free)?;
-                self.notices.extend(replaced.iter().map(|(wanted, found)| {
+                let ports = listen::at_free_ports(&mut self.spec.listen, listen::is_free)?;
+                self.notices.extend(ports.iter().map(|(wanted, found)| {
                     format!("{wanted} is held by another process: {found} is opened instead (--port auto)")
                 }));
+                self.ports = Some(ports);
             }
+            Some(Port::Chosen(ports)) => listen::at_ports(&mut self.spec.listen, ports),
         }
         Ok(())
+    }
+
+    /// Where `--port auto` has led.
+    pub(crate) fn chosen_ports(&self) -> Option<Port> {
+        self.ports.clone().map(Port::Chosen)
+    }
+
+    /// Whether a change of this file may make another project of it.
+    pub(crate) fn is_shaped_by(&self, path: &Path) -> bool {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let is_named = match &self.build {
+            BuildCommand::Cargo(_) => SHAPING.contains(&name),
+            _ => name == contract::SPEC_FILE || name == DOTENV,
+        };
+        is_named || self.binds_itself && Manners::may_be_told_by(path)
+    }
+
+    /// How `other`, which was found later, differs from this.
+    pub(crate) fn difference(&self, other: &Self) -> Difference {
+        let is_same = self.spec == other.spec
+            && self.binds_itself == other.binds_itself
+            && self.build == other.build;
+        match is_same {
+            true => Difference::None,
+            false => Difference::Session,
+        }
     }
 
     /// The built executable, where we publish what cargo makes; else what the spec names runs.
@@ -326,6 +421,12 @@ impl Project {
             });
         }
     }
+}
+
+/// Files that count whatever git says of them.
+fn shaping_files(directory: &Path) -> Vec<PathBuf> {
+    let names = [contract::SPEC_FILE, DOTENV, ".cargo/config.toml"];
+    names.map(|name| directory.join(name)).to_vec()
 }
 
 /// Whether the spec has a `build` that is not cargo's.

@@ -20,10 +20,11 @@ mod units;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::process::Children;
 use portkeep_engine::store::Store;
-use portkeep_engine::{Generation, GiveUp, drive};
+use portkeep_engine::{Generation, GiveUp, Misuse, drive};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
@@ -32,6 +33,7 @@ use super::event::Event;
 use super::host::Host;
 use super::input::Feed;
 use super::options::{Backend, Options};
+use super::pages;
 use super::project::{Project, url, url_of_app};
 use super::terminal::Signals;
 use super::usage::usage;
@@ -191,6 +193,30 @@ impl Session {
     /// Where processes are remembered that this session starts: builds and checks, too.
     pub(crate) fn children(&self) -> Children {
         Children::of(self.store())
+    }
+
+    /// What is started from now on has the environment that `project` gives now. Answers what is to be told of it.
+    pub(crate) fn set_environment(&self, project: &Project) -> anyhow::Result<Vec<String>> {
+        let mut notices = Vec::new();
+        let socket = pages::socket_path(self.store().run_directory());
+        let environment = environment::of_generations(project, &socket, &mut notices);
+        match self {
+            Self::SelfBinding(session) => session.set_environment(environment),
+            Self::Local(_) | Self::Systemd(_) => self
+                .store()
+                .set_base_environment(&environment)
+                .context("the environment of the app cannot be written")?,
+        }
+        Ok(notices)
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    pub(crate) fn take_misuse(&self) -> Option<Misuse> {
+        match self {
+            Self::SelfBinding(_) => None,
+            Self::Local(session) => session.take_misuse(),
+            Self::Systemd(session) => session.take_misuse(),
+        }
     }
 
     /// What a browser opens.

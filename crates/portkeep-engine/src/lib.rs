@@ -63,7 +63,8 @@ pub use release::{Digest, HoldingPage, Release};
 pub use release_command::ReleaseCommand;
 pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use socket_use::{
-    Listening, SocketUse, Taking, accepts, listening_at, socket_use, still_listening,
+    Listening, Misuse, SocketUse, Taking, accepts, listening_at, says_in_use, socket_use,
+    still_listening,
 };
 pub use store::Store;
 pub use surroundings::Surroundings;

@@ -7,6 +7,7 @@
 //! ready after [`PATIENCE`].
 
 mod calls;
+mod misuse;
 mod process;
 mod table;
 
@@ -18,6 +19,8 @@ use portkeep_spec::Address;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::time::Instant;
+
+pub use misuse::{Misuse, says_in_use};
 
 use process::{Descriptors, directory, family, passed};
 

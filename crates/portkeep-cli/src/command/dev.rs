@@ -124,7 +124,7 @@ enum BackendName {
 }
 
 /// Which port to listen at.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct PortChoice(Port);
 
 impl std::str::FromStr for PortChoice {

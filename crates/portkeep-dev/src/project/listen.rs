@@ -89,6 +89,17 @@ pub(crate) fn at_free_ports(
     Ok(replaced)
 }
 
+/// Gives TCP listeners the addresses that were found for them before.
+pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]) {
+    for one in listen {
+        if let Address::Tcp(address) = &mut one.address
+            && let Some((_, found)) = ports.iter().find(|(wanted, _)| wanted == address)
+        {
+            *address = *found;
+        }
+    }
+}
+
 /// Whether nobody listens there, or at the same port of the other loopback address.
 pub(crate) fn is_free(address: SocketAddr) -> bool {
     let is_held = |address: SocketAddr| {

@@ -9,7 +9,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
-use portkeep_engine::{Generation, GiveUp, Handovers, Place, Request, Store, drive};
+use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, drive};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -166,6 +166,10 @@ impl LocalSession {
             unchanged: Unchanged::IsStarted,
             ..self.request(id, give_up)
         })
+    }
+
+    pub(super) fn take_misuse(&self) -> Option<Misuse> {
+        self.local.take_misuse()
     }
 
     pub(super) fn store(&self) -> &Store {

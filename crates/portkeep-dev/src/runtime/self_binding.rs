@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::process::Children;
 use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
-use portkeep_engine::{Generation, Outcome, Place, Store};
+use portkeep_engine::{Generation, Outcome, Place, Store, says_in_use};
 use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
@@ -46,7 +46,7 @@ pub(crate) struct SelfBindingSession {
 #[derive(Debug)]
 struct App {
     spec: Spec,
-    environment: BTreeMap<String, String>,
+    environment: Shared<BTreeMap<String, String>>,
     /// Where executables are kept, so that the next build does not take them away.
     kept: PathBuf,
     children: Children,
@@ -77,6 +77,8 @@ struct Running {
     draining: Vec<Version>,
     /// What came up last.
     executable: Option<PathBuf>,
+    /// What that was started with.
+    environment: BTreeMap<String, String>,
 }
 
 impl Serving {
@@ -108,7 +110,7 @@ impl SelfBindingSession {
             .with_context(|| format!("cannot make {}", kept.display()))?;
         let socket = pages::socket_path(store.run_directory());
         let app = App {
-            environment: environment::of_generations(project, &socket, &mut notices),
+            environment: Shared::new(environment::of_generations(project, &socket, &mut notices)),
             spec,
             kept,
             children: Children::of(&store),
@@ -161,6 +163,16 @@ impl SelfBindingSession {
         self.replace(None, id)
     }
 
+    /// What is started from now on has this environment.
+    pub(super) fn set_environment(&self, environment: BTreeMap<String, String>) {
+        let mut known = self
+            .app
+            .environment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = environment;
+    }
+
     fn replace(&self, executable: Option<PathBuf>, id: &HandoverId) -> HandingOver {
         let (app, id) = (self.app.clone(), id.clone());
         Box::pin(async move { app.replace(executable, id).await })
@@ -197,6 +209,11 @@ impl App {
         look(&mut self.serves.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn environment(&self) -> BTreeMap<String, String> {
+        let environment = self.environment.lock();
+        environment.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tell(&self, event: SessionEvent) {
         // Nobody listens any more: we are ending.
         let _ = self.events.send(Event::Session(event));
@@ -218,7 +235,7 @@ impl App {
                 let is_same = previous
                     .as_deref()
                     .is_some_and(|current| is_same(current, &built));
-                if is_same && is_alive {
+                if is_same && is_alive && running.environment == self.environment() {
                     return Ok(Outcome::Unchanged(Generation(running.number)));
                 }
                 self.keep(&built, running.number + 1)?
@@ -287,7 +304,7 @@ impl App {
         let first = self.start(running, executable).await;
         let Err(failure) = first else { return Ok(()) };
         running.draining.retain(|one| one.process.is_alive());
-        if !port::is_in_use(&failure.log) {
+        if !failure.log.iter().any(|line| says_in_use(line)) {
             return Err(anyhow!(version::describe(failure, None)));
         }
         if running.draining.is_empty() {
@@ -315,9 +332,10 @@ impl App {
     ) -> Result<(), portkeep_engine::StartFailure> {
         running.number += 1;
         let generation = Generation(running.number);
+        let environment = self.environment();
         let starting = Starting {
             spec: &self.spec,
-            environment: &self.environment,
+            environment: &environment,
             children: &self.children,
             unread: &self.unread,
             events: &self.events,
@@ -333,6 +351,7 @@ impl App {
         self.tell_of_end(&version);
         running.version = Some(version);
         running.executable = Some(executable.to_owned());
+        running.environment = environment;
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::{holding_page, reload_handle};
-use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
+use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -139,6 +139,10 @@ impl SystemdSession {
                 .unless(give_up)
         };
         self.start(request, self.serves())
+    }
+
+    pub(super) fn take_misuse(&self) -> Option<Misuse> {
+        self.systemd.take_misuse()
     }
 
     pub(super) fn store(&self) -> &Store {

@@ -26,6 +26,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::process::Children as Processes;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
+use crate::socket_use::Misuse;
 use crate::store::Store;
 
 /// What a generation did, for whoever shows it.
@@ -100,6 +101,8 @@ struct Shared {
     children: Mutex<Children>,
     /// The release command that runs.
     releasing: Mutex<Option<Releasing>>,
+    /// Of the last start that failed.
+    misuse: Mutex<Option<Misuse>>,
     processes: Processes,
     listener: Listener,
     /// What generations read; nothing without it.
@@ -142,6 +145,7 @@ impl Local {
         let children = Mutex::default();
         Self {
             shared: Arc::new(Shared {
+                misuse: Mutex::default(),
                 processes: Processes::of(&store),
                 store,
                 spec: Mutex::new(spec),
@@ -174,6 +178,13 @@ impl Local {
         for mut phase in phases {
             let _ = phase.wait_for(Option::is_none).await;
         }
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    #[must_use]
+    pub fn take_misuse(&self) -> Option<Misuse> {
+        let misuse = &self.shared.misuse;
+        misuse.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until somebody connects (or sends a datagram) and nobody accepts it.

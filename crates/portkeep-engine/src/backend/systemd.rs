@@ -21,6 +21,7 @@ mod without_bus;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
@@ -39,7 +40,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
-use crate::socket_use::accepts;
+use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Store;
 use crate::user::RunsAs;
 
@@ -55,6 +56,8 @@ pub struct Systemd {
     manager: Manager,
     store: Store,
     name: AppName,
+    /// Of the last start that failed.
+    misuse: Mutex<Option<Misuse>>,
 }
 
 impl Systemd {
@@ -66,7 +69,19 @@ impl Systemd {
             manager,
             store,
             name,
+            misuse: Mutex::default(),
         }
+    }
+
+    fn note_misuse(&self, misuse: Misuse) {
+        *self.misuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(misuse);
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    #[must_use]
+    pub fn take_misuse(&self) -> Option<Misuse> {
+        let mut misuse = self.misuse.lock().unwrap_or_else(PoisonError::into_inner);
+        misuse.take()
     }
 
     /// The manager.
@@ -301,10 +316,20 @@ impl Backend for Systemd {
             match self.is_ready(&unit, readiness, deadline).await? {
                 Some(true) => return Ok(Ok(())),
                 Some(false) => {}
-                None => return Ok(Err(StartFailure::takes_no_connection())),
+                None => {
+                    let process = self.manager.main_process(&unit).await.map_err(failed)?;
+                    let misuse = Misuse::of(&socket_use(process));
+                    let failure = StartFailure::misuses(&misuse);
+                    self.note_misuse(misuse);
+                    return Ok(Err(failure));
+                }
             }
         }
-        Ok(Err(self.why(generation, &job).await?))
+        let failure = self.why(generation, &job).await?;
+        if failure.log.iter().any(|line| says_in_use(line)) {
+            self.note_misuse(Misuse::PortInUse);
+        }
+        Ok(Err(failure))
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {

@@ -1,0 +1,120 @@
+//! `portkeep dev` on projects that turn out to be, or become, something else than they seemed.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use support::session::{APP, Session, manifest};
+
+/// Opens its port itself, and depends on nothing.
+const ITSELF: &str = r#"use std::io::{Read, Write};
+
+fn main() {
+    let listener = std::net::TcpListener::bind("HERE").unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\none");
+    }
+}
+"#;
+
+const PLAIN: &str =
+    "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n";
+const FROM_NOW_ON: &str = "the app opens its port itself from now on";
+
+#[test]
+fn the_binary_that_is_run_tells_how_it_comes_to_its_port() {
+    let files = [
+        ("hello/Cargo.toml", PLAIN),
+        ("hello/src/bin/a.rs", APP),
+        ("hello/src/bin/b.rs", ITSELF),
+    ];
+    let session = Session::start_self_binding(&files, &["--bin", "b"]);
+    session.expect_answer("one");
+    let log = session.end().log();
+    assert!(log.contains("this app opens its port itself"), "{log}");
+}
+
+#[test]
+fn who_wants_the_port_that_is_held_for_it_opens_it_itself_from_then_on() {
+    // By its sources it takes what is passed.
+    let app = format!("// LISTEN_FDS is not what this takes.\n{ITSELF}");
+    let files = [("hello/Cargo.toml", PLAIN), ("hello/src/main.rs", &app)];
+    let session = Session::start_self_binding(&files, &[]);
+    session.wait(FROM_NOW_ON, || session.count(FROM_NOW_ON) > 0);
+    session.expect_answer("one");
+    session.edit("hello/src/main.rs", "\\n\\r\\none", "\\n\\r\\none");
+}
+
+#[test]
+fn who_listens_elsewhere_is_told_where_and_opens_its_port_itself_from_then_on() {
+    let app = format!("// LISTEN_FDS is not what this takes.\n{ITSELF}");
+    let app = app.replace("HERE", "127.0.0.1:0");
+    let manifest = format!("{PLAIN}[package.metadata.portkeep]\nstartTimeout = \"3s\"\n");
+    let files = [
+        ("hello/Cargo.toml", &*manifest),
+        ("hello/src/main.rs", &app),
+    ];
+    let session = Session::start_self_binding(&files, &[]);
+    session.wait(FROM_NOW_ON, || session.count(FROM_NOW_ON) > 0);
+    let told = "is open; the app opened it itself";
+    session.wait(told, || session.count(told) > 0);
+    let log = session.end().log();
+    assert!(log.contains("it listens at 127.0.0.1:"), "{log}");
+}
+
+#[test]
+fn an_app_that_begins_to_take_sockets_is_held_the_port_from_then_on() {
+    let files = [("hello/Cargo.toml", PLAIN), ("hello/src/main.rs", ITSELF)];
+    let session = Session::start_self_binding(&files, &[]);
+    session.expect_answer("one");
+    let words = "the app takes the sockets that are held for it from now on";
+    session.expect_said(words, || {
+        session.write("hello/src/main.rs", &APP.replace("\"one\"", "\"two\""));
+    });
+    session.expect_answer("two");
+}
+
+#[test]
+fn variables_of_the_project_are_read_again_whatever_git_ignores() {
+    let app = APP.replace("{VERSION}", "{}").replace(
+        "\\r\\n\\r\\n{}\")",
+        "\\r\\n\\r\\n{}\", std::env::var(\"TITLE\").unwrap())",
+    );
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", &app),
+        ("hello/.gitignore", ".env\n"),
+        ("hello/.env", "TITLE=My App\n"),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("My App");
+    session.expect_said("/hello/.env:2: `no value`", || {
+        session.write("hello/.env", "TITLE=Your App\nno value\n");
+    });
+    session.expect_answer("Your App");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_changes_nothing_until_it_can() {
+    let good = manifest("");
+    let files = [("hello/Cargo.toml", &*good), ("hello/src/main.rs", APP)];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    session.expect_said("the build failed", || {
+        session.write("hello/Cargo.toml", "[package\n");
+    });
+    session.expect_answer("one");
+    session.edit("hello/src/main.rs", "\"one\"", "\"two\"");
+    session.write("hello/Cargo.toml", &good);
+    session.expect_answer("two");
+    // What the project is has changed as well.
+    session.expect_said("everything is started again", || {
+        session.write("hello/Cargo.toml", &manifest("drainTimeout = \"7s\""));
+    });
+    session.expect_answer("two");
+}
