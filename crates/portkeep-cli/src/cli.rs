@@ -35,7 +35,7 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Dev(command::dev::Args),
+    Dev(Box<command::dev::Args>),
     Units(command::units::Args),
     Install(command::install::Args),
     Uninstall(command::uninstall::Args),
@@ -72,7 +72,7 @@ impl Cli {
             crate::caller::set_umask();
         }
         match self.command {
-            Command::Dev(args) => args.run().await,
+            Command::Dev(args) => (*args).run().await,
             Command::Units(args) => args.run(),
             Command::Install(args) => args.run().await,
             Command::Uninstall(args) => args.run().await,
