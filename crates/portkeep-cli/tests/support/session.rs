@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -172,6 +172,11 @@ impl Session {
         let text = fs::read_to_string(self.path(name)).unwrap();
         assert!(text.contains(old), "{name} has no {old}");
         fs::write(self.path(name), text.replace(old, new)).unwrap();
+    }
+
+    /// Another command, of the same user.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.home.command(arguments)
     }
 
     /// One request on a connection of its own, without any retry.

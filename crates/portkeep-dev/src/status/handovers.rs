@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portkeep_engine::handover::Purpose;
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{EngineError, Generation, Outcome};
 
@@ -30,6 +31,9 @@ impl Status {
             Start::Again => Work::Something,
         };
         let serves = self.tell(&end.result, work, effects);
+        if serves {
+            self.chosen_by_others = None;
+        }
         match start {
             Start::New(_) => self.show_handover(&end.result),
             Start::Again => self.show_restart(&end.result),
@@ -209,8 +213,15 @@ impl Status {
         match outcome {
             Outcome::HandedOver(HandoverRecord {
                 generation: Some(generation),
+                purpose,
+                reason,
                 ..
-            }) => self.page.is_served_by(generation.0),
+            }) => {
+                self.page.is_served_by(generation.0);
+                // All others start what was published last, which is what was built last.
+                let is_newest = *purpose != Purpose::Rollback && reason.is_none();
+                self.chosen_by_others = (!is_newest).then_some(*generation);
+            }
             Outcome::Holding(HandoverRecord {
                 generation: Some(generation),
                 ..

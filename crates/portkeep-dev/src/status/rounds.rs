@@ -170,6 +170,18 @@ impl Status {
     pub(super) fn end_round(&mut self, end: RoundEnd, now: &Now, effects: &mut Vec<Effect>) {
         self.activity = Activity::Idle;
         let late = self.note_late(now);
+        let (waits, goes_on) = match self.settings.builds_on_key {
+            true => (late, Vec::new()),
+            false => (Vec::new(), late),
+        };
+        if !waits.is_empty() {
+            self.put_aside(waits, effects);
+        }
+        if goes_on.is_empty()
+            && let Some(verdict) = self.verdict()
+        {
+            effects.push(Effect::EndRound(verdict));
+        }
         match end {
             RoundEnd::Serves if self.settings.detaches => {
                 return effects.push(Effect::End(Ending::Detached));
@@ -180,8 +192,8 @@ impl Status {
             RoundEnd::Serves => effects.push(Effect::BuildBehind),
             RoundEnd::Fails => {}
         }
-        if !late.is_empty() {
-            self.begin_round(Trigger::Changed(late), now, effects);
+        if !goes_on.is_empty() {
+            self.begin_round(Trigger::Changed(goes_on), now, effects);
         }
     }
 }

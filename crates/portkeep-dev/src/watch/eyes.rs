@@ -108,6 +108,10 @@ impl Eyes {
         }
     }
 
+    pub(super) fn are_told_by_the_kernel(&self) -> bool {
+        matches!(self.kind, Kind::Kernel(_))
+    }
+
     /// What is to be told of the way, once.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)

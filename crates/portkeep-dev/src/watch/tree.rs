@@ -62,6 +62,10 @@ impl Tree {
         Ok(tree)
     }
 
+    pub(super) fn is_told_by_the_kernel(&self) -> bool {
+        self.watcher.are_told_by_the_kernel()
+    }
+
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         self.watcher.take_notices()
     }

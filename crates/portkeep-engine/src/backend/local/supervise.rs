@@ -170,13 +170,16 @@ impl Supervisor {
     async fn run_once(&mut self, spec: &Spec) -> End {
         let directory = self.shared.store.generation_directory(self.generation);
         let launched = NotifySocket::bind(&directory).and_then(|socket| {
-            let command = launch(
+            let mut command = launch(
                 &self.shared.store,
                 spec,
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
             )?;
+            if let Some(input) = self.shared.input.get() {
+                command.stdin(input.make()?);
+            }
             let what = format!("generation {}", self.generation);
             let started = self.shared.processes.start(command, &what, Rest::Ends)?;
             Ok((socket, started))
