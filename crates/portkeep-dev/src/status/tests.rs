@@ -371,6 +371,9 @@ fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
     assert_eq!(fed.feed(changed("/p/app.py")), "Build");
     assert_eq!(fed.feed(built()), "HandOver");
     assert_eq!(fed.feed(unchanged(1)), "`NotOfRelease` BuildBehind");
+    assert!(fed.feed(Event::Key(Key::Rebuild)).contains("Build"));
+}
+
 /// The verdicts that come of an event: `serves N`, or why not.
 fn verdicts(fed: &mut Fed, event: Event) -> Vec<String> {
     let effects = fed.status.apply(event, &fed.now);
