@@ -222,6 +222,7 @@ fn settings(project: &Project, options: &Options) -> Settings {
             _ => None,
         },
         directory: project.directory.clone(),
+        parts: project.parts(),
         builds_nothing: project.build == BuildCommand::None,
         here: std::env::current_dir().unwrap_or_default(),
     }

@@ -246,14 +246,21 @@ impl<'a, 'p> MainLoop<'a, 'p> {
     /// Has the status decide of an event, and of what comes of that, and does what it says.
     async fn take_in(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
+        let mut moment = now(self.session);
         while let Some(event) = events.pop_front() {
             let is_start = matches!(
                 event,
                 Event::HandoverEnded(_) | Event::Session(SessionEvent::Ended(_))
             );
-            let now = now(self.session);
-            let effects = self.status.apply(event, &now);
-            self.views.pages.show(self.status.page());
+            // A flood of them is not to be held up: they change nothing that a page shows, and the moment is as good as the same.
+            let is_line = matches!(event, Event::Session(SessionEvent::Line(..)));
+            if !is_line {
+                moment = now(self.session);
+            }
+            let effects = self.status.apply(event, &moment);
+            if !is_line {
+                self.views.pages.show(self.status.page());
+            }
             for effect in effects {
                 match effect {
                     Effect::Take(unread) => events.extend(taken(&unread)),

@@ -400,6 +400,15 @@ impl Project {
         }
     }
 
+    /// What a release brings along. A change of it is never passed over.
+    pub(crate) fn parts(&self) -> Vec<PathBuf> {
+        let Some(from) = &self.spec.files_from else {
+            return Vec::new();
+        };
+        let files = self.spec.files.iter();
+        files.map(|file| from.join(file.literal_part())).collect()
+    }
+
     /// The built executable, where we publish what cargo makes; else what the spec names runs.
     pub(crate) fn publishes(&self) -> bool {
         matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))

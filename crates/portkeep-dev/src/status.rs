@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) directory: PathBuf,
     /// There is no build: what runs is what the project has.
     pub(crate) builds_nothing: bool,
+    /// What a release brings along, and what it runs where that is in the project.
+    pub(crate) parts: Vec<PathBuf>,
     /// Files are called as they are from here.
     pub(crate) here: PathBuf,
 }
@@ -162,11 +164,11 @@ impl Status {
         Self {
             opens: settings.opens,
             requests_wait: settings.requests_wait,
+            relevance: Relevance::new(&settings.parts),
             settings,
             page: Page::new(session),
             activity: Activity::Idle,
             step: Step::Making,
-            relevance: Relevance::default(),
             restless: Restless::default(),
             is_failing: false,
             is_built: false,

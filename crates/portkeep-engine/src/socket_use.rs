@@ -27,6 +27,8 @@ use process::{Descriptors, directory, family, passed};
 
 /// How often we look: the kernel tells nobody of it.
 const LOOK: Duration = Duration::from_millis(2);
+/// The pause is at least so many times what a look takes.
+const SHARE: u32 = 4;
 /// A program that lives for so long and cannot be seen to accept counts as ready.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -84,10 +86,12 @@ pub async fn accepts(pid: u32) -> bool {
         if has_ended(&process) {
             return false;
         }
+        let begun = Instant::now();
         match look(pid, &mut passed).accepts() {
             Taking::Yes => return !has_ended(&process),
             Taking::Unknown if Instant::now() > patience => return !has_ended(&process),
-            _ => tokio::time::sleep(LOOK).await,
+            // Others have more to do meanwhile than to wait for us.
+            _ => tokio::time::sleep(LOOK.max(begun.elapsed() * SHARE)).await,
         }
     }
 }

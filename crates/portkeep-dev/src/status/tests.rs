@@ -503,3 +503,26 @@ fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
     let told = (0..100).filter(|number| !fed.feed(refused(&format!("{number}.test"))).is_empty());
     assert!(told.count() < 10);
 }
+
+#[test]
+fn a_part_of_what_runs_that_is_edited_often_is_handed_over_in_the_end() {
+    let mut fed = Fed::new(Settings {
+        parts: vec!["/p/app.py".into()],
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    fed.feed(Event::Opened(Opened::default()));
+    fed.feed(built());
+    while fed.feed(changed("/p/app.py")).contains("Build") {
+        fed.feed(built());
+    }
+    assert!(fed.feed(serves(2)).ends_with("Build"));
+}

@@ -216,7 +216,10 @@ impl Supervisor {
         let status = loop {
             tokio::select! {
                 status = end.come() => break status,
-                Some(line) = output.next() => self.line(line),
+                Some(line) = output.next() => {
+                    self.line(line);
+                    output.at_hand().for_each(|line| self.line(line));
+                }
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
                         Message::Ready if !ready => {
