@@ -245,7 +245,7 @@ fn two_sockets_of_one_name_are_told_by_the_option() {
     ];
     home.portkeep(&arguments).expect(
         2,
-        &["--listen 127.0.0.1:7002", "--listen NAME=127.0.0.1:7002"],
+        &["--listen 127.0.0.1:7002", "--listen admin=127.0.0.1:7002"],
     );
     home.expect_untouched();
 }

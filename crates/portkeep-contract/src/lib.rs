@@ -78,7 +78,7 @@ pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 pub const PORTKEEP_DEV_HOSTS: &str = "PORTKEEP_DEV_HOSTS";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 31] = [
+pub const RESERVED_VARIABLES: [&str; 32] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,

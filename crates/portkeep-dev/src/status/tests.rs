@@ -366,11 +366,14 @@ fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
         })
     };
     assert_eq!(fed.feed(built()), "HandOver");
-    assert_eq!(fed.feed(serves(1)), "`Serves` BuildBehind");
+    assert_eq!(fed.feed(serves(1)), "`Serves` EndRound BuildBehind");
     fed.rest();
     assert_eq!(fed.feed(changed("/p/app.py")), "Build");
     assert_eq!(fed.feed(built()), "HandOver");
-    assert_eq!(fed.feed(unchanged(1)), "`NotOfRelease` BuildBehind");
+    assert_eq!(
+        fed.feed(unchanged(1)),
+        "`NotOfRelease` EndRound BuildBehind"
+    );
 }
 
 /// The verdicts that come of an event: `serves N`, or why not.
