@@ -25,6 +25,7 @@ Examples:
   portkeep reload hello                      hand over to what was built since
   portkeep rollback hello                    hand over to the release before
   portkeep maintenance hello on              answer with a page until it is turned off
+  portkeep drain hello --wait                take it out of its load balancers before a reboot
   portkeep status                            what runs
   portkeep doctor                            what is wrong, and what to do about it
 
@@ -41,6 +42,9 @@ enum Command {
     Reload(command::reload::Args),
     Rollback(command::rollback::Args),
     Maintenance(command::maintenance::Args),
+    Drain(command::drain::Args),
+    Undrain(command::undrain::Args),
+    Serves(command::serves::Args),
     Status(command::status::Args),
     History(command::history::Args),
     Logs(command::logs::Args),
@@ -75,6 +79,9 @@ impl Cli {
             Command::Reload(args) => args.run().await,
             Command::Rollback(args) => args.run().await,
             Command::Maintenance(args) => args.run().await,
+            Command::Drain(args) => args.run().await,
+            Command::Undrain(args) => args.run().await,
+            Command::Serves(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
             Command::Logs(args) => args.run().await,

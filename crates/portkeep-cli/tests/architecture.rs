@@ -32,6 +32,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 4] = [
             "doors",
             "drain",
             "error",
+            "health_doors",
             "limits",
             "listen",
             "moving",

@@ -64,6 +64,8 @@ pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
 /// A file that names the directories with the files of all releases that are kept, one a line.
 pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
+/// The paths of [`DRAIN_FILE`] and [`LEAVING_FILE`], separated by a colon.
+pub const PORTKEEP_DRAIN_FILES: &str = "PORTKEEP_DRAIN_FILES";
 /// The file that says whether there is maintenance, in the environment of a holding page.
 pub const PORTKEEP_MAINTENANCE: &str = "PORTKEEP_MAINTENANCE";
 
@@ -76,7 +78,7 @@ pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
 pub const PORTKEEP_DEV_HOSTS: &str = "PORTKEEP_DEV_HOSTS";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 31] = [
+pub const RESERVED_VARIABLES: [&str; 32] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -94,6 +96,7 @@ pub const RESERVED_VARIABLES: [&str; 31] = [
     PORTKEEP_DEV_HOLD,
     PORTKEEP_DEV_HOSTS,
     PORTKEEP_MAINTENANCE,
+    PORTKEEP_DRAIN_FILES,
     PORTKEEP_LINGER_USEC,
     PORTKEEP_IDLE_EXIT_USEC,
     PORTKEEP_RELEASE_DIR,
@@ -135,6 +138,17 @@ pub const LOCAL_DIRECTORY: &str = "portkeep-local";
 pub const MOVE_SOCKET: &str = "portkeep-move";
 /// The file of that socket, in the app's runtime directory. The server library looks for [`CURRENT`] beside it.
 pub const MOVE_FILE: &str = "move";
+/// The name of a passed socket on which HTTP health checks come.
+pub const HEALTH_SOCKET: &str = "portkeep-health";
+/// The same for those of HAProxy's agent-check.
+pub const AGENT_SOCKET: &str = "portkeep-agent-check";
+/// In the file of every program that answers its health sockets itself.
+pub const HEALTH_MARK: &str = "portkeep: this program answers its health socket";
+/// The file that is there while a person wants an app taken out, in its state directory: so that a reboot does not put it
+/// back. Two numbers: since when, and the grace, in microseconds.
+pub const DRAIN_FILE: &str = "drain";
+/// The same while the machine shuts down, in the app's runtime directory: so that it is over with the boot.
+pub const LEAVING_FILE: &str = "leaving";
 /// The file that callers of the helper lock, in the app's runtime directory.
 pub const LOCK: &str = "lock";
 /// The symlink to the current generation's directory, in the app's runtime directory.

@@ -105,6 +105,8 @@ pub(crate) enum Notice {
         reason: String,
     },
     Unchanged(Work, Generation),
+    /// Files changed that are no part of what runs, where nothing is built of them.
+    NotOfRelease(String, Generation),
     KnownBad(Digest),
     NothingServes(Step, String),
     InMaintenance,

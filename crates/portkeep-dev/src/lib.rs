@@ -222,6 +222,7 @@ fn settings(project: &Project, options: &Options) -> Settings {
             _ => None,
         },
         directory: project.directory.clone(),
+        builds_nothing: project.build == BuildCommand::None,
         here: std::env::current_dir().unwrap_or_default(),
     }
 }
@@ -253,7 +254,7 @@ async fn develop(
         .map(|events| events.path().to_owned())
         .into_iter()
         .collect();
-    let watch = Watch::of_project(project, session.store(), &own_files)?;
+    let mut watch = Watch::of_project(project, session.store(), &own_files, options.polls)?;
     let holder = session.who_holds();
     // Whoever says where to listen means that; and what goes on without us would lose them.
     let needs_twins = holder.is_some() && options.listen.is_empty() && !options.detaches;
@@ -262,7 +263,7 @@ async fn develop(
         false => Default::default(),
     };
     let opened = Opened {
-        notices: [session.notices(), &of_twins].concat(),
+        notices: [session.notices(), &of_twins, &watch.take_notices()].concat(),
         addresses: match holder {
             Some(_) => spec.listen.iter().map(url).collect(),
             None => Vec::new(),

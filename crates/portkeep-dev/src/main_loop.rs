@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::{GiveUp, Misuse};
 use tokio::sync::mpsc;
@@ -215,6 +215,9 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             }
             event = self.next().await;
             if let Event::Changed(changes) = &event {
+                for notice in self.watch.take_notices() {
+                    self.tell_of_project(notice);
+                }
                 self.look_again(changes).await;
             }
         }
@@ -373,6 +376,13 @@ impl<'a, 'p> MainLoop<'a, 'p> {
     }
 
     fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {
+        let directory = &self.project.directory;
+        if !directory.is_dir() {
+            return Some(Event::CouldNot(anyhow!(
+                "the project {} is gone: it was moved or removed; put it back, or start `portkeep dev` where it is now",
+                directory.display()
+            )));
+        }
         let with = self.inputs.behind.with();
         let screen = self.views.screen.clone();
         let build = Build::start(

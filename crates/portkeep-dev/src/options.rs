@@ -49,6 +49,8 @@ pub struct Options {
     pub editor: String,
     /// Files and directories to watch besides the packages that the app is made of.
     pub watch: Vec<PathBuf>,
+    /// Look for changes at intervals, and do not ask the kernel for them.
+    pub polls: bool,
     /// What to ignore besides what git ignores, each as a line of a .gitignore.
     pub ignore: Vec<String>,
     /// A file that each event is written to, as a JSON line.
@@ -84,6 +86,7 @@ impl Options {
             opens: false,
             editor: "vscode://file/{file}:{line}:{column}".to_owned(),
             watch: Vec::new(),
+            polls: false,
             ignore: Vec::new(),
             events: None,
             detaches: false,

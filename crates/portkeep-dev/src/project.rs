@@ -273,6 +273,10 @@ impl Project {
             // Such an app is linked with the standard library as it is shared, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
+        let runner = cargo_run::runner(&configurations, || reach::target(&directory));
+        let runner = runner.map(|runner| {
+            format!("the runner `{runner}` of cargo's configuration is not used: the app is started directly")
+        });
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -294,7 +298,11 @@ impl Project {
             directory,
             spec,
             build: BuildCommand::Cargo(build),
-            notices: notice.into_iter().map(str::to_owned).collect(),
+            notices: notice
+                .map(str::to_owned)
+                .into_iter()
+                .chain(runner)
+                .collect(),
         })
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Settings {
     pub(crate) lock_file: Option<PathBuf>,
     /// The project's directory.
     pub(crate) directory: PathBuf,
+    /// There is no build: what runs is what the project has.
+    pub(crate) builds_nothing: bool,
     /// Files are called as they are from here.
     pub(crate) here: PathBuf,
 }

@@ -3,22 +3,23 @@
 mod burst;
 mod contents;
 mod editor_files;
+mod eyes;
 mod listing;
 mod marks;
 mod own_output;
+mod polling;
 mod tree;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
+use self::eyes::{Eyes, Way, mounts};
 use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
@@ -43,45 +44,57 @@ pub(crate) enum Seen {
 }
 
 impl Watch {
+    /// The sources of a project without `own_files`. They are looked at again and again where `polls` says so, or where the
+    /// kernel cannot tell.
     pub(crate) fn of_project(
         project: &Project,
         store: &Store,
         own_files: &[PathBuf],
+        polls: bool,
     ) -> anyhow::Result<Self> {
+        let way = match polls {
+            true => Way::Poll(None),
+            false => Way::of(&project.sources, &mounts()),
+        };
         let kept = [kept_in(store), own_files.to_vec()].concat();
-        Self::of(Some(store.run_directory()), |watcher| {
-            Tree::new(watcher, project, kept)
+        Self::of(way, Some(store.run_directory()), |eyes| {
+            Tree::new(eyes, project, kept)
         })
     }
 
     /// `run_directory` is where marks are made.
     fn of(
+        way: Way,
         run_directory: Option<&Path>,
-        tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>,
+        tree: impl FnOnce(Eyes) -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let mut watcher =
-            notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-                // Who reads files, changes nothing; and when nobody listens any more, we are ending.
-                let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
-            })
-            .context("cannot watch files")?;
+        let mut eyes = Eyes::open(way, sender);
         // Without marks, everything is looked at again for whoever waits.
         let marks = run_directory
             .and_then(|run_directory| Marks::directory_in(run_directory).ok())
-            .filter(|one| watcher.watch(one, RecursiveMode::NonRecursive).is_ok());
+            .filter(|one| eyes.watch(one).is_ok());
         Ok(Self {
             marks: marks.map(Marks::of).unwrap_or_default(),
-            tree: tree(watcher)?,
+            tree: tree(eyes)?,
             events,
             burst: None,
             contents: Contents::default(),
         })
     }
 
+    /// What is to be told of how files are watched, once.
+    pub(crate) fn take_notices(&mut self) -> Vec<String> {
+        self.tree.take_notices()
+    }
+
     /// Waits for a change or a mark. Can be dropped and called again: what was heard stays heard.
     pub(crate) async fn next(&mut self) -> Seen {
         loop {
+            // It may be seen before what is beside it.
+            if self.tree.polls() && self.marks.has_outstanding() {
+                self.lose();
+            }
             // Whoever made a mark wants to know of all before it now, and not of the rest of a burst.
             if self.marks.is_reached() {
                 let paths = self.end_burst();
@@ -117,10 +130,18 @@ impl Watch {
     /// Marks this moment: it is seen after all that was saved before.
     pub(crate) fn mark(&mut self, number: u64) {
         if !self.marks.make(number) {
-            let now = Instant::now();
-            let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
-            burst.add_lost(now);
+            self.lose();
         }
+    }
+
+    /// What happened may have been anything. Once this burst is over, nothing is outstanding.
+    fn lose(&mut self) {
+        if self.burst.as_ref().is_some_and(Burst::is_incomplete) {
+            return;
+        }
+        let now = Instant::now();
+        let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
+        burst.add_lost(now);
     }
 
     fn hear(&mut self, event: &notify::Event) {
@@ -207,7 +228,7 @@ mod tests {
         let (root, run) = (above.join("app"), above.join("run"));
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&run).unwrap();
-        let mut sources = Watch::of(Some(&run), |watcher| {
+        let mut sources = Watch::of(Way::Kernel, Some(&run), |watcher| {
             Ok(tree::tests::tree(watcher, &root, &[]))
         })
         .unwrap();
@@ -235,6 +256,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn where_files_are_looked_at_again_and_again_a_mark_asks_for_all_of_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, run) = (above.join("app"), above.join("run"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(&run).unwrap();
+        let tree = |eyes| Ok(tree::tests::tree(eyes, &root, &[]));
+        let mut sources = Watch::of(Way::Poll(None), Some(&run), tree).unwrap();
+        sources.mark(7);
+        let mut seen = Vec::new();
+        while seen.last() != Some(&Seen::Mark(7)) {
+            seen.push(timeout(DEADLINE, sources.next()).await.unwrap());
+        }
+        assert!(seen.contains(&Seen::Changed(vec![root])), "{seen:?}");
+    }
+
+    #[tokio::test]
     async fn where_no_mark_can_be_made_everything_is_looked_at_again() {
         let directory = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(directory.path()).unwrap();
@@ -249,7 +287,30 @@ mod tests {
 
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        Watch::of(None, |watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
+        watched(Way::Kernel, root, single)
+    }
+
+    fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
+        Watch::of(way, None, |eyes| Ok(tree::tests::tree(eyes, root, single))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_again_and_again_is_noticed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        let main = root.join("src/main.rs");
+        fs::write(&main, "x").unwrap();
+        let mut sources = watched(Way::Poll(None), &root, &[]);
+        expect_noticed(&mut sources, &main, "one").await;
+        expect_noticed(&mut sources, &main, "two").await;
+        let made = root.join("deep/er/new.rs");
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "new").await;
+        expect_noticed(&mut sources, &made, "old").await;
+        fs::remove_dir_all(root.join("deep")).unwrap();
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "again").await;
     }
 
     /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.

@@ -3,12 +3,14 @@
 mod deployed;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::app::{App, ErasedApp};
+use crate::health::{Health, Source};
 use crate::limits::Limits;
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken, Transport};
@@ -62,9 +64,13 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
+    #[cfg(feature = "http2")]
+    pub(crate) move_http2: bool,
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
+    pub(crate) health: Health,
+    pub(crate) health_source: Option<Arc<dyn Source>>,
     pub(crate) shutdown: ShutdownToken,
 }
 
@@ -80,9 +86,13 @@ impl Server {
             limits: Limits::new(),
             policy: Policy::default(),
             reuse_port: false,
+            #[cfg(feature = "http2")]
+            move_http2: true,
             acceptor: None,
             hangup: None,
             checks: Vec::new(),
+            health: Health::process(),
+            health_source: None,
             shutdown: ShutdownToken::process(),
         }
     }
@@ -134,6 +144,15 @@ impl Server {
     /// The `idleExit` of the app's spec goes before this, in the variable `PORTKEEP_IDLE_EXIT_USEC`.
     pub fn idle_exit(mut self, time: Duration) -> Self {
         self.idle_exit = Some(time);
+        self
+    }
+
+    /// Whether HTTP/2 connections [move](crate::guide::draining#http2) to the next generation (default true).
+    ///
+    /// The price is that clients may not compress what repeats in the heads of their requests: they are longer.
+    #[cfg(feature = "http2")]
+    pub fn move_http2(mut self, moves: bool) -> Self {
+        self.move_http2 = moves;
         self
     }
 
@@ -218,6 +237,19 @@ impl Server {
     ) -> Self {
         self.checks
             .push(Box::pin(async move { check.await.map_err(Into::into) }));
+        self
+    }
+
+    /// What is said on the health socket, where the app's spec has one, instead of what [`Health::process`] says.
+    pub fn health(mut self, health: Health) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// The same by somebody who knows more than checks do: portkeep's holding page.
+    #[doc(hidden)]
+    pub fn health_source(mut self, source: Arc<dyn Source>) -> Self {
+        self.health_source = Some(source);
         self
     }
 

@@ -93,6 +93,9 @@ pub(crate) struct Args {
     /// A file or directory to watch besides the packages that the app is made of; may be given several times.
     #[arg(long, value_name = "PATH")]
     watch: Vec<PathBuf>,
+    /// Look for changes at intervals. By itself on NFS, 9p, virtiofs and the like, where the kernel does not tell of them.
+    #[arg(long)]
+    poll: bool,
     /// What to ignore besides what git ignores, as a line of a .gitignore; may be given several times.
     #[arg(long, value_name = "PATTERN")]
     ignore: Vec<String>,
@@ -238,6 +241,7 @@ impl From<Args> for Options {
             opens: args.open,
             editor: args.editor.0,
             watch: args.watch,
+            polls: args.poll,
             ignore: args.ignore,
             events: args.events,
             detaches: args.detach,

@@ -204,6 +204,26 @@ impl Session {
         (home, self.address)
     }
 
+    /// What another command says, which is to end by itself.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.home.command(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Resident memory of `portkeep dev`, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kilobytes * 1024
+    }
+
     /// Where the app is reached.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address

@@ -108,7 +108,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
 }
 
 /// What this machine builds for, as rustc tells it. Nothing where it cannot be asked: then everything counts.
-fn target(directory: &Path) -> Option<Target> {
+pub(super) fn target(directory: &Path) -> Option<Target> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(&rustc);

@@ -116,7 +116,15 @@ impl Status {
                 (self.once(record.generation, told), record.reason.is_none())
             }
             Ok(Outcome::Unchanged(generation)) => {
-                (Some(Notice::Unchanged(work, *generation)), true)
+                let told = match self.settings.builds_nothing && !self.changed.as_slice().is_empty()
+                {
+                    true => {
+                        let files = names(self.changed.as_slice(), &self.settings.here);
+                        Notice::NotOfRelease(files, *generation)
+                    }
+                    false => Notice::Unchanged(work, *generation),
+                };
+                (Some(told), true)
             }
             Ok(Outcome::KnownBad(digest)) => (Some(Notice::KnownBad(digest.clone())), false),
             Ok(Outcome::Holding(record)) => {

@@ -26,7 +26,9 @@ impl Status {
         self.page
             .building(what.as_deref().unwrap_or_default(), now.milliseconds);
         self.activity = Activity::Building { trigger, learns };
-        effects.push(Effect::Tell(Notice::Building(what)));
+        if !self.settings.builds_nothing {
+            effects.push(Effect::Tell(Notice::Building(what)));
+        }
         effects.push(Effect::Build(changed));
     }
 
@@ -68,7 +70,9 @@ impl Status {
                 work,
                 inputs,
             } => {
-                effects.push(Effect::Tell(Notice::Built(took)));
+                if !self.settings.builds_nothing {
+                    effects.push(Effect::Tell(Notice::Built(took)));
+                }
                 self.is_built = true;
                 if executable.is_some() {
                     self.relevance.built(inputs.clone());

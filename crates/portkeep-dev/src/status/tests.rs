@@ -479,3 +479,29 @@ fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
     let told = (0..100).filter(|number| !fed.feed(refused(&format!("{number}.test"))).is_empty());
     assert!(told.count() < 10);
 }
+
+#[test]
+fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
+    let mut fed = Fed::new(Settings {
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    assert_eq!(fed.feed(Event::Opened(Opened::default())), "Build");
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(fed.feed(serves(1)), "`Serves` EndRound BuildBehind");
+    fed.rest();
+    assert_eq!(fed.feed(changed("/p/app.py")), "Build");
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(
+        fed.feed(unchanged(1)),
+        "`NotOfRelease` EndRound BuildBehind"
+    );
+}

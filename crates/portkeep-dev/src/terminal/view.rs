@@ -135,6 +135,11 @@ fn of_handover(notice: &Notice) -> Option<Line> {
         Notice::Unchanged(Work::Something, generation) => {
             format!("the same as before, generation {generation} serves on").into()
         }
+        Notice::NotOfRelease(files, generation) => format!(
+            "{files} changed and is no part of what runs, generation {generation} serves on: name it in `files` in \
+             portkeep.json, and a change of it starts a new version"
+        )
+        .into(),
         Notice::KnownBad(digest) => {
             bad(format_args!("release {digest} failed before")) + " and did not change"
         }

@@ -78,6 +78,11 @@ impl Marks {
         self.reached.append(&mut self.outstanding);
     }
 
+    /// Whether one was made and not heard of.
+    pub(super) fn has_outstanding(&self) -> bool {
+        !self.outstanding.is_empty()
+    }
+
     /// Whether one was heard of.
     pub(super) fn is_reached(&self) -> bool {
         !self.reached.is_empty()

@@ -33,6 +33,7 @@ pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
+pub use without_bus::is_stopping;
 
 use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
@@ -231,6 +232,36 @@ impl Systemd {
         Ok(None)
     }
 
+    /// Sees that somebody answers on the health sockets, and nobody beside: who does may change with a generation.
+    async fn pass_health_on(&self, unit: &str) {
+        let passed = self.part(unit, &["TriggeredBy"]).await;
+        let passed = passed.map(|state| state.sockets).unwrap_or_default();
+        let is_health = |socket: &String| unit_names::is_health_socket(&self.name, socket);
+        let health = unit_names::health(&self.name);
+        let asked = if passed.iter().any(is_health) {
+            self.manager.stop_without_waiting(&health).await
+        } else if self.is_left_to_an_app(&health).await {
+            self.manager.start_without_waiting(&health).await
+        } else {
+            return;
+        };
+        if let Err(error) = asked {
+            tracing::warn!(%error, "what is told on the health sockets may be wrong or missing");
+        }
+    }
+
+    /// Whether systemd takes a health socket for one that is being answered, since a generation before did, and nobody answers any
+    /// more: then it would start nobody.
+    async fn is_left_to_an_app(&self, health: &str) -> bool {
+        let socket = unit_names::health_socket(&self.name);
+        let socket = self.part(&socket, &["SubState"]).await;
+        if socket.is_ok_and(|socket| socket.sub != "running") {
+            return false;
+        }
+        let service = self.part(health, &["LoadState", "ActiveState"]).await;
+        service.is_ok_and(|service| service.load == "loaded" && service.active == "inactive")
+    }
+
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
         let process = self.manager.main_process(unit).await;
@@ -313,6 +344,7 @@ impl Backend for Systemd {
         };
         let job = job.map_err(failed)?;
         if job == JobResult::Done {
+            self.pass_health_on(&unit).await;
             match self.is_ready(&unit, readiness, deadline).await? {
                 Some(true) => return Ok(Ok(())),
                 Some(false) => {}

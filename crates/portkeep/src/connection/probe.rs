@@ -170,7 +170,10 @@ impl Probe {
     /// The answer that is given now is the last one.
     #[inline]
     pub(super) fn is_last(&self) -> bool {
-        self.last.load(Relaxed) || self.draining() || self.shared.is_tight()
+        self.last.load(Relaxed)
+            || self.draining()
+            || self.shared.is_tight()
+            || self.shared.taken_out().is_ending()
     }
 
     pub(super) fn enter(&self, stage: Stage) {
@@ -205,6 +208,18 @@ impl Probe {
             Some(order) => std::task::Poll::Ready(order),
         })
         .await
+    }
+
+    /// What was asked elsewhere is over; of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) fn goes_on(&self) {
+        self.over.store(self.requests.load(Relaxed), Relaxed);
+    }
+
+    /// It does not leave this process.
+    #[cfg(feature = "http2")]
+    pub(super) fn stays(&self) -> bool {
+        self.stays.load(Relaxed)
     }
 
     /// It is tried once.

@@ -77,6 +77,14 @@ pub(crate) async fn open(
         .collect()
 }
 
+/// The passed stream listeners of this name, if there are some.
+pub(crate) fn passed_as(name: &str) -> Result<Vec<Listener>, ListenError> {
+    let sockets = Sockets::from_env()?;
+    let found = sockets.stream_listeners(&[name.to_owned()]);
+    let found = found.iter().map(|info| Listener::adopt(sockets, info));
+    found.collect()
+}
+
 /// Why there is no stream listener of this name.
 fn missing(sockets: Sockets, name: &str) -> ListenError {
     let Passed(list) = sockets.passed();

@@ -20,6 +20,12 @@ pub(super) fn exists(move_socket: &SocketAddrUnix) -> bool {
     }
 }
 
+/// The same by the app's runtime directory, where portkeep says which it is.
+pub(crate) fn is_succeeded(run_directory: Option<&Path>) -> bool {
+    let own = std::env::var(PORTKEEP_GENERATION).unwrap_or_default();
+    run_directory.is_some_and(|directory| is_other(&own, directory))
+}
+
 fn is_other(own: &str, directory: &Path) -> bool {
     if own.is_empty() {
         return true;
