@@ -17,7 +17,9 @@ use super::in_flight::InFlight;
 use super::probe::Probe;
 use super::upload::Upload;
 use crate::BoxError;
-use crate::app::{Answered, Arriving, ErasedApp, ErasedBody};
+#[cfg(feature = "http2")]
+use crate::app::ErasedBody;
+use crate::app::{Answered, Arriving, ErasedApp};
 use crate::drain::{Phase, count};
 
 pub(super) struct Answering {
