@@ -178,7 +178,7 @@ fn connection(
 enum Next {
     Over(hyper::Result<()>),
     /// It can go to the next generation.
-    Move(Io, State),
+    Move(Box<(Io, State)>),
     /// It is told to end.
     End,
 }
@@ -216,7 +216,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
                 return None;
             }
             // hyper has nothing of it any more, and is dropped.
-            Next::Move(io, state) => return Some((io, state)),
+            Next::Move(parts) => return Some(*parts),
             Next::End => None,
         },
         order = probe.ordered() => Some(order),
@@ -312,9 +312,9 @@ impl Waiting {
         if (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
             && self.later.poll(cx).is_ready()
-            && let Some((io, state)) = followed.take()
+            && let Some(parts) = followed.take()
         {
-            return Poll::Ready(Next::Move(io, state));
+            return Poll::Ready(Next::Move(Box::new(parts)));
         }
         // Its next request may say what is not known yet; as an idle connection of HTTP/1, it may come for a while.
         let patience = match followed.is_certain() {
