@@ -13,12 +13,25 @@ let
   speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
   http = builtins.any speaksHttp spec.listen;
   moves = spec.moveConnections or true && spec.readiness or "notify" == "notify" && http;
+
+  # One, or a list.
+  written = spec.health or [ ];
+  health =
+    if written == null then
+      [ ]
+    else if builtins.isList written then
+      written
+    else
+      [ written ];
+  healthSocket = index: "${name}-health${if index == 0 then "" else "-${toString (index + 1)}"}.socket";
+  tells = health != [ ];
 in
 rec {
   sockets = [
     "${name}.socket"
   ]
   ++ map (listen: "${name}-${listen.name}.socket") further
+  ++ builtins.genList healthSocket (builtins.length health)
   ++ (if moves then [ "${name}-move.socket" ] else [ ]);
 
   # What opens the ports. Not the same in a user's manager, where the start of any service starts sockets.target again, and
@@ -43,6 +56,17 @@ rec {
   ++ ofTheApp
   ++ sockets
   ++ (if moves then [ "${name}-move.service" ] else [ ])
+  # What answers on the health sockets, and what tells there of a shutdown.
+  ++ (
+    if tells then
+      [
+        "${name}-health.service"
+        "${name}-health.service.d/50-sandbox.conf"
+        "${name}-leave.service"
+      ]
+    else
+      [ ]
+  )
   ++ (
     if watchesSecrets then
       [

@@ -27,7 +27,12 @@ guest_up() {
   target=$(build_directory)
   mkdir -p "$cache/bin"
   binds+=("--bind-ro=$target:/target" "--bind-ro=$cache/bin:/opt/portkeep/bin" "--bind-ro=$checkout:/checkout")
-  [[ $network = private ]] && binds+=(--private-network)
+  case $network in
+    private) binds+=(--private-network) ;;
+    host) ;;
+    /*) binds+=("--network-namespace-path=$network") ;;
+    *) die "'$network' is no network: write 'host', or the path of a network namespace" ;;
+  esac
   (
     cgroup_enter
     # A session of its own outlives the caller's terminal; a mount namespace of its own makes
@@ -36,7 +41,7 @@ guest_up() {
       bash "$here/boot.sh" "$rootfs" "$state" "$owner-$guest" "$target" "${binds[@]}" >"$state/console.log" 2>&1 </dev/null
   ) &
   wait_until_booted
-  say "$guest is up (systemd $version${network:+, $network network}); in it: /target, /opt/portkeep/bin, /checkout"
+  say "$guest is up (systemd $version, network $network); in it: /target, /opt/portkeep/bin, /checkout"
 }
 
 build_directory() {

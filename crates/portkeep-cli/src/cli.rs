@@ -25,6 +25,7 @@ Examples:
   portkeep reload hello                      hand over to what was built since
   portkeep rollback hello                    hand over to the release before
   portkeep maintenance hello on              answer with a page until it is turned off
+  portkeep drain hello --wait                take it out of its load balancers before a reboot
   portkeep status                            what runs
   portkeep doctor                            what is wrong, and what to do about it
 
@@ -34,13 +35,16 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Dev(command::dev::Args),
+    Dev(Box<command::dev::Args>),
     Units(command::units::Args),
     Install(command::install::Args),
     Uninstall(command::uninstall::Args),
     Reload(command::reload::Args),
     Rollback(command::rollback::Args),
     Maintenance(command::maintenance::Args),
+    Drain(command::drain::Args),
+    Undrain(command::undrain::Args),
+    Serves(command::serves::Args),
     Status(command::status::Args),
     History(command::history::Args),
     Logs(command::logs::Args),
@@ -68,13 +72,16 @@ impl Cli {
             crate::caller::set_umask();
         }
         match self.command {
-            Command::Dev(args) => args.run().await,
+            Command::Dev(args) => (*args).run().await,
             Command::Units(args) => args.run(),
             Command::Install(args) => args.run().await,
             Command::Uninstall(args) => args.run().await,
             Command::Reload(args) => args.run().await,
             Command::Rollback(args) => args.run().await,
             Command::Maintenance(args) => args.run().await,
+            Command::Drain(args) => args.run().await,
+            Command::Undrain(args) => args.run().await,
+            Command::Serves(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
             Command::Logs(args) => args.run().await,

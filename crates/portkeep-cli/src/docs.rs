@@ -194,6 +194,7 @@ fn filled_in(code: &str) -> String {
     let words = code.split(' ').map(|word| match word {
         "ADDR" => "127.0.0.1:8080",
         "URL" => "http://127.0.0.1/",
+        "TIME" => "10s",
         "N" => "2",
         word if word.chars().all(|c| c.is_ascii_uppercase()) => "hello",
         word => word,

@@ -113,7 +113,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
 async fn faulty_helper(handle: &UnitState, depth: Depth) -> Option<(PathBuf, HelperFault)> {
     let path = PathBuf::from(handle.program()?);
     let fault = match depth {
-        Depth::Quick => helper::seen(&path)?,
+        Depth::Quick | Depth::Runs => helper::seen(&path)?,
         Depth::Full => helper::fault(&path).await?,
     };
     Some((path, fault))
@@ -234,6 +234,7 @@ impl Looked {
             generations: self.generation_facts(),
             directories: directories(&self.store, is_copied),
             instead: self.instead(spec),
+            taken_out: self.store.taken_out(),
             last_reason: self.last_reason(),
             helper: self.helper,
             target: self.units.target,
@@ -269,8 +270,8 @@ impl Looked {
     }
 
     fn socket_facts(&self, spec: Option<&Spec>) -> Vec<SocketFacts> {
-        let listen = spec.map_or(&[][..], |spec| &spec.listen);
-        let names = spec.map(unit_names::sockets).unwrap_or_default();
+        let listen = spec.map(Spec::ports).unwrap_or_default();
+        let names = spec.map(unit_names::ports).unwrap_or_default();
         let of = |unit: &String| {
             let index = names.iter().position(|name| name == unit)?;
             listen.get(index)

@@ -1,5 +1,6 @@
 //! Who holds a port: process, command and unit.
 
+pub(crate) mod connections;
 mod find;
 #[cfg(target_os = "linux")]
 mod reach;

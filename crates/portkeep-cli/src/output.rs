@@ -4,6 +4,7 @@ pub(crate) mod changes;
 pub(crate) mod fault;
 mod foreign;
 mod history;
+mod outcome;
 mod sink;
 mod text;
 
@@ -12,6 +13,7 @@ use portkeep_spec::AppName;
 
 pub(crate) use foreign::inline;
 pub(crate) use history::{record_line, repeated_line};
+pub(crate) use outcome::{HandoverReport, InstallReport, ServingReport};
 pub(crate) use sink::{
     Warnings, follow, follow_json, json, lost, print, print_error, raw, relay, relay_text, stderr,
     stdout,

@@ -20,6 +20,7 @@ fn every_command_shows_an_example_of_itself() {
         "reload",
         "rollback",
         "maintenance",
+        "serves",
         "status",
         "history",
         "logs",

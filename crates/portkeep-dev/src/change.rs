@@ -5,7 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// A build looks at these even where none did so far.
 const SOURCES: [&str; 3] = ["rs", "toml", "lock"];
-const SOURCE_NAMES: [&str; 4] = ["Makefile", "makefile", "justfile", "Dockerfile"];
+const SOURCE_NAMES: [&str; 6] = [
+    "Makefile",
+    "makefile",
+    "justfile",
+    "Dockerfile",
+    ".env",
+    "portkeep.json",
+];
 
 /// A file that changed.
 #[derive(Debug, Clone, PartialEq, Eq)]

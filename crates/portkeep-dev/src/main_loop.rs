@@ -5,29 +5,32 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
-use portkeep_engine::GiveUp;
+use anyhow::{Context, anyhow};
 use portkeep_engine::handover::HandoverId;
+use portkeep_engine::{GiveUp, Misuse};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::build::{Behind, Build, Checking, Direct, check_line};
 use super::change::Change;
-use super::effect::{Effect, Ending};
-use super::event::{Event, HandoverEnd, Now, SessionEvent, Work};
+use super::effect::{Effect, Ending, Notice};
+use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
+use super::events::Events;
+use super::host::Host;
+use super::options::Options;
 use super::pages::Pages;
-use super::project::Project;
+use super::project::{Difference, Learned, Project};
 use super::runtime::{HandingOver, Session};
 use super::screen::Screen;
 use super::status::Status;
 use super::terminal::{Keys, Signals, Terminal, open_browser};
 use super::unread::{Taken, Unread};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 
 /// What the loop listens to.
-pub(crate) struct Inputs {
-    pub(crate) signals: Signals,
-    pub(crate) keys: Keys,
+pub(crate) struct Inputs<'p> {
+    pub(crate) signals: &'p mut Signals,
+    pub(crate) keys: &'p mut Keys,
     pub(crate) behind: Behind,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// The other end of that.
@@ -39,19 +42,55 @@ pub(crate) struct Views<'a> {
     pub(crate) terminal: &'a Terminal,
     pub(crate) pages: &'a Pages,
     pub(crate) screen: Arc<dyn Screen>,
+    pub(crate) events: Option<&'a Events>,
 }
 
-pub(crate) struct MainLoop<'a> {
+pub(crate) struct MainLoop<'a, 'p> {
     pub(crate) project: &'a Project,
     pub(crate) session: &'a Session,
     pub(crate) status: &'a mut Status,
     pub(crate) views: Views<'a>,
-    pub(crate) inputs: &'a mut Inputs,
+    pub(crate) inputs: &'a mut Inputs<'p>,
     pub(crate) watch: Watch,
     direct: Direct,
     job: Job<'a>,
     overtaken: Vec<Overtaken>,
     ending: Option<Ending>,
+    finding: Finding,
+    /// What the project has become.
+    reopened: Option<Project>,
+}
+
+/// How the project is found.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    pub(crate) options: Arc<Options>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) learned: Learned,
+}
+
+impl Finding {
+    /// Finds it, beside the loop: cargo is asked.
+    pub(crate) async fn find(&self) -> anyhow::Result<Project> {
+        let finding = self.clone();
+        let Finding {
+            options,
+            host,
+            learned,
+        } = finding;
+        let found = move || Project::find(&options, &*host, &learned);
+        spawn_blocking(found)
+            .await
+            .context("the project cannot be looked at")?
+    }
+}
+
+/// How the loop ended.
+pub(crate) struct Ended {
+    pub(crate) ending: Ending,
+    /// What the project has become.
+    pub(crate) reopened: Option<Project>,
+    pub(crate) learned: Learned,
 }
 
 /// What is under way.
@@ -131,14 +170,15 @@ impl Drop for Overtaken {
     }
 }
 
-impl<'a> MainLoop<'a> {
+impl<'a, 'p> MainLoop<'a, 'p> {
     pub(crate) fn new(
         project: &'a Project,
         session: &'a Session,
         status: &'a mut Status,
         views: Views<'a>,
-        inputs: &'a mut Inputs,
+        inputs: &'a mut Inputs<'p>,
         watch: Watch,
+        finding: Finding,
     ) -> Self {
         Self {
             project,
@@ -151,18 +191,35 @@ impl<'a> MainLoop<'a> {
             job: Job::Nothing,
             overtaken: Vec::new(),
             ending: None,
+            finding,
+            reopened: None,
         }
     }
 
     /// Goes on until somebody ends it.
-    pub(crate) async fn run(mut self, first: Event) -> Ending {
+    pub(crate) async fn run(mut self, first: Event) -> Ended {
         let mut event = first;
         loop {
-            self.take_in(event).await;
+            if self.ending.is_none() {
+                self.take_in(event).await;
+            }
             if let Some(ending) = self.ending {
-                return ending;
+                if ending == Ending::Reopened {
+                    self.job.cancel().await;
+                }
+                return Ended {
+                    ending,
+                    reopened: self.reopened,
+                    learned: self.finding.learned,
+                };
             }
             event = self.next().await;
+            if let Event::Changed(changes) = &event {
+                for notice in self.watch.take_notices() {
+                    self.tell_of_project(notice);
+                }
+                self.look_again(changes).await;
+            }
         }
     }
 
@@ -176,9 +233,12 @@ impl<'a> MainLoop<'a> {
             }
             key = self.inputs.keys.next() => Event::Key(key),
             is_good = self.inputs.behind.ended() => Event::BuiltBehind { is_good },
-            paths = self.watch.changed() => {
-                Event::Changed(paths.into_iter().map(Change::of).collect())
-            }
+            seen = self.watch.next() => match seen {
+                Seen::Changed(paths) => {
+                    Event::Changed(paths.into_iter().map(Change::of).collect())
+                }
+                Seen::Mark(number) => Event::Marked(WaitId(number)),
+            },
             Some(event) = self.inputs.events.recv() => event,
         }
     }
@@ -186,15 +246,29 @@ impl<'a> MainLoop<'a> {
     /// Has the status decide of an event, and of what comes of that, and does what it says.
     async fn take_in(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
+        let mut moment = now(self.session);
         while let Some(event) = events.pop_front() {
-            let now = now(self.session);
-            let effects = self.status.apply(event, &now);
-            self.views.pages.show(self.status.page());
+            let is_start = matches!(
+                event,
+                Event::HandoverEnded(_) | Event::Session(SessionEvent::Ended(_))
+            );
+            // A flood of them is not to be held up: they change nothing that a page shows, and the moment is as good as the same.
+            let is_line = matches!(event, Event::Session(SessionEvent::Line(..)));
+            if !is_line {
+                moment = now(self.session);
+            }
+            let effects = self.status.apply(event, &moment);
+            if !is_line {
+                self.views.pages.show(self.status.page());
+            }
             for effect in effects {
                 match effect {
                     Effect::Take(unread) => events.extend(taken(&unread)),
                     effect => events.extend(self.perform(effect).await),
                 }
+            }
+            if is_start && let Some(misuse) = self.session.take_misuse() {
+                self.learn(misuse).await;
             }
         }
     }
@@ -202,7 +276,17 @@ impl<'a> MainLoop<'a> {
     /// Does one thing, and answers what has come of it already.
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Tell(notice) => self.views.terminal.show(&notice),
+            Effect::Tell(notice) => {
+                self.views.terminal.show(&notice);
+                if let Some(events) = self.views.events {
+                    events.tell(&notice);
+                }
+            }
+            Effect::EndRound(verdict) => {
+                if let Some(events) = self.views.events {
+                    events.end_round(&verdict);
+                }
+            }
             Effect::Take(_) => {}
             Effect::Build(changed) => return self.build(changed.as_deref()),
             Effect::Check(index) => return self.check(index),
@@ -236,12 +320,76 @@ impl<'a> MainLoop<'a> {
                 let url = self.session.url()?;
                 return open_browser(&url).err().map(Event::NotOpened);
             }
+            Effect::Mark(WaitId(number)) => self.watch.mark(number),
+            Effect::Answer(ids, verdict) => self.views.pages.answer(ids, verdict),
             Effect::End(ending) => self.ending = Some(ending),
         }
         None
     }
 
+    /// Where what the project is may have changed, it is found once more: its environment is taken over, and all else begins
+    /// another session. What cannot be read is what the build tells.
+    async fn look_again(&mut self, changes: &[Change]) {
+        let mut paths = changes.iter().map(|change| change.path.as_path());
+        let Some(path) = paths.find(|path| self.project.is_shaped_by(path)) else {
+            return;
+        };
+        let path = path.to_owned();
+        // What was learned was of sources that are others by now.
+        self.finding.learned = Learned::default();
+        match self.finding.find().await {
+            Ok(project) => self.become_project(project, &path.display().to_string()),
+            Err(error) if path.ends_with("Cargo.toml") => drop(error),
+            Err(error) => {
+                let trouble = format!("{error:#}; what was read before counts");
+                self.tell_of_project(trouble);
+            }
+        }
+    }
+
+    /// A start has shown that the project is not what it seemed to be.
+    async fn learn(&mut self, misuse: Misuse) {
+        let Some(learned) = Learned::of(misuse) else {
+            return;
+        };
+        self.finding.learned = learned;
+        if let Ok(project) = self.finding.find().await {
+            self.become_project(project, "what the app does with its sockets");
+        }
+    }
+
+    fn become_project(&mut self, project: Project, why: &str) {
+        if self.project.difference(&project) == Difference::Session {
+            let words = match (self.project.binds_itself, project.binds_itself) {
+                (false, true) => "the app opens its port itself from now on, and nobody holds it",
+                (true, false) => "the app takes the sockets that are held for it from now on",
+                _ => "everything is started again",
+            };
+            self.tell_of_project(format!("{why}: {words}"));
+            self.reopened = Some(project);
+            self.ending = Some(Ending::Reopened);
+            return;
+        }
+        match self.session.set_environment(&project) {
+            Ok(notices) => notices
+                .into_iter()
+                .for_each(|one| self.tell_of_project(one)),
+            Err(error) => self.tell_of_project(format!("{error:#}")),
+        }
+    }
+
+    fn tell_of_project(&self, words: String) {
+        self.views.terminal.show(&Notice::Project(words));
+    }
+
     fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {
+        let directory = &self.project.directory;
+        if !directory.is_dir() {
+            return Some(Event::CouldNot(anyhow!(
+                "the project {} is gone: it was moved or removed; put it back, or start `portkeep dev` where it is now",
+                directory.display()
+            )));
+        }
         let with = self.inputs.behind.with();
         let screen = self.views.screen.clone();
         let build = Build::start(

@@ -4,6 +4,8 @@ mod cargo;
 mod cargo_build;
 mod cargo_run;
 mod configuration;
+mod enabled;
+mod kind;
 mod listen;
 mod profile;
 mod reach;
@@ -14,15 +16,20 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
+use portkeep_contract::development::AllowedHost;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
 pub(crate) use self::cargo_build::{CargoBuild, With};
 use self::cargo_run::CargoRun;
+use self::enabled::Asked;
+use self::kind::Kind;
+pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
-use self::sockets::Manners;
+use self::sockets::{Manners, Sources};
 use super::host::Host;
-use super::options::{Options, WhileBuilding};
+use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
+use portkeep_engine::Misuse;
 
 /// What shapes a build besides the packages, in the workspace's directory.
 const OF_A_WORKSPACE: [&str; 5] = [
@@ -31,6 +38,17 @@ const OF_A_WORKSPACE: [&str; 5] = [
     ".cargo/config.toml",
     "rust-toolchain.toml",
     "rust-toolchain",
+];
+
+/// Variables of the app, in the project's directory.
+pub(crate) const DOTENV: &str = ".env";
+/// The names of files that say what the project is.
+const SHAPING: [&str; 5] = [
+    "Cargo.toml",
+    "config.toml",
+    "config",
+    contract::SPEC_FILE,
+    DOTENV,
 ];
 
 /// How the project is built.
@@ -42,6 +60,39 @@ pub(crate) enum BuildCommand {
     Custom(Vec<String>),
     /// Nothing is built.
     None,
+}
+
+/// What earlier starts have shown, whatever the manifest makes believe.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Learned {
+    misuse: Option<Misuse>,
+}
+
+impl Learned {
+    /// Nothing where a start has shown nothing that would be done otherwise.
+    pub(crate) fn of(misuse: Misuse) -> Option<Self> {
+        let is_useful = misuse.binds_itself() || misuse == Misuse::NeverSaysReady;
+        is_useful.then_some(Self {
+            misuse: Some(misuse),
+        })
+    }
+
+    fn correct(&self, guess: Manners) -> Manners {
+        match &self.misuse {
+            Some(misuse) if misuse.binds_itself() => Manners::Bare,
+            Some(Misuse::NeverSaysReady) => Manners::TakesSockets,
+            _ => guess,
+        }
+    }
+}
+
+/// How a project differs from what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// In nothing that the running session has of it, but perhaps in its environment.
+    None,
+    /// Another session has to begin.
+    Session,
 }
 
 /// A project.
@@ -66,6 +117,10 @@ pub(crate) struct Project {
     pub(crate) while_building: WhileBuilding,
     /// Pages of the app are left as they are.
     pub(crate) leaves_pages: bool,
+    /// Hosts whose pages get the script wherever they are asked for.
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
+    /// Where `--port auto` has led: what was wanted, and what was free.
+    ports: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// What `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
     /// It opens its port itself, so nobody can hold that for it.
@@ -76,7 +131,11 @@ pub(crate) struct Project {
 
 impl Project {
     /// Finds out what the project is.
-    pub(crate) fn find(options: &Options, host: &dyn Host) -> anyhow::Result<Self> {
+    pub(crate) fn find(
+        options: &Options,
+        host: &dyn Host,
+        learned: &Learned,
+    ) -> anyhow::Result<Self> {
         let given = &options.project;
         let directory = std::fs::canonicalize(given).map_err(|error| {
             usage(format!(
@@ -111,7 +170,7 @@ impl Project {
             }
             (Some(spec), false) => Self::custom(directory, spec),
             (Some(spec), true) if builds_otherwise(&spec) => Self::custom(directory, spec),
-            (own_spec, true) => Self::cargo(directory, own_spec, options)?,
+            (own_spec, true) => Self::cargo(directory, own_spec, options, learned)?,
         };
         project.apply(options)?;
         project.spec.validate()?;
@@ -129,6 +188,7 @@ impl Project {
         outputs.extend(spec.exec.first().map(PathBuf::from));
         outputs.extend(spec.watch.clone());
         let sources = vec![directory.clone()];
+        let files = shaping_files(&directory);
         Self {
             root: directory.clone(),
             directory,
@@ -136,10 +196,12 @@ impl Project {
             build,
             sources,
             outputs,
-            files: Vec::new(),
+            files,
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run: CargoRun::default(),
             binds_itself: false,
             notices: Vec::new(),
@@ -150,6 +212,7 @@ impl Project {
         directory: PathBuf,
         own_spec: Option<Spec>,
         options: &Options,
+        learned: &Learned,
     ) -> anyhow::Result<Self> {
         let manifest = directory.join("Cargo.toml");
         let metadata = MetadataCommand::new()
@@ -169,10 +232,18 @@ impl Project {
         let meant = own_spec
             .as_ref()
             .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
-        let named = options.bin.as_deref().or(meant);
-        let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
-        let reach = reach::reach(&metadata, package);
-        let manners = Manners::of(package, &reach);
+        let (kind, (package, binary)) = match &options.example {
+            Some(named) => (Kind::Example, cargo::example(&metadata, &manifest, named)?),
+            None => {
+                let named = options.bin.as_deref().or(meant);
+                (Kind::Binary, cargo::binary(&metadata, &manifest, named)?)
+            }
+        };
+        let words = own_spec.as_ref().map(|spec| spec.build.as_slice());
+        let asked = Asked::of(options, words.unwrap_or_default());
+        let reach = reach::reach(&metadata, package, kind, &asked);
+        let sources = Sources::of(package, (kind, &binary), &reach);
+        let manners = learned.correct(Manners::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
             Some(spec) => {
                 let notice = manners.doubt(&spec);
@@ -191,7 +262,7 @@ impl Project {
         let build = CargoBuild::new(
             &metadata,
             package,
-            &binary,
+            (kind, &binary),
             &manifest,
             &spec,
             options,
@@ -202,22 +273,36 @@ impl Project {
             // Such an app is linked with the standard library as it is shared, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
+        let runner = cargo_run::runner(&configurations, || reach::target(&directory));
+        let runner = runner.map(|runner| {
+            format!("the runner `{runner}` of cargo's configuration is not used: the app is started directly")
+        });
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
             sources: reach.directories,
-            files: OF_A_WORKSPACE.iter().map(|file| root.join(file)).collect(),
+            files: OF_A_WORKSPACE
+                .iter()
+                .map(|file| root.join(file))
+                .chain(shaping_files(&directory))
+                .collect(),
             ignores: Vec::new(),
             root,
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run,
             binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: build.outputs(),
             directory,
             spec,
             build: BuildCommand::Cargo(build),
-            notices: notice.into_iter().map(str::to_owned).collect(),
+            notices: notice
+                .map(str::to_owned)
+                .into_iter()
+                .chain(runner)
+                .collect(),
         })
     }
 
@@ -233,11 +318,13 @@ impl Project {
         } else {
             self.spec.listen = listen::parse(&options.listen)?;
         }
+        self.choose_port(options.port.as_ref())?;
         self.spec.exec.extend(options.arguments.iter().cloned());
         let checks = options.checks.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
         self.while_building = options.while_building;
         self.leaves_pages = options.leaves_pages;
+        self.allowed_hosts.clone_from(&options.allowed_hosts);
         for path in self.spec.sources.iter().chain(&options.watch) {
             self.sources.push(absolute(path)?);
         }
@@ -262,6 +349,66 @@ impl Project {
 }
 
 impl Project {
+    fn choose_port(&mut self, port: Option<&Port>) -> anyhow::Result<()> {
+        match port {
+            None => {}
+            Some(_) if self.binds_itself => {
+                return Err(usage(
+                    "--port: this app opens its port itself, and chooses it; `portkeep::serve(app)` (cargo add portkeep) leaves \
+                     that to portkeep",
+                ));
+            }
+            Some(Port::Given(port)) => listen::at_port(&mut self.spec.listen, *port)?,
+            Some(Port::Auto) => {
+                let ports = listen::at_free_ports(&mut self.spec.listen, listen::is_free)?;
+                self.notices.extend(ports.iter().map(|(wanted, found)| {
+                    format!("{wanted} is held by another process: {found} is opened instead (--port auto)")
+                }));
+                self.ports = Some(ports);
+            }
+            Some(Port::Chosen(ports)) => listen::at_ports(&mut self.spec.listen, ports),
+        }
+        Ok(())
+    }
+
+    /// Where `--port auto` has led.
+    pub(crate) fn chosen_ports(&self) -> Option<Port> {
+        self.ports.clone().map(Port::Chosen)
+    }
+
+    /// Whether a change of this file may make another project of it.
+    pub(crate) fn is_shaped_by(&self, path: &Path) -> bool {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let is_named = match &self.build {
+            BuildCommand::Cargo(_) => SHAPING.contains(&name),
+            _ => name == contract::SPEC_FILE || name == DOTENV,
+        };
+        is_named || self.binds_itself && Manners::may_be_told_by(path)
+    }
+
+    /// How `other`, which was found later, differs from this.
+    pub(crate) fn difference(&self, other: &Self) -> Difference {
+        let is_same = self.spec == other.spec
+            && self.binds_itself == other.binds_itself
+            && self.build == other.build;
+        match is_same {
+            true => Difference::None,
+            false => Difference::Session,
+        }
+    }
+
+    /// What a release brings along. A change of it is never passed over.
+    pub(crate) fn parts(&self) -> Vec<PathBuf> {
+        let Some(from) = &self.spec.files_from else {
+            return Vec::new();
+        };
+        let files = self.spec.files.iter();
+        files.map(|file| from.join(file.literal_part())).collect()
+    }
+
     /// The built executable, where we publish what cargo makes; else what the spec names runs.
     pub(crate) fn publishes(&self) -> bool {
         matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))
@@ -291,6 +438,12 @@ impl Project {
             });
         }
     }
+}
+
+/// Files that count whatever git says of them.
+fn shaping_files(directory: &Path) -> Vec<PathBuf> {
+    let names = [contract::SPEC_FILE, DOTENV, ".cargo/config.toml"];
+    names.map(|name| directory.join(name)).to_vec()
 }
 
 /// Whether the spec has a `build` that is not cargo's.
@@ -339,11 +492,11 @@ mod tests {
     #[test]
     fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
         let words = [
-            "0.0.0.0:80",
-            "[::]:81",
-            "127.0.0.1:82",
-            "[::1]:83",
-            "/run/x",
+            "a=0.0.0.0:80",
+            "b=[::]:81",
+            "c=127.0.0.1:82",
+            "d=[::1]:83",
+            "e=/run/x",
         ];
         let listen = listen::parse(&words.map(str::to_owned)).unwrap();
         let urls: Vec<_> = listen.iter().map(url).collect();

@@ -20,17 +20,20 @@ mod units;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context;
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::process::Children;
 use portkeep_engine::store::Store;
-use portkeep_engine::{Generation, GiveUp, drive};
+use portkeep_engine::{Generation, GiveUp, Misuse, drive};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
 use self::handing_over::unless;
 use super::event::Event;
 use super::host::Host;
+use super::input::Feed;
 use super::options::{Backend, Options};
+use super::pages;
 use super::project::{Project, url, url_of_app};
 use super::terminal::Signals;
 use super::usage::usage;
@@ -51,7 +54,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
     ) -> anyhow::Result<Self> {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
@@ -63,12 +66,21 @@ impl Session {
                      `TcpListener::bind` and `axum::serve` (cargo add portkeep) lets it",
                 ));
             }
-            let session = self_binding::SelfBindingSession::open(project, host, events);
+            let session = self_binding::SelfBindingSession::open(project, host, events, feed);
             return Ok(Self::SelfBinding(session.await?));
         }
         if options.backend == Backend::Local {
             let why = "--backend local".to_owned();
-            return Self::local(project, options, host, events, why).await;
+            return Self::local(project, options, host, (events, feed), why).await;
+        }
+        if feed.is_some() {
+            if options.backend == Backend::Systemd {
+                return Err(usage(
+                    "--stdin: systemd gives its units no input of ours; use --backend local",
+                ));
+            }
+            let why = "--stdin".to_owned();
+            return Self::local(project, options, host, (events, feed), why).await;
         }
         match Manager::connect(Which::User).await {
             Ok(manager) => Ok(Self::Systemd(
@@ -77,7 +89,7 @@ impl Session {
             Err(error) if options.backend == Backend::Systemd => Err(error.into()),
             Err(error) => {
                 let why = error.in_a_clause();
-                Self::local(project, options, host, events, why).await
+                Self::local(project, options, host, (events, feed), why).await
             }
         }
     }
@@ -86,7 +98,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
         why: String,
     ) -> anyhow::Result<Self> {
         if options.detaches {
@@ -94,7 +106,7 @@ impl Session {
                 "--detach needs a systemd user manager that runs on without us ({why})"
             )));
         }
-        let session = local::LocalSession::open(project, host, events, why);
+        let session = local::LocalSession::open(project, host, (events, feed), why);
         Ok(Self::Local(session.await?))
     }
 
@@ -181,6 +193,30 @@ impl Session {
     /// Where processes are remembered that this session starts: builds and checks, too.
     pub(crate) fn children(&self) -> Children {
         Children::of(self.store())
+    }
+
+    /// What is started from now on has the environment that `project` gives now. Answers what is to be told of it.
+    pub(crate) fn set_environment(&self, project: &Project) -> anyhow::Result<Vec<String>> {
+        let mut notices = Vec::new();
+        let socket = pages::socket_path(self.store().run_directory());
+        let environment = environment::of_generations(project, &socket, &mut notices);
+        match self {
+            Self::SelfBinding(session) => session.set_environment(environment),
+            Self::Local(_) | Self::Systemd(_) => self
+                .store()
+                .set_base_environment(&environment)
+                .context("the environment of the app cannot be written")?,
+        }
+        Ok(notices)
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    pub(crate) fn take_misuse(&self) -> Option<Misuse> {
+        match self {
+            Self::SelfBinding(_) => None,
+            Self::Local(session) => session.take_misuse(),
+            Self::Systemd(session) => session.take_misuse(),
+        }
     }
 
     /// What a browser opens.

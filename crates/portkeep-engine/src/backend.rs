@@ -15,6 +15,7 @@ use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
+use crate::socket_use::Misuse;
 use crate::user::RunsAs;
 
 pub use handle::{HandleState, HandleUnit, JobResult};
@@ -80,9 +81,9 @@ impl StartFailure {
 
     /// A program that runs and does not do what it is for.
     #[must_use]
-    pub(crate) fn takes_no_connection() -> Self {
+    pub(crate) fn misuses(misuse: &Misuse) -> Self {
         Self {
-            reason: "it took no connection from the sockets that it was passed; does it open its port itself?".to_owned(),
+            reason: misuse.to_string(),
             cause: None,
             blame: Blame::Release,
             said: None,

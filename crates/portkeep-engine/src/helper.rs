@@ -7,14 +7,18 @@ mod activate;
 mod deploy;
 mod error;
 mod installed;
+mod leave;
 mod news;
 mod page;
 mod person;
+mod preview;
 mod reload;
 mod retry;
 mod secrets;
 mod serves;
+mod serving;
 mod settle;
+mod take_out;
 #[cfg(test)]
 mod tests;
 
@@ -24,12 +28,16 @@ use std::path::Path;
 use portkeep_spec::{Manager, Spec};
 
 pub use error::HelperError;
+pub use leave::leave;
 pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
+pub use preview::Preview;
 pub use retry::retry;
+pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
+pub use take_out::{Taken, emptied};
 
 use crate::backend::HandleUnit;
 use crate::drive::{Outcome, Request, hand_over};

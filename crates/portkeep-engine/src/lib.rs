@@ -24,6 +24,7 @@ mod error;
 pub mod fault;
 mod generation;
 pub mod handover;
+pub mod health;
 pub mod helper;
 mod installed;
 pub mod journal;
@@ -45,6 +46,8 @@ mod socket_use;
 pub mod store;
 mod surroundings;
 mod take;
+pub mod taken_out;
+pub mod trace;
 pub mod units;
 mod user;
 mod walk;
@@ -63,7 +66,8 @@ pub use release::{Digest, HoldingPage, Release};
 pub use release_command::ReleaseCommand;
 pub use socket_file::{bind_private, is_own_peer, listen_private};
 pub use socket_use::{
-    Listening, SocketUse, Taking, accepts, listening_at, socket_use, still_listening,
+    Listening, Misuse, SocketUse, Taking, accepts, listening_at, says_in_use, socket_use,
+    still_listening,
 };
 pub use store::Store;
 pub use surroundings::Surroundings;

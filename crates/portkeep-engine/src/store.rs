@@ -19,6 +19,7 @@
 //! RUN/generations/N/pid         its process, with the local backend
 //! RUN/attempt.json              the last handover that failed
 //! RUN/bad-DIGEST                as `bad` below, where that could not be written
+//! RUN/leaving                   the same while the machine shuts down (0644)
 //! RUN/seen.json                 the files that the last handover looked at
 //! RUN/watches-secrets           there as long as the manager watches secrets
 //! RUN/dev.lock, RUN/control     of a running `portkeep dev`
@@ -27,6 +28,7 @@
 //! STATE/releases/DIGEST/files/  what it brings along, with files.json; `replaced` is as old as the last handover from it
 //! STATE/digest.key              what digests are keyed with, so that they tell nobody anything (RUN where STATE cannot be written)
 //! STATE/maintenance.json        there as long as a person wants maintenance (0644: its page reads it)
+//! STATE/drain                   there as long as a person wants the app taken out (0644: the app reads it)
 //! STATE/good.json               the releases that were READY, newest first
 //! STATE/history.jsonl           one line an event: handovers, crashes, ends of drains
 //! STATE/history-totals.json     what those add up to whose lines were cut off
@@ -52,6 +54,7 @@ mod repeats;
 mod rollback;
 mod seen;
 mod sweep;
+mod taken_out;
 mod told;
 mod totals;
 mod write;

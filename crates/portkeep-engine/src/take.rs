@@ -148,6 +148,14 @@ pub fn executable_of(spec: &Spec) -> Result<Executable, TakeError> {
     })
 }
 
+/// Whether the program of `exec` has `mark` in its file. False where that cannot be told: it is missing, or an interpreter runs it.
+#[must_use]
+pub(crate) fn has_mark(spec: &Spec, mark: &str) -> bool {
+    let found = spec.exec.first().map(|program| look::resolve(program));
+    let opened = found.and_then(|found| found.ok()?.open(rustix::fs::Access::EXEC_OK).ok());
+    opened.is_some_and(|opened| opened.contains(mark.as_bytes()))
+}
+
 /// An executable that a handover would take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executable {

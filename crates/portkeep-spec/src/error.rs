@@ -111,6 +111,19 @@ pub enum Problem {
     /// `http` where no stream is.
     #[error("http needs a stream socket; write \"raw\" for datagrams and sequential packets")]
     NotAStream,
+    /// A field where it cannot be meant.
+    #[error("{0}")]
+    NotHere(&'static str),
+    /// A grace that leaves nothing of the time that a shutdown gives.
+    #[error(
+        "{grace} is too long: a shutdown of the machine gives an app {limit} in all; write less than that"
+    )]
+    GraceTooLong {
+        /// What was written.
+        grace: crate::Span,
+        /// The time that there is.
+        limit: crate::Span,
+    },
     /// An IPv6 address with a scope.
     #[error("systemd does not take an IPv6 scope in an address; listen on [::] instead")]
     Scope,

@@ -38,11 +38,11 @@
 mod address;
 mod allow;
 mod check;
-pub mod contract;
 pub mod environment_file;
 mod error;
 mod escape;
 mod file_pattern;
+mod health;
 mod json;
 mod label;
 mod limits;
@@ -67,11 +67,13 @@ pub use allow::{Allow, Home, Network};
 pub use check::Check;
 pub use error::{Problem, SpecError};
 pub use file_pattern::{FilePattern, FilePatternError, PatternStep};
+pub use health::{HealthBy, HealthProtocol, HealthSocket};
 pub use label::{Label, LabelError};
 pub use limits::{CountLimit, Limit, Limits};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
 pub use overlap::{collide, is_ipv6_only};
+pub use portkeep_contract as contract;
 pub use quantity::{CpuQuota, DiskSize, MemorySize, QuantityError, TasksMax};
 pub use render::{
     Manager, RenderOptions, UnitFile, left_out, metrics_units, render, shutdown_limit, slice,
@@ -81,3 +83,4 @@ pub use schema::json_schema;
 pub use socket_mode::{SocketMode, SocketModeError};
 pub use span::{Span, SpanError};
 pub use spec::{Drain, Readiness, Resources, Restart, Sandbox, Spec};
+pub use validate::grace as check_grace;

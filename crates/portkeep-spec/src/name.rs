@@ -65,6 +65,11 @@ impl SocketName {
         Self("http".to_owned())
     }
 
+    /// A name that portkeep itself gives.
+    pub(crate) fn ours(name: &'static str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// Stands for "not written" between reading a list of sockets and validating it.
     pub(crate) fn missing() -> Self {
         Self(String::new())

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::escape::Escaped;
 use crate::template::{Context, Template};
 use crate::{
-    Address, Listen, Problem, Protocol, Readiness, Spec, SpecError, contract, is_ipv6_only,
-    unit_names,
+    Address, Problem, Protocol, Readiness, Spec, SpecError, is_ipv6_only, unit_names,
 };
+use portkeep_contract as contract;
 
 mod directories;
 mod left_out;
@@ -25,6 +25,9 @@ const HANDLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// What the settle unit may take beside the pause before a restart: it waits for D-Bus, and for the lock for a moment.
 const SETTLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What the unit that tells of a shutdown may take beside the grace.
+const LEAVE_EXTRA: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Which systemd manager runs the units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,11 +152,10 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
 
     let name = &spec.name;
     let mut units = vec![unit(unit_names::target(name), templates::TARGET)?];
-    for (index, listen) in spec.listen.iter().enumerate() {
-        let context = socket_context(&context, index, &spec.listen)?;
-        let path = unit_names::socket_of(name, index, listen).into();
+    for (index, unit) in unit_names::ports(spec).into_iter().enumerate() {
+        let context = socket_context(&context, index, spec)?;
         units.push(UnitFile {
-            path,
+            path: unit.into(),
             text: templates::SOCKET.render(&context)?,
         });
     }
@@ -197,6 +199,17 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
         units.push(unit(holding, templates::HOLDING)?);
         units.push(unit(unit_names::retry(name), templates::RETRY)?);
     }
+    if !spec.health.is_empty() {
+        units.push(unit(unit_names::leave(name), templates::LEAVE)?);
+        // Also where the app answers: which files there are does not depend on what is found in its program.
+        let health = unit_names::health(name);
+        let sandbox = match options.manager {
+            Manager::System => templates::HEALTH_SANDBOX_SYSTEM,
+            Manager::User => templates::HOLDING_SANDBOX_USER,
+        };
+        units.push(unit(drop_in(&health, SANDBOX), sandbox)?);
+        units.push(unit(health, templates::HEALTH)?);
+    }
     if spec.watches_secrets() {
         for (name, template) in [
             (unit_names::secrets_template(name), templates::SECRETS_PATH),
@@ -235,6 +248,18 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
         .map(|unit| token(unit))
         .collect::<Result<Vec<_>, _>>()?;
     context.set("sockets", Escaped::list(&sockets));
+    let units = |units: Vec<String>| -> Result<Escaped, SpecError> {
+        let units = units.iter().map(|unit| token(unit));
+        Ok(Escaped::list(&units.collect::<Result<Vec<_>, _>>()?))
+    };
+    context.set("passed", units(unit_names::passed(spec))?);
+    let health = units(unit_names::health_sockets(spec))?;
+    context.set("health_sockets", health.clone());
+    context.set_optional("health", (!spec.health.is_empty()).then_some(health));
+    context.set(
+        "leave_timeout",
+        Escaped::span((*spec.drain_grace + LEAVE_EXTRA).into()),
+    );
 
     let in_options = |field: &'static str| move |problem: Problem| problem.at(field);
     context.set(
@@ -340,10 +365,18 @@ fn resources(spec: &Spec, context: &mut Context) {
     context.set_optional("tasks_max", resources.tasks_max.map(Escaped::tasks));
 }
 
-fn socket_context(common: &Context, index: usize, all: &[Listen]) -> Result<Context, SpecError> {
+fn socket_context(common: &Context, index: usize, spec: &Spec) -> Result<Context, SpecError> {
+    let all = &spec.ports()[..];
     let listen = &all[index];
-    let at = |field: &str| format!("listen[{index}].{field}");
+    let at = |field: &str| format!("{}.{field}", spec.entry(index));
     let mut context = common.clone();
+    let is_health = index >= spec.listen.len();
+    let service = match is_health && !spec.app_answers_health() {
+        true => unit_names::health(&spec.name),
+        false => unit_names::handle(&spec.name),
+    };
+    let service = Escaped::token(&service).map_err(|problem| problem.at("name"))?;
+    context.set("service", service);
     let name = Escaped::socket_name(&listen.name);
     context.set("socket", name);
     context.set(
@@ -392,7 +425,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::SocketName;
+    use crate::{Listen, SocketName};
 
     fn options(manager: Manager) -> RenderOptions {
         RenderOptions {
@@ -411,7 +444,7 @@ mod tests {
     fn every_value_is_used_and_every_used_name_is_a_value() {
         let spec = spec();
         let common = context(&spec, &options(Manager::User)).unwrap();
-        let socket = socket_context(&common, 0, &spec.listen).unwrap();
+        let socket = socket_context(&common, 0, &spec).unwrap();
         let metrics = metrics_context(Manager::User, Path::new("/h"), Path::new("/d")).unwrap();
         let values = socket.names().chain(metrics.names());
         let values: HashSet<String> = values.map(str::to_owned).collect();

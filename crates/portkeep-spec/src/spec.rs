@@ -7,6 +7,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::health::{self, HealthBy, HealthSocket};
 use crate::listen::{self, Listen, Protocol};
 use crate::{
     Allow, AppName, Check, CpuQuota, DiskSize, FilePattern, Label, Limits, MemorySize, Span,
@@ -32,6 +33,20 @@ pub struct Spec {
     #[serde(deserialize_with = "listen::deserialize_list")]
     #[schemars(with = "Vec<listen::Entry>", length(min = 1))]
     pub listen: Vec<Listen>,
+    /// Sockets on which load balancers ask whether the app is ready to be sent requests, held by systemd as the others. Only under
+    /// systemd. Default: none.
+    #[serde(default, deserialize_with = "health::deserialize_list")]
+    #[schemars(with = "health::Written")]
+    pub health: Vec<HealthSocket>,
+    /// Who answers there: "app", which has the server library, or "portkeep", a process that runs only while somebody asks.
+    /// Default: "app" if it is found in the program that the library is in there, if the app serves HTTP and says READY itself,
+    /// and has no `idleExit`; else "portkeep".
+    #[serde(default)]
+    pub health_by: Option<HealthBy>,
+    /// How long the health sockets say that no more requests are to be sent before connections end: at `portkeep drain`, and, where
+    /// there are health sockets, at a shutdown of the machine. Default: 10s, and less than 90s.
+    #[serde(default = "default::drain_grace")]
+    pub drain_grace: Span,
     /// Environment variables of the app.
     #[serde(default)]
     pub environment: BTreeMap<String, String>,
@@ -252,6 +267,10 @@ mod default {
         Span::from_secs(30)
     }
 
+    pub(super) fn drain_grace() -> Span {
+        Span::from_secs(10)
+    }
+
     pub(super) fn move_connections() -> bool {
         true
     }
@@ -270,6 +289,9 @@ impl Spec {
             label: None,
             exec,
             listen,
+            health: Vec::new(),
+            health_by: None,
+            drain_grace: default::drain_grace(),
             environment: BTreeMap::new(),
             environment_files: Vec::new(),
             credentials: BTreeMap::new(),
@@ -310,6 +332,25 @@ impl Spec {
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
         self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
+    }
+
+    /// Where clients and load balancers connect: the listeners, then the health sockets.
+    #[must_use]
+    pub fn ports(&self) -> Vec<Listen> {
+        let health = self.health.iter().map(HealthSocket::as_listen);
+        self.listen.iter().cloned().chain(health).collect()
+    }
+
+    /// Whether the app could answer its health sockets itself: it has to be there when nothing else is, as the holding page is.
+    #[must_use]
+    pub fn may_answer_health(&self) -> bool {
+        self.readiness == Readiness::Notify && self.speaks_http() && self.idle_exit.is_none()
+    }
+
+    /// Whether the app answers its health sockets itself, by what is written.
+    #[must_use]
+    pub fn app_answers_health(&self) -> bool {
+        !self.health.is_empty() && self.health_by == Some(HealthBy::App)
     }
 
     /// Whether a generation runs in the directory that has the files of its release.

@@ -16,16 +16,79 @@ pub fn socket(name: &AppName) -> String {
     format!("{name}.socket")
 }
 
-/// The socket units: of all listeners, in their order, then the one over which connections move, if the app has it.
+/// The socket units: of all listeners, in their order, then the health sockets, then the one over which connections move, if the
+/// app has it.
 /// systemd has one name for all descriptors of a socket unit, so each socket has a unit of its own.
 #[must_use]
 pub fn sockets(spec: &Spec) -> Vec<String> {
-    spec.listen
-        .iter()
-        .enumerate()
-        .map(|(index, listen)| socket_of(&spec.name, index, listen))
+    ports(spec)
+        .into_iter()
         .chain(spec.has_move_socket().then(|| move_socket(&spec.name)))
         .collect()
+}
+
+/// The socket units of [`Spec::ports`], in their order: where clients and load balancers connect.
+#[must_use]
+pub fn ports(spec: &Spec) -> Vec<String> {
+    let listeners = spec.listen.iter().enumerate();
+    listeners
+        .map(|(index, listen)| socket_of(&spec.name, index, listen))
+        .chain(health_sockets(spec))
+        .collect()
+}
+
+/// The socket units of the health sockets, in their order.
+#[must_use]
+pub fn health_sockets(spec: &Spec) -> Vec<String> {
+    let unit = |index: usize| format!("{}-{}.socket", spec.name, health_word(index));
+    (0..spec.health.len()).map(unit).collect()
+}
+
+/// The first of these.
+#[must_use]
+pub fn health_socket(name: &AppName) -> String {
+    format!("{name}-{}.socket", health_word(0))
+}
+
+/// Whether a unit could be a health socket of this app.
+#[must_use]
+pub fn is_health_socket(name: &AppName, unit: &str) -> bool {
+    let word = unit
+        .strip_prefix(name.as_str())
+        .and_then(|rest| rest.strip_prefix("-health")?.strip_suffix(".socket"));
+    let number = |rest: &str| rest.strip_prefix('-')?.parse::<u32>().ok();
+    word.is_some_and(|rest| rest.is_empty() || number(rest).is_some())
+}
+
+/// What follows the app's name in the unit of a health socket.
+pub(crate) fn health_word(index: usize) -> String {
+    match index {
+        0 => "health".to_owned(),
+        index => format!("health-{}", index + 1),
+    }
+}
+
+/// The sockets that a generation and the holding page are passed, in the order of [`sockets`].
+#[must_use]
+pub fn passed(spec: &Spec) -> Vec<String> {
+    let mut passed = sockets(spec);
+    if !spec.app_answers_health() {
+        let health = health_sockets(spec);
+        passed.retain(|unit| !health.contains(unit));
+    }
+    passed
+}
+
+/// Answers on the health sockets, where the app does not, while somebody asks.
+#[must_use]
+pub fn health(name: &AppName) -> String {
+    format!("{name}-health.service")
+}
+
+/// Tells on the health sockets that the machine shuts down. Only an app that has some has it.
+#[must_use]
+pub fn leave(name: &AppName) -> String {
+    format!("{name}-leave.service")
 }
 
 /// The socket over which connections move from generation to generation.

@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::contract::{MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
-use crate::{Address, CountLimit, Limit, Limits, Listen, Problem, Protocol, Span, Spec, SpecError};
+use crate::unit_names::health_word;
+use crate::{
+    Address, CountLimit, HealthBy, Limit, Limits, Listen, Problem, Protocol, Readiness, Span, Spec,
+    SpecError,
+};
+use portkeep_contract::{AGENT_SOCKET, HEALTH_SOCKET, MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 
 /// `sun_path` of Linux, without the NUL.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -23,11 +27,20 @@ impl Spec {
     /// The first rule that is broken, with the path of the field.
     pub fn validate(&self) -> Result<(), SpecError> {
         commands(self)?;
-        sockets(&self.listen)?;
+        sockets(self)?;
+        health(self)?;
         environment(&self.environment)?;
         paths(self)?;
         allow::check(&self.allow)?;
         times(self)
+    }
+
+    /// Where the socket at `index` of [`Spec::ports`] is written.
+    pub(crate) fn entry(&self, index: usize) -> String {
+        match index.checked_sub(self.listen.len()) {
+            None => format!("listen[{index}]"),
+            Some(index) => format!("health[{index}]"),
+        }
     }
 }
 
@@ -76,32 +89,39 @@ fn commands(spec: &Spec) -> Result<(), SpecError> {
     Ok(())
 }
 
-fn sockets(list: &[Listen]) -> Result<(), SpecError> {
-    if list.is_empty() {
+fn sockets(spec: &Spec) -> Result<(), SpecError> {
+    let list = &spec.ports()[..];
+    if spec.listen.is_empty() {
         return Err(Problem::Empty(
             "write at least one socket, like [{ \"stream\": \"127.0.0.1:8080\" }]",
         )
         .at("listen"));
     }
     for (index, listen) in list.iter().enumerate() {
-        let at =
-            |field: &str, problem: Problem| Err(problem.at(format!("listen[{index}].{field}")));
+        let at = |field: &str, problem: Problem| {
+            Err(problem.at(format!("{}.{field}", spec.entry(index))))
+        };
+        let is_ours = index >= spec.listen.len();
         if listen.name.is_missing() {
             return at("name", Problem::NameMissing);
         }
         // The unit of the first listener is not named after it.
         let name = listen.name.as_str();
-        if name == MOVE_SOCKET || (name == MOVE_FILE && index > 0) {
+        let health = (0..spec.health.len()).map(health_word);
+        let of_a_unit = || name == MOVE_FILE || health.into_iter().any(|word| name == word);
+        let ours = [MOVE_SOCKET, HEALTH_SOCKET, AGENT_SOCKET];
+        if !is_ours && (ours.contains(&name) || (index > 0 && of_a_unit())) {
             return at("name", Problem::ReservedSocket(name.to_owned()));
         }
         let same = |is_same: &dyn Fn(&Listen) -> bool| list[..index].iter().position(is_same);
-        if let Some(first) = same(&|other| other.name == listen.name) {
+        let same_name = same(&|other| other.name == listen.name);
+        if let Some(first) = same_name.filter(|_| !is_ours) {
             let value = format!("the name {:?}", listen.name.as_str());
             return at(
                 "name",
                 Problem::Duplicate {
                     value,
-                    first: format!("listen[{first}]"),
+                    first: spec.entry(first),
                 },
             );
         }
@@ -111,7 +131,7 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
                 listen.address.field(),
                 Problem::Duplicate {
                     value,
-                    first: format!("listen[{first}]"),
+                    first: spec.entry(first),
                 },
             );
         }
@@ -122,7 +142,7 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
         if let Some((first, other, overlap)) = overlapping {
             let problem = Problem::Overlap {
                 address: listen.address.clone(),
-                other: format!("{} of listen[{first}]", other.address),
+                other: format!("{} of {}", other.address, spec.entry(first)),
                 why: remedy(overlap),
             };
             return at(listen.address.field(), problem);
@@ -135,6 +155,47 @@ fn sockets(list: &[Listen]) -> Result<(), SpecError> {
             return at("backlog", Problem::Zero("leave the field out for 4096"));
         }
         address(&listen.address).or_else(|problem| at(listen.address.field(), problem))?;
+    }
+    Ok(())
+}
+
+/// At a shutdown of the machine an app has so long in all (`portkeep-shutdown.service`).
+const SHUTDOWN: Duration = Duration::from_secs(90);
+
+fn health(spec: &Spec) -> Result<(), SpecError> {
+    if spec.health_by == Some(HealthBy::App) {
+        let why = if spec.health.is_empty() {
+            Some("there is no `health` socket; write one, or leave this out")
+        } else if !spec.speaks_http() {
+            Some(
+                "no socket of the app speaks HTTP, so that no holding page could answer for it; write \"portkeep\"",
+            )
+        } else if spec.readiness != Readiness::Notify {
+            Some("an app that does not say READY has not the server library; write \"portkeep\"")
+        } else if spec.idle_exit.is_some() {
+            Some(
+                "each question would start an app that has ended by `idleExit`; write \"portkeep\"",
+            )
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            return Err(Problem::NotHere(why).at("healthBy"));
+        }
+    }
+    grace(*spec.drain_grace).map_err(|problem| problem.at("drainGrace"))
+}
+
+/// Whether a grace is shorter than what a shutdown of the machine gives an app in all, 90 s.
+///
+/// # Errors
+/// When it is not.
+pub fn grace(grace: Duration) -> Result<(), Problem> {
+    if grace >= SHUTDOWN {
+        return Err(Problem::GraceTooLong {
+            grace: grace.into(),
+            limit: SHUTDOWN.into(),
+        });
     }
     Ok(())
 }
@@ -320,6 +381,7 @@ fn times(spec: &Spec) -> Result<(), SpecError> {
         ("restart.delay", Some(restart.delay)),
         ("restart.maxDelay", Some(restart.max_delay)),
         ("linger", spec.linger),
+        ("drainGrace", Some(spec.drain_grace)),
         ("keepFiles", Some(spec.keep_files)),
     ];
     let all = positive

@@ -83,14 +83,24 @@ fn assert_read_back(spec: &Spec, options: &RenderOptions, units: Vec<UnitFile>) 
         PathBuf::from(format!("{}-holding.service.d/50-sandbox.conf", spec.name)),
         "hello-holding.service.d/50-sandbox.conf",
     );
+    let health = (
+        PathBuf::from(format!("{}-health.service.d/50-sandbox.conf", spec.name)),
+        "health/told-health.service.d/50-sandbox.conf",
+    );
     let sandboxes = [
+        (!spec.health.is_empty()).then_some(health),
         (spec.sandbox == Sandbox::Strict).then_some(generation),
         (spec.sandbox == Sandbox::Strict && !spec.release.is_empty()).then_some(release),
         spec.speaks_http().then_some(page),
     ];
     for (path, golden) in sandboxes.into_iter().flatten() {
         // Two lines are the app's own; the golden file has the rest.
-        let golden = golden::directory().join(format!("minimal/{}/{golden}", options.manager));
+        let manager = options.manager.to_string();
+        let golden = match golden.strip_prefix("health/") {
+            Some(golden) => format!("health/{manager}/{golden}"),
+            None => format!("minimal/{manager}/{golden}"),
+        };
+        let golden = golden::directory().join(golden);
         let (mut wanted, actual) = (read(&fs::read_to_string(golden).unwrap()), &actual[&path]);
         for (_, key, value) in &mut wanted {
             match key.as_str() {

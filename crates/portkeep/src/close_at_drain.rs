@@ -9,12 +9,12 @@ use futures_sink::Sink;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use crate::ShutdownToken;
+use crate::shutdown::stream_ends;
 
 /// How long the other side may take for its own close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Sends `close` over `socket` when this process begins to shut down, and ends when the other side has
+/// Sends `close` over `socket` when this process begins to shut down or is taken out by `portkeep drain`, and ends when the other side has
 /// answered it (2 s at most): for WebSockets, which a drain waits for until its deadline cuts them.
 ///
 /// `socket` is what the WebSocket library has for it, if that is a stream and a sink of messages, as
@@ -42,7 +42,7 @@ pub fn close_at_drain<S: Stream + Sink<M>, M>(socket: S, close: M) -> CloseAtDra
     CloseAtDrain {
         socket,
         closing: Closing::NotYet {
-            begins: Box::pin(ShutdownToken::process().started()),
+            begins: Box::pin(stream_ends()),
             close: Some(close),
         },
     }

@@ -6,6 +6,7 @@ mod phase;
 mod report;
 mod requests;
 mod supervise;
+mod taken_out;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -25,6 +26,7 @@ pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report, answered_in_all};
 pub(crate) use requests::{Began, Requests};
 pub(crate) use supervise::{Asked, Limits, supervise};
+pub(crate) use taken_out::TakenOut;
 
 /// What the accept loops, the connections and the one who drains them have in common.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) linger: Duration,
     /// Connections that cannot move end as soon as they are idle.
     hurried: AtomicBool,
+    /// Whoever runs the app takes it out: connections end in good order, and new ones with their first answer.
+    taken_out: TakenOut,
     /// Where connections go that are moved.
     pub(crate) departures: Departures,
     /// HTTP/2 connections are served so that they can be moved.
@@ -83,6 +87,7 @@ impl Shared {
             phases: Phases::default(),
             linger,
             hurried: AtomicBool::new(false),
+            taken_out: TakenOut::default(),
             departures,
             #[cfg(feature = "http2")]
             moves_http2: false,
@@ -143,7 +148,12 @@ impl Shared {
 
     /// What a connection has to do that has been as it is for `waited`, and is so old.
     pub(crate) fn judge(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
-        judge(&self.limits, self.linger, facts, waited, age)
+        let ending = self.taken_out.ending(&self.limits, age);
+        judge(&self.limits, self.linger, facts, waited, ending)
+    }
+
+    pub(crate) fn taken_out(&self) -> &TakenOut {
+        &self.taken_out
     }
 
     /// There are more connections than may be, and not enough that are idle: each that is answered makes room.

@@ -40,6 +40,7 @@
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
 //! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
+//! - [`Health`]: what load balancers are told, where the app has a health socket.
 //! - [`Limits`]: what a connection may not do for ever, on by default.
 //! - [`Peer`]: who sent a request.
 //! - [`Transport`]: something between the socket and HTTP, such as TLS, whose connections move.
@@ -58,6 +59,7 @@
 //! | `PORTKEEP_LISTEN` | where to listen if no socket is passed; goes before [`Server::listen`] |
 //! | `PORTKEEP_DEV`, `PORTKEEP_DEV_HOLD` | where `portkeep dev` listens for its pages, and whether requests wait for a build; see the feature `dev` |
 //! | `PORTKEEP_DRAIN_TIMEOUT_USEC` | the spec's `drainTimeout`; goes before [`Server::drain_timeout`] |
+//! | `PORTKEEP_DRAIN_FILES` | files that are there while whoever runs the app takes it out (`portkeep drain`) |
 //! | `PORTKEEP_RELEASE_DIR` | the files that this release brings along (`files` in the spec); see [`ReleaseFiles`] |
 //! | `PORTKEEP_KEPT_FILES` | a file that lists the files of all kept releases; see [`ReleaseFiles`] |
 //! | `PORTKEEP_LINGER_USEC` | the spec's `linger`; goes before [`Server::linger`] |
@@ -74,7 +76,7 @@
 //!   errors: see [the guide](guide::developing). There is nothing of it in a build without debug assertions.
 //! - `dev-in-release`: the same in a release build; for portkeep itself.
 //!
-//! To an app on axum and tokio the library adds 19 crates, itself included; 10 without the default features.
+//! To an app on axum and tokio the library adds 20 crates, itself included; 11 without the default features.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front, to [`Server::accept_with`], or to a [`Transport`] whose
 //! connections move.
@@ -94,8 +96,13 @@ mod dev;
 mod dice;
 mod doors;
 mod drain;
+mod drain_files;
+mod ending;
 mod error;
 pub mod guide;
+mod health;
+mod health_doors;
+mod health_in_app;
 mod limits;
 mod listen;
 mod moving;
@@ -117,6 +124,11 @@ pub use app::App;
 pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;
 pub use error::{BoxError, Error};
+pub use health::Health;
+#[doc(hidden)]
+pub use health::{Source, Standing, Told, is_taken_out};
+#[doc(hidden)]
+pub use health_doors::answer_alone;
 pub use hyper::body::Incoming;
 pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};

@@ -16,5 +16,5 @@ pub use info::{SocketInfo, SocketKind, Which};
 pub use sockets::Sockets;
 
 pub(crate) use address::Address;
-pub(crate) use listener::{Listener, open};
+pub(crate) use listener::{Listener, open, passed_as};
 pub(crate) use stream::{Apart, NotApart, Stream, TakeApart};

@@ -48,3 +48,4 @@ pub(crate) use cargo::{Cargo, Departures, Speaks, departures};
 pub(crate) use receive::{Destination, receive};
 pub(crate) use send::send;
 pub(crate) use socket::MoveSocket;
+pub(crate) use successor::is_succeeded;

@@ -11,6 +11,10 @@ use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
+use crate::drain_files::{DrainFiles, Drained};
+use crate::health::Source;
+use crate::health_doors::{Answered, HealthDoors};
+use crate::health_in_app::InApp;
 use crate::listen::{self, Listener};
 use crate::moving::{self, MoveSocket};
 use crate::notify;
@@ -53,6 +57,10 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     // First, so that no signal kills the process half-way.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
     let files = open_files::raise_limit();
+    // Before those of the app, which takes what is left.
+    let health_doors = HealthDoors::open()?;
+    let drains = DrainFiles::from_env();
+    let in_app = Arc::new(InApp::new(server.health, drains.clone()));
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);
@@ -93,9 +101,16 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     if server.policy == Policy::Fresh {
         shared.hurry();
     }
+    // The first answer says so already.
+    let ending = drains.look().and_then(Drained::ending);
+    shared.taken_out().set(ending);
     let addresses = describe(&listeners);
     let next = move_socket.as_ref().map(MoveSocket::address);
-    let sweeping = sweep(Arc::clone(&shared), format!("serving on {addresses}"));
+    let source = server.health_source.take();
+    let source = source.unwrap_or_else(|| Arc::clone(&in_app) as Arc<dyn Source>);
+    let health = health_doors.answer(&source);
+    let status = format!("serving on {addresses}");
+    let sweeping = sweep(Arc::clone(&shared), Some(status), drains.clone());
     beside.spawn(task::boxed(async {
         sweeping.await;
     }));
@@ -129,6 +144,13 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         }
     };
     let limits = Limits::from_now(server.drain_timeout, server.linger);
+    // Who asks for the health from now on asks the next generation. Where there is none, this one says that it ends.
+    let mut health = Some(health);
+    if asked == Asked::Idle || moving::is_succeeded(drains.run_directory()) {
+        close(&mut health).await;
+    } else {
+        in_app.stop();
+    }
     server.shutdown.start();
     // Says when connections can move, and when they end here.
     let mut departing = JoinSet::new();
@@ -141,7 +163,14 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         _ => shared.phases.advance(Phase::Draining),
     }
     finish(&supervise(&shared, &mut signals, asked, limits).await);
+    close(&mut health).await;
     Ok(())
+}
+
+async fn close(health: &mut Option<Answered>) {
+    if let Some(health) = health.take() {
+        health.close().await;
+    }
 }
 
 /// The move socket, if hyper is such that connections can be moved.

@@ -3,12 +3,14 @@
 mod deployed;
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::acceptor::{Accepted, Acceptor};
 use crate::app::{App, ErasedApp};
+use crate::health::{Health, Source};
 use crate::limits::Limits;
 use crate::serve;
 use crate::{BoxError, Error, ShutdownToken, Transport};
@@ -67,6 +69,8 @@ pub struct Server {
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
+    pub(crate) health: Health,
+    pub(crate) health_source: Option<Arc<dyn Source>>,
     pub(crate) shutdown: ShutdownToken,
 }
 
@@ -87,6 +91,8 @@ impl Server {
             acceptor: None,
             hangup: None,
             checks: Vec::new(),
+            health: Health::process(),
+            health_source: None,
             shutdown: ShutdownToken::process(),
         }
     }
@@ -231,6 +237,19 @@ impl Server {
     ) -> Self {
         self.checks
             .push(Box::pin(async move { check.await.map_err(Into::into) }));
+        self
+    }
+
+    /// What is said on the health socket, where the app's spec has one, instead of what [`Health::process`] says.
+    pub fn health(mut self, health: Health) -> Self {
+        self.health = health;
+        self
+    }
+
+    /// The same by somebody who knows more than checks do: portkeep's holding page.
+    #[doc(hidden)]
+    pub fn health_source(mut self, source: Arc<dyn Source>) -> Self {
+        self.health_source = Some(source);
         self
     }
 

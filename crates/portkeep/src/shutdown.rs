@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use tokio::sync::watch;
 
+use crate::ending;
 use crate::signals::Signals;
 
 static PROCESS: LazyLock<ShutdownToken> = LazyLock::new(ShutdownToken::new);
@@ -55,6 +56,18 @@ impl ShutdownToken {
 impl Default for ShutdownToken {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Resolves when streams of this process are to end: it begins to shut down, or whoever runs it takes it out.
+pub(crate) fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
+    let shutdown = ShutdownToken::process().started();
+    let taken_out = ending::begins();
+    async {
+        tokio::select! {
+            () = shutdown => {}
+            () = taken_out => {}
+        }
     }
 }
 

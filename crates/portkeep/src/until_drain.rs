@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::ShutdownToken;
+use crate::shutdown::stream_ends;
 
-/// Ends `stream` when this process begins to shut down: for server-sent events and other answers
+/// Ends `stream` when this process begins to shut down, or is taken out by `portkeep drain`: for server-sent events and other answers
 /// that have no end by themselves. A drain waits for those, until its deadline cuts them.
 ///
 /// ```
@@ -31,7 +31,7 @@ use crate::ShutdownToken;
 pub fn until_drain<S: Stream>(stream: S) -> UntilDrain<S> {
     UntilDrain {
         stream,
-        end: Some(Box::pin(ShutdownToken::process().started())),
+        end: Some(Box::pin(stream_ends())),
         begun: false,
     }
 }
@@ -77,6 +77,8 @@ impl<S> std::fmt::Debug for UntilDrain<S> {
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt, stream};
+
+    use crate::ShutdownToken;
 
     use super::*;
 

@@ -7,11 +7,12 @@ use portkeep_engine::handover::Purpose;
 use portkeep_engine::helper::{self, EndOf, Helper, Hook, Word};
 use portkeep_engine::metrics;
 use portkeep_engine::{Moment, Outcome};
-use portkeep_spec::{AppName, Manager as Which};
+use portkeep_spec::{AppName, Manager as Which, Spec};
 
 use crate::exit;
 use crate::locate::{place, store, systemd};
 
+mod health;
 mod hold;
 mod tell;
 
@@ -47,6 +48,10 @@ enum Step {
     Hold(Page),
     /// Beside a holding page: wait for a release that can serve.
     Retry(App),
+    /// For an app that does not answer its health sockets: answer there while somebody asks.
+    Health { name: AppName },
+    /// First at a shutdown of the machine: have load balancers told, and wait for the grace.
+    Leave(App),
     /// What root starts as the owner of a directory: writes metrics there, from standard input.
     Textfile(Textfile),
     /// At the end of a switch: fails where what is installed does not serve.
@@ -123,6 +128,12 @@ impl Args {
             Step::Retry(app) => {
                 let store = store(&app.name, place(which))?;
                 helper::retry(&store, &app.spec, || app.systemd(which), &tell(&app.name)).await?;
+            }
+            Step::Health { name } => health::run(&name, which).await?,
+            Step::Leave(app) => {
+                let store = store(&app.name, place(which))?;
+                let spec = Spec::load(&app.spec)?;
+                helper::leave(which, &store, *spec.drain_grace).await?;
             }
             Step::Textfile(textfile) => {
                 let text = std::io::read_to_string(std::io::stdin())?;

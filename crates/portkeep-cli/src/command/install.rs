@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::Directories;
-use portkeep_engine::backend::systemd::Manager;
+use portkeep_engine::backend::systemd::{Manager, Systemd};
+use portkeep_engine::handover::Unchanged;
+use portkeep_engine::helper::{self, Preview};
 use portkeep_engine::metrics;
 use portkeep_engine::units::{
     self, AppPlan, Asked, Call, Catalog, Failure, Helper, Install, InstallError, Installed,
-    Options, Refusal, Refusals, Why,
+    Options, Plan, Refusal, Refusals, Why,
 };
 use portkeep_spec::{AppName, Label, Manager as Which, Spec, contract, unit_names};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::usage;
 use crate::locate::{self, ManagerArgs};
-use crate::output::{changes, outcome_line, outln};
+use crate::output::{self, HandoverReport, InstallReport, changes, outcome_line, outln};
 use crate::{caller, holder};
 
 /// Place the units of apps on a machine without Nix
@@ -61,6 +63,9 @@ pub(crate) struct Args {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
+    /// As JSON: `changed` says whether anything did, or would with --dry-run.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
@@ -100,11 +105,18 @@ impl Args {
         let helper = call.helper.path().to_owned();
         let install = Install::prepare(&manager, call).await.map_err(told)?;
         if self.dry_run {
-            changes::print(install.plan());
+            match self.json {
+                true => output::json(&expected(&manager, install.plan()).await?)?,
+                false => changes::print(install.plan()),
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let interrupted = interrupted()?;
         let installed = install.carry_out(&interrupted).await.map_err(told)?;
+        if self.json {
+            output::json(&report(installed))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         for (app, outcome) in &installed.apps {
             tell(which, &installed, app, self.now);
             super::units::tell_left_out(
@@ -134,6 +146,35 @@ impl Args {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What an install would change.
+async fn expected(manager: &Manager, plan: &Plan) -> anyhow::Result<InstallReport> {
+    let mut apps = Vec::new();
+    for app in &plan.apps {
+        let handover = match app.handover {
+            None => None,
+            Some(_) if !app.changes.is_empty() => Some(Preview::HandsOver),
+            Some(_) => {
+                let store = locate::existing_store(&app.name, units::place(manager.which()))?;
+                let systemd = Systemd::new(manager.clone(), store);
+                let helper = helper::Helper::new(&systemd, systemd.store(), |_| {});
+                Some(helper.preview(Unchanged::IsDone).await?)
+            }
+        };
+        let handover = handover.map(|preview| HandoverReport::expected(&app.name, preview));
+        apps.push((app, handover));
+    }
+    Ok(InstallReport::of(&plan.shared, apps))
+}
+
+fn report(installed: Installed) -> InstallReport {
+    let apps = installed.apps.iter().map(|(app, outcome)| {
+        let outcome = outcome.as_ref();
+        let handover = outcome.map(|outcome| HandoverReport::of(&app.name, outcome));
+        (app, handover)
+    });
+    InstallReport::of(&installed.shared, apps.collect()).leaving(installed.leftovers)
 }
 
 /// Reads all specs, or says what is wrong with each of them.

@@ -4,7 +4,7 @@ use portkeep_engine::Generation;
 use portkeep_engine::helper::Helper;
 use portkeep_spec::AppName;
 
-use super::reload::{ask_dev, print};
+use super::reload::{ask_dev, only_of_units, print};
 use crate::control::{self, Ask};
 use crate::locate::{self, ManagerArgs};
 
@@ -24,11 +24,15 @@ pub(crate) struct Args {
     generation: Option<u64>,
     #[command(flatten)]
     manager: ManagerArgs,
+    /// As JSON, as `portkeep reload --json`.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         if self.manager.named().is_none() && control::is_served(&self.name) {
+            only_of_units(&self.name, self.json)?;
             let generation = self.generation;
             return ask_dev(&self.name, &Ask::Rollback { generation });
         }
@@ -36,6 +40,6 @@ impl Args {
         let systemd = locate::systemd(which, name).await?;
         let helper = Helper::new(&systemd, systemd.store(), |_| {});
         let outcome = helper.roll_back(self.generation.map(Generation)).await;
-        print(name, which, outcome)
+        print(name, which, outcome, self.json)
     }
 }

@@ -3,6 +3,8 @@
 use portkeep_engine::Generation;
 use portkeep_engine::diagnosis::{DirectoryFault, Fault, HelperFault, Remedy};
 
+use super::local_time;
+
 /// What is wrong, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
     if let Some(words) = fault.words_of_the_journal() {
@@ -163,6 +165,10 @@ fn of_generations(fault: &Fault) -> String {
         Fault::NotServed(instead) => {
             format!("what is installed does not serve: {instead}")
         }
+        Fault::TakenOut { since } => format!(
+            "it was taken out at {}, and load balancers are told to send nothing",
+            local_time(*since)
+        ),
         Fault::OpenFiles {
             generation,
             open,

@@ -1,9 +1,14 @@
 //! What an app is made of, as far as it is not from a registry.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::cell::LazyCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package};
+
+use super::enabled::{Asked, Target, enabled, name};
+use super::kind::Kind;
 
 /// What an app is made of, as far as it is not from a registry.
 #[derive(Debug)]
@@ -12,33 +17,45 @@ pub(super) struct Reach {
     pub(super) directories: Vec<PathBuf>,
     /// Those of them that are linked into it.
     pub(super) linked: Vec<PathBuf>,
-    /// What those depend on by name. Not what only their tests and their building need.
-    pub(super) dependencies: BTreeSet<String>,
+    /// What those depend on: what is enabled, and not what only their tests and their building need.
+    pub(super) dependencies: Vec<Depended>,
     /// One of them is a library that is shared, and found when the app starts.
     pub(super) has_shared_libraries: bool,
 }
 
-/// Follows dependencies by path, without asking any registry.
-pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
+/// A dependency of something that is linked into the app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Depended {
+    /// The name of the package.
+    pub(super) package: String,
+    /// What sources call it.
+    pub(super) called: String,
+    /// The directory of what depends on it.
+    pub(super) by: PathBuf,
+}
+
+/// Follows dependencies by path of a program of this kind, without asking any registry; `asked` is what the app is built with.
+pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &Asked) -> Reach {
     let mut seen = BTreeMap::new();
-    let mut dependencies = BTreeSet::new();
+    let mut dependencies = Vec::new();
+    let target = LazyCell::new(|| target(metadata.workspace_root.as_std_path()));
     let mut has_shared_libraries = false;
-    let mut pending: Vec<(PathBuf, bool)> = package
+    let mut known = Vec::new();
+    let mut pending: Vec<(PathBuf, bool, Asked)> = package
         .manifest_path
         .parent()
-        .map(|path| (path.as_std_path().to_owned(), true))
+        .map(|path| (path.as_std_path().to_owned(), true, asked.clone()))
         .into_iter()
         .collect();
-    while let Some((directory, is_linked)) = pending.pop() {
-        // Once more where it turns out to be linked, too.
-        if seen
-            .get(&directory)
-            .is_some_and(|&known| known || !is_linked)
-        {
+    while let Some(next) = pending.pop() {
+        // Once more where it turns out to be linked, or to be asked for more.
+        if known.contains(&next) {
             continue;
         }
+        known.push(next.clone());
+        let (directory, is_linked, asked) = next;
         let manifest = directory.join("Cargo.toml");
-        seen.insert(directory, is_linked);
+        *seen.entry(directory.clone()).or_insert(false) |= is_linked;
         let of = |package: &&Package| package.manifest_path == manifest;
         // One from another workspace is unknown to this one.
         let other = match metadata.packages.iter().find(of) {
@@ -56,17 +73,29 @@ pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
             let mut types = target.crate_types.iter();
             types.any(|one| matches!(one, CrateType::DyLib | CrateType::CDyLib))
         });
-        for dependency in packages.iter().flat_map(|package| &package.dependencies) {
-            let is_linked = is_linked && dependency.kind == DependencyKind::Normal;
-            if is_linked {
-                dependencies.insert(dependency.name.clone());
+        for of in packages {
+            let of_targets = of.dependencies.iter().any(|one| one.target.is_some());
+            let target = of_targets.then(|| target.as_ref()).flatten();
+            for (dependency, asked) in enabled(of, &asked, target) {
+                let is_linked = is_linked
+                    && match dependency.kind {
+                        DependencyKind::Normal => true,
+                        // An example has what its package is tested with; what that depends on has not.
+                        DependencyKind::Development => {
+                            kind == Kind::Example && manifest == package.manifest_path
+                        }
+                        _ => false,
+                    };
+                if is_linked {
+                    dependencies.push(Depended {
+                        package: dependency.name.clone(),
+                        called: name(dependency).replace('-', "_"),
+                        by: directory.clone(),
+                    });
+                }
+                let path = dependency.path.as_ref();
+                pending.extend(path.map(|path| (path.as_std_path().to_owned(), is_linked, asked)));
             }
-            pending.extend(
-                dependency
-                    .path
-                    .iter()
-                    .map(|path| (path.as_std_path().to_owned(), is_linked)),
-            );
         }
     }
     let linked = seen.iter().filter(|(_, linked)| **linked);
@@ -76,4 +105,24 @@ pub(super) fn reach(metadata: &Metadata, package: &Package) -> Reach {
         dependencies,
         has_shared_libraries,
     }
+}
+
+/// What this machine builds for, as rustc tells it. Nothing where it cannot be asked: then everything counts.
+pub(super) fn target(directory: &Path) -> Option<Target> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let ask = |arguments: &[&str]| {
+        let mut command = Command::new(&rustc);
+        command.args(arguments).current_dir(directory);
+        let output = command.stderr(Stdio::null()).output().ok()?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let version = ask(&["-vV"])?;
+    let triple = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))?;
+    let cfgs = ask(&["--print", "cfg"])?;
+    Some(Target {
+        triple: triple.to_owned(),
+        cfgs: cfgs.lines().filter_map(|line| line.parse().ok()).collect(),
+    })
 }

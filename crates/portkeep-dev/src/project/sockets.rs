@@ -1,20 +1,24 @@
 //! How a program comes to its sockets, as far as its dependencies and sources tell.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use cargo_metadata::Package;
+use cargo_metadata::{Package, Target};
 use portkeep_spec::{Readiness, Spec};
 
+use super::kind::Kind;
 use super::reach::Reach;
 
 /// Says READY, takes passed sockets, moves connections.
 const LIBRARY: [&str; 1] = ["portkeep"];
-/// Can say READY.
-const NOTIFY: [&str; 2] = ["sd-notify", "ecdysis"];
-/// Can say READY, and are used for logging as well.
-const DAEMON: [&str; 2] = ["libsystemd", "systemd"];
-/// The part of those that says READY.
-const DAEMON_MODULE: [&str; 1] = ["daemon"];
+/// Can say READY, with the words by which sources do so: these crates are used for logging, or for passed sockets, as well.
+const NOTIFY: [(&str, &[&str]); 4] = [
+    ("sd-notify", &["notify(", "NotifyState"]),
+    ("ecdysis", &["ecdysis"]),
+    ("libsystemd", &["daemon"]),
+    ("systemd", &["daemon"]),
+];
+/// Hands passed sockets on, and says READY.
+const LISTENS: [&str; 1] = ["listen_fds"];
 /// Takes passed sockets.
 const ACTIVATED: [&str; 4] = [
     "listenfd",
@@ -38,23 +42,107 @@ pub(super) enum Manners {
     Bare,
 }
 
-impl Manners {
-    pub(super) fn of(package: &Package, reach: &Reach) -> Self {
-        let depends = |names: &[&str]| names.iter().any(|&name| reach.dependencies.contains(name));
-        // A crate of the workspace may do it for the program.
-        let mentions = |words: &[&str]| {
-            let mut sources = reach.linked.iter().map(|source| source.join("src"));
-            sources.any(|source| mentions(&source, words))
+/// Where a program may say how it comes to its sockets.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sources {
+    /// The directories of what is linked into it.
+    linked: Vec<PathBuf>,
+    /// Of other programs of the same package.
+    others: Vec<PathBuf>,
+}
+
+impl Sources {
+    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &Reach) -> Self {
+        let is_it = |target: &Target| {
+            let is_of_kind = match kind {
+                Kind::Binary => target.is_bin(),
+                Kind::Example => target.is_example(),
+            };
+            is_of_kind && target.name == name
         };
-        if LIBRARY.contains(&package.name.as_str()) || depends(&LIBRARY) {
-            Self::Library
-        } else if depends(&NOTIFY) || depends(&DAEMON) && mentions(&DAEMON_MODULE) {
-            Self::Notifies
-        } else if depends(&ACTIVATED) || mentions(&BY_HAND) {
+        let targets = package.targets.iter();
+        let others =
+            targets.filter(|target| (target.is_bin() || target.is_example()) && !is_it(target));
+        // Examples are beside the sources of their package.
+        let mut linked = reach.linked.clone();
+        if kind == Kind::Example {
+            let own = package.targets.iter().find(|target| is_it(target));
+            let directory = own.and_then(|own| own.src_path.parent());
+            linked.extend(directory.map(|one| one.as_std_path().to_owned()));
+        }
+        let others = others.map(|target| {
+            let path = target.src_path.as_std_path();
+            match path.parent() {
+                // It has a directory of its own.
+                Some(directory) if path.ends_with("main.rs") && !directory.ends_with("src") => {
+                    directory.to_owned()
+                }
+                _ => path.to_owned(),
+            }
+        });
+        Self {
+            others: others.collect(),
+            linked,
+        }
+    }
+
+    /// Whether one of `words` is in the sources of what is in one of these directories.
+    fn mention(&self, directories: &[PathBuf], words: &[&str]) -> bool {
+        directories.iter().any(|directory| {
+            let source = directory.join("src");
+            // A package may have its sources elsewhere.
+            let source = if source.is_dir() {
+                source
+            } else {
+                directory.clone()
+            };
+            mentions(&source, &self.others, words)
+        })
+    }
+}
+
+impl Manners {
+    /// As far as the sources tell: a crate that nobody calls does nothing.
+    pub(super) fn of(package: &Package, reach: &Reach, sources: &Sources) -> Self {
+        let uses = |name: &str| {
+            reach.dependencies.iter().any(|one| {
+                one.package == name
+                    && sources.mention(std::slice::from_ref(&one.by), &[&one.called])
+            })
+        };
+        // A crate of the workspace may do it for the program.
+        let mention = |words: &[&str]| sources.mention(&sources.linked, words);
+        let is_library = LIBRARY.contains(&package.name.as_str());
+        if is_library || LIBRARY.iter().any(|name| uses(name)) {
+            return Self::Library;
+        }
+        let mut known = NOTIFY.iter();
+        if known.any(|(name, words)| uses(name) && mention(words)) {
+            return Self::Notifies;
+        }
+        let takes = ACTIVATED.iter().any(|name| uses(name))
+            || mention(&BY_HAND)
+            || NOTIFY.iter().any(|(name, _)| uses(name)) && mention(&LISTENS);
+        if takes {
             Self::TakesSockets
         } else {
             Self::Bare
         }
+    }
+
+    /// Whether a file has words in it by which a program may come to its sockets otherwise than it seemed to.
+    pub(super) fn may_be_told_by(path: &Path) -> bool {
+        let crates = LIBRARY
+            .iter()
+            .chain(&ACTIVATED)
+            .chain(NOTIFY.iter().map(|(name, _)| name));
+        let words: Vec<_> = crates.map(|name| name.replace('-', "_")).collect();
+        let is_source = path.extension().is_some_and(|extension| extension == "rs");
+        is_source
+            && std::fs::read_to_string(path).is_ok_and(|text| {
+                let mut words = words.iter().map(String::as_str).chain(BY_HAND);
+                words.any(|word| text.contains(word))
+            })
     }
 
     /// The spec's `readiness`, where it is not the default.
@@ -108,11 +196,12 @@ impl Manners {
     }
 }
 
-/// Whether one of `words` is in the sources below `directory`.
-fn mentions(directory: &Path, words: &[&str]) -> bool {
+/// Whether one of `words` is in the sources below `directory`, those of other programs left out.
+fn mentions(directory: &Path, others: &[PathBuf], words: &[&str]) -> bool {
     ignore::Walk::new(directory).flatten().any(|entry| {
         let path = entry.path();
         path.extension().is_some_and(|extension| extension == "rs")
+            && !others.iter().any(|other| path.starts_with(other))
             && std::fs::read_to_string(path)
                 .is_ok_and(|text| words.iter().any(|word| text.contains(word)))
     })
@@ -120,12 +209,11 @@ fn mentions(directory: &Path, words: &[&str]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use cargo_metadata::MetadataCommand;
 
     use super::*;
     use crate::project::cargo::binary;
+    use crate::project::enabled::Asked;
     use crate::project::reach::reach;
 
     /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
@@ -144,7 +232,11 @@ mod tests {
         write("app/Cargo.toml", &format!("{}{dependencies}", head("app")));
         write("app/src/main.rs", source);
         write("part/Cargo.toml", &format!("{}{part}", head("part")));
-        write("part/src/lib.rs", "");
+        write("part/src/lib.rs", "pub use portkeep;");
+        write(
+            "app/src/bin/other.rs",
+            "fn main() { listenfd::x(); std::env::var(\"LISTEN_FDS\"); }",
+        );
         let manifest = directory
             .path()
             .canonicalize()
@@ -155,8 +247,14 @@ mod tests {
             .no_deps()
             .exec()
             .unwrap();
-        let (package, _) = binary(&metadata, &manifest, None).unwrap();
-        Manners::of(package, &reach(&metadata, package))
+        let (package, binary) = binary(&metadata, &manifest, Some("app")).unwrap();
+        let asked = Asked {
+            default: true,
+            ..Asked::default()
+        };
+        let reach = reach(&metadata, package, Kind::Binary, &asked);
+        let sources = Sources::of(package, (Kind::Binary, &binary), &reach);
+        Manners::of(package, &reach, &sources)
     }
 
     #[test]
@@ -167,7 +265,40 @@ mod tests {
             ("", MAIN, "", Manners::Bare),
             (
                 "[dependencies]\nlistenfd = \"1\"\n",
+                "fn main() { listenfd::ListenFd::from_env() }",
+                "",
+                Manners::TakesSockets,
+            ),
+            // Another program of the package uses it.
+            (
+                "[dependencies]\nlistenfd = \"1\"\n",
                 MAIN,
+                "",
+                Manners::Bare,
+            ),
+            (
+                "[dependencies]\nfds = { package = \"listenfd\", version = \"1\" }\n",
+                "fn main() { fds::ListenFd::from_env() }",
+                "",
+                Manners::TakesSockets,
+            ),
+            // It is not enabled.
+            (
+                "[dependencies]\nsd-notify = { version = \"0.4\", optional = true }\n",
+                "fn main() { #[cfg(feature = \"sd-notify\")] sd_notify::notify() }",
+                "",
+                Manners::Bare,
+            ),
+            (
+                "[features]\ndefault = [\"sd-notify\"]\n[dependencies]\nsd-notify = { version = \"0.4\", optional = true }\n",
+                "fn main() { #[cfg(feature = \"sd-notify\")] sd_notify::notify() }",
+                "",
+                Manners::Notifies,
+            ),
+            // It takes its sockets, and never says READY.
+            (
+                "[dependencies]\nsd-notify = \"0.4\"\n",
+                "fn main() { sd_notify::listen_fds() }",
                 "",
                 Manners::TakesSockets,
             ),
@@ -179,7 +310,7 @@ mod tests {
             ),
             (
                 "[dependencies]\nsd-notify = \"0.4\"\n",
-                MAIN,
+                "fn main() { sd_notify::notify(&[NotifyState::Ready]) }",
                 "",
                 Manners::Notifies,
             ),

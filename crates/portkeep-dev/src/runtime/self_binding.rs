@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::process::Children;
 use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
-use portkeep_engine::{Generation, Outcome, Place, Store};
+use portkeep_engine::{Generation, Outcome, Place, Store, says_in_use};
 use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
@@ -26,6 +26,7 @@ use super::publish::no_executable;
 use super::{environment, leftovers};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
+use crate::input::Feed;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
@@ -45,7 +46,7 @@ pub(crate) struct SelfBindingSession {
 #[derive(Debug)]
 struct App {
     spec: Spec,
-    environment: BTreeMap<String, String>,
+    environment: Shared<BTreeMap<String, String>>,
     /// Where executables are kept, so that the next build does not take them away.
     kept: PathBuf,
     children: Children,
@@ -54,6 +55,7 @@ struct App {
     host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
     unread: Unread,
+    feed: Option<Feed>,
 }
 
 /// What is told of the app without waiting for a handover.
@@ -75,6 +77,8 @@ struct Running {
     draining: Vec<Version>,
     /// What came up last.
     executable: Option<PathBuf>,
+    /// What that was started with.
+    environment: BTreeMap<String, String>,
 }
 
 impl Serving {
@@ -94,6 +98,7 @@ impl SelfBindingSession {
         project: &Project,
         host: Arc<dyn Host>,
         events: mpsc::UnboundedSender<Event>,
+        feed: Option<Feed>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = host.store(&spec.name, Place::Local)?;
@@ -105,7 +110,7 @@ impl SelfBindingSession {
             .with_context(|| format!("cannot make {}", kept.display()))?;
         let socket = pages::socket_path(store.run_directory());
         let app = App {
-            environment: environment::of_generations(project, &socket, &mut notices),
+            environment: Shared::new(environment::of_generations(project, &socket, &mut notices)),
             spec,
             kept,
             children: Children::of(&store),
@@ -114,6 +119,7 @@ impl SelfBindingSession {
             host,
             events,
             unread: Unread::default(),
+            feed,
         };
         Ok(Self {
             app: Arc::new(app),
@@ -157,6 +163,16 @@ impl SelfBindingSession {
         self.replace(None, id)
     }
 
+    /// What is started from now on has this environment.
+    pub(super) fn set_environment(&self, environment: BTreeMap<String, String>) {
+        let mut known = self
+            .app
+            .environment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *known = environment;
+    }
+
     fn replace(&self, executable: Option<PathBuf>, id: &HandoverId) -> HandingOver {
         let (app, id) = (self.app.clone(), id.clone());
         Box::pin(async move { app.replace(executable, id).await })
@@ -193,6 +209,11 @@ impl App {
         look(&mut self.serves.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn environment(&self) -> BTreeMap<String, String> {
+        let environment = self.environment.lock();
+        environment.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn tell(&self, event: SessionEvent) {
         // Nobody listens any more: we are ending.
         let _ = self.events.send(Event::Session(event));
@@ -214,7 +235,7 @@ impl App {
                 let is_same = previous
                     .as_deref()
                     .is_some_and(|current| is_same(current, &built));
-                if is_same && is_alive {
+                if is_same && is_alive && running.environment == self.environment() {
                     return Ok(Outcome::Unchanged(Generation(running.number)));
                 }
                 self.keep(&built, running.number + 1)?
@@ -283,7 +304,7 @@ impl App {
         let first = self.start(running, executable).await;
         let Err(failure) = first else { return Ok(()) };
         running.draining.retain(|one| one.process.is_alive());
-        if !port::is_in_use(&failure.log) {
+        if !failure.log.iter().any(|line| says_in_use(line)) {
             return Err(anyhow!(version::describe(failure, None)));
         }
         if running.draining.is_empty() {
@@ -311,12 +332,14 @@ impl App {
     ) -> Result<(), portkeep_engine::StartFailure> {
         running.number += 1;
         let generation = Generation(running.number);
+        let environment = self.environment();
         let starting = Starting {
             spec: &self.spec,
-            environment: &self.environment,
+            environment: &environment,
             children: &self.children,
             unread: &self.unread,
             events: &self.events,
+            feed: self.feed.as_ref(),
         };
         let version = starting.start(generation, executable).await?;
         let addresses = port::addresses(&version.sockets);
@@ -328,6 +351,7 @@ impl App {
         self.tell_of_end(&version);
         running.version = Some(version);
         running.executable = Some(executable.to_owned());
+        running.environment = environment;
         Ok(())
     }
 

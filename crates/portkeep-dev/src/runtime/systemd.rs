@@ -8,7 +8,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::{holding_page, reload_handle};
-use portkeep_engine::{Generation, GiveUp, Handovers, Outcome, Place, Request, Store};
+use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -61,7 +61,7 @@ impl SystemdSession {
         notices.extend(leftovers::end(&store).await);
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
-        let published = Published::prepare(project, &store, &mut spec)?;
+        let published = Published::prepare(project, &store, &mut spec, options.detaches)?;
         if matches!(published, Published::Here(_)) && !options.detaches {
             // What is published here is handed over here: nobody else is to start it as well.
             spec.watch = None;
@@ -141,6 +141,10 @@ impl SystemdSession {
         self.start(request, self.serves())
     }
 
+    pub(super) fn take_misuse(&self) -> Option<Misuse> {
+        self.systemd.take_misuse()
+    }
+
     pub(super) fn store(&self) -> &Store {
         self.systemd.store()
     }
@@ -179,6 +183,7 @@ impl SystemdSession {
     async fn remove(&self) -> anyhow::Result<()> {
         self.handovers.close().await;
         units::remove(&self.systemd, &self.spec.name).await?;
+        self.published.remove();
         leftovers::remove(self.systemd.store())
     }
 

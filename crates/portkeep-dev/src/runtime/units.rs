@@ -50,7 +50,7 @@ async fn open(
     let Some(failed) = ended.iter().find(|one| one.result != JobResult::Done) else {
         return Ok(());
     };
-    for listen in &spec.listen {
+    for listen in &spec.ports() {
         if let Some(owner) = host.port_owner(&listen.address) {
             return Err(anyhow!("{} is held by {owner}", listen.address));
         }

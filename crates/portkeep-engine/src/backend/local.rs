@@ -26,6 +26,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::process::Children as Processes;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
+use crate::socket_use::Misuse;
 use crate::store::Store;
 
 /// What a generation did, for whoever shows it.
@@ -100,8 +101,35 @@ struct Shared {
     children: Mutex<Children>,
     /// The release command that runs.
     releasing: Mutex<Option<Releasing>>,
+    /// Of the last start that failed.
+    misuse: Mutex<Option<Misuse>>,
     processes: Processes,
     listener: Listener,
+    /// What generations read; nothing without it.
+    input: std::sync::OnceLock<Input>,
+}
+
+/// Makes the standard input of a generation that is about to start.
+#[derive(Clone)]
+pub struct Input(Arc<dyn Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync>);
+
+impl Input {
+    /// Asks this, each time that one is started.
+    pub fn of(
+        make: impl Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    fn make(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
+    }
 }
 
 impl Local {
@@ -117,6 +145,7 @@ impl Local {
         let children = Mutex::default();
         Self {
             shared: Arc::new(Shared {
+                misuse: Mutex::default(),
                 processes: Processes::of(&store),
                 store,
                 spec: Mutex::new(spec),
@@ -124,8 +153,14 @@ impl Local {
                 children,
                 releasing: Mutex::default(),
                 listener,
+                input: std::sync::OnceLock::new(),
             }),
         }
+    }
+
+    /// Generations that start from now on read this, in place of nothing. The first one counts.
+    pub fn read_from(&self, input: Input) {
+        let _ = self.shared.input.set(input);
     }
 
     /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when
@@ -143,6 +178,13 @@ impl Local {
         for mut phase in phases {
             let _ = phase.wait_for(Option::is_none).await;
         }
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    #[must_use]
+    pub fn take_misuse(&self) -> Option<Misuse> {
+        let misuse = &self.shared.misuse;
+        misuse.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Waits until somebody connects (or sends a datagram) and nobody accepts it.

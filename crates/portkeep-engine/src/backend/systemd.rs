@@ -21,6 +21,7 @@ mod without_bus;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use portkeep_spec::{AppName, Manager as Which, Readiness, Sandbox, Spec, unit_names, user_name};
@@ -32,6 +33,7 @@ pub use batch::Ended;
 pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
 pub use unit_state::UnitState;
+pub use without_bus::is_stopping;
 
 use crate::backend::{ABANDON_PATIENCE, Backend, BackendError, StartFailure};
 use crate::end::{Cause, End};
@@ -39,7 +41,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::release_command::ReleaseCommand;
 use crate::settle::GivenBack;
-use crate::socket_use::accepts;
+use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Store;
 use crate::user::RunsAs;
 
@@ -55,6 +57,8 @@ pub struct Systemd {
     manager: Manager,
     store: Store,
     name: AppName,
+    /// Of the last start that failed.
+    misuse: Mutex<Option<Misuse>>,
 }
 
 impl Systemd {
@@ -66,7 +70,19 @@ impl Systemd {
             manager,
             store,
             name,
+            misuse: Mutex::default(),
         }
+    }
+
+    fn note_misuse(&self, misuse: Misuse) {
+        *self.misuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(misuse);
+    }
+
+    /// What the program did whose start failed last, where that was seen; once.
+    #[must_use]
+    pub fn take_misuse(&self) -> Option<Misuse> {
+        let mut misuse = self.misuse.lock().unwrap_or_else(PoisonError::into_inner);
+        misuse.take()
     }
 
     /// The manager.
@@ -216,6 +232,36 @@ impl Systemd {
         Ok(None)
     }
 
+    /// Sees that somebody answers on the health sockets, and nobody beside: who does may change with a generation.
+    async fn pass_health_on(&self, unit: &str) {
+        let passed = self.part(unit, &["TriggeredBy"]).await;
+        let passed = passed.map(|state| state.sockets).unwrap_or_default();
+        let is_health = |socket: &String| unit_names::is_health_socket(&self.name, socket);
+        let health = unit_names::health(&self.name);
+        let asked = if passed.iter().any(is_health) {
+            self.manager.stop_without_waiting(&health).await
+        } else if self.is_left_to_an_app(&health).await {
+            self.manager.start_without_waiting(&health).await
+        } else {
+            return;
+        };
+        if let Err(error) = asked {
+            tracing::warn!(%error, "what is told on the health sockets may be wrong or missing");
+        }
+    }
+
+    /// Whether systemd takes a health socket for one that is being answered, since a generation before did, and nobody answers any
+    /// more: then it would start nobody.
+    async fn is_left_to_an_app(&self, health: &str) -> bool {
+        let socket = unit_names::health_socket(&self.name);
+        let socket = self.part(&socket, &["SubState"]).await;
+        if socket.is_ok_and(|socket| socket.sub != "running") {
+            return false;
+        }
+        let service = self.part(health, &["LoadState", "ActiveState"]).await;
+        service.is_ok_and(|service| service.load == "loaded" && service.active == "inactive")
+    }
+
     /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
         let process = self.manager.main_process(unit).await;
@@ -298,13 +344,24 @@ impl Backend for Systemd {
         };
         let job = job.map_err(failed)?;
         if job == JobResult::Done {
+            self.pass_health_on(&unit).await;
             match self.is_ready(&unit, readiness, deadline).await? {
                 Some(true) => return Ok(Ok(())),
                 Some(false) => {}
-                None => return Ok(Err(StartFailure::takes_no_connection())),
+                None => {
+                    let process = self.manager.main_process(&unit).await.map_err(failed)?;
+                    let misuse = Misuse::of(&socket_use(process));
+                    let failure = StartFailure::misuses(&misuse);
+                    self.note_misuse(misuse);
+                    return Ok(Err(failure));
+                }
             }
         }
-        Ok(Err(self.why(generation, &job).await?))
+        let failure = self.why(generation, &job).await?;
+        if failure.log.iter().any(|line| says_in_use(line)) {
+            self.note_misuse(Misuse::PortInUse);
+        }
+        Ok(Err(failure))
     }
 
     async fn drain(&self, generation: Generation) -> Result<(), BackendError> {

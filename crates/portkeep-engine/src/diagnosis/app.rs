@@ -38,6 +38,10 @@ fn faults(app: &AppFacts) -> Vec<Fault> {
     }
     found.extend(generations(app));
     found.extend(serves(app));
+    if let Some(taken_out) = &app.taken_out {
+        let since = taken_out.since;
+        found.push(Fault::TakenOut { since });
+    }
     found
 }
 
@@ -249,6 +253,7 @@ pub(super) mod tests {
     use crate::directories::Untrusted;
     use crate::generation::Generation;
     use crate::store::HandoverResult;
+    use crate::taken_out::TakenOut;
 
     fn active() -> UnitState {
         UnitState {
@@ -292,6 +297,7 @@ pub(super) mod tests {
             }],
             directories: Vec::new(),
             instead: None,
+            taken_out: None,
             last_reason: None,
         }
     }
@@ -467,6 +473,7 @@ pub(super) mod tests {
                 app.generations[0].is_holding_page = true;
                 app.instead = Some(Instead::Maintenance);
             }),
+            ("drained", |app| app.taken_out = Some(TakenOut::default())),
             ("crashes", |app| app.generations[0].restarts = 2),
             ("fell-back", |app| {
                 app.instead = failed(HandoverResult::FellBack);

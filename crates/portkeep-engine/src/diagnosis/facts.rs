@@ -10,6 +10,7 @@ use crate::backend::systemd::UnitState;
 use crate::directories::Untrusted;
 use crate::generation::{Generation, Phase};
 use crate::installed::Instead;
+use crate::taken_out::TakenOut;
 
 /// The machine.
 #[derive(Debug, Clone)]
@@ -61,6 +62,8 @@ pub struct AppFacts {
     pub directories: Vec<DirectoryFault>,
     /// What serves instead of what is installed.
     pub instead: Option<Instead>,
+    /// That a person has it taken out.
+    pub taken_out: Option<TakenOut>,
     /// Why the last handover did not bring what was asked for to serve, where it did not.
     pub last_reason: Option<String>,
 }

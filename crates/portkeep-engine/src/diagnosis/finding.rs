@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use portkeep_spec::{AppName, Manager as Which};
 use serde::Serialize;
 
@@ -188,6 +189,11 @@ pub enum Fault {
     },
     /// What serves is not what is installed.
     NotServed(Instead),
+    /// A person has it taken out, and load balancers send nothing.
+    TakenOut {
+        /// Since when.
+        since: Timestamp,
+    },
     /// A generation has most of the files open that it may have.
     OpenFiles {
         /// Which one.
@@ -240,6 +246,7 @@ impl Fault {
             Self::TwoCurrent { .. } => "two-current",
             Self::HoldingPage { .. } => "holding-page",
             Self::NotServed(instead) => code_of(instead),
+            Self::TakenOut { .. } => "drained",
             Self::OpenFiles { .. } => "open-files",
             Self::Crashes { .. } => "crashes",
         }
@@ -294,6 +301,7 @@ impl Fault {
             | Self::NotEnabled { .. }
             | Self::MoveSocketClosed { .. }
             | Self::MoveSocketDead { .. }
+            | Self::TakenOut { .. }
             | Self::Crashes { .. } => Level::Advice,
             // It was taken back by itself after somebody was told that it serves.
             Self::NotServed(Instead::Failed { result, .. }) if result.serves() => Level::Problem,

@@ -22,6 +22,10 @@ impl<M: HandleUnit> Helper<'_, M> {
         self.store
             .note_spec(spec_path)
             .map_err(doing("note where the spec is"))?;
+        // A user's manager may come back without the machine.
+        self.store
+            .forget_leaving()
+            .map_err(doing("forget an earlier shutdown"))?;
         let installed = Installed::read(spec_path)?;
         let id = self.begin(Purpose::Activate).await;
         let request = Request {

@@ -77,7 +77,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(maintenance::change(self.manager, self.store, &spec, is_up, change, page).await?)
     }
 
-    async fn installed_handle(&self) -> Result<HandleState, HelperError> {
+    pub(super) async fn installed_handle(&self) -> Result<HandleState, HelperError> {
         match self.manager.handle().await? {
             HandleState::Missing => Err(HelperError::NotInstalled(self.store.name().clone())),
             handle => Ok(handle),

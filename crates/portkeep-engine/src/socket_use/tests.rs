@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
+use portkeep_spec::Address;
 use tokio::time::timeout;
 
 use super::process::{entries, socket, watches};
@@ -129,7 +130,10 @@ async fn a_socket_that_nobody_accepts_from_is_no_sign() {
     listener.set_nonblocking(true).unwrap();
     let listener = tokio::net::TcpListener::from_std(listener).unwrap();
     assert_eq!(takes(one.inode), Taking::Yes);
-    assert_eq!(still_listening(std::slice::from_ref(one)), [one.clone()]);
+    assert_eq!(
+        still_listening(std::slice::from_ref(one)),
+        std::slice::from_ref(one)
+    );
     assert!(listening_at(std::process::id()).contains(one));
     // What listens elsewhere is no sign.
     assert_eq!(takes(0), Taking::No);

@@ -29,6 +29,11 @@ impl Store {
         )
     }
 
+    /// Whether one failed since the boot, for those who may not read it.
+    pub(crate) fn has_failed_attempt(&self) -> bool {
+        self.run.join("attempt.json").exists()
+    }
+
     pub(crate) fn failed_attempt(&self) -> Option<FailedAttempt> {
         serde_json::from_slice(&fs::read(self.run.join("attempt.json")).ok()?).ok()
     }

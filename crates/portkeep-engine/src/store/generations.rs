@@ -125,6 +125,10 @@ impl Store {
             contract::PORTKEEP_GENERATION.to_owned(),
             generation.to_string(),
         );
+        environment.insert(
+            contract::PORTKEEP_DRAIN_FILES.to_owned(),
+            self.drain_files(),
+        );
         if let Some(files) = release.files() {
             for (name, path) in [
                 (contract::PORTKEEP_RELEASE_DIR, files),

@@ -18,6 +18,9 @@ use crate::walk::{Level, Walk, walk};
 /// Larger files are no programs, and a sparse one is larger than any disk.
 pub(super) const LARGEST: u64 = 4 << 30;
 
+/// How much of a file is looked at at once.
+const PIECE: usize = 1 << 20;
+
 /// A file that a path led to, not opened yet.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -189,6 +192,24 @@ impl Opened {
     /// A path by which what was opened is reached, and nothing else.
     pub(super) fn by_descriptor(&self) -> PathBuf {
         descriptor_path(self.file.as_fd())
+    }
+
+    /// Whether these bytes are somewhere in it.
+    pub(super) fn contains(&self, bytes: &[u8]) -> bool {
+        let mut buffer = vec![0; PIECE];
+        let (mut kept, mut at) = (0, 0);
+        let finder = memchr::memmem::Finder::new(bytes);
+        while let Ok(read @ 1..) = self.file.read_at(&mut buffer[kept..], at) {
+            at += read as u64;
+            let there = kept + read;
+            if finder.find(&buffer[..there]).is_some() {
+                return true;
+            }
+            // They may be in two pieces.
+            kept = there.min(bytes.len().saturating_sub(1));
+            buffer.copy_within(there - kept..there, 0);
+        }
+        false
     }
 
     /// Whether an interpreter runs it.

@@ -165,7 +165,7 @@ pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), TakeError>
 }
 
 /// Where `command` is: a path as it stands, a bare name in `PATH`.
-fn resolve(command: &str) -> Result<Found, TakeError> {
+pub(super) fn resolve(command: &str) -> Result<Found, TakeError> {
     if command.contains('/') {
         return Found::at(Path::new(command));
     }

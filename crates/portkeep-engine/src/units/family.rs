@@ -1,17 +1,19 @@
 //! The units of one app, rendered for one manager.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use portkeep_spec::{
-    AppName, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, render, shutdown_limit,
-    slice, unit_names,
+    AppName, HealthBy, Manager as Which, RenderOptions, Spec, SpecError, UnitFile, contract,
+    render, shutdown_limit, slice, unit_names,
 };
 
 use super::files::{Entry, Files, Journal, difference};
 use super::inventory::{Inventory, wanting};
 use super::place::UnitDirectory;
+use crate::take::has_mark;
 
 /// The mode of unit files: everybody may read what runs.
 const READABLE: u32 = 0o644;
@@ -52,7 +54,7 @@ impl Family {
         };
         Ok(Self {
             name: spec.name.clone(),
-            files: render(spec, &options)?,
+            files: render(&who_answers_health(spec), &options)?,
         })
     }
 
@@ -124,6 +126,17 @@ impl Family {
         let before = before.into_iter().filter(|(path, _)| !wanting(path));
         write_all(&before.collect(), &self.in_directory(directory))
     }
+}
+
+/// The spec with who answers its health sockets, where it leaves that to what the program is.
+fn who_answers_health(spec: &Spec) -> Cow<'_, Spec> {
+    let is_open = !spec.health.is_empty() && spec.health_by.is_none();
+    if !is_open || !spec.may_answer_health() || !has_mark(spec, contract::HEALTH_MARK) {
+        return Cow::Borrowed(spec);
+    }
+    let mut spec = spec.clone();
+    spec.health_by = Some(HealthBy::App);
+    Cow::Owned(spec)
 }
 
 fn write_all(before: &Files, after: &Files) -> io::Result<()> {

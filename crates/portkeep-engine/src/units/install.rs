@@ -51,6 +51,8 @@ pub struct Install<'a, M> {
 pub struct Installed {
     /// Where.
     pub directory: UnitDirectory,
+    /// The changes of files that all apps share.
+    pub shared: Vec<Change>,
     /// Each app, with what came of the handover where it runs.
     pub apps: Vec<(AppPlan, Option<Outcome>)>,
     /// What could not be tidied up.
@@ -206,6 +208,7 @@ impl<M: UnitManager> Install<'_, M> {
         });
         Ok(Installed {
             directory: self.directory,
+            shared: self.plan.shared,
             apps: apps.collect(),
             leftovers,
         })
@@ -355,7 +358,7 @@ impl<M: UnitManager> Install<'_, M> {
         let Some(app) = app else {
             return Ok(());
         };
-        let listens = app.spec.listen.iter().map(|listen| listen.address.clone());
+        let listens = app.spec.ports().into_iter().map(|listen| listen.address);
         Err(Failure::NotOpen {
             name: app.name.clone(),
             addresses: listens.collect(),

@@ -103,6 +103,8 @@ pub struct AppPlan {
     pub handover: Option<Handover>,
     /// Sockets and path units that are to be started.
     pub opens: Vec<String>,
+    /// Those of them that are not active yet.
+    pub not_open: Vec<String>,
     /// Sockets whose units go.
     pub closes: Vec<String>,
     /// Open sockets that let in whom they did before, until they are opened anew.
@@ -300,6 +302,11 @@ fn of_app(
         second: difference(&beginning, &middle),
         last: difference(&middle, &wanted),
         handover,
+        not_open: opens
+            .iter()
+            .filter(|unit| !is_active(unit))
+            .cloned()
+            .collect(),
         opens,
         closes: closed.into_iter().filter(is_active).collect(),
         anew,

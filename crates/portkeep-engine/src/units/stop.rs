@@ -27,9 +27,16 @@ pub async fn stop(manager: &impl UnitManager, names: &[AppName]) -> Result<(), B
             unit_names::secrets_pattern(name),
             unit_names::secrets(name),
             unit_names::secrets_recheck(name),
+            unit_names::leave(name),
         ]
     };
-    let whole = |name: &AppName| [unit_names::target(name), unit_names::handle(name)];
+    let whole = |name: &AppName| {
+        [
+            unit_names::target(name),
+            unit_names::handle(name),
+            unit_names::health(name),
+        ]
+    };
     stop_loaded(manager, names.iter().flat_map(starters).collect()).await?;
     stop_loaded(manager, names.iter().flat_map(whole).collect()).await?;
     end_generations(manager, names).await

@@ -149,24 +149,21 @@ impl Survey {
     ) -> Vec<Why> {
         let own = [Some(&spec.name), options.replaces.as_ref()];
         let own = own.into_iter().flatten().filter_map(|name| self.spec(name));
-        let open: Vec<&Address> = own.flat_map(|spec| self.open(spec)).collect();
-        let asked = spec.listen.iter().map(|listen| &listen.address);
+        let open: Vec<Address> = own.flat_map(|spec| self.open(spec)).collect();
+        let asked = spec.ports().into_iter().map(|listen| listen.address);
         let asked = asked.filter(|address| !open.contains(address));
         let held = asked.filter_map(|address| {
-            Some(Why::Held {
-                address: address.clone(),
-                holder: holder(address)?,
-            })
+            let holder = holder(&address)?;
+            Some(Why::Held { address, holder })
         });
         held.collect()
     }
 
     /// The addresses of an app that are open.
-    fn open<'a>(&self, spec: &'a Spec) -> Vec<&'a Address> {
-        let units = unit_names::sockets(spec);
-        let listens = spec.listen.iter().zip(units);
+    fn open(&self, spec: &Spec) -> Vec<Address> {
+        let listens = spec.ports().into_iter().zip(unit_names::ports(spec));
         let open = listens.filter(|(_, unit)| self.active.contains(unit));
-        open.map(|(listen, _)| &listen.address).collect()
+        open.map(|(listen, _)| listen.address).collect()
     }
 }
 

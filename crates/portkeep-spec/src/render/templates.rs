@@ -31,6 +31,10 @@ pub(super) const HOLDING_SANDBOX_USER: Template =
     template!("app-holding.service.d/50-sandbox.user.conf");
 pub(super) const SLICE: Template = template!("portkeep.slice");
 pub(super) const SHUTDOWN: Template = template!("portkeep-shutdown.service");
+pub(super) const HEALTH: Template = template!("app-health.service");
+pub(super) const HEALTH_SANDBOX_SYSTEM: Template =
+    template!("app-health.service.d/50-sandbox.system.conf");
+pub(super) const LEAVE: Template = template!("app-leave.service");
 pub(super) const METRICS: Template = template!("portkeep-metrics.service");
 pub(super) const METRICS_TIMER: Template = template!("portkeep-metrics.timer");
 pub(super) const RETRY: Template = template!("app-retry.service");
@@ -42,7 +46,7 @@ pub(super) const DEPLOY: Template = template!("app-deploy.service");
 pub(super) const RECHECK: Template = template!("app-recheck.service");
 
 #[cfg(test)]
-pub(super) const ALL: [Template; 26] = [
+pub(super) const ALL: [Template; 29] = [
     TARGET,
     SOCKET,
     MOVE_SOCKET,
@@ -60,6 +64,9 @@ pub(super) const ALL: [Template; 26] = [
     HOLDING_SANDBOX_USER,
     SLICE,
     SHUTDOWN,
+    HEALTH,
+    HEALTH_SANDBOX_SYSTEM,
+    LEAVE,
     METRICS,
     METRICS_TIMER,
     RETRY,

@@ -1,6 +1,7 @@
 //! The unit family of a spec, stated a second time: every directive with its decoded value, and no other.
 
 mod development;
+mod health;
 mod holding;
 mod release;
 mod secrets;
@@ -81,6 +82,11 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
             &sockets::listening(name, listen, options.manager),
         );
     }
+    for (unit, sections) in health::units(spec, options) {
+        add(unit, &sections);
+    }
+    let has_health = !spec.health.is_empty();
+    let leave = format!("{name}-leave.service");
     let has_http = |listen: &Listen| listen.protocol == Protocol::Http;
     if spec.move_connections
         && spec.readiness == Readiness::Notify
@@ -107,6 +113,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     ("PartOf", format!("{name}.target")),
                     ("Wants", sockets.join(" ")),
                     ("After", sockets.join(" ")),
+                    when(has_health, "Before", leave.clone()),
                     ("StartLimitIntervalSec", s("0")),
                     ("X-SwitchMethod", s("reload")),
                 ],
@@ -154,7 +161,7 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
         ),
         ("NotifyAccess", s("main")),
         ("NonBlocking", s("yes")),
-        ("Sockets", sockets.join(" ")),
+        ("Sockets", unit_names::passed(spec).join(" ")),
         ("SyslogIdentifier", s(name)),
         when(
             spec.working_directory.is_some(),
@@ -227,6 +234,8 @@ pub fn expected(spec: &Spec, options: &RenderOptions) -> BTreeMap<PathBuf, Read>
                     ("DefaultDependencies", s("no")),
                     ("Conflicts", s("shutdown.target")),
                     ("Before", s("shutdown.target")),
+                    when(has_health, "Wants", leave.clone()),
+                    when(has_health, "Before", leave.clone()),
                     ("X-SwitchMethod", s("keep-old")),
                 ],
             ),

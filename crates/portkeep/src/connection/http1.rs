@@ -155,6 +155,7 @@ mod tests {
     use super::super::Arrival;
     use super::*;
     use crate::drain::Shared;
+    use crate::drain_files::DrainFiles;
     use crate::limits::Limits;
     use crate::listen::Stream;
     use crate::moving::departures;
@@ -169,7 +170,7 @@ mod tests {
         let limits = Limits::new().head(HEAD).idle(IDLE);
         let shared = Shared::new(HEAD, departures().0).limited(limits, usize::MAX);
         let shared = Arc::new(shared);
-        tokio::spawn(sweep(Arc::clone(&shared), String::new()));
+        tokio::spawn(sweep(Arc::clone(&shared), None, DrainFiles::default()));
         let io = Io::new(
             Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
             &shared,

@@ -170,7 +170,10 @@ impl Probe {
     /// The answer that is given now is the last one.
     #[inline]
     pub(super) fn is_last(&self) -> bool {
-        self.last.load(Relaxed) || self.draining() || self.shared.is_tight()
+        self.last.load(Relaxed)
+            || self.draining()
+            || self.shared.is_tight()
+            || self.shared.taken_out().is_ending()
     }
 
     pub(super) fn enter(&self, stage: Stage) {

@@ -42,15 +42,15 @@ pub(crate) enum Order {
     Last,
 }
 
-/// What a connection has to do that has been as it is for `waited`, and is so old.
+/// What a connection has to do that has been as it is for `waited`.
 ///
-/// `linger`: how long an idle one may stay that is too old.
+/// `ending`: for how long it has been to end in good order. `linger`: how long an idle one may stay then.
 pub(crate) fn judge(
     limits: &Limits,
     linger: Duration,
     facts: Facts,
     waited: Duration,
-    age: Duration,
+    ending: Option<Duration>,
 ) -> Option<Order> {
     let limit = match facts.state {
         State::Head => limits.head.map(|limit| (limit, Reason::Head)),
@@ -67,8 +67,8 @@ pub(crate) fn judge(
             return Some(Order::Look);
         }
     }
-    let too_old = age.checked_sub(limits.age?)?;
-    let idle = facts.state == State::Idle && waited.min(too_old) >= linger;
+    let ending = ending?;
+    let idle = facts.state == State::Idle && waited.min(ending) >= linger;
     Some(if facts.http2 || idle {
         Order::End(Reason::Age)
     } else {
@@ -102,43 +102,39 @@ mod tests {
             (State::Body, 60, Body),
             (State::Answer, 60, Answer),
         ] {
-            let at = |waited| judge(&limits, LINGER, facts(state), waited, waited);
+            let at = |waited| judge(&limits, LINGER, facts(state), waited, None);
             assert_eq!(at(S(limit)), Some(Order::End(reason)), "{state:?}");
             let before = at(S(limit) - Duration::from_millis(1));
             assert_eq!(before, (state == State::Answer).then_some(Order::Look));
             assert_eq!(at(S(limit) / 3), None);
             assert_eq!(at(Duration::MAX), Some(Order::End(reason)));
         }
-        let working = judge(
-            &limits,
-            LINGER,
-            facts(State::Working),
-            Duration::MAX,
-            Duration::MAX,
-        );
+        let working = judge(&limits, LINGER, facts(State::Working), Duration::MAX, None);
         assert_eq!(working, None);
+        let beginning = judge(&limits, LINGER, facts(State::Head), S(1), None);
+        assert_eq!(beginning, None);
         let off = limits.idle(None).head(None).body(None).answer(None);
         for state in [State::Head, State::Idle, State::Body, State::Answer] {
-            assert_eq!(judge(&off, LINGER, facts(state), Duration::MAX, S(0)), None);
+            assert_eq!(judge(&off, LINGER, facts(state), Duration::MAX, None), None);
         }
     }
 
     #[test]
-    fn one_that_is_too_old_ends_in_good_order() {
-        let limits = Limits::new().age(S(100));
-        let at = |facts, waited, age| judge(&limits, LINGER, facts, S(waited), S(age));
+    fn one_that_is_to_end_ends_in_good_order() {
+        let limits = Limits::new();
+        let at =
+            |facts, waited, ending: u64| judge(&limits, LINGER, facts, S(waited), Some(S(ending)));
         let idle = facts(State::Idle);
-        assert_eq!(at(idle, 20, 99), None);
         // Its client hears of it with the next answer, if it asks for one soon.
-        assert_eq!(at(idle, 20, 100), Some(Order::Last));
-        assert_eq!(at(idle, 4, 200), Some(Order::Last));
-        assert_eq!(at(idle, 20, 105), Some(Order::End(Reason::Age)));
+        assert_eq!(at(idle, 20, 0), Some(Order::Last));
+        assert_eq!(at(idle, 4, 100), Some(Order::Last));
+        assert_eq!(at(idle, 20, 5), Some(Order::End(Reason::Age)));
         let working = facts(State::Working);
-        assert_eq!(at(working, 1000, 1000), Some(Order::Last));
+        assert_eq!(at(working, 1000, 900), Some(Order::Last));
         let http2 = Facts {
             http2: true,
             ..working
         };
-        assert_eq!(at(http2, 0, 100), Some(Order::End(Reason::Age)));
+        assert_eq!(at(http2, 0, 0), Some(Order::End(Reason::Age)));
     }
 }

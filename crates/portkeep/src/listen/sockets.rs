@@ -186,7 +186,7 @@ impl Sockets {
     }
 
     /// What an error message lists.
-    pub(super) fn passed(self) -> Passed {
+    pub(crate) fn passed(self) -> Passed {
         passed(lock().as_deref().unwrap_or_default())
     }
 

@@ -2,12 +2,8 @@
 
 use std::path::Path;
 
+use portkeep_contract::{CURRENT, PORTKEEP_GENERATION};
 use rustix::net::SocketAddrUnix;
-
-/// The number of this generation; portkeep sets it.
-const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
-/// The symbolic link to the directory of the generation that serves, beside the move socket.
-const CURRENT: &str = "current";
 
 /// Whether another generation than this one is current, if that can be known.
 ///
@@ -22,6 +18,12 @@ pub(super) fn exists(move_socket: &SocketAddrUnix) -> bool {
         // An abstract address has no place beside it.
         None => own.is_empty(),
     }
+}
+
+/// The same by the app's runtime directory, where portkeep says which it is.
+pub(crate) fn is_succeeded(run_directory: Option<&Path>) -> bool {
+    let own = std::env::var(PORTKEEP_GENERATION).unwrap_or_default();
+    run_directory.is_some_and(|directory| is_other(&own, directory))
 }
 
 fn is_other(own: &str, directory: &Path) -> bool {

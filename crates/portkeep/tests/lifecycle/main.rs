@@ -6,12 +6,15 @@
 #[path = "../../src/moving/tests/cipher.rs"]
 mod cipher;
 mod client;
+#[path = "../../examples/tls_tickets/keys.rs"]
+mod keys;
 mod load;
 mod manager;
 mod probe;
 
 mod cut;
 mod drain;
+mod health;
 mod http2;
 mod idle;
 mod limits;

@@ -17,7 +17,7 @@ use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
-use portkeep::{Peer, Server, ShutdownToken, Sockets};
+use portkeep::{Health, Peer, Server, ShutdownToken, Sockets};
 
 use tokio::io::AsyncReadExt;
 
@@ -45,6 +45,8 @@ pub(crate) const EARLY: usize = 300_000;
 pub(crate) const LARGE: usize = 100_000_000;
 /// A directory with `certificate` and `key`, in DER: serve TLS.
 pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
+/// A directory: where generations that serve TLS share their ticket keys.
+pub(crate) const TICKETS: &str = "PORTKEEP_TEST_TICKETS";
 /// A number, and `alone` if states of others are refused: serve behind the cipher.
 pub(crate) const CIPHER: &str = "PORTKEEP_TEST_CIPHER";
 
@@ -183,9 +185,21 @@ fn children() {
     eprintln!("AFTER {}", has(&after));
 }
 
+/// Changes what is said of a check: `ok`, a reason, `asked` (it fails), or `gone`.
+async fn says(Path((check, says)): Path<(String, String)>) {
+    let health = Health::process();
+    match says.as_str() {
+        "ok" => health.pass(check),
+        "gone" => health.remove(&check),
+        "asked" => health.check(check, || async { Err::<(), _>("it was asked") }),
+        _ => health.fail(check, says),
+    }
+}
+
 fn app() -> Router {
     Router::new()
         .route("/", get(|| async { format!("{}", std::process::id()) }))
+        .route("/health/{check}/{says}", get(says))
         .route("/peer", get(peer))
         .route(
             "/known",

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
+use portkeep::{Source, Standing, Told};
 use portkeep_engine::maintenance::Maintenance;
 use portkeep_spec::{contract, small_file};
 use tower_service::Service;
@@ -111,12 +114,36 @@ pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<()> {
         None => REFRESH,
     };
     let maintenance = std::env::var_os(contract::PORTKEEP_MAINTENANCE).map(PathBuf::from);
+    let health = Arc::new(PageHealth(maintenance.clone()));
     let page = Page {
         refresh,
         maintenance,
     };
-    server.serve(page).await?;
+    server.health_source(health).serve(page).await?;
     Ok(())
+}
+
+/// What the page tells load balancers, by the same file.
+struct PageHealth(Option<PathBuf>);
+
+impl PageHealth {
+    fn tell(&self) -> Told {
+        let (standing, reason) = match maintenance(self.0.as_deref()) {
+            Some(_) => (Standing::Maintenance, "somebody wants maintenance"),
+            None => (Standing::Down, "no release can serve"),
+        };
+        Told {
+            drained: portkeep::is_taken_out(),
+            app: std::env::var(contract::PORTKEEP_NAME).ok(),
+            ..Told::new(standing, reason.to_owned())
+        }
+    }
+}
+
+impl Source for PageHealth {
+    fn ask(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Told> + Send>> {
+        Box::pin(async move { self.tell() })
+    }
 }
 
 #[derive(Clone)]

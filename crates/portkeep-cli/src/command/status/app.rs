@@ -35,6 +35,17 @@ pub(crate) struct AppStatus {
     pub(crate) last_handover: Option<HandoverRecord>,
     /// Somebody wants maintenance: nothing but its page is started.
     pub(crate) maintenance: Option<MaintenanceStatus>,
+    /// Somebody has it taken out: load balancers are told to send nothing.
+    pub(crate) drain: Option<DrainStatus>,
+}
+
+/// That somebody has the app taken out.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DrainStatus {
+    pub(crate) since: Timestamp,
+    /// How long load balancers are told before connections end.
+    pub(crate) grace_milliseconds: u128,
 }
 
 /// Maintenance that somebody wants.
@@ -124,9 +135,10 @@ impl AppStatus {
             findings: Vec::new(),
             last_handover,
             maintenance: None,
+            drain: None,
         };
         status.note_current(store.current());
-        status.note_maintenance(store);
+        status.note_wishes(store);
         status
     }
 
@@ -151,13 +163,19 @@ impl AppStatus {
             findings: Vec::new(),
             last_handover: app.last.clone(),
             maintenance: None,
+            drain: None,
         };
         status.note_current(app.store.current());
-        status.note_maintenance(&app.store);
+        status.note_wishes(&app.store);
         status
     }
 
-    fn note_maintenance(&mut self, store: &Store) {
+    /// What a person wants of it until he says that it is over.
+    fn note_wishes(&mut self, store: &Store) {
+        self.drain = store.taken_out().map(|one| DrainStatus {
+            since: one.since,
+            grace_milliseconds: one.grace.as_millis(),
+        });
         self.maintenance = store.maintenance().map(|one| MaintenanceStatus {
             since: one.since,
             message: one.message(),

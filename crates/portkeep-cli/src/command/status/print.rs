@@ -28,6 +28,7 @@ pub(crate) fn lines(app: &AppStatus, now: Timestamp, columns: usize) -> Vec<Text
         lines.of_generation(one, app, now);
     }
     lines.of_maintenance(app);
+    lines.of_drain(app, now);
     for told in &app.findings {
         let (style, word) = match told.level {
             Level::Problem => (AnsiColor::Red.on_default().bold(), "problem: "),
@@ -99,6 +100,23 @@ impl Lines {
         if let Some(message) = &maintenance.message {
             self.add(2, &format!("its page says: {message}"));
         }
+    }
+
+    /// That it is taken out, and how it is put back.
+    fn of_drain(&mut self, app: &AppStatus, now: Timestamp) {
+        let Some(drain) = &app.drain else {
+            return;
+        };
+        let (name, since) = (&app.name, local_time(drain.since));
+        let grace = Duration::from_millis(drain.grace_milliseconds.try_into().unwrap_or_default());
+        let to_come = grace.saturating_sub(left(now, drain.since));
+        let then = match to_come.is_zero() {
+            true => "connections end".to_owned(),
+            false => format!("connections end in {}", span(to_come)),
+        };
+        let told =
+            format!("taken out since {since}, {then}; `portkeep undrain {name}` puts it back");
+        self.add(2, &told);
     }
 
     fn of_generation(&mut self, one: &GenerationStatus, app: &AppStatus, now: Timestamp) {
@@ -243,6 +261,7 @@ mod tests {
             }],
             last_handover: None,
             maintenance: None,
+            drain: None,
         }
     }
 
@@ -317,7 +336,7 @@ mod tests {
         };
         assert_eq!(
             keys(&json),
-            "backend current findings generations lastHandover listen maintenance name port sockets"
+            "backend current drain findings generations lastHandover listen maintenance name port sockets"
         );
         assert_eq!(
             keys(&json["generations"][0]),

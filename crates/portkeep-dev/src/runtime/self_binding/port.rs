@@ -16,14 +16,6 @@ const LOOK: Duration = Duration::from_millis(2);
 const SILENCE: Duration = Duration::from_millis(300);
 /// How long a version may keep its port once it is to end. In development somebody waits for the next one.
 const LIMIT: Duration = Duration::from_secs(5);
-/// What programs say where an address is in use.
-const IN_USE: [&str; 5] = [
-    "ddress already in use",
-    "AddrInUse",
-    "EADDRINUSE",
-    "os error 98",
-    "Errno 98",
-];
 
 /// Tells a version to end within `patience`, and waits until nobody listens where it did, or until it has ended. `holds` is
 /// called once, if that takes a while: where it still listens, and how long it may.
@@ -72,12 +64,6 @@ pub(super) fn addresses(sockets: &[Listening]) -> Vec<Address> {
     found
 }
 
-/// Whether a program that did not come up says that its address is in use.
-pub(super) fn is_in_use(said: &[String]) -> bool {
-    let mut lines = said.iter();
-    lines.any(|line| IN_USE.iter().any(|words| line.contains(words)))
-}
-
 /// Who has the address that is in use: one of those that the program names, or that it is known to listen at.
 pub(super) fn who_holds(said: &[String], known: &[Address], host: &dyn Host) -> Option<String> {
     let named = said.iter().flat_map(|line| named(line));
@@ -122,7 +108,7 @@ mod tests {
             ),
             ("listening at 10:20:30", false, None),
         ] {
-            assert_eq!(is_in_use(&[line.to_owned()]), is, "{line}");
+            assert_eq!(portkeep_engine::says_in_use(line), is, "{line}");
             let found = named(line).next().map(|one| one.to_string());
             assert_eq!(found.as_deref(), names, "{line}");
         }

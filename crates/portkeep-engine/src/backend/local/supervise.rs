@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ use crate::generation::{Generation, Phase};
 use crate::process::{Output, Rest, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
-use crate::socket_use::accepts;
+use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Settled;
 use crate::surroundings::Surroundings;
 
@@ -49,6 +49,8 @@ pub(super) struct Supervisor {
     last_lines: VecDeque<String>,
     /// What it said of itself last (`STATUS=`).
     status: String,
+    /// What it does in place of getting ready.
+    misuse: Option<Misuse>,
 }
 
 impl Supervisor {
@@ -69,13 +71,14 @@ impl Supervisor {
             order: None,
             last_lines,
             status: String::new(),
+            misuse: None,
         }
     }
 
     pub(super) async fn run(mut self) {
         let spec = self.shared.spec();
         loop {
-            self.status = String::new();
+            (self.status, self.misuse) = (String::new(), None);
             let end = self.run_once(&spec).await;
             let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
             let ended = self.ended(&spec, end);
@@ -91,10 +94,15 @@ impl Supervisor {
                 self.write_down(&ended);
             }
             if let Some(starter) = starter {
+                let misuse = self.misuse.take();
+                let told = &self.shared.misuse;
+                (*told.lock().unwrap_or_else(PoisonError::into_inner)).clone_from(&misuse);
                 let answer = match self.order {
                     Some(_) => StartFailure::by_circumstances(failure.reason),
                     None => StartFailure {
                         reason: ended.reason,
+                        // What was seen of it says more than how it ended.
+                        cause: failure.cause.filter(|_| misuse.is_none()),
                         ..failure
                     },
                 };
@@ -110,7 +118,10 @@ impl Supervisor {
     fn ended(&self, spec: &Spec, end: End) -> Ended {
         Ended {
             generation: self.generation,
-            reason: Surroundings::of(spec).explain(&end.cause()),
+            reason: match &self.misuse {
+                Some(misuse) => misuse.to_string(),
+                None => Surroundings::of(spec).explain(&end.cause()),
+            },
             status: self.status.clone(),
             end,
         }
@@ -159,13 +170,16 @@ impl Supervisor {
     async fn run_once(&mut self, spec: &Spec) -> End {
         let directory = self.shared.store.generation_directory(self.generation);
         let launched = NotifySocket::bind(&directory).and_then(|socket| {
-            let command = launch(
+            let mut command = launch(
                 &self.shared.store,
                 spec,
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
             )?;
+            if let Some(input) = self.shared.input.get() {
+                command.stdin(input.make()?);
+            }
             let what = format!("generation {}", self.generation);
             let started = self.shared.processes.start(command, &what, Rest::Ends)?;
             Ok((socket, started))
@@ -202,7 +216,10 @@ impl Supervisor {
         let status = loop {
             tokio::select! {
                 status = end.come() => break status,
-                Some(line) = output.next() => self.line(line),
+                Some(line) = output.next() => {
+                    self.line(line);
+                    output.at_hand().for_each(|line| self.line(line));
+                }
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
                         Message::Ready if !ready => {
@@ -252,6 +269,9 @@ impl Supervisor {
                 }
                 () = &mut deadline => {
                     verdict = Some("timeout");
+                    if !ready && self.order.is_none() && spec.readiness != Readiness::Started {
+                        self.misuse = Some(Misuse::of(&socket_use(pid)));
+                    }
                     if self.order == Some(Order::Drain) {
                         let status = self.status.clone();
                         self.shared.tell(LocalEvent::Cut(self.generation, status));
@@ -302,6 +322,9 @@ impl Supervisor {
     }
 
     fn line(&mut self, line: String) {
+        if self.starter.is_some() && says_in_use(&line) {
+            self.misuse = Some(Misuse::PortInUse);
+        }
         if self.last_lines.len() == LAST_LINES {
             self.last_lines.pop_front();
         }

@@ -74,7 +74,7 @@ pub(super) fn same_ports<'a>(
     let installed = installed.filter_map(|(_, there)| there.spec.as_ref());
     let others = asked.iter().map(|one| &one.spec).chain(installed);
     let meets = |other: &Spec| -> Vec<Why> {
-        let (ones, others) = (&spec.listen, &other.listen);
+        let (ones, others) = (&spec.ports(), &other.ports());
         let in_the_way = |one: &&Listen| {
             let mut others_listen = others.iter();
             others_listen.any(|two| collide(&one.address, ones, &two.address, others))

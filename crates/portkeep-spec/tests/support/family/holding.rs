@@ -20,7 +20,7 @@ pub fn page(spec: &Spec, options: &RenderOptions) -> Sections {
             .collect(),
     };
     let mark = ("X-Portkeep-App", s(name));
-    let sockets = unit_names::sockets(spec);
+    let sockets = unit_names::passed(spec);
     vec![
         (
             "Unit",

@@ -403,7 +403,7 @@ impl Model {
                 let which = dice.below(4) as usize;
                 let kind = if which < 2 { PING } else { SETTINGS };
                 let payload: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
-                let client = which % 2 == 0;
+                let client = which.is_multiple_of(2);
                 if self.waits[which] > 0 {
                     self.waits[which] -= 1;
                     let empty: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };

@@ -1,0 +1,54 @@
+//! Tells load balancers of a shutdown of the machine, before anything of the app ends.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portkeep_spec::Manager as Which;
+use tokio::time::sleep;
+
+use super::HelperError;
+use crate::backend::systemd::is_stopping;
+use crate::drive::doing;
+use crate::store::Store;
+use crate::taken_out::TakenOut;
+
+/// What is left to wait for, when the machine shuts down: nothing of what was told before.
+fn rest(before: Option<TakenOut>, grace: Duration, now: Timestamp) -> Duration {
+    before.map_or(grace, |before| before.left(now).min(grace))
+}
+
+/// `ExecStop=` of the unit that a shutdown stops first. Stopped by anybody else, it does nothing.
+///
+/// # Errors
+/// When it cannot be told.
+pub async fn leave(which: Which, store: &Store, grace: Duration) -> Result<(), HelperError> {
+    if !is_stopping(which).await? {
+        return Ok(());
+    }
+    store
+        .note_leaving(TakenOut::now(grace))
+        .map_err(doing("note that the machine shuts down"))?;
+    sleep(rest(store.taken_out(), grace, Timestamp::now())).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_was_taken_out_before_is_not_waited_for_again() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let grace = Duration::from_secs(10);
+        let before = |grace| {
+            Some(TakenOut {
+                since: at(1000),
+                grace: Duration::from_secs(grace),
+            })
+        };
+        assert_eq!(rest(None, grace, at(1000)), grace);
+        assert_eq!(rest(before(10), grace, at(1004)), Duration::from_secs(6));
+        assert_eq!(rest(before(10), grace, at(1010)), Duration::ZERO);
+        assert_eq!(rest(before(60), grace, at(1010)), grace);
+    }
+}

@@ -1,0 +1,129 @@
+//! What a reload would do, found out without doing it.
+
+use super::{Helper, HelperError, read_spec};
+use crate::backend::{HandleState, HandleUnit};
+use crate::generation::Generation;
+use crate::handover::Unchanged;
+use crate::installed::{Comparison, compare};
+
+/// What a reload would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preview {
+    /// Another generation would be started.
+    HandsOver,
+    /// The current one serves what is there.
+    Unchanged(Generation),
+    /// It would fail: somebody wants maintenance.
+    InMaintenance,
+}
+
+/// What a preview goes by.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    is_up: bool,
+    in_maintenance: bool,
+    is_holding: bool,
+    current: Option<Generation>,
+    comparison: Comparison,
+}
+
+impl Preview {
+    fn of(found: Found, unchanged: Unchanged) -> Self {
+        match found.current {
+            _ if found.in_maintenance => Self::InMaintenance,
+            Some(current)
+                if found.is_up
+                    && !found.is_holding
+                    && unchanged == Unchanged::IsDone
+                    && found.comparison == Comparison::Same =>
+            {
+                Self::Unchanged(current)
+            }
+            _ => Self::HandsOver,
+        }
+    }
+}
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// What [`Helper::reload_by_name`] would do now. Nothing is changed; files are read as far as a capture reads them.
+    ///
+    /// # Errors
+    /// When it is not installed, and when its spec cannot be read.
+    pub async fn preview(&self, unchanged: Unchanged) -> Result<Preview, HelperError> {
+        let handle = self.installed_handle().await?;
+        let store = self.store;
+        let comparison = match store.spec_path() {
+            Some(path) => compare(self.manager, store, &read_spec(&path)?).await,
+            None => Comparison::Unknown,
+        };
+        let current = store.current();
+        let found = Found {
+            is_up: handle == HandleState::Active,
+            in_maintenance: store.maintenance().is_some(),
+            is_holding: current.is_some_and(|one| store.is_holding(one)),
+            current,
+            comparison,
+        };
+        Ok(Preview::of(found, unchanged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAME: Found = Found {
+        is_up: true,
+        in_maintenance: false,
+        is_holding: false,
+        current: Some(Generation(7)),
+        comparison: Comparison::Same,
+    };
+
+    #[test]
+    fn a_reload_is_for_nothing_only_where_the_same_serves() {
+        let preview = |found| Preview::of(found, Unchanged::IsDone);
+        assert_eq!(preview(SAME), Preview::Unchanged(Generation(7)));
+        for comparison in [
+            Comparison::OtherFiles,
+            Comparison::OtherSettings,
+            Comparison::Unknown,
+        ] {
+            let found = Found { comparison, ..SAME };
+            assert_eq!(preview(found), Preview::HandsOver, "{comparison:?}");
+        }
+        for found in [
+            Found {
+                is_up: false,
+                ..SAME
+            },
+            Found {
+                is_holding: true,
+                ..SAME
+            },
+            Found {
+                current: None,
+                ..SAME
+            },
+        ] {
+            assert_eq!(preview(found), Preview::HandsOver, "{found:?}");
+        }
+        assert_eq!(
+            Preview::of(SAME, Unchanged::IsStarted),
+            Preview::HandsOver,
+            "what is forced"
+        );
+    }
+
+    #[test]
+    fn maintenance_lasts_until_somebody_ends_it() {
+        let found = Found {
+            in_maintenance: true,
+            comparison: Comparison::OtherFiles,
+            ..SAME
+        };
+        for unchanged in [Unchanged::IsDone, Unchanged::IsStarted] {
+            assert_eq!(Preview::of(found, unchanged), Preview::InMaintenance);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Takes an app out, and puts it back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use portkeep_spec::Spec;
+use tokio::time::{Instant, sleep};
+
+use super::{Helper, HelperError, read_spec};
+use crate::backend::{HandleState, HandleUnit};
+use crate::drive::doing;
+use crate::store::Store;
+use crate::taken_out::TakenOut;
+
+/// How often it is looked whether all connections have ended: the kernel tells nobody of it.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// It was not taken out before.
+    pub changed: bool,
+    /// Since when it is, and with which grace: those of whoever was first.
+    pub taken_out: TakenOut,
+}
+
+impl<M: HandleUnit> Helper<'_, M> {
+    /// The spec of an app that is installed; one that was never started has left no link to it.
+    ///
+    /// # Errors
+    /// When it is not installed, or its spec cannot be read.
+    pub async fn installed_spec(&self) -> Result<Spec, HelperError> {
+        let not_installed = || HelperError::NotInstalled(self.store.name().clone());
+        if self.manager.handle().await? == HandleState::Missing {
+            return Err(not_installed());
+        }
+        let path = match self.manager.installed_spec().await? {
+            Some(path) => Some(path),
+            None => self.store.spec_path(),
+        };
+        read_spec(&path.ok_or_else(not_installed)?)
+    }
+
+    /// Has load balancers told that no more is to be sent, and, after the grace, connections ended. What is taken out already stays
+    /// as it is.
+    ///
+    /// # Errors
+    /// When it cannot be noted: then nothing has changed.
+    pub fn take_out(&self, grace: Duration) -> Result<Taken, HelperError> {
+        let wanted = TakenOut::now(grace);
+        let changed = self
+            .store
+            .take_out(wanted)
+            .map_err(doing("note that the app is taken out"))?;
+        let taken_out = self.store.taken_out().unwrap_or(wanted);
+        Ok(Taken { changed, taken_out })
+    }
+
+    /// Has load balancers told that it is ready, if it is. False where it was not taken out.
+    ///
+    /// # Errors
+    /// When it cannot be noted: then nothing has changed.
+    pub fn put_back(&self) -> Result<bool, HelperError> {
+        let back = self.store.put_back();
+        Ok(back.map_err(doing("note that the app is put back"))?)
+    }
+}
+
+/// Waits for the grace, and then until `count` finds no connection, for `longest` at most, or until the app is put back. Answers
+/// how many are left.
+pub async fn emptied(
+    store: &Store,
+    taken_out: &TakenOut,
+    longest: Duration,
+    count: impl Fn() -> usize,
+) -> usize {
+    let grace = Instant::now() + taken_out.left(Timestamp::now());
+    let deadline = grace + longest;
+    loop {
+        let left = count();
+        let now = Instant::now();
+        let is_over = now >= grace && (left == 0 || now >= deadline);
+        if is_over || store.taken_out().is_none() {
+            return left;
+        }
+        sleep(LOOK).await;
+    }
+}

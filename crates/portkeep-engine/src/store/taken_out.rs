@@ -1,0 +1,139 @@
+//! Whether an app is to be taken out.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use portkeep_spec::{contract, small_file};
+
+use super::{Store, atomic_write};
+use crate::taken_out::TakenOut;
+
+/// The app and the holding page run as another user, and tell everybody what is in it.
+const READABLE: u32 = 0o644;
+/// There are two numbers in it.
+const LONGEST: u64 = 64;
+
+impl Store {
+    /// The file by which a person takes the app out.
+    #[must_use]
+    pub fn drain_path(&self) -> PathBuf {
+        self.state.join(contract::DRAIN_FILE)
+    }
+
+    /// The file by which a shutdown does.
+    #[must_use]
+    pub fn leaving_path(&self) -> PathBuf {
+        self.run.join(contract::LEAVING_FILE)
+    }
+
+    /// Both, as a generation is told of them.
+    pub(crate) fn drain_files(&self) -> String {
+        let (drain, leaving) = (self.drain_path(), self.leaving_path());
+        format!("{}:{}", drain.display(), leaving.display())
+    }
+
+    /// That a person wants the app taken out, if so.
+    #[must_use]
+    pub fn taken_out(&self) -> Option<TakenOut> {
+        read(&self.drain_path())
+    }
+
+    /// The same, or the machine shuts down.
+    #[must_use]
+    pub fn is_taken_out(&self) -> bool {
+        [self.drain_path(), self.leaving_path()]
+            .iter()
+            .any(|path| path.exists())
+    }
+
+    /// Notes that a person wants it. False where he did before: then nothing has changed.
+    pub(crate) fn take_out(&self, wanted: TakenOut) -> io::Result<bool> {
+        self.ensure_state()?;
+        if self.taken_out().is_some() {
+            return Ok(false);
+        }
+        atomic_write(&self.drain_path(), wanted.to_string().as_bytes(), READABLE)?;
+        Ok(true)
+    }
+
+    /// Notes that nobody wants it any more. False where nobody did.
+    pub(crate) fn put_back(&self) -> io::Result<bool> {
+        remove(&self.drain_path())
+    }
+
+    pub(crate) fn note_leaving(&self, leaving: TakenOut) -> io::Result<()> {
+        let text = leaving.to_string();
+        atomic_write(&self.leaving_path(), text.as_bytes(), READABLE)
+    }
+
+    /// What a shutdown has left that this runtime directory has outlived.
+    pub(crate) fn forget_leaving(&self) -> io::Result<bool> {
+        remove(&self.leaving_path())
+    }
+}
+
+fn read(path: &Path) -> Option<TakenOut> {
+    match small_file::read(path, LONGEST) {
+        Ok(text) => {
+            let text = String::from_utf8_lossy(&text);
+            // What nobody can read says it all the same.
+            Some(text.parse().unwrap_or_default())
+        }
+        Err(_) => path.exists().then(TakenOut::default),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_first_who_wants_it_decides_and_the_second_changes_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        assert!(!store.is_taken_out() && !store.put_back().unwrap());
+        let first = TakenOut::now(Duration::from_secs(1));
+        assert!(store.take_out(first).unwrap());
+        let second = TakenOut::now(Duration::from_secs(9));
+        assert!(!store.take_out(second).unwrap());
+        assert_eq!(store.taken_out(), Some(first));
+        assert!(store.is_taken_out());
+        let mode = fs::metadata(store.drain_path()).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o644, "the app reads it");
+        assert!(store.put_back().unwrap());
+        assert_eq!(store.taken_out(), None);
+    }
+
+    #[test]
+    fn a_shutdown_takes_it_out_for_this_boot_only() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.note_leaving(TakenOut::now(Duration::ZERO)).unwrap();
+        assert!(store.is_taken_out() && store.taken_out().is_none());
+        assert!(store.forget_leaving().unwrap());
+        assert!(!store.is_taken_out());
+    }
+
+    #[test]
+    fn what_cannot_be_read_takes_it_out_all_the_same() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::below(root.path());
+        store.ensure_state().unwrap();
+        for text in ["", "what", &"1".repeat(1000)] {
+            fs::write(store.drain_path(), text).unwrap();
+            assert!(store.taken_out().is_some(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! How streams of the app learn that connections end, although the process does not.
+
+use std::sync::LazyLock;
+
+use tokio::sync::watch;
+
+static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
+
+/// Connections of this process end, or do not any more.
+pub(crate) fn tell(ending: bool) {
+    ENDING.send_replace(ending);
+}
+
+/// Resolves when connections begin to end, at once if they do. It may be over before that is noticed.
+pub(crate) fn begins() -> impl Future<Output = ()> + Send + Sync + use<> {
+    let mut ending = ENDING.subscribe();
+    async move {
+        // The sender is never dropped.
+        let _ = ending.wait_for(|ending| *ending).await;
+    }
+}

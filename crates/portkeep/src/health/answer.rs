@@ -1,0 +1,245 @@
+//! What is said on a health socket. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use http::StatusCode;
+
+/// The longest reason in the one line that HAProxy reads, in characters.
+const SHORT: usize = 80;
+
+/// Whether requests are to be sent to an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// They are.
+    Ready,
+    /// They are: nothing runs, and the next connection starts it.
+    Resting,
+    /// One of its checks fails.
+    NotReady,
+    /// Somebody takes it out: what is there ends in good order, and what comes is answered.
+    Draining,
+    /// It has been asked to end, and there is no next generation.
+    Stopping,
+    /// A person wants a page to answer instead.
+    Maintenance,
+    /// No release can serve.
+    Down,
+}
+
+impl Standing {
+    /// The word for programs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Resting => "resting",
+            Self::NotReady => "notReady",
+            Self::Draining => "draining",
+            Self::Stopping => "stopping",
+            Self::Maintenance => "maintenance",
+            Self::Down => "down",
+        }
+    }
+
+    fn is_ready(self) -> bool {
+        matches!(self, Self::Ready | Self::Resting)
+    }
+}
+
+/// All that is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Whether requests are to be sent.
+    pub standing: Standing,
+    /// Why, in one sentence.
+    pub reason: Option<String>,
+    /// Somebody takes it out, whatever else it is.
+    pub drained: bool,
+    /// The name of the app.
+    pub app: Option<String>,
+    /// The number of the generation that serves.
+    pub generation: Option<u64>,
+    /// What the app's own checks say.
+    pub checks: BTreeMap<String, Result<(), String>>,
+}
+
+impl Told {
+    /// One with nothing but a standing and its reason.
+    #[must_use]
+    pub fn new(standing: Standing, reason: impl Into<Option<String>>) -> Self {
+        Self {
+            standing,
+            reason: reason.into(),
+            drained: false,
+            app: None,
+            generation: None,
+            checks: BTreeMap::new(),
+        }
+    }
+
+    /// The answer to a request for `path`: its status, and JSON.
+    pub(crate) fn http(&self, path: &str) -> (StatusCode, String) {
+        let well = |well: bool| match well {
+            true => StatusCode::OK,
+            false => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        match path {
+            "/readyz" => {
+                let ready = self.standing.is_ready();
+                (well(ready), self.json("ready", ready))
+            }
+            // To restart what is taken out or in maintenance would help nobody.
+            "/livez" => {
+                let alive = self.standing != Standing::Down;
+                (well(alive), self.json("alive", alive))
+            }
+            _ => {
+                let reason = "ask for /livez or /readyz";
+                let text = format!("{{\"error\":\"{reason}\"}}\n");
+                (StatusCode::NOT_FOUND, text)
+            }
+        }
+    }
+
+    fn json(&self, what: &str, is: bool) -> String {
+        let mut text = format!("{{\"{what}\":{is},\"status\":\"{}\"", self.standing.word());
+        let mut field = |name: &str, value: String| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ",\"{name}\":{value}");
+        };
+        if let Some(reason) = &self.reason {
+            field("reason", quoted(reason));
+        }
+        if self.drained {
+            field("drained", true.to_string());
+        }
+        if let Some(app) = &self.app {
+            field("app", quoted(app));
+        }
+        if let Some(generation) = self.generation {
+            field("generation", generation.to_string());
+        }
+        if !self.checks.is_empty() {
+            let checks = self.checks.iter().map(|(name, verdict)| {
+                let says = verdict.as_ref().map_or_else(String::as_str, |()| "ok");
+                format!("{}:{}", quoted(name), quoted(says))
+            });
+            let checks: Vec<_> = checks.collect();
+            field("checks", format!("{{{}}}", checks.join(",")));
+        }
+        text.push_str("}\n");
+        text
+    }
+
+    /// HAProxy's one line. What it does not say stays as the last one left it: so whoever is ready says that it is up again, and
+    /// one that is taken out while nothing serves says both.
+    pub(crate) fn agent(&self) -> String {
+        let down = || {
+            let reason = self.reason.as_deref().unwrap_or(self.standing.word());
+            format!("down#{}", short(reason))
+        };
+        match self.standing {
+            Standing::Ready | Standing::Resting => "ready up\n".to_owned(),
+            Standing::Draining | Standing::Stopping => "drain\n".to_owned(),
+            Standing::Maintenance => "maint\n".to_owned(),
+            Standing::NotReady | Standing::Down if self.drained => format!("drain {}\n", down()),
+            Standing::NotReady | Standing::Down => format!("{}\n", down()),
+        }
+    }
+}
+
+/// As a string of JSON.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            // Also those that end a line or steer a terminal, for whoever prints it as it is.
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A few words, and nothing that ends the line.
+fn short(reason: &str) -> String {
+    let printable = |c: char| match c {
+        ' '..='~' => c,
+        _ => '?',
+    };
+    reason.chars().take(SHORT).map(printable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Standing; 7] = [
+        Standing::Ready,
+        Standing::Resting,
+        Standing::NotReady,
+        Standing::Draining,
+        Standing::Stopping,
+        Standing::Maintenance,
+        Standing::Down,
+    ];
+
+    #[test]
+    fn each_standing_has_its_answers() {
+        for (standing, (ready, alive, agent)) in ALL.into_iter().zip([
+            (200, 200, "ready up\n"),
+            (200, 200, "ready up\n"),
+            (503, 200, "down#why\n"),
+            (503, 200, "drain\n"),
+            (503, 200, "drain\n"),
+            (503, 200, "maint\n"),
+            (503, 503, "down#why\n"),
+        ]) {
+            let told = Told::new(standing, "why".to_owned());
+            assert_eq!(told.http("/readyz").0, ready, "{standing:?}");
+            assert_eq!(told.http("/livez").0, alive, "{standing:?}");
+            assert_eq!(told.agent(), agent, "{standing:?}");
+            assert_eq!(told.http("/").0, 404);
+        }
+    }
+
+    #[test]
+    fn one_that_is_taken_out_and_cannot_serve_says_both() {
+        let told = Told {
+            drained: true,
+            ..Told::new(Standing::Down, "no release can serve".to_owned())
+        };
+        assert_eq!(told.agent(), "drain down#no release can serve\n");
+        assert!(told.http("/readyz").1.contains("\"drained\":true"));
+    }
+
+    #[test]
+    fn whatever_an_app_says_is_json_and_one_line() {
+        let ugly = "a \"b\\\"\r\nc\u{1b}[2J\u{85}é";
+        let told = Told {
+            app: Some("hello".to_owned()),
+            generation: Some(7),
+            checks: [
+                (ugly.to_owned(), Err(ugly.to_owned())),
+                ("fine".to_owned(), Ok(())),
+            ]
+            .into(),
+            ..Told::new(Standing::NotReady, ugly.repeat(20))
+        };
+        let (_, text) = told.http("/readyz");
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        let json = "{\"ready\":false,\"status\":\"notReady\",\"reason\":\"a \\\"b\\\\\\\"\\u000d\\u000ac\\u001b[2J\\u0085é";
+        assert!(text.starts_with(json), "{text}");
+        let rest = ",\"app\":\"hello\",\"generation\":7,\"checks\":{\"a \\\"b";
+        assert!(text.contains(rest), "{text}");
+        assert!(text.ends_with(",\"fine\":\"ok\"}}\n"), "{text}");
+        let line = told.agent();
+        assert_eq!(line.matches(['\n', '\r', '\u{1b}']).count(), 1, "{line:?}");
+        assert!(line.is_ascii() && line.len() < 100, "{line:?}");
+    }
+}

@@ -1,0 +1,75 @@
+//! What an app that serves says of itself.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::drain_files::DrainFiles;
+use crate::health::{Health, Source, Standing, Told};
+use crate::task::{self, Boxed};
+
+/// The names that portkeep gives.
+const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
+const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
+
+/// Found in the file of every program that answers its health socket itself. `portkeep install` looks for it, so that those
+/// that do not are answered for.
+static MARK: [u8; 48] = *b"portkeep: this program answers its health socket";
+
+pub(crate) struct InApp {
+    health: Health,
+    files: DrainFiles,
+    app: Option<String>,
+    generation: Option<u64>,
+    stopping: AtomicBool,
+}
+
+impl InApp {
+    pub(crate) fn new(health: Health, files: DrainFiles) -> Self {
+        std::hint::black_box(&MARK);
+        let number = std::env::var(PORTKEEP_GENERATION).ok();
+        Self {
+            health,
+            files,
+            app: std::env::var(PORTKEEP_NAME).ok(),
+            generation: number.and_then(|number| number.parse().ok()),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// It has been asked to end, and nobody follows.
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    async fn tell(&self) -> Told {
+        let checks = self.health.checks().verdicts().await;
+        let drained = self.files.look().is_some();
+        let failed: Vec<_> = checks
+            .iter()
+            .filter_map(|(name, verdict)| Some(format!("{name}: {}", verdict.as_ref().err()?)))
+            .collect();
+        let (standing, reason) = if self.stopping.load(Ordering::SeqCst) {
+            (Standing::Stopping, Some("it was asked to end".to_owned()))
+        } else if !failed.is_empty() {
+            (Standing::NotReady, Some(failed.join("; ")))
+        } else if drained {
+            let reason = "it is being taken out, until `portkeep undrain`";
+            (Standing::Draining, Some(reason.to_owned()))
+        } else {
+            (Standing::Ready, None)
+        };
+        Told {
+            standing,
+            reason,
+            drained,
+            app: self.app.clone(),
+            generation: self.generation,
+            checks,
+        }
+    }
+}
+
+impl Source for InApp {
+    fn ask(self: std::sync::Arc<Self>) -> Boxed<Told> {
+        task::boxed(async move { self.tell().await })
+    }
+}

@@ -1,0 +1,214 @@
+# What a fleet promises, a function a case. Each begins and ends with the same release on all hosts.
+# shellcheck shell=bash
+
+fleet() { "$checkout/tests/fleet/fleet" "$@"; }
+
+apps=(app1 app2 app3)
+rate=2000
+
+# release VERSION [OPTION…] by the playbook.
+release() { fleet play release -e "portkeep_release=/root/fleet/builds/$1" "${@:2}"; }
+
+# wrong WORDS… is how a case fails.
+wrong() { echo "wrong: $*" >&2; return 1; }
+
+# everywhere VERSION: every host serves it.
+everywhere() {
+  local host serves
+  for host in "${apps[@]}"; do
+    serves=$(version_of "$host")
+    [[ $serves = "$1" ]] || { wrong "$host serves ${serves:-nothing}, not $1"; return; }
+  done
+}
+
+version_of() { fleet table | awk -v host="$1" '$1 == host { print $3 }'; }
+
+# Waits until a host serves a version.
+serves() {
+  local deadline=$((SECONDS + 90))
+  until [[ $(version_of "$1") = "$2" ]]; do
+    ((SECONDS < deadline)) || { wrong "$1 does not serve $2"; return; }
+    sleep 0.2
+  done
+}
+
+# under_load COMMAND…: a function of this file, while clients load the edge. What they saw is in $seen.
+under_load() {
+  seen=$(mktemp -p "$work")
+  { declare -p checkout work apps rate; declare -f; printf '%q ' "$@"; } >"$work/while"
+  FLEET_WHILE="bash $work/while" fleet load 1 "$rate" >"$seen" 2>"$seen.said" || true
+  jq -e . "$seen" >/dev/null || { cat "$seen" "$seen.said"; return 1; }
+  jq -c '{requests, failed, failures, cut: .connections.cut, slowest: .latency.all.slowestMilliseconds, versions}' "$seen"
+}
+
+# The command did what it should, enough was asked, and nothing was lost.
+lost_nothing() {
+  jq -e '.lossless and .requests > 1000' "$seen" >/dev/null || { jq . "$seen"; tail -n 60 "$work"/*.play; wrong 'requests were lost, or the command failed'; }
+}
+
+# recap HOST WORD: the number behind it in the recap of a playbook.
+recap() { sed -nE "s/^$1 .* $2=([0-9]+).*/\1/p" "$work/$3.play"; }
+
+played() {
+  local name=$1 status=0
+  shift
+  "$@" >"$work/$name.play" 2>&1 || status=$?
+  return "$status"
+}
+
+case_first_release() {
+  fleet build v1 '{"version":"v1"}'
+  played first release v1 || { tail -n 40 "$work/first.play"; return 1; }
+  everywhere v1
+}
+
+case_good_release() {
+  local version=$1 begun=$EPOCHSECONDS
+  fleet build "$version" "{\"version\":\"$version\"}"
+  under_load played good release "$version" || return
+  lost_nothing && everywhere "$version" || return
+  echo "measured: a release rolled over 3 hosts in $((EPOCHSECONDS - begun)) s, $(jq .requests "$seen") requests, $(jq .failed "$seen") failed"
+}
+
+case_nothing_changes_twice() {
+  local host
+  played again release "$1" && played check release "$1" --check || return
+  for host in "${apps[@]}"; do
+    [[ $(recap "$host" changed again) = 0 && $(recap "$host" changed check) = 0 ]] || { cat "$work/again.play"; wrong "$host changed"; return; }
+  done
+}
+
+case_check_mode_changes_nothing() {
+  local host
+  fleet build v-check '{"version":"v-check"}'
+  played check release v-check --check || return
+  for host in "${apps[@]}"; do
+    [[ $(recap "$host" changed check) -gt 0 ]] || { wrong "check mode says that nothing changes on $host"; return; }
+    ! fleet run "$host" -- grep -rqs v-check /srv/shop || { wrong "check mode brought the release to $host"; return; }
+  done
+  everywhere "$1"
+}
+
+# It is gone from where it came to, and nobody else had it.
+case_crashing_release() {
+  local before=$1 host crashes failed
+  fleet build v-crash '{"version":"v-crash","mode":{"segvAfterReady":{"afterMs":2000}}}'
+  under_load fails crash release v-crash || return
+  jq -e '.reloads.failed == 0' "$seen" >/dev/null || { wrong 'the playbook did not fail'; return; }
+  everywhere "$before" || return
+  for host in app2 app3; do
+    ! grep -q "^changed: \[$host\]" "$work/crash.play" || { wrong "$host was touched"; return; }
+  done
+  crashes=$(fleet run app1 -- portkeep history shop --all --json | jq '[.[] | select(.event == "crash")] | length')
+  failed=$(jq .failed "$seen")
+  echo "measured: a release that crashes: $crashes crashes on the first host, $failed of $(jq .requests "$seen") requests failed"
+  # A crash cuts what is under way: at most a request of each of the 50 connections.
+  ((crashes > 0 && failed <= 50 * crashes)) || wrong 'more was lost than the crash cut'
+}
+
+# fails NAME COMMAND…: succeeds where it fails.
+fails() { ! played "$@"; }
+
+case_killed_playbook() {
+  local version=$1
+  fleet build "$version" "{\"version\":\"$version\"}"
+  under_load killed_and_again "$version" || return
+  lost_nothing && everywhere "$version"
+}
+
+killed_and_again() {
+  played killed release "$1" &
+  serves app1 "$1" || return
+  fleet run edge -- systemctl kill --signal KILL playbook.service
+  wait
+  [[ $(version_of app3) != "$1" ]] || { wrong 'it was killed too late to mean anything'; return; }
+  played again release "$1"
+}
+
+case_cut_network() {
+  local version=$1 status=0
+  fleet build "$version" "{\"version\":\"$version\"}"
+  cut_in_the_middle "$version" || status=$?
+  fleet mend app2
+  [[ $status = 0 ]] || return "$status"
+  played again release "$version" && everywhere "$version"
+}
+
+cut_in_the_middle() {
+  local playbook
+  played cut release "$1" &
+  playbook=$!
+  serves app1 "$1" || return
+  fleet cut app2
+  ! wait "$playbook" || { wrong 'the playbook succeeded without a host'; return; }
+  grep -q 'app2.*unreachable=1' "$work/cut.play" || { tail -n 20 "$work/cut.play"; wrong 'it does not say that app2 is unreachable'; }
+}
+
+# One host after another, while the others answer.
+case_reboots() {
+  local host before after
+  before=$(boots)
+  under_load played reboots fleet play reboot || return
+  lost_nothing && nobody_is_drained || return
+  after=$(boots)
+  for host in "${apps[@]}"; do
+    [[ $(grep "^$host " <<<"$before") != $(grep "^$host " <<<"$after") ]] || { wrong "$host was not rebooted"; return; }
+  done
+  everywhere "$1"
+}
+
+boots() {
+  local host
+  for host in "${apps[@]}"; do echo "$host $(fleet run "$host" -- systemctl show --property=UserspaceTimestamp)"; done
+}
+
+nobody_is_drained() {
+  local host
+  for host in "${apps[@]}"; do
+    [[ $(fleet health "$host") = 200 ]] || { wrong "$host is not ready"; return; }
+  done
+}
+
+# Killed while a host is out: the next run puts it back.
+case_killed_reboots() {
+  local deadline=$((SECONDS + 90))
+  played killed fleet play reboot --limit app1 &
+  until [[ $(fleet health app1) = 503 ]]; do
+    ((SECONDS < deadline)) || { wrong 'app1 is never drained'; return; }
+    sleep 0.2
+  done
+  fleet run edge -- systemctl kill --signal KILL playbook.service
+  wait
+  [[ $(fleet health app1) != 200 ]] || { wrong 'it was killed too late to mean anything'; return; }
+  played again fleet play reboot --limit app1 && nobody_is_drained && everywhere "$1"
+}
+
+# A release that fails on a host that is taken out for it leaves no host out.
+case_failed_release_leaves_nobody_drained() {
+  fleet build v-exit '{"version":"v-exit","mode":"exit"}'
+  fails drained release v-exit -e portkeep_release_drains=true || { wrong 'the playbook did not fail'; return; }
+  grep -q '^changed: .app1. *$' "$work/drained.play" && nobody_is_drained && everywhere "$1"
+}
+
+case_host_without_portkeep() {
+  local status=0
+  fleet build v-nowhere '{"version":"v-nowhere"}'
+  fleet run app3 -- mv /usr/local/bin/portkeep /usr/local/bin/portkeep.away
+  ! played refused release v-nowhere -e portkeep_program= || status=1
+  fleet run app3 -- mv /usr/local/bin/portkeep.away /usr/local/bin/portkeep
+  [[ $status = 0 ]] || { wrong 'the playbook succeeded'; return; }
+  grep -q 'app3 has no portkeep' "$work/refused.play" && ! grep -q '^changed:' "$work/refused.play" && everywhere "$1"
+}
+
+# An activation that fails is taken back by deploy-rs, which goes on in the background when it says so.
+case_deploy_rs() {
+  played nix-good by_deploy_rs '{"version":"n1"}' || { tail -n 40 "$work/nix-good.play"; return 1; }
+  serves app2 n1 || return
+  fails nix-exit by_deploy_rs '{"version":"n2","mode":"exit"}' || { wrong 'a version that exits was deployed'; return; }
+  serves app2 n1 || return
+  fails nix-crash by_deploy_rs '{"version":"n3","mode":{"segvAfterReady":{"afterMs":2000}}}' || { wrong 'a version that crashes was deployed'; return; }
+  grep -q 'does not serve: generation .* crashed' "$work/nix-crash.play" || { tail -n 40 "$work/nix-crash.play"; wrong 'it does not say why'; return; }
+  serves app2 n1
+}
+
+by_deploy_rs() { fleet run edge -- /checkout/tests/fleet/deploy-rs/deploy.sh "$1"; }
