@@ -12,7 +12,7 @@ let
       lib.attrNames locks
     );
 
-  # Directories of portkeep's own: the names are in crates/portkeep-spec/src/contract.rs.
+  # Directories of portkeep's own: the names are in crates/portkeep-contract/src/lib.rs.
   ours = [
     "portkeep"
     "portkeep-local"

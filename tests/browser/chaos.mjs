@@ -1,9 +1,10 @@
-// Random edits, breaks, repairs and bursts: never a failed request, and always the last good version at the end.
+// Random edits, breaks, repairs and bursts: never a failed request, and whenever `portkeep dev wait` says that what is saved
+// serves, the next answer is of it.
 // `node chaos.mjs [SEQUENCES] [SEED]`
 import fs from "node:fs";
 
 import { check, run, same } from "./cases.mjs";
-import { BUILD, Dev, get, until } from "./dev.mjs";
+import { Dev, get } from "./dev.mjs";
 
 const sequences = Number(process.argv[2] ?? 100);
 let seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
@@ -45,6 +46,9 @@ const steps = {
 };
 const names = Object.keys(steps);
 
+// What `portkeep dev wait` says of what is saved at this moment.
+const wait = () => dev.ask("dev", "wait", "--json", "--app", "pages", "--timeout", "2m");
+
 let over = false;
 let asked = 0;
 let slowest = 0;
@@ -74,10 +78,27 @@ await run([[`chaos: ${sequences} random sequences`, async () => {
       await steps[name]();
       await pause([0, 20, 300, 1500][random(4)]);
     }
+    // Whether what is saved can serve is known here, too.
+    const kind = ["edit", "break", "panic"][random(6)] ?? "edit";
     const last = next();
-    write(version(last));
-    await until(`${last} answers after ${done}`, BUILD, async () => (await get(`${dev.url}/plain`)).body.toString() === last)
-      .catch((error) => { throw new Error(`${error.message}\n${dev.output.slice(-3000)}`); });
+    write({
+      edit: version(last),
+      break: version(last).replace("// start", "missing!();"),
+      panic: version(last).replace("// start", "panic!(\"at the start\");"),
+    }[kind]);
+    const verdict = await wait();
+    const answer = (await get(`${dev.url}/plain`)).body.toString();
+    const what = `${kind} ${last} after ${done}: ${JSON.stringify(verdict)}\n${dev.output.slice(-3000)}`;
+    if (kind === "edit") {
+      same(verdict.result, "serves", what);
+      // The very next answer, and never an older one again.
+      same(answer, last, what);
+      for (let times = 0; times < 5; times++) same((await get(`${dev.url}/plain`)).body.toString(), last, what);
+    } else {
+      same(verdict.result, "fails", what);
+      check(answer !== last, what);
+      check(JSON.stringify(verdict.diagnostics).includes(kind === "break" ? "missing" : "at the start"), what);
+    }
     same(failures, [], `failures after ${done}`);
   }
   over = true;

@@ -1,5 +1,5 @@
 // A running `portkeep dev` on a copy of app/: with a home of its own, or with the user manager (PORTKEEP_BACKEND=systemd).
-import { execFileSync, spawn } from "node:child_process";
+import { execFile, execFileSync, spawn } from "node:child_process";
 import fs from "node:fs";
 import http from "node:http";
 import net from "node:net";
@@ -140,6 +140,20 @@ export class Dev {
     return execFileSync(process.env.PORTKEEP ?? "portkeep", args, {
       encoding: "utf8",
       env: environmentOf(this.directory, target),
+    });
+  }
+
+  // The JSON of another command, whatever it exits with, while everything here goes on.
+  ask(...args) {
+    return new Promise((done, failed) => {
+      const options = { encoding: "utf8", env: environmentOf(this.directory, target) };
+      execFile(PORTKEEP, args, options, (error, stdout, stderr) => {
+        try {
+          done(JSON.parse(stdout));
+        } catch {
+          failed(new Error(`${args.join(" ")}: ${error}\n${stdout}${stderr}`));
+        }
+      });
     });
   }
 

@@ -1,5 +1,6 @@
 // What a browser sees while an app is edited, broken and mended under `portkeep dev`.
 import fs from "node:fs";
+import path from "node:path";
 import zlib from "node:zlib";
 
 import { check, run, same } from "./cases.mjs";
@@ -8,6 +9,8 @@ import { BUILD, Dev, get, runDirectory, until } from "./dev.mjs";
 
 const dev = await Dev.serving([], {
   prepare(dev) {
+    const htmx = path.join(import.meta.dirname, "node_modules/htmx.org/dist/htmx.js");
+    fs.copyFileSync(htmx, dev.path("static/htmx.js"));
     const page = fs.readFileSync(dev.path("static/page.html"));
     fs.writeFileSync(dev.path("static/page.html.gz"), zlib.gzipSync(page));
     fs.writeFileSync(dev.path("static/page.html.br"), zlib.brotliCompressSync(page));
@@ -342,6 +345,86 @@ await run([
       same(ours, [], `problems at ${path}`);
       await page.close();
     }
+  }],
+  ["an error covers the page, and nothing of it is seen through", async () => {
+    const page = await open();
+    await page.evaluate(() => (document.body.innerHTML = `<div style="height: 3000px; background: rgb(255, 0, 255)"></div>`));
+    dev.edit("src/main.rs", "// start\n", "missing!();\n    // start\n");
+    await overlay(page).waitFor({ timeout: BUILD });
+    const { width, height } = page.viewportSize();
+    const picture = (await page.screenshot()).toString("base64");
+    const seen = await page.evaluate(async ({ picture, width, height }) => {
+      const image = new Image();
+      image.src = `data:image/png;base64,${picture}`;
+      await image.decode();
+      const canvas = new OffscreenCanvas(width, height);
+      const context = canvas.getContext("2d");
+      context.drawImage(image, 0, 0);
+      const { data } = context.getImageData(0, 0, width, height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) if (data[at] > 200 && data[at + 1] < 150 && data[at + 2] > 200) count += 1;
+      return count;
+    }, { picture, width, height });
+    same(seen, 0, "pixels of the page");
+    await page.keyboard.press("Escape");
+    await overlay(page).waitFor({ state: "hidden" });
+    dev.edit("src/main.rs", "missing!();\n    // start\n", "// start\n");
+    await page.close();
+  }],
+  ["a service worker that asks the network hands the new version on", async () => {
+    const page = await open("/worker/network");
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+    await shows(page, edit());
+    same(page.problems, [], "problems of the page");
+    await page.close();
+  }],
+  ["a service worker that answers from its cache does not make a page load for ever, and the page says so", async () => {
+    const page = await open("/worker/cache");
+    await page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
+    // Through the worker, which keeps it.
+    await page.reload();
+    edit();
+    await page.waitForFunction(
+      () => /a new version is ready/.test(document.querySelector("portkeep-dev")?.shadowRoot.querySelector(".mark").innerText ?? ""),
+      undefined,
+      { timeout: BUILD },
+    );
+    check(page.loads < 10, `${page.loads} loads`);
+    await page.close();
+  }],
+  ["htmx swaps the body and goes back in its history, and the page reloads all the same", async () => {
+    const page = await open("/htmx");
+    await page.click("#on");
+    await page.waitForFunction(() => document.querySelector("#name").textContent === "second");
+    same(page.loads, 1, "loads");
+    await page.goBack();
+    await page.waitForFunction(() => document.querySelector("#name").textContent === "first");
+    same(await page.locator("portkeep-dev").count(), 1, "what is ours in the page");
+    await shows(page, edit());
+    await page.goForward();
+    await page.waitForFunction(() => document.querySelector("#name").textContent === "second");
+    await shows(page, version);
+    await shows(page, edit());
+    same(await page.locator("portkeep-dev").count(), 1, "what is ours in the page");
+    await page.close();
+  }],
+  ["a sandboxed page stays as it is and is told of, unless it may ask", async () => {
+    const page = await context.newPage();
+    const problems = [];
+    page.on("console", (message) => message.type() === "error" && problems.push(message.text()));
+    await page.goto(`${dev.url}/sandboxed/allow-scripts`);
+    same(await page.locator("portkeep-dev").count(), 0, "what is ours in the page");
+    same(problems.filter((problem) => /portkeep/.test(problem)), [], "problems of the page");
+    await dev.said("/sandboxed/allow-scripts does not reload by itself");
+    await page.close();
+    const open_ = await open("/sandboxed/allow-scripts+allow-same-origin");
+    await shows(open_, edit());
+    await open_.close();
+  }],
+  ["a page by another name is told of once", async () => {
+    for (let times = 0; times < 2; times++) await get(`${dev.url}/`, browserHeaders({ host: `myapp.test:${dev.port}` }));
+    await dev.said("`--allow-host myapp.test` lets them");
+    same(dev.output.split("`--allow-host myapp.test`").length, 2, "how often it is said");
   }],
   ["other hosts and other pages learn nothing", async () => {
     const events = `${dev.url}/.portkeep/dev.js`;

@@ -29,6 +29,7 @@ fn each_is_short() {
     for file in [
         "hello/src/main.rs",
         "../crates/portkeep/examples/plain_hyper.rs",
+        "../crates/portkeep-s2n/examples/hello_tls.rs",
         "frameworks/actix-web/src/main.rs",
         "frameworks/tonic/src/main.rs",
         "go/main.go",
@@ -56,6 +57,45 @@ fn plain_hyper() {
     });
     fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
     survives(&Running::start("hello-hyper", directory.path()), COMPILED);
+}
+
+/// One connection of curl's, which counts how many it has made.
+#[test]
+fn tls_that_ends_in_the_app() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = json!({
+        "name": "hello-tls",
+        // In PATH: an example of a crate is no project.
+        "exec": ["hello-tls"],
+        "listen": [{ "stream": "127.0.0.1:8443" }],
+    });
+    fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
+    let running = Running::start("hello-tls", directory.path());
+    let port = running.address().port();
+    let requests = 50 * DURATION.as_secs();
+    let client = Command::new("curl")
+        .args(["--insecure", "--silent", "--show-error", "--fail"])
+        .args(["--http1.1", "--rate", "50/s"])
+        .args(["--write-out", "%{stderr}%{num_connects}\n"])
+        .arg(format!("https://127.0.0.1:{port}/?[1-{requests}]"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    reload(&running, || ());
+    let finished = client.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&finished.stderr);
+    assert!(finished.status.success(), "{complaint}");
+    let connects = complaint.lines().map(|line| line.parse::<u32>().unwrap());
+    let connects: u32 = connects.sum();
+    let said = String::from_utf8_lossy(&finished.stdout);
+    let processes: BTreeSet<_> = said.lines().collect();
+    println!(
+        "measured: hello-tls, {RELOADS} reloads: {requests} requests on {connects} connection"
+    );
+    assert_eq!(connects, 1);
+    assert_eq!(processes.len() as u32, RELOADS + 1, "{processes:?}");
+    running.interrupt();
 }
 
 #[test]

@@ -32,8 +32,19 @@ serves() {
   done
 }
 
+# The balancer in front has found the hosts: answers ten times in a row.
+balances() {
+  local deadline=$((SECONDS + 60)) good=0
+  while ((good < 10)); do
+    if [[ $(fleet edge) = 200 ]]; then good=$((good + 1)); else good=0; fi
+    ((SECONDS < deadline)) || { wrong 'the balancer does not find the hosts'; return; }
+    sleep 0.1
+  done
+}
+
 # under_load COMMAND…: a function of this file, while clients load the edge. What they saw is in $seen.
 under_load() {
+  balances || return
   seen=$(mktemp -p "$work")
   { declare -p checkout work apps rate; declare -f; printf '%q ' "$@"; } >"$work/while"
   FLEET_WHILE="bash $work/while" fleet load 1 "$rate" >"$seen" 2>"$seen.said" || true

@@ -48,5 +48,8 @@ fleet_health() {
   in_network curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' "http://${address_of[$1]}:8081/readyz" || true
 }
 
+# What the balancer answers.
+fleet_edge() { in_network curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' "http://${address_of[edge]}/" || true; }
+
 # Not by `ip netns exec`, which hides the control groups.
 in_network() { nsenter --net="/run/netns/$switch" "$@"; }

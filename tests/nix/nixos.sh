@@ -9,7 +9,9 @@ made() { build --no-out-link -E "(import $here/nixos.nix { lib = $lib; }).$1"; }
 units=$(made minimal)
 (cd "$units" && find . -not -type d | sort) >"/tmp/units"
 diff - /tmp/units <<'TEXT'
+./multi-user.target.wants/portkeep-catalog.service
 ./multi-user.target.wants/portkeep-serves-web.service
+./portkeep-catalog.service
 ./portkeep-serves-web.service
 ./portkeep-shutdown.service
 ./portkeep.slice

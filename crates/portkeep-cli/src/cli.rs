@@ -35,16 +35,16 @@ Exit codes:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Dev(command::dev::Args),
+    Dev(Box<command::dev::Args>),
     Units(command::units::Args),
     Install(command::install::Args),
     Uninstall(command::uninstall::Args),
     Reload(command::reload::Args),
     Rollback(command::rollback::Args),
     Maintenance(command::maintenance::Args),
-    Serves(command::serves::Args),
     Drain(command::drain::Args),
     Undrain(command::undrain::Args),
+    Serves(command::serves::Args),
     Status(command::status::Args),
     History(command::history::Args),
     Logs(command::logs::Args),
@@ -72,16 +72,16 @@ impl Cli {
             crate::caller::set_umask();
         }
         match self.command {
-            Command::Dev(args) => args.run().await,
+            Command::Dev(args) => (*args).run().await,
             Command::Units(args) => args.run(),
             Command::Install(args) => args.run().await,
             Command::Uninstall(args) => args.run().await,
             Command::Reload(args) => args.run().await,
             Command::Rollback(args) => args.run().await,
             Command::Maintenance(args) => args.run().await,
-            Command::Serves(args) => args.run().await,
             Command::Drain(args) => args.run().await,
             Command::Undrain(args) => args.run().await,
+            Command::Serves(args) => args.run().await,
             Command::Status(args) => args.run().await,
             Command::History(args) => args.run(),
             Command::Logs(args) => args.run().await,

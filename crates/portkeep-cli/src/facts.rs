@@ -113,7 +113,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
 async fn faulty_helper(handle: &UnitState, depth: Depth) -> Option<(PathBuf, HelperFault)> {
     let path = PathBuf::from(handle.program()?);
     let fault = match depth {
-        Depth::Quick => helper::seen(&path)?,
+        Depth::Quick | Depth::Runs => helper::seen(&path)?,
         Depth::Full => helper::fault(&path).await?,
     };
     Some((path, fault))

@@ -102,6 +102,10 @@ fn direct_dependencies() -> BTreeMap<String, Vec<String>> {
 #[test]
 fn each_crate_keeps_to_its_side() {
     let dependencies = direct_dependencies();
+    assert!(
+        dependencies["portkeep-contract"].is_empty(),
+        "portkeep-contract is compiled into each app, and depends on nothing"
+    );
     let forbidden = [
         (
             "portkeep",

@@ -227,3 +227,25 @@ fn units_are_written_where_they_are_told_and_nowhere_else() {
     assert!(home.path().join("out/share/portkeep/a.json").exists());
     home.expect_untouched();
 }
+
+#[test]
+fn two_sockets_of_one_name_are_told_by_the_option() {
+    let home = Home::new();
+    home.write(
+        "Cargo.toml",
+        "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n",
+    );
+    home.write("src/main.rs", "fn main() {}");
+    let arguments = [
+        "dev",
+        "--listen",
+        "127.0.0.1:7001",
+        "--listen",
+        "127.0.0.1:7002",
+    ];
+    home.portkeep(&arguments).expect(
+        2,
+        &["--listen 127.0.0.1:7002", "--listen admin=127.0.0.1:7002"],
+    );
+    home.expect_untouched();
+}

@@ -118,3 +118,115 @@ fn a_manifest_that_cannot_be_read_changes_nothing_until_it_can() {
     });
     session.expect_answer("two");
 }
+
+#[test]
+fn files_are_looked_at_again_and_again_where_that_is_asked_for() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &["--poll"]);
+    session.expect_answer("one");
+    session.edit("hello/src/main.rs", "\"one\"", "\"two\"");
+    session.expect_answer("two");
+}
+
+#[test]
+fn an_app_runs_where_it_was_built() {
+    let app = APP.replace("{VERSION}", "{}").replace(
+        "\\r\\n\\r\\n{}\")",
+        "\\r\\n\\r\\n{}\", std::env::current_exe().unwrap().parent().unwrap().display())",
+    );
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", &app),
+    ];
+    let session = Session::start(&files, &[]);
+    let target = session.path("hello/target").canonicalize();
+    session.wait("it answers", || {
+        session.get().is_ok_and(|body| body.contains("/target/"))
+    });
+    let place = std::path::PathBuf::from(session.get().unwrap());
+    assert!(
+        place.starts_with(session.path("hello/target")),
+        "{place:?} {target:?}"
+    );
+    // Another build does not take it away from the one that serves.
+    session.edit("hello/src/main.rs", "// start", "panic!(\"no\");");
+    session.wait("it fails", || session.count("did not take over") > 0);
+    assert_eq!(session.get().unwrap(), place.display().to_string());
+    let names = |session: &Session| {
+        let entries = std::fs::read_dir(&place).unwrap().flatten();
+        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+        let kept = names.filter(|name| name.contains(".portkeep-")).count();
+        assert!(kept < 6, "{}", session.log());
+        kept
+    };
+    assert!(names(&session) > 0);
+    let session = session.end();
+    assert_eq!(names(&session), 0, "{}", session.log());
+}
+
+#[test]
+fn a_project_that_is_moved_away_is_named_and_goes_on_where_it_was() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    let (here, away) = (session.path("hello"), session.path("away"));
+    session.expect_said("/hello is gone: it was moved or removed", || {
+        std::fs::rename(&here, &away).unwrap();
+    });
+    session.expect_answer("one");
+    std::fs::rename(&away, &here).unwrap();
+    session.wait_for_rest();
+    session.edit("hello/src/main.rs", "\"one\"", "\"two\"");
+    session.expect_answer("two");
+}
+
+#[test]
+fn a_second_session_on_another_path_of_the_project_is_refused() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    std::os::unix::fs::symlink(session.path("hello"), session.path("linked")).unwrap();
+    let said = session.run(&[
+        "dev",
+        "--backend",
+        "local",
+        "--project",
+        "linked",
+        "--listen",
+        "127.0.0.1:1",
+    ]);
+    assert!(
+        said.contains("another `portkeep dev` runs hello already (process "),
+        "{said}"
+    );
+    session.expect_answer("one");
+}
+
+#[test]
+fn a_source_that_is_replaced_by_an_older_file_is_built() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    for version in ["two", "three"] {
+        // As a copy that keeps the times, or a clock that was set back, leaves it.
+        let aside = session.write_aside(&APP.replace("\"one\"", &format!("\"{version}\"")));
+        let file = std::fs::File::options().write(true).open(&aside).unwrap();
+        let hour = std::time::Duration::from_secs(3600);
+        file.set_modified(std::time::SystemTime::now() - hour)
+            .unwrap();
+        std::fs::rename(&aside, session.path("hello/src/main.rs")).unwrap();
+        session.expect_answer(version);
+    }
+}

@@ -118,7 +118,7 @@ pub fn is_served(name: &AppName) -> bool {
 
 /// Connects to a `portkeep dev` of this user. Another's is not believed, whatever it would answer: neither one in a directory
 /// that somebody else could have made, nor one that somebody else runs.
-fn connect(path: &Path) -> anyhow::Result<StdStream> {
+pub(crate) fn connect(path: &Path) -> anyhow::Result<StdStream> {
     let directory = path
         .parent()
         .context("the control socket has no directory")?;

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use portkeep_contract::development::{Refusal, Understanding};
 use portkeep_engine::{Digest, Generation};
 use portkeep_spec::Address;
 
 use super::change::Changed;
-use super::event::Work;
+use super::event::{WaitId, Work};
 use super::unread::Unread;
+use super::verdict::Verdict;
 
 /// One thing to do. They are done in their order.
 #[derive(Debug)]
@@ -42,6 +44,12 @@ pub(crate) enum Effect {
     BuildBehind,
     /// Open the app in the browser.
     OpenPage,
+    /// Make a mark in what is seen of the files.
+    Mark(WaitId),
+    /// A round has ended.
+    EndRound(Verdict),
+    /// Tell this to those who wait.
+    Answer(Vec<WaitId>, Verdict),
     /// End the loop.
     End(Ending),
 }
@@ -84,6 +92,8 @@ pub(crate) enum Notice {
     /// Files changed that no build is needed for.
     Files(String, Changed),
     Restless(Restless),
+    /// These changed, and are built when the key for it is pressed.
+    WaitsForKey(String),
     Serves {
         generation: Generation,
         ready: Duration,
@@ -95,6 +105,8 @@ pub(crate) enum Notice {
         reason: String,
     },
     Unchanged(Work, Generation),
+    /// Files changed that are no part of what runs, where nothing is built of them.
+    NotOfRelease(String, Generation),
     KnownBad(Digest),
     NothingServes(Step, String),
     InMaintenance,
@@ -104,6 +116,8 @@ pub(crate) enum Notice {
     /// `--while-building hold` does nothing in this app.
     RequestsDoNotWait,
     Compressed(String),
+    NotUnderstood(Understanding),
+    Refused(Refusal, String),
     Line(Generation, String),
     LinesLost(u64),
     /// Where the app has opened its port itself.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use portkeep_contract::development::{Refusal, Understanding};
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{Generation, Outcome};
@@ -43,12 +44,24 @@ pub(crate) enum Event {
     Unread(Unread),
     /// An app sent a page compressed though it was asked for a plain one. The path of the page.
     Compressed(String),
+    /// The library of the app speaks another version of the protocol.
+    NotUnderstood(Understanding),
+    /// Pages get no script: of this host, or of this path where it is for their policy.
+    Refused(Refusal, String),
+    /// Somebody waits until what is saved serves.
+    Waits(WaitId),
+    /// All was seen that was saved before the mark of this one was made.
+    Marked(WaitId),
     /// No page could be opened.
     NotOpened(anyhow::Error),
     Key(Key),
     /// This process was told to end.
     Stop,
 }
+
+/// Whoever waits until what is saved serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct WaitId(pub(crate) u64);
 
 /// What a session tells of the generations that it runs.
 #[derive(Debug)]

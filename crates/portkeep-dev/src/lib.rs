@@ -3,14 +3,17 @@
 //! One loop hears what happens (`event`), has one model decide (`status`) and does what that says (`effect`). The
 //! terminal and the pages are views of the model. Sessions run the app and tell what happens to it.
 
+mod attached;
 mod build;
 mod change;
 pub mod control;
 mod diagnostics;
 mod effect;
 mod event;
+mod events;
 mod failure;
 mod host;
+mod input;
 mod main_loop;
 mod options;
 mod pages;
@@ -23,8 +26,10 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod twin;
 mod unread;
 mod usage;
+mod verdict;
 mod watch;
 
 use std::collections::VecDeque;
@@ -37,6 +42,8 @@ use tokio::sync::mpsc;
 use self::build::{Behind, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
+use self::events::Events;
+use self::input::Feed;
 use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::pages::Pages;
 use self::project::{BuildCommand, Learned, Project, url};
@@ -44,13 +51,18 @@ use self::queued::Queued;
 use self::runtime::Session;
 use self::status::{Settings, Status};
 use self::terminal::{Keys, Signals, Terminal};
+use self::twin::Twins;
 use self::watch::Watch;
 
+pub use portkeep_contract::development::AllowedHost;
+
+pub use self::attached::{Choice, wait};
 pub use self::build::wrap_rustc;
 pub use self::host::Host;
-pub use self::options::{Backend, Options, WhileBuilding};
+pub use self::options::{Backend, Input, Options, Port, WhileBuilding};
 pub use self::screen::{Line, Piece, Screen};
 pub use self::usage::Usage;
+pub use self::verdict::{Diagnostic, Found, Severity, VERDICT_VERSION, Verdict};
 
 /// How long a terminal may take for what is said last.
 const LAST_WORDS: Duration = Duration::from_millis(500);
@@ -81,10 +93,23 @@ async fn run_on(
         learned: Learned::default(),
     };
     let mut project = Project::find(options, &*finding.host, &finding.learned)?;
+    // Whenever it is found again, its ports are ours.
+    if let Some(port) = project.chosen_ports() {
+        let options = Options {
+            port: Some(port),
+            ..options.clone()
+        };
+        finding.options = Arc::new(options);
+    }
     // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
-    let mut person = (Signals::listen()?, None);
+    let signals = Signals::listen()?;
+    let events = options.events.as_deref().map(|path| {
+        let (name, directory) = (&project.spec.name, &project.directory);
+        Events::open(path, name, directory, screen.clone())
+    });
+    let mut person = Person::listen(options, signals, events.transpose()?)?;
     loop {
-        let (ended, back) = session(&project, &finding, &screen, person).await?;
+        let ended = session(&project, &finding, &screen, &mut person).await?;
         let Ended {
             ending,
             reopened,
@@ -95,28 +120,68 @@ async fn run_on(
             (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
             _ => return Ok(ExitCode::SUCCESS),
         }
-        (person, finding.learned) = (back, learned);
+        finding.learned = learned;
     }
 }
 
-/// What the person at the terminal tells, for as long as there is one session after the other.
-type Person = (Signals, Option<Keys>);
+/// The person at the terminal, and the program that asks for events, for as long as there is one session after the other.
+struct Person {
+    signals: Signals,
+    keys: Keys,
+    /// What the app reads.
+    feed: Option<Feed>,
+    events: Option<Events>,
+}
+
+impl Person {
+    fn listen(
+        options: &Options,
+        mut signals: Signals,
+        events: Option<Events>,
+    ) -> anyhow::Result<Self> {
+        let Input {
+            is_for_the_app,
+            ends_us,
+        } = options.input;
+        let keys = match is_for_the_app {
+            true => Keys::none(),
+            false => Keys::listen(ends_us),
+        };
+        if options.builds_on_key && !keys.are_heard() {
+            return Err(usage::usage(
+                "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
+            ));
+        }
+        // Where keys are heard, they are what is read.
+        let feed = match keys.are_heard() {
+            true => None,
+            false => input::read(std::io::stdin(), options.input, signals.more()),
+        };
+        Ok(Self {
+            signals,
+            keys,
+            feed,
+            events,
+        })
+    }
+}
 
 /// One session with a project, until it ends or is to be another one.
 async fn session(
     project: &Project,
     finding: &Finding,
     screen: &Arc<dyn Screen>,
-    (signals, keys): Person,
-) -> anyhow::Result<(Ended, Person)> {
+    person: &mut Person,
+) -> anyhow::Result<Ended> {
     let (sender, events) = mpsc::unbounded_channel();
     let (options, host) = (&finding.options, finding.host.clone());
-    let session = Session::open(project, options, host, sender.clone()).await?;
+    let channel = (sender.clone(), person.feed.clone());
+    let session = Session::open(project, options, host, channel).await?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
     let mut status = Status::new(settings(project, options), milliseconds());
     let mut inputs = Inputs {
-        signals,
-        keys: keys.unwrap_or_else(Keys::listen),
+        signals: &mut person.signals,
+        keys: &mut person.keys,
         behind: Behind::of(project),
         events,
         sender,
@@ -127,21 +192,22 @@ async fn session(
         &session,
         &mut status,
         &mut inputs,
-        (&terminal, screen.clone()),
+        (&terminal, screen.clone(), person.events.as_ref()),
     );
     let result = result.await;
     let ending = result.as_ref().map(|ended| ended.ending);
     if matches!(ending, Ok(Ending::Detached)) {
         terminal.show(&Notice::Detached);
         session.detach();
-        return Ok((result?, (inputs.signals, Some(inputs.keys))));
+        return result;
     }
     if !matches!(ending, Ok(Ending::Reopened)) {
         terminal.show(&Notice::Stopping);
     }
     inputs.behind.stop().await;
-    close(session, &mut status, &terminal, &mut inputs).await?;
-    Ok((result?, (inputs.signals, Some(inputs.keys))))
+    let views = (&terminal, person.events.as_ref());
+    close(session, &mut status, views, &mut inputs).await?;
+    result
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
@@ -149,12 +215,15 @@ fn settings(project: &Project, options: &Options) -> Settings {
         checks: project.spec.checks.iter().map(check_line).collect(),
         detaches: options.detaches,
         opens: options.opens,
+        builds_on_key: options.builds_on_key,
         requests_wait: project.while_building == WhileBuilding::Hold,
         lock_file: match project.build {
             BuildCommand::Cargo(_) => Some(project.root.join("Cargo.lock")),
             _ => None,
         },
         directory: project.directory.clone(),
+        parts: project.parts(),
+        builds_nothing: project.build == BuildCommand::None,
         here: std::env::current_dir().unwrap_or_default(),
     }
 }
@@ -164,14 +233,16 @@ async fn develop(
     finding: &Finding,
     session: &Session,
     status: &mut Status,
-    inputs: &mut Inputs,
-    (terminal, screen): (&Terminal, Arc<dyn Screen>),
+    inputs: &mut Inputs<'_>,
+    (terminal, screen, events): (&Terminal, Arc<dyn Screen>, Option<&Events>),
 ) -> anyhow::Result<Ended> {
     let options = &finding.options;
     let spec = session.spec();
     let pages = Pages::listen(
         pages::socket_path(session.store().run_directory()),
         pages::Settings {
+            app: spec.name.to_string(),
+            directory: project.directory.clone(),
             editor: options.editor.clone(),
             root: project.root.clone(),
             hold: options.hold_at_most,
@@ -180,10 +251,20 @@ async fn develop(
         status.page().clone(),
         inputs.sender.clone(),
     )?;
-    let watch = Watch::of_project(project, session.store())?;
+    let own_files: Vec<_> = events
+        .map(|events| events.path().to_owned())
+        .into_iter()
+        .collect();
+    let mut watch = Watch::of_project(project, session.store(), options.polls, &own_files)?;
     let holder = session.who_holds();
+    // Whoever says where to listen means that; and what goes on without us would lose them.
+    let needs_twins = holder.is_some() && options.listen.is_empty() && !options.detaches;
+    let (_twins, of_twins) = match needs_twins {
+        true => Twins::open(&spec.listen),
+        false => Default::default(),
+    };
     let opened = Opened {
-        notices: session.notices().to_vec(),
+        notices: [session.notices().to_vec(), of_twins, watch.take_notices()].concat(),
         addresses: match holder {
             Some(_) => spec.listen.iter().map(url).collect(),
             None => Vec::new(),
@@ -196,6 +277,7 @@ async fn develop(
         terminal,
         pages: &pages,
         screen,
+        events,
     };
     let main_loop = MainLoop::new(
         project,
@@ -213,8 +295,8 @@ async fn develop(
 async fn close(
     session: Session,
     status: &mut Status,
-    terminal: &Terminal,
-    inputs: &mut Inputs,
+    (terminal, events_file): (&Terminal, Option<&Events>),
+    inputs: &mut Inputs<'_>,
 ) -> anyhow::Result<()> {
     let now = Now {
         serves: None,
@@ -225,7 +307,12 @@ async fn close(
         while let Some(event) = events.pop_front() {
             for effect in status.apply(event, &now) {
                 match effect {
-                    Effect::Tell(notice) => terminal.show(&notice),
+                    Effect::Tell(notice) => {
+                        terminal.show(&notice);
+                        if let Some(file) = events_file {
+                            file.tell(&notice);
+                        }
+                    }
                     Effect::Take(unread) => events.extend(taken(&unread)),
                     // Nothing is begun any more.
                     _ => {}
@@ -233,7 +320,7 @@ async fn close(
             }
         }
     };
-    let mut closing = std::pin::pin!(session.close(&mut inputs.signals));
+    let mut closing = std::pin::pin!(session.close(inputs.signals));
     let result = loop {
         tokio::select! {
             result = &mut closing => break result,

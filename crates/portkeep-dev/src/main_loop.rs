@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::{GiveUp, Misuse};
 use tokio::sync::mpsc;
@@ -14,7 +14,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use super::build::{Behind, Build, Checking, Direct, check_line};
 use super::change::Change;
 use super::effect::{Effect, Ending, Notice};
-use super::event::{Event, HandoverEnd, Now, SessionEvent, Work};
+use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
+use super::events::Events;
 use super::host::Host;
 use super::options::Options;
 use super::pages::Pages;
@@ -24,12 +25,12 @@ use super::screen::Screen;
 use super::status::Status;
 use super::terminal::{Keys, Signals, Terminal, open_browser};
 use super::unread::{Taken, Unread};
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 
 /// What the loop listens to.
-pub(crate) struct Inputs {
-    pub(crate) signals: Signals,
-    pub(crate) keys: Keys,
+pub(crate) struct Inputs<'p> {
+    pub(crate) signals: &'p mut Signals,
+    pub(crate) keys: &'p mut Keys,
     pub(crate) behind: Behind,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// The other end of that.
@@ -41,14 +42,15 @@ pub(crate) struct Views<'a> {
     pub(crate) terminal: &'a Terminal,
     pub(crate) pages: &'a Pages,
     pub(crate) screen: Arc<dyn Screen>,
+    pub(crate) events: Option<&'a Events>,
 }
 
-pub(crate) struct MainLoop<'a> {
+pub(crate) struct MainLoop<'a, 'p> {
     pub(crate) project: &'a Project,
     pub(crate) session: &'a Session,
     pub(crate) status: &'a mut Status,
     pub(crate) views: Views<'a>,
-    pub(crate) inputs: &'a mut Inputs,
+    pub(crate) inputs: &'a mut Inputs<'p>,
     pub(crate) watch: Watch,
     direct: Direct,
     job: Job<'a>,
@@ -168,13 +170,13 @@ impl Drop for Overtaken {
     }
 }
 
-impl<'a> MainLoop<'a> {
+impl<'a, 'p> MainLoop<'a, 'p> {
     pub(crate) fn new(
         project: &'a Project,
         session: &'a Session,
         status: &'a mut Status,
         views: Views<'a>,
-        inputs: &'a mut Inputs,
+        inputs: &'a mut Inputs<'p>,
         watch: Watch,
         finding: Finding,
     ) -> Self {
@@ -213,6 +215,9 @@ impl<'a> MainLoop<'a> {
             }
             event = self.next().await;
             if let Event::Changed(changes) = &event {
+                for notice in self.watch.take_notices() {
+                    self.tell_of_project(notice);
+                }
                 self.look_again(changes).await;
             }
         }
@@ -228,9 +233,12 @@ impl<'a> MainLoop<'a> {
             }
             key = self.inputs.keys.next() => Event::Key(key),
             is_good = self.inputs.behind.ended() => Event::BuiltBehind { is_good },
-            paths = self.watch.changed() => {
-                Event::Changed(paths.into_iter().map(Change::of).collect())
-            }
+            seen = self.watch.next() => match seen {
+                Seen::Changed(paths) => {
+                    Event::Changed(paths.into_iter().map(Change::of).collect())
+                }
+                Seen::Mark(number) => Event::Marked(WaitId(number)),
+            },
             Some(event) = self.inputs.events.recv() => event,
         }
     }
@@ -238,14 +246,21 @@ impl<'a> MainLoop<'a> {
     /// Has the status decide of an event, and of what comes of that, and does what it says.
     async fn take_in(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
+        let mut moment = now(self.session);
         while let Some(event) = events.pop_front() {
             let is_start = matches!(
                 event,
                 Event::HandoverEnded(_) | Event::Session(SessionEvent::Ended(_))
             );
-            let now = now(self.session);
-            let effects = self.status.apply(event, &now);
-            self.views.pages.show(self.status.page());
+            // A flood of them is not to be held up: they change nothing that a page shows, and the moment is as good as the same.
+            let is_line = matches!(event, Event::Session(SessionEvent::Line(..)));
+            if !is_line {
+                moment = now(self.session);
+            }
+            let effects = self.status.apply(event, &moment);
+            if !is_line {
+                self.views.pages.show(self.status.page());
+            }
             for effect in effects {
                 match effect {
                     Effect::Take(unread) => events.extend(taken(&unread)),
@@ -261,7 +276,17 @@ impl<'a> MainLoop<'a> {
     /// Does one thing, and answers what has come of it already.
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
-            Effect::Tell(notice) => self.views.terminal.show(&notice),
+            Effect::Tell(notice) => {
+                self.views.terminal.show(&notice);
+                if let Some(events) = self.views.events {
+                    events.tell(&notice);
+                }
+            }
+            Effect::EndRound(verdict) => {
+                if let Some(events) = self.views.events {
+                    events.end_round(&verdict);
+                }
+            }
             Effect::Take(_) => {}
             Effect::Build(changed) => return self.build(changed.as_deref()),
             Effect::Check(index) => return self.check(index),
@@ -295,6 +320,8 @@ impl<'a> MainLoop<'a> {
                 let url = self.session.url()?;
                 return open_browser(&url).err().map(Event::NotOpened);
             }
+            Effect::Mark(WaitId(number)) => self.watch.mark(number),
+            Effect::Answer(ids, verdict) => self.views.pages.answer(ids, verdict),
             Effect::End(ending) => self.ending = Some(ending),
         }
         None
@@ -356,6 +383,13 @@ impl<'a> MainLoop<'a> {
     }
 
     fn build(&mut self, changed: Option<&[PathBuf]>) -> Option<Event> {
+        let directory = &self.project.directory;
+        if !directory.is_dir() {
+            return Some(Event::CouldNot(anyhow!(
+                "the project {} is gone: it was moved or removed; put it back, or start `portkeep dev` where it is now",
+                directory.display()
+            )));
+        }
         let with = self.inputs.behind.with();
         let screen = self.views.screen.clone();
         let build = Build::start(

@@ -5,6 +5,7 @@
 
 mod desk;
 mod hold;
+mod older;
 mod serve;
 mod view;
 
@@ -19,15 +20,16 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 use self::desk::{Desk, Heard};
-use super::event::Event;
+use super::event::{Event, WaitId};
 use super::status::Page;
+use super::verdict::{Found, Verdict};
 
 pub(crate) use self::desk::Settings;
 #[cfg(test)]
 pub(crate) use self::view::told;
 
 /// The file of the socket, in the app's runtime directory.
-const FILE: &str = "dev";
+pub(crate) const FILE: &str = "dev";
 
 /// Tells the pages.
 #[derive(Debug)]
@@ -79,6 +81,17 @@ impl Pages {
                 shown.clone_from(page);
             }
             is_new
+        });
+    }
+
+    /// Tells those who wait; that something serves, as soon as nothing older can answer.
+    pub(crate) fn answer(&self, ids: Vec<WaitId>, verdict: Verdict) {
+        let (heard, path) = (self.heard.clone(), self.path.clone());
+        tokio::spawn(async move {
+            if let (Found::Serves, Some(serves)) = (verdict.result, verdict.generation) {
+                older::rest(&path, serves).await;
+            }
+            heard.answer(&ids, &verdict);
         });
     }
 

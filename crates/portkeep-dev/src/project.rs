@@ -5,6 +5,7 @@ mod cargo_build;
 mod cargo_run;
 mod configuration;
 mod enabled;
+mod kind;
 mod listen;
 mod profile;
 mod reach;
@@ -15,15 +16,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use cargo_metadata::MetadataCommand;
+use portkeep_contract::development::AllowedHost;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
 pub(crate) use self::cargo_build::{CargoBuild, With};
 use self::cargo_run::CargoRun;
 use self::enabled::Asked;
+use self::kind::Kind;
+pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
 use self::sockets::{Manners, Sources};
 use super::host::Host;
-use super::options::{Options, WhileBuilding};
+use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
 use portkeep_engine::Misuse;
 
@@ -113,6 +117,10 @@ pub(crate) struct Project {
     pub(crate) while_building: WhileBuilding,
     /// Pages of the app are left as they are.
     pub(crate) leaves_pages: bool,
+    /// Hosts whose pages get the script wherever they are asked for.
+    pub(crate) allowed_hosts: Vec<AllowedHost>,
+    /// Where `--port auto` has led: what was wanted, and what was free.
+    ports: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// What `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
     /// It opens its port itself, so nobody can hold that for it.
@@ -192,6 +200,8 @@ impl Project {
             ignores: Vec::new(),
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run: CargoRun::default(),
             binds_itself: false,
             notices: Vec::new(),
@@ -222,12 +232,17 @@ impl Project {
         let meant = own_spec
             .as_ref()
             .and_then(|spec| CargoBuild::binary_of(spec, &metadata));
-        let named = options.bin.as_deref().or(meant);
-        let (package, binary) = cargo::binary(&metadata, &manifest, named)?;
+        let (kind, (package, binary)) = match &options.example {
+            Some(named) => (Kind::Example, cargo::example(&metadata, &manifest, named)?),
+            None => {
+                let named = options.bin.as_deref().or(meant);
+                (Kind::Binary, cargo::binary(&metadata, &manifest, named)?)
+            }
+        };
         let words = own_spec.as_ref().map(|spec| spec.build.as_slice());
         let asked = Asked::of(options, words.unwrap_or_default());
-        let reach = reach::reach(&metadata, package, &asked);
-        let sources = Sources::of(package, &binary, &reach);
+        let reach = reach::reach(&metadata, package, kind, &asked);
+        let sources = Sources::of(package, (kind, &binary), &reach);
         let manners = learned.correct(Manners::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
             Some(spec) => {
@@ -247,7 +262,7 @@ impl Project {
         let build = CargoBuild::new(
             &metadata,
             package,
-            &binary,
+            (kind, &binary),
             &manifest,
             &spec,
             options,
@@ -258,6 +273,10 @@ impl Project {
             // Such an app is linked with the standard library as it is shared, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
+        let runner = cargo_run::runner(&configurations, || reach::target(&directory));
+        let runner = runner.map(|runner| {
+            format!("the runner `{runner}` of cargo's configuration is not used: the app is started directly")
+        });
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -271,13 +290,19 @@ impl Project {
             root,
             while_building: WhileBuilding::Serve,
             leaves_pages: false,
+            allowed_hosts: Vec::new(),
+            ports: None,
             cargo_run,
             binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: build.outputs(),
             directory,
             spec,
             build: BuildCommand::Cargo(build),
-            notices: notice.into_iter().map(str::to_owned).collect(),
+            notices: notice
+                .map(str::to_owned)
+                .into_iter()
+                .chain(runner)
+                .collect(),
         })
     }
 
@@ -293,11 +318,13 @@ impl Project {
         } else {
             self.spec.listen = listen::parse(&options.listen)?;
         }
+        self.choose_port(options.port.as_ref())?;
         self.spec.exec.extend(options.arguments.iter().cloned());
         let checks = options.checks.iter().cloned().map(Check::Line);
         self.spec.checks.extend(checks);
         self.while_building = options.while_building;
         self.leaves_pages = options.leaves_pages;
+        self.allowed_hosts.clone_from(&options.allowed_hosts);
         for path in self.spec.sources.iter().chain(&options.watch) {
             self.sources.push(absolute(path)?);
         }
@@ -322,6 +349,33 @@ impl Project {
 }
 
 impl Project {
+    fn choose_port(&mut self, port: Option<&Port>) -> anyhow::Result<()> {
+        match port {
+            None => {}
+            Some(_) if self.binds_itself => {
+                return Err(usage(
+                    "--port: this app opens its port itself, and chooses it; `portkeep::serve(app)` (cargo add portkeep) leaves \
+                     that to portkeep",
+                ));
+            }
+            Some(Port::Given(port)) => listen::at_port(&mut self.spec.listen, *port)?,
+            Some(Port::Auto) => {
+                let ports = listen::at_free_ports(&mut self.spec.listen, listen::is_free)?;
+                self.notices.extend(ports.iter().map(|(wanted, found)| {
+                    format!("{wanted} is held by another process: {found} is opened instead (--port auto)")
+                }));
+                self.ports = Some(ports);
+            }
+            Some(Port::Chosen(ports)) => listen::at_ports(&mut self.spec.listen, ports),
+        }
+        Ok(())
+    }
+
+    /// Where `--port auto` has led.
+    pub(crate) fn chosen_ports(&self) -> Option<Port> {
+        self.ports.clone().map(Port::Chosen)
+    }
+
     /// Whether a change of this file may make another project of it.
     pub(crate) fn is_shaped_by(&self, path: &Path) -> bool {
         let name = path
@@ -344,6 +398,15 @@ impl Project {
             true => Difference::None,
             false => Difference::Session,
         }
+    }
+
+    /// What a release brings along. A change of it is never passed over.
+    pub(crate) fn parts(&self) -> Vec<PathBuf> {
+        let Some(from) = &self.spec.files_from else {
+            return Vec::new();
+        };
+        let files = self.spec.files.iter();
+        files.map(|file| from.join(file.literal_part())).collect()
     }
 
     /// The built executable, where we publish what cargo makes; else what the spec names runs.
@@ -429,11 +492,11 @@ mod tests {
     #[test]
     fn a_browser_is_sent_to_an_address_that_pages_have_a_script_at() {
         let words = [
-            "0.0.0.0:80",
-            "[::]:81",
-            "127.0.0.1:82",
-            "[::1]:83",
-            "/run/x",
+            "a=0.0.0.0:80",
+            "b=[::]:81",
+            "c=127.0.0.1:82",
+            "d=[::1]:83",
+            "e=/run/x",
         ];
         let listen = listen::parse(&words.map(str::to_owned)).unwrap();
         let urls: Vec<_> = listen.iter().map(url).collect();

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use self::handing_over::unless;
 use super::event::Event;
 use super::host::Host;
+use super::input::Feed;
 use super::options::{Backend, Options};
 use super::pages;
 use super::project::{Project, url, url_of_app};
@@ -53,7 +54,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
     ) -> anyhow::Result<Self> {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
@@ -65,12 +66,21 @@ impl Session {
                      `TcpListener::bind` and `axum::serve` (cargo add portkeep) lets it",
                 ));
             }
-            let session = self_binding::SelfBindingSession::open(project, host, events);
+            let session = self_binding::SelfBindingSession::open(project, host, events, feed);
             return Ok(Self::SelfBinding(session.await?));
         }
         if options.backend == Backend::Local {
             let why = "--backend local".to_owned();
-            return Self::local(project, options, host, events, why).await;
+            return Self::local(project, options, host, (events, feed), why).await;
+        }
+        if feed.is_some() {
+            if options.backend == Backend::Systemd {
+                return Err(usage(
+                    "--stdin: systemd gives its units no input of ours; use --backend local",
+                ));
+            }
+            let why = "--stdin".to_owned();
+            return Self::local(project, options, host, (events, feed), why).await;
         }
         match Manager::connect(Which::User).await {
             Ok(manager) => Ok(Self::Systemd(
@@ -79,7 +89,7 @@ impl Session {
             Err(error) if options.backend == Backend::Systemd => Err(error.into()),
             Err(error) => {
                 let why = error.in_a_clause();
-                Self::local(project, options, host, events, why).await
+                Self::local(project, options, host, (events, feed), why).await
             }
         }
     }
@@ -88,7 +98,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
         why: String,
     ) -> anyhow::Result<Self> {
         if options.detaches {
@@ -96,7 +106,7 @@ impl Session {
                 "--detach needs a systemd user manager that runs on without us ({why})"
             )));
         }
-        let session = local::LocalSession::open(project, host, events, why);
+        let session = local::LocalSession::open(project, host, (events, feed), why);
         Ok(Self::Local(session.await?))
     }
 

@@ -7,11 +7,14 @@ mod changes;
 mod handovers;
 mod last_words;
 mod page;
+mod refused;
 mod relevance;
 mod restless;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod verdicts;
+mod waiting;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,8 +25,10 @@ use portkeep_spec::Address;
 
 use self::last_words::LastWords;
 pub(crate) use self::page::{Page, Phase};
+use self::refused::Refused;
 use self::relevance::Relevance;
 use self::restless::Restless;
+use self::waiting::Waiting;
 use super::change::{Change, Changes};
 use super::effect::{Effect, Ending, Level, Notice, Step};
 use super::event::{Event, Key, Now, Opened, SessionEvent, Work};
@@ -40,10 +45,16 @@ pub(crate) struct Settings {
     pub(crate) opens: bool,
     /// Requests are to wait for builds.
     pub(crate) requests_wait: bool,
+    /// What changed is built when the key for it is pressed.
+    pub(crate) builds_on_key: bool,
     /// What cargo writes while it builds or checks.
     pub(crate) lock_file: Option<PathBuf>,
     /// The project's directory.
     pub(crate) directory: PathBuf,
+    /// There is no build: what runs is what the project has.
+    pub(crate) builds_nothing: bool,
+    /// What a release brings along, and what it runs where that is in the project.
+    pub(crate) parts: Vec<PathBuf>,
     /// Files are called as they are from here.
     pub(crate) here: PathBuf,
 }
@@ -66,6 +77,8 @@ pub(crate) struct Status {
     round_ended: Option<Instant>,
     /// What changed in a round without ending it.
     late: Changes,
+    /// What changed and waits for a key.
+    unbuilt: Changes,
     /// What changed since the last version that serves.
     changed: Changes,
     /// What the newest generation wrote.
@@ -82,6 +95,14 @@ pub(crate) struct Status {
     opened: Vec<Address>,
     /// It was told that a page came compressed.
     told_of_compression: bool,
+    /// It was told that the library speaks another version.
+    told_of_version: bool,
+    refused: Refused,
+    waiting: Waiting,
+    /// Nothing more comes.
+    is_stopped: bool,
+    /// The generation that another command chose to serve, which may not be of the newest sources.
+    chosen_by_others: Option<Generation>,
 }
 
 /// What is under way.
@@ -143,22 +164,28 @@ impl Status {
         Self {
             opens: settings.opens,
             requests_wait: settings.requests_wait,
+            relevance: Relevance::new(&settings.parts),
             settings,
             page: Page::new(session),
             activity: Activity::Idle,
             step: Step::Making,
-            relevance: Relevance::default(),
             restless: Restless::default(),
             is_failing: false,
             is_built: false,
             round_ended: None,
             late: Changes::default(),
+            unbuilt: Changes::default(),
             changed: Changes::default(),
             last_words: LastWords::default(),
             told: None,
             level: Level::All,
             opened: Vec::new(),
             told_of_compression: false,
+            told_of_version: false,
+            refused: Refused::default(),
+            waiting: Waiting::default(),
+            is_stopped: false,
+            chosen_by_others: None,
         }
     }
 
@@ -195,13 +222,30 @@ impl Status {
                     effects.push(Effect::Tell(Notice::Compressed(path)));
                 }
             }
+            Event::NotUnderstood(understanding) => {
+                if !std::mem::replace(&mut self.told_of_version, true) {
+                    effects.push(Effect::Tell(Notice::NotUnderstood(understanding)));
+                }
+            }
+            Event::Refused(why, whose) => {
+                if self.refused.is_news(why, &whose) {
+                    effects.push(Effect::Tell(Notice::Refused(why, whose)));
+                }
+            }
+            Event::Waits(id) => self.wait(id, &mut effects),
+            Event::Marked(id) => self.waiting.mark(id),
             Event::NotOpened(error) => {
                 effects.push(Effect::Tell(Notice::Trouble(format!("{error:#}"))));
             }
             Event::Key(key) => self.on_key(key, now, &mut effects),
             Event::Stop => self.stop(&mut effects),
         }
+        self.answer(&mut effects);
         effects
+    }
+
+    fn is_idle(&self) -> bool {
+        matches!(self.activity, Activity::Idle)
     }
 
     fn opened(&mut self, opened: Opened, now: &Now, effects: &mut Vec<Effect>) {
@@ -228,7 +272,7 @@ impl Status {
     fn on_key(&mut self, key: Key, now: &Now, effects: &mut Vec<Effect>) {
         match key {
             Key::Quit => self.stop(effects),
-            Key::Rebuild => self.interrupt(Trigger::Asked, now, effects),
+            Key::Rebuild => self.build_now(now, effects),
             Key::Reload => self.start_again(effects),
             Key::Open => effects.push(Effect::OpenPage),
             Key::Level => {
@@ -251,6 +295,7 @@ impl Status {
             effects.push(Effect::Cancel);
         }
         self.activity = Activity::Idle;
+        self.is_stopped = true;
         effects.push(Effect::End(Ending::Stopped));
     }
 

@@ -14,7 +14,6 @@ use super::screen::Screen;
 pub(crate) use keys::Keys;
 pub(crate) use open_browser::open_browser;
 pub(crate) use signals::Signals;
-#[cfg(test)]
 pub(crate) use view::lines;
 
 /// Shows notices of one app.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use portkeep_engine::handover::{HandoverId, Purpose};
 use portkeep_engine::store::{HandoverRecord, HandoverResult, Steps};
 use portkeep_engine::{EngineError, Generation, Outcome};
+use regex::Regex;
 
 use super::change::{Change, Found};
 use super::diagnostics::{Level, Part};
@@ -20,6 +21,36 @@ struct Script {
     now: Now,
     page: serde_json::Value,
     shown: String,
+    task: Task,
+}
+
+/// What docs/vscode/tasks.json looks for.
+struct Task {
+    begins: Regex,
+    ends: Regex,
+    pattern: Vec<Regex>,
+}
+
+impl Task {
+    fn documented() -> Self {
+        let text = include_str!("../../../docs/how-to/vscode/tasks.json");
+        let json: serde_json::Value = serde_json::from_str(text).unwrap();
+        let matcher = &json["tasks"][0]["problemMatcher"];
+        let regex = |value: &serde_json::Value| Regex::new(value.as_str().unwrap()).unwrap();
+        let pattern = matcher["pattern"].as_array().unwrap().iter();
+        Self {
+            begins: regex(&matcher["background"]["beginsPattern"]),
+            ends: regex(&matcher["background"]["endsPattern"]),
+            pattern: pattern.map(|one| regex(&one["regexp"])).collect(),
+        }
+    }
+
+    /// Whether an editor sees that a round begins, and that one ends.
+    fn expect_told(&self, lines: &[String], begins: bool, ends: bool) {
+        let any = |regex: &Regex| lines.iter().any(|line| regex.is_match(line));
+        assert_eq!(any(&self.begins), begins, "begins: {lines:?}");
+        assert!(any(&self.ends) || !ends, "ends: {lines:?}");
+    }
 }
 
 impl Script {
@@ -42,6 +73,7 @@ impl Script {
             status,
             now,
             shown: String::new(),
+            task: Task::documented(),
         };
         script.page = script.told();
         script
@@ -59,13 +91,21 @@ impl Script {
         self.now.serves = serves.map(Generation);
         self.shown.push_str(&format!("## {what}\n"));
         let name = "hello".parse().unwrap();
+        let (mut told, mut begins, mut ends) = (Vec::new(), false, false);
         for effect in self.status.apply(event, &self.now) {
-            if let Effect::Tell(notice) = effect {
-                for line in terminal::lines(&name, &notice) {
-                    self.shown.push_str(&format!("{line}\n"));
+            match effect {
+                Effect::Tell(notice) => {
+                    let lines = terminal::lines(&name, &notice).into_iter();
+                    told.extend(lines.map(|line| line.to_string()));
                 }
+                Effect::Build(_) => begins = true,
+                Effect::EndRound(_) => ends = true,
+                _ => {}
             }
         }
+        self.task.expect_told(&told, begins, ends);
+        self.shown
+            .extend(told.iter().map(|line| format!("{line}\n")));
         let page = self.told();
         for (field, value) in page.as_object().unwrap() {
             if self.page[field] != *value {
@@ -285,4 +325,85 @@ fn a_file_that_each_round_writes() {
     script.then("it is built", built(Work::Something), Some(1));
     script.then("it serves", serves(2), Some(2));
     insta::assert_snapshot!(script.shown);
+}
+
+#[test]
+fn an_editor_finds_what_the_compiler_says() {
+    let task = Task::documented();
+    let said = [
+        "error[E0425]: cannot find value `x` in this scope",
+        "  --> src/main.rs:12:5",
+    ];
+    let found: Vec<Vec<_>> = task
+        .pattern
+        .iter()
+        .zip(said)
+        .map(|(regex, line)| {
+            let found = regex.captures(line).unwrap();
+            found
+                .iter()
+                .skip(1)
+                .flatten()
+                .map(|one| one.as_str().to_owned())
+                .collect()
+        })
+        .collect();
+    assert_eq!(
+        found[0],
+        ["error", "E0425", "cannot find value `x` in this scope"]
+    );
+    assert_eq!(found[1], ["src/main.rs", "12", "5"]);
+    assert!(task.pattern[0].is_match("warning: unused variable: `a`"));
+    assert!(!task.pattern[0].is_match("portkeep hello: the build failed after 0.25 s"));
+}
+
+/// Each way in which a round can end, as an editor sees it.
+#[test]
+fn an_editor_sees_each_end_of_a_round() {
+    let fell_back = HandoverRecord {
+        result: HandoverResult::FellBack,
+        reason: Some("it exited".to_owned()),
+        ..record(2, HandoverId::default())
+    };
+    let holding = HandoverRecord {
+        result: HandoverResult::Holding,
+        reason: Some("it exited".to_owned()),
+        ..record(2, HandoverId::default())
+    };
+    let results: Vec<anyhow::Result<Outcome>> = vec![
+        Ok(Outcome::HandedOver(record(2, HandoverId::default()))),
+        Ok(Outcome::HandedOver(fell_back)),
+        Ok(Outcome::Unchanged(Generation(1))),
+        Ok(Outcome::KnownBad(serde_json::from_str("\"aabb\"").unwrap())),
+        Ok(Outcome::Holding(holding.clone())),
+        Ok(Outcome::InMaintenance(holding)),
+        Err(anyhow::anyhow!("it exited with 1")),
+    ];
+    for result in results {
+        for serves in [None, Some(1)] {
+            let mut script = Script::new(Settings::default());
+            script.then("the port is open", opened(), serves);
+            script.then("it is built", built(Work::Something), serves);
+            let result = match &result {
+                Ok(outcome) => Ok(outcome.clone()),
+                Err(error) => Err(anyhow::anyhow!("{error}")),
+            };
+            script.then("it ends", ended(result), serves);
+        }
+    }
+    for serves in [None, Some(1)] {
+        let mut script = Script::new(Settings {
+            checks: vec!["cargo test".to_owned()],
+            ..Settings::default()
+        });
+        script.then("the port is open", opened(), serves);
+        script.then("it cannot be built", not_built(), serves);
+        script.then("b", Event::Key(Key::Rebuild), serves);
+        let broken = anyhow::anyhow!("no such file").context("the project cannot be built");
+        script.then("cargo is missing", Event::CouldNot(broken), serves);
+        script.then("b", Event::Key(Key::Rebuild), serves);
+        script.then("it is built", built(Work::Something), serves);
+        let failed = Checked::Failed(Duration::from_secs(2), String::new());
+        script.then("a check fails", Event::CheckEnded(failed), serves);
+    }
 }

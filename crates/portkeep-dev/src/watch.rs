@@ -3,21 +3,24 @@
 mod burst;
 mod contents;
 mod editor_files;
+mod eyes;
 mod listing;
+mod marks;
 mod own_output;
+mod polling;
 mod tree;
 mod walk;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use notify::RecommendedWatcher;
 use portkeep_engine::store::Store;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
+use self::eyes::{Eyes, Way, mounts};
+use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
 
@@ -28,31 +31,76 @@ pub(crate) struct Watch {
     /// What was heard of, while there may be more of it.
     burst: Option<Burst>,
     contents: Contents,
+    marks: Marks,
+}
+
+/// What is seen of the files.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// These changed.
+    Changed(Vec<PathBuf>),
+    /// What was saved before this mark was made has been seen.
+    Mark(u64),
 }
 
 impl Watch {
-    pub(crate) fn of_project(project: &Project, store: &Store) -> anyhow::Result<Self> {
-        Self::of(|watcher| Tree::new(watcher, project, kept_in(store)))
+    /// The sources of a project. They are looked at again and again where `polls` says so, or where the kernel cannot tell.
+    pub(crate) fn of_project(
+        project: &Project,
+        store: &Store,
+        polls: bool,
+        own_files: &[PathBuf],
+    ) -> anyhow::Result<Self> {
+        let way = match polls {
+            true => Way::Poll(None),
+            false => Way::of(&project.sources, &mounts()),
+        };
+        let kept = [kept_in(store), own_files.to_vec()].concat();
+        Self::of(way, Some(store.run_directory()), |eyes| {
+            Tree::new(eyes, project, kept)
+        })
     }
 
-    fn of(tree: impl FnOnce(RecommendedWatcher) -> anyhow::Result<Tree>) -> anyhow::Result<Self> {
+    /// `run_directory` is where marks are made.
+    fn of(
+        way: Way,
+        run_directory: Option<&Path>,
+        tree: impl FnOnce(Eyes) -> anyhow::Result<Tree>,
+    ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Who reads files, changes nothing; and when nobody listens any more, we are ending.
-            let _ = event.map(|event| !event.kind.is_access() && sender.send(event).is_ok());
-        })
-        .context("cannot watch files")?;
+        let mut eyes = Eyes::open(way, sender);
+        // Without marks, everything is looked at again for whoever waits.
+        let marks = run_directory
+            .filter(|_| eyes.are_told_by_the_kernel())
+            .and_then(|run_directory| Marks::directory_in(run_directory).ok())
+            .filter(|one| eyes.watch(one).is_ok());
         Ok(Self {
-            tree: tree(watcher)?,
+            marks: marks.map(Marks::of).unwrap_or_default(),
+            tree: tree(eyes)?,
             events,
             burst: None,
             contents: Contents::default(),
         })
     }
 
-    /// Waits for a change, and answers the files that changed. Can be dropped and called again: what was heard stays heard.
-    pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
+    /// What is to be told of how files are watched, once.
+    pub(crate) fn take_notices(&mut self) -> Vec<String> {
+        self.tree.take_notices()
+    }
+
+    /// Waits for a change or a mark. Can be dropped and called again: what was heard stays heard.
+    pub(crate) async fn next(&mut self) -> Seen {
         loop {
+            // Whoever made a mark wants to know of all before it now, and not of the rest of a burst.
+            if self.marks.is_reached() {
+                let paths = self.end_burst();
+                if !paths.is_empty() {
+                    return Seen::Changed(paths);
+                }
+                if let Some(mark) = self.marks.take() {
+                    return Seen::Mark(mark);
+                }
+            }
             // The rest of a burst belongs to its change; but what is written all the time is not waited for.
             let next = match &self.burst {
                 Some(burst) if burst.end() <= Instant::now() => Err(()),
@@ -68,10 +116,22 @@ impl Watch {
                 Err(()) => {
                     let paths = self.end_burst();
                     if !paths.is_empty() {
-                        return paths;
+                        return Seen::Changed(paths);
                     }
                 }
             }
+        }
+    }
+
+    /// Marks this moment: it is seen after all that was saved before.
+    pub(crate) fn mark(&mut self, number: u64) {
+        if !self.tree.is_told_by_the_kernel() {
+            self.marks.stop();
+        }
+        if !self.marks.make(number) {
+            let now = Instant::now();
+            let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
+            burst.add_lost(now);
         }
     }
 
@@ -80,6 +140,8 @@ impl Watch {
         if event.need_rescan() {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add_lost(now);
+        } else if self.marks.hear(event) {
+            // It is no change.
         } else if self.tree.may_count(event) {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add(event, now);
@@ -101,6 +163,7 @@ impl Watch {
     /// There were more events than the kernel keeps: anything may have changed.
     fn look_again(&mut self) -> Vec<PathBuf> {
         self.contents.forget();
+        self.marks.reach_all();
         // What cannot be watched any more could not be said here; the rest is watched.
         let _ = self.tree.look();
         self.tree.roots().to_vec()
@@ -129,7 +192,6 @@ fn kept_in(store: &Store) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::Path;
     use std::time::Duration;
 
     use notify::event::Flag;
@@ -140,9 +202,89 @@ mod tests {
 
     const DEADLINE: Duration = Duration::from_secs(10);
 
+    impl Watch {
+        async fn changed(&mut self) -> Vec<PathBuf> {
+            loop {
+                if let Seen::Changed(paths) = self.next().await {
+                    return paths;
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mark_is_seen_after_all_that_was_saved_before_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let above = fs::canonicalize(directory.path()).unwrap();
+        let (root, run) = (above.join("app"), above.join("run"));
+        fs::create_dir_all(&root).unwrap();
+        fs::create_dir_all(&run).unwrap();
+        let mut sources = Watch::of(Way::Kernel, Some(&run), |eyes| {
+            Ok(tree::tests::tree(eyes, &root, &[]))
+        })
+        .unwrap();
+        for round in 1..=50 {
+            let deep = root.join(format!("{round}/deep"));
+            fs::create_dir_all(&deep).unwrap();
+            let (a, b) = (root.join("a.rs"), deep.join("b.rs"));
+            for file in [&a, &b] {
+                fs::write(file, round.to_string()).unwrap();
+            }
+            sources.mark(round);
+            let mut seen = std::collections::HashSet::new();
+            loop {
+                match timeout(DEADLINE, sources.next()).await.unwrap() {
+                    Seen::Changed(paths) => seen.extend(paths),
+                    Seen::Mark(mark) => {
+                        assert_eq!(mark, round);
+                        break;
+                    }
+                }
+            }
+            assert!(seen.contains(&a) && seen.contains(&b), "{round}: {seen:?}");
+        }
+        assert_eq!(fs::read_dir(run.join("marks")).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
+    async fn where_no_mark_can_be_made_everything_is_looked_at_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        let mut sources = sources(&root, &[]);
+        sources.mark(7);
+        let seen = [
+            timeout(DEADLINE, sources.next()).await.unwrap(),
+            timeout(DEADLINE, sources.next()).await.unwrap(),
+        ];
+        assert_eq!(seen, [Seen::Changed(vec![root]), Seen::Mark(7)]);
+    }
+
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        Watch::of(|watcher| Ok(tree::tests::tree(watcher, root, single))).unwrap()
+        watched(Way::Kernel, root, single)
+    }
+
+    fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
+        Watch::of(way, None, |eyes| Ok(tree::tests::tree(eyes, root, single))).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_again_and_again_is_noticed_as_well() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(directory.path()).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        let main = root.join("src/main.rs");
+        fs::write(&main, "x").unwrap();
+        let mut sources = watched(Way::Poll(None), &root, &[]);
+        expect_noticed(&mut sources, &main, "one").await;
+        expect_noticed(&mut sources, &main, "two").await;
+        let made = root.join("deep/er/new.rs");
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "new").await;
+        expect_noticed(&mut sources, &made, "old").await;
+        fs::remove_dir_all(root.join("deep")).unwrap();
+        fs::create_dir_all(made.parent().unwrap()).unwrap();
+        expect_noticed(&mut sources, &made, "again").await;
     }
 
     /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.

@@ -1,7 +1,7 @@
 //! What portkeep decides, as the journal has it.
 //!
 //! Each kind of decision has an id, by which programs find it in the journal, and one text: what it means and what to do. That
-//! text is written once, in [`text`](mod@text); `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)
+//! text is written once, in `decision/text.rs`; `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)
 //! is made of it.
 //!
 //! ```text

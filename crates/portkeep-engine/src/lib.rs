@@ -47,6 +47,7 @@ pub mod store;
 mod surroundings;
 mod take;
 pub mod taken_out;
+pub mod trace;
 pub mod units;
 mod user;
 mod walk;

@@ -9,74 +9,28 @@
 mod calls;
 mod misuse;
 mod process;
+mod seen;
 mod table;
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use portkeep_spec::Address;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::time::Instant;
 
 pub use misuse::{Misuse, says_in_use};
+pub use seen::{Listening, SocketUse, Taking};
 
 use process::{Descriptors, directory, family, passed};
 
 /// How often we look: the kernel tells nobody of it.
 const LOOK: Duration = Duration::from_millis(2);
+/// The pause is at least so many times what a look takes.
+const SHARE: u32 = 4;
 /// A program that lives for so long and cannot be seen to accept counts as ready.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// A socket that somebody listens at.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Listening {
-    /// What names it, as long as it is open.
-    pub inode: u64,
-    /// Where it is reached.
-    pub address: Address,
-}
-
-/// Whether a process takes connections from certain sockets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Taking {
-    /// It does not.
-    #[default]
-    No,
-    /// It may: it has them, and its doing cannot be seen.
-    Unknown,
-    /// It does.
-    Yes,
-}
-
-/// What a process, and what it started, does with sockets.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SocketUse {
-    /// How many sockets were passed to it.
-    pub passed: usize,
-    /// Whether it takes connections from one of those.
-    pub takes_passed: Taking,
-    /// Where it listens besides, and takes connections: sockets that it opened itself.
-    pub opened: Vec<Listening>,
-}
-
-impl SocketUse {
-    /// It does without what was passed to it, and opens its port itself.
-    #[must_use]
-    pub fn binds_itself(&self) -> bool {
-        self.passed > 0 && self.takes_passed == Taking::No && !self.opened.is_empty()
-    }
-
-    /// It takes connections where it is to.
-    #[must_use]
-    pub fn accepts(&self) -> Taking {
-        match (self.passed, self.opened.is_empty()) {
-            (0, false) => Taking::Yes,
-            _ => self.takes_passed,
-        }
-    }
-}
 
 /// Looks at what the process `pid` does now. One that has ended does nothing.
 #[must_use]
@@ -132,10 +86,12 @@ pub async fn accepts(pid: u32) -> bool {
         if has_ended(&process) {
             return false;
         }
+        let begun = Instant::now();
         match look(pid, &mut passed).accepts() {
             Taking::Yes => return !has_ended(&process),
             Taking::Unknown if Instant::now() > patience => return !has_ended(&process),
-            _ => tokio::time::sleep(LOOK).await,
+            // Others have more to do meanwhile than to wait for us.
+            _ => tokio::time::sleep(LOOK.max(begun.elapsed() * SHARE)).await,
         }
     }
 }

@@ -5,8 +5,12 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use portkeep::BoxError;
 use rustix::fs::{Mode, OFlags};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use x509_cert::Certificate;
+use x509_cert::der::Decode;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -63,16 +67,18 @@ fn judge(from: SystemTime, until: SystemTime, now: SystemTime) -> Validity {
     }
 }
 
+/// The first certificate in it.
+fn first(pem: &[u8]) -> Result<Certificate, BoxError> {
+    let leaf = CertificateDer::from_pem_slice(pem)?;
+    Ok(Certificate::from_der(&leaf)?)
+}
+
 /// Fails if the first certificate in it is not valid, unless that is accepted; warns of what will happen soon.
 pub(crate) fn check(path: &Path, pem: &[u8], accepts_expired: bool) -> Result<(), Error> {
-    let no_certificate = |source| Error::NoCertificate {
+    let leaf = first(pem).map_err(|source| Error::NoCertificate {
         path: path.to_owned(),
         source,
-    };
-    let chain = Certificate::load_pem_chain(pem).map_err(no_certificate)?;
-    let Some(leaf) = chain.first() else {
-        return Err(no_certificate(x509_cert::der::ErrorKind::Failed.into()));
-    };
+    })?;
     let validity = &leaf.tbs_certificate.validity;
     let (from, until) = (&validity.not_before, &validity.not_after);
     let now = SystemTime::now();

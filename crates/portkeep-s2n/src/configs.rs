@@ -7,10 +7,10 @@ use s2n_tls::config::Config;
 use s2n_tls::enums::{ClientAuthType, SerializationVersion};
 use s2n_tls::security;
 
+use crate::Error;
 use crate::certificate;
 use crate::settings::{ClientCertificates, Settings};
 use crate::state::Terms;
-use crate::Error;
 
 /// Made from one reading of the files.
 #[derive(Debug)]
@@ -35,11 +35,13 @@ impl VerifyHostNameCallback for AnyName {
 
 impl Configs {
     pub(crate) fn load(settings: &Settings) -> Result<Self, Error> {
-        let certificate = settings.certificate.path()?;
-        let key = settings.key.path()?;
-        let chain = certificate::read(&certificate)?;
-        let secret = certificate::read(&key)?;
-        certificate::check(&certificate, &chain, settings.accepts_expired)?;
+        let certificate = settings.certificate.read()?;
+        let key = settings.key.read()?;
+        certificate::check(
+            &certificate.path,
+            &certificate.contents,
+            settings.accepts_expired,
+        )?;
         let authorities = match &settings.clients {
             Some(ClientCertificates::Required(path) | ClientCertificates::Optional(path)) => {
                 Some(certificate::read(path)?)
@@ -57,10 +59,10 @@ impl Configs {
                 .set_security_policy(&policy(&settings.policy)?)
                 .map_err(setting("the policy"))?;
             builder
-                .load_pem(&chain, &secret)
+                .load_pem(&certificate.contents, &key.contents)
                 .map_err(|source| Error::DoNotFit {
-                    certificate: certificate.clone(),
-                    key: key.clone(),
+                    certificate: certificate.path.clone(),
+                    key: key.path.clone(),
                     source,
                 })?;
             builder

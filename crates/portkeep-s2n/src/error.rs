@@ -16,18 +16,20 @@ pub enum Error {
         source: io::Error,
     },
     /// The service manager has passed no credentials.
-    #[error("CREDENTIALS_DIRECTORY is not set: name {name} in `credentials` of portkeep.json, or LoadCredential= of the unit")]
+    #[error(
+        "CREDENTIALS_DIRECTORY is not set: name {name} in `credentials` of portkeep.json, or LoadCredential= of the unit"
+    )]
     NoCredentials {
         /// The credential.
         name: String,
     },
-    /// There is no certificate in the file.
-    #[error("{} is no certificate in PEM", path.display())]
+    /// There is no certificate in the file, or not as PEM.
+    #[error("there is no certificate in {}", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: x509_cert::der::Error,
+        source: portkeep::BoxError,
     },
     /// The certificate is not valid any more.
     #[error("the certificate in {} has expired {since}", path.display())]

@@ -43,7 +43,8 @@ impl Session {
         self.0.protocol.as_deref()
     }
 
-    /// The certificates that the client has shown, in DER: its own first, which was checked; none if it has shown none.
+    /// The certificate that the client has shown, and those that it was checked by up to the authority, in DER; none if it has
+    /// shown none.
     pub fn client_certificates(&self) -> impl Iterator<Item = &[u8]> {
         self.0.client_certificates.iter().map(Vec::as_slice)
     }

@@ -1,21 +1,59 @@
 //! What TLS is set up from.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
 
 use crate::configs::Configs;
-use crate::{Error, Tls};
+use crate::{Error, Tls, certificate};
 
-/// Where a file is.
-#[derive(Debug, Clone)]
+/// Where something is read from.
+#[derive(Clone)]
 pub(crate) enum Place {
     File(PathBuf),
     /// The name of a credential.
     Credential(String),
+    /// What the app has given.
+    Memory(Arc<Zeroizing<Vec<u8>>>),
+}
+
+/// Not what is in memory.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Credential(name) => name.fmt(f),
+            Self::Memory(_) => f.write_str("Memory"),
+        }
+    }
+}
+
+/// What was read, and from where.
+pub(crate) struct Read {
+    pub(crate) path: PathBuf,
+    pub(crate) contents: Arc<Zeroizing<Vec<u8>>>,
 }
 
 impl Place {
-    pub(crate) fn path(&self) -> Result<PathBuf, Error> {
+    pub(crate) fn read(&self) -> Result<Read, Error> {
+        if let Self::Memory(contents) = self {
+            return Ok(Read {
+                path: "memory".into(),
+                contents: Arc::clone(contents),
+            });
+        }
+        let path = self.path()?;
+        Ok(Read {
+            contents: Arc::new(certificate::read(&path)?),
+            path,
+        })
+    }
+
+    fn path(&self) -> Result<PathBuf, Error> {
         match self {
+            Self::Memory(_) => Ok("memory".into()),
             Self::File(path) => Ok(path.clone()),
             Self::Credential(name) => match std::env::var_os("CREDENTIALS_DIRECTORY") {
                 Some(directory) => Ok(Path::new(&directory).join(name)),
@@ -78,6 +116,13 @@ impl Settings {
             Place::Credential(certificate.into()),
             Place::Credential(key.into()),
         )
+    }
+
+    /// What the app has in memory. It cannot be read anew: [`Tls::reread`] reads only the authorities of clients.
+    #[must_use]
+    pub fn from_pem(certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        let memory = |bytes: Vec<u8>| Place::Memory(Arc::new(Zeroizing::new(bytes)));
+        Self::new(memory(certificate.into()), memory(key.into()))
     }
 
     /// The protocols that are offered by ALPN, the best first (default `h2`, `http/1.1`). Without `h2` all connections can

@@ -233,7 +233,8 @@ mod tests {
         let required = settings
             .clone()
             .client_certificates(ClientCertificates::Required("a".into()));
-        let terms = |settings: &Settings, authorities: &[u8]| Terms::new(settings, Some(authorities));
+        let terms =
+            |settings: &Settings, authorities: &[u8]| Terms::new(settings, Some(authorities));
         assert_eq!(terms(&required, b"one"), terms(&required, b"one"));
         assert_ne!(terms(&required, b"one"), terms(&required, b"two"));
         assert_ne!(terms(&required, b"one"), Terms::new(&settings, None));

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
+use portkeep_contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
 
 mod parse;
 

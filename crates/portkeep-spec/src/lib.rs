@@ -38,7 +38,6 @@
 mod address;
 mod allow;
 mod check;
-pub mod contract;
 pub mod environment_file;
 mod error;
 mod escape;
@@ -74,6 +73,7 @@ pub use limits::{CountLimit, Limit, Limits};
 pub use listen::{Listen, Protocol};
 pub use name::{AppName, NameError, SocketName};
 pub use overlap::{collide, is_ipv6_only};
+pub use portkeep_contract as contract;
 pub use quantity::{CpuQuota, DiskSize, MemorySize, QuantityError, TasksMax};
 pub use render::{
     Manager, RenderOptions, UnitFile, left_out, metrics_units, render, shutdown_limit, slice,

@@ -8,7 +8,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
-use crate::{Span, SpanError, contract};
+use crate::{Span, SpanError};
+use portkeep_contract as contract;
 
 /// Instead of a limit.
 const OFF: &str = "off";

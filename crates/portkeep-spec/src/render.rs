@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::escape::Escaped;
 use crate::template::{Context, Template};
-use crate::{
-    Address, Problem, Protocol, Readiness, Spec, SpecError, contract, is_ipv6_only, unit_names,
-};
+use crate::{Address, Problem, Protocol, Readiness, Spec, SpecError, is_ipv6_only, unit_names};
+use portkeep_contract as contract;
 
 mod directories;
 mod left_out;

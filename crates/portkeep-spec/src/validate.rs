@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::contract::{AGENT_SOCKET, HEALTH_SOCKET, MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 use crate::environment_file::{arguments_too_long, is_variable_name, too_long};
 use crate::escape::{check_credential_path, check_path, is_credential_id};
 use crate::overlap::{Overlap, overlap};
@@ -15,6 +14,7 @@ use crate::{
     Address, CountLimit, HealthBy, Limit, Limits, Listen, Problem, Protocol, Readiness, Span, Spec,
     SpecError,
 };
+use portkeep_contract::{AGENT_SOCKET, HEALTH_SOCKET, MOVE_FILE, MOVE_SOCKET, RESERVED_VARIABLES};
 
 /// `sun_path` of Linux, without the NUL.
 const LONGEST_SOCKET_PATH: usize = 107;

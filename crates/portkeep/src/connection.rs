@@ -35,7 +35,7 @@ use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, Task};
 use crate::limits::Reason;
 use crate::moving::Speaks;
-use crate::task;
+use crate::{Secret, task};
 
 pub(crate) use self::arrival::{Arrival, Moved};
 use self::departure::depart;
@@ -43,6 +43,8 @@ use self::io::Io;
 use self::probe::Stage;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 pub(crate) use entrance::Entrance;
+#[cfg(feature = "http2")]
+pub(crate) use http2::can_move as http2_can_move;
 pub use peer::Peer;
 pub(crate) use self_test::hyper_is_as_expected;
 
@@ -114,20 +116,22 @@ async fn after(time: Option<Duration>) {
 async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
     loop {
         let idle = match speaks {
-            Speaks::Http1 => http1::serve(io, app.clone()).await,
-            // Nobody sends what this process has not said that it knows.
-            Speaks::Http2(_) => None,
+            Speaks::Http1 => {
+                let idle = http1::serve(io, app.clone()).await;
+                idle.map(|io| (io, Speaks::Http1))
+            }
+            Speaks::Http2(state) => go_on(io, &state, app.clone()).await,
             Speaks::Unknown => match begin(io, app.clone()).await {
                 Begun::Http1(begun) => {
                     (io, speaks) = (begun, Speaks::Http1);
                     continue;
                 }
-                Begun::Quiet(quiet) => Some(quiet),
+                Begun::Idle(idle, speaks) => Some((idle, speaks)),
                 Begun::Over => return,
             },
         };
-        let Some(idle) = idle else { return };
-        match depart(idle, speaks).await {
+        let Some((idle, spoke)) = idle else { return };
+        match depart(idle, spoke).await {
             Some(stays) => (io, speaks) = stays,
             None => return,
         }
@@ -137,9 +141,9 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
 /// What the first bytes of a connection have led to.
 enum Begun {
     Http1(Io),
-    /// Nothing that decides has come, and it is time to move.
+    /// It is time to move: nothing that decides has come, or all is answered.
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
-    Quiet(Io),
+    Idle(Io, Speaks),
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
     Over,
 }
@@ -149,12 +153,32 @@ async fn begin(mut io: Io, app: ErasedApp) -> Begun {
     match protocol::detect(&mut io).await {
         protocol::First::Http1 => Begun::Http1(io),
         protocol::First::Http2 => {
-            http2::serve(io, app).await;
-            Begun::Over
+            let idle = http2::serve(io, None, app).await;
+            idle.map_or(Begun::Over, |(io, state)| Begun::Idle(io, speaks(&state)))
         }
-        protocol::First::Quiet => Begun::Quiet(io),
+        protocol::First::Quiet => Begun::Idle(io, Speaks::Unknown),
         protocol::First::Over => Begun::Over,
     }
+}
+
+/// Goes on with an HTTP/2 connection that was elsewhere.
+#[cfg(feature = "http2")]
+async fn go_on(io: Io, state: &Secret, app: ErasedApp) -> Option<(Io, Speaks)> {
+    let state = http2::State::decode(state.expose())?;
+    let (io, state) = http2::serve(io, Some(state), app).await?;
+    Some((io, speaks(&state)))
+}
+
+#[cfg(feature = "http2")]
+fn speaks(state: &http2::State) -> Speaks {
+    Speaks::Http2(state.encode().into())
+}
+
+/// Nobody sends what this process has not said that it knows.
+#[cfg(not(feature = "http2"))]
+#[allow(clippy::unused_async, reason = "the same as with the feature")]
+async fn go_on(_: Io, _: &Secret, _: ErasedApp) -> Option<(Io, Speaks)> {
+    None
 }
 
 #[cfg(not(feature = "http2"))]

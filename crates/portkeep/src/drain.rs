@@ -40,6 +40,9 @@ pub(crate) struct Shared {
     taken_out: TakenOut,
     /// Where connections go that are moved.
     pub(crate) departures: Departures,
+    /// HTTP/2 connections are served so that they can be moved.
+    #[cfg(feature = "http2")]
+    moves_http2: bool,
     /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
     live: AtomicUsize,
     /// Connection tasks that run.
@@ -86,6 +89,8 @@ impl Shared {
             hurried: AtomicBool::new(false),
             taken_out: TakenOut::default(),
             departures,
+            #[cfg(feature = "http2")]
+            moves_http2: false,
             live: AtomicUsize::new(0),
             tasks: AtomicUsize::new(0),
             emptied: Notify::new(),
@@ -108,6 +113,20 @@ impl Shared {
             most,
             ..self
         }
+    }
+
+    /// HTTP/2 connections shall be such that they can move.
+    #[cfg(feature = "http2")]
+    pub(crate) fn moving_http2(self, moves_http2: bool) -> Self {
+        Self {
+            moves_http2,
+            ..self
+        }
+    }
+
+    #[cfg(feature = "http2")]
+    pub(crate) fn moves_http2(&self) -> bool {
+        self.moves_http2
     }
 
     /// Connections that cannot move shall end as soon as they are idle.

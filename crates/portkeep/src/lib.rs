@@ -76,7 +76,7 @@
 //!   errors: see [the guide](guide::developing). There is nothing of it in a build without debug assertions.
 //! - `dev-in-release`: the same in a release build; for portkeep itself.
 //!
-//! To an app on axum and tokio the library adds 19 crates, itself included; 10 without the default features.
+//! To an app on axum and tokio the library adds 20 crates, itself included; 11 without the default features.
 //!
 //! Logs are `tracing` events. TLS is left to what stands in front, to [`Server::accept_with`], or to a [`Transport`] whose
 //! connections move.
@@ -92,6 +92,8 @@ mod close_at_drain;
 mod connection;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod dev;
+#[cfg(test)]
+mod dice;
 mod doors;
 mod drain;
 mod drain_files;

@@ -47,6 +47,10 @@ const USER_TIMEOUT: Duration = Duration::from_secs(120);
 /// | [`tcp_keepalive`](Self::tcp_keepalive) | 60 s | `so_keepalive`, off | `option clitcpka`, off | `PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC`, `tcpKeepalive` |
 /// | [`tcp_user_timeout`](Self::tcp_user_timeout) | 120 s, or `answer` if that is longer | none | `tcp-ut`, off | `PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC`, `tcpUserTimeout` |
 ///
+/// nginx's values are the defaults in its documentation ([core](https://nginx.org/en/docs/http/ngx_http_core_module.html),
+/// [events](https://nginx.org/en/docs/ngx_core_module.html#worker_connections)); HAProxy's are those of its [configuration
+/// manual](https://docs.haproxy.org/3.2/configuration.html), where a timeout that is not set is infinite, and a warning.
+///
 /// The variables go before what the app sets: who runs the app decides. They are microseconds (or a number of connections), or
 /// `off`; portkeep sets them from the spec. What cannot be read is told in the log and not used.
 ///

@@ -6,6 +6,8 @@ use tokio::task::JoinSet;
 
 use crate::acceptor::Acceptor;
 use crate::app::{App, ErasedApp};
+#[cfg(feature = "http2")]
+use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
 use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
@@ -90,6 +92,11 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     let (departures, inbox) = moving::departures();
     let most = server.limits.most_connections(files);
     let shared = Shared::new(server.linger, departures).limited(server.limits, most);
+    #[cfg(feature = "http2")]
+    let shared = {
+        let moves = move_socket.is_some() && server.move_http2 && http2_can_move();
+        shared.moving_http2(moves)
+    };
     let shared = Arc::new(shared);
     if server.policy == Policy::Fresh {
         shared.hurry();

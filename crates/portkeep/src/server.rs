@@ -64,6 +64,8 @@ pub struct Server {
     pub(crate) limits: Limits,
     pub(crate) policy: Policy,
     pub(crate) reuse_port: bool,
+    #[cfg(feature = "http2")]
+    pub(crate) move_http2: bool,
     pub(crate) acceptor: Option<Acceptor>,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
@@ -84,6 +86,8 @@ impl Server {
             limits: Limits::new(),
             policy: Policy::default(),
             reuse_port: false,
+            #[cfg(feature = "http2")]
+            move_http2: true,
             acceptor: None,
             hangup: None,
             checks: Vec::new(),
@@ -140,6 +144,15 @@ impl Server {
     /// The `idleExit` of the app's spec goes before this, in the variable `PORTKEEP_IDLE_EXIT_USEC`.
     pub fn idle_exit(mut self, time: Duration) -> Self {
         self.idle_exit = Some(time);
+        self
+    }
+
+    /// Whether HTTP/2 connections [move](crate::guide::draining#http2) to the next generation (default true).
+    ///
+    /// The price is that clients may not compress what repeats in the heads of their requests: they are longer.
+    #[cfg(feature = "http2")]
+    pub fn move_http2(mut self, moves: bool) -> Self {
+        self.move_http2 = moves;
         self
     }
 

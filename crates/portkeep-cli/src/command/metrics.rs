@@ -57,8 +57,13 @@ impl Args {
         };
         let manager = Manager::connect(which).await?;
         let mut samples = Vec::new();
-        for app in facts::apps(&manager, &names, Depth::Full).await? {
+        for app in facts::apps(&manager, &names, Depth::Runs).await? {
             let name = app.store.name().clone();
+            if app.units.handle.load == "not-found" {
+                return Err(usage(format!(
+                    "the app {name} is not installed here; try --system or --user"
+                )));
+            }
             let sample = collect::sample(which, &app).with_context(|| {
                 format!("cannot read the history of {name}; it is its owner's to read")
             })?;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -174,6 +174,11 @@ impl Session {
         fs::write(self.path(name), text.replace(old, new)).unwrap();
     }
 
+    /// Another command, of the same user.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.home.command(arguments)
+    }
+
     /// One request on a connection of its own, without any retry.
     pub(crate) fn get(&self) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(self.address)?;
@@ -197,6 +202,26 @@ impl Session {
         self.child.wait().unwrap();
         let home = std::mem::replace(&mut self.home, Home::new());
         (home, self.address)
+    }
+
+    /// What another command says, which is to end by itself.
+    pub(crate) fn run(&self, arguments: &[&str]) -> String {
+        let output = self.home.command(arguments).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        String::from_utf8_lossy(&said).into_owned()
+    }
+
+    /// Resident memory of `portkeep dev`, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kilobytes: u64 = line
+            .unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap();
+        kilobytes * 1024
     }
 
     /// Where the app is reached.

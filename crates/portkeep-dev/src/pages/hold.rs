@@ -74,6 +74,8 @@ mod tests {
     fn settings(hold: Duration) -> Settings {
         Settings {
             editor: String::new(),
+            app: "hello".to_owned(),
+            directory: "/".into(),
             root: "/".into(),
             hold,
             addresses: [("http", "127.0.0.1:8080"), ("admin", "127.0.0.1:8081")]

@@ -1,9 +1,12 @@
-//! Answers what the pages ask, through the app: `GENERATION PATH`, see the library's `dev/channel.rs`.
+//! Answers what the pages ask, through the app, and what `portkeep dev wait` asks.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use portkeep_contract::development::{
+    LONGEST_QUESTION, Question, Refusal, SCRIPT, Understanding, VERSION,
+};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -13,6 +16,7 @@ use super::desk::{Desk, Settings};
 use super::{hold, view};
 use crate::event::Event;
 use crate::status::Page;
+use crate::verdict::Verdict;
 
 const CLIENT: &str = concat!(
     include_str!("client/reload.js"),
@@ -20,13 +24,16 @@ const CLIENT: &str = concat!(
     include_str!("client/overlay.js"),
     include_str!("client/terminal.js"),
 );
+/// What a page shows whose library speaks another version.
+const NOT_UNDERSTOOD: &str = include_str!("client/not_understood.js");
 const STYLE: &str = include_str!("client/style.css");
 
 /// Whoever connects and says nothing is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A line now and then tells both ends that the other is still there.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-const LONGEST_QUESTION: u64 = 1024;
+/// The same for whoever waits, and would hear nothing of a process that is stopped.
+pub(crate) const WAIT_HEARTBEAT: Duration = Duration::from_secs(1);
 const EVENTS: &str = "200 text/event-stream\n";
 const PLAIN: &str = "200 text/plain\n";
 const UNKNOWN: &str = "404 text/plain\nportkeep dev does not have that\n";
@@ -57,14 +64,20 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     if !matches!(asked, Ok(Ok(_))) {
         return Ok(());
     }
-    let Some((via, asked)) = line.trim_end_matches('\n').split_once(' ') else {
+    let Some(question) = Question::parse(line.trim_end_matches('\n')) else {
         return Ok(());
     };
-    let via: u64 = via.parse().unwrap_or_default();
+    let understanding = Understanding::with(question.version);
+    if understanding != Understanding::Same {
+        desk.heard.tell(Event::NotUnderstood(understanding));
+        let text = not_understood(understanding, question.what);
+        return write.write_all(text.as_bytes()).await;
+    }
+    let (via, asked) = (question.generation, question.what);
     let mut page = desk.page.subscribe();
     // Pages cannot ask for what has a space in it.
     let text = match asked.split_once(' ').unwrap_or((asked, "")) {
-        ("dev.js", "") => script(&desk.settings),
+        (SCRIPT, "") => script(&desk.settings),
         ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
             // Ends when the page is gone: then the app closes its end.
@@ -75,6 +88,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
             };
         }
         ("page", "") => format!("{PLAIN}{}\n", view::made_of(&page.borrow())),
+        ("hello", "") => PLAIN.to_owned(),
         ("holds", "") => {
             desk.heard.holds.fetch_max(via, Ordering::Relaxed);
             PLAIN.to_owned()
@@ -82,6 +96,21 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
         ("compressed", path) if !path.is_empty() => {
             desk.heard.tell(Event::Compressed(path.to_owned()));
             PLAIN.to_owned()
+        }
+        ("refused", asked) => match refusal(asked) {
+            Some((why, whose)) => {
+                desk.heard.tell(Event::Refused(why, whose.to_owned()));
+                PLAIN.to_owned()
+            }
+            None => UNKNOWN.to_owned(),
+        },
+        ("attached", "now") => attached(&desk.settings),
+        ("wait", "now") => {
+            let mut gone = [0; 1];
+            return tokio::select! {
+                _ = read.read(&mut gone) => Ok(()),
+                told = wait(&mut write, desk) => told,
+            };
         }
         ("hold", asked) => match hold::Request::parse(via, asked) {
             Some(request) => request.wait(&desk.settings, &mut page).await,
@@ -98,6 +127,50 @@ fn script(settings: &Settings) -> String {
     let root = settings.root.to_string_lossy();
     let options = json!({ "editor": settings.editor, "root": root, "style": STYLE });
     format!("{JAVASCRIPT}((options) => {{\n{CLIENT}\n}})({options});\n")
+}
+
+/// What a library is told that speaks another version: in each version the script goes into pages.
+fn not_understood(understanding: Understanding, asked: &str) -> String {
+    if asked == SCRIPT {
+        let words = json!(understanding.to_string());
+        format!("{JAVASCRIPT}((words) => {{\n{NOT_UNDERSTOOD}\n}})({words});\n")
+    } else {
+        format!("426 text/plain\n{understanding}\n")
+    }
+}
+
+/// `WHY HOST-OR-PATH`; a browser need not have said who it is.
+fn refusal(asked: &str) -> Option<(Refusal, &str)> {
+    let (why, whose) = asked.split_once(' ')?;
+    Some((Refusal::of_word(why)?, whose))
+}
+
+/// Which app this is, for other commands of the same user.
+fn attached(settings: &Settings) -> String {
+    let Settings { app, directory, .. } = settings;
+    let told = json!({ "app": app, "project": directory.to_string_lossy(), "version": VERSION });
+    format!("{PLAIN}{told}\n")
+}
+
+/// The verdict on what is saved, once there is one; an empty line now and then before it.
+async fn wait(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk) -> std::io::Result<()> {
+    let mut verdict = desk.heard.wait();
+    write.write_all(PLAIN.as_bytes()).await?;
+    let verdict = loop {
+        match tokio::time::timeout(WAIT_HEARTBEAT, &mut verdict).await {
+            Ok(Ok(verdict)) => break verdict,
+            // We are ending.
+            Ok(Err(_)) => return Ok(()),
+            Err(_elapsed) => write.write_all(b"\n").await?,
+        }
+    };
+    let verdict = Verdict {
+        app: Some(desk.settings.app.clone()),
+        ..verdict
+    };
+    write
+        .write_all(format!("{}\n", json!(verdict)).as_bytes())
+        .await
 }
 
 async fn events(
@@ -132,9 +205,83 @@ mod tests {
             editor: "vscode".to_owned(),
             root: OsString::from_vec(b"/home/\xff/app".to_vec()).into(),
             hold: Duration::ZERO,
+            app: "hello".to_owned(),
+            directory: "/".into(),
             addresses: Vec::new(),
         };
         let script = script(&settings);
         assert!(script.contains("\"root\":\"/home/\u{fffd}/app\""));
+    }
+
+    /// What is answered to a question, as a line, and what the loop hears of it.
+    async fn asked(line: &str) -> (String, Option<Event>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let settings = Settings {
+            editor: "vscode".to_owned(),
+            root: "/".into(),
+            hold: Duration::ZERO,
+            app: "hello".to_owned(),
+            directory: "/p".into(),
+            addresses: Vec::new(),
+        };
+        let path = directory.path().join("dev");
+        let _pages =
+            super::super::Pages::listen(path.clone(), settings, Page::new(7), events).unwrap();
+        let mut stream = UnixStream::connect(&path).await.unwrap();
+        stream
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer, heard.try_recv().ok())
+    }
+
+    #[tokio::test]
+    async fn a_library_of_another_version_is_told_in_its_pages_and_in_the_terminal() {
+        for (line, word) in [
+            ("3 dev.js", "speaks 1,"),
+            ("portkeep-dev/1 3 dev.js", "speaks 1,"),
+            ("portkeep-dev/99 3 dev.js", "speaks 99,"),
+        ] {
+            let (script, event) = asked(line).await;
+            assert!(script.starts_with(JAVASCRIPT), "{line}: {script}");
+            assert!(script.contains(word), "{line}: {script}");
+            assert!(matches!(event, Some(Event::NotUnderstood(_))), "{line}");
+            // As each version reads it: what it waits for is over.
+            let hold = line.replace("dev.js", "hold 0 http");
+            assert!(
+                asked(&hold).await.0.starts_with("426 text/plain\n"),
+                "{line}"
+            );
+        }
+        let (answer, event) = asked(&Question::new(3, "hello").to_string()).await;
+        assert_eq!(answer, PLAIN);
+        assert!(event.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_question_is_not_answered() {
+        for line in ["", "x", "portkeep-dev/2 x dev.js", "-1 dev.js"] {
+            let (answer, event) = asked(line).await;
+            assert!(answer.is_empty() && event.is_none(), "{line}: {answer}");
+        }
+        for what in ["dev.jsx", "wait", "attached", "refused other x", "hold"] {
+            let (answer, event) = asked(&Question::new(3, what).to_string()).await;
+            assert!(
+                answer.starts_with("404 ") && event.is_none(),
+                "{what}: {answer}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_without_a_script_are_told_of() {
+        let question = Question::new(3, "refused host myapp.test:8080");
+        let event = asked(&question.to_string()).await.1;
+        assert!(
+            matches!(event, Some(Event::Refused(Refusal::Host, host)) if host == "myapp.test:8080")
+        );
     }
 }

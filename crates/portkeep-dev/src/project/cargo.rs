@@ -4,12 +4,53 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::anyhow;
-use cargo_metadata::{Metadata, Package};
+use cargo_metadata::{CrateType, Metadata, Package};
 use portkeep_spec::Spec;
 
 use super::listen;
 use super::sockets::Manners;
 use crate::usage::usage;
+
+/// The package and its example of this name.
+pub(super) fn example<'a>(
+    metadata: &'a Metadata,
+    manifest: &Path,
+    named: &str,
+) -> anyhow::Result<(&'a Package, String)> {
+    let examples = members(metadata, manifest).into_iter().flat_map(|package| {
+        let examples = package.targets.iter().filter(|target| target.is_example());
+        examples.map(move |target| (package, target))
+    });
+    let mut names = Vec::new();
+    for (package, target) in examples {
+        // Some examples are libraries.
+        if target.crate_types.contains(&CrateType::Bin) {
+            if target.name == named {
+                return Ok((package, target.name.clone()));
+            }
+            names.push(target.name.clone());
+        }
+    }
+    Err(usage(format!(
+        "{} has no example `{named}`; it has: {}",
+        manifest.display(),
+        list(&names)
+    )))
+}
+
+/// The package of a manifest. A virtual workspace has none of its own: then any member will do.
+fn members<'a>(metadata: &'a Metadata, manifest: &Path) -> Vec<&'a Package> {
+    let of_this_manifest: Vec<_> = metadata
+        .packages
+        .iter()
+        .filter(|package| package.manifest_path == manifest)
+        .collect();
+    if of_this_manifest.is_empty() {
+        metadata.workspace_default_packages()
+    } else {
+        of_this_manifest
+    }
+}
 
 /// The package and its binary: the one that was named, or the only one.
 pub(super) fn binary<'a>(
@@ -17,19 +58,8 @@ pub(super) fn binary<'a>(
     manifest: &Path,
     named: Option<&str>,
 ) -> anyhow::Result<(&'a Package, String)> {
-    let of_this_manifest: Vec<_> = metadata
-        .packages
-        .iter()
-        .filter(|package| package.manifest_path == manifest)
-        .collect();
-    // A virtual workspace has no package of its own: then any member will do.
-    let members: Vec<_> = if of_this_manifest.is_empty() {
-        metadata.workspace_default_packages()
-    } else {
-        of_this_manifest
-    };
     let mut found = Vec::new();
-    for package in members {
+    for package in members(metadata, manifest) {
         for target in package.targets.iter().filter(|target| target.is_bin()) {
             found.push((package, target.name.clone()));
         }

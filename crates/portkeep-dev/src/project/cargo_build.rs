@@ -7,11 +7,21 @@ use portkeep_spec::Spec;
 use tokio::process::Command;
 
 use super::configuration::Configuration;
+use super::kind::Kind;
 use super::profile::{self, Profile};
 use crate::options::Options;
 
 /// Words of a spec's `build` that choose what is built.
-const CHOOSES: [&str; 6] = ["-p", "--package", "--bin", "--bins", "--workspace", "--all"];
+const CHOOSES: [&str; 8] = [
+    "-p",
+    "--package",
+    "--bin",
+    "--bins",
+    "--example",
+    "--examples",
+    "--workspace",
+    "--all",
+];
 
 /// What chooses a profile there.
 const PROFILES: [&str; 3] = ["-r", "--release", "--profile"];
@@ -24,6 +34,7 @@ pub(crate) struct CargoBuild {
     profile: Profile,
     /// The binary that is run.
     pub(crate) binary: String,
+    kind: Kind,
     /// Where cargo puts what it makes.
     target_directory: PathBuf,
     /// Where it puts what it makes that of.
@@ -44,7 +55,7 @@ impl CargoBuild {
     pub(super) fn new(
         metadata: &Metadata,
         package: &Package,
-        binary: &str,
+        (kind, binary): (Kind, &str),
         manifest: &Path,
         spec: &Spec,
         options: &Options,
@@ -54,7 +65,11 @@ impl CargoBuild {
         if !says(&words, &CHOOSES) {
             let package = package.name.to_string();
             words.extend(["--package".to_owned(), package]);
-            words.extend(["--bin".to_owned(), binary.to_owned()]);
+            let option = match kind {
+                Kind::Binary => "--bin",
+                Kind::Example => "--example",
+            };
+            words.extend([option.to_owned(), binary.to_owned()]);
         }
         if !says(&words, &["--manifest-path"]) {
             words.extend(["--manifest-path".to_owned(), manifest.display().to_string()]);
@@ -71,6 +86,7 @@ impl CargoBuild {
             words,
             profile: Profile::Chosen(None),
             binary: binary.to_owned(),
+            kind,
             build_directory: build_directory.map_or_else(|| target_directory.clone(), Into::into),
             target_directory,
         };
@@ -139,7 +155,7 @@ impl CargoBuild {
     /// Whether a first build is done sooner with cargo's profile `dev`: what the app depends on was built there, and was not
     /// with ours.
     pub(crate) fn begins_with_dev(&self) -> bool {
-        let binary = |place: &Path| place.join(&self.binary).exists();
+        let binary = |place: &Path| place.join(self.file()).exists();
         let is_built = |place: &Path| {
             let built = std::fs::read_dir(place.join("deps"));
             built.is_ok_and(|mut built| {
@@ -180,10 +196,18 @@ impl CargoBuild {
         }
     }
 
+    /// The executable, below what is made with a profile.
+    fn file(&self) -> PathBuf {
+        match self.kind {
+            Kind::Binary => PathBuf::from(&self.binary),
+            Kind::Example => Path::new("examples").join(&self.binary),
+        }
+    }
+
     /// Where the executable appears. One that is built for another `--target` does so elsewhere.
     pub(super) fn made(&self) -> PathBuf {
         let profile = self.profile.directory();
-        self.target_directory.join(profile).join(&self.binary)
+        self.target_directory.join(profile).join(self.file())
     }
 
     /// Whether `spec` has what cargo makes handed over, also by a `cargo build` in another terminal.
@@ -278,6 +302,7 @@ mod tests {
             words: words.iter().map(|&word| word.to_owned()).collect(),
             profile: Profile::Chosen(None),
             binary: "hello".to_owned(),
+            kind: Kind::Binary,
             target_directory: "/project/target".into(),
             build_directory: "/project/target".into(),
         };

@@ -1,6 +1,7 @@
 //! Where `portkeep dev` listens.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use portkeep_spec::{Address, Listen, SocketName, is_ipv6_only};
 
@@ -11,7 +12,7 @@ pub(crate) const DEFAULT: &str = "127.0.0.1:8080";
 
 /// Reads `[NAME=]ADDR`.
 pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
-    words
+    let listen: anyhow::Result<Vec<_>> = words
         .iter()
         .map(|word| {
             let (name, address) = match word.split_once('=') {
@@ -26,7 +27,113 @@ pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
                 .map_err(|error| usage(format!("--listen {word}: {error}")))?;
             Ok(Listen::new(name, address))
         })
-        .collect()
+        .collect();
+    let listen = listen?;
+    for (at, one) in listen.iter().enumerate() {
+        let earlier = listen[..at].iter().position(|other| other.name == one.name);
+        if let Some(earlier) = earlier {
+            return Err(usage(format!(
+                "--listen {}: the name `{}` is taken by --listen {}; give each a name of its own, as in --listen admin={}",
+                words[at], one.name, words[earlier], one.address
+            )));
+        }
+    }
+    Ok(listen)
+}
+
+/// How many ports are tried.
+const PORTS: u16 = 100;
+
+/// Gives the first TCP listener another port.
+pub(crate) fn at_port(listen: &mut [Listen], port: u16) -> anyhow::Result<()> {
+    let first = listen.iter_mut().find_map(|one| match &mut one.address {
+        Address::Tcp(address) => Some(address),
+        _ => None,
+    });
+    first
+        .map(|address| address.set_port(port))
+        .ok_or_else(|| usage("--port: this app does not listen at a port; use --listen"))
+}
+
+/// Gives each TCP listener whose port somebody else has the next one that is free. Answers what was replaced.
+pub(crate) fn at_free_ports(
+    listen: &mut [Listen],
+    is_free: impl Fn(SocketAddr) -> bool,
+) -> anyhow::Result<Vec<(SocketAddr, SocketAddr)>> {
+    let mut replaced = Vec::new();
+    for index in 0..listen.len() {
+        let Address::Tcp(wanted) = listen[index].address else {
+            continue;
+        };
+        let others: Vec<_> = listen.iter().map(|one| one.address.clone()).collect();
+        let is_own = |address: SocketAddr| {
+            let mut others = others.iter().enumerate();
+            others.any(|(at, other)| at != index && *other == Address::Tcp(address))
+        };
+        let last = wanted.port().saturating_add(PORTS);
+        let found = (wanted.port()..=last)
+            .map(|port| SocketAddr::new(wanted.ip(), port))
+            .find(|address| !is_own(*address) && is_free(*address))
+            .ok_or_else(|| {
+                usage(format!(
+                    "--port auto: no port from {} to {last} is free at {}; name one with --port PORT",
+                    wanted.port(),
+                    wanted.ip()
+                ))
+            })?;
+        if found != wanted {
+            listen[index].address = Address::Tcp(found);
+            replaced.push((wanted, found));
+        }
+    }
+    Ok(replaced)
+}
+
+/// Gives TCP listeners the addresses that were found for them before.
+pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]) {
+    for one in listen {
+        if let Address::Tcp(address) = &mut one.address
+            && let Some((_, found)) = ports.iter().find(|(wanted, _)| wanted == address)
+        {
+            *address = *found;
+        }
+    }
+}
+
+/// Whether nobody listens there, or at the same port of the other loopback address.
+pub(crate) fn is_free(address: SocketAddr) -> bool {
+    let is_held = |address: SocketAddr| {
+        let tried = TcpListener::bind(address);
+        tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    !is_held(address) && !twin(address).is_some_and(is_held)
+}
+
+/// The same port of the other loopback address: a browser may take either for `localhost`.
+pub(crate) fn twin(address: SocketAddr) -> Option<SocketAddr> {
+    let other: IpAddr = match address.ip() {
+        IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => Ipv6Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip == Ipv6Addr::LOCALHOST => Ipv4Addr::LOCALHOST.into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(other, address.port()))
+}
+
+/// The loopback addresses that belong to those of a spec and that nothing listens at.
+pub(crate) fn twins(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
+    let tcp = |one: &Listen| match one.address {
+        Address::Tcp(address) => Some(address),
+        _ => None,
+    };
+    let has = |wanted: SocketAddr| {
+        let mut all = listen.iter().filter_map(tcp);
+        all.any(|one| one == wanted || one.ip().is_unspecified() && one.port() == wanted.port())
+    };
+    let pairs = listen
+        .iter()
+        .filter_map(tcp)
+        .filter_map(|one| Some((one, twin(one)?)));
+    pairs.filter(|(_, twin)| !has(*twin)).collect()
 }
 
 /// In development nothing listens beyond this machine unless it was asked for on the command line: an address of the
@@ -128,6 +235,77 @@ mod tests {
         keep_to_developer(&mut listen);
         assert_eq!(listen, parse(&["/run/a".into()]).unwrap());
         assert_eq!(listen[0].mode().to_string(), "0600");
+    }
+
+    #[test]
+    fn a_name_that_is_given_twice_names_the_option() {
+        let twice = |words: [&str; 2]| parse(&words.map(str::to_owned)).unwrap_err().to_string();
+        let error = twice(["127.0.0.1:1", "127.0.0.1:2"]);
+        assert_eq!(
+            error,
+            "--listen 127.0.0.1:2: the name `http` is taken by --listen 127.0.0.1:1; give each a name of its own, as in \
+             --listen admin=127.0.0.1:2"
+        );
+        let error = twice(["web=127.0.0.1:1", "web=/run/x"]);
+        assert!(
+            error.starts_with("--listen web=/run/x: the name `web`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn the_next_free_port_is_taken_where_the_wanted_one_is_held() {
+        let mut listen = parse(&[
+            "127.0.0.1:80".into(),
+            "b=127.0.0.1:81".into(),
+            "c=/run/x".into(),
+            "d=127.0.0.1:90".into(),
+        ])
+        .unwrap();
+        let held = [80, 82];
+        let replaced = at_free_ports(&mut listen, |one| !held.contains(&one.port())).unwrap();
+        let addresses: Vec<_> = listen.iter().map(|one| one.address.to_string()).collect();
+        assert_eq!(
+            addresses,
+            ["127.0.0.1:83", "127.0.0.1:81", "/run/x", "127.0.0.1:90"]
+        );
+        assert_eq!(replaced.len(), 1);
+        let error = at_free_ports(&mut listen, |_| false)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no port from 83 to 183 is free at 127.0.0.1"),
+            "{error}"
+        );
+        at_port(&mut listen, 3000).unwrap();
+        assert_eq!(listen[0].address.to_string(), "127.0.0.1:3000");
+        assert!(at_port(&mut listen[2..3], 1).is_err());
+    }
+
+    #[test]
+    fn a_port_is_free_where_nobody_has_it_at_either_loopback_address() {
+        let held = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = held.local_addr().unwrap();
+        assert!(!is_free(address));
+        if let Some(twin) = twin(address) {
+            assert!(!is_free(twin));
+        }
+    }
+
+    #[test]
+    fn each_loopback_address_has_its_twin_but_where_the_spec_has_it() {
+        let twins = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
+            let found = twins(&parse(&words).unwrap()).into_iter();
+            found.map(|(_, twin)| twin.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            twins(&["127.0.0.1:80", "b=127.0.0.2:80", "c=/run/x"]),
+            ["[::1]:80"]
+        );
+        assert_eq!(twins(&["[::1]:80"]), ["127.0.0.1:80"]);
+        assert_eq!(twins(&["127.0.0.1:80", "b=[::1]:80"]), [""; 0]);
+        assert_eq!(twins(&["127.0.0.1:80", "b=[::]:80"]), [""; 0]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Package};
 
 use super::enabled::{Asked, Target, enabled, name};
+use super::kind::Kind;
 
 /// What an app is made of, as far as it is not from a registry.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ pub(super) struct Depended {
     pub(super) by: PathBuf,
 }
 
-/// Follows dependencies by path, without asking any registry; `asked` is what the app is built with.
-pub(super) fn reach(metadata: &Metadata, package: &Package, asked: &Asked) -> Reach {
+/// Follows dependencies by path of a program of this kind, without asking any registry; `asked` is what the app is built with.
+pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &Asked) -> Reach {
     let mut seen = BTreeMap::new();
     let mut dependencies = Vec::new();
     let target = LazyCell::new(|| target(metadata.workspace_root.as_std_path()));
@@ -72,11 +73,19 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, asked: &Asked) -> Re
             let mut types = target.crate_types.iter();
             types.any(|one| matches!(one, CrateType::DyLib | CrateType::CDyLib))
         });
-        for package in packages {
-            let of_targets = package.dependencies.iter().any(|one| one.target.is_some());
+        for of in packages {
+            let of_targets = of.dependencies.iter().any(|one| one.target.is_some());
             let target = of_targets.then(|| target.as_ref()).flatten();
-            for (dependency, asked) in enabled(package, &asked, target) {
-                let is_linked = is_linked && dependency.kind == DependencyKind::Normal;
+            for (dependency, asked) in enabled(of, &asked, target) {
+                let is_linked = is_linked
+                    && match dependency.kind {
+                        DependencyKind::Normal => true,
+                        // An example has what its package is tested with; what that depends on has not.
+                        DependencyKind::Development => {
+                            kind == Kind::Example && manifest == package.manifest_path
+                        }
+                        _ => false,
+                    };
                 if is_linked {
                     dependencies.push(Depended {
                         package: dependency.name.clone(),
@@ -99,7 +108,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, asked: &Asked) -> Re
 }
 
 /// What this machine builds for, as rustc tells it. Nothing where it cannot be asked: then everything counts.
-fn target(directory: &Path) -> Option<Target> {
+pub(super) fn target(directory: &Path) -> Option<Target> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let ask = |arguments: &[&str]| {
         let mut command = Command::new(&rustc);

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use cargo_metadata::Package;
+use cargo_metadata::{Package, Target};
 use portkeep_spec::{Readiness, Spec};
 
+use super::kind::Kind;
 use super::reach::Reach;
 
 /// Says READY, takes passed sockets, moves connections.
@@ -51,9 +52,24 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn of(package: &Package, binary: &str, reach: &Reach) -> Self {
+    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &Reach) -> Self {
+        let is_it = |target: &Target| {
+            let is_of_kind = match kind {
+                Kind::Binary => target.is_bin(),
+                Kind::Example => target.is_example(),
+            };
+            is_of_kind && target.name == name
+        };
         let targets = package.targets.iter();
-        let others = targets.filter(|target| target.is_bin() && target.name != binary);
+        let others =
+            targets.filter(|target| (target.is_bin() || target.is_example()) && !is_it(target));
+        // Examples are beside the sources of their package.
+        let mut linked = reach.linked.clone();
+        if kind == Kind::Example {
+            let own = package.targets.iter().find(|target| is_it(target));
+            let directory = own.and_then(|own| own.src_path.parent());
+            linked.extend(directory.map(|one| one.as_std_path().to_owned()));
+        }
         let others = others.map(|target| {
             let path = target.src_path.as_std_path();
             match path.parent() {
@@ -66,7 +82,7 @@ impl Sources {
         });
         Self {
             others: others.collect(),
-            linked: reach.linked.clone(),
+            linked,
         }
     }
 
@@ -236,8 +252,9 @@ mod tests {
             default: true,
             ..Asked::default()
         };
-        let reach = reach(&metadata, package, &asked);
-        Manners::of(package, &reach, &Sources::of(package, &binary, &reach))
+        let reach = reach(&metadata, package, Kind::Binary, &asked);
+        let sources = Sources::of(package, (Kind::Binary, &binary), &reach);
+        Manners::of(package, &reach, &sources)
     }
 
     #[test]

@@ -54,6 +54,14 @@ pub(crate) fn of_generations(
         return environment;
     }
     environment.insert(contract::PORTKEEP_DEV.to_owned(), dev.display().to_string());
+    if !project.allowed_hosts.is_empty() {
+        let hosts: Vec<_> = project
+            .allowed_hosts
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        environment.insert(contract::PORTKEEP_DEV_HOSTS.to_owned(), hosts.join(","));
+    }
     if project.while_building == WhileBuilding::Hold {
         environment.insert(contract::PORTKEEP_DEV_HOLD.to_owned(), "1".to_owned());
     }

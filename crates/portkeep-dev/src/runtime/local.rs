@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use notify::RecommendedWatcher;
-use portkeep_engine::backend::local::{Listener, Local, LocalEvent, Sockets};
+use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
 use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, drive};
@@ -23,6 +23,7 @@ use super::{environment, leftovers, outputs};
 use crate::control::Control;
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
+use crate::input::Feed;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
@@ -55,7 +56,7 @@ impl LocalSession {
     pub(super) async fn open(
         project: &Project,
         host: Arc<dyn Host>,
-        events: mpsc::UnboundedSender<Event>,
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
         why: String,
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
@@ -64,7 +65,7 @@ impl LocalSession {
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
         store.clear_current()?;
-        let published = Published::prepare(project, &store, &mut spec)?;
+        let published = Published::prepare(project, &store, &mut spec, false)?;
         let sockets =
             Sockets::bind(&spec.listen).map_err(|error| match host.port_owner(&error.address) {
                 Some(owner) => anyhow!("{} is held by {owner}", error.address),
@@ -79,6 +80,9 @@ impl LocalSession {
         let lines = Lines::default();
         let listener = listener(lines.clone(), sender, events.clone());
         let local = Local::new(store.clone(), spec.clone(), sockets, listener);
+        if let Some(feed) = feed {
+            local.read_from(Input::of(move || feed.pipe()));
+        }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
         let desk = Desk {
             local: local.clone(),
@@ -191,6 +195,7 @@ impl LocalSession {
                 () = signals.stop() => self.local.kill_all(),
             }
         }
+        self.published.remove();
         leftovers::remove(&self.store)
     }
 }

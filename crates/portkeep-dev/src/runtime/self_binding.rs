@@ -26,6 +26,7 @@ use super::publish::no_executable;
 use super::{environment, leftovers};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
+use crate::input::Feed;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
@@ -54,6 +55,7 @@ struct App {
     host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
     unread: Unread,
+    feed: Option<Feed>,
 }
 
 /// What is told of the app without waiting for a handover.
@@ -96,6 +98,7 @@ impl SelfBindingSession {
         project: &Project,
         host: Arc<dyn Host>,
         events: mpsc::UnboundedSender<Event>,
+        feed: Option<Feed>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = host.store(&spec.name, Place::Local)?;
@@ -116,6 +119,7 @@ impl SelfBindingSession {
             host,
             events,
             unread: Unread::default(),
+            feed,
         };
         Ok(Self {
             app: Arc::new(app),
@@ -335,6 +339,7 @@ impl App {
             children: &self.children,
             unread: &self.unread,
             events: &self.events,
+            feed: self.feed.as_ref(),
         };
         let version = starting.start(generation, executable).await?;
         let addresses = port::addresses(&version.sockets);

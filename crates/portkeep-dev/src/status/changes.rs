@@ -35,6 +35,9 @@ impl Status {
             .partition(|change| self.is_put_off(&change.path, now));
         if !at_once.is_empty() && self.needs_build(&at_once) {
             self.changed.add(changes.iter().cloned());
+            if self.settings.builds_on_key {
+                return self.put_aside(changes, effects);
+            }
             return self.interrupt(Trigger::Changed(changes), now, effects);
         }
         let what = relevance::of_files(&changes);
@@ -57,6 +60,22 @@ impl Status {
         });
         self.changed.add(late.iter().cloned());
         late
+    }
+
+    /// What changed waits for a key.
+    pub(super) fn put_aside(&mut self, changes: Vec<Change>, effects: &mut Vec<Effect>) {
+        let names = names(&changes, &self.settings.here);
+        self.unbuilt.add(changes);
+        effects.push(Effect::Tell(Notice::WaitsForKey(names)));
+    }
+
+    /// Somebody wants a build: of what waits for that, or of everything.
+    pub(super) fn build_now(&mut self, now: &Now, effects: &mut Vec<Effect>) {
+        let trigger = match self.unbuilt.take() {
+            unbuilt if unbuilt.is_empty() => Trigger::Asked,
+            unbuilt => Trigger::Changed(unbuilt),
+        };
+        self.interrupt(trigger, now, effects);
     }
 
     /// Whether a round is under way, or has just ended.

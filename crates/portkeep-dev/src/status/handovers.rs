@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portkeep_engine::handover::Purpose;
 use portkeep_engine::store::HandoverRecord;
 use portkeep_engine::{EngineError, Generation, Outcome};
 
@@ -30,6 +31,9 @@ impl Status {
             Start::Again => Work::Something,
         };
         let serves = self.tell(&end.result, work, effects);
+        if serves {
+            self.chosen_by_others = None;
+        }
         match start {
             Start::New(_) => self.show_handover(&end.result),
             Start::Again => self.show_restart(&end.result),
@@ -112,7 +116,15 @@ impl Status {
                 (self.once(record.generation, told), record.reason.is_none())
             }
             Ok(Outcome::Unchanged(generation)) => {
-                (Some(Notice::Unchanged(work, *generation)), true)
+                let told = match self.settings.builds_nothing && !self.changed.as_slice().is_empty()
+                {
+                    true => {
+                        let files = names(self.changed.as_slice(), &self.settings.here);
+                        Notice::NotOfRelease(files, *generation)
+                    }
+                    false => Notice::Unchanged(work, *generation),
+                };
+                (Some(told), true)
             }
             Ok(Outcome::KnownBad(digest)) => (Some(Notice::KnownBad(digest.clone())), false),
             Ok(Outcome::Holding(record)) => {
@@ -201,8 +213,15 @@ impl Status {
         match outcome {
             Outcome::HandedOver(HandoverRecord {
                 generation: Some(generation),
+                purpose,
+                reason,
                 ..
-            }) => self.page.is_served_by(generation.0),
+            }) => {
+                self.page.is_served_by(generation.0);
+                // All others start what was published last, which is what was built last.
+                let is_newest = *purpose != Purpose::Rollback && reason.is_none();
+                self.chosen_by_others = (!is_newest).then_some(*generation);
+            }
             Outcome::Holding(HandoverRecord {
                 generation: Some(generation),
                 ..

@@ -21,6 +21,8 @@ const PAGES: [&str; 20] = [
 #[derive(Debug, Default)]
 pub(crate) struct Relevance {
     not_built: HashSet<(PathBuf, OsString)>,
+    /// Files and directories that are a part of what runs, whatever a build looks at.
+    parts: HashSet<PathBuf>,
     /// Files and directories that the last good build looked at.
     inputs: HashSet<PathBuf>,
 }
@@ -35,6 +37,13 @@ fn kind_and_place(path: &Path) -> (PathBuf, OsString) {
 }
 
 impl Relevance {
+    pub(crate) fn new(parts: &[PathBuf]) -> Self {
+        Self {
+            parts: parts.iter().cloned().collect(),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn needs_build(&self, changes: &[Change]) -> bool {
         changes.iter().any(|Change { path, .. }| {
             self.is_input(path) || !self.not_built.contains(&kind_and_place(path))
@@ -44,7 +53,10 @@ impl Relevance {
     /// Whether the last good build looked at it, or any build would.
     pub(crate) fn is_input(&self, path: &Path) -> bool {
         // A build script may look at a whole directory.
-        is_source(path) || path.ancestors().any(|one| self.inputs.contains(one))
+        is_source(path)
+            || path
+                .ancestors()
+                .any(|one| self.inputs.contains(one) || self.parts.contains(one))
     }
 
     /// A build after a change of these, and of nothing else, had nothing to do.

@@ -26,7 +26,9 @@ impl Status {
         self.page
             .building(what.as_deref().unwrap_or_default(), now.milliseconds);
         self.activity = Activity::Building { trigger, learns };
-        effects.push(Effect::Tell(Notice::Building(what)));
+        if !self.settings.builds_nothing {
+            effects.push(Effect::Tell(Notice::Building(what)));
+        }
         effects.push(Effect::Build(changed));
     }
 
@@ -68,7 +70,9 @@ impl Status {
                 work,
                 inputs,
             } => {
-                effects.push(Effect::Tell(Notice::Built(took)));
+                if !self.settings.builds_nothing {
+                    effects.push(Effect::Tell(Notice::Built(took)));
+                }
                 self.is_built = true;
                 if executable.is_some() {
                     self.relevance.built(inputs.clone());
@@ -166,6 +170,18 @@ impl Status {
     pub(super) fn end_round(&mut self, end: RoundEnd, now: &Now, effects: &mut Vec<Effect>) {
         self.activity = Activity::Idle;
         let late = self.note_late(now);
+        let (waits, goes_on) = match self.settings.builds_on_key {
+            true => (late, Vec::new()),
+            false => (Vec::new(), late),
+        };
+        if !waits.is_empty() {
+            self.put_aside(waits, effects);
+        }
+        if goes_on.is_empty()
+            && let Some(verdict) = self.verdict()
+        {
+            effects.push(Effect::EndRound(verdict));
+        }
         match end {
             RoundEnd::Serves if self.settings.detaches => {
                 return effects.push(Effect::End(Ending::Detached));
@@ -176,8 +192,8 @@ impl Status {
             RoundEnd::Serves => effects.push(Effect::BuildBehind),
             RoundEnd::Fails => {}
         }
-        if !late.is_empty() {
-            self.begin_round(Trigger::Changed(late), now, effects);
+        if !goes_on.is_empty() {
+            self.begin_round(Trigger::Changed(goes_on), now, effects);
         }
     }
 }

@@ -8,7 +8,7 @@ use portkeep_engine::{EngineError, Outcome};
 
 use super::*;
 use crate::change::Found;
-use crate::event::{Built, Checked};
+use crate::event::{Built, Checked, WaitId};
 use crate::tests::{ended, record};
 
 fn change(path: &str) -> Change {
@@ -168,7 +168,7 @@ fn a_start_that_is_overtaken_does_not_end_the_next_round() {
     assert_eq!(fed.feed(other), "`Serves`");
     assert!(fed.status.page().is_busy());
     assert_eq!(fed.feed(built(Work::Something)), "`Built` Watch HandOver");
-    assert_eq!(fed.feed(serves(3)), "`Serves` BuildBehind");
+    assert_eq!(fed.feed(serves(3)), "`Serves` EndRound BuildBehind");
     assert_eq!(fed.status.page().generation, Some(3));
 }
 
@@ -192,7 +192,7 @@ fn the_handover_that_is_waited_for_is_told_when_it_ends_and_others_at_once() {
     assert_eq!(fed.feed(recorded(2, HandoverId::unique())), "`Serves`");
     assert_eq!(fed.feed(recorded(3, ours.clone())), "");
     let end = ended(Ok(Outcome::HandedOver(record(3, ours.clone()))));
-    assert_eq!(fed.feed(end), "`Serves` BuildBehind");
+    assert_eq!(fed.feed(end), "`Serves` EndRound BuildBehind");
     // The history may be slower, too.
     assert_eq!(fed.feed(recorded(3, ours)), "");
 }
@@ -210,7 +210,7 @@ fn a_failed_start_is_told_once() {
     };
     assert_eq!(
         fed.feed(ended(Err(failed()))),
-        "`DidNotTakeOver` TakeAllAsNew"
+        "`DidNotTakeOver` TakeAllAsNew EndRound"
     );
     let recorded = HandoverRecord {
         result: HandoverResult::Failed,
@@ -279,14 +279,17 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
     };
     assert_eq!(fed.feed(Event::Opened(opened)), "`Building` Build");
     fed.feed(built(Work::Something));
-    assert_eq!(fed.feed(serves(1)), "`Serves` End(Detached)");
+    assert_eq!(fed.feed(serves(1)), "`Serves` EndRound End(Detached)");
     let mut fed = Fed::new(detached);
     fed.feed(Event::Opened(Opened::default()));
     let bad = Event::BuildEnded(Built::Bad {
         took: Duration::ZERO,
         parts: Vec::new(),
     });
-    assert_eq!(fed.feed(bad), "`BuildFailed` TakeAllAsNew End(Failed)");
+    assert_eq!(
+        fed.feed(bad),
+        "`BuildFailed` TakeAllAsNew EndRound End(Failed)"
+    );
 }
 
 #[test]
@@ -309,7 +312,7 @@ fn once_is_said_that_requests_do_not_wait_and_that_pages_are_compressed() {
     fed.feed(built(Work::Something));
     assert_eq!(
         fed.feed(serves(1)),
-        "`Serves` `RequestsDoNotWait` OpenPage BuildBehind"
+        "`Serves` `RequestsDoNotWait` OpenPage EndRound BuildBehind"
     );
     fed.feed(Event::Key(Key::Reload));
     assert_eq!(fed.feed(serves(2)), "`Serves`");
@@ -345,4 +348,183 @@ fn what_cargo_writes_itself_is_no_change() {
     fed.rest();
     // `cargo update` in another terminal.
     assert_eq!(fed.feed(lock()), "`Building` Build");
+}
+
+#[test]
+fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
+    let mut fed = Fed::new(Settings {
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    assert_eq!(fed.feed(Event::Opened(Opened::default())), "Build");
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(fed.feed(serves(1)), "`Serves` EndRound BuildBehind");
+    fed.rest();
+    assert_eq!(fed.feed(changed("/p/app.py")), "Build");
+    assert_eq!(fed.feed(built()), "HandOver");
+    assert_eq!(
+        fed.feed(unchanged(1)),
+        "`NotOfRelease` EndRound BuildBehind"
+    );
+}
+
+/// The verdicts that come of an event: `serves N`, or why not.
+fn verdicts(fed: &mut Fed, event: Event) -> Vec<String> {
+    let effects = fed.status.apply(event, &fed.now);
+    let answers = effects.into_iter().filter_map(|effect| match effect {
+        Effect::Answer(ids, verdict) => Some((ids, verdict)),
+        _ => None,
+    });
+    answers
+        .flat_map(|(ids, verdict)| {
+            let generation = verdict.generation.unwrap_or_default();
+            let said = match verdict.reason {
+                None => format!("serves {generation}"),
+                Some(reason) => reason,
+            };
+            ids.into_iter().map(move |id| format!("{}: {said}", id.0))
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_waits_is_answered_when_all_was_heard_of_and_nothing_is_under_way() {
+    let id = WaitId;
+    let mut fed = Fed::serving();
+    assert_eq!(fed.feed(Event::Waits(id(1))), "Mark");
+    assert_eq!(verdicts(&mut fed, changed("/p/src/main.rs")), [""; 0]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(1))), [""; 0]);
+    assert_eq!(verdicts(&mut fed, Event::Waits(id(2))), [""; 0]);
+    assert_eq!(verdicts(&mut fed, built(Work::Something)), [""; 0]);
+    // What the second waits for may not have been heard of.
+    assert_eq!(verdicts(&mut fed, serves(2)), ["1: serves 2"]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(2))), ["2: serves 2"]);
+    assert_eq!(verdicts(&mut fed, Event::Marked(id(2))), [""; 0]);
+
+    // Newer sources overtake: that they asked before does not help them.
+    fed.rest();
+    fed.feed(Event::Waits(id(3)));
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(Event::Marked(id(3)));
+    fed.feed(built(Work::Something));
+    assert_eq!(verdicts(&mut fed, changed("/p/src/lib.rs")), [""; 0]);
+    assert_eq!(verdicts(&mut fed, built(Work::Something)), [""; 0]);
+    assert_eq!(verdicts(&mut fed, serves(3)), ["3: serves 3"]);
+}
+
+#[test]
+fn whoever_waits_is_told_why_the_newest_does_not_serve() {
+    let ask = |fed: &mut Fed| {
+        fed.feed(Event::Waits(WaitId(1)));
+        verdicts(fed, Event::Marked(WaitId(1)))
+    };
+    let bad = || {
+        Event::BuildEnded(Built::Bad {
+            took: Duration::ZERO,
+            parts: Vec::new(),
+        })
+    };
+    let mut fed = Fed::serving();
+    fed.feed(changed("/p/src/main.rs"));
+    fed.feed(bad());
+    assert_eq!(ask(&mut fed), ["1: the build failed"]);
+    // What was built last serves again: that is not the newest.
+    fed.feed(Event::Key(Key::Reload));
+    fed.feed(serves(2));
+    assert_eq!(ask(&mut fed), ["1: the build failed"]);
+
+    let mut fed = Fed::serving();
+    let rolled_back = HandoverRecord {
+        purpose: portkeep_engine::handover::Purpose::Rollback,
+        ..record(2, HandoverId::unique())
+    };
+    fed.feed(Event::Session(SessionEvent::Recorded(rolled_back)));
+    let said = ask(&mut fed);
+    assert!(said[0].contains("another command chose"), "{said:?}");
+    let activated = record(3, HandoverId::unique());
+    fed.feed(Event::Session(SessionEvent::Recorded(activated)));
+    assert_eq!(ask(&mut fed), ["1: serves 3"]);
+
+    let gone = SessionEvent::Gone(Generation(3), "it crashed".to_owned());
+    fed.feed(Event::Session(gone));
+    assert_eq!(ask(&mut fed), ["1: generation 3 is gone"]);
+}
+
+#[test]
+fn with_a_key_for_builds_changes_wait_for_it() {
+    let mut fed = Fed::serving();
+    fed.status.settings.builds_on_key = true;
+    assert_eq!(fed.feed(changed("/p/src/main.rs")), "`WaitsForKey`");
+    assert_eq!(fed.feed(changed("/p/src/lib.rs")), "`WaitsForKey`");
+    fed.feed(Event::Waits(WaitId(1)));
+    let said = verdicts(&mut fed, Event::Marked(WaitId(1)));
+    assert!(said[0].contains("waits for the key b"), "{said:?}");
+    let effects = fed.status.apply(Event::Key(Key::Rebuild), &fed.now);
+    let built_of = effects.iter().find_map(|effect| match effect {
+        Effect::Build(changed) => changed.clone(),
+        _ => None,
+    });
+    assert_eq!(built_of.unwrap().len(), 2);
+    // While that is built, too.
+    assert_eq!(fed.feed(changed("/p/src/main.rs")), "`WaitsForKey`");
+    fed.feed(built(Work::Something));
+    fed.feed(serves(2));
+    let said = verdicts(&mut fed, Event::Waits(WaitId(2)));
+    assert_eq!(said, [""; 0]);
+    let said = verdicts(&mut fed, Event::Marked(WaitId(2)));
+    assert!(said[0].contains("waits for the key b"), "{said:?}");
+    assert!(fed.feed(Event::Key(Key::Rebuild)).contains("Build"));
+    fed.feed(built(Work::Something));
+    fed.feed(serves(3));
+    fed.feed(Event::Waits(WaitId(3)));
+    assert_eq!(
+        verdicts(&mut fed, Event::Marked(WaitId(3))),
+        ["3: serves 3"]
+    );
+    assert!(fed.feed(Event::Key(Key::Rebuild)).contains("Build"));
+}
+
+#[test]
+fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
+    use portkeep_contract::development::{Refusal, Understanding};
+    let mut fed = Fed::serving();
+    let old = || Event::NotUnderstood(Understanding::with(1));
+    assert_eq!(fed.feed(old()), "`NotUnderstood`");
+    assert_eq!(fed.feed(old()), "");
+    let refused = |host: &str| Event::Refused(Refusal::Host, host.to_owned());
+    assert_eq!(fed.feed(refused("a.test")), "`Refused`");
+    assert_eq!(fed.feed(refused("a.test")), "");
+    let told = (0..100).filter(|number| !fed.feed(refused(&format!("{number}.test"))).is_empty());
+    assert!(told.count() < 10);
+}
+
+#[test]
+fn a_part_of_what_runs_that_is_edited_often_is_handed_over_in_the_end() {
+    let mut fed = Fed::new(Settings {
+        parts: vec!["/p/app.py".into()],
+        builds_nothing: true,
+        ..Settings::default()
+    });
+    let built = || {
+        Event::BuildEnded(Built::Good {
+            executable: None,
+            took: Duration::ZERO,
+            work: Work::Something,
+            inputs: Vec::new(),
+        })
+    };
+    fed.feed(Event::Opened(Opened::default()));
+    fed.feed(built());
+    while fed.feed(changed("/p/app.py")).contains("Build") {
+        fed.feed(built());
+    }
+    assert!(fed.feed(serves(2)).ends_with("Build"));
 }

@@ -28,8 +28,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Listens, where there is a terminal.
-    pub(crate) fn listen() -> Self {
+    /// The terminal is for somebody else.
+    pub(crate) fn none() -> Self {
+        let (_, pressed) = mpsc::unbounded_channel();
+        let before = None;
+        Self { pressed, before }
+    }
+
+    /// Listens, where there is a terminal. Its end may be a key, too.
+    pub(crate) fn listen(end_quits: bool) -> Self {
         let (sender, pressed) = mpsc::unbounded_channel();
         let is_ours =
             io::stdin().is_terminal() && streams::stdout().is_terminal() && in_foreground();
@@ -44,6 +51,9 @@ impl Keys {
                             return;
                         }
                     }
+                }
+                if end_quits {
+                    let _ = sender.send(Key::Quit);
                 }
             });
         }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 
 /// SIGINT, SIGTERM and SIGHUP, each of which means "stop cleanly".
 #[derive(Debug)]
@@ -9,6 +10,8 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
+    /// What else means that.
+    more: (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>),
 }
 
 impl Signals {
@@ -18,7 +21,13 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
+            more: mpsc::unbounded_channel(),
         })
+    }
+
+    /// Whatever is sent here means "stop cleanly", too.
+    pub(crate) fn more(&mut self) -> mpsc::UnboundedSender<()> {
+        self.more.0.clone()
     }
 
     pub(crate) async fn stop(&mut self) {
@@ -26,6 +35,7 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             _ = self.hang_up.recv() => {}
+            Some(()) = self.more.1.recv() => {}
         }
     }
 }

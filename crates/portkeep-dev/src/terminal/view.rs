@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
+use portkeep_contract::development::{Refusal, host_name};
 use portkeep_engine::Generation;
 use portkeep_spec::{Address, AppName};
 
@@ -73,6 +74,7 @@ fn of_project(notice: &Notice) -> Option<Line> {
             format!("{names} changed, pages take the new styles").into()
         }
         Notice::Files(names, Changed::Pages) => format!("{names} changed, pages reload").into(),
+        Notice::WaitsForKey(names) => format!("{names} changed; b builds").into(),
         Notice::Restless(file) => restless(file).into(),
         _ => return None,
     })
@@ -133,6 +135,11 @@ fn of_handover(notice: &Notice) -> Option<Line> {
         Notice::Unchanged(Work::Something, generation) => {
             format!("the same as before, generation {generation} serves on").into()
         }
+        Notice::NotOfRelease(files, generation) => format!(
+            "{files} changed and is no part of what runs, generation {generation} serves on: name it in `files` in \
+             portkeep.json, and a change of it starts a new version"
+        )
+        .into(),
         Notice::KnownBad(digest) => {
             bad(format_args!("release {digest} failed before")) + " and did not change"
         }
@@ -230,6 +237,8 @@ fn of_session(name: &AppName, notice: &Notice) -> Option<Line> {
             "{path} came compressed though a plain page was asked for, as may others: such pages do not reload by themselves"
         )
         .into(),
+        Notice::NotUnderstood(understanding) => bad(understanding),
+        Notice::Refused(why, whose) => refused(*why, whose).into(),
         Notice::Detached => format!(
             "detached; `portkeep status --user` shows it, `portkeep uninstall --user {name}` ends it"
         )
@@ -237,6 +246,33 @@ fn of_session(name: &AppName, notice: &Notice) -> Option<Line> {
         Notice::Stopping => "stopping".into(),
         _ => return None,
     })
+}
+
+/// Why pages get no script, and what helps.
+fn refused(why: Refusal, whose: &str) -> String {
+    let name = host_name(whose).unwrap_or("HOST");
+    let at = match whose {
+        "" => String::new(),
+        whose => format!(" at {whose}"),
+    };
+    match why {
+        Refusal::Host => format!(
+            "pages{at} get no script and do not reload by themselves: this machine is not called so; if it is by you, \
+             `--allow-host {name}` lets them"
+        ),
+        Refusal::Peer => format!(
+            "pages{at} get no script and do not reload by themselves: they are asked for from elsewhere, or through Docker or \
+             a proxy; `--allow-host {name}` lets them, and everybody who can reach the port"
+        ),
+        Refusal::Page => format!(
+            "a page{at} asks for this app's script, and gets none; if that is this app behind a proxy, let the proxy hand on \
+             the header `Host`, and use `--allow-host {name}`"
+        ),
+        Refusal::Sandbox => format!(
+            "{whose} does not reload by itself: its Content-Security-Policy has `sandbox` without allow-scripts and \
+             allow-same-origin"
+        ),
+    }
 }
 
 fn failed(what: &str, took: Duration, serves: Serving) -> Line {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use ignore::gitignore::Gitignore;
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::EventKind;
 
 use super::burst::Of;
 use super::editor_files::is_editors_own;
+use super::eyes::Eyes;
 use super::listing::Listing;
 use super::own_output::OwnOutput;
 use super::walk::{ignores, is_source, walker};
@@ -17,7 +18,7 @@ use crate::project::Project;
 
 /// The watched part of the file system.
 pub(super) struct Tree {
-    watcher: RecommendedWatcher,
+    watcher: Eyes,
     /// Where the sources begin.
     roots: Vec<PathBuf>,
     /// Files that count wherever they are, and whatever git says of them.
@@ -36,7 +37,7 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn new(
-        watcher: RecommendedWatcher,
+        watcher: Eyes,
         project: &Project,
         kept: Vec<PathBuf>,
     ) -> anyhow::Result<Self> {
@@ -59,6 +60,14 @@ impl Tree {
         };
         tree.look()?;
         Ok(tree)
+    }
+
+    pub(super) fn is_told_by_the_kernel(&self) -> bool {
+        self.watcher.are_told_by_the_kernel()
+    }
+
+    pub(super) fn take_notices(&mut self) -> Vec<String> {
+        self.watcher.take_notices()
     }
 
     /// Looks at everything from the start. Events that were lost may have been anything.
@@ -220,7 +229,7 @@ impl Tree {
         let above = path.ancestors().skip(1).find(|one| one.is_dir());
         if let Some(above) = above.filter(|above| !self.watched.contains(*above)) {
             // It may not be ours to read; then what happens there is not seen.
-            let _ = self.watcher.watch(above, RecursiveMode::NonRecursive);
+            let _ = self.watcher.watch(above);
         }
     }
 
@@ -253,19 +262,13 @@ impl Tree {
                     found.push(entry.into_path());
                 }
             } else if self.watched.insert(entry.path().to_owned())
-                && let Err(error) = self
-                    .watcher
-                    .watch(entry.path(), RecursiveMode::NonRecursive)
+                && let Err(error) = self.watcher.watch(entry.path())
             {
                 self.watched.remove(entry.path());
                 // It may have gone since it was found.
                 if entry.path().is_dir() {
-                    return Err(error).with_context(|| {
-                        format!(
-                            "cannot watch {}; a limit may be reached: `sysctl fs.inotify.max_user_watches`",
-                            entry.path().display()
-                        )
-                    });
+                    return Err(error)
+                        .with_context(|| format!("cannot watch {}", entry.path().display()));
                 }
             }
         }
@@ -285,14 +288,12 @@ pub(super) mod tests {
 
     use ignore::gitignore::GitignoreBuilder;
 
+    use super::super::eyes::Way;
+
     use super::*;
 
     /// The tree below `root`, with `single` besides.
-    pub(in super::super) fn tree(
-        watcher: RecommendedWatcher,
-        root: &Path,
-        single: &[&Path],
-    ) -> Tree {
+    pub(in super::super) fn tree(watcher: Eyes, root: &Path, single: &[&Path]) -> Tree {
         let mut ignores = GitignoreBuilder::new(root);
         ignores.add_line(None, "/var/").unwrap();
         let mut tree = Tree {
@@ -310,8 +311,12 @@ pub(super) mod tests {
         tree
     }
 
+    fn eyes() -> Eyes {
+        Eyes::open(Way::Kernel, tokio::sync::mpsc::unbounded_channel().0)
+    }
+
     fn unheard(root: &Path) -> Tree {
-        tree(notify::recommended_watcher(|_| {}).unwrap(), root, &[])
+        tree(eyes(), root, &[])
     }
 
     impl Tree {
@@ -411,8 +416,7 @@ pub(super) mod tests {
         let root = above.join("member");
         fs::create_dir(&root).unwrap();
         let manifest = above.join("Cargo.toml");
-        let watcher = notify::recommended_watcher(|_| {}).unwrap();
-        let mut tree = tree(watcher, &root, &[&manifest]);
+        let mut tree = tree(eyes(), &root, &[&manifest]);
         fs::create_dir(above.join("other")).unwrap();
         fs::write(above.join("other/a.rs"), "x").unwrap();
         assert!(!tree.counts(&above.join("other")));

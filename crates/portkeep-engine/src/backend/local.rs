@@ -105,6 +105,31 @@ struct Shared {
     misuse: Mutex<Option<Misuse>>,
     processes: Processes,
     listener: Listener,
+    /// What generations read; nothing without it.
+    input: std::sync::OnceLock<Input>,
+}
+
+/// Makes the standard input of a generation that is about to start.
+#[derive(Clone)]
+pub struct Input(Arc<dyn Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync>);
+
+impl Input {
+    /// Asks this, each time that one is started.
+    pub fn of(
+        make: impl Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(make))
+    }
+
+    fn make(&self) -> std::io::Result<std::os::fd::OwnedFd> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Input")
+    }
 }
 
 impl Local {
@@ -128,8 +153,14 @@ impl Local {
                 children,
                 releasing: Mutex::default(),
                 listener,
+                input: std::sync::OnceLock::new(),
             }),
         }
+    }
+
+    /// Generations that start from now on read this, in place of nothing. The first one counts.
+    pub fn read_from(&self, input: Input) {
+        let _ = self.shared.input.set(input);
     }
 
     /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when

@@ -117,7 +117,7 @@ pub fn write(directory: &Path, name: &str, text: &str) -> Result<(), TextfileErr
     }
 }
 
-/// The same, in a process that [`write`] has started as the owner of the directory.
+/// The same, in a process that [`write()`] has started as the owner of the directory.
 ///
 /// # Errors
 /// When it is not ours, and when it cannot be written.

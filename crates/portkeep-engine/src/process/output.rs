@@ -6,12 +6,15 @@ use tokio::sync::mpsc;
 
 use super::Lines;
 
-/// Lines that wait to be taken. Who writes more waits.
-const WAITING: usize = 64;
+/// So much that was read waits to be taken. Who writes more waits.
+const WAITING: usize = 4;
 
 /// The lines of both streams of a process, in the order in which they come. What is not taken holds up the process.
 #[derive(Debug)]
-pub struct Output(mpsc::Receiver<String>);
+pub struct Output {
+    read: mpsc::Receiver<Vec<String>>,
+    next: std::vec::IntoIter<String>,
+}
 
 impl Output {
     /// Reads in tasks of its own, which end when nobody has the other end of the streams, or nobody this.
@@ -20,21 +23,39 @@ impl Output {
         let (sender, lines) = mpsc::channel(WAITING);
         forward(stdout, sender.clone());
         forward(stderr, sender);
-        Self(lines)
+        Self {
+            read: lines,
+            next: Vec::new().into_iter(),
+        }
+    }
+
+    /// Lines that have been read already.
+    pub fn at_hand(&mut self) -> impl Iterator<Item = String> {
+        self.next.by_ref()
     }
 
     /// The next line; nothing at the end of both streams. Can be dropped and called again.
     pub async fn next(&mut self) -> Option<String> {
-        self.0.recv().await
+        loop {
+            if let Some(line) = self.next.next() {
+                return Some(line);
+            }
+            self.next = self.read.recv().await?.into_iter();
+        }
     }
 }
 
-fn forward(stream: Option<impl AsyncRead + Unpin + Send + 'static>, lines: mpsc::Sender<String>) {
+fn forward(
+    stream: Option<impl AsyncRead + Unpin + Send + 'static>,
+    lines: mpsc::Sender<Vec<String>>,
+) {
     let Some(stream) = stream else { return };
     tokio::spawn(async move {
         let mut read = Lines::of(stream);
         while let Ok(Some(line)) = read.next().await {
-            if lines.send(line).await.is_err() {
+            let mut all = vec![line];
+            all.extend(read.read_already());
+            if lines.send(all).await.is_err() {
                 break;
             }
         }

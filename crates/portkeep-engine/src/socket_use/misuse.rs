@@ -4,7 +4,7 @@ use std::fmt;
 
 use portkeep_spec::Address;
 
-use super::{SocketUse, Taking};
+use super::seen::{SocketUse, Taking};
 
 /// What programs say where an address is in use.
 const IN_USE: [&str; 5] = [

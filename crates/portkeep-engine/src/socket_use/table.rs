@@ -6,7 +6,7 @@ use std::path::Path;
 
 use portkeep_spec::Address;
 
-use super::Listening;
+use super::seen::Listening;
 
 /// All of the network that a process is in.
 pub(super) fn listening(process: &Path) -> Vec<Listening> {

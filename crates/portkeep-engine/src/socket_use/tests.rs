@@ -8,6 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
 use command_fds::{CommandFdExt, FdMapping};
+use portkeep_spec::Address;
 use tokio::time::timeout;
 
 use super::process::{entries, socket, watches};

@@ -26,6 +26,16 @@ pub enum HistoryEvent {
 }
 
 impl HistoryEvent {
+    /// The generation that it is of: of a handover, the one that was started.
+    #[must_use]
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Handover(record) => record.generation,
+            Self::Crash(record) => Some(record.generation),
+            Self::Drained(record) => Some(record.generation),
+        }
+    }
+
     /// When it was.
     #[must_use]
     pub fn at(&self) -> Timestamp {

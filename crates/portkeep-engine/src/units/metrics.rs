@@ -48,6 +48,17 @@ pub(super) fn placed(inventory: &Inventory) -> Files {
     entries.collect()
 }
 
+/// The directory that they write to; none where nothing of ours is there, or its path needs quotes.
+pub(super) fn textfiles(files: &Files) -> Option<PathBuf> {
+    let texts = files.values().map(Entry::text);
+    let mut directories = texts.filter_map(|text| {
+        let command = text.lines().find(|line| line.starts_with("ExecStart="))?;
+        let (_, directory) = command.split_once(" --textfile ")?;
+        Some(PathBuf::from(directory)).filter(|path| path.is_absolute())
+    });
+    directories.next()
+}
+
 fn link(directory: &Path) -> PathBuf {
     directory
         .join("timers.target.wants")
@@ -127,7 +138,9 @@ mod tests {
         let text = fs::read_to_string(service).unwrap();
         let line = "ExecStart=/h/two metrics --system --textfile /var/lib/node";
         assert!(text.contains(line), "{text}");
-        assert_eq!(super::placed(&inventory()).len(), 3);
+        let placed = super::placed(&inventory());
+        assert_eq!(placed.len(), 3);
+        assert_eq!(textfiles(&placed), Some(PathBuf::from("/var/lib/node")));
     }
 
     #[test]

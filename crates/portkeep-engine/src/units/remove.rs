@@ -22,6 +22,7 @@ use super::survey::place;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Manager, ManagerError};
 use crate::directories::{Directories, DirectoriesError};
+use crate::metrics::{file_name, write};
 
 use found::Found;
 pub use found::Left;
@@ -166,6 +167,7 @@ pub async fn remove(
         .map(|one| one.left(which, &unit_path))
         .collect();
     remove_files(files)?;
+    let textfiles = metrics_directory(which, &unit_path);
     let none_is_left = remove_shared(which, &unit_path)?;
     if none_is_left {
         explain_no_more(which).await;
@@ -174,6 +176,12 @@ pub async fn remove(
     if none_is_left {
         let units = [contract::METRICS_TIMER, contract::METRICS_SERVICE];
         manager.stop_all(&units.map(str::to_owned)).await?;
+        // Else the collector would tell for ever what was so last.
+        if let Some(directory) = textfiles
+            && let Err(error) = write(&directory, &file_name(which), "")
+        {
+            tracing::warn!("the last metrics are left: {error}");
+        }
     }
     close_the_rest(manager, &found).await?;
     let mut removed = Vec::new();
@@ -233,6 +241,13 @@ fn not_found(
         directory: UnitDirectory::lasting(which, unit_path)?.path().to_owned(),
         elsewhere,
     })
+}
+
+/// Where the metrics of the apps are written, if they are.
+fn metrics_directory(which: Which, unit_path: &[PathBuf]) -> Option<PathBuf> {
+    let directory = UnitDirectory::lasting(which, unit_path).ok()?;
+    let inventory = Inventory::of(directory.path()).ok()?;
+    metrics::textfiles(&metrics::placed(&inventory))
 }
 
 /// Removes the message catalog that an install has placed. What it explained stays in the journal, and is shown without it.

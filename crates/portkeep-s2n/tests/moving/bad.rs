@@ -29,15 +29,45 @@ fn what_cannot_be_used_replaces_nothing() {
     });
     let half = &certificate[..certificate.len() / 2];
     let cases = [
-        ("of another key", &*certificate, &*other_key.serialize_pem(), "cannot be used together"),
-        ("of another certificate", &other, &key, "cannot be used together"),
-        ("rubbish", "rubbish", &key, "no certificate"),
-        ("empty", "", &key, "no certificate"),
-        ("half", half, &key, "no certificate"),
-        ("rubbish for a key", &certificate, "rubbish", "cannot be used together"),
-        ("a certificate for a key", &certificate, &certificate, "cannot be used together"),
-        ("expired", &expired, &expired_key.serialize_pem(), "has expired 2020-01-02"),
-        ("too early", &early, &early_key.serialize_pem(), "is the clock right"),
+        (
+            "of another key",
+            &*certificate,
+            &*other_key.serialize_pem(),
+            "cannot be used together",
+        ),
+        (
+            "of another certificate",
+            &other,
+            &key,
+            "cannot be used together",
+        ),
+        ("rubbish", "rubbish", &key, "there is no certificate"),
+        ("empty", "", &key, "there is no certificate"),
+        ("half", half, &key, "there is no certificate"),
+        (
+            "rubbish for a key",
+            &certificate,
+            "rubbish",
+            "cannot be used together",
+        ),
+        (
+            "a certificate for a key",
+            &certificate,
+            &certificate,
+            "cannot be used together",
+        ),
+        (
+            "expired",
+            &expired,
+            &expired_key.serialize_pem(),
+            "has expired 2020-01-02",
+        ),
+        (
+            "too early",
+            &early,
+            &early_key.serialize_pem(),
+            "is the clock right",
+        ),
     ];
     for (what, certificate, key, told) in cases {
         write(&world.path("cert.pem"), certificate);
@@ -82,7 +112,8 @@ fn a_hangup_rereads() {
     let config = Arc::new(world.config(&[&TLS13]));
     let mut before = Client::connect(world.address, &config);
     before.who();
-    world.place(|params| params.subject_alt_names.push("localhost".try_into().map(rcgen::SanType::DnsName).unwrap()));
+    let second = rcgen::SanType::DnsName("localhost".try_into().unwrap());
+    world.place(|params| params.subject_alt_names.push(second));
     old.signal(Signal::HUP);
     old.logged("REREAD");
     let mut after = Client::connect(world.address, &config);

@@ -113,7 +113,10 @@ impl Client {
     /// The head and the body of the next answer.
     pub(crate) fn answer(&mut self) -> io::Result<(String, Vec<u8>)> {
         loop {
-            let end = self.received.windows(4).position(|four| four == b"\r\n\r\n");
+            let end = self
+                .received
+                .windows(4)
+                .position(|four| four == b"\r\n\r\n");
             if let Some(end) = end {
                 let head = String::from_utf8_lossy(&self.received[..end]).to_ascii_lowercase();
                 let length = head

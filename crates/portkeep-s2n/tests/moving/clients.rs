@@ -16,7 +16,12 @@ use crate::world::World;
 const RELOADS: u32 = 20;
 
 /// Asks again and again on one connection until `over`.
-fn keeps_asking(world: &World, config: Arc<tokio_rustls::rustls::ClientConfig>, over: &AtomicBool, renews: bool) -> u32 {
+fn keeps_asking(
+    world: &World,
+    config: Arc<tokio_rustls::rustls::ClientConfig>,
+    over: &AtomicBool,
+    renews: bool,
+) -> u32 {
     let mut client = Client::connect(world.address, &config);
     let mut answers = 0;
     while !over.load(SeqCst) {
@@ -35,11 +40,21 @@ fn curl(world: &World, over: &AtomicBool, version: &str) -> u32 {
     let mut answers = 0;
     while !over.load(SeqCst) {
         let output = Command::new("curl")
-            .args(["--silent", "--show-error", "--fail", "--http1.1", "--rate", "50/s"])
+            .args([
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--http1.1",
+                "--rate",
+                "50/s",
+            ])
             .args(["--tls-max", version, "--cacert"])
             .arg(world.path("ca.pem"))
             .args(["--write-out", "%{stderr}%{num_connects}\n"])
-            .arg(format!("https://localhost:{}/?[1-100]", world.address.port()))
+            .arg(format!(
+                "https://localhost:{}/?[1-100]",
+                world.address.port()
+            ))
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -54,7 +69,13 @@ fn curl(world: &World, over: &AtomicBool, version: &str) -> u32 {
 /// OpenSSL's own client, which renews its keys on a line with `K`.
 fn openssl(world: &World, over: &AtomicBool) -> u32 {
     let mut child = Command::new("openssl")
-        .args(["s_client", "-connect", &world.address.to_string(), "-servername", "localhost"])
+        .args([
+            "s_client",
+            "-connect",
+            &world.address.to_string(),
+            "-servername",
+            "localhost",
+        ])
         .args(["-verify_return_error", "-CAfile"])
         .arg(world.path("ca.pem"))
         .args(["-nocommands", "-quiet"])
@@ -120,6 +141,8 @@ fn nobody_notices_twenty_reloads() {
         let answers: Vec<_> = asking.into_iter().map(|one| one.join().unwrap()).collect();
         answers
     });
-    println!("measured: TLS 1.2, TLS 1.3, curl 1.2, curl 1.3, openssl: {answers:?} answers through {RELOADS} reloads, 0 failed, 0 closed");
+    println!(
+        "measured: TLS 1.2, TLS 1.3, curl 1.2, curl 1.3, openssl: {answers:?} answers through {RELOADS} reloads, 0 failed, 0 closed"
+    );
     assert!(answers.iter().all(|answers| *answers > 20), "{answers:?}");
 }

@@ -1,6 +1,9 @@
 //! TLS connections that outlive their process, with clients of several kinds and real processes.
 
-#![allow(clippy::unwrap_used, reason = "helpers too: a failed one is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers too: a failed one is a failed test"
+)]
 
 mod bad;
 mod client;
@@ -8,10 +11,12 @@ mod clients;
 #[path = "../../../portkeep/src/moving/tests/dice.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod dice;
+mod growth;
 #[path = "../../../portkeep/tests/lifecycle/manager.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod manager;
 mod plain;
 mod probe;
 mod random;
+mod states;
 mod world;

@@ -1,6 +1,7 @@
 //! One connection at a time: what moves, and what is as it was where it cannot.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use tokio_rustls::rustls::version::{TLS12, TLS13};
@@ -59,6 +60,49 @@ fn a_new_key_that_was_asked_for_comes_from_the_next_generation() {
     }
 }
 
+/// rustls does not look whether what it has asked for comes; OpenSSL tells of each message.
+#[test]
+fn after_a_move_the_next_answer_comes_under_a_new_key() {
+    let world = World::new();
+    let mut old = world.start();
+    let mut child = Command::new("openssl")
+        .args(["s_client", "-connect", &world.address.to_string()])
+        .args(["-msg", "-tls1_3", "-ign_eof", "-CAfile"])
+        .arg(world.path("ca.pem"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    // Everything up to the end of an answer's head.
+    let mut ask = || {
+        stdin.write_all(get("/").as_bytes()).unwrap();
+        let mut told = String::new();
+        for line in lines.by_ref().map(Result::unwrap) {
+            told += &line;
+            told.push('\n');
+            if line.starts_with("date: ") {
+                break;
+            }
+        }
+        told
+    };
+    ask();
+    assert!(!ask().contains("KeyUpdate"));
+    let _new = world.start();
+    old.drain();
+    assert!(old.report().contains("1 moved"));
+    let told = ask();
+    assert!(
+        told.contains("<<< TLS 1.3, Handshake [length 0005], KeyUpdate"),
+        "{told}"
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 /// With a part of a record it waits for the rest, and then it moves.
 #[test]
 fn a_part_of_a_record_is_waited_for() {
@@ -67,7 +111,11 @@ fn a_part_of_a_record_is_waited_for() {
     let config = Arc::new(world.config(&[&TLS13]));
     let mut client = Client::connect(world.address, &config);
     client.who();
-    client.session.writer().write_all(get("/").as_bytes()).unwrap();
+    client
+        .session
+        .writer()
+        .write_all(get("/").as_bytes())
+        .unwrap();
     let records = client.records();
     let (part, rest) = records.split_at(11);
     client.socket.write_all(part).unwrap();
@@ -97,7 +145,10 @@ fn what_the_next_generation_refuses_ends_well() {
     }
     let new = world.setup().set(probe::POLICY, "20240501").start_ready();
     old.drain();
-    assert!(new.logged("cannot be taken over").contains("another policy"));
+    assert!(
+        new.logged("cannot be taken over")
+            .contains("another policy")
+    );
     for client in &mut clients {
         let (head, body) = client.get("/").unwrap();
         assert!(head.contains("connection: close"), "{head}");
@@ -113,8 +164,15 @@ fn certificates_of_clients_go_along_and_are_asked_for() {
     let setup = || world.setup().set(probe::CLIENTS, "required");
     let mut old = setup().start_ready();
     let mut known = Client::connect(world.address, &world.config_of_one_known());
-    let (_, before) = known.get("/session").unwrap();
-    let length: usize = before.strip_prefix("localhost - ").unwrap().parse().unwrap();
+    let (_, before) = known.get("/session").unwrap_or_else(|error| {
+        old.logged("not accepted");
+        panic!("{error}\n{}", old.story())
+    });
+    let length: usize = before
+        .strip_prefix("localhost - ")
+        .unwrap()
+        .parse()
+        .unwrap();
     assert!(length > 300, "{before}");
     let config = Arc::new(world.config(&[&TLS13]));
     assert!(Client::connect(world.address, &config).get("/").is_err());

@@ -88,7 +88,10 @@ async fn session(request: Request) -> String {
         "{} {} {}",
         session.server_name().unwrap_or("-"),
         session.protocol().unwrap_or("-"),
-        session.client_certificates().map(<[u8]>::len).sum::<usize>()
+        session
+            .client_certificates()
+            .map(<[u8]>::len)
+            .sum::<usize>()
     )
 }
 

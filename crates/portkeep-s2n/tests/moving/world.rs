@@ -36,6 +36,10 @@ impl World {
         listen(&socket, 128).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        // Another name than that of those that it signs: else they would seem to have signed themselves.
+        authority
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "authority");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let root = authority.self_signed(&key).unwrap();
         fs::write(directory.path().join("ca.pem"), root.pem()).unwrap();

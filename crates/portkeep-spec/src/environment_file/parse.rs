@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::is_variable_name;
-use crate::contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
+use portkeep_contract::{PORTKEEP_ARGS, PORTKEEP_ARGV0};
 
 /// Why a text is not an environment file of the grammar that [`render`](super::render) writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

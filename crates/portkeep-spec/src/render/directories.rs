@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::contract::OWN_NAMES;
 use crate::{Problem, Spec, SpecError};
+use portkeep_contract::OWN_NAMES;
 
 /// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
 /// directory is that is there. This one answers before, and where nothing can be looked at.

@@ -3,6 +3,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+#[cfg(feature = "http2")]
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 
 use http::header::CONNECTION;
@@ -15,17 +17,37 @@ use super::in_flight::InFlight;
 use super::probe::Probe;
 use super::upload::Upload;
 use crate::BoxError;
+#[cfg(feature = "http2")]
+use crate::app::ErasedBody;
 use crate::app::{Answered, Arriving, ErasedApp};
 use crate::drain::{Phase, count};
 
 pub(super) struct Answering {
     app: ErasedApp,
     probe: Arc<Probe>,
+    /// The length of the first answer, if the first request is not a client's.
+    #[cfg(feature = "http2")]
+    first: AtomicU32,
 }
+
+/// The first request is a client's, as all others are.
+#[cfg(feature = "http2")]
+const NONE: u32 = u32::MAX;
 
 impl Answering {
     pub(super) fn new(app: ErasedApp, probe: Arc<Probe>) -> Self {
-        Self { app, probe }
+        Self {
+            app,
+            probe,
+            #[cfg(feature = "http2")]
+            first: AtomicU32::new(NONE),
+        }
+    }
+
+    /// The first request is not for the app: its answer has so many bytes, whatever they are.
+    #[cfg(feature = "http2")]
+    pub(super) fn begin_with(&mut self, length: u32) {
+        *self.first.get_mut() = length;
     }
 }
 
@@ -35,6 +57,11 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
     type Future = Answer;
 
     fn call(&self, mut request: Request<Incoming>) -> Answer {
+        #[cfg(feature = "http2")]
+        if self.first.load(Relaxed) != NONE {
+            let length = self.first.swap(NONE, Relaxed);
+            return Answer::of_no_request(length as usize);
+        }
         self.probe.introduce(request.extensions_mut());
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
         request
@@ -57,12 +84,48 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
     }
 }
 
+#[cfg(feature = "http2")]
+impl Answer {
+    fn of_no_request(length: usize) -> Self {
+        let body = ErasedBody::new(Zeros(length));
+        Self {
+            closable: false,
+            tunnel: false,
+            in_flight: None,
+            answered: Box::pin(std::future::ready(Ok(Response::new(body)))),
+        }
+    }
+}
+
+/// So many bytes.
+#[cfg(feature = "http2")]
+struct Zeros(usize);
+
+#[cfg(feature = "http2")]
+impl Body for Zeros {
+    type Data = bytes::Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+        let length = std::mem::take(&mut self.0);
+        let data = (length > 0).then(|| Ok(http_body::Frame::data(vec![0; length].into())));
+        Poll::Ready(data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0 == 0
+    }
+}
+
 /// The answer to one request.
 pub(super) struct Answer {
     closable: bool,
     /// If it succeeds, what comes after the answer is the app's.
     tunnel: bool,
-    /// Until there is an answer.
+    /// Until there is an answer. None for what nobody has asked.
     in_flight: Option<InFlight>,
     answered: Answered,
 }
@@ -73,7 +136,7 @@ impl Future for Answer {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut response = ready!(self.answered.as_mut().poll(cx))?;
         let Some(mut in_flight) = self.in_flight.take() else {
-            unreachable!("a future that is over is not polled")
+            return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, None))));
         };
         in_flight.handler_ended();
         let probe = in_flight.probe();

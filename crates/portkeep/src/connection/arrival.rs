@@ -81,13 +81,17 @@ impl Arrival {
     ///
     /// # Errors
     ///
-    /// If it did not go through the same. The socket was not read or written.
+    /// If it did not go through the same, or speaks HTTP/2 and cannot go on here. The socket was not read or written.
     pub(crate) fn moved(
         moved: Moved,
         acceptor: Option<&Acceptor>,
         transport: Option<Secret>,
         shared: &Shared,
     ) -> io::Result<Self> {
+        #[cfg(feature = "http2")]
+        if let Speaks::Http2(state) = &moved.speaks {
+            super::http2::check(state.expose())?;
+        }
         shared.limits.apply(&moved.stream);
         let peer = Peer::behind(&moved.stream);
         let (stream, known) = match (acceptor, transport) {

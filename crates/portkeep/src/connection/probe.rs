@@ -210,6 +210,18 @@ impl Probe {
         .await
     }
 
+    /// What was asked elsewhere is over; of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) fn goes_on(&self) {
+        self.over.store(self.requests.load(Relaxed), Relaxed);
+    }
+
+    /// It does not leave this process.
+    #[cfg(feature = "http2")]
+    pub(super) fn stays(&self) -> bool {
+        self.stays.load(Relaxed)
+    }
+
     /// It is tried once.
     pub(super) fn stay(&self) {
         self.stays.store(true, Relaxed);

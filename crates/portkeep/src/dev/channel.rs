@@ -1,7 +1,5 @@
-//! The way to `portkeep dev`: a Unix socket, one question a connection.
-//!
-//! The question is a line, `GENERATION PATH`. The answer is a line, `STATUS CONTENT-TYPE`, and then
-//! the body until the end; it may never end.
+//! The way to `portkeep dev`: a Unix socket, one question a connection; see
+//! [`portkeep_contract::development`].
 
 use std::io;
 use std::path::PathBuf;
@@ -12,31 +10,27 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, StatusCode};
+use portkeep_contract::development::{AllowedHost, LONGEST_HEAD, Question, Refusal};
+use portkeep_contract::{PORTKEEP_DEV, PORTKEEP_DEV_HOLD, PORTKEEP_DEV_HOSTS, PORTKEEP_GENERATION};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::{ShutdownToken, task};
 
-/// What `portkeep dev` answers and the app does not.
-pub(super) const PREFIX: &str = "/.portkeep/";
-
-const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
-const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
-const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 /// `portkeep dev` answers at once what an app waits for; one that was stopped (Ctrl-Z) never does.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// A first line longer than this is none.
-const LONGEST_HEAD: usize = 256;
 
 /// How to reach `portkeep dev`.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) path: PathBuf,
     /// The number of this generation.
-    pub(super) generation: String,
+    pub(super) generation: u64,
     /// Requests may have to wait for a build.
     pub(super) holds: bool,
+    /// Hosts by which pages may be asked for from anywhere.
+    pub(super) allowed: Vec<AllowedHost>,
 }
 
 impl Channel {
@@ -44,11 +38,16 @@ impl Channel {
     pub(super) fn from_env() -> Option<Self> {
         let path = PathBuf::from(std::env::var_os(PORTKEEP_DEV)?);
         let generation = std::env::var(PORTKEEP_GENERATION).ok()?;
-        let number = generation.bytes().all(|byte| byte.is_ascii_digit());
-        number.then_some(Self {
+        let hosts = std::env::var(PORTKEEP_DEV_HOSTS).unwrap_or_default();
+        Some(Self {
             path,
-            generation,
+            generation: generation.parse().ok()?,
             holds: std::env::var_os(PORTKEEP_DEV_HOLD).is_some(),
+            // `portkeep dev` has refused what cannot be read.
+            allowed: hosts
+                .split(',')
+                .filter_map(|one| one.parse().ok())
+                .collect(),
         })
     }
 
@@ -57,10 +56,10 @@ impl Channel {
         self.path.exists()
     }
 
-    /// Asks. `path` is what follows [`PREFIX`].
+    /// Asks. `path` is what follows [`PREFIX`](portkeep_contract::development::PREFIX).
     pub(super) async fn ask(&self, path: &str) -> io::Result<Answer> {
         let stream = UnixStream::connect(&self.path).await?;
-        let question = format!("{} {path}\n", self.generation);
+        let question = format!("{}\n", Question::new(self.generation, path));
         let mut rest = question.as_bytes();
         while !rest.is_empty() {
             stream.writable().await?;
@@ -91,11 +90,12 @@ impl Channel {
 }
 
 impl Channel {
-    /// Says that this generation lets requests wait. It is heard when this returns: before the
-    /// generation is READY.
-    pub(super) async fn announce_hold(&self) {
+    /// Says that this generation speaks this version of the protocol, and whether it lets requests
+    /// wait. It is heard when this returns: before the generation is READY.
+    pub(super) async fn announce(&self, holds: bool) {
+        let asked = if holds { "holds" } else { "hello" };
         // Without an answer, somebody is told less.
-        let _ = timeout(PATIENCE, self.ask("holds")).await;
+        let _ = timeout(PATIENCE, self.ask(asked)).await;
     }
 
     /// What changes the pages of an app and is no generation, as it is now.
@@ -109,10 +109,19 @@ impl Channel {
     }
 
     /// Says that a page could not be written into.
-    pub(super) fn tell_compressed(self: Arc<Self>, path: String) {
-        // Nothing hangs on it, and the page is not to wait for it.
+    pub(super) fn tell_compressed(self: Arc<Self>, path: &str) {
+        self.tell(format!("compressed {path}"));
+    }
+
+    /// Says that the pages of a host get no script, or none that may ask.
+    pub(super) fn tell_refused(self: Arc<Self>, why: Refusal, host: &str) {
+        self.tell(format!("refused {} {host}", why.word()));
+    }
+
+    /// Nothing hangs on it, and no page is to wait for it.
+    fn tell(self: Arc<Self>, what: String) {
         task::spawn(async move {
-            let _ = timeout(PATIENCE, self.ask(&format!("compressed {path}"))).await;
+            let _ = timeout(PATIENCE, self.ask(&what)).await;
         });
     }
 }

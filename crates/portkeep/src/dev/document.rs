@@ -2,7 +2,8 @@
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE, TRANSFER_ENCODING,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    RANGE, TRANSFER_ENCODING,
 };
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Page,
     /// A page that cannot, because the app compressed it though it was asked not to.
     Compressed,
+    /// A page whose scripts may not run, or may not ask where they came from.
+    Sandboxed,
     /// Anything else.
     Other,
 }
@@ -70,10 +73,29 @@ pub(super) fn kind_of(parts: &Parts) -> Kind {
         && !kind.contains("utf-16")
         && !contains(headers, CONTENT_DISPOSITION, "attachment");
     match (is_page, is_plain) {
+        (true, true) if is_sandboxed(headers) => Kind::Sandboxed,
         (true, true) => Kind::Page,
         (true, false) => Kind::Compressed,
         (false, _) => Kind::Other,
     }
+}
+
+/// Whether the page's policy gives it an origin of its own, which may not ask, or leaves its scripts out.
+fn is_sandboxed(headers: &HeaderMap) -> bool {
+    let policies = headers.get_all(CONTENT_SECURITY_POLICY).iter();
+    policies
+        .filter_map(|policies| policies.to_str().ok())
+        .flat_map(|policies| policies.split([';', ',']))
+        .filter_map(|directive| {
+            let mut words = directive.split_ascii_whitespace();
+            let is_sandbox = words.next()?.eq_ignore_ascii_case("sandbox");
+            is_sandbox.then(|| words.map(str::to_ascii_lowercase).collect::<Vec<_>>())
+        })
+        .any(|allowed| {
+            ["allow-scripts", "allow-same-origin"]
+                .iter()
+                .any(|needed| !allowed.iter().any(|one| one == needed))
+        })
 }
 
 /// What no longer holds for a page that is written into. Nobody keeps it: with its validators, a
@@ -146,6 +168,21 @@ mod tests {
         assert_eq!(kind(404, &[("content-type", "TEXT/HTML")]), Kind::Page);
         let gzip = ("content-encoding", "gzip");
         assert_eq!(kind(200, &[html, gzip]), Kind::Compressed);
+        let policy = |policy| kind(200, &[html, ("content-security-policy", policy)]);
+        for sandboxed in [
+            "sandbox",
+            "default-src 'self'; SANDBOX allow-scripts",
+            "sandbox allow-same-origin",
+            "sandbox allow-scripts allow-same-origin, sandbox",
+        ] {
+            assert_eq!(policy(sandboxed), Kind::Sandboxed, "{sandboxed}");
+        }
+        for open in [
+            "sandbox allow-scripts allow-same-origin",
+            "default-src sandbox",
+        ] {
+            assert_eq!(policy(open), Kind::Page, "{open}");
+        }
         for (status, headers) in [
             (200, &[html, ("content-disposition", "attachment")][..]),
             (304, &[html]),

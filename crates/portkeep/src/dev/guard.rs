@@ -2,25 +2,39 @@
 
 use std::net::IpAddr;
 
-use http::header::{HOST, ORIGIN};
+use http::header::{HOST, ORIGIN, REFERER};
 use http::{HeaderMap, Request};
+use portkeep_contract::development::{AllowedHost, Refusal, host_name};
 
 use crate::Peer;
 
-/// The host that a request names, if the request comes from this machine and means this machine.
+/// The host that a request names, if its pages may have our script.
 ///
-/// A page from elsewhere can make its own name resolve to this machine and read what it gets (DNS
-/// rebinding); the name gives it away.
-pub(super) fn local_host<B>(request: &Request<B>) -> Option<&str> {
-    if !is_local(request) {
-        return None;
-    }
+/// The request has to come from this machine and mean this machine: a page from elsewhere can make
+/// its own name resolve to this machine and read what it gets (DNS rebinding); the name gives it
+/// away. A host that the developer allowed is allowed from everywhere.
+///
+/// # Errors
+/// Why not, and the host where it is one.
+pub(super) fn trusted_host<'a, B>(
+    request: &'a Request<B>,
+    allowed: &[AllowedHost],
+) -> Result<&'a str, (Refusal, &'a str)> {
     let host = match request.headers().get(HOST) {
-        Some(host) => host.to_str().ok()?,
+        Some(host) => host.to_str().unwrap_or_default(),
         // HTTP/2 has it in the address.
-        None => request.uri().authority()?.as_str(),
+        None => request.uri().authority().map_or("", |host| host.as_str()),
     };
-    names_this_machine(host).then_some(host)
+    let shown = host_name(host).map_or("", |_| host);
+    if allowed.iter().any(|one| one.is(host)) {
+        Ok(host)
+    } else if !names_this_machine(host) {
+        Err((Refusal::Host, shown))
+    } else if !is_local(request) {
+        Err((Refusal::Peer, shown))
+    } else {
+        Ok(host)
+    }
 }
 
 /// Whether a request comes from this machine.
@@ -49,37 +63,37 @@ pub(super) fn is_own_page(headers: &HeaderMap, host: &str) -> bool {
     origin_fits && site_fits
 }
 
+/// The host of the page that asks, as far as it says so; empty where it does not.
+pub(super) fn page_host(headers: &HeaderMap) -> String {
+    let referer = headers.get(REFERER).and_then(|value| value.to_str().ok());
+    let host = referer
+        .and_then(|referer| referer.split_once("://"))
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
+        .filter(|host| host_name(host).is_some());
+    host.unwrap_or_default().to_owned()
+}
+
 fn is_loopback(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
 fn names_this_machine(host: &str) -> bool {
-    let (name, port) = match host.rfind(':') {
-        Some(colon) if !host[colon..].contains(']') => (&host[..colon], &host[colon + 1..]),
-        _ => (host, ""),
-    };
-    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+    let Some(name) = host_name(host) else {
         return false;
-    }
+    };
     let name = name.to_ascii_lowercase();
-    let bare = name
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(&name);
-    match bare.parse::<IpAddr>() {
+    match name.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => is_loopback(ip),
         // Browsers resolve these to this machine without asking anybody.
-        Err(_) => {
-            (name == "localhost" || name.ends_with(".localhost"))
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'.')
-        }
+        Err(_) => name == "localhost" || name.ends_with(".localhost"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use axum::extract::ConnectInfo;
     use http::HeaderValue;
 
     use super::*;
@@ -109,6 +123,56 @@ mod tests {
         ] {
             assert!(!names_this_machine(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_page_is_trusted_by_its_name_and_by_where_it_is_asked_for_unless_the_developer_allows_it() {
+        let allowed: Vec<AllowedHost> = vec!["myapp.test".parse().unwrap()];
+        let why = |peer: [u8; 4], host: &'static str| {
+            let mut request = Request::new(());
+            let peer = SocketAddr::from((peer, 1000));
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let value = HeaderValue::from_static(host);
+            request.headers_mut().insert(HOST, value);
+            let of = |allowed: &[AllowedHost]| match trusted_host(&request, allowed) {
+                Ok(host) => Ok(host.to_owned()),
+                Err((why, host)) => Err((why, host.to_owned())),
+            };
+            (of(&[]), of(&allowed))
+        };
+        let (own, docker) = ([127, 0, 0, 1], [172, 17, 0, 1]);
+        let refused = |why, host: &str| Err((why, host.to_owned()));
+        assert_eq!(
+            why(own, "localhost:1"),
+            (Ok("localhost:1".to_owned()), Ok("localhost:1".to_owned()))
+        );
+        let peer = refused(Refusal::Peer, "localhost:1");
+        assert_eq!(why(docker, "localhost:1"), (peer.clone(), peer));
+        for peer in [own, docker] {
+            assert_eq!(
+                why(peer, "myapp.test:1"),
+                (
+                    refused(Refusal::Host, "myapp.test:1"),
+                    Ok("myapp.test:1".to_owned())
+                )
+            );
+        }
+        let other = refused(Refusal::Host, "");
+        assert_eq!(why(own, "a b\""), (other.clone(), other));
+    }
+
+    #[test]
+    fn a_page_of_another_host_says_so() {
+        let of = |referer: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(REFERER, HeaderValue::from_static(referer));
+            page_host(&headers)
+        };
+        assert_eq!(of("http://myapp.test:81/a?b"), "myapp.test:81");
+        for text in ["about:blank", "http://a\"b/", "http:///x", ""] {
+            assert_eq!(of(text), "", "{text}");
+        }
+        assert_eq!(page_host(&HeaderMap::new()), "");
     }
 
     #[test]

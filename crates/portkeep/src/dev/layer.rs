@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
+use portkeep_contract::development::{PREFIX, Refusal, SCRIPT};
 use tower_service::Service;
 
 use super::body::DevBody;
-use super::channel::{Channel, PREFIX};
+use super::channel::Channel;
 use super::document::Kind;
 use super::hold::{self, Verdict};
 use super::inject::Injector;
@@ -59,12 +60,12 @@ impl Layer {
         }
     }
 
-    /// Where requests are to wait, tells `portkeep dev` that they do.
+    /// Tells `portkeep dev` which version of the protocol this is, and whether requests wait.
     pub(crate) fn announce(&self) -> impl Future<Output = ()> + Send + use<> {
-        let channel = self.open_channel().filter(|_| self.holds);
+        let (channel, holds) = (self.open_channel(), self.holds);
         async move {
             if let Some(channel) = channel {
-                channel.announce_hold().await;
+                channel.announce(holds).await;
             }
         }
     }
@@ -90,15 +91,11 @@ impl Service<Request<Incoming>> for Layer {
             return Box::pin(async { Ok(unchanged(answer.await?)) });
         };
         let waited = hold::take_waited(request.headers_mut());
-        let host = guard::local_host(&request).map(str::to_owned);
         if let Some(asked) = request.uri().path().strip_prefix(PREFIX) {
-            let allowed = request.method() == Method::GET
-                && host
-                    .as_deref()
-                    .is_some_and(|host| guard::is_own_page(request.headers(), host));
+            let is_allowed = request.method() == Method::GET && may_ask(&channel, asked, &request);
             let (asked, token) = (asked.to_owned(), self.token.clone());
             return Box::pin(async move {
-                Ok(if allowed {
+                Ok(if is_allowed {
                     ask(&channel, &asked, &token).await
                 } else {
                     say(
@@ -108,14 +105,23 @@ impl Service<Request<Incoming>> for Layer {
                 })
             });
         }
-        let page_for = host.and_then(|host| Some((host, document::load(&request)?)));
+        let host = match guard::trusted_host(&request, &channel.allowed) {
+            Ok(host) => Ok(host.to_owned()),
+            Err((why, host)) => Err((why, host.to_owned())),
+        };
+        let load = document::load(&request);
+        let (page_for, refused) = match (host, load) {
+            (Ok(host), Some(load)) => (Some((host, load)), None),
+            (Err(refused), Some(_)) => (None, Some(refused)),
+            (_, None) => (None, None),
+        };
         if page_for.is_some() {
             document::ask_whole_and_plain(request.headers_mut());
         }
         let waits = self.holds && hold::may_wait(&request);
         if page_for.is_none() && !waits {
             let answer = self.app.answer(request);
-            return Box::pin(async { Ok(unchanged(answer.await?)) });
+            return Box::pin(async move { Ok(left(answer.await?, refused, channel)) });
         }
         let app = self.app.clone();
         Box::pin(async move {
@@ -134,7 +140,7 @@ impl Service<Request<Incoming>> for Layer {
                 }
             }
             let Some((host, load)) = page_for else {
-                return Ok(unchanged(app.answer(request).await?));
+                return Ok(left(app.answer(request).await?, refused, channel));
             };
             let script = Script {
                 host,
@@ -149,12 +155,16 @@ impl Service<Request<Incoming>> for Layer {
             match document::kind_of(&parts) {
                 Kind::Page => {}
                 Kind::Compressed => {
-                    channel.tell_compressed(path);
+                    channel.tell_compressed(&path);
+                    return Ok(unchanged(Response::from_parts(parts, body)));
+                }
+                Kind::Sandboxed => {
+                    channel.tell_refused(Refusal::Sandbox, &path);
                     return Ok(unchanged(Response::from_parts(parts, body)));
                 }
                 Kind::Other => return Ok(unchanged(Response::from_parts(parts, body))),
             }
-            let tag = script.tag(&parts.headers, &channel.generation);
+            let tag = script.tag(&parts.headers, channel.generation);
             let mut page = Response::from_parts(parts, DevBody::page(body, tag));
             document::adapt(page.headers_mut());
             Ok(page)
@@ -165,6 +175,34 @@ impl Service<Request<Incoming>> for Layer {
 /// An answer of the app as it is.
 fn unchanged(response: Response<ErasedBody>) -> Response<DevBody> {
     response.map(|body| DevBody::App { body })
+}
+
+/// An answer to a tab that gets no script, which is told of pages; or to anything else.
+fn left(
+    response: Response<ErasedBody>,
+    refused: Option<(Refusal, String)>,
+    channel: Arc<Channel>,
+) -> Response<DevBody> {
+    let (parts, body) = response.into_parts();
+    if let Some((why, host)) = refused
+        && document::kind_of(&parts) != Kind::Other
+    {
+        channel.tell_refused(why, &host);
+    }
+    unchanged(Response::from_parts(parts, body))
+}
+
+/// Whether a request below [`PREFIX`] is of a page that may ask. Tells of a script that may not.
+fn may_ask<B>(channel: &Arc<Channel>, asked: &str, request: &Request<B>) -> bool {
+    let refused = match guard::trusted_host(request, &channel.allowed) {
+        Ok(host) if guard::is_own_page(request.headers(), host) => None,
+        Ok(_) => Some((Refusal::Page, guard::page_host(request.headers()))),
+        Err((why, host)) => Some((why, host.to_owned())),
+    };
+    if let (Some((why, host)), SCRIPT) = (&refused, asked) {
+        Arc::clone(channel).tell_refused(*why, host);
+    }
+    refused.is_none()
 }
 
 /// For a request that has waited as long as it may.
@@ -181,7 +219,7 @@ fn still_building(
                 content: Content::Waiting,
                 made_of: None,
             };
-            let mut injector = Injector::new(script.tag(&HeaderMap::new(), &channel.generation));
+            let mut injector = Injector::new(script.tag(&HeaderMap::new(), channel.generation));
             let start = injector.push(&text);
             let page = [start, injector.finish()].concat();
             let mut response = say(StatusCode::SERVICE_UNAVAILABLE, page);

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_SECURITY_POLICY;
 
-use super::channel::PREFIX;
+use portkeep_contract::development::{PREFIX, SCRIPT};
 
 /// How a browser came to a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(super) struct Script {
 
 impl Script {
     /// The text that goes into the page, whose answer has these headers.
-    pub(super) fn tag(&self, headers: &HeaderMap, generation: &str) -> Bytes {
+    pub(super) fn tag(&self, headers: &HeaderMap, generation: u64) -> Bytes {
         let attribute = |name: &str, value: &str| format!(" {name}=\"{value}\"");
         let nonce = nonce(headers).map_or_else(String::new, |nonce| attribute("nonce", nonce));
         let made_of = self.made_of.as_deref();
@@ -51,7 +51,7 @@ impl Script {
         // With the host, because a page may have a `<base>` of another.
         let host = &self.host;
         format!(
-            "<script src=\"//{host}{PREFIX}dev.js\" data-generation=\"{generation}\"{made_of}{load}{content} \
+            "<script src=\"//{host}{PREFIX}{SCRIPT}\" data-generation=\"{generation}\"{made_of}{load}{content} \
              defer{nonce}></script>"
         )
         .into()
@@ -102,13 +102,13 @@ mod tests {
         };
         let headers = HeaderMap::new();
         assert_eq!(
-            script.tag(&headers, "7"),
+            script.tag(&headers, 7),
             "<script src=\"//localhost:80/.portkeep/dev.js\" data-generation=\"7\" defer></script>"
         );
         script.made_of = Some("5 0 3".to_owned());
         (script.load, script.content) = (Load::Post, Content::Waiting);
         assert_eq!(
-            script.tag(&headers, "7"),
+            script.tag(&headers, 7),
             "<script src=\"//localhost:80/.portkeep/dev.js\" data-generation=\"7\" data-made-of=\"5 0 3\" \
              data-posted data-waiting defer></script>"
         );

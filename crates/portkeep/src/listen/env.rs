@@ -2,19 +2,16 @@
 
 use std::collections::BTreeMap;
 
+// In each generation that portkeep runs, a process without its sockets has nothing to serve.
+use portkeep_contract::PORTKEEP_GENERATION;
+pub(crate) use portkeep_contract::{
+    LISTEN_FDNAMES, LISTEN_FDS, LISTEN_FDS_FIRST_FD, LISTEN_PID, LISTEN_PIDFDID,
+};
+
 use super::ListenError;
 
 /// The variables of a process, by name.
 pub(crate) type Environment = BTreeMap<String, String>;
-
-pub(crate) const LISTEN_FDS: &str = "LISTEN_FDS";
-pub(crate) const LISTEN_PID: &str = "LISTEN_PID";
-pub(crate) const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
-pub(crate) const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
-pub(crate) const LISTEN_FDS_FIRST_FD: &str = "LISTEN_FDS_FIRST_FD";
-
-/// Set in each generation that portkeep runs. There a process without its sockets has nothing to serve.
-const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 
 /// `SD_LISTEN_FDS_START`: the first passed descriptor, unless `LISTEN_FDS_FIRST_FD` says otherwise.
 const LISTEN_FDS_START: u16 = 3;

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
+use portkeep_contract::PORTKEEP_LISTEN;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
@@ -17,9 +18,6 @@ use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Strea
 
 /// How many clients wait in the queue of a listener that tokio binds.
 const QUEUE: usize = 1024;
-
-/// Overrides the bind address of the program.
-const PORTKEEP_LISTEN: &str = "PORTKEEP_LISTEN";
 
 /// A socket that accepts connections, registered with the runtime but not accepting yet.
 #[derive(Debug)]

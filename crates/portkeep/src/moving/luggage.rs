@@ -58,7 +58,7 @@ impl Kind {
     pub(super) fn most(self) -> usize {
         match self {
             Self::Transport => 32 * 1024,
-            Self::Http2 => 1024 * 1024,
+            Self::Http2 => 1024,
         }
     }
 }

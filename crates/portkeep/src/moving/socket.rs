@@ -4,15 +4,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use portkeep_contract::MOVE_SOCKET;
 use rustix::net::{SocketAddrUnix, getsockname};
 use socket2::SockRef;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::taken::Taken;
 use crate::listen::{Sockets, Which};
-
-/// The name that it is passed under.
-const NAME: &str = "portkeep-move";
 
 /// A listening socket that all generations are passed. The one that serves accepts from it; one
 /// that drains connects to it.
@@ -29,7 +27,7 @@ impl MoveSocket {
     /// connections are drained and not moved.
     pub(crate) fn open() -> Option<Self> {
         let sockets = Sockets::from_env().ok()?;
-        let name = Which::from(NAME);
+        let name = Which::from(MOVE_SOCKET);
         sockets.list().iter().find(|socket| socket.is(&name))?;
         let opened = match sockets.unix_seqpacket(name) {
             Ok(socket) => Self::new(socket),
@@ -37,7 +35,7 @@ impl MoveSocket {
         };
         opened
             .inspect_err(|error| {
-                tracing::warn!(%error, socket = NAME, "connections cannot be moved");
+                tracing::warn!(%error, socket = MOVE_SOCKET, "connections cannot be moved");
             })
             .ok()
     }

@@ -2,12 +2,8 @@
 
 use std::path::Path;
 
+use portkeep_contract::{CURRENT, PORTKEEP_GENERATION};
 use rustix::net::SocketAddrUnix;
-
-/// The number of this generation; portkeep sets it.
-const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
-/// The symbolic link to the directory of the generation that serves, beside the move socket.
-const CURRENT: &str = "current";
 
 /// Whether another generation than this one is current, if that can be known.
 ///

@@ -12,19 +12,21 @@ mod app;
 mod case;
 mod cipher;
 mod client;
-mod dice;
+
 mod generations;
+#[cfg(feature = "http2")]
+mod http2;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
+use crate::dice::Dice;
 use app::TestApp;
 use case::{Case, Class};
 use client::Ending;
-use dice::Dice;
-use generations::{Generations, still_server};
+use generations::{Generations, Outcome, still_server};
 
 /// What stands between the sockets and HTTP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +56,7 @@ async fn run(class: Class, through: Through, cases: u64) {
     let seed = number("PORTKEEP_MOVE_SEED", 1);
     let (moved, unmoved) = (TestApp::new(), TestApp::new());
     let still = still_server(unmoved.clone());
-    let generations = Generations::start(moved.clone(), through, seed);
+    let generations = Generations::start(moved.router(), through, seed);
     let address = generations.address();
     let totals = Arc::new(Totals::default());
     let next = Arc::new(AtomicU64::new(0));
@@ -91,7 +93,12 @@ async fn run(class: Class, through: Through, cases: u64) {
     while let Some(result) = clients.join_next().await {
         result.unwrap();
     }
-    let (handovers, moves) = generations.stop().await;
+    let Outcome {
+        handovers,
+        moves,
+        failed,
+    } = generations.stop().await;
+    assert_eq!(failed, 0, "a session has failed");
     println!(
         "measured: {class:?}, {through:?}: {cases} cases, {} requests, {moves} moves in {handovers} handovers, {} ended early, {} executed twice, {} parsed from a body",
         totals.requests.load(Ordering::Relaxed),

@@ -34,7 +34,14 @@ impl Features {
     /// And that of HTTP/2.
     pub(super) const HTTP2: Self = Self(4);
     /// All that this process knows.
-    pub(super) const OWN: Self = Self(Self::TIMES.0 | Self::TRANSPORT.0);
+    pub(super) const OWN: Self = {
+        let http2 = if cfg!(feature = "http2") {
+            Self::HTTP2.0
+        } else {
+            0
+        };
+        Self(Self::TIMES.0 | Self::TRANSPORT.0 | http2)
+    };
 
     pub(super) fn shared_with(self, other: Self) -> Self {
         Self(self.0 & other.0)

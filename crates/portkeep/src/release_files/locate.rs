@@ -6,13 +6,10 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use portkeep_contract::{PORTKEEP_KEPT_FILES, PORTKEEP_RELEASE_DIR};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-/// The directory with the files of this release; portkeep sets it.
-const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
-/// A file that lists those of all kept releases; portkeep sets it, and writes it before a new generation starts.
-const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
 /// More releases than this are not looked through.
 const MOST: usize = 256;
 const LONGEST_LIST: u64 = 256 << 10;

@@ -2,36 +2,36 @@
 
 use std::time::Duration;
 
+use portkeep_contract::{
+    PORTKEEP_DRAIN, PORTKEEP_DRAIN_TIMEOUT_USEC, PORTKEEP_IDLE_EXIT_USEC, PORTKEEP_LIMIT_AGE_USEC,
+    PORTKEEP_LIMIT_ANSWER_USEC, PORTKEEP_LIMIT_BODY_USEC, PORTKEEP_LIMIT_CONNECTIONS,
+    PORTKEEP_LIMIT_HEAD_USEC, PORTKEEP_LIMIT_IDLE_USEC, PORTKEEP_LIMIT_PING_USEC,
+    PORTKEEP_LIMIT_PONG_USEC, PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC,
+    PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC, PORTKEEP_LINGER_USEC,
+};
+
 use super::{Policy, Server};
 use crate::Limits;
 
-/// From the spec of the app, in microseconds; portkeep sets them for every generation.
-const PORTKEEP_DRAIN_TIMEOUT_USEC: &str = "PORTKEEP_DRAIN_TIMEOUT_USEC";
-const PORTKEEP_LINGER_USEC: &str = "PORTKEEP_LINGER_USEC";
-const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
 type Set = fn(Limits, Option<Duration>) -> Limits;
 
 /// The spec's `limits`: microseconds, or `off`.
 const LIMITS: [(&str, Set); 9] = [
-    ("PORTKEEP_LIMIT_IDLE_USEC", Limits::idle),
-    ("PORTKEEP_LIMIT_HEAD_USEC", Limits::head),
-    ("PORTKEEP_LIMIT_BODY_USEC", Limits::body),
-    ("PORTKEEP_LIMIT_ANSWER_USEC", Limits::answer),
-    ("PORTKEEP_LIMIT_PING_USEC", Limits::ping),
-    ("PORTKEEP_LIMIT_PONG_USEC", Limits::pong),
-    ("PORTKEEP_LIMIT_AGE_USEC", Limits::age),
-    ("PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC", Limits::tcp_keepalive),
+    (PORTKEEP_LIMIT_IDLE_USEC, Limits::idle),
+    (PORTKEEP_LIMIT_HEAD_USEC, Limits::head),
+    (PORTKEEP_LIMIT_BODY_USEC, Limits::body),
+    (PORTKEEP_LIMIT_ANSWER_USEC, Limits::answer),
+    (PORTKEEP_LIMIT_PING_USEC, Limits::ping),
+    (PORTKEEP_LIMIT_PONG_USEC, Limits::pong),
+    (PORTKEEP_LIMIT_AGE_USEC, Limits::age),
+    (PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC, Limits::tcp_keepalive),
     (
-        "PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC",
+        PORTKEEP_LIMIT_TCP_USER_TIMEOUT_USEC,
         Limits::tcp_user_timeout,
     ),
 ];
-/// A number, or `off`.
-const PORTKEEP_LIMIT_CONNECTIONS: &str = "PORTKEEP_LIMIT_CONNECTIONS";
 /// Instead of a limit.
 const OFF: &str = "off";
-/// A word for the policy.
-const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
 /// Applies the variables of the environment.
 pub(super) fn apply(server: &mut Server, variable: impl Fn(&str) -> Option<String>) {

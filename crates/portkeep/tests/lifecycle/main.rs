@@ -6,6 +6,8 @@
 #[path = "../../src/moving/tests/cipher.rs"]
 mod cipher;
 mod client;
+#[path = "../../examples/tls_tickets/keys.rs"]
+mod keys;
 mod load;
 mod manager;
 mod probe;

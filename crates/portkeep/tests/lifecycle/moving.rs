@@ -1,6 +1,7 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
 mod failures;
+mod http2;
 mod long;
 mod many;
 mod midway;

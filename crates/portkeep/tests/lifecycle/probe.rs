@@ -25,6 +25,7 @@ use crate::cipher::{Cipher, Key};
 use crate::tls;
 
 /// Set in the process under test; says what it does.
+pub(crate) const KEEPS_HTTP2: &str = "PORTKEEP_TEST_KEEPS_HTTP2";
 pub(crate) const MODE: &str = "PORTKEEP_TEST_MODE";
 pub(crate) const LINGER: &str = "PORTKEEP_TEST_LINGER_MS";
 pub(crate) const DRAIN: &str = "PORTKEEP_TEST_DRAIN_MS";
@@ -44,6 +45,8 @@ pub(crate) const EARLY: usize = 300_000;
 pub(crate) const LARGE: usize = 100_000_000;
 /// A directory with `certificate` and `key`, in DER: serve TLS.
 pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
+/// A directory: where generations that serve TLS share their ticket keys.
+pub(crate) const TICKETS: &str = "PORTKEEP_TEST_TICKETS";
 /// A number, and `alone` if states of others are refused: serve behind the cipher.
 pub(crate) const CIPHER: &str = "PORTKEEP_TEST_CIPHER";
 
@@ -87,6 +90,9 @@ fn serve() {
     });
     if env::var_os(REUSE).is_some() {
         server = server.reuse_port();
+    }
+    if env::var_os(KEEPS_HTTP2).is_some() {
+        server = server.move_http2(false);
     }
     if let Some(linger) = millis(LINGER) {
         server = server.linger(linger);

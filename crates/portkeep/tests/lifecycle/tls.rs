@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -10,12 +11,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName};
+use tokio_rustls::rustls::server::ProducesTickets;
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned,
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, ServerConfig, StreamOwned,
 };
 
 use crate::client::get;
+use crate::keys::SharedKeys;
 use crate::manager::{Process, Setup, listener};
 use crate::probe;
 
@@ -23,10 +27,13 @@ use crate::probe;
 pub(crate) fn acceptor(directory: &Path) -> TlsAcceptor {
     let certificate = CertificateDer::from(fs::read(directory.join("certificate")).unwrap());
     let key = PrivatePkcs8KeyDer::from(fs::read(directory.join("key")).unwrap());
-    let config = ServerConfig::builder()
+    let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key.into())
         .unwrap();
+    if let Some(directory) = std::env::var_os(probe::TICKETS) {
+        config.ticketer = Arc::new(SharedKeys::open(directory).unwrap());
+    }
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -133,6 +140,117 @@ fn what_runs_is_answered_and_then_it_ends_in_good_order() {
     drop((big, last, idle, busy));
     let report = process.report();
     assert!(report.contains("nothing cut"), "{report}");
+}
+
+/// Connects once and asks, and says whether the session was resumed and how long the handshake took.
+fn handshake(trust: &Trust, address: SocketAddr) -> (bool, Duration) {
+    let began = Instant::now();
+    let mut client = trust.client(address);
+    client.send(&get("/"));
+    let took = began.elapsed();
+    // With it come tickets.
+    client.answer().unwrap();
+    let kind = client.0.get_ref().conn.handshake_kind();
+    (kind == Some(HandshakeKind::Resumed), took)
+}
+
+/// Generations with the keys of one directory take the tickets of one another; without it nobody takes those of others.
+#[test]
+fn sessions_are_resumed_with_the_next_generation() {
+    for shared in [true, false] {
+        let (listener, address) = listener();
+        let trust = Trust::new();
+        let keys = tempfile::tempdir().unwrap();
+        let start = || {
+            let setup = trust.setup(&listener);
+            let setup = match shared {
+                true => setup.set(probe::TICKETS, keys.path().display()),
+                false => setup,
+            };
+            setup.start_ready()
+        };
+        let mut old = start();
+        handshake(&trust, address);
+        let (resumed, _) = handshake(&trust, address);
+        assert!(resumed, "with the same one it always is");
+        let _new = start();
+        old.drain();
+        old.report();
+        let (resumed, _) = handshake(&trust, address);
+        assert_eq!(resumed, shared);
+        if shared {
+            let mut config = (*trust.config).clone();
+            config.resumption = Resumption::disabled();
+            let stranger = Trust {
+                directory: tempfile::tempdir().unwrap(),
+                config: Arc::new(config),
+            };
+            let median = |trust: &Trust, expected: bool| {
+                let handshakes = (0..101).map(|_| handshake(trust, address));
+                let mut times: Vec<_> = handshakes
+                    .map(|(resumed, took)| {
+                        assert_eq!(resumed, expected);
+                        took
+                    })
+                    .collect();
+                times.sort();
+                times[50]
+            };
+            let (full, again) = (median(&stranger, false), median(&trust, true));
+            println!(
+                "measured: a full handshake {full:?}, a resumed one {again:?} (client and server, debug build)"
+            );
+            let file = keys.path().join("ticket-keys");
+            assert_eq!(
+                fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
+        }
+    }
+}
+
+/// A file that others may read is not used, nor one that is no file.
+#[test]
+fn ticket_keys_are_the_apps_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ticket-keys");
+    let open = || SharedKeys::open(directory.path());
+    let ticket = open().unwrap().encrypt(b"session").unwrap();
+    assert_eq!(open().unwrap().decrypt(&ticket).unwrap(), b"session");
+    for cut in [0, 16, 27, ticket.len() - 1] {
+        assert_eq!(open().unwrap().decrypt(&ticket[..cut]), None);
+    }
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(open().unwrap_err().to_string().contains("0600"));
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    assert!(open().is_err());
+    fs::remove_file(&path).unwrap();
+    // Rubbish is replaced.
+    let shut = || fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    for rubbish in [vec![1; 20], vec![1; 57], vec![0xff; 100_000]] {
+        fs::write(&path, rubbish).unwrap();
+        shut();
+        let keys = open().unwrap();
+        assert_eq!(keys.decrypt(&ticket), None);
+        assert!(keys.encrypt(b"").is_some());
+    }
+    // Rotated: one that is too old encrypts no more and decrypts for a while, and one that is older is forgotten.
+    let age = |hours: u64| {
+        let mut bytes = fs::read(&path).unwrap();
+        let made = u64::from_le_bytes(bytes[..8].try_into().unwrap()) - hours * 3600;
+        bytes[..8].copy_from_slice(&made.to_le_bytes());
+        fs::write(&path, bytes).unwrap();
+    };
+    let old = open().unwrap().encrypt(b"old").unwrap();
+    age(13);
+    let keys = open().unwrap();
+    assert_eq!(keys.decrypt(&old).unwrap(), b"old");
+    assert_ne!(keys.encrypt(b"new").unwrap()[..16], old[..16]);
+    fs::remove_file(&path).unwrap();
+    let old = open().unwrap().encrypt(b"old").unwrap();
+    age(25);
+    assert_eq!(open().unwrap().decrypt(&old), None);
 }
 
 /// Clients that connect all the time, through handovers: whoever gets through is answered, however

@@ -23,6 +23,12 @@ async fn main() -> Result<(), portkeep::Error> {
         .route("/json", get(|| async { ([(CONTENT_TYPE, "application/json")], "{\"a\":\"</body>\"}") }))
         .route("/nonce", get(nonce))
         .route("/strict", get(strict))
+        .route("/sandboxed/{allows}", get(sandboxed))
+        .route("/worker/{first}", get(with_worker))
+        .route("/worker/{first}/worker.js", get(worker))
+        .route("/htmx", get(|| async { htmx("first") }))
+        .route("/htmx/second", get(|| async { htmx("second") }))
+        .route("/htmx.js", get(|| async { file("htmx.js", "text/javascript").await }))
         .route("/compressed", get(compressed))
         .route("/zipped", get(zipped))
         .route("/kept", get(kept))
@@ -70,6 +76,38 @@ async fn nonce() -> impl IntoResponse {
 async fn strict() -> impl IntoResponse {
     let policy = "default-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'";
     ([(CONTENT_SECURITY_POLICY, policy)], Html(document(VERSION)))
+}
+
+/// With an origin of its own, unless it is allowed to have the app's.
+async fn sandboxed(Path(allows): Path<String>) -> impl IntoResponse {
+    let policy = format!("sandbox {}", allows.replace('+', " "));
+    ([(CONTENT_SECURITY_POLICY, policy)], Html(document(VERSION)))
+}
+
+/// A page with a service worker that looks into its cache `first`, or at the network.
+async fn with_worker(Path(first): Path<String>) -> impl IntoResponse {
+    let script = format!("<script>navigator.serviceWorker.register(\"/worker/{first}/worker.js\", {{ scope: \"/worker/{first}\" }});</script>");
+    Html(document(VERSION).replace("</head>", &format!("{script}</head>")))
+}
+
+async fn worker(Path(first): Path<String>) -> impl IntoResponse {
+    let script = "addEventListener('install', () => skipWaiting());\n\
+        addEventListener('activate', (event) => event.waitUntil(clients.claim()));\n\
+        const network = async (request) => {\n\
+          const answer = await fetch(request);\n\
+          if (request.mode === 'navigate') await (await caches.open('pages')).put(request, answer.clone());\n\
+          return answer;\n\
+        };\n\
+        const cached = async (request) => (await caches.match(request)) ?? network(request);\n\
+        addEventListener('fetch', (event) => event.respondWith(FIRST(event.request)));\n";
+    let first = if first == "cache" { "cached" } else { "network" };
+    ([(CONTENT_TYPE, "text/javascript")], script.replace("FIRST", first))
+}
+
+/// A page whose links htmx follows: it swaps the body, and keeps the one before for the way back.
+fn htmx(name: &str) -> Html<String> {
+    let link = format!("<script src=\"/htmx.js\"></script></head>\n<body hx-boost=\"true\"><p id=\"name\">{name}</p><a id=\"on\" href=\"/htmx/second\">on</a>");
+    Html(document(VERSION).replace("</head>\n<body>", &link))
 }
 
 /// As a compressing layer does: by what the client accepts.

@@ -139,11 +139,13 @@ let
           pkgs.writeText "${name}.service" ''
             [Unit]
             Description=${one.description}
-            After=${toString one.after}
+            After=${toString (one.after or [ ])}
 
             [Service]
             Type=${one.serviceConfig.Type}
-            ExecStart=${one.serviceConfig.ExecStart}
+            ${lib.concatMapStringsSep "\n" (command: "ExecStart=${command}") (
+              lib.toList one.serviceConfig.ExecStart
+            )}
           ''
         } $out/${name}.service
         for target in ${toString one.wantedBy}; do

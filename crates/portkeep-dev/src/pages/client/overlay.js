@@ -49,6 +49,7 @@ const show = (state) => {
   if (!host.isConnected) document.documentElement.append(host);
   if (state.failure === null) dismissed = null;
   overlay.hidden = state.failure === null || dismissed === failure;
+  root.classList.toggle("covers", !overlay.hidden);
   if (isNew && state.failure) fill(state.failure);
   footer.textContent = state.generation === null
     ? "Nothing serves now. This goes away at the next good build."

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::event::Event;
+use crate::input::Feed;
 use crate::unread::Unread;
 
 /// How many lines of a version that did not come up are told.
@@ -48,6 +49,7 @@ pub(super) struct Starting<'a> {
     pub(super) children: &'a Children,
     pub(super) unread: &'a Unread,
     pub(super) events: &'a mpsc::UnboundedSender<Event>,
+    pub(super) feed: Option<&'a Feed>,
 }
 
 type LastLines = Arc<Mutex<VecDeque<String>>>;
@@ -60,7 +62,14 @@ impl Starting<'_> {
         executable: &Path,
     ) -> Result<Version, StartFailure> {
         let what = format!("generation {generation}");
-        let command = self.command(executable);
+        let mut command = self.command(executable);
+        if let Some(feed) = self.feed {
+            let input = feed.pipe().map_err(|error| {
+                let reason = format!("cannot create a pipe for the input of {what}: {error}");
+                StartFailure::by_circumstances(reason)
+            })?;
+            command.stdin(input);
+        }
         let started = self.children.start(command, &what, Rest::Ends);
         let started = started.map_err(|error| {
             StartFailure::by_circumstances(format!(

@@ -170,13 +170,16 @@ impl Supervisor {
     async fn run_once(&mut self, spec: &Spec) -> End {
         let directory = self.shared.store.generation_directory(self.generation);
         let launched = NotifySocket::bind(&directory).and_then(|socket| {
-            let command = launch(
+            let mut command = launch(
                 &self.shared.store,
                 spec,
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
             )?;
+            if let Some(input) = self.shared.input.get() {
+                command.stdin(input.make()?);
+            }
             let what = format!("generation {}", self.generation);
             let started = self.shared.processes.start(command, &what, Rest::Ends)?;
             Ok((socket, started))
@@ -213,7 +216,10 @@ impl Supervisor {
         let status = loop {
             tokio::select! {
                 status = end.come() => break status,
-                Some(line) = output.next() => self.line(line),
+                Some(line) = output.next() => {
+                    self.line(line);
+                    output.at_hand().for_each(|line| self.line(line));
+                }
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
                         Message::Ready if !ready => {

@@ -57,6 +57,8 @@ const OF_FILE: [Property; 1] = [(UNIT, "FragmentPath")];
 pub enum Depth {
     /// What takes no time, for a hundred apps at once.
     Quick,
+    /// The same, and which run of a generation it is: for who counts.
+    Runs,
     /// All.
     Full,
 }
@@ -121,8 +123,8 @@ impl Manager {
         let asked = sockets.into_iter().map(|unit| async move {
             let more = match (loaded.depth, loaded.active(&unit)) {
                 (Depth::Full, _) => [&OF_FAILURE[..], &OF_FILE].concat(),
-                (Depth::Quick, Some("failed")) => OF_FAILURE.to_vec(),
-                (Depth::Quick, _) => Vec::new(),
+                (Depth::Quick | Depth::Runs, Some("failed")) => OF_FAILURE.to_vec(),
+                (Depth::Quick | Depth::Runs, _) => Vec::new(),
             };
             let wanted = [&OF_SOCKET[..], &more].concat();
             let state = self.known(loaded, &unit, &wanted).await?;
@@ -138,7 +140,7 @@ impl Manager {
                     Phase::Starting | Phase::Serving => &[],
                 };
                 let run = match loaded.depth {
-                    Depth::Full => &OF_RUN[..],
+                    Depth::Runs | Depth::Full => &OF_RUN[..],
                     Depth::Quick => &[],
                 };
                 let wanted = [&OF_GENERATION[..], more, run].concat();
@@ -166,7 +168,7 @@ impl Manager {
             return self.state(unit).await;
         };
         let more = match loaded.depth {
-            Depth::Quick => &[][..],
+            Depth::Quick | Depth::Runs => &[][..],
             Depth::Full => &BY_SEARCH,
         };
         let asked = wanted

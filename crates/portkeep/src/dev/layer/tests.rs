@@ -9,6 +9,7 @@ use axum::extract::Request;
 use axum::http::header::{CONTENT_ENCODING, ETAG, IF_NONE_MATCH};
 use axum::response::{Html, IntoResponse};
 use axum::routing::any;
+use portkeep_contract::development::{Question, VERSION};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;
@@ -46,7 +47,9 @@ impl Stage {
                 let mut question = String::new();
                 let mut read = BufReader::new(&mut stream);
                 read.read_line(&mut question).await.unwrap();
-                let question = question.trim_end_matches('\n').to_owned();
+                let question = Question::parse(question.trim_end_matches('\n')).unwrap();
+                assert_eq!(question.version, VERSION);
+                let question = format!("{} {}", question.generation, question.what);
                 let said = answer(&question);
                 heard.lock().unwrap().push(question);
                 stream.write_all(said.as_bytes()).await.unwrap();
@@ -54,8 +57,9 @@ impl Stage {
         });
         let channel = Channel {
             path,
-            generation: "3".to_owned(),
+            generation: 3,
             holds: true,
+            allowed: vec![".allowed.test".parse().unwrap()],
         };
         let layer = Layer::told_by(
             Some(channel),
@@ -79,8 +83,14 @@ impl Stage {
 
     /// Sends a request with these header lines and reads all of the answer.
     async fn ask(&self, method: &str, headers: &str) -> String {
-        let request =
-            format!("{method} / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n");
+        self.ask_of("/", "localhost", method, headers).await
+    }
+
+    /// The same of another path, by another name.
+    async fn ask_of(&self, path: &str, host: &str, method: &str, headers: &str) -> String {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n"
+        );
         let exchange = async {
             let mut stream = TcpStream::connect(self.address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
@@ -284,7 +294,8 @@ async fn where_the_app_ends_tls_itself_no_request_waits() {
     let holds = |acceptor: Option<&Acceptor>| {
         let channel = Channel {
             path: "/nowhere".into(),
-            generation: "1".to_owned(),
+            generation: 1,
+            allowed: Vec::new(),
             holds: true,
         };
         Layer::told_by(
@@ -298,4 +309,67 @@ async fn where_the_app_ends_tls_itself_no_request_waits() {
     let acceptor = Acceptor::new(|accepted| async { Ok(accepted) });
     assert!(holds(None));
     assert!(!holds(Some(&acceptor)));
+}
+
+#[tokio::test]
+async fn a_page_that_gets_no_script_is_told_of() {
+    let sandboxed = || async {
+        (
+            [("content-security-policy", "sandbox allow-scripts")],
+            Html(PAGE),
+        )
+    };
+    let app = page().route("/sandboxed", any(sandboxed));
+    let stage = Stage::new(app, quiet);
+    let expect_told = async |told: &str| {
+        let told = told.to_owned();
+        let heard = async {
+            while !stage.asked().contains(&told) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let heard = timeout(DEADLINE, heard).await;
+        assert!(heard.is_ok(), "{told}: {:?}", stage.asked());
+    };
+    let other = stage.ask_of("/", "myapp.test:80", "GET", TAB).await;
+    assert!(!other.contains("dev.js"), "{other}");
+    expect_told("3 refused host myapp.test:80").await;
+    let sandboxed = stage.ask_of("/sandboxed", "localhost", "GET", TAB).await;
+    assert!(!sandboxed.contains("dev.js"), "{sandboxed}");
+    expect_told("3 refused sandbox /sandboxed").await;
+    let proxied = "sec-fetch-site: cross-site\r\nreferer: http://myapp.test/\r\n";
+    let refused = stage
+        .ask_of("/.portkeep/dev.js", "localhost", "GET", proxied)
+        .await;
+    assert!(refused.starts_with("http/1.1 403"), "{refused}");
+    expect_told("3 refused page myapp.test").await;
+    // What is no page needs no script.
+    let before = stage.asked().len();
+    stage
+        .ask_of("/", "other.test", "GET", "accept: */*\r\n")
+        .await;
+    let asked = stage.asked();
+    assert!(
+        !asked[before..].iter().any(|one| one.contains("refused")),
+        "{asked:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_host_that_is_allowed_has_a_script_and_may_ask() {
+    let stage = Stage::new(page(), quiet);
+    let tab = stage.ask_of("/", "app.allowed.test:80", "GET", TAB).await;
+    assert!(
+        tab.contains("//app.allowed.test:80/.portkeep/dev.js"),
+        "{tab}"
+    );
+    let script = stage
+        .ask_of("/.portkeep/dev.js", "app.allowed.test:80", "GET", "")
+        .await;
+    assert!(script.starts_with("http/1.1 200"), "{script}");
+    let foreign = "origin: http://evil.test\r\n";
+    let refused = stage
+        .ask_of("/.portkeep/events", "app.allowed.test:80", "GET", foreign)
+        .await;
+    assert!(refused.starts_with("http/1.1 403"), "{refused}");
 }

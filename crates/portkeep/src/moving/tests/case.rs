@@ -1,6 +1,6 @@
 //! What a client sends on one connection.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// What the cases are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

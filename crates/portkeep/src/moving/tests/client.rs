@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::Through;
 use super::case::{Case, Class, Request};
 use super::cipher::{self, Counter};
-use super::dice::Dice;
+use crate::dice::Dice;
 
 /// Longer than any case takes.
 const PATIENCE: Duration = Duration::from_secs(30);

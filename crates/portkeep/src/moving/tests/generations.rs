@@ -16,17 +16,20 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::Through;
 use super::app::TestApp;
 use super::cipher::Cipher;
-use super::dice::Dice;
 use crate::ShutdownToken;
 use crate::accept::accept;
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
+use crate::dice::Dice;
 use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
 use crate::moving::cargo::{Inbox, departures};
 use crate::moving::send;
 use crate::moving::socket::MoveSocket;
+
+/// How many generations may drain at once before the next one comes.
+const MOST_DRAINING: usize = 8;
 
 /// A listening socket with a path, as a service manager holds it.
 pub(super) fn move_socket(directory: &TempDir) -> OwnedFd {
@@ -74,7 +77,10 @@ impl Generation {
         through: Through,
     ) -> Self {
         let (departures, inbox) = departures();
-        let shared = Arc::new(Shared::new(Duration::from_secs(60), departures));
+        let shared = Shared::new(Duration::from_secs(60), departures);
+        #[cfg(feature = "http2")]
+        let shared = shared.moving_http2(true);
+        let shared = Arc::new(shared);
         let socket = MoveSocket::new(move_socket.try_clone().unwrap()).unwrap();
         let next = socket.address();
         let mut listener = Listener::of(listener.try_clone().unwrap(), "http");
@@ -98,27 +104,42 @@ impl Generation {
         }
     }
 
-    /// Gives everything to whoever comes next, and answers how much that was.
-    async fn drain(self) -> u64 {
+    /// Gives everything to whoever comes next, and answers how much that was, and whether somebody took it to the end.
+    async fn drain(self) -> (u64, bool) {
         drop(self.doors.close().await);
         let mut departing = JoinSet::new();
         departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));
         self.shared.all_closed().await;
         let phase = self.shared.phases.current();
-        assert!(phase < Phase::Draining, "a session has failed");
-        self.shared.counts.moved.load(Ordering::SeqCst)
+        let moved = self.shared.counts.moved.load(Ordering::SeqCst);
+        (moved, phase < Phase::Draining)
     }
 }
 
 pub(super) struct Generations {
     address: SocketAddr,
     stop: ShutdownToken,
-    /// Handovers and moves.
-    outcome: JoinHandle<(u64, u64)>,
+    outcome: JoinHandle<Outcome>,
+}
+
+/// What came of all of them.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    pub(super) handovers: u64,
+    pub(super) moves: u64,
+    /// Sessions that nobody wanted any more.
+    pub(super) failed: u64,
+}
+
+impl Outcome {
+    fn add(&mut self, (moved, to_the_end): (u64, bool)) {
+        self.moves += moved;
+        self.failed += u64::from(!to_the_end);
+    }
 }
 
 impl Generations {
-    pub(super) fn start(app: TestApp, through: Through, seed: u64) -> Self {
+    pub(super) fn start(app: axum::Router, through: Through, seed: u64) -> Self {
         let (listener, address) = tcp();
         let stop = ShutdownToken::new();
         let outcome = tokio::spawn(replace(
@@ -139,7 +160,7 @@ impl Generations {
         self.address
     }
 
-    pub(super) async fn stop(self) -> (u64, u64) {
+    pub(super) async fn stop(self) -> Outcome {
         self.stop.start();
         self.outcome.await.unwrap()
     }
@@ -147,32 +168,38 @@ impl Generations {
 
 async fn replace(
     listener: TcpListener,
-    app: TestApp,
+    app: axum::Router,
     through: Through,
     mut dice: Dice,
     stop: ShutdownToken,
-) -> (u64, u64) {
+) -> Outcome {
     // Making one takes longer than a handover.
-    let app = ErasedApp::new(app.router());
+    let app = ErasedApp::new(app);
     let directory = tempfile::tempdir().unwrap();
     let move_socket = move_socket(&directory);
     let mut current = Generation::start(&listener, &move_socket, &app, through);
     let mut draining = JoinSet::new();
-    let (mut handovers, mut moves) = (0, 0);
+    let mut outcome = Outcome::default();
     while !stop.is_started() {
         tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
         let next = Generation::start(&listener, &move_socket, &app, through);
         let old = std::mem::replace(&mut current, next);
         draining.spawn(old.drain());
-        handovers += 1;
-        // A generation that cannot end holds up its successors, not the test.
+        outcome.handovers += 1;
         while let Some(moved) = draining.try_join_next() {
-            moves += moved.unwrap();
+            outcome.add(moved.unwrap());
+        }
+        // Each that still has something asks each new one whether it takes it: with too many of them, nobody gets an answer.
+        while draining.len() > MOST_DRAINING && !stop.is_started() {
+            let ended = tokio::time::timeout(Duration::from_millis(50), draining.join_next());
+            if let Ok(Some(moved)) = ended.await {
+                outcome.add(moved.unwrap());
+            }
         }
     }
     draining.spawn(current.drain());
     while let Some(moved) = draining.join_next().await {
-        moves += moved.unwrap();
+        outcome.add(moved.unwrap());
     }
-    (handovers, moves)
+    outcome
 }

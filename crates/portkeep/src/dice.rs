@@ -2,10 +2,10 @@
 
 /// A generator of SplitMix64.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut dice = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
         dice.next();
         dice
@@ -20,17 +20,17 @@ impl Dice {
     }
 
     /// Less than `limit`.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
     /// Once in `times`.
-    pub(super) fn once_in(&mut self, times: u64) -> bool {
+    pub(crate) fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
     /// Mostly small, sometimes as large as `most`.
-    pub(super) fn size(&mut self, most: u64) -> u64 {
+    pub(crate) fn size(&mut self, most: u64) -> u64 {
         let most = most >> (self.below(4) * 4);
         self.below(most.max(1) + 1)
     }

@@ -1,4 +1,6 @@
-//! Names that the units, the helper, the backends and the server library share.
+//! What the server library, the engine and `portkeep dev` agree on: names, versions, messages. No dependencies.
+
+pub mod development;
 
 /// How many sockets are passed (systemd's protocol).
 pub const LISTEN_FDS: &str = "LISTEN_FDS";
@@ -8,6 +10,8 @@ pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 pub const LISTEN_PID: &str = "LISTEN_PID";
 /// The same process by the inode of its pidfd, which is never used again (systemd 259 and newer).
 pub const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
+/// The number of the first passed socket, where it is not 3 (watchexec's addition to the protocol).
+pub const LISTEN_FDS_FIRST_FD: &str = "LISTEN_FDS_FIRST_FD";
 /// Where READY=1 and the like are sent (systemd's protocol).
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// The watchdog's period in microseconds (systemd's protocol).
@@ -21,7 +25,7 @@ pub const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
 pub const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 /// What people call the release, in the environment of a generation; not set where its spec says nothing.
 pub const PORTKEEP_LABEL: &str = "PORTKEEP_LABEL";
-/// The arguments of a release, quoted for systemd's word splitting; see [`environment_file`](crate::environment_file).
+/// The arguments of a release, quoted for systemd's word splitting; see `environment_file` of `portkeep-spec`.
 pub const PORTKEEP_ARGS: &str = "PORTKEEP_ARGS";
 /// What a release is told that it is called, quoted in the same way: `argv[0]`.
 pub const PORTKEEP_ARGV0: &str = "PORTKEEP_ARGV0";
@@ -69,9 +73,12 @@ pub const PORTKEEP_MAINTENANCE: &str = "PORTKEEP_MAINTENANCE";
 pub const PORTKEEP_DEV: &str = "PORTKEEP_DEV";
 /// Set where requests wait while `portkeep dev` builds.
 pub const PORTKEEP_DEV_HOLD: &str = "PORTKEEP_DEV_HOLD";
+/// The [hosts](development::AllowedHost), separated by commas, whose pages get `portkeep dev`'s script from wherever they are
+/// asked for.
+pub const PORTKEEP_DEV_HOSTS: &str = "PORTKEEP_DEV_HOSTS";
 
 /// Variables that systemd or portkeep sets itself: a spec may not.
-pub const RESERVED_VARIABLES: [&str; 31] = [
+pub const RESERVED_VARIABLES: [&str; 32] = [
     LISTEN_FDS,
     LISTEN_FDNAMES,
     LISTEN_PID,
@@ -87,6 +94,7 @@ pub const RESERVED_VARIABLES: [&str; 31] = [
     PORTKEEP_DRAIN_TIMEOUT_USEC,
     PORTKEEP_DEV,
     PORTKEEP_DEV_HOLD,
+    PORTKEEP_DEV_HOSTS,
     PORTKEEP_MAINTENANCE,
     PORTKEEP_DRAIN_FILES,
     PORTKEEP_LINGER_USEC,
@@ -114,7 +122,7 @@ pub const NOT_INHERITED: [&str; 10] = [
     LISTEN_FDNAMES,
     LISTEN_PID,
     LISTEN_PIDFDID,
-    "LISTEN_FDS_FIRST_FD",
+    LISTEN_FDS_FIRST_FD,
     NOTIFY_SOCKET,
     WATCHDOG_USEC,
     WATCHDOG_PID,

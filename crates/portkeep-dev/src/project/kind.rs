@@ -1,0 +1,8 @@
+//! What a package can be built to.
+
+/// A program that a package can be built to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Binary,
+    Example,
+}

@@ -1,0 +1,242 @@
+//! How changes are heard of: the kernel tells, or directories are looked at again and again.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use super::polling::Polling;
+
+/// Where the kernel tells of what this machine changes, and of nothing that others do: network file systems, and what a virtual
+/// machine or a container is given of its host.
+const BLIND: [&str; 22] = [
+    "9p",
+    "afs",
+    "ceph",
+    "cifs",
+    "drvfs",
+    "fakeowner",
+    "fuse.glusterfs",
+    "fuse.grpcfuse",
+    "fuse.osxfs",
+    "fuse.rclone",
+    "fuse.sshfs",
+    "fuse.vmhgfs-fuse",
+    "glusterfs",
+    "nfs",
+    "nfs4",
+    "osxfs",
+    "prl_fs",
+    "smb3",
+    "smbfs",
+    "vboxsf",
+    "virtiofs",
+    "vmhgfs",
+];
+
+/// Whether to ask the kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Way {
+    Kernel,
+    /// For this reason, where it is not the user's wish.
+    Poll(Option<String>),
+}
+
+impl Way {
+    /// The way for these directories. `mounts` are mount points with the types of their file systems, later ones above earlier.
+    pub(super) fn of(directories: &[PathBuf], mounts: &[(PathBuf, String)]) -> Self {
+        for directory in directories {
+            let around = mounts
+                .iter()
+                .filter(|(point, _)| directory.starts_with(point));
+            let nearest = around.max_by_key(|(point, _)| point.components().count());
+            if let Some((_, kind)) = nearest.filter(|(_, kind)| BLIND.contains(&kind.as_str())) {
+                return Self::Poll(Some(format!(
+                    "{} is on {kind}, where the kernel does not tell what others change: files are looked at again and again \
+                     (--poll)",
+                    directory.display()
+                )));
+            }
+        }
+        Self::Kernel
+    }
+}
+
+/// What is mounted where, as this process sees it.
+pub(super) fn mounts() -> Vec<(PathBuf, String)> {
+    let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo());
+    let mounts = mounts.map(|all| all.0).unwrap_or_default();
+    let mounts = mounts.into_iter();
+    mounts.map(|one| (one.mount_point, one.fs_type)).collect()
+}
+
+enum Kind {
+    Kernel(RecommendedWatcher),
+    Poll(Polling),
+}
+
+/// Watches directories, each by itself.
+pub(super) struct Eyes {
+    kind: Kind,
+    events: mpsc::UnboundedSender<notify::Event>,
+    watched: BTreeSet<PathBuf>,
+    notices: Vec<String>,
+}
+
+impl Eyes {
+    pub(super) fn open(way: Way, events: mpsc::UnboundedSender<notify::Event>) -> Self {
+        let mut notices = Vec::new();
+        let kind = match way {
+            Way::Kernel => match recommended(events.clone()) {
+                Ok(watcher) => Kind::Kernel(watcher),
+                Err(error) => {
+                    notices.push(without(&error, "fs.inotify.max_user_instances"));
+                    Kind::Poll(Polling::start(events.clone()))
+                }
+            },
+            Way::Poll(why) => {
+                notices.extend(why);
+                Kind::Poll(Polling::start(events.clone()))
+            }
+        };
+        Self {
+            kind,
+            events,
+            watched: BTreeSet::new(),
+            notices,
+        }
+    }
+
+    pub(super) fn are_told_by_the_kernel(&self) -> bool {
+        matches!(self.kind, Kind::Kernel(_))
+    }
+
+    /// What is to be told of the way, once.
+    pub(super) fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// Watches a directory, and what is directly in it. Where the kernel keeps no more watches, everything is looked at from
+    /// then on.
+    pub(super) fn watch(&mut self, directory: &Path) -> notify::Result<()> {
+        let watched = match &mut self.kind {
+            Kind::Kernel(watcher) => watcher.watch(directory, RecursiveMode::NonRecursive),
+            Kind::Poll(polling) => {
+                polling.watch(directory);
+                return Ok(());
+            }
+        };
+        match watched {
+            Err(error) if is_limit(&error) => {
+                self.notices
+                    .push(without(&error, "fs.inotify.max_user_watches"));
+                self.look_instead();
+                self.watch(directory)
+            }
+            Ok(()) => {
+                self.watched.insert(directory.to_owned());
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn look_instead(&mut self) {
+        let polling = Polling::start(self.events.clone());
+        for directory in std::mem::take(&mut self.watched) {
+            polling.watch(&directory);
+        }
+        self.kind = Kind::Poll(polling);
+    }
+}
+
+fn recommended(events: mpsc::UnboundedSender<notify::Event>) -> notify::Result<RecommendedWatcher> {
+    notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+        let _ = event.map(|event| !event.kind.is_access() && events.send(event).is_ok());
+    })
+}
+
+fn is_limit(error: &notify::Error) -> bool {
+    match &error.kind {
+        ErrorKind::MaxFilesWatch => true,
+        ErrorKind::Io(error) => {
+            error.raw_os_error() == Some(rustix::io::Errno::NOSPC.raw_os_error())
+        }
+        _ => false,
+    }
+}
+
+fn without(error: &notify::Error, setting: &str) -> String {
+    format!(
+        "the kernel watches no more files for this user ({error}): they are looked at again and again, which takes longer to see a \
+         change; `sysctl {setting}` shows the limit"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_system_of_the_project_decides() {
+        let mounts = [
+            ("/", "ext4"),
+            ("/home", "nfs4"),
+            ("/home/me/local", "btrfs"),
+            ("/work", "9p"),
+            ("/mnt", "nfs"),
+            ("/mnt", "tmpfs"),
+        ];
+        let mounts = mounts.map(|(point, kind)| (point.into(), kind.to_owned()));
+        for (directory, kind) in [
+            ("/srv/app", None),
+            ("/home/me/app", Some("nfs4")),
+            ("/home/me/local/app", None),
+            ("/work/app", Some("9p")),
+            ("/workshop/app", None),
+            ("/mnt/app", None),
+        ] {
+            let way = Way::of(&[directory.into()], &mounts);
+            match (way, kind) {
+                (Way::Kernel, None) => {}
+                (Way::Poll(Some(why)), Some(kind)) => assert!(why.contains(kind), "{why}"),
+                (way, _) => panic!("{directory}: {way:?}"),
+            }
+        }
+        assert!(
+            super::mounts()
+                .iter()
+                .any(|(point, _)| point == Path::new("/"))
+        );
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_kernels_watches_is_told_and_everything_is_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        std::fs::create_dir(&a).unwrap();
+        std::fs::create_dir(&b).unwrap();
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let mut eyes = Eyes::open(Way::Kernel, sender);
+        eyes.watch(&a).unwrap();
+        assert_eq!(eyes.take_notices(), Vec::<String>::new());
+        let limit = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(is_limit(&limit));
+        eyes.look_instead();
+        eyes.watch(&b).unwrap();
+        for one in [a, b] {
+            let file = one.join("x.rs");
+            std::fs::write(&file, "x").unwrap();
+            let deadline = std::time::Duration::from_secs(30);
+            let heard = async { while !events.recv().await.unwrap().paths.contains(&file) {} };
+            tokio::time::timeout(deadline, heard).await.unwrap();
+        }
+        let told = without(&limit, "fs.inotify.max_user_watches");
+        assert!(
+            told.contains("sysctl fs.inotify.max_user_watches"),
+            "{told}"
+        );
+    }
+}

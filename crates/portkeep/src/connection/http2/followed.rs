@@ -1,0 +1,280 @@
+//! The socket of an HTTP/2 connection that is followed, and from which it can be taken while h2 has it.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::follower::Follower;
+use super::frames::{GOAWAY, put};
+use super::prologue::Prologue;
+use super::state::State;
+use crate::connection::io::Io;
+
+/// The side of it that h2 has.
+pub(super) enum Socket {
+    /// It stays as long as it is open.
+    Plain(Io),
+    Followed(Followed),
+}
+
+/// The other side of it. There is no way to take a socket out of hyper's HTTP/2 connection: it is taken from behind, and the
+/// connection dropped.
+#[derive(Clone)]
+pub(super) struct Followed(Arc<Mutex<Inner>>);
+
+struct Inner {
+    /// None when it was taken. h2 waits for ever then, and is dropped.
+    io: Option<Io>,
+    follower: Follower,
+    /// Until h2 knows where the connection is.
+    prologue: Option<Prologue>,
+    /// For the client, and not from h2.
+    out: Vec<u8>,
+    /// The task that reads, while it is not its turn.
+    reader: Option<Waker>,
+}
+
+impl Followed {
+    /// From its first byte on, or as it was elsewhere.
+    pub(super) fn new(io: Io, state: Option<State>) -> Self {
+        let follower = match &state {
+            Some(state) => Follower::resumed(state),
+            None => Follower::new(),
+        };
+        Self(Arc::new(Mutex::new(Inner {
+            io: Some(io),
+            follower,
+            prologue: state.map(Prologue::new),
+            out: Vec::new(),
+            reader: None,
+        })))
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// h2 knows where the connection is.
+    pub(super) fn has_begun(&self) -> bool {
+        self.inner().prologue.is_none()
+    }
+
+    /// How many streams were reset here whose client may not know of it yet.
+    pub(super) fn cut_off(&self) -> u64 {
+        self.inner().follower.cut_off()
+    }
+
+    /// Something is asked, or it is on its way here.
+    pub(super) fn is_busy(&self) -> bool {
+        self.inner().follower.is_busy()
+    }
+
+    /// Somebody has said that it ends.
+    pub(super) fn is_over(&self) -> bool {
+        self.inner().follower.is_over()
+    }
+
+    /// Its client has said that it keeps nothing of what it compresses.
+    pub(super) fn is_certain(&self) -> bool {
+        self.inner().follower.is_certain()
+    }
+
+    /// The socket, whatever is going on.
+    pub(super) fn take_anyway(&self) -> Option<Io> {
+        self.inner().io.take()
+    }
+
+    /// The socket, and what has to be known to go on with it, if nothing is going on. All that h2 has written has to be
+    /// flushed.
+    pub(super) fn take(&self) -> Option<(Io, State)> {
+        let mut inner = self.inner();
+        if inner.prologue.is_some() || !inner.out.is_empty() {
+            return None;
+        }
+        let state = inner.follower.state()?;
+        let mut io = inner.io.take()?;
+        io.give_back(inner.follower.unread());
+        Some((io, state))
+    }
+}
+
+impl Inner {
+    /// h2 has written these; all of them are taken.
+    fn hear(&mut self, bytes: &[u8]) {
+        let Some(prologue) = &mut self.prologue else {
+            // It has ended with what came before.
+            self.follower.wrote(bytes);
+            self.out.extend_from_slice(bytes);
+            return;
+        };
+        if prologue.failure().is_some() {
+            return;
+        }
+        let before = self.out.len();
+        prologue.hears(bytes, &mut self.out);
+        self.follower.wrote(&self.out[before..]);
+        if prologue.is_over() {
+            self.prologue = None;
+        } else if let Some(why) = prologue.failure() {
+            tracing::error!(%why, "an HTTP/2 connection that has moved cannot go on: please report it");
+            // "Nothing was done of what comes": the client may ask again elsewhere.
+            let last = [self.follower.last().to_be_bytes(), [0; 4]].concat();
+            put(&mut self.out, GOAWAY, 0, 0, &last);
+        }
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(prologue) = &mut self.prologue {
+            let room = buf.remaining();
+            let said = prologue.says(room);
+            if !said.is_empty() {
+                buf.put_slice(said);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(why) = prologue.failure() {
+                // Once: the connection is over.
+                let _ = self.poll_out(cx);
+                return Poll::Ready(Err(io::Error::other(why)));
+            }
+            self.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let Some(io) = &mut self.io else {
+            return Poll::Pending;
+        };
+        let before = buf.filled().len();
+        ready!(Pin::new(io).poll_read(cx, buf))?;
+        self.follower.read(&buf.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Writes what is not from h2.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.out.is_empty() {
+            let Some(io) = &mut self.io else {
+                return Poll::Pending;
+            };
+            let count = ready!(Pin::new(io).poll_write(cx, &self.out))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.out.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.prologue.is_some() {
+            for buf in bufs {
+                self.hear(buf);
+            }
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        ready!(self.poll_out(cx))?;
+        let Some(io) = &mut self.io else {
+            return Poll::Pending;
+        };
+        let polled = match bufs {
+            [one] => Pin::new(io).poll_write(cx, one),
+            many => Pin::new(io).poll_write_vectored(cx, many),
+        };
+        let count = ready!(polled)?;
+        let mut left = count;
+        for buf in bufs {
+            let taken = &buf[..left.min(buf.len())];
+            self.follower.wrote(taken);
+            left -= taken.len();
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx))?;
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_flush(cx),
+            None => Poll::Pending,
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_out(cx))?;
+        match &mut self.io {
+            Some(io) => Pin::new(io).poll_shutdown(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    #[inline]
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Followed(followed) => followed.inner().poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Self::Followed(followed) => followed.inner().poll_write(cx, &[IoSlice::new(buf)]),
+        }
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
+            Self::Followed(followed) => followed.inner().poll_write(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+            Self::Followed(followed) => {
+                let inner = followed.inner();
+                inner.io.as_ref().is_some_and(Io::is_write_vectored)
+            }
+        }
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_flush(cx),
+            Self::Followed(followed) => followed.inner().poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Followed(followed) => followed.inner().poll_shutdown(cx),
+        }
+    }
+}

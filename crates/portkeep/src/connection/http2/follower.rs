@@ -1,0 +1,324 @@
+//! What the two sides of an HTTP/2 connection know of each other, from the bytes between them. Pure: bytes in, facts out.
+
+use super::frames::{
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PADDED, PING,
+    PREFACE, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, Step, WINDOW_UPDATE,
+};
+use super::settings::Settings;
+use super::state::{MOST_WINDOW, State};
+use super::streams::Streams;
+use super::table_size::TableSize;
+
+/// What each connection begins with, in both directions.
+pub(super) const FIRST_WINDOW: u32 = 65_535;
+
+/// Follows both directions of one connection.
+///
+/// Frames count when the whole of them has come, because that is when h2 looks at them.
+#[derive(Debug)]
+pub(super) struct Follower {
+    /// How much of the client's preface is still to come.
+    preface: usize,
+    client: Side,
+    server: Side,
+    streams: Streams,
+    /// What has come of the client's frame that is not complete, if it is kept.
+    begun: Vec<u8>,
+    /// The frame that has begun is kept.
+    keeps: bool,
+    table: TableSize,
+    block: Block,
+    send_window: i64,
+    receive_window: i64,
+    /// Somebody has said that the connection ends, or something that is not followed.
+    over: bool,
+}
+
+/// What comes from one side.
+#[derive(Debug, Default)]
+struct Side {
+    frames: Frames,
+    /// The payload of a frame that is looked into.
+    payload: Vec<u8>,
+    settings: Settings,
+    /// It has told its settings.
+    introduced: bool,
+    /// Of its settings and pings, those without an answer.
+    unanswered_settings: u32,
+    unanswered_pings: u32,
+    /// A block of header fields goes on in the next frame.
+    in_block: bool,
+}
+
+/// Where the block is in a frame of the client that has one.
+#[derive(Debug, Default)]
+struct Block {
+    padded: bool,
+    skip: usize,
+    left: usize,
+}
+
+impl Follower {
+    /// Of a connection from its first byte on.
+    pub(super) fn new() -> Self {
+        Self {
+            preface: PREFACE.len(),
+            client: Side::default(),
+            server: Side::default(),
+            streams: Streams::default(),
+            begun: Vec::new(),
+            keeps: false,
+            table: TableSize::default(),
+            block: Block::default(),
+            send_window: FIRST_WINDOW.into(),
+            receive_window: FIRST_WINDOW.into(),
+            over: false,
+        }
+    }
+
+    /// Of one that was followed before.
+    pub(super) fn resumed(state: &State) -> Self {
+        let side = |settings| Side {
+            settings,
+            introduced: true,
+            ..Side::default()
+        };
+        Self {
+            preface: 0,
+            client: side(state.theirs),
+            server: side(state.ours),
+            streams: Streams::after(state.last),
+            table: TableSize::zero(),
+            send_window: state.send_window.into(),
+            receive_window: state.receive_window.into(),
+            ..Self::new()
+        }
+    }
+
+    /// Bytes from the client that the server has read.
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        let mut rest = &bytes[self.preface.min(bytes.len())..];
+        self.preface -= bytes.len() - rest.len();
+        // Where the frame begins that is not complete.
+        let mut begins = bytes.len() - rest.len();
+        while let Some(step) = self.client.frames.step(&mut rest) {
+            match step {
+                Step::Begin(head) => self.client_begins(head),
+                Step::Payload(part) => self.client_goes_on(part),
+                Step::End(head) => {
+                    self.client_ends(head);
+                    self.begun.clear();
+                    begins = bytes.len() - rest.len();
+                }
+            }
+        }
+        let is_kept = self.keeps || self.client.frames.begun_head().is_some();
+        if is_kept && !self.client.frames.is_between_frames() {
+            self.begun.extend_from_slice(&bytes[begins..]);
+        }
+    }
+
+    /// Bytes from the server that are on their way to the client.
+    pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
+        while let Some(step) = self.server.frames.step(&mut bytes) {
+            match step {
+                Step::Begin(_) => self.server.payload.clear(),
+                Step::Payload(part) => self.server.look_into(part),
+                Step::End(head) => self.server_ends(head),
+            }
+        }
+    }
+
+    /// What is to be known to go on elsewhere, if nothing is going on and all of it is certain.
+    pub(super) fn state(&self) -> Option<State> {
+        let quiet = !self.over
+            && self.streams.none_is_open()
+            && self.server.frames.is_between_frames()
+            && (self.client.frames.is_between_frames() || !self.begun.is_empty())
+            && self.table.is_zero();
+        let settled = |side: &Side| {
+            side.introduced
+                && side.unanswered_settings == 0
+                && side.unanswered_pings == 0
+                && !side.in_block
+        };
+        if !quiet || !settled(&self.client) || !settled(&self.server) {
+            return None;
+        }
+        let window =
+            |size: i64| Some(u32::try_from(size).ok()?).filter(|size| *size <= MOST_WINDOW);
+        Some(State {
+            last: Some(self.streams.last()).filter(|last| *last > 0)?,
+            send_window: window(self.send_window)?,
+            receive_window: window(self.receive_window)?,
+            ours: self.server.settings,
+            theirs: self.client.settings,
+        })
+    }
+
+    /// Something is asked.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.streams.none_is_open()
+    }
+
+    /// Somebody has said that it ends: there is no point in waiting for a moment to move it.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// The client has said that it keeps nothing of what it compresses.
+    pub(super) fn is_certain(&self) -> bool {
+        self.table.is_zero()
+    }
+
+    /// What the server has read of a frame that is not complete.
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.begun
+    }
+
+    /// The largest number of a stream that the client had.
+    pub(super) fn last(&self) -> u32 {
+        self.streams.last()
+    }
+
+    /// How many streams the server has reset whose client may not know of it yet.
+    pub(super) fn cut_off(&self) -> u64 {
+        self.streams.cut_off()
+    }
+
+    fn client_begins(&mut self, head: Head) {
+        self.client.payload.clear();
+        // The body of a request is not copied: its stream is open until the frame is complete, unless the server resets it,
+        // and then the next frame is soon enough.
+        self.keeps = head.kind != DATA || self.streams.none_is_open();
+        if !self.keeps {
+            self.begun.clear();
+        }
+        match head.kind {
+            HEADERS => {
+                self.table.begin();
+                self.block = Block::of(head);
+            }
+            CONTINUATION => self.block = Block::of(head),
+            _ => {}
+        }
+    }
+
+    fn client_goes_on(&mut self, part: &[u8]) {
+        match self.client.frames.kind() {
+            HEADERS | CONTINUATION => self.block.follow(part, &mut self.table),
+            _ => self.client.look_into(part),
+        }
+    }
+
+    fn client_ends(&mut self, head: Head) {
+        let length = i64::from(head.length);
+        match head.kind {
+            DATA => {
+                // Whether its stream is open or not: h2 counts it, and gives it back.
+                self.receive_window -= length;
+                if head.has(END_STREAM) {
+                    self.streams.client_ends(head.stream);
+                }
+            }
+            HEADERS => {
+                self.client.in_block = !head.has(END_HEADERS);
+                self.streams
+                    .client_fields(head.stream, head.has(END_STREAM));
+            }
+            CONTINUATION => self.client.in_block = !head.has(END_HEADERS),
+            RST_STREAM => self.streams.client_resets(head.stream),
+            WINDOW_UPDATE if head.stream == 0 => self.send_window += self.client.increment(),
+            _ => self.over |= !exchange(head, &mut self.client, &mut self.server),
+        }
+    }
+
+    fn server_ends(&mut self, head: Head) {
+        match head.kind {
+            DATA => {
+                self.send_window -= i64::from(head.length);
+                if head.has(END_STREAM) {
+                    self.streams.server_ends(head.stream);
+                }
+            }
+            HEADERS => {
+                self.server.in_block = !head.has(END_HEADERS);
+                if head.has(END_STREAM) {
+                    self.streams.server_ends(head.stream);
+                }
+            }
+            CONTINUATION => self.server.in_block = !head.has(END_HEADERS),
+            RST_STREAM => self.streams.server_resets(head.stream),
+            WINDOW_UPDATE if head.stream == 0 => self.receive_window += self.server.increment(),
+            _ => self.over |= !exchange(head, &mut self.server, &mut self.client),
+        }
+    }
+}
+
+/// What both sides can say about the connection. False if it is not followed from here on.
+fn exchange(head: Head, from: &mut Side, to: &mut Side) -> bool {
+    match (head.kind, head.has(ACK)) {
+        (SETTINGS, false) => {
+            from.settings.merge(&from.payload);
+            from.introduced = true;
+            from.unanswered_settings += 1;
+        }
+        (SETTINGS, true) => to.unanswered_settings = to.unanswered_settings.saturating_sub(1),
+        (PING, false) => from.unanswered_pings += 1,
+        (PING, true) => to.unanswered_pings = to.unanswered_pings.saturating_sub(1),
+        (GOAWAY | PUSH_PROMISE, _) => return false,
+        // Priorities, windows of streams, and what nobody knows.
+        _ => {}
+    }
+    true
+}
+
+impl Side {
+    /// Keeps the payload of a frame that says something about the connection.
+    fn look_into(&mut self, part: &[u8]) {
+        if matches!(self.frames.kind(), SETTINGS | WINDOW_UPDATE) {
+            self.payload.extend_from_slice(part);
+        }
+    }
+
+    /// By how much a window grows.
+    fn increment(&self) -> i64 {
+        match self.payload.first_chunk() {
+            Some(increment) => (u32::from_be_bytes(*increment) & MOST_WINDOW).into(),
+            // h2 does not take it.
+            None => 0,
+        }
+    }
+}
+
+impl Block {
+    fn of(head: Head) -> Self {
+        let is_first = head.kind == HEADERS;
+        let padded = is_first && head.has(PADDED);
+        let skip = if is_first && head.has(PRIORITY) { 5 } else { 0 };
+        Self {
+            padded,
+            skip,
+            left: (head.length as usize).saturating_sub(skip + usize::from(padded)),
+        }
+    }
+
+    fn follow(&mut self, mut part: &[u8], table: &mut TableSize) {
+        if self.padded
+            && let Some((padding, rest)) = part.split_first()
+        {
+            self.padded = false;
+            self.left = self.left.saturating_sub(usize::from(*padding));
+            part = rest;
+        }
+        let skipped = self.skip.min(part.len());
+        self.skip -= skipped;
+        part = &part[skipped..];
+        let block = &part[..self.left.min(part.len())];
+        self.left -= block.len();
+        table.follow(block);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,509 @@
+use super::super::frames::{HEAD, put};
+use super::super::settings::HEADER_TABLE_SIZE;
+use super::*;
+use crate::dice::Dice;
+
+/// A block that says that there is no table, and one that says nothing of it.
+const EMPTY: &[u8] = b"\x20\x82\x86\x84";
+const PLAIN: &[u8] = b"\x82\x86\x84";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put(&mut bytes, kind, flags, stream, payload);
+    bytes
+}
+
+/// Both sides have said and acknowledged their settings.
+fn introduced() -> Follower {
+    let mut it = Follower::new();
+    it.read(PREFACE);
+    it.read(&frame(SETTINGS, 0, 0, b"\0\x04\0\x01\0\0"));
+    it.wrote(&frame(SETTINGS, 0, 0, b"\0\x01\0\0\0\0"));
+    it.wrote(&frame(SETTINGS, ACK, 0, b""));
+    it.read(&frame(SETTINGS, ACK, 0, b""));
+    it
+}
+
+/// One that had a request and could move.
+fn quiet() -> Follower {
+    let mut it = introduced();
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+    assert!(it.state().is_some());
+    it
+}
+
+/// Whether it could move after these frames of the client (`true`) and the server.
+fn moves_after(frames: &[(bool, Vec<u8>)]) -> bool {
+    let mut it = quiet();
+    for (client, bytes) in frames {
+        match client {
+            true => it.read(bytes),
+            false => it.wrote(bytes),
+        }
+    }
+    it.state().is_some()
+}
+
+#[test]
+fn it_does_not_move_before_the_client_has_said_that_it_has_no_table() {
+    let mut it = introduced();
+    assert_eq!(it.state(), None);
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+    assert_eq!(it.state(), None);
+    assert!(!it.is_certain());
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 3, EMPTY));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x88"));
+    let state = it.state().unwrap();
+    assert_eq!(state.last, 3);
+    assert_eq!(state.ours.get(HEADER_TABLE_SIZE), Some(0));
+    assert_eq!(state.theirs.get(4), Some(1 << 16));
+    // It may say so before it acknowledges, as long as it does both.
+    let mut it = Follower::new();
+    it.read(PREFACE);
+    it.read(&frame(SETTINGS, 0, 0, b""));
+    it.wrote(&frame(SETTINGS, 0, 0, b""));
+    it.wrote(&frame(SETTINGS, ACK, 0, b""));
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+    assert_eq!(it.state(), None);
+    assert!(it.is_certain());
+    it.read(&frame(SETTINGS, ACK, 0, b""));
+    assert!(it.state().is_some());
+}
+
+#[test]
+fn what_is_going_on_keeps_it() {
+    let head = |flags| (true, frame(HEADERS, flags, 3, PLAIN));
+    let answer = |flags| (false, frame(HEADERS, flags, 3, b"\x88"));
+    let ends = END_STREAM | END_HEADERS;
+    for (moves, frames) in [
+        (false, vec![head(ends)]),
+        (false, vec![head(ends), answer(END_HEADERS)]),
+        (
+            true,
+            vec![
+                head(ends),
+                answer(END_HEADERS),
+                (false, frame(DATA, END_STREAM, 3, b"answer")),
+            ],
+        ),
+        // The answer is there before the request.
+        (false, vec![head(END_HEADERS), answer(ends)]),
+        (
+            true,
+            vec![
+                head(END_HEADERS),
+                answer(ends),
+                (true, frame(DATA, END_STREAM | PADDED, 3, b"\x01ab")),
+            ],
+        ),
+        (
+            true,
+            vec![
+                head(END_HEADERS),
+                answer(ends),
+                (false, frame(RST_STREAM, 0, 3, &[0; 4])),
+            ],
+        ),
+        (
+            true,
+            vec![head(END_HEADERS), (true, frame(RST_STREAM, 0, 3, &[0; 4]))],
+        ),
+        // What ends the request is in two frames, and the second one is not there.
+        (
+            false,
+            vec![head(END_HEADERS), answer(ends), head(END_STREAM)],
+        ),
+        (
+            true,
+            vec![
+                head(END_HEADERS),
+                answer(ends),
+                head(END_STREAM),
+                (true, frame(CONTINUATION, END_HEADERS, 3, PLAIN)),
+            ],
+        ),
+        // The same of the answer.
+        (false, vec![head(ends), answer(END_STREAM)]),
+        (
+            true,
+            vec![
+                head(ends),
+                answer(END_STREAM),
+                (false, frame(CONTINUATION, END_HEADERS, 3, b"")),
+            ],
+        ),
+    ] {
+        assert_eq!(moves_after(&frames), moves, "{frames:?}");
+    }
+}
+
+#[test]
+fn what_waits_for_an_answer_keeps_it() {
+    let ping = |flags| frame(PING, flags, 0, &[7; 8]);
+    let settings = |flags| frame(SETTINGS, flags, 0, b"");
+    for ask in [true, false] {
+        for frame in [ping, settings] {
+            assert!(!moves_after(&[(ask, frame(0))]));
+            assert!(moves_after(&[(ask, frame(0)), (!ask, frame(ACK))]));
+            // An answer to nothing is none to what comes later.
+            let stray = [(!ask, frame(ACK)), (ask, frame(0))];
+            assert!(!moves_after(&stray));
+        }
+    }
+}
+
+#[test]
+fn whoever_says_that_it_ends_keeps_it_for_good() {
+    for client in [true, false] {
+        let mut it = quiet();
+        let goaway = frame(GOAWAY, 0, 0, &[0; 8]);
+        match client {
+            true => it.read(&goaway),
+            false => it.wrote(&goaway),
+        }
+        assert_eq!(it.state(), None);
+        assert!(it.is_over());
+    }
+    assert!(!moves_after(&[(
+        false,
+        frame(PUSH_PROMISE, END_HEADERS, 1, &[0; 5])
+    )]));
+}
+
+#[test]
+fn windows_are_counted() {
+    let mut it = quiet();
+    it.read(&frame(WINDOW_UPDATE, 0, 0, &1000_u32.to_be_bytes()));
+    // Of a stream, and with the bit that says nothing.
+    it.read(&frame(WINDOW_UPDATE, 0, 1, &7_u32.to_be_bytes()));
+    it.wrote(&frame(WINDOW_UPDATE, 0, 0, &0x8000_0005_u32.to_be_bytes()));
+    it.read(&frame(HEADERS, END_HEADERS, 3, PLAIN));
+    // Padding counts.
+    it.read(&frame(DATA, END_STREAM | PADDED, 3, &[9; 30]));
+    it.wrote(&frame(HEADERS, END_HEADERS, 3, b"\x88"));
+    it.wrote(&frame(DATA, END_STREAM, 3, &[0; 70]));
+    // Late, for a stream that is over.
+    it.read(&frame(DATA, 0, 3, &[0; 5]));
+    let state = it.state().unwrap();
+    assert_eq!(state.send_window, FIRST_WINDOW + 1000 - 70);
+    assert_eq!(state.receive_window, FIRST_WINDOW + 5 - 35);
+    // A window that cannot be.
+    it.read(&frame(WINDOW_UPDATE, 0, 0, &MOST_WINDOW.to_be_bytes()));
+    assert_eq!(it.state(), None);
+}
+
+#[test]
+fn fields_are_found_behind_padding_and_priority() {
+    for (flags, payload) in [
+        (0, EMPTY.to_vec()),
+        (PADDED, [b"\x02", EMPTY, b"\0\0"].concat()),
+        (PRIORITY, [b"\0\0\0\0\x10", EMPTY].concat()),
+        (
+            PADDED | PRIORITY,
+            [b"\x01\0\0\0\0\x10", EMPTY, b"\0"].concat(),
+        ),
+    ] {
+        for piece in 1..12 {
+            let mut it = introduced();
+            let head = frame(HEADERS, END_STREAM | END_HEADERS | flags, 1, &payload);
+            for piece in head.chunks(piece) {
+                it.read(piece);
+            }
+            it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+            assert!(it.state().is_some(), "{flags:x} in pieces of {piece}");
+        }
+    }
+    // Padding alone says nothing, whatever it is.
+    let mut it = introduced();
+    it.read(&frame(
+        HEADERS,
+        END_STREAM | END_HEADERS | PADDED,
+        1,
+        b"\x03\x20\x20\x20",
+    ));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+    assert_eq!(it.state(), None);
+    // In the second frame, behind a first that is empty.
+    let mut it = introduced();
+    it.read(&frame(HEADERS, END_STREAM, 1, b""));
+    it.read(&frame(CONTINUATION, END_HEADERS, 1, EMPTY));
+    it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+    assert!(it.state().is_some());
+}
+
+#[test]
+fn half_a_frame_is_there_to_be_read_again() {
+    let next = frame(HEADERS, END_STREAM | END_HEADERS, 3, PLAIN);
+    for length in 0..next.len() {
+        for piece in 1..=length.max(1) {
+            let mut it = quiet();
+            for piece in next[..length].chunks(piece) {
+                it.read(piece);
+            }
+            assert!(it.state().is_some());
+            assert_eq!(it.unread(), &next[..length]);
+        }
+    }
+    // A body of a stream that is open is not kept, and what is not kept keeps the connection.
+    let mut it = quiet();
+    it.read(&frame(HEADERS, END_HEADERS, 3, PLAIN));
+    let body = frame(DATA, 0, 3, &[0; 20]);
+    it.read(&body[..HEAD + 5]);
+    it.wrote(&frame(RST_STREAM, 0, 3, &[0; 4]));
+    assert_eq!(it.cut_off(), 1);
+    assert_eq!(it.state(), None);
+    it.read(&body[HEAD + 5..]);
+    assert!(it.state().is_some());
+    assert_eq!(it.unread(), b"");
+    // Half a frame of the server is never left.
+    let mut it = quiet();
+    it.wrote(&frame(PING, ACK, 0, &[0; 8])[..12]);
+    assert_eq!(it.state(), None);
+}
+
+#[test]
+fn it_goes_on_where_it_was() {
+    let state = quiet().state().unwrap();
+    let mut it = Follower::resumed(&state);
+    assert_eq!(it.state(), Some(state));
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+    assert!(it.state().is_some(), "it had this stream");
+    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 3, PLAIN));
+    assert_eq!(it.state(), None);
+}
+
+/// What a conversation comes to, counted in another way: frame by frame, with nothing left out.
+#[derive(Default)]
+struct Model {
+    open: Vec<(u32, bool, bool)>,
+    last: u32,
+    table: Option<u8>,
+    sent: i64,
+    received: i64,
+    waits: [i64; 4],
+    over: bool,
+}
+
+/// A random conversation of frames that make sense, and where each begins and ends.
+struct Conversation {
+    frames: Vec<(bool, Vec<u8>)>,
+}
+
+impl Conversation {
+    fn new(dice: &mut Dice) -> (Self, Vec<Option<Model>>) {
+        let mut frames = Vec::new();
+        let mut facts = Vec::new();
+        let mut model = Model::default();
+        let count = 1 + dice.below(60);
+        for _ in 0..count {
+            let (client, bytes) = model.step(dice);
+            frames.push((client, bytes));
+            facts.push(model.snapshot());
+        }
+        (Self { frames }, facts)
+    }
+}
+
+impl Model {
+    fn snapshot(&self) -> Option<Model> {
+        let quiet = self.open.is_empty()
+            && self.table == Some(0)
+            && self.waits == [0; 4]
+            && !self.over
+            && self.last > 0;
+        quiet.then(|| Model {
+            last: self.last,
+            sent: self.sent,
+            received: self.received,
+            ..Model::default()
+        })
+    }
+
+    fn step(&mut self, dice: &mut Dice) -> (bool, Vec<u8>) {
+        let ends = if dice.once_in(2) { END_STREAM } else { 0 };
+        let size = dice.size(300) as usize;
+        match dice.below(14) {
+            0..=2 => {
+                self.last += 1 + 2 * dice.below(3) as u32 + self.last % 2;
+                let says = dice.below(4);
+                let mut block: Vec<u8> = match says {
+                    0 => vec![0x20],
+                    1 => vec![0x3f, 0xe1, 0x1f],
+                    2 => vec![0x3f, 0xe1, 0x1f, 0x20],
+                    _ => vec![],
+                };
+                match says {
+                    0 | 2 => self.table = Some(0),
+                    1 => self.table = Some(1),
+                    _ => {}
+                }
+                block.extend_from_slice(PLAIN);
+                let mut flags = ends | END_HEADERS;
+                if dice.once_in(3) {
+                    flags |= PRIORITY;
+                    block.splice(0..0, [0; 5]);
+                }
+                if dice.once_in(3) {
+                    flags |= PADDED;
+                    let padding = dice.below(9) as u8;
+                    block.insert(0, padding);
+                    block.extend(vec![0x20; padding.into()]);
+                }
+                self.open.push((self.last, ends != 0, false));
+                (true, frame(HEADERS, flags, self.last, &block))
+            }
+            3..=7 if !self.open.is_empty() => {
+                let place = dice.below(self.open.len() as u64) as usize;
+                let number = self.open[place].0;
+                let bytes = vec![dice.below(256) as u8; size];
+                let client = dice.once_in(2);
+                match dice.below(6) {
+                    0 => {
+                        self.open.remove(place);
+                        return (client, frame(RST_STREAM, 0, number, &[0; 4]));
+                    }
+                    1 if client && self.open[place].1 || !client && self.open[place].2 => {
+                        return (client, frame(WINDOW_UPDATE, 0, number, &[0, 0, 1, 0]));
+                    }
+                    _ => {}
+                }
+                let stream = &mut self.open[place];
+                let side = if client { &mut stream.1 } else { &mut stream.2 };
+                if *side {
+                    return (client, frame(WINDOW_UPDATE, 0, number, &[0, 0, 1, 0]));
+                }
+                *side = ends != 0;
+                if stream.1 && stream.2 {
+                    self.open.remove(place);
+                }
+                if dice.once_in(4) {
+                    return (client, frame(HEADERS, ends | END_HEADERS, number, PLAIN));
+                }
+                *(if client {
+                    &mut self.received
+                } else {
+                    &mut self.sent
+                }) += size as i64;
+                (client, frame(DATA, ends, number, &bytes))
+            }
+            8 => {
+                let more = 1 + dice.below(1000) as u32;
+                let client = dice.once_in(2);
+                *(if client {
+                    &mut self.sent
+                } else {
+                    &mut self.received
+                }) -= i64::from(more);
+                (client, frame(WINDOW_UPDATE, 0, 0, &more.to_be_bytes()))
+            }
+            9 | 10 => {
+                let which = dice.below(4) as usize;
+                let kind = if which < 2 { PING } else { SETTINGS };
+                let payload: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
+                let client = which.is_multiple_of(2);
+                if self.waits[which] > 0 {
+                    self.waits[which] -= 1;
+                    let empty: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
+                    return (!client, frame(kind, ACK, 0, empty));
+                }
+                self.waits[which] += 1;
+                (client, frame(kind, 0, 0, payload))
+            }
+            11 if dice.once_in(20) => {
+                self.over = true;
+                (dice.once_in(2), frame(GOAWAY, 0, 0, &[0; 8]))
+            }
+            12 => (dice.once_in(2), frame(0xfa, 0xff, 1, &vec![0x20; size])),
+            // Priority.
+            _ => (true, frame(2, 0, self.last | 1, &[0; 5])),
+        }
+    }
+}
+
+/// `PORTKEEP_MOVE_CASES` and `PORTKEEP_MOVE_SEED` as for those that move whole connections.
+fn cases(default: u64) -> (u64, u64) {
+    let number = |variable: &str, default| {
+        let text = std::env::var(variable).ok();
+        text.map_or(default, |text| text.parse().unwrap())
+    };
+    (
+        number("PORTKEEP_MOVE_CASES", default),
+        number("PORTKEEP_MOVE_SEED", 1),
+    )
+}
+
+#[test]
+fn what_is_followed_is_what_was_said_however_it_is_split() {
+    let (cases, seed) = cases(3000);
+    let mut moments = 0;
+    for case in 0..cases {
+        let mut dice = Dice::new(seed, case);
+        let (conversation, facts) = Conversation::new(&mut dice);
+        let mut it = introduced();
+        for ((client, bytes), expected) in conversation.frames.iter().zip(&facts) {
+            let mut rest = &bytes[..];
+            while !rest.is_empty() {
+                let length = 1 + dice.below(rest.len() as u64) as usize;
+                let (piece, after) = rest.split_at(length.min(rest.len()));
+                match client {
+                    true => it.read(piece),
+                    false => it.wrote(piece),
+                }
+                rest = after;
+                // In the middle of a frame nothing is certain that was not before it.
+                if !rest.is_empty() && it.state().is_some() {
+                    assert!(*client, "half a frame of the server");
+                    let done = bytes.len() - rest.len();
+                    assert_eq!(it.unread(), &bytes[..done], "seed {seed}, case {case}");
+                }
+            }
+            let found = it.state();
+            assert_eq!(
+                found.is_some(),
+                expected.is_some(),
+                "seed {seed}, case {case}"
+            );
+            if let (Some(found), Some(expected)) = (found, expected) {
+                moments += 1;
+                let first = i64::from(FIRST_WINDOW);
+                assert_eq!(found.last, expected.last);
+                assert_eq!(i64::from(found.send_window), first - expected.sent);
+                assert_eq!(i64::from(found.receive_window), first - expected.received);
+            }
+        }
+    }
+    assert!(moments > cases / 5, "{moments} moments prove nothing");
+}
+
+/// Whatever comes, nothing is worse than that the connection does not move.
+#[test]
+fn noise_is_survived() {
+    let (cases, seed) = cases(3000);
+    for case in 0..cases {
+        let mut dice = Dice::new(!seed, case);
+        let mut it = if dice.once_in(2) {
+            Follower::new()
+        } else {
+            quiet()
+        };
+        for _ in 0..dice.below(20) {
+            let length = dice.size(500) as usize;
+            let mut bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
+            if dice.once_in(2) {
+                let kind = dice.below(11) as u8;
+                let stream = dice.below(9) as u32;
+                bytes = frame(kind, dice.below(256) as u8, stream, &bytes);
+            }
+            match dice.once_in(2) {
+                true => it.read(&bytes),
+                false => it.wrote(&bytes),
+            }
+            if let Some(state) = it.state() {
+                assert_eq!(State::decode(&state.encode()), Some(state));
+            }
+        }
+    }
+}

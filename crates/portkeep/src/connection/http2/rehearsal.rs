@@ -1,0 +1,374 @@
+//! Whether hyper and h2 are as moving HTTP/2 connections needs them.
+//!
+//! Nothing that a move relies on is more than RFC 9113 asks of a server, but for one thing: that h2 does at once what it is told,
+//! and speaks of nothing else meanwhile. An app may be built with another h2 than the one that was tested, so each process makes
+//! sure before it serves a connection that is to move. It takes some hundred microseconds.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use super::super::Arrival;
+use super::followed::{Followed, Socket};
+use super::follower::FIRST_WINDOW;
+use super::frames::{
+    ACK, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PING, PREFACE, SETTINGS, Step,
+    WINDOW_UPDATE, put,
+};
+use super::prologue::Prologue;
+use super::settings::{HEADER_TABLE_SIZE, Settings};
+use super::state::State;
+use super::{Answering, Connection, Io, Probe, Rehearsed, Tasks, connection};
+use crate::app::ErasedApp;
+use crate::drain::Shared;
+use crate::listen::Stream;
+use crate::moving::departures;
+
+/// Whether HTTP/2 connections may be moved with these versions of hyper and h2.
+pub(crate) fn can_move() -> bool {
+    KNOWN.is_some()
+}
+
+/// Whether a connection that was elsewhere in this state can go on here.
+pub(super) fn can_resume(state: &State) -> bool {
+    KNOWN
+        .as_ref()
+        .is_some_and(|known| known.ours == state.ours && state.receive_window <= known.window)
+}
+
+/// What a new connection announces.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    ours: Settings,
+    window: u32,
+}
+
+static KNOWN: LazyLock<Option<Known>> = LazyLock::new(|| {
+    let known = check();
+    if let Err(when) = known {
+        tracing::error!(when, "h2 is not as expected");
+    }
+    known.ok()
+});
+
+/// The answer of the app.
+const ANSWER: &str = "answer";
+/// The table that the client allows, and how an update to that is written: behind one to 0.
+const TABLE: u32 = 100;
+const UPDATES: [u8; 3] = [0x20, 0x3f, 69];
+/// `GET /`, behind the word that there is no table.
+const REQUEST: &[u8] = b"\x20\x82\x84\x86";
+
+/// What a new connection announces, or the first thing that is not as expected.
+fn check() -> Result<Known, &'static str> {
+    let mut it = Scenario::begin(None);
+    let mut settings = Settings::default();
+    settings.set(HEADER_TABLE_SIZE, TABLE);
+    it.client.send(PREFACE);
+    it.client.frame(SETTINGS, 0, 0, &settings.payload());
+    it.run("it has begun")?;
+    it.client.frame(SETTINGS, ACK, 0, &[]);
+    it.stays("there was no request")?;
+    it.client
+        .frame(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
+    it.stays("a handler runs")?;
+    it.client.scene().full = true;
+    it.client.scene().answered = true;
+    it.stays("the answer cannot be sent")?;
+    it.client.scene().full = false;
+    let request = [
+        &Head {
+            length: REQUEST.len() as u32,
+            kind: HEADERS,
+            flags: END_STREAM | END_HEADERS,
+            stream: 3,
+        }
+        .encode()[..],
+        REQUEST,
+    ]
+    .concat();
+    let (begun, rest) = request.split_at(11);
+    it.client.send(begun);
+    let (io, state) = it.leaves("the answer was sent")?;
+    let sent = FIRST_WINDOW - ANSWER.len() as u32;
+    if (state.last, state.send_window) != (1, sent) {
+        return Err("the state is another one after a request");
+    }
+    let known = Known {
+        ours: state.ours,
+        window: state.receive_window,
+    };
+    if known.ours.get(HEADER_TABLE_SIZE) != Some(0) {
+        return Err("the client's table is not of size 0");
+    }
+
+    // It goes on where it was.
+    let client = it.client;
+    client.heard();
+    let mut it = Scenario::resume(io, client, state);
+    it.run("it was resumed")?;
+    if !it.followed.has_begun() {
+        return Err("h2 does not listen to the prologue");
+    }
+    if !it.client.heard().is_empty() {
+        return Err("the client hears of the prologue");
+    }
+    it.client.send(rest);
+    it.run("a request came in two parts")?;
+    let heard = it.client.heard();
+    let frames = frames(&heard);
+    let answered = frames.iter().any(|(head, payload)| {
+        (head.kind, head.stream) == (HEADERS, 3) && payload.starts_with(&UPDATES)
+    });
+    if !answered {
+        return Err("the second answer does not begin with an empty table");
+    }
+    let (_, state) = it.leaves("the second answer was sent")?;
+    let sent = sent - ANSWER.len() as u32;
+    if (state.last, state.send_window) != (3, sent) || state.receive_window != known.window {
+        return Err("the state is another one after a move");
+    }
+    ends_well(state)?;
+    Ok(known)
+}
+
+/// A connection that has moved names the last request when it ends, and the client is told how much it may send.
+fn ends_well(mut state: State) -> Result<(), &'static str> {
+    const LESS: u32 = 1000;
+    state.receive_window -= LESS;
+    state.send_window = 3 * FIRST_WINDOW;
+    let mut it = Scenario::begin(Some(state));
+    it.run("it was resumed with other windows")?;
+    let heard = it.client.heard();
+    let told = frames(&heard);
+    let [(head, payload)] = &told[..] else {
+        return Err("the client is not told its window");
+    };
+    if (head.kind, head.stream, &payload[..]) != (WINDOW_UPDATE, 0, &LESS.to_be_bytes()) {
+        return Err("the client is told another window");
+    }
+    it.connection.as_mut().graceful_shutdown();
+    it.run("it was told to end")?;
+    let heard = it.client.heard();
+    for (head, payload) in frames(&heard) {
+        if head.kind == PING {
+            it.client.frame(PING, ACK, 0, &payload);
+        }
+    }
+    // It is over now, or not yet.
+    let _ = it.run("it ends");
+    let heard = it.client.heard();
+    let last = frames(&heard)
+        .into_iter()
+        .rfind(|(head, _)| head.kind == GOAWAY);
+    match last {
+        Some((_, payload)) if payload.starts_with(&[0, 0, 0, 3]) => Ok(()),
+        _ => Err("the last request is not named"),
+    }
+}
+
+fn frames(bytes: &[u8]) -> Vec<(Head, Vec<u8>)> {
+    let mut rest = bytes;
+    let mut frames = Frames::default();
+    let (mut found, mut payload) = (Vec::new(), Vec::new());
+    while let Some(step) = frames.step(&mut rest) {
+        match step {
+            Step::Begin(_) => {}
+            Step::Payload(part) => payload.extend_from_slice(part),
+            Step::End(head) => found.push((head, std::mem::take(&mut payload))),
+        }
+    }
+    found
+}
+
+/// A connection as those of clients are, but for its socket and its tasks.
+struct Scenario {
+    client: Client,
+    probe: Arc<Probe>,
+    followed: Followed,
+    connection: Pin<Box<Connection>>,
+    tasks: Rehearsed,
+}
+
+impl Scenario {
+    fn begin(state: Option<State>) -> Self {
+        let client = Client::default();
+        client.scene().answered = state.is_some();
+        let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
+        let stream = Stream::Wrapped(Box::new(client.clone()));
+        let io = Io::new(Arrival::rehearsed(stream), &shared);
+        Self::of(io, client, state)
+    }
+
+    fn resume(io: Io, client: Client, state: State) -> Self {
+        Self::of(io, client, Some(state))
+    }
+
+    fn of(io: Io, client: Client, state: Option<State>) -> Self {
+        let probe = io.probe();
+        let tasks = Rehearsed::default();
+        let mut answering = Answering::new(ErasedApp::new(client.clone()), Arc::clone(&probe));
+        if let Some(state) = &state {
+            answering.begin_with(Prologue::debt(state));
+        }
+        let followed = Followed::new(io, state);
+        let socket = Socket::Followed(followed.clone());
+        let ending = Arc::new(AtomicBool::new(false));
+        let executor = Tasks(Some(Arc::clone(&tasks)));
+        let connection = connection(socket, answering, None, &ending, executor);
+        Self {
+            client,
+            probe,
+            followed,
+            connection: Box::pin(connection),
+            tasks,
+        }
+    }
+
+    /// Lets everything happen that can.
+    fn run(&mut self, when: &'static str) -> Result<(), &'static str> {
+        let mut cx = Context::from_waker(Waker::noop());
+        // Whatever is going on is done after a few.
+        for _ in 0..20 {
+            if self.connection.as_mut().poll(&mut cx).is_ready() {
+                return Err(when);
+            }
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
+        }
+        Ok(())
+    }
+
+    fn stays(&mut self, when: &'static str) -> Result<(), &'static str> {
+        self.run(when)?;
+        match self.probe.is_clean() && self.followed.take().is_some() {
+            true => Err(when),
+            false => Ok(()),
+        }
+    }
+
+    fn leaves(&mut self, when: &'static str) -> Result<(Io, State), &'static str> {
+        self.run(when)?;
+        self.probe
+            .is_clean()
+            .then(|| self.followed.take())
+            .flatten()
+            .ok_or(when)
+    }
+}
+
+/// The client, the socket and the app of a connection, in one place.
+#[derive(Default)]
+struct Scene {
+    sent: VecDeque<u8>,
+    heard: Vec<u8>,
+    /// The client takes nothing more.
+    full: bool,
+    /// The app has its answer.
+    answered: bool,
+}
+
+#[derive(Clone, Default)]
+struct Client(Arc<Mutex<Scene>>);
+
+impl Client {
+    fn scene(&self) -> MutexGuard<'_, Scene> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        self.scene().sent.extend(bytes);
+    }
+
+    fn frame(&self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let mut bytes = Vec::new();
+        put(&mut bytes, kind, flags, stream, payload);
+        self.send(&bytes);
+    }
+
+    /// Since it was asked last.
+    fn heard(&self) -> Vec<u8> {
+        std::mem::take(&mut self.scene().heard)
+    }
+}
+
+impl Service<Request<Incoming>> for Client {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<String>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<Incoming>) -> Self::Future {
+        let app = self.clone();
+        Box::pin(poll_fn(move |_| match app.scene().answered {
+            true => Poll::Ready(Ok(Response::new(ANSWER.to_owned()))),
+            false => Poll::Pending,
+        }))
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut scene = self.scene();
+        if scene.sent.is_empty() {
+            return Poll::Pending;
+        }
+        let count = buf.remaining().min(scene.sent.len());
+        let bytes: Vec<_> = scene.sent.drain(..count).collect();
+        buf.put_slice(&bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut scene = self.scene();
+        if scene.full {
+            return Poll::Pending;
+        }
+        scene.heard.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn h2_is_what_it_was() {
+        let known = check().unwrap();
+        assert!(known.window > FIRST_WINDOW);
+        assert_eq!(known.ours.get(HEADER_TABLE_SIZE), Some(0));
+    }
+}
