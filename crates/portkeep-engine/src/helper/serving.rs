@@ -11,7 +11,8 @@ use crate::backend::{HandleState, HandleUnit};
 use crate::drive::doing;
 use crate::generation::{Generation, Phase, Running};
 use crate::installed::{Comparison, Instead, compare};
-use crate::store::{CrashRecord, HistoryEvent};
+use crate::release::Digest;
+use crate::store::{CrashRecord, HandoverResult, HistoryEvent};
 
 /// How often it is looked. A crash is written down within some milliseconds.
 const PACE: Duration = Duration::from_millis(200);
@@ -52,16 +53,15 @@ pub enum NotServing {
 struct Look {
     current: Option<Generation>,
     running: Vec<Running>,
-    /// Crashes of all generations within the time that counts.
-    crashes: Vec<CrashRecord>,
+    /// The last one of the release within the time that counts.
+    crash: Option<CrashRecord>,
 }
 
 impl Look {
     /// Why `generation`, which was current, does not serve.
     fn against(&self, generation: Generation) -> Option<NotServing> {
         // First, because it says why where the others say what came of it.
-        let mut crashes = self.crashes.iter().rev();
-        if let Some(crash) = crashes.find(|crash| crash.generation == generation) {
+        if let Some(crash) = &self.crash {
             return Some(NotServing::Crashed(Box::new(crash.clone())));
         }
         if self.current != Some(generation) {
@@ -88,16 +88,18 @@ impl<M: HandleUnit> Helper<'_, M> {
             Ok(current) => current,
             Err(why) => return Ok(Serving::No(why)),
         };
-        let until = begun + remaining(self.handed_over(current)?, now, time);
-        let since = now - time;
+        let stretch = Stretch::of(&self.events()?, current);
+        let since = stretch.as_ref().map(|stretch| stretch.current_since);
+        let until = begun + remaining(since, now, time);
+        let look = || self.look(stretch.as_ref(), now - time);
         loop {
             // Before the look, so that the last one is not too early.
             let is_over = Instant::now() >= until;
-            let mut why = self.look(since).await?.against(current);
+            let mut why = look().await?.against(current);
             if matches!(why, Some(NotServing::NotReady(_))) {
                 // What has just crashed is written down a moment later, with its reason.
                 sleep(UNTIL_WRITTEN).await;
-                why = self.look(since).await?.against(current);
+                why = look().await?.against(current);
             }
             if let Some(why) = why {
                 return Ok(Serving::No(why));
@@ -131,29 +133,63 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(instead.map_or(Ok(current), |instead| Err(NotServing::Instead(instead))))
     }
 
-    /// When `generation` became current.
-    fn handed_over(&self, generation: Generation) -> Result<Option<Timestamp>, HelperError> {
-        let events = self.store.events().map_err(doing("read the history"))?;
-        let mut handovers = events.into_iter().rev().filter_map(|event| match event {
-            HistoryEvent::Handover(record) => Some(record),
-            _ => None,
-        });
-        let of_it = handovers.find(|record| record.generation == Some(generation));
-        Ok(of_it.map(|record| record.at))
+    fn events(&self) -> Result<Vec<HistoryEvent>, HelperError> {
+        Ok(self.store.events().map_err(doing("read the history"))?)
     }
 
-    async fn look(&self, since: Timestamp) -> Result<Look, HelperError> {
-        let events = self.store.events().map_err(doing("read the history"))?;
-        let crashes = events.into_iter().filter_map(|event| match event {
-            HistoryEvent::Crash(crash) if crash.at >= since => Some(crash),
-            _ => None,
-        });
+    async fn look(&self, stretch: Option<&Stretch>, since: Timestamp) -> Result<Look, HelperError> {
+        let events = self.events()?;
         Ok(Look {
-            crashes: crashes.collect(),
+            crash: stretch.and_then(|stretch| stretch.crash(&events, since)),
             running: self.manager.running().await?,
             current: self.store.current(),
         })
     }
+}
+
+/// The time for which a release has been current without another one in between, in one generation or in several: one that
+/// crashed may have been started again as another generation.
+#[derive(Debug)]
+struct Stretch {
+    release: Option<Digest>,
+    begun: Timestamp,
+    /// The handover to the current generation.
+    current_since: Timestamp,
+}
+
+impl Stretch {
+    /// That of the release of `current`; none where the history does not reach back to its handover.
+    fn of(events: &[HistoryEvent], current: Generation) -> Option<Self> {
+        let handovers = events.iter().rev().filter_map(|event| match event {
+            HistoryEvent::Handover(record) if has_switched(record.result) => Some(record),
+            _ => None,
+        });
+        let mut handovers = handovers.skip_while(|record| record.generation != Some(current));
+        let last = handovers.next()?;
+        let before = handovers.take_while(|record| record.digest == last.digest);
+        Some(Self {
+            release: last.digest.clone(),
+            begun: before.last().unwrap_or(last).at,
+            current_since: last.at,
+        })
+    }
+
+    /// The last crash in it, and not before `since`.
+    fn crash(&self, events: &[HistoryEvent], since: Timestamp) -> Option<CrashRecord> {
+        let mut crashes = events.iter().rev().filter_map(|event| match event {
+            HistoryEvent::Crash(crash) => Some(crash),
+            _ => None,
+        });
+        let counts = |crash: &&CrashRecord| {
+            crash.at >= since.max(self.begun) && crash.digest == self.release
+        };
+        crashes.find(counts).cloned()
+    }
+}
+
+/// Whether another generation is current after a handover that ended so.
+fn has_switched(result: HandoverResult) -> bool {
+    !matches!(result, HandoverResult::Failed | HandoverResult::Refused)
 }
 
 /// What is left of `time` for a generation that is current since `since`. A clock that was set back makes it no longer.
@@ -203,15 +239,19 @@ mod tests {
                 generation: GENERATION,
                 phase: Phase::Serving,
             }],
-            crashes: Vec::new(),
+            crash: None,
         }
     }
 
-    fn crash(generation: u64) -> CrashRecord {
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    fn crash(generation: u64, seconds: i64, release: &str) -> CrashRecord {
         CrashRecord {
-            at: Timestamp::now(),
+            at: at(seconds),
             generation: Generation(generation),
-            digest: None,
+            digest: Some(digest(release)),
             label: None,
             reason: "it was killed by SIGSEGV".to_owned(),
             crashes: 1,
@@ -220,6 +260,48 @@ mod tests {
             status: String::new(),
             invocation: None,
         }
+    }
+
+    fn digest(release: &str) -> Digest {
+        serde_json::from_value(serde_json::json!(release)).unwrap()
+    }
+
+    fn handover(generation: u64, seconds: i64, release: &str, result: &str) -> HistoryEvent {
+        let json = serde_json::json!({
+            "event": "handover", "at": at(seconds), "purpose": "reload", "result": result, "generation": generation,
+            "previous": null, "digest": release, "source": null, "drained": [], "reason": null,
+            "steps": { "lockMilliseconds": 0.0, "takeMilliseconds": 0.0, "startMilliseconds": 0.0, "totalMilliseconds": 0.0 },
+        });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_crash_counts_against_the_release_whatever_generation_runs_it() {
+        let events = [
+            handover(1, 0, "new", "handed-over"),
+            HistoryEvent::Crash(crash(1, 5, "new")),
+            handover(2, 10, "old", "handed-over"),
+            handover(3, 20, "new", "handed-over"),
+            HistoryEvent::Crash(crash(2, 21, "old")),
+            HistoryEvent::Crash(crash(3, 22, "new")),
+            handover(5, 23, "other", "failed"),
+            handover(4, 24, "new", "handed-over"),
+        ];
+        let stretch = Stretch::of(&events, GENERATION).unwrap();
+        assert_eq!((stretch.begun, stretch.current_since), (at(20), at(24)));
+        let crash = |since| {
+            let crash = stretch.crash(&events, at(since))?;
+            Some(crash.generation)
+        };
+        assert_eq!(crash(0), Some(Generation(3)));
+        assert_eq!(crash(23), None, "it was before the time that counts");
+        let without = [&events[..5], &events[6..]].concat();
+        assert_eq!(
+            stretch.crash(&without, at(0)),
+            None,
+            "it was tried before, and replaced"
+        );
+        assert!(Stretch::of(&events, Generation(9)).is_none());
     }
 
     #[test]
@@ -231,7 +313,6 @@ mod tests {
         };
         let mut look = steady();
         look.running.push(draining);
-        look.crashes.push(crash(3));
         assert_eq!(look.against(GENERATION), None, "others do not count");
     }
 
@@ -271,7 +352,7 @@ mod tests {
             by: Some(Generation(5)),
         };
         assert_eq!(look.against(GENERATION), Some(replaced));
-        look.crashes.push(crash(4));
+        look.crash = Some(crash(4, 0, "new"));
         let told = look.against(GENERATION).unwrap().to_string();
         assert_eq!(told, "generation 4 crashed: it was killed by SIGSEGV");
     }
