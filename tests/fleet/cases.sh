@@ -106,6 +106,19 @@ case_crashing_release() {
   ((crashes > 0 && failed <= 50 * crashes)) || wrong 'more was lost than the crash cut'
 }
 
+# The first host has it already, and goes back with the second.
+case_crash_on_the_second_host() {
+  local before=$1 status=0 playbook
+  fleet build v-second '{"version":"v-second"}'
+  played second release v-second -e portkeep_hold=20 &
+  playbook=$!
+  serves app2 v-second && fleet run app2 -- systemctl kill --signal KILL 'shop@*.service' || status=1
+  ! wait "$playbook" || { wrong 'the playbook did not fail'; return; }
+  [[ $status = 0 ]] || return
+  everywhere "$before" || { tail -n 80 "$work/second.play"; return 1; }
+  grep -q 'crashed' "$work/second.play" || wrong 'it does not say why'
+}
+
 # fails NAME COMMAND…: succeeds where it fails.
 fails() { ! played "$@"; }
 
