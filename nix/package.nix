@@ -29,6 +29,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
       ../tests/fixture
       ../tests/launchers
       ../tests/local
+      ../tests/metrics
       ../tests/nix
       ../tests/scenarios
       ../tests/src

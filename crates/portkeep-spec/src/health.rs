@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::{Address, AddressError, Listen, Protocol, SocketMode, SocketName, contract};
+use crate::{Address, AddressError, Listen, Protocol, SocketMode, SocketName};
+use portkeep_contract as contract;
 
 /// A socket on which an app tells whether it is ready to be sent requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -14,10 +14,15 @@ use super::script::Load;
 pub(super) fn load<B>(request: &Request<B>) -> Option<Load> {
     let headers = request.headers();
     let destination = headers.get("sec-fetch-dest");
+    let mode = headers.get("sec-fetch-mode");
+    // A service worker that hands on what a tab asks for keeps the mode, which no script can choose.
+    let is_handed_on =
+        destination.is_some_and(|to| to == "empty") && mode.is_some_and(|mode| mode == "navigate");
+    let is_document = is_handed_on || destination.is_some_and(|to| to == "document");
     let load = match *request.method() {
-        Method::GET if destination.is_none_or(|to| to == "document") => Load::Get,
+        Method::GET if is_document || destination.is_none() => Load::Get,
         // A form that is sent by a tab says so; by a script, it looks the same but for that.
-        Method::POST if destination.is_some_and(|to| to == "document") => Load::Post,
+        Method::POST if is_document => Load::Post,
         _ => return None,
     };
     (!headers.contains_key(RANGE) && contains(headers, ACCEPT, "text/html")).then_some(load)
@@ -152,6 +157,13 @@ mod tests {
         assert_eq!(get(&[accept]), Some(Load::Get));
         assert_eq!(get(&[accept, document]), Some(Load::Get));
         assert_eq!(get(&[accept, script]), None);
+        let mode = |mode: &'static str| ("sec-fetch-mode", mode);
+        assert_eq!(get(&[accept, script, mode("navigate")]), Some(Load::Get));
+        assert_eq!(get(&[accept, script, mode("cors")]), None);
+        assert_eq!(
+            get(&[accept, ("sec-fetch-dest", "iframe"), mode("navigate")]),
+            None
+        );
         assert_eq!(get(&[accept, ("range", "bytes=0-1")]), None);
         assert_eq!(get(&[("accept", "*/*")]), None, "curl and fetch()");
         let post = |headers: &[Header]| asked(Method::POST, headers);

@@ -35,7 +35,6 @@ pub(crate) enum Speaks {
     /// It is between two requests.
     Http1,
     /// It has no stream, and this is what the other side has to know of it.
-    #[cfg_attr(not(feature = "http2"), expect(dead_code, reason = "nobody speaks it"))]
     Http2(Secret),
 }
 

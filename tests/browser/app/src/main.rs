@@ -101,7 +101,8 @@ async fn worker(Path(first): Path<String>) -> impl IntoResponse {
         const cached = async (request) => (await caches.match(request)) ?? network(request);\n\
         addEventListener('fetch', (event) => event.respondWith(FIRST(event.request)));\n";
     let first = if first == "cache" { "cached" } else { "network" };
-    ([(CONTENT_TYPE, "text/javascript")], script.replace("FIRST", first))
+    let headers = [("content-type", "text/javascript"), ("service-worker-allowed", "/worker")];
+    (headers, script.replace("FIRST", first))
 }
 
 /// A page whose links htmx follows: it swaps the body, and keeps the one before for the way back.

@@ -61,6 +61,8 @@ const reload = (state, why, more = {}) => {
   const times = before.why === why ? before.times + 1 : 1;
   if (times > 3) return stay(NEW_VERSION);
   sessionStorage.setItem(key, JSON.stringify({ ...before, ...more, why, times }));
+  // htmx keeps bodies for the way back. They are of the version before; without them it asks the app.
+  for (const storage of [localStorage, sessionStorage]) storage.removeItem("htmx-history-cache");
   location.reload();
 };
 

@@ -299,8 +299,11 @@ impl Client {
             flags |= END_HEADERS;
         }
         put(&mut self.out, HEADERS, flags, stream, &payload);
+        // h2 does not bear many.
+        let least = rest.len().div_ceil(4);
         while !rest.is_empty() {
-            let (part, after) = rest.split_at(1 + self.dice.below(rest.len() as u64) as usize);
+            let more = self.dice.below(rest.len() as u64) as usize;
+            let (part, after) = rest.split_at(more.max(least).min(rest.len()));
             let flags = if after.is_empty() { END_HEADERS } else { 0 };
             put(&mut self.out, CONTINUATION, flags, stream, part);
             rest = after;
@@ -487,12 +490,12 @@ impl Client {
             }
             PING => put(&mut self.out, PING, END, 0, payload),
             GOAWAY => {
-                self.ended = true;
                 let last = u32::from_be_bytes(payload[..4].try_into().unwrap());
                 let code = &payload[4..8];
                 if code != [0; 4] {
                     return Err(format!("it complains: {payload:x?}"));
                 }
+                self.ended = true;
                 // What it has not begun it does not answer.
                 self.asked.retain(|number, _| *number <= last);
             }
