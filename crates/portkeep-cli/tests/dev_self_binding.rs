@@ -76,6 +76,12 @@ fn start(app: &str) -> Session {
     let files = [("hello/Cargo.toml", MANIFEST), ("hello/src/main.rs", app)];
     let session = Session::start_self_binding(&files, &[]);
     session.expect_answer("one");
+    // The app answers before anybody knows: an edit would overtake its start.
+    let url = format!(
+        "http://{} is open; the app opened it itself",
+        session.address()
+    );
+    session.wait("it says where", || session.log().contains(&url));
     session
 }
 
@@ -97,11 +103,6 @@ fn is_open(stream: &mut TcpStream) -> bool {
 #[test]
 fn the_port_changes_hands_as_soon_as_it_is_free_and_what_is_open_is_finished() {
     let session = start(APP);
-    let url = format!(
-        "http://{} is open; the app opened it itself",
-        session.address()
-    );
-    session.wait("it says where", || session.log().contains(&url));
     let mut stream = stream(&session);
     session.edit("hello/src/main.rs", "one", "two");
     session.expect_answer("two");

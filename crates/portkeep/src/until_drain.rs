@@ -27,7 +27,7 @@ use crate::shutdown::stream_ends;
 /// The answer ends in good order, and an `EventSource` reconnects, to the next generation. Send it
 /// a short `retry:` at the start: also a stream that begins while the server drains gives its first
 /// item, if that is there at once. To say goodbye at the end, or for a token of your own, wait for
-/// [`ShutdownToken::started`] instead.
+/// [`ShutdownToken::started`](crate::ShutdownToken::started) instead.
 pub fn until_drain<S: Stream>(stream: S) -> UntilDrain<S> {
     UntilDrain {
         stream,
