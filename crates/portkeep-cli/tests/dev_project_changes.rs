@@ -132,42 +132,6 @@ fn files_are_looked_at_again_and_again_where_that_is_asked_for() {
 }
 
 #[test]
-fn an_app_runs_where_it_was_built() {
-    let app = APP.replace("{VERSION}", "{}").replace(
-        "\\r\\n\\r\\n{}\")",
-        "\\r\\n\\r\\n{}\", std::env::current_exe().unwrap().parent().unwrap().display())",
-    );
-    let files = [
-        ("hello/Cargo.toml", &*manifest("")),
-        ("hello/src/main.rs", &app),
-    ];
-    let session = Session::start(&files, &[]);
-    let target = session.path("hello/target").canonicalize();
-    session.wait("it answers", || {
-        session.get().is_ok_and(|body| body.contains("/target/"))
-    });
-    let place = std::path::PathBuf::from(session.get().unwrap());
-    assert!(
-        place.starts_with(session.path("hello/target")),
-        "{place:?} {target:?}"
-    );
-    // Another build does not take it away from the one that serves.
-    session.edit("hello/src/main.rs", "// start", "panic!(\"no\");");
-    session.wait("it fails", || session.count("did not take over") > 0);
-    assert_eq!(session.get().unwrap(), place.display().to_string());
-    let names = |session: &Session| {
-        let entries = std::fs::read_dir(&place).unwrap().flatten();
-        let names = entries.map(|entry| entry.file_name().into_string().unwrap());
-        let kept = names.filter(|name| name.contains(".portkeep-")).count();
-        assert!(kept < 6, "{}", session.log());
-        kept
-    };
-    assert!(names(&session) > 0);
-    let session = session.end();
-    assert_eq!(names(&session), 0, "{}", session.log());
-}
-
-#[test]
 fn a_project_that_is_moved_away_is_named_and_goes_on_where_it_was() {
     let files = [
         ("hello/Cargo.toml", &*manifest("")),

@@ -65,7 +65,7 @@ impl LocalSession {
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
         store.clear_current()?;
-        let published = Published::prepare(project, &store, &mut spec, false)?;
+        let published = Published::prepare(project, &store, &mut spec)?;
         let sockets =
             Sockets::bind(&spec.listen).map_err(|error| match host.port_owner(&error.address) {
                 Some(owner) => anyhow!("{} is held by {owner}", error.address),
@@ -195,7 +195,6 @@ impl LocalSession {
                 () = signals.stop() => self.local.kill_all(),
             }
         }
-        self.published.remove();
         leftovers::remove(&self.store)
     }
 }

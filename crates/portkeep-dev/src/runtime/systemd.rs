@@ -61,7 +61,7 @@ impl SystemdSession {
         notices.extend(leftovers::end(&store).await);
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
-        let published = Published::prepare(project, &store, &mut spec, options.detaches)?;
+        let published = Published::prepare(project, &store, &mut spec)?;
         if matches!(published, Published::Here(_)) && !options.detaches {
             // What is published here is handed over here: nobody else is to start it as well.
             spec.watch = None;
@@ -183,7 +183,6 @@ impl SystemdSession {
     async fn remove(&self) -> anyhow::Result<()> {
         self.handovers.close().await;
         units::remove(&self.systemd, &self.spec.name).await?;
-        self.published.remove();
         leftovers::remove(self.systemd.store())
     }
 
