@@ -10,7 +10,7 @@ measures() { grep -q '^suite_measure()' "$(suite_file "$1")"; }
 side_by_side=${PORTKEEP_TESTS_SIDE_BY_SIDE:-$(($(nproc) + 1))}
 
 # The longest first.
-by_length=(browser "${guest_versions[@]/#/guest-}" tls reload examples nix contract launchers units)
+by_length=(browser "${guest_versions[@]/#/guest-}" tls reload examples nix contract launchers metrics units)
 # Whose work is compiling, or which load everything.
 alone=(unit docs packages random sequences everywhere times scale fleet soak)
 

@@ -81,7 +81,7 @@ fn a_first_release_that_does_not_start_is_told() {
     assert_eq!(app.property("-holding.service", "ActiveState"), "active");
     serves("broken")
         .expect_failure()
-        .expect_mention(&["the holding page answers"]);
+        .expect_mention(&["holding page answers"]);
     if app.directory.join("portkeep-serves-nixed.service").exists() {
         assert!(!app.switch_to("broken"));
     }

@@ -67,7 +67,8 @@ impl fmt::Display for Misuse {
                 "it takes connections and did not say READY=1 in time; \"readiness\": \"accepts\" in the spec does without",
             ),
             Self::TakesNone => f.write_str(
-                "it took no connection from the sockets that it was passed; does it open its port itself?",
+                "it did not say READY=1 in time and took no connection from the sockets that it was passed; is it still starting, or \
+                 does it open its port itself?",
             ),
         }
     }

@@ -8,7 +8,7 @@
 mod bad;
 mod client;
 mod clients;
-#[path = "../../../portkeep/src/moving/tests/dice.rs"]
+#[path = "../../../portkeep/src/dice.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod dice;
 mod growth;
