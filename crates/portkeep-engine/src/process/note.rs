@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use portkeep_spec::small_file;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getsid, kill_process_group, pidfd_open, pidfd_send_signal,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 
 use super::members::{self, Stat};
 use crate::store::atomic_write;
@@ -46,12 +44,13 @@ impl Note {
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
-        let session = getsid(Some(pid)).map_or(0, |session| session.as_raw_nonzero().get());
+        // Its session may have been made outside of the container, and have no number here: 0, with which rustix's getsid panics.
+        let stat = Stat::of(pid);
         let noted = Noted {
             pid,
             boot: boot(),
-            started: Stat::of(pid).map_or(0, |stat| stat.started),
-            session,
+            started: stat.as_ref().map_or(0, |stat| stat.started),
+            session: stat.map_or(0, |stat| stat.session),
             what: what.to_owned(),
         };
         let path = directory.join(pid.as_raw_nonzero().to_string());
