@@ -107,7 +107,8 @@ fn a_swapped_link_on_the_way_is_seen() {
         secrets.swap(number, token);
         wait_for_token(&app, token);
     }
-    // The same contents in other files.
+    // The same contents in other files. What came before has to be in the history.
+    settled(&app);
     let before = handovers(&app);
     secrets.swap(5, "four");
     thread::sleep(Duration::from_millis(600));

@@ -66,6 +66,15 @@ pub(crate) struct Shared {
     pub(crate) counts: Counts,
 }
 
+/// What a server has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Requests answered.
+    pub(crate) answered: u64,
+    /// Connections that a limit has ended.
+    pub(crate) ended: u64,
+}
+
 /// What happened while draining.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -198,10 +207,18 @@ impl Shared {
         }
     }
 
-    /// Waits until there is a connection, or limits have ended others than the `told` ones.
-    pub(crate) async fn worth_a_look(&self, told: u64) {
+    /// What is counted now of what the service manager is told while this server serves.
+    pub(crate) fn tally(&self) -> Tally {
+        Tally {
+            answered: self.requests.ended(),
+            ended: self.counts.ended.now().total(),
+        }
+    }
+
+    /// Waits until there is a connection, or there was one of which `told` does not know everything.
+    pub(crate) async fn worth_a_look(&self, told: Tally) {
         // What is counted is counted before its connection is gone.
-        while self.live() == 0 && self.counts.ended.now().total() == told {
+        while self.live() == 0 && self.tally() == told {
             self.filled.notified().await;
         }
     }
@@ -228,4 +245,34 @@ pub(crate) fn count(counter: &AtomicU64) {
 
 fn count_many(counter: &AtomicU64, many: usize) {
     counter.fetch_add(many as u64, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use tokio::task::yield_now;
+
+    use super::{Live, Shared};
+    use crate::moving::departures;
+
+    #[tokio::test]
+    async fn a_connection_that_came_and_went_unseen_is_worth_a_look() {
+        let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
+        let told = shared.tally();
+        let look = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move { shared.worth_a_look(told).await }
+        });
+        yield_now().await;
+        assert!(!look.is_finished(), "nobody came");
+        let live = Live::new(&shared);
+        shared.requests.end(shared.requests.begin());
+        drop(live);
+        tokio::time::timeout(Duration::from_secs(30), look)
+            .await
+            .expect("it looks")
+            .expect("it does not panic");
+    }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::drain::{Phase, Shared, answered_in_all};
+use crate::drain::{Phase, Shared, Tally, answered_in_all};
 use crate::drain_files::{DrainFiles, Drained};
 use crate::limits::Register;
 use crate::notify;
@@ -25,15 +25,12 @@ pub(crate) async fn sweep(
     status: Option<String>,
     drains: DrainFiles,
 ) -> Infallible {
-    let mut told = 0;
-    let mut told_answers = 0;
+    let mut told = Tally::default();
     let mut told_at = None;
     let mut look_at = Instant::now();
     loop {
-        // An answer that nobody was told of is told, and then there is nothing to look at where nothing is open. That it is put
-        // back is noticed without anybody who connects: the first one is not to be sent away.
-        let is_told = status.is_none() || shared.requests.ended() == told_answers;
-        if is_told && !shared.taken_out().is_ending() {
+        // That the app is put back is noticed without anybody who connects: the first one is not to be sent away.
+        if !shared.taken_out().is_ending() {
             shared.worth_a_look(told).await;
         }
         if drains.is_empty() {
@@ -55,21 +52,23 @@ pub(crate) async fn sweep(
             // There may be very many.
             tokio::task::yield_now().await;
         }
-        let ended = shared.counts.ended.now();
+        let now = shared.tally();
         let is_due = told_at.is_none_or(|at: Instant| at.elapsed() >= NEWS);
-        let answers = shared.requests.ended();
-        let is_news = ended.total() != told || answers != told_answers;
-        if is_news && is_due && shared.phases.current() == Phase::Serving {
-            (told, told_answers) = (ended.total(), answers);
+        if now != told && is_due && shared.phases.current() == Phase::Serving {
+            told = now;
             told_at = Some(Instant::now());
-            let Some(status) = &status else {
-                continue;
-            };
-            let mut text = format!("{status}, {}", answered_in_all(answers));
-            if told > 0 {
-                text = format!("{text}; {ended}");
+            if let Some(status) = &status {
+                notify::status(&news(status, now, &shared));
             }
-            notify::status(&text);
         }
+    }
+}
+
+fn news(status: &str, now: Tally, shared: &Shared) -> String {
+    let text = format!("{status}, {}", answered_in_all(now.answered));
+    if now.ended > 0 {
+        format!("{text}; {}", shared.counts.ended.now())
+    } else {
+        text
     }
 }
