@@ -19,4 +19,5 @@ mod plain;
 mod probe;
 mod random;
 mod states;
+mod storm;
 mod world;

@@ -67,6 +67,7 @@ async fn serve() {
     Server::new()
         // For as long as a client on a busy machine may need for the rest of a record.
         .linger(Duration::from_secs(20))
+        .drain_timeout(Duration::from_secs(60))
         .on_hangup(move || {
             let reread = reread.clone();
             async move {
@@ -108,7 +109,8 @@ fn app() -> Router {
         .route(
             "/letters",
             get(|Query(Size { size }): Query<Size>| async move {
-                (b'a'..=b'z').cycle().take(size).collect::<Vec<u8>>()
+                let letters: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
+                ([("x-process", std::process::id().to_string())], letters)
             }),
         )
         .route(
