@@ -290,6 +290,10 @@ impl Process {
         self.notified("STOPPING=1").0
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn exited(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
         loop {
