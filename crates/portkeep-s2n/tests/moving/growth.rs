@@ -166,11 +166,9 @@ fn measure(tls: bool, count: u64) {
         let began = Instant::now();
         old.signal(rustix::process::Signal::TERM);
         let mut last = loaded;
-        while last.processor == loaded.processor || !old.has_ended() {
-            // Its memory is gone when it has ended.
-            if !old.has_ended() {
-                last = Usage::of(&old);
-            }
+        // What it has used is known until it has ended.
+        while !old.has_ended() {
+            last = Usage::of(&old);
             thread::sleep(Duration::from_millis(1));
         }
         let took = began.elapsed();
