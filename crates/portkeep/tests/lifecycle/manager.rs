@@ -296,10 +296,7 @@ impl Process {
 
     pub(crate) fn exited(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
+        while !self.has_ended() {
             assert!(
                 Instant::now() < deadline,
                 "it does not end\n{}",
@@ -307,6 +304,7 @@ impl Process {
             );
             thread::sleep(Duration::from_millis(5));
         }
+        self.child.wait().unwrap()
     }
 
     /// Waits for a clean exit and returns the report of its drain.
