@@ -39,7 +39,7 @@ fn in_a_reload_at_each_step() {
     let good = Mode::Ok;
     let steps = [
         ("locked", good),
-        ("taken", good),
+        ("captured", good),
         ("prepared", good),
         ("ready", good),
         ("switched", good),
@@ -70,7 +70,7 @@ fn in_an_activation_at_each_step() {
     let app = App::named("kill-activate").serve(&Behaviour::version("v0"));
     for step in [
         "locked",
-        "taken",
+        "captured",
         "prepared",
         "ready",
         "switched",

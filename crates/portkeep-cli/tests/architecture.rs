@@ -66,7 +66,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 5] = [
             "settle",
             "socket_file",
             "store",
-            "take",
+            "capture",
             "units",
         ],
     ),

@@ -1,13 +1,13 @@
 //! Carries out a handover: performs the machine's actions against a backend and a store.
 
 mod account;
+mod capture;
 mod give_up;
 mod maintenance;
 mod queue;
 mod release_command;
 mod request;
 mod start;
-mod take;
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ pub use queue::Handovers;
 pub use request::{Outcome, Request, Wanted};
 
 use crate::backend::{Backend, Blame};
+use crate::capture::Look;
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
@@ -28,7 +29,6 @@ use crate::handover::{Action, Event, Handover, Survey};
 use crate::release::Release;
 use crate::store::{Lock, Steps, Store};
 use crate::surroundings::Surroundings;
-use crate::take::Look;
 
 /// Why something was not started that nobody waits for any more.
 const GIVEN_UP: &str = "it was given up for a newer version";
@@ -84,7 +84,7 @@ async fn begin<'a, B: Backend>(
         request,
         begun,
         steps,
-        taken: None,
+        captured: None,
         started: None,
         previous: store.current(),
         began_maintenance: false,
@@ -149,7 +149,7 @@ struct Run<'a, B> {
     begun: Instant,
     steps: Steps,
     /// What the spec describes.
-    taken: Option<Release>,
+    captured: Option<Release>,
     /// What was started last.
     started: Option<Release>,
     previous: Option<Generation>,
@@ -168,7 +168,7 @@ impl<B: Backend> Run<'_, B> {
         loop {
             event = match machine.on_event(event, Instant::now())? {
                 Action::Survey => Event::Surveyed(self.survey().await?),
-                Action::Take => self.take().await?,
+                Action::Capture => self.capture().await?,
                 Action::Release(generation) => self.run_release_command(generation).await?,
                 Action::Start {
                     generation,

@@ -20,7 +20,7 @@ use crate::release::Digest;
 enum State {
     Idle,
     Surveying,
-    Taking,
+    Capturing,
     Releasing(Started),
     Starting(Started),
     Abandoning(Abandoned),
@@ -74,7 +74,7 @@ pub struct Handover {
     fallback: Option<Digest>,
     /// Why the release that was asked for was not started.
     instead: Option<String>,
-    /// The release that was taken has a release command that has not succeeded yet.
+    /// The captured release has a release command that has not succeeded yet.
     has_release_command: bool,
 }
 
@@ -107,11 +107,11 @@ impl Handover {
                 self.survey = Some(survey);
                 match in_maintenance.then(|| self.in_maintenance(now)).flatten() {
                     Some(action) => Ok(action),
-                    None => Ok(self.go(State::Taking, Action::Take)),
+                    None => Ok(self.go(State::Capturing, Action::Capture)),
                 }
             }
-            (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
-            (State::Taking, Event::Refused { reason, fallback }) => {
+            (State::Capturing, Event::Captured(candidate)) => Ok(self.taken(candidate, now)),
+            (State::Capturing, Event::Refused { reason, fallback }) => {
                 self.fallback = fallback;
                 Ok(self.refused(reason, now))
             }
@@ -233,15 +233,15 @@ impl Handover {
                 self.instead = Some(reason);
                 return self.start(Source::LastGood, digest, now);
             }
-            if let Some(action) = self.rescue(Source::Taken, reason, now) {
+            if let Some(action) = self.rescue(Source::Captured, reason, now) {
                 return action;
             }
         }
-        self.start(Source::Taken, candidate.digest, now)
+        self.start(Source::Captured, candidate.digest, now)
     }
 
     fn refused(&mut self, reason: String, now: Instant) -> Action {
-        match self.rescue(Source::Taken, reason.clone(), now) {
+        match self.rescue(Source::Captured, reason.clone(), now) {
             Some(action) => action,
             None => self.end(Ending::Refused(reason)),
         }
@@ -287,7 +287,7 @@ impl Handover {
         if let Some(first) = self.instead.take() {
             let other = match started.source {
                 Source::Holding | Source::Maintenance => "the holding page",
-                Source::Taken | Source::LastGood => "the last good release",
+                Source::Captured | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");
         }
@@ -315,10 +315,10 @@ impl Handover {
     fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
         let can_hold = self.survey.as_ref().is_some_and(|survey| survey.can_hold);
         let (source, digest) = match (source, self.fallback.clone()) {
-            (Source::Taken, Some(digest)) if self.serving_app().is_none() => {
+            (Source::Captured, Some(digest)) if self.serving_app().is_none() => {
                 (Source::LastGood, digest)
             }
-            (Source::Taken | Source::LastGood, _) if can_hold && self.serving().is_none() => {
+            (Source::Captured | Source::LastGood, _) if can_hold && self.serving().is_none() => {
                 (Source::Holding, Digest::holding())
             }
             _ => return None,
@@ -338,7 +338,7 @@ impl Handover {
             digest,
         };
         // What served before was released before.
-        if source == Source::Taken && self.has_release_command {
+        if source == Source::Captured && self.has_release_command {
             return self.go(State::Releasing(started), Action::Release(generation));
         }
         self.launch(started, now)

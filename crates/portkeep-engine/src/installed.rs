@@ -5,11 +5,11 @@ use std::fmt;
 use portkeep_spec::Spec;
 
 use crate::backend::Backend;
+use crate::capture::{Look, Recipe, digest_of};
 use crate::decision::Decided;
 use crate::handover::Purpose;
 use crate::release::Release;
 use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
-use crate::take::{Look, Recipe, digest_of};
 
 /// Why an app that runs does not serve what is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]

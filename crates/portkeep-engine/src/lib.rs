@@ -15,6 +15,7 @@
 
 pub mod app_directories;
 pub mod backend;
+mod capture;
 pub mod decision;
 pub mod diagnosis;
 mod directories;
@@ -45,7 +46,6 @@ mod socket_file;
 mod socket_use;
 pub mod store;
 mod surroundings;
-mod take;
 pub mod taken_out;
 pub mod trace;
 pub mod units;
@@ -53,6 +53,7 @@ mod user;
 mod walk;
 
 pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
+pub use capture::{CaptureError, Executable, FilesError, NotForOwner, executable_of};
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
 };
@@ -71,5 +72,4 @@ pub use socket_use::{
 };
 pub use store::Store;
 pub use surroundings::Surroundings;
-pub use take::{Executable, FilesError, NotForOwner, TakeError, executable_of};
 pub use user::{RunsAs, user_name};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
-use crate::take::{Look, Recipe, ReleaseFiles, TakeError};
+use crate::capture::{CaptureError, Look, Recipe, ReleaseFiles};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,7 +109,7 @@ impl Release {
     pub(crate) fn holding(
         page: &HoldingPage,
         environment: BTreeMap<String, String>,
-    ) -> Result<Self, TakeError> {
+    ) -> Result<Self, CaptureError> {
         let look = Look::of(&page.executable)?;
         let recipe = Recipe::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(

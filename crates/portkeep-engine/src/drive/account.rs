@@ -26,7 +26,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// Tells the journal of an end that leaves nothing in the history.
     fn announce_without_record(&self, decided: Decided, message: String) {
-        let release = self.taken.as_ref();
+        let release = self.captured.as_ref();
         let why = release.and_then(|release| self.store.why_bad(&release.digest));
         self.announce(Told {
             generation: self.previous,
@@ -84,7 +84,7 @@ impl<B: Backend> Run<'_, B> {
                 instead,
             } => {
                 let result = match source {
-                    Source::Taken => HandoverResult::HandedOver,
+                    Source::Captured => HandoverResult::HandedOver,
                     Source::LastGood => HandoverResult::FellBack,
                     Source::Holding => HandoverResult::Holding,
                     Source::Maintenance => HandoverResult::Maintenance,
@@ -181,7 +181,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// Remembers which release did not start, for callers that wait and for the next activation.
     fn note_failure(&self, record: &HandoverRecord) -> io::Result<()> {
-        let (Some(release), Some(reason)) = (&self.taken, &record.reason) else {
+        let (Some(release), Some(reason)) = (&self.captured, &record.reason) else {
             return Ok(());
         };
         let attempt = FailedAttempt {
@@ -198,7 +198,7 @@ impl<B: Backend> Run<'_, B> {
         generation: Option<Generation>,
         reason: Option<String>,
     ) -> HandoverRecord {
-        let release = self.started.as_ref().or(self.taken.as_ref());
+        let release = self.started.as_ref().or(self.captured.as_ref());
         HandoverRecord {
             at: Timestamp::now(),
             id: self.request.id.clone(),

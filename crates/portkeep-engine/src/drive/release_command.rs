@@ -15,7 +15,7 @@ impl<B: Backend> Run<'_, B> {
         &mut self,
         generation: Generation,
     ) -> Result<Event, EngineError> {
-        let Some(release) = self.taken.clone() else {
+        let Some(release) = self.captured.clone() else {
             return Ok(Event::Released);
         };
         let failed = |reason: String, blame| Ok(Event::Failed { reason, blame });

@@ -25,7 +25,7 @@ impl<B: Backend> Run<'_, B> {
         deadline: Instant,
     ) -> Result<Event, EngineError> {
         let release = match source {
-            Source::Taken => self.taken.clone(),
+            Source::Captured => self.captured.clone(),
             Source::LastGood => self.store.release(digest),
             Source::Holding => {
                 self.keep_trying().await;

@@ -42,9 +42,9 @@ pub enum Event {
     Begun,
     /// Answer to [`Action::Survey`](super::Action::Survey).
     Surveyed(Survey),
-    /// Answer to [`Action::Take`](super::Action::Take).
-    Taken(Candidate),
-    /// Answer to [`Action::Take`](super::Action::Take): there is none.
+    /// Answer to [`Action::Capture`](super::Action::Capture).
+    Captured(Candidate),
+    /// Answer to [`Action::Capture`](super::Action::Capture): there is none.
     Refused {
         /// Why.
         reason: String,

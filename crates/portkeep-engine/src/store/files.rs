@@ -9,9 +9,9 @@ use portkeep_spec::contract;
 
 use super::write::PRIVATE;
 use super::{Store, atomic_symlink, atomic_write};
+use crate::capture::{MANIFEST, Manifest};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
-use crate::take::{MANIFEST, Manifest};
 
 /// Is as old as the last handover from a release, in its directory.
 const REPLACED: &str = "replaced";

@@ -13,9 +13,9 @@ use tempfile::{Builder, TempDir};
 use super::files::keep_only_files;
 use super::write::{PRIVATE, prefix};
 use super::{Store, atomic_write, gc_roots};
+use crate::capture::Access;
 use crate::directories::{CLOSED, TRAVERSED, make};
 use crate::release::{Digest, Release};
-use crate::take::Access;
 
 impl Store {
     pub(crate) fn releases_directory(&self) -> PathBuf {

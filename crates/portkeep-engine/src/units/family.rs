@@ -13,7 +13,7 @@ use portkeep_spec::{
 use super::files::{Entry, Files, Journal, difference};
 use super::inventory::{Inventory, wanting};
 use super::place::UnitDirectory;
-use crate::take::has_mark;
+use crate::capture::has_mark;
 
 /// The mode of unit files: everybody may read what runs.
 const READABLE: u32 = 0o644;

@@ -86,7 +86,7 @@ fn without_a_page_the_app_is_started() {
         can_hold: false,
         ..wanted(nothing())
     };
-    assert_eq!(begun(Purpose::Activate, survey).1, Action::Take);
+    assert_eq!(begun(Purpose::Activate, survey).1, Action::Capture);
 }
 
 #[test]
@@ -104,6 +104,6 @@ fn at_its_end_a_release_takes_the_place_of_the_page() {
         ..shown()
     };
     let (mut machine, action) = begun(Purpose::Maintenance, survey);
-    assert_eq!(action, Action::Take);
+    assert_eq!(action, Action::Capture);
     assert_eq!(step(&mut machine, good("old")), start(5, "old"));
 }

@@ -4,10 +4,10 @@ use super::*;
 
 /// One whose release command has not succeeded yet.
 fn unreleased(name: &str, fallback: Option<&str>, is_bad: bool) -> Event {
-    let Event::Taken(candidate) = candidate(name, is_bad, fallback) else {
+    let Event::Captured(candidate) = candidate(name, is_bad, fallback) else {
         unreachable!()
     };
-    Event::Taken(Candidate {
+    Event::Captured(Candidate {
         has_release_command: true,
         ..candidate
     })

@@ -10,7 +10,7 @@ use super::found::LARGEST;
 /// Why there is no release to take. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TakeError {
+pub enum CaptureError {
     /// The spec's `exec` is empty.
     #[error("`exec` is empty: name the executable of the app")]
     NoCommand,

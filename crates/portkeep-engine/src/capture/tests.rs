@@ -80,7 +80,7 @@ impl Project {
         self.spec.exec = vec![published.display().to_string()];
     }
 
-    fn try_take_for(&self, runs_as: RunsAs) -> Result<Release, TakeError> {
+    fn try_take_for(&self, runs_as: RunsAs) -> Result<Release, CaptureError> {
         let key = self.store.digest_key().unwrap();
         let order = Order {
             spec: &self.spec,
@@ -88,14 +88,14 @@ impl Project {
             runs_as,
             key,
         };
-        take(&order, &self.store, &[])
+        capture(&order, &self.store, &[])
     }
 
-    fn try_take(&self) -> Result<Release, TakeError> {
+    fn try_take(&self) -> Result<Release, CaptureError> {
         self.try_take_for(RunsAs::Us)
     }
 
-    fn take(&self) -> Release {
+    fn capture(&self) -> Release {
         let release = self.try_take().unwrap();
         self.store.keep_release(&release).unwrap();
         release
@@ -129,25 +129,25 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn what_a_build_may_overwrite_is_copied() {
     let project = Project::new();
-    let release = project.take();
+    let release = project.capture();
     assert_ne!(inode(&release.executable), inode(&project.built()));
     // In place, as no cargo does.
     fs::write(project.built(), "two").unwrap();
     assert_eq!(fs::read(&release.executable).unwrap(), b"one");
     assert!(release.is_intact());
-    assert_ne!(project.take().digest, release.digest);
+    assert_ne!(project.capture().digest, release.digest);
 }
 
 #[test]
 fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
     let mut project = Project::new();
-    let copied = project.take().digest;
+    let copied = project.capture().digest;
     project.publish();
-    let release = project.take();
+    let release = project.capture();
     assert_eq!(release.digest, copied, "the same contents");
     project.build("two");
     project.publish();
-    let next = project.take();
+    let next = project.capture();
     assert_eq!(inode(&next.executable), inode(&project.built()));
     assert_ne!(next.digest, release.digest);
     assert_eq!(fs::read(&release.executable).unwrap(), b"one");
@@ -163,7 +163,7 @@ fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
 fn what_was_written_into_is_no_release_any_more() {
     let mut project = Project::new();
     project.publish();
-    let release = project.take();
+    let release = project.capture();
     assert!(release.is_intact());
     fs::write(project.built(), "other contents").unwrap();
     assert!(!release.is_intact());
@@ -180,7 +180,7 @@ fn what_a_link_names_runs_in_place_and_is_told_its_name() {
         "-m".to_owned(),
         "app".to_owned(),
     ];
-    let release = project.take();
+    let release = project.capture();
     assert_eq!(release.executable, project.built().canonicalize().unwrap());
     assert_eq!(release.argv0(), Some(python.as_path()));
     assert!(release.is_intact());
@@ -189,7 +189,7 @@ fn what_a_link_names_runs_in_place_and_is_told_its_name() {
     project.build("two");
     assert!(!release.is_intact());
     assert_eq!(
-        Project::new().take().argv0(),
+        Project::new().capture().argv0(),
         None,
         "a copy is called by its place"
     );
@@ -201,17 +201,17 @@ fn modes_are_those_of_the_source_and_what_is_not_kept_is_closed() {
     for wanted in [0o755, 0o750, 0o700, 0o555, 0o710] {
         project.build(&format!("{wanted:o}"));
         fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
-        let release = project.take();
+        let release = project.capture();
         assert_eq!(mode(&release.executable), wanted);
         // Nothing runs from it yet.
         assert_eq!(mode(release.executable.parent().unwrap()), 0o700);
     }
     // The same contents, and fewer may use it.
     project.build("same");
-    let first = project.take();
+    let first = project.capture();
     assert_eq!(mode(&first.executable), 0o755);
     fs::set_permissions(project.built(), Permissions::from_mode(0o750)).unwrap();
-    let second = project.take();
+    let second = project.capture();
     assert_eq!(second.digest, first.digest);
     assert_eq!(mode(&second.executable), 0o750);
 }
@@ -266,8 +266,8 @@ fn the_digest_tells_nobody_who_has_not_the_key_anything() {
     for project in [&one, &other] {
         project.build(contents);
     }
-    assert_eq!(one.take().digest, one.take().digest);
-    assert_ne!(one.take().digest, other.take().digest);
+    assert_eq!(one.capture().digest, one.capture().digest);
+    assert_ne!(one.capture().digest, other.capture().digest);
 }
 
 /// What runs before a release takes over is its own program, whatever was built since; another program runs where it is.
@@ -301,10 +301,13 @@ fn the_release_command_is_that_of_the_release() {
     assert_ne!(more.digest, other.digest, "another program");
     fs::set_permissions(&script, Permissions::from_mode(0o644)).unwrap();
     let refused = project.try_take_for(RunsAs::Us).unwrap_err();
-    assert!(matches!(refused, TakeError::NotExecutable(_)), "{refused}");
+    assert!(
+        matches!(refused, CaptureError::NotExecutable(_)),
+        "{refused}"
+    );
     fs::remove_file(&script).unwrap();
     let refused = project.try_take_for(RunsAs::Us).unwrap_err();
-    assert!(matches!(refused, TakeError::Missing(_)), "{refused}");
+    assert!(matches!(refused, CaptureError::Missing(_)), "{refused}");
     project.spec.release.clear();
     assert_eq!(ReleaseCommand::of(&project.spec, &other).unwrap(), None);
 }
@@ -312,11 +315,11 @@ fn the_release_command_is_that_of_the_release() {
 #[test]
 fn another_label_is_another_release_and_stays_with_it() {
     let mut project = Project::new();
-    let without = project.take();
+    let without = project.capture();
     assert_eq!(without.label(), None);
     let labelled = |project: &mut Project, label: &str| {
         project.spec.label = Some(label.parse().unwrap());
-        project.take()
+        project.capture()
     };
     let (one, other) = (labelled(&mut project, "v1"), labelled(&mut project, "v2"));
     let digests = [&without, &one, &other].map(Release::digest);

@@ -39,7 +39,7 @@ fn what_its_owner_may_not_read_is_not_read_for_him() {
     set(&closed, 0o700);
     project.expect_refused(&[closed.to_str().unwrap(), "4242", "may not read"]);
     set(&closed, 0o755);
-    let release = project.take();
+    let release = project.capture();
     let css = release.files().unwrap().join("static/css/site.css");
     assert_eq!(fs::metadata(css).unwrap().uid(), 0);
 }

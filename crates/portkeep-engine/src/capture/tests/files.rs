@@ -67,7 +67,7 @@ impl Project {
             runs_as: RunsAs::Dynamic("pk-app".to_owned()),
             key,
         };
-        let release = take(&order, &self.store, known).unwrap();
+        let release = capture(&order, &self.store, known).unwrap();
         self.store.keep_release(&release).unwrap();
         release
     }
@@ -90,7 +90,7 @@ impl Project {
 #[test]
 fn what_patterns_name_is_brought_and_nothing_else() {
     let project = Project::bringing(&["static", "templates/*.html"]);
-    let release = project.take();
+    let release = project.capture();
     assert_eq!(
         Project::brought(&release),
         [
@@ -117,7 +117,7 @@ fn what_patterns_name_is_brought_and_nothing_else() {
 #[test]
 fn a_change_of_any_of_them_is_another_release() {
     let project = Project::bringing(&["static", "templates"]);
-    let first = project.take();
+    let first = project.capture();
     let mut seen = vec![first.digest().clone()];
     let changes: [(&str, &dyn Fn()); 6] = [
         ("contents", &|| {
@@ -141,14 +141,14 @@ fn a_change_of_any_of_them_is_another_release() {
     ];
     for (what, change) in changes {
         change();
-        let release = project.take();
+        let release = project.capture();
         assert!(!seen.contains(release.digest()), "{what}");
         seen.push(release.digest().clone());
     }
     // What is not named by a pattern is none of it, nor are times.
     project.write("web/other/x", "y");
     settle(&project.below("web/static/css/site.css"));
-    assert_eq!(project.take().digest(), seen.last().unwrap());
+    assert_eq!(project.capture().digest(), seen.last().unwrap());
     // The old ones are what they were.
     let css = first.files().unwrap().join("static/css/site.css");
     assert_eq!(fs::read_to_string(css).unwrap(), "css");
@@ -159,7 +159,7 @@ fn a_change_of_any_of_them_is_another_release() {
 fn whether_anything_changed_can_be_asked_without_a_capture() {
     let project = Project::bringing(&["static", "templates"]);
     symlink("css", project.below("web/static/styles")).unwrap();
-    let release = project.take();
+    let release = project.capture();
     let key = project.store.digest_key().unwrap();
     let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
     let now = || digest_of(&project.spec, &recipe, &key, &release).unwrap();
@@ -174,7 +174,7 @@ fn whether_anything_changed_can_be_asked_without_a_capture() {
 fn a_file_that_is_rewritten_in_place_is_not_changed_in_the_release() {
     let project = Project::bringing(&["static"]);
     let path = project.below("web/static/css/site.css");
-    let release = project.take();
+    let release = project.capture();
     let kept = release.files().unwrap().join("static/css/site.css");
     assert_ne!(inode(&kept), inode(&path));
     fs::write(&path, "other").unwrap();
@@ -228,7 +228,7 @@ fn links_within_are_brought_as_links() {
     let link = project.below("web/static/latest.js");
     symlink("app-3f9a12c4.js", &link).unwrap();
     symlink("css", project.below("web/static/styles")).unwrap();
-    let release = project.take();
+    let release = project.capture();
     let brought = release.files().unwrap().join("static/latest.js");
     assert_eq!(
         fs::read_link(&brought).unwrap(),
@@ -247,7 +247,7 @@ fn links_within_are_brought_as_links() {
 #[test]
 fn a_release_that_is_not_kept_leaves_its_files_for_a_while() {
     let project = Project::bringing(&["static"]);
-    let old = project.take();
+    let old = project.capture();
     let generation = crate::generation::Generation(1);
     project.store.prepare(generation, &old).unwrap();
     project.store.note_replaced(generation).unwrap();
@@ -268,9 +268,9 @@ fn a_release_that_is_not_kept_leaves_its_files_for_a_while() {
 #[test]
 fn a_generation_is_shown_its_files_and_those_of_the_others() {
     let project = Project::bringing(&["static"]);
-    let one = project.take();
+    let one = project.capture();
     project.write("web/static/css/site.css", "two");
-    let two = project.take();
+    let two = project.capture();
     let generation = crate::generation::Generation(7);
     project.store.prepare(generation, &two).unwrap();
     let environment = project.store.environment_of(generation, &two);

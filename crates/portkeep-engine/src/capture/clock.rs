@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::TakeError;
+use super::CaptureError;
 
 /// A program of a gigabyte takes a disk a few seconds. Whoever waits for the lock waits longer than this.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -27,8 +27,8 @@ impl Clock {
         Instant::now() >= self.end
     }
 
-    pub(super) fn too_slow(&self, path: &Path) -> TakeError {
-        TakeError::TooSlow {
+    pub(super) fn too_slow(&self, path: &Path) -> CaptureError {
+        CaptureError::TooSlow {
             path: path.to_owned(),
             limit: self.limit,
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
-use super::TakeError;
+use super::CaptureError;
 use super::files::Tree;
 use super::found::Found;
 use super::place::is_fixed;
@@ -85,8 +85,8 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn at(spec: &Spec) -> Result<Self, TakeError> {
-        let command = spec.exec.first().ok_or(TakeError::NoCommand)?;
+    pub(super) fn at(spec: &Spec) -> Result<Self, CaptureError> {
+        let command = spec.exec.first().ok_or(CaptureError::NoCommand)?;
         let executable = resolve(command)?;
         let releaser = spec.release.first().filter(|program| *program != command);
         let releaser = releaser.map(|program| resolve(program)).transpose()?;
@@ -122,7 +122,7 @@ impl Look {
     ///
     /// # Errors
     /// When the executable is missing.
-    pub(crate) fn at(spec: &Spec) -> Result<Self, TakeError> {
+    pub(crate) fn at(spec: &Spec) -> Result<Self, CaptureError> {
         Ok(Seen::at(spec)?.look())
     }
 
@@ -130,7 +130,7 @@ impl Look {
     ///
     /// # Errors
     /// When it is missing.
-    pub(crate) fn of(executable: &Path) -> Result<Self, TakeError> {
+    pub(crate) fn of(executable: &Path) -> Result<Self, CaptureError> {
         let found = Found::at(executable)?;
         Ok(Self {
             executable: (executable.to_owned(), found.identity()),
@@ -159,13 +159,13 @@ impl Look {
 ///
 /// # Errors
 /// When it is missing.
-pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), TakeError> {
+pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), CaptureError> {
     let found = resolve(command)?;
     Ok((found.path().to_owned(), found.named().to_owned()))
 }
 
 /// Where `command` is: a path as it stands, a bare name in `PATH`.
-pub(super) fn resolve(command: &str) -> Result<Found, TakeError> {
+pub(super) fn resolve(command: &str) -> Result<Found, CaptureError> {
     if command.contains('/') {
         return Found::at(Path::new(command));
     }
@@ -173,5 +173,5 @@ pub(super) fn resolve(command: &str) -> Result<Found, TakeError> {
     std::env::split_paths(&search)
         .filter_map(|directory| Found::at(&directory.join(command)).ok())
         .find(Found::is_regular)
-        .ok_or_else(|| TakeError::NotInPath(command.to_owned(), search.clone()))
+        .ok_or_else(|| CaptureError::NotInPath(command.to_owned(), search.clone()))
 }

@@ -10,7 +10,7 @@ use rustix::fs::{Access as Rights, OFlags};
 use rustix::process::geteuid;
 
 use super::access::Access;
-use super::error::{NotForOwner, TakeError};
+use super::error::{CaptureError, NotForOwner};
 use super::look::Identity;
 use crate::user::{RunsAs, User, group_name, is_outside, may, name_of};
 use crate::walk::{Level, Walk, walk};
@@ -42,13 +42,13 @@ impl Found {
     ///
     /// # Errors
     /// When nothing is there, or it cannot be got to.
-    pub(super) fn at(path: &Path) -> Result<Self, TakeError> {
+    pub(super) fn at(path: &Path) -> Result<Self, CaptureError> {
         match walk(path) {
             Ok(walk) => Ok(Self { walk }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(TakeError::Missing(path.to_owned()))
+                Err(CaptureError::Missing(path.to_owned()))
             }
-            Err(source) => Err(TakeError::Io {
+            Err(source) => Err(CaptureError::Io {
                 path: path.to_owned(),
                 source,
             }),
@@ -80,8 +80,8 @@ impl Found {
         self.walk.end.descriptor.as_fd()
     }
 
-    pub(super) fn not_a_file(&self) -> TakeError {
-        TakeError::NotAFile {
+    pub(super) fn not_a_file(&self) -> CaptureError {
+        CaptureError::NotAFile {
             // As it was given: where a link leads is for its owner to see.
             path: self.walk.named.clone(),
             kind: kind_name(self.walk.end.kind()),
@@ -93,7 +93,7 @@ impl Found {
     ///
     /// # Errors
     /// When it is not, with the remedy.
-    pub(super) fn open(self, rights: Rights) -> Result<Opened, TakeError> {
+    pub(super) fn open(self, rights: Rights) -> Result<Opened, CaptureError> {
         let end = &self.walk.end;
         if !self.is_regular() {
             return Err(self.not_a_file());
@@ -104,14 +104,14 @@ impl Found {
                 file = Some(self.open_as(chooser, level, rights)?);
             }
         }
-        let fail = |source| TakeError::Io {
+        let fail = |source| CaptureError::Io {
             path: end.path.clone(),
             source,
         };
         let file = file.map_or_else(|| reopen(end.descriptor.as_fd()).map_err(fail), Ok)?;
         let metadata = file.metadata().map_err(fail)?;
         if metadata.len() > LARGEST {
-            return Err(TakeError::TooLarge {
+            return Err(CaptureError::TooLarge {
                 path: end.path.clone(),
                 bytes: metadata.len(),
             });
@@ -138,7 +138,7 @@ impl Found {
     }
 
     /// Opens it with the rights of a chooser, who must get to it from where he has a say.
-    fn open_as(&self, chooser: u32, from: usize, rights: Rights) -> Result<File, TakeError> {
+    fn open_as(&self, chooser: u32, from: usize, rights: Rights) -> Result<File, CaptureError> {
         let user = User::of_number(chooser);
         let opened = user.with_rights(|| {
             let blocked = self.walk.levels[from + 1..]
@@ -155,7 +155,7 @@ impl Found {
         let chooses = &self.walk.levels[from];
         match opened {
             Ok(Ok(file)) => Ok(file),
-            Ok(Err(level)) => Err(TakeError::NotForOwner(Box::new(NotForOwner {
+            Ok(Err(level)) => Err(CaptureError::NotForOwner(Box::new(NotForOwner {
                 path: self.walk.end.path.clone(),
                 owner: user.name,
                 of: chooses.path.clone(),
@@ -164,7 +164,7 @@ impl Found {
                 at_owner: name_of(level.owner()),
                 at_group: group_name(level.group()),
             }))),
-            Err(source) => Err(TakeError::Rights {
+            Err(source) => Err(CaptureError::Rights {
                 path: self.walk.end.path.clone(),
                 user: user.name,
                 source,
@@ -220,7 +220,7 @@ impl Opened {
     }
 
     /// Refuses what the app could not execute. An interpreter has to read a script; only the kernel reads a program.
-    pub(super) fn check_for(&self, runs_as: &RunsAs, in_place: bool) -> Result<(), TakeError> {
+    pub(super) fn check_for(&self, runs_as: &RunsAs, in_place: bool) -> Result<(), CaptureError> {
         let user = match runs_as.other_user() {
             Some(user) if geteuid().is_root() => user,
             _ => return Ok(()),
@@ -236,7 +236,7 @@ impl Opened {
             self.by_descriptor()
         };
         match user.with_rights(|| may(&path, rights)) {
-            Ok(false) => Err(TakeError::NotForApp {
+            Ok(false) => Err(CaptureError::NotForApp {
                 path: self.path.clone(),
                 user: user.name,
                 mode: self.metadata.mode() & 0o7777,

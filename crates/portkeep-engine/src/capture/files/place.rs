@@ -15,7 +15,7 @@ use rustix::process::geteuid;
 
 use super::error::FilesError;
 use super::state::State;
-use crate::take::found::{descriptor_path, reopen};
+use crate::capture::found::{descriptor_path, reopen};
 use crate::user::{User, is_outside, may};
 use crate::walk::{LOOK, walk};
 

@@ -26,7 +26,7 @@ use rustix::fs::Access as Rights;
 
 pub(crate) use access::Access;
 pub(crate) use clock::LIMIT;
-pub use error::{NotForOwner, TakeError};
+pub use error::{CaptureError, NotForOwner};
 pub use files::FilesError;
 pub(crate) use files::{MANIFEST, Manifest, ReleaseFiles};
 pub(crate) use look::{Look, program_at};
@@ -61,17 +61,17 @@ pub(crate) struct Order<'a> {
 ///
 /// # Errors
 /// When the executable is missing, not executable, still being written, or none of what whoever chose it may run.
-pub(crate) fn take(
+pub(crate) fn capture(
     order: &Order<'_>,
     store: &Store,
     known: &[Release],
-) -> Result<Release, TakeError> {
+) -> Result<Release, CaptureError> {
     let clock = Clock::of(LIMIT);
     let mut path = PathBuf::new();
     let before = known.iter().find_map(files::of_release);
     for _ in 0..ATTEMPTS {
         let seen = match Seen::at(order.spec) {
-            Err(TakeError::Files(FilesError::Changed(changed))) => {
+            Err(CaptureError::Files(FilesError::Changed(changed))) => {
                 path = changed;
                 std::thread::sleep(PAUSE);
                 continue;
@@ -94,19 +94,19 @@ pub(crate) fn take(
         let files = Files::open(seen)?;
         files.check(order)?;
         match files.capture(order, store, clock, before.as_ref()) {
-            Err(TakeError::Files(FilesError::Changed(changed))) => path = changed,
+            Err(CaptureError::Files(FilesError::Changed(changed))) => path = changed,
             // The build's directory, or our own, was removed meanwhile: look again.
             Err(
-                TakeError::Io { source, .. }
-                | TakeError::Copy { source, .. }
-                | TakeError::Files(FilesError::Copy { source, .. }),
+                CaptureError::Io { source, .. }
+                | CaptureError::Copy { source, .. }
+                | CaptureError::Files(FilesError::Copy { source, .. }),
             ) if source.kind() == io::ErrorKind::NotFound => {}
             Err(
-                TakeError::Io { source, path }
-                | TakeError::Copy {
+                CaptureError::Io { source, path }
+                | CaptureError::Copy {
                     source, from: path, ..
                 }
-                | TakeError::Files(FilesError::Copy { source, path, .. }),
+                | CaptureError::Files(FilesError::Copy { source, path, .. }),
             ) if source.kind() == io::ErrorKind::TimedOut => {
                 return Err(clock.too_slow(&path));
             }
@@ -131,14 +131,14 @@ pub(crate) fn take(
         }
         std::thread::sleep(PAUSE);
     }
-    Err(TakeError::StillBeingWritten(path))
+    Err(CaptureError::StillBeingWritten(path))
 }
 
 /// The executable that a handover would take now.
 ///
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
-pub fn executable_of(spec: &Spec) -> Result<Executable, TakeError> {
+pub fn executable_of(spec: &Spec) -> Result<Executable, CaptureError> {
     let files = Files::open(Seen::at(spec)?)?;
     files.executable.check()?;
     let runs_in_place = files.runs_in_place();
@@ -175,7 +175,7 @@ pub(crate) fn digest_of(
     recipe: &Recipe,
     key: &Key,
     before: &Release,
-) -> Result<Digest, TakeError> {
+) -> Result<Digest, CaptureError> {
     let clock = Clock::of(LIMIT);
     let files = Files::open(Seen::at(spec)?)?;
     files.executable.check()?;
@@ -221,7 +221,7 @@ struct Captured {
 }
 
 impl Files {
-    fn open(seen: Seen) -> Result<Self, TakeError> {
+    fn open(seen: Seen) -> Result<Self, CaptureError> {
         let others = seen.others.into_iter();
         let program = |found: Found| found.open(Rights::READ_OK | Rights::EXEC_OK);
         Ok(Self {
@@ -234,7 +234,7 @@ impl Files {
         })
     }
 
-    fn check(&self, order: &Order<'_>) -> Result<(), TakeError> {
+    fn check(&self, order: &Order<'_>) -> Result<(), CaptureError> {
         let releaser = self.releaser.iter().map(|program| (program, true));
         for (program, in_place) in [(&self.executable, self.runs_in_place())]
             .into_iter()
@@ -245,7 +245,7 @@ impl Files {
                 && order.runs_as != RunsAs::Us
                 && place::is_hidden(order.spec, &program.path)
             {
-                return Err(TakeError::Hidden(program.path.clone()));
+                return Err(CaptureError::Hidden(program.path.clone()));
             }
             program.check_for(&order.runs_as, in_place)?;
         }
@@ -268,7 +268,7 @@ impl Files {
         self.releaser.iter().chain(&self.others)
     }
 
-    fn digest_others(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
+    fn digest_others(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), CaptureError> {
         self.beside()
             .try_for_each(|other| other.digest(clock, hasher))
     }
@@ -280,9 +280,9 @@ impl Files {
         store: &Store,
         clock: Clock,
         before: Option<&(PathBuf, Manifest)>,
-    ) -> Result<Captured, TakeError> {
+    ) -> Result<Captured, CaptureError> {
         let source = &self.executable;
-        let copying = |error| TakeError::Copy {
+        let copying = |error| CaptureError::Copy {
             from: source.path.clone(),
             to: store.releases_directory(),
             source: error,
@@ -356,21 +356,21 @@ impl Files {
 }
 
 impl Opened {
-    fn check(&self) -> Result<(), TakeError> {
+    fn check(&self) -> Result<(), CaptureError> {
         use std::os::unix::fs::MetadataExt;
 
         if self.metadata.len() == 0 {
-            return Err(TakeError::Empty(self.path.clone()));
+            return Err(CaptureError::Empty(self.path.clone()));
         }
         if self.metadata.mode() & 0o111 == 0 {
-            return Err(TakeError::NotExecutable(self.path.clone()));
+            return Err(CaptureError::NotExecutable(self.path.clone()));
         }
         Ok(())
     }
 
-    fn digest(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), TakeError> {
+    fn digest(&self, clock: Clock, hasher: &mut blake3::Hasher) -> Result<(), CaptureError> {
         contents::digest(&self.file, self.metadata.len(), clock, hasher).map_err(|source| {
-            TakeError::Io {
+            CaptureError::Io {
                 path: self.path.clone(),
                 source,
             }

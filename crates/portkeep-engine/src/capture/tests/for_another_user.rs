@@ -22,7 +22,7 @@ fn what_its_owner_may_run_is_captured() {
         project.build(&format!("{wanted:o}"));
         fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
         chown(project.built(), Some(DEPLOY), Some(DEPLOY)).unwrap();
-        let kept = project.take().executable;
+        let kept = project.capture().executable;
         assert_eq!(mode(&kept), wanted);
         assert_eq!(fs::metadata(&kept).unwrap().uid(), owner, "{wanted:o}");
         assert_eq!(fs::metadata(&kept).unwrap().gid(), DEPLOY);
@@ -119,8 +119,8 @@ fn an_exchange_of_names_wins_nothing() {
                     taken += 1;
                     assert_eq!(fs::read(&release.executable).unwrap(), b"one");
                 }
-                Err(TakeError::NotForOwner(_)) => refused += 1,
-                Err(TakeError::StillBeingWritten(_)) => {}
+                Err(CaptureError::NotForOwner(_)) => refused += 1,
+                Err(CaptureError::StillBeingWritten(_)) => {}
                 Err(error) => panic!("{error}"),
             }
             for kept in project.kept_files() {

@@ -8,12 +8,12 @@ use portkeep_spec::Spec;
 use super::request::Wanted;
 use super::{GRACE, Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
+use crate::capture::{CaptureError, LIMIT, Order, Recipe, capture};
 use crate::error::EngineError;
 use crate::fault;
 use crate::handover::{Candidate, Event, Purpose};
 use crate::release::{Digest, Release};
 use crate::secrets;
-use crate::take::{LIMIT, Order, Recipe, TakeError, take};
 
 /// Has `spec` name the program of a release that is kept, whatever was built since.
 fn run_again(spec: &mut Spec, release: &Release) {
@@ -32,9 +32,9 @@ fn run_again(spec: &mut Spec, release: &Release) {
 }
 
 impl<B: Backend> Run<'_, B> {
-    pub(super) async fn take(&mut self) -> Result<Event, EngineError> {
+    pub(super) async fn capture(&mut self) -> Result<Event, EngineError> {
         if let Wanted::Kept(digest) = &self.request.wanted {
-            return Ok(self.take_kept(&digest.clone()));
+            return Ok(self.kept_release(&digest.clone()));
         }
         let begun = Instant::now();
         self.watch_secrets().await;
@@ -60,7 +60,7 @@ impl<B: Backend> Run<'_, B> {
         let key = store
             .digest_key()
             .map_err(doing("keep the key of digests"))?;
-        let captured = tokio::task::spawn_blocking(move || {
+        let capturing = tokio::task::spawn_blocking(move || {
             let recipe = Recipe::of(&spec, &store.base_environment(), &settings, &key)?;
             if let Some(current) = by_secrets {
                 if current.has_settings_of(&recipe) {
@@ -74,20 +74,20 @@ impl<B: Backend> Run<'_, B> {
                 runs_as,
                 key,
             };
-            take(&order, &store, &known)
+            capture(&order, &store, &known)
         });
         // A disk that does not answer keeps its thread, but not us: what it captures then is nobody's.
-        let taken = match tokio::time::timeout(LIMIT + GRACE, captured).await {
+        let captured = match tokio::time::timeout(LIMIT + GRACE, capturing).await {
             Ok(captured) => captured
                 .map_err(io::Error::other)
-                .map_err(doing("take the release"))?,
-            Err(_elapsed) => Err(TakeError::TooSlow {
+                .map_err(doing("capture the release"))?,
+            Err(_elapsed) => Err(CaptureError::TooSlow {
                 path: self.spec.exec.first().map(Into::into).unwrap_or_default(),
                 limit: LIMIT,
             }),
         };
         self.steps.take_milliseconds = milliseconds(begun);
-        let release = match taken {
+        let release = match captured {
             Ok(release) => release,
             Err(error) => {
                 let fallback = self.store.last_good(None).map(|release| release.digest);
@@ -106,7 +106,7 @@ impl<B: Backend> Run<'_, B> {
         let failed_while_waiting = attempt
             .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
             .map(|attempt| attempt.reason);
-        fault::point(self.store, "taken");
+        fault::point(self.store, "captured");
         Ok(self.candidate(release, failed_while_waiting))
     }
 
@@ -123,8 +123,8 @@ impl<B: Backend> Run<'_, B> {
                 && !self.spec.release.is_empty()
                 && !self.store.is_released(&release.digest),
         };
-        self.taken = Some(release);
-        Event::Taken(candidate)
+        self.captured = Some(release);
+        Event::Captured(candidate)
     }
 
     /// The release that is to be given new secrets, where that is what was asked for: no other build is taken then.
@@ -155,7 +155,7 @@ impl<B: Backend> Run<'_, B> {
     }
 
     /// A release that is kept. It may have gone since it was named.
-    fn take_kept(&mut self, digest: &Digest) -> Event {
+    fn kept_release(&mut self, digest: &Digest) -> Event {
         let kept = self.store.release(digest);
         match kept.filter(|release| release.is_intact()) {
             Some(release) => self.candidate(release, None),

@@ -16,11 +16,11 @@ use super::find::{Entry, Tree, hash_path};
 use super::manifest::{Captured, Manifest};
 use super::place::{Place, read};
 use super::state::State;
+use crate::capture::access::{Access, For};
+use crate::capture::clock::Clock;
+use crate::capture::contents;
+use crate::capture::found::descriptor_path;
 use crate::store::Key;
-use crate::take::access::{Access, For};
-use crate::take::clock::Clock;
-use crate::take::contents;
-use crate::take::found::descriptor_path;
 use crate::user::{RunsAs, User, group_name, may, name_of};
 
 /// As many files are open at once: a process may have 1024.

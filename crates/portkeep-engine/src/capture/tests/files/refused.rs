@@ -62,12 +62,15 @@ fn patterns_that_lead_to_nothing_or_through_a_link() {
     symlink("web", project.below("current")).unwrap();
     project.spec.files_from = Some(project.below("current"));
     project.spec.files = vec!["static/css".parse().unwrap()];
-    assert_eq!(Project::brought(&project.take()), ["static/css/site.css"]);
+    assert_eq!(
+        Project::brought(&project.capture()),
+        ["static/css/site.css"]
+    );
     // A pattern for what another brings with its directory is no mistake.
     project.spec.files = ["static", "static/css", "**/*.css"]
         .map(|one| one.parse().unwrap())
         .to_vec();
-    assert_eq!(Project::brought(&project.take()).len(), 2);
+    assert_eq!(Project::brought(&project.capture()).len(), 2);
     let mut project = Project::bringing(&["static"]);
     project.spec.files_from = Some(project.below("web/nowhere"));
     project.expect_refused(&["nowhere", "does not exist"]);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portkeep_spec::{Drain, Span, Spec, contract};
 use serde::{Deserialize, Serialize};
 
-use super::{TakeError, settings_file};
+use super::{CaptureError, settings_file};
 use crate::store::Key;
 
 /// Everything but the files that are run.
@@ -32,7 +32,7 @@ impl Recipe {
         base_environment: &BTreeMap<String, String>,
         unit: &str,
         key: &Key,
-    ) -> Result<Self, TakeError> {
+    ) -> Result<Self, CaptureError> {
         let arguments = spec.exec.iter().skip(1).cloned().collect();
         Ok(Self {
             arguments,
@@ -106,7 +106,7 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
     environment
 }
 
-fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, TakeError> {
+fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, CaptureError> {
     let mut shaping = spec.clone();
     // Not of the generation's unit: how it is built, kept and watched. The rest is.
     shaping.exec.clear();

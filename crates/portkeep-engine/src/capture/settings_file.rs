@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::TakeError;
+use super::CaptureError;
 use super::found::{Found, reopen};
 
 /// As much as systemd takes for a credential. A larger file is known by its size and times.
@@ -13,7 +13,7 @@ const LARGEST: u64 = 1 << 20;
 ///
 /// # Errors
 /// When it is no regular file: whoever reads it would wait for ever, or read without an end.
-pub(super) fn environment(path: &Path) -> Result<String, TakeError> {
+pub(super) fn environment(path: &Path) -> Result<String, CaptureError> {
     let Ok(found) = Found::at(path) else {
         return Ok(String::new());
     };
