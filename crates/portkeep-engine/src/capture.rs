@@ -11,8 +11,8 @@ mod error;
 mod files;
 mod found;
 mod look;
+mod parameters;
 mod place;
-mod recipe;
 mod settings_file;
 
 use std::ffi::OsStr;
@@ -30,7 +30,7 @@ pub use error::{CaptureError, NotForOwner};
 pub use files::FilesError;
 pub(crate) use files::{MANIFEST, Manifest, ReleaseFiles};
 pub(crate) use look::{Look, program_at};
-pub(crate) use recipe::Recipe;
+pub(crate) use parameters::Parameters;
 
 use clock::Clock;
 use files::{How, Tree};
@@ -50,7 +50,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) spec: &'a Spec,
-    pub(crate) recipe: Recipe,
+    pub(crate) parameters: Parameters,
     /// Who is to run it.
     pub(crate) runs_as: RunsAs,
     /// Keys its digest.
@@ -81,7 +81,7 @@ pub(crate) fn capture(
         let look = seen.look();
         if let Some(known) = known
             .iter()
-            .find(|known| known.is_made_of(&look, &order.recipe))
+            .find(|known| known.is_made_of(&look, &order.parameters))
         {
             return Ok(known.clone());
         }
@@ -120,7 +120,7 @@ pub(crate) fn capture(
                 if files.are_unchanged() && now.as_ref().is_ok_and(|now| now.look() == look) {
                     let named = (executable == files.executable.path)
                         .then(|| files.executable.named.clone());
-                    let release = Release::new(digest, executable, look, order.recipe.clone());
+                    let release = Release::new(digest, executable, look, order.parameters.clone());
                     return Ok(release.called(named).with_files(brought));
                 }
                 let now = now.ok().and_then(|now| now.files);
@@ -172,7 +172,7 @@ pub struct Executable {
 /// When a handover would be refused for its executable or its files.
 pub(crate) fn digest_of(
     spec: &Spec,
-    recipe: &Recipe,
+    parameters: &Parameters,
     key: &Key,
     before: &Release,
 ) -> Result<Digest, CaptureError> {
@@ -192,12 +192,12 @@ pub(crate) fn digest_of(
         };
         tree.digest_contents(&how, &mut hasher)?;
     }
-    Ok(finished(recipe, hasher))
+    Ok(finished(parameters, hasher))
 }
 
 /// The digest of a release, of whose files `hasher` knows.
-fn finished(recipe: &Recipe, mut hasher: blake3::Hasher) -> Digest {
-    recipe.hash(&mut hasher);
+fn finished(parameters: &Parameters, mut hasher: blake3::Hasher) -> Digest {
+    parameters.hash(&mut hasher);
     Digest(hasher.finalize().to_hex()[..32].to_owned())
 }
 
@@ -331,7 +331,7 @@ impl Files {
             }
             _ => None,
         };
-        let digest = finished(&order.recipe, hasher);
+        let digest = finished(&order.parameters, hasher);
         let executable = match &staged_executable {
             None => source.path.clone(),
             Some(staged) => {

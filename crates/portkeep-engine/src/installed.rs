@@ -5,7 +5,7 @@ use std::fmt;
 use portkeep_spec::Spec;
 
 use crate::backend::Backend;
-use crate::capture::{Look, Recipe, digest_of};
+use crate::capture::{Look, Parameters, digest_of};
 use crate::decision::Decided;
 use crate::handover::Purpose;
 use crate::release::Release;
@@ -151,17 +151,17 @@ pub fn compare_to(store: &Store, spec: &Spec, unit: &str) -> Comparison {
 
 fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Option<Comparison> {
     let key = store.kept_digest_key()?;
-    let recipe = Recipe::of(spec, &store.base_environment(), unit, &key).ok()?;
+    let parameters = Parameters::of(spec, &store.base_environment(), unit, &key).ok()?;
     let look = Look::at(spec).ok()?;
-    if release.is_made_of(&look, &recipe) {
+    if release.is_made_of(&look, &parameters) {
         return Some(Comparison::Same);
     }
-    let has_other_recipe = !release.is_made_by(&recipe);
+    let has_other_parameters = !release.is_made_by(&parameters);
     // Other files may have the same contents: a build that was made again.
-    let digest = digest_of(spec, &recipe, &key, release).ok()?;
+    let digest = digest_of(spec, &parameters, &key, release).ok()?;
     Some(if digest == *release.digest() {
         Comparison::Same
-    } else if has_other_recipe && release.is_made_from(&look) {
+    } else if has_other_parameters && release.is_made_from(&look) {
         Comparison::OtherSettings
     } else {
         Comparison::OtherFiles

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{CaptureError, Look, Recipe, ReleaseFiles};
+use crate::capture::{CaptureError, Look, Parameters, ReleaseFiles};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,7 +63,8 @@ pub struct Release {
     /// What is run: a copy or a name of its own that no build overwrites, or the file itself where files never change.
     pub(crate) executable: PathBuf,
     look: Look,
-    recipe: Recipe,
+    #[serde(rename = "recipe")]
+    parameters: Parameters,
     /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
     #[serde(default)]
     called: Option<PathBuf>,
@@ -73,12 +74,17 @@ pub struct Release {
 }
 
 impl Release {
-    pub(crate) fn new(digest: Digest, executable: PathBuf, look: Look, recipe: Recipe) -> Self {
+    pub(crate) fn new(
+        digest: Digest,
+        executable: PathBuf,
+        look: Look,
+        parameters: Parameters,
+    ) -> Self {
         Self {
             digest,
             executable,
             look,
-            recipe,
+            parameters,
             called: None,
             files: None,
         }
@@ -111,12 +117,12 @@ impl Release {
         environment: BTreeMap<String, String>,
     ) -> Result<Self, CaptureError> {
         let look = Look::of(&page.executable)?;
-        let recipe = Recipe::without_spec(page.arguments.clone(), environment);
+        let parameters = Parameters::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(
             Digest::holding(),
             page.executable.clone(),
             look,
-            recipe,
+            parameters,
         ))
     }
 
@@ -129,7 +135,7 @@ impl Release {
     /// What people call it.
     #[must_use]
     pub fn label(&self) -> Option<Label> {
-        let label = self.recipe.environment.get(contract::PORTKEEP_LABEL)?;
+        let label = self.parameters.environment.get(contract::PORTKEEP_LABEL)?;
         label.parse().ok()
     }
 
@@ -142,7 +148,7 @@ impl Release {
     /// Arguments, without the executable.
     #[must_use]
     pub fn arguments(&self) -> &[String] {
-        &self.recipe.arguments
+        &self.parameters.arguments
     }
 
     /// Its `argv[0]`, where that is not the path by which it is started.
@@ -152,12 +158,12 @@ impl Release {
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.recipe.environment
+        &self.parameters.environment
     }
 
     /// Gives back the environment, which is kept in a file of its own.
     pub(crate) fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
-        self.recipe.environment = environment;
+        self.parameters.environment = environment;
         self
     }
 
@@ -173,14 +179,14 @@ impl Release {
         self.files.as_ref().is_none_or(ReleaseFiles::is_settled)
     }
 
-    /// Whether nothing of what is around it would be another for a release of `recipe`: secrets, for one.
-    pub(crate) fn has_settings_of(&self, recipe: &Recipe) -> bool {
-        self.recipe.has_settings_of(recipe)
+    /// Whether nothing of what is around it would be another for a release of `parameters`: secrets, for one.
+    pub(crate) fn has_settings_of(&self, parameters: &Parameters) -> bool {
+        self.parameters.has_settings_of(parameters)
     }
 
-    /// Whether it was made of files in that state, by that recipe.
-    pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
-        self.is_settled() && self.is_made_from(look) && self.is_made_by(recipe)
+    /// Whether it was made of files in that state, by that parameters.
+    pub(crate) fn is_made_of(&self, look: &Look, parameters: &Parameters) -> bool {
+        self.is_settled() && self.is_made_from(look) && self.is_made_by(parameters)
     }
 
     /// Whether it was made of files in that state.
@@ -188,8 +194,8 @@ impl Release {
         self.look == *look
     }
 
-    /// Whether it was made by that recipe.
-    pub(crate) fn is_made_by(&self, recipe: &Recipe) -> bool {
-        self.recipe == *recipe
+    /// Whether it was made by that parameters.
+    pub(crate) fn is_made_by(&self, parameters: &Parameters) -> bool {
+        self.parameters == *parameters
     }
 }

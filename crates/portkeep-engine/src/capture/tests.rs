@@ -84,7 +84,7 @@ impl Project {
         let key = self.store.digest_key().unwrap();
         let order = Order {
             spec: &self.spec,
-            recipe: Recipe::of(&self.spec, &BTreeMap::new(), "", &key)?,
+            parameters: Parameters::of(&self.spec, &BTreeMap::new(), "", &key)?,
             runs_as,
             key,
         };
@@ -154,9 +154,9 @@ fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
     assert_eq!(fs::read(&next.executable).unwrap(), b"two");
     assert!(release.is_intact() && next.is_intact());
     let key = project.store.digest_key().unwrap();
-    let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
+    let parameters = Parameters::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
     let look = Look::at(&project.spec).unwrap();
-    assert!(next.is_made_of(&look, &recipe), "names came and went");
+    assert!(next.is_made_of(&look, &parameters), "names came and went");
 }
 
 #[test]
@@ -336,6 +336,6 @@ fn a_label_is_not_inherited() {
     let project = Project::new();
     let key = project.store.digest_key().unwrap();
     let of_dev = [("PORTKEEP_LABEL".to_owned(), "v9".to_owned())].into();
-    let recipe = Recipe::of(&project.spec, &of_dev, "", &key).unwrap();
-    assert!(!recipe.environment.contains_key("PORTKEEP_LABEL"));
+    let parameters = Parameters::of(&project.spec, &of_dev, "", &key).unwrap();
+    assert!(!parameters.environment.contains_key("PORTKEEP_LABEL"));
 }

@@ -8,7 +8,7 @@ use portkeep_spec::Spec;
 use super::request::Wanted;
 use super::{GRACE, Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
-use crate::capture::{CaptureError, LIMIT, Order, Recipe, capture};
+use crate::capture::{CaptureError, LIMIT, Order, Parameters, capture};
 use crate::error::EngineError;
 use crate::fault;
 use crate::handover::{Candidate, Event, Purpose};
@@ -61,16 +61,16 @@ impl<B: Backend> Run<'_, B> {
             .digest_key()
             .map_err(doing("keep the key of digests"))?;
         let capturing = tokio::task::spawn_blocking(move || {
-            let recipe = Recipe::of(&spec, &store.base_environment(), &settings, &key)?;
+            let parameters = Parameters::of(&spec, &store.base_environment(), &settings, &key)?;
             if let Some(current) = by_secrets {
-                if current.has_settings_of(&recipe) {
+                if current.has_settings_of(&parameters) {
                     return Ok(current);
                 }
                 run_again(&mut spec, &current);
             }
             let order = Order {
                 spec: &spec,
-                recipe,
+                parameters,
                 runs_as,
                 key,
             };

@@ -63,7 +63,7 @@ impl Project {
         let key = self.store.digest_key().unwrap();
         let order = Order {
             spec: &self.spec,
-            recipe: Recipe::of(&self.spec, &BTreeMap::new(), "", &key).unwrap(),
+            parameters: Parameters::of(&self.spec, &BTreeMap::new(), "", &key).unwrap(),
             runs_as: RunsAs::Dynamic("pk-app".to_owned()),
             key,
         };
@@ -161,8 +161,8 @@ fn whether_anything_changed_can_be_asked_without_a_capture() {
     symlink("css", project.below("web/static/styles")).unwrap();
     let release = project.capture();
     let key = project.store.digest_key().unwrap();
-    let recipe = Recipe::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
-    let now = || digest_of(&project.spec, &recipe, &key, &release).unwrap();
+    let parameters = Parameters::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
+    let now = || digest_of(&project.spec, &parameters, &key, &release).unwrap();
     assert_eq!(now(), *release.digest());
     project.write("web/static/css/site.css", "CSS");
     assert_ne!(now(), *release.digest());

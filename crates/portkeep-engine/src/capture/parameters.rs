@@ -10,7 +10,7 @@ use crate::store::Key;
 
 /// Everything but the files that are run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Recipe {
+pub(crate) struct Parameters {
     /// Arguments, without the executable.
     pub(crate) arguments: Vec<String>,
     /// Environment of the app. Kept in a file of its own (mode 0600), since it may hold secrets.
@@ -21,8 +21,8 @@ pub(crate) struct Recipe {
     settings: String,
 }
 
-impl Recipe {
-    /// The recipe of `spec`, on top of the environment that `portkeep dev` was started with. `unit` is the text of what
+impl Parameters {
+    /// The parameters of `spec`, on top of the environment that `portkeep dev` was started with. `unit` is the text of what
     /// starts a generation, with what its operator changed in it.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Recipe {
         })
     }
 
-    /// The recipe of what is not the app's own.
+    /// The parameters of what is not the app's own.
     pub(crate) fn without_spec(
         arguments: Vec<String>,
         environment: BTreeMap<String, String>,
