@@ -8,9 +8,9 @@ mod access;
 mod clock;
 mod contents;
 mod error;
+mod file_states;
 mod files;
 mod found;
-mod look;
 mod parameters;
 mod place;
 mod settings_file;
@@ -27,15 +27,15 @@ use rustix::fs::Access as Rights;
 pub(crate) use access::Access;
 pub(crate) use clock::LIMIT;
 pub use error::{CaptureError, NotForOwner};
+pub(crate) use file_states::{FileStates, program_at};
 pub use files::FilesError;
 pub(crate) use files::{MANIFEST, Manifest, ReleaseFiles};
-pub(crate) use look::{Look, program_at};
 pub(crate) use parameters::Parameters;
 
 use clock::Clock;
+use file_states::FoundFiles;
 use files::{How, Tree};
 use found::{Found, Opened};
-use look::Seen;
 
 use crate::release::{Digest, Release};
 use crate::store::{Key, Store};
@@ -70,7 +70,7 @@ pub(crate) fn capture(
     let mut path = PathBuf::new();
     let before = known.iter().find_map(files::of_release);
     for _ in 0..ATTEMPTS {
-        let seen = match Seen::at(order.spec) {
+        let seen = match FoundFiles::at(order.spec) {
             Err(CaptureError::Files(FilesError::Changed(changed))) => {
                 path = changed;
                 std::thread::sleep(PAUSE);
@@ -78,15 +78,15 @@ pub(crate) fn capture(
             }
             seen => seen?,
         };
-        let look = seen.look();
+        let states = seen.states();
         if let Some(known) = known
             .iter()
-            .find(|known| known.is_made_of(&look, &order.parameters))
+            .find(|known| known.is_made_of(&states, &order.parameters))
         {
             return Ok(known.clone());
         }
         if path.as_os_str().is_empty() {
-            path = look.executable().to_owned();
+            path = states.executable().to_owned();
         }
         if clock.is_over() {
             return Err(clock.too_slow(&path));
@@ -116,11 +116,12 @@ pub(crate) fn capture(
                 executable,
                 files: brought,
             }) => {
-                let now = Seen::at(order.spec);
-                if files.are_unchanged() && now.as_ref().is_ok_and(|now| now.look() == look) {
+                let now = FoundFiles::at(order.spec);
+                if files.are_unchanged() && now.as_ref().is_ok_and(|now| now.states() == states) {
                     let named = (executable == files.executable.path)
                         .then(|| files.executable.named.clone());
-                    let release = Release::new(digest, executable, look, order.parameters.clone());
+                    let release =
+                        Release::new(digest, executable, states, order.parameters.clone());
                     return Ok(release.called(named).with_files(brought));
                 }
                 let now = now.ok().and_then(|now| now.files);
@@ -139,7 +140,7 @@ pub(crate) fn capture(
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
 pub fn executable_of(spec: &Spec) -> Result<Executable, CaptureError> {
-    let files = Files::open(Seen::at(spec)?)?;
+    let files = Files::open(FoundFiles::at(spec)?)?;
     files.executable.check()?;
     let runs_in_place = files.runs_in_place();
     Ok(Executable {
@@ -151,7 +152,10 @@ pub fn executable_of(spec: &Spec) -> Result<Executable, CaptureError> {
 /// Whether the program of `exec` has `mark` in its file. False where that cannot be told: it is missing, or an interpreter runs it.
 #[must_use]
 pub(crate) fn has_mark(spec: &Spec, mark: &str) -> bool {
-    let found = spec.exec.first().map(|program| look::resolve(program));
+    let found = spec
+        .exec
+        .first()
+        .map(|program| file_states::resolve(program));
     let opened = found.and_then(|found| found.ok()?.open(rustix::fs::Access::EXEC_OK).ok());
     opened.is_some_and(|opened| opened.contains(mark.as_bytes()))
 }
@@ -177,7 +181,7 @@ pub(crate) fn digest_of(
     before: &Release,
 ) -> Result<Digest, CaptureError> {
     let clock = Clock::of(LIMIT);
-    let files = Files::open(Seen::at(spec)?)?;
+    let files = Files::open(FoundFiles::at(spec)?)?;
     files.executable.check()?;
     let mut hasher = blake3::Hasher::new_keyed(key);
     files.executable.digest(clock, &mut hasher)?;
@@ -221,7 +225,7 @@ struct Captured {
 }
 
 impl Files {
-    fn open(seen: Seen) -> Result<Self, CaptureError> {
+    fn open(seen: FoundFiles) -> Result<Self, CaptureError> {
         let others = seen.others.into_iter();
         let program = |found: Found| found.open(Rights::READ_OK | Rights::EXEC_OK);
         Ok(Self {

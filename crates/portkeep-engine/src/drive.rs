@@ -21,7 +21,7 @@ pub use queue::Handovers;
 pub use request::{Outcome, Request, Wanted};
 
 use crate::backend::{Backend, Blame};
-use crate::capture::Look;
+use crate::capture::FileStates;
 use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
@@ -114,7 +114,7 @@ pub fn has_changed(store: &Store, spec: &Spec) -> bool {
 /// The state of the files that a handover goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    look: Look,
+    look: FileStates,
     pub(crate) surroundings: Surroundings,
 }
 
@@ -130,7 +130,7 @@ impl Seen {
 
     fn now(spec: &Spec) -> Option<Self> {
         Some(Self {
-            look: Look::at(spec).ok()?,
+            look: FileStates::of_spec(spec).ok()?,
             surroundings: Surroundings::of(spec),
         })
     }

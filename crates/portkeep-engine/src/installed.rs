@@ -5,7 +5,7 @@ use std::fmt;
 use portkeep_spec::Spec;
 
 use crate::backend::Backend;
-use crate::capture::{Look, Parameters, digest_of};
+use crate::capture::{FileStates, Parameters, digest_of};
 use crate::decision::Decided;
 use crate::handover::Purpose;
 use crate::release::Release;
@@ -152,8 +152,8 @@ pub fn compare_to(store: &Store, spec: &Spec, unit: &str) -> Comparison {
 fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Option<Comparison> {
     let key = store.kept_digest_key()?;
     let parameters = Parameters::of(spec, &store.base_environment(), unit, &key).ok()?;
-    let look = Look::at(spec).ok()?;
-    if release.is_made_of(&look, &parameters) {
+    let states = FileStates::of_spec(spec).ok()?;
+    if release.is_made_of(&states, &parameters) {
         return Some(Comparison::Same);
     }
     let has_other_parameters = !release.is_made_by(&parameters);
@@ -161,7 +161,7 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
     let digest = digest_of(spec, &parameters, &key, release).ok()?;
     Some(if digest == *release.digest() {
         Comparison::Same
-    } else if has_other_parameters && release.is_made_from(&look) {
+    } else if has_other_parameters && release.is_made_from(&states) {
         Comparison::OtherSettings
     } else {
         Comparison::OtherFiles

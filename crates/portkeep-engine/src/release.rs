@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{CaptureError, Look, Parameters, ReleaseFiles};
+use crate::capture::{CaptureError, FileStates, Parameters, ReleaseFiles};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -62,7 +62,8 @@ pub struct Release {
     pub(crate) digest: Digest,
     /// What is run: a copy or a name of its own that no build overwrites, or the file itself where files never change.
     pub(crate) executable: PathBuf,
-    look: Look,
+    #[serde(rename = "look")]
+    states: FileStates,
     #[serde(rename = "recipe")]
     parameters: Parameters,
     /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
@@ -77,13 +78,13 @@ impl Release {
     pub(crate) fn new(
         digest: Digest,
         executable: PathBuf,
-        look: Look,
+        states: FileStates,
         parameters: Parameters,
     ) -> Self {
         Self {
             digest,
             executable,
-            look,
+            states,
             parameters,
             called: None,
             files: None,
@@ -116,12 +117,12 @@ impl Release {
         page: &HoldingPage,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, CaptureError> {
-        let look = Look::of(&page.executable)?;
+        let states = FileStates::of_executable(&page.executable)?;
         let parameters = Parameters::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(
             Digest::holding(),
             page.executable.clone(),
-            look,
+            states,
             parameters,
         ))
     }
@@ -142,7 +143,7 @@ impl Release {
     /// Where the executable was found.
     #[must_use]
     pub fn source(&self) -> &Path {
-        self.look.executable()
+        self.states.executable()
     }
 
     /// Arguments, without the executable.
@@ -171,7 +172,7 @@ impl Release {
     /// written into by somebody.
     pub(crate) fn is_intact(&self) -> bool {
         let files = self.files.as_ref();
-        self.look.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
+        self.states.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
     }
 
     /// Whether another change of its files would have shown in their states.
@@ -185,13 +186,13 @@ impl Release {
     }
 
     /// Whether it was made of files in that state, by that parameters.
-    pub(crate) fn is_made_of(&self, look: &Look, parameters: &Parameters) -> bool {
-        self.is_settled() && self.is_made_from(look) && self.is_made_by(parameters)
+    pub(crate) fn is_made_of(&self, states: &FileStates, parameters: &Parameters) -> bool {
+        self.is_settled() && self.is_made_from(states) && self.is_made_by(parameters)
     }
 
     /// Whether it was made of files in that state.
-    pub(crate) fn is_made_from(&self, look: &Look) -> bool {
-        self.look == *look
+    pub(crate) fn is_made_from(&self, states: &FileStates) -> bool {
+        self.states == *states
     }
 
     /// Whether it was made by that parameters.

@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 
 use super::access::Access;
 use super::error::{CaptureError, NotForOwner};
-use super::look::Identity;
+use super::file_states::Identity;
 use crate::user::{RunsAs, User, group_name, is_outside, may, name_of};
 use crate::walk::{Level, Walk, walk};
 

@@ -155,8 +155,8 @@ fn what_was_published_is_not_copied_and_the_next_build_leaves_it_as_it_is() {
     assert!(release.is_intact() && next.is_intact());
     let key = project.store.digest_key().unwrap();
     let parameters = Parameters::of(&project.spec, &BTreeMap::new(), "", &key).unwrap();
-    let look = Look::at(&project.spec).unwrap();
-    assert!(next.is_made_of(&look, &parameters), "names came and went");
+    let states = FileStates::of_spec(&project.spec).unwrap();
+    assert!(next.is_made_of(&states, &parameters), "names came and went");
 }
 
 #[test]

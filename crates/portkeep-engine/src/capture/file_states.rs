@@ -1,4 +1,4 @@
-//! One look at the files that make a release: cheap, and enough to tell whether anything changed.
+//! States of the files that make a release: cheap to find out, and enough to tell whether anything changed.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -66,7 +66,7 @@ impl Identity {
 /// interpreter runs): where they are,
 /// symbolic links resolved, and in which state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Look {
+pub(crate) struct FileStates {
     executable: (PathBuf, Identity),
     others: Vec<(PathBuf, Identity)>,
     /// The digest of the states of all files that the release brings along.
@@ -74,9 +74,9 @@ pub(crate) struct Look {
     files: Option<String>,
 }
 
-/// What a look finds, ready to be opened.
+/// The files that make a release, ready to be opened.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(super) struct FoundFiles {
     pub(super) executable: Found,
     /// The program of the release command, where it is another one.
     pub(super) releaser: Option<Found>,
@@ -84,7 +84,7 @@ pub(super) struct Seen {
     pub(super) files: Option<Tree>,
 }
 
-impl Seen {
+impl FoundFiles {
     pub(super) fn at(spec: &Spec) -> Result<Self, CaptureError> {
         let command = spec.exec.first().ok_or(CaptureError::NoCommand)?;
         let executable = resolve(command)?;
@@ -102,9 +102,9 @@ impl Seen {
         })
     }
 
-    pub(super) fn look(&self) -> Look {
+    pub(super) fn states(&self) -> FileStates {
         let state = |found: &Found| (found.path().to_owned(), found.identity());
-        Look {
+        FileStates {
             executable: state(&self.executable),
             others: self
                 .releaser
@@ -117,20 +117,20 @@ impl Seen {
     }
 }
 
-impl Look {
-    /// Looks.
+impl FileStates {
+    /// The states of the files that `spec` names now.
     ///
     /// # Errors
     /// When the executable is missing.
-    pub(crate) fn at(spec: &Spec) -> Result<Self, CaptureError> {
-        Ok(Seen::at(spec)?.look())
+    pub(crate) fn of_spec(spec: &Spec) -> Result<Self, CaptureError> {
+        Ok(FoundFiles::at(spec)?.states())
     }
 
-    /// Looks at one executable, and at nothing else.
+    /// The state of one executable, and of nothing else.
     ///
     /// # Errors
     /// When it is missing.
-    pub(crate) fn of(executable: &Path) -> Result<Self, CaptureError> {
+    pub(crate) fn of_executable(executable: &Path) -> Result<Self, CaptureError> {
         let found = Found::at(executable)?;
         Ok(Self {
             executable: (executable.to_owned(), found.identity()),
@@ -143,7 +143,7 @@ impl Look {
         &self.executable.0
     }
 
-    /// Whether `executable` can run as what was looked at. A copy is another file; what runs in place, or shares its blocks
+    /// Whether `executable` can run as the file whose state this is. A copy is another file; what runs in place, or shares its blocks
     /// with a build's output, could have been written into or replaced, but where files are fixed.
     pub(crate) fn holds_for(&self, executable: &Path) -> bool {
         let in_place = executable == self.executable();
