@@ -55,7 +55,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 5] = [
         &[
             "backend",
             "diagnosis",
-            "drive",
+            "execute",
             "error",
             "fault",
             "handover",

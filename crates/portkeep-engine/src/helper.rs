@@ -40,7 +40,7 @@ pub use settle::{EndOf, Hook, Word, settle};
 pub use take_out::{Taken, emptied};
 
 use crate::backend::HandleUnit;
-use crate::drive::{Outcome, Request, hand_over};
+use crate::execute::{Outcome, Request, hand_over};
 use crate::handover::{HandoverId, Purpose};
 use crate::store::Store;
 

@@ -9,7 +9,7 @@
 //!                                                 or, if none does: the last good release, else the holding page
 //! ```
 //!
-//! [`handover::Handover`] is the pure machine that decides the steps; [`drive`](mod@drive) carries them out against a
+//! [`handover::Handover`] is the pure machine that decides the steps; [`execute`](mod@execute) carries them out against a
 //! [`Backend`] (systemd over D-Bus, or child processes) and a [`Store`] (files). The old generation serves until the new
 //! one is READY; every step can be killed, and the next handover looks at what is really running and repairs.
 
@@ -19,9 +19,9 @@ mod capture;
 pub mod decision;
 pub mod diagnosis;
 mod directories;
-pub mod drive;
 mod end;
 mod error;
+pub mod execute;
 pub mod fault;
 mod generation;
 pub mod handover;
@@ -57,9 +57,9 @@ pub use capture::{CaptureError, Executable, FilesError, NotForOwner, executable_
 pub use directories::{
     Directories, DirectoriesError, Place, Untrusted, check_trusted, make, user_runtime_directory,
 };
-pub use drive::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use end::{Cause, End, Step};
 pub use error::EngineError;
+pub use execute::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use generation::{Generation, Phase, Running};
 pub use installed::{Comparison, Instead, compare, compare_to};
 pub use moment::Moment;

@@ -8,8 +8,8 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
-use crate::drive::{Outcome, Request, Wanted, hand_over};
 use crate::error::EngineError;
+use crate::execute::{Outcome, Request, Wanted, hand_over};
 use crate::generation::Phase;
 use crate::handover::Purpose;
 use crate::release::{Digest, HoldingPage};
@@ -175,7 +175,7 @@ pub async fn change<B: Backend>(
     }
     let request = change.request(store).or_hold(page);
     if !is_up {
-        crate::drive::note_maintenance(backend, store, spec, request.clone()).await?;
+        crate::execute::note_maintenance(backend, store, spec, request.clone()).await?;
         // While we waited for the lock, a connection may have started what was wanted before.
         if !serves(backend, store).await? {
             return Ok(Changed::AtTheNextConnection);

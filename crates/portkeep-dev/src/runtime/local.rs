@@ -9,7 +9,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
-use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, drive};
+use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, execute};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -203,7 +203,7 @@ impl LocalSession {
 fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
     let (desk, runtime) = (desk.clone(), tokio::runtime::Handle::current());
     move || {
-        if !drive::has_changed(&desk.store, &desk.spec) {
+        if !execute::has_changed(&desk.store, &desk.spec) {
             return;
         }
         let page = holding_page(&desk.spec);

@@ -6,7 +6,7 @@ use portkeep_spec::unit_names;
 
 use super::{Helper, HelperError, News, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
-use crate::drive::{self, Outcome};
+use crate::execute::{self, Outcome};
 use crate::handover::Purpose;
 use crate::moment::Moment;
 
@@ -41,7 +41,7 @@ impl<M: HandleUnit> Helper<'_, M> {
     /// When the spec cannot be read, or the manager does not answer.
     pub async fn recheck(&self, spec_path: &Path) -> Result<(), HelperError> {
         let spec = read_spec(spec_path)?;
-        if drive::has_changed(self.store, &spec) {
+        if execute::has_changed(self.store, &spec) {
             (self.tell)(News::DeployAgain);
             self.manager.deploy_again().await?;
         }

@@ -9,7 +9,7 @@ use portkeep_spec::Spec;
 use super::error::HelperError;
 use super::read_spec;
 use crate::backend::HandleUnit;
-use crate::drive;
+use crate::execute;
 use crate::store::Store;
 
 /// What a handover went by.
@@ -32,6 +32,6 @@ impl Installed {
         let named = manager.installed_spec().await.ok()?;
         let path = named.as_ref().unwrap_or(&self.path);
         let now = Self::read(path).ok()?;
-        (now != *self || drive::has_changed(store, &now.spec)).then_some(now)
+        (now != *self || execute::has_changed(store, &now.spec)).then_some(now)
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::HelperError;
 use crate::backend::systemd::is_stopping;
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::store::Store;
 use crate::taken_out::TakenOut;
 

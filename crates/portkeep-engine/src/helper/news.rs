@@ -1,7 +1,7 @@
 //! What a helper tells while it is at work.
 
 use super::error::HelperError;
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose};
 use crate::settle::{Budget, Settle};

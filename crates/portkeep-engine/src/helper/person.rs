@@ -4,7 +4,7 @@ use portkeep_spec::unit_names;
 
 use super::{Helper, HelperError, holding_page, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
-use crate::drive::{Outcome, Request};
+use crate::execute::{Outcome, Request};
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
 use crate::maintenance::{self, Change, Changed};

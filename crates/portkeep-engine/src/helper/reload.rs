@@ -5,7 +5,7 @@ use std::path::Path;
 use super::installed::Installed;
 use super::{Helper, HelperError, News};
 use crate::backend::HandleUnit;
-use crate::drive::{Outcome, Request, doing};
+use crate::execute::{Outcome, Request, doing};
 use crate::handover::Purpose;
 use crate::moment::Moment;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{Helper, HelperError, News, read_spec};
 use crate::backend::HandleUnit;
-use crate::drive::{self, Request};
 use crate::error::EngineError;
+use crate::execute::{self, Request};
 use crate::handover::Purpose;
 use crate::retry::pause;
 use crate::store::Store;
@@ -42,7 +42,7 @@ where
         let Ok(spec) = read_spec(spec_path) else {
             continue;
         };
-        let purpose = if drive::has_changed(store, &spec) {
+        let purpose = if execute::has_changed(store, &spec) {
             Purpose::Deploy
         } else if tried.elapsed() >= pause(&store.history().unwrap_or_default()) {
             Purpose::Retry

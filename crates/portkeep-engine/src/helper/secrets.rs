@@ -8,7 +8,7 @@ use portkeep_spec::Spec;
 use super::installed::Installed;
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::handover::Purpose;
 use crate::moment::Moment;
 use crate::secrets;

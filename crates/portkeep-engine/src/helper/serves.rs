@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::installed::{Comparison, Instead, compare};
 
 impl<M: HandleUnit> Helper<'_, M> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 
 use super::{Store, atomic_write, write::PRIVATE};
-use crate::drive::Seen;
+use crate::execute::Seen;
 
 /// There as long as the manager watches secrets.
 const WATCHES: &str = "watches-secrets";

@@ -8,7 +8,7 @@ use super::survey::place;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Ended, JobResult, Manager, ManagerError, Systemd, UnitState};
 use crate::directories::Directories;
-use crate::drive::{Outcome, Request, Wanted, hand_over};
+use crate::execute::{Outcome, Request, Wanted, hand_over};
 use crate::handover::Purpose;
 use crate::helper::{HelperError, outcome_of_job};
 use crate::release::Digest;

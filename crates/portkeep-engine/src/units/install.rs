@@ -22,7 +22,7 @@ use super::refusal::Refusals;
 use super::survey::{Survey, place};
 use crate::backend::systemd::{JobResult, Manager};
 use crate::directories::Directories;
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::release::Digest;
 use crate::store::{Lock, LockFile, Store};
 

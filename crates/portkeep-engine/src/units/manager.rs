@@ -7,7 +7,7 @@ use portkeep_spec::{AppName, Manager as Which, Spec};
 use super::plan::Handover;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Ended, UnitState};
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::release::Digest;
 
 /// A handover that did not bring what is installed to serve.
