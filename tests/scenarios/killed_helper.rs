@@ -44,7 +44,7 @@ fn in_a_reload_at_each_step() {
         ("ready", good),
         ("switched", good),
         ("drained", good),
-        ("accounted", good),
+        ("recorded", good),
         ("failed", Mode::Exit),
         ("abandoned", Mode::Exit),
     ];
@@ -69,12 +69,7 @@ fn in_a_reload_at_each_step() {
 fn in_an_activation_at_each_step() {
     let app = App::named("kill-activate").serve(&Behaviour::version("v0"));
     for step in [
-        "locked",
-        "captured",
-        "prepared",
-        "ready",
-        "switched",
-        "accounted",
+        "locked", "captured", "prepared", "ready", "switched", "recorded",
     ] {
         let _ = app.systemctl("stop").expect_success();
         wait_until("it is stopped", SOON, || {

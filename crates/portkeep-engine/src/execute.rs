@@ -1,10 +1,10 @@
 //! Carries out a handover: performs the machine's actions against a backend and a store.
 
-mod account;
 mod capture;
 mod give_up;
 mod maintenance;
 mod queue;
+mod record;
 mod release_command;
 mod request;
 mod start;

@@ -1,4 +1,4 @@
-//! The end of a handover: history, and the removal of what is not needed any more.
+//! Record of a finished handover: its line in the history, and the removal of releases that are not kept.
 
 use std::io;
 
@@ -94,36 +94,37 @@ impl<B: Backend> Run<'_, B> {
                     Source::Maintenance => instead.or_else(message),
                     _ => instead,
                 };
-                let record = self.record(result, Some(generation), reason);
+                let record = self.new_record(result, Some(generation), reason);
                 (record.clone(), Outcome::of(record))
             }
             Ending::Refused(reason) => (
-                self.record(HandoverResult::Refused, None, Some(reason.clone())),
+                self.new_record(HandoverResult::Refused, None, Some(reason.clone())),
                 Err(EngineError::Refused(reason)),
             ),
             Ending::Failed { generation, reason } => {
-                let record = self.record(HandoverResult::Failed, generation, Some(reason.clone()));
+                let record =
+                    self.new_record(HandoverResult::Failed, generation, Some(reason.clone()));
                 (record, Err(EngineError::StartFailed { generation, reason }))
             }
         };
         // What serves, serves: a full disk must not make a handover look as if it had not happened.
-        if let Err(error) = self.account(&record).await {
+        if let Err(error) = self.record(&record).await {
             tracing::warn!(
-                "the handover is over, but could not be accounted for: {}",
+                "the handover is over, but could not be recorded: {}",
                 chain(&*error)
             );
         }
-        fault::point(self.store, "accounted");
+        fault::point(self.store, "recorded");
         answer
     }
 
-    async fn account(
+    async fn record(
         &self,
         record: &HandoverRecord,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let running = self.backend.running().await;
         let serves = match &running {
-            Ok(running) => self.see_to_the_rest(running).await,
+            Ok(running) => self.drain_others(running).await,
             Err(_) => true,
         };
         // Told first: to give the handle back ends this very process, where it is part of it.
@@ -145,7 +146,7 @@ impl<B: Backend> Run<'_, B> {
 
     /// What became so during the handover: the one that was current may have been started again, or may have ended without
     /// anybody to take its place. Answers whether anything serves.
-    async fn see_to_the_rest(&self, running: &[Running]) -> bool {
+    async fn drain_others(&self, running: &[Running]) -> bool {
         let current = self.store.current();
         let alive = running.iter().filter(|one| one.phase != Phase::Draining);
         let (serving, others): (Vec<&Running>, Vec<&Running>) =
@@ -192,7 +193,7 @@ impl<B: Backend> Run<'_, B> {
         self.store.note_failed_attempt(&attempt)
     }
 
-    fn record(
+    fn new_record(
         &self,
         result: HandoverResult,
         generation: Option<Generation>,
