@@ -59,7 +59,7 @@ pub struct RenderOptions {
     pub manager: Manager,
 }
 
-/// One file of the unit family.
+/// One of the unit files of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitFile {
     /// Where it belongs below a unit directory: `hello.socket`, `hello@.service.d/50-sandbox.conf`.
@@ -130,7 +130,7 @@ fn metrics_context(which: Manager, helper: &Path, textfiles: &Path) -> Result<Co
     Ok(context)
 }
 
-/// Renders the unit family of an app.
+/// Renders the unit files of an app.
 ///
 /// # Errors
 /// When the spec breaks a rule, or when a path is relative or cannot be expressed in a unit file; the field is named,

@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use portkeep_engine::units::{Family, Readable, write_spec};
+use portkeep_engine::units::{Readable, UnitFiles, write_spec};
 use portkeep_spec::{Manager as Which, RenderOptions, Spec};
 
 use crate::{locate, output};
@@ -56,13 +56,13 @@ impl Args {
         let rendered = managers
             .into_iter()
             .map(|which| {
-                Family::render(&spec, &helper, &spec_path, which).map(|family| (which, family))
+                UnitFiles::render(&spec, &helper, &spec_path, which).map(|files| (which, files))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        for (which, family) in rendered {
+        for (which, files) in rendered {
             let directory = out.join("lib/systemd").join(which.to_string());
-            family.write(&directory)?;
-            crate::output::outln!("{} units in {}", family.files().len(), directory.display());
+            files.write(&directory)?;
+            crate::output::outln!("{} units in {}", files.files().len(), directory.display());
             tell_left_out(&spec, &helper, &spec_path, which)?;
         }
         write_spec(&spec, &spec_path, Readable::ByAll)?;

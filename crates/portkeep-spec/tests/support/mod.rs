@@ -3,7 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // each test uses its part
 
 pub mod arbitrary;
-pub mod family;
+pub mod expected_units;
 pub mod golden;
 pub mod message;
 pub mod reader;

@@ -86,7 +86,7 @@ async fn listening_unit(manager: &Manager, wanted: &Wanted, found: &Found) -> Op
     None
 }
 
-/// The mark that every unit of a family bears.
+/// The mark in every unit of an app.
 fn app_of(fragment: &str) -> Option<AppName> {
     let text = std::fs::read_to_string(fragment).ok()?;
     let mark = format!("{}=", contract::MARK);

@@ -1,4 +1,4 @@
-//! The unit family of a spec, stated a second time: every directive with its decoded value, and no other.
+//! The units of a spec, stated a second time: every directive with its decoded value, and no other.
 
 mod development;
 mod health;

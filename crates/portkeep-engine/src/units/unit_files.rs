@@ -31,12 +31,12 @@ pub enum Readable {
 
 /// The rendered units of one app for one manager.
 #[derive(Debug, Clone)]
-pub struct Family {
+pub struct UnitFiles {
     name: AppName,
     files: Vec<UnitFile>,
 }
 
-impl Family {
+impl UnitFiles {
     /// Renders the units of `spec`, which call `helper` and name `spec_path`.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ impl Family {
         self.files.iter().flat_map(wants).collect()
     }
 
-    /// Writes the family to `directory`, removing what an earlier rendering of the same app left there, or changes nothing.
+    /// Writes the files to `directory`, removing what an earlier rendering of the same app left there, or changes nothing.
     ///
     /// # Errors
     /// What the system says, with the path.
@@ -202,12 +202,12 @@ pub fn outdated(spec: &Spec, which: Which, directory: &UnitDirectory) -> io::Res
         return Ok(Vec::new());
     };
     let spec_path = directory.spec_path(&spec.name);
-    let family = Family::render(spec, Path::new(ANY_HELPER), &spec_path, which);
-    let mut family = family.map_err(io::Error::other)?;
-    for file in &mut family.files {
+    let files = UnitFiles::render(spec, Path::new(ANY_HELPER), &spec_path, which);
+    let mut files = files.map_err(io::Error::other)?;
+    for file in &mut files.files {
         file.text = file.text.replace(ANY_HELPER, &helper);
     }
-    let wanted = family.in_directory(directory.path());
+    let wanted = files.in_directory(directory.path());
     let differs = wanted
         .iter()
         .filter(|(path, entry)| there.get(*path).map(Entry::text) != Some(entry.text()));
@@ -241,8 +241,8 @@ mod tests {
         Spec::from_json(&text).unwrap()
     }
 
-    fn family(listen: &str, which: Which) -> Family {
-        Family::render(&spec(listen), Path::new("/h"), Path::new("/s"), which).unwrap()
+    fn files(listen: &str, which: Which) -> UnitFiles {
+        UnitFiles::render(&spec(listen), Path::new("/h"), Path::new("/s"), which).unwrap()
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
             (Which::System, "sockets.target"),
             (Which::User, "default.target"),
         ] {
-            let links = family(r#""stream":"127.0.0.1:80""#, which).links(Path::new("/u"));
+            let links = files(r#""stream":"127.0.0.1:80""#, which).links(Path::new("/u"));
             let unit = |unit: &str| {
                 let link = format!("/u/{target}.wants/{unit}");
                 (
@@ -271,10 +271,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         let two = r#""stream":"/run/a"},{"name":"more","stream":"/run/b""#;
-        family(two, Which::User).write(directory.path()).unwrap();
+        files(two, Which::User).write(directory.path()).unwrap();
         fs::write(at("a@.service.d/60-mine.conf"), "").unwrap();
         assert!(at("a-more.socket").exists());
-        family(r#""stream":"/run/a""#, Which::User)
+        files(r#""stream":"/run/a""#, Which::User)
             .write(directory.path())
             .unwrap();
         assert!(!at("a-more.socket").exists());
@@ -292,8 +292,9 @@ mod tests {
             Vec::<String>::new()
         );
         let spec_path = directory.spec_path(&spec.name);
-        let family = Family::render(&spec, Path::new("/o ld/h%"), &spec_path, Which::User).unwrap();
-        family.write(directory.path()).unwrap();
+        let files =
+            UnitFiles::render(&spec, Path::new("/o ld/h%"), &spec_path, Which::User).unwrap();
+        files.write(directory.path()).unwrap();
         assert_eq!(
             outdated(&spec, Which::User, &directory).unwrap(),
             Vec::<String>::new()
