@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use portkeep_engine::backend::systemd::{AppUnits, Depth, Manager, Systemd, UnitState};
 use portkeep_engine::diagnosis::{
-    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, SocketFacts,
+    AppFacts, DirectoryFault, GenerationFacts, HelperFault, PortOwner, SocketFacts,
 };
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::units::{self, UnitDirectory};
@@ -19,8 +19,8 @@ use portkeep_engine::{
 };
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
-use crate::holder;
 use crate::locate::{existing_store, place};
+use crate::port_owner;
 pub(crate) use machine::machine;
 use places::place_of;
 
@@ -315,15 +315,15 @@ fn socket(unit: &str, state: &UnitState, listen: Option<&Listen>, depth: Depth) 
         somebody_listens: loaded
             .as_ref()
             .filter(|_| is_full)
-            .and_then(holder::listening_at),
+            .and_then(port_owner::listening_at),
         lost_path: path.filter(|path| is_lost(path)).map(Path::to_owned),
         held_by: closed.and_then(|wanted| {
-            let holder = holder::of(wanted)?;
-            Some(Holder {
-                who: holder.to_string(),
+            let owner = port_owner::of(wanted)?;
+            Some(PortOwner {
+                who: owner.to_string(),
                 address: wanted.to_string(),
                 is_udp: matches!(wanted, Address::Udp(_)),
-                is_seen: holder.pid.is_some(),
+                is_seen: owner.pid.is_some(),
             })
         }),
         wanted: listen.map(|listen| listen.address.to_string()),

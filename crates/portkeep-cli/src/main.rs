@@ -8,10 +8,10 @@ mod complete;
 mod docs;
 mod exit;
 mod facts;
-mod holder;
 mod locate;
 mod man;
 mod output;
+mod port_owner;
 mod prove;
 
 use std::process::ExitCode;

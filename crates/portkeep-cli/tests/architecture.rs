@@ -72,7 +72,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 5] = [
     ),
     (
         "portkeep-cli",
-        &["command", "facts", "holder", "man", "output", "prove"],
+        &["command", "facts", "port_owner", "man", "output", "prove"],
     ),
 ];
 

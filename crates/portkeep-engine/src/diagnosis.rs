@@ -10,7 +10,7 @@ mod remedy;
 pub use crate::remedy::Remedy;
 pub use app::findings as of_app;
 pub use facts::{
-    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, MachineFacts, SocketFacts,
+    AppFacts, DirectoryFault, GenerationFacts, HelperFault, MachineFacts, PortOwner, SocketFacts,
 };
 pub use finding::{Fault, Finding, Level};
 pub use machine::findings as of_machine;

@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit::usage;
 use crate::locate::{self, ManagerArgs};
 use crate::output::{self, HandoverReport, InstallReport, changes, outcome_line, outln};
-use crate::{caller, holder};
+use crate::{caller, port_owner};
 
 /// Place the units of apps on a machine without Nix
 ///
@@ -100,7 +100,7 @@ impl Args {
             },
             helper: Helper::of(&base, own_program()?, env!("CARGO_PKG_VERSION"))?,
             only_look: self.dry_run,
-            holder: &|address| Some(held(&holder::of(address)?)),
+            owner: &|address| Some(held(&port_owner::of(address)?)),
         };
         let helper = call.helper.path().to_owned();
         let install = Install::prepare(&manager, call).await.map_err(told)?;
@@ -223,8 +223,8 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-fn held(holder: &holder::Holder) -> String {
-    format!("{holder}; {}", holder.remedy())
+fn held(owner: &port_owner::PortOwner) -> String {
+    format!("{owner}; {}", owner.remedy())
 }
 
 /// The same error, with the exit code that it has.
@@ -232,10 +232,10 @@ fn told(error: InstallError) -> anyhow::Error {
     match error {
         InstallError::Refused(refusals) if refusals.are_usage() => usage(refusals.to_string()),
         InstallError::Failed(Failure::NotOpen { ref addresses, .. }, _) => {
-            let mut holders = addresses.iter();
-            match holders.find_map(|address| Some((address, holder::of(address)?))) {
-                Some((address, holder)) => {
-                    anyhow!("{address} is held by {}", held(&holder)).context(error)
+            let mut owners = addresses.iter();
+            match owners.find_map(|address| Some((address, port_owner::of(address)?))) {
+                Some((address, owner)) => {
+                    anyhow!("{address} is held by {}", held(&owner)).context(error)
                 }
                 None => error.into(),
             }

@@ -126,11 +126,11 @@ fn of_sockets(fault: &Fault) -> Option<String> {
         Fault::PortTaken {
             unit,
             failed,
-            holder,
+            owner,
         } => format!(
             "{unit} is {}, and its address is held by {}",
             state(failed),
-            holder.who
+            owner.who
         ),
         Fault::AddressMissing { unit, address, .. } => format!(
             "{unit} waits for {address}, which no interface of this machine has: nobody reaches it there"

@@ -131,10 +131,10 @@ fn reached(socket: &SocketFacts, address: String) -> Option<Fault> {
         state => {
             let failed = (state == "failed").then(|| socket.state.result.clone());
             Some(match socket.held_by.clone() {
-                Some(holder) => Fault::PortTaken {
+                Some(owner) => Fault::PortTaken {
                     unit,
                     failed,
-                    holder,
+                    owner,
                 },
                 None => Fault::PortClosed { unit, failed },
             })
@@ -247,7 +247,7 @@ pub(super) mod tests {
     use portkeep_spec::Manager as Which;
 
     use super::super::finding::Level;
-    use super::super::{Holder, Remedy};
+    use super::super::{PortOwner, Remedy};
     use super::*;
     use crate::backend::systemd::UnitState;
     use crate::directories::Untrusted;
@@ -395,7 +395,7 @@ pub(super) mod tests {
             }),
             ("port-taken", |app| {
                 app.sockets[0].state.active = "failed".to_owned();
-                app.sockets[0].held_by = Some(Holder {
+                app.sockets[0].held_by = Some(PortOwner {
                     who: "process 3 (nc)".to_owned(),
                     address: "127.0.0.1:80".to_owned(),
                     is_udp: false,

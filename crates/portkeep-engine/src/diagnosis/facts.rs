@@ -125,7 +125,7 @@ pub struct SocketFacts {
     /// The path of a Unix socket that listens, but is not at its path any more.
     pub lost_path: Option<PathBuf>,
     /// Who listens on the wanted address while the unit does not.
-    pub held_by: Option<Holder>,
+    pub held_by: Option<PortOwner>,
     /// The queue that the spec asks for.
     pub backlog: Option<u32>,
     /// Its address, where no interface of this machine has it, and the interface that could be given it.
@@ -134,7 +134,7 @@ pub struct SocketFacts {
 
 /// Who holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct PortOwner {
     /// Process, command and unit.
     pub who: String,
     /// The address, as `portkeep port` takes it.

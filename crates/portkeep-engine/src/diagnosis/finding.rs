@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use portkeep_spec::{AppName, Manager as Which};
 use serde::Serialize;
 
-use super::facts::{DirectoryFault, HelperFault, Holder};
+use super::facts::{DirectoryFault, HelperFault, PortOwner};
 use crate::backend::StartFailure;
 use crate::decision::{Decided, Values};
 use crate::generation::Generation;
@@ -139,7 +139,7 @@ pub enum Fault {
         /// systemd's result, where it failed.
         failed: Option<String>,
         /// Who.
-        holder: Holder,
+        owner: PortOwner,
     },
     /// No interface of this machine has the address.
     AddressMissing {

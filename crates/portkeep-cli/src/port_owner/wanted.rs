@@ -1,4 +1,4 @@
-//! What somebody asks for the holder of.
+//! What somebody asks for the owner of.
 
 use std::fmt;
 

@@ -23,7 +23,7 @@ pub(crate) use wanted::Wanted;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(Default))]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Holder {
+pub(crate) struct PortOwner {
     /// Its number; none where the kernel does not let us see it (another user's).
     pub(crate) pid: Option<i32>,
     /// The user it runs as.
@@ -46,7 +46,7 @@ fn manager_word<S: serde::Serializer>(
     manager.map(|which| which.to_string()).serialize(serializer)
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for PortOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
             Some(pid) => write!(f, "process {pid} ({})", inline(&self.command))?,
@@ -59,7 +59,7 @@ impl fmt::Display for Holder {
     }
 }
 
-impl Holder {
+impl PortOwner {
     /// True for a systemd manager itself, which holds ports for its socket units.
     pub(crate) fn is_systemd(&self) -> bool {
         let program = self.command.split_whitespace().next().unwrap_or_default();
@@ -97,15 +97,15 @@ mod tests {
 
     #[test]
     fn a_manager_is_told_from_what_it_runs() {
-        let holder = |pid, command: &str, unit: &str| Holder {
+        let owner = |pid, command: &str, unit: &str| PortOwner {
             pid: Some(pid),
             command: command.to_owned(),
             unit: Some(unit.to_owned()),
-            ..Holder::default()
+            ..PortOwner::default()
         };
-        assert!(holder(1, "/sbin/init", "init.scope").is_systemd());
-        assert!(holder(812, "/usr/lib/systemd/systemd --user", "init.scope").is_systemd());
-        assert!(!holder(813, "/opt/systemd", "app.service").is_systemd());
-        assert!(!holder(814, "python3 -m http.server", "init.scope").is_systemd());
+        assert!(owner(1, "/sbin/init", "init.scope").is_systemd());
+        assert!(owner(812, "/usr/lib/systemd/systemd --user", "init.scope").is_systemd());
+        assert!(!owner(813, "/opt/systemd", "app.service").is_systemd());
+        assert!(!owner(814, "python3 -m http.server", "init.scope").is_systemd());
     }
 }

@@ -1,10 +1,10 @@
-//! Finds the holders of listening sockets in /proc. Where there is none, nothing can be told.
+//! Finds the owners of listening sockets in /proc. Where there is none, nothing can be told.
 
 use std::net::SocketAddr;
 
 use portkeep_spec::Address;
 
-use super::{Holder, Wanted};
+use super::{PortOwner, Wanted};
 
 /// What stands in the way of an address.
 #[derive(Debug, Default)]
@@ -12,13 +12,13 @@ pub(crate) struct Found {
     /// Where the sockets listen that do; none for Unix sockets, whose path is the one that was asked for.
     pub(crate) addresses: Vec<SocketAddr>,
     /// The processes that have them, the smallest number first.
-    pub(crate) holders: Vec<Holder>,
+    pub(crate) owners: Vec<PortOwner>,
 }
 
-/// The first holder of what stands in the way of `address`; `None` if nobody does, or it cannot be told. Several may
+/// The first owner of what stands in the way of `address`; `None` if nobody does, or it cannot be told. Several may
 /// hold it: the one with the smallest number passed it to the others.
-pub(crate) fn of(address: &Address) -> Option<Holder> {
-    all(&address.into()).holders.into_iter().next()
+pub(crate) fn of(address: &Address) -> Option<PortOwner> {
+    all(&address.into()).owners.into_iter().next()
 }
 
 /// Whether anybody listens in the way of it; `None` where it cannot be told.
@@ -70,7 +70,7 @@ mod linux {
 
     use super::super::reach::{Reach, Stack};
     use super::super::trial;
-    use super::{Asked, Found, Holder, Wanted};
+    use super::{Asked, Found, PortOwner, Wanted};
 
     /// A listening socket, as the kernel lists it.
     struct Listening {
@@ -86,9 +86,9 @@ mod linux {
         let Some(first) = sockets.first() else {
             return Found::default();
         };
-        let mut holders = processes_with(&inodes(&sockets));
-        if holders.is_empty() {
-            holders.push(Holder {
+        let mut owners = processes_with(&inodes(&sockets));
+        if owners.is_empty() {
+            owners.push(PortOwner {
                 pid: None,
                 uid: first.uid,
                 command: String::new(),
@@ -99,7 +99,7 @@ mod linux {
         }
         Found {
             addresses: sockets.iter().filter_map(|one| one.local).collect(),
-            holders,
+            owners,
         }
     }
 
@@ -233,17 +233,17 @@ mod linux {
         )
     }
 
-    fn processes_with(inodes: &HashSet<u64>) -> Vec<Holder> {
+    fn processes_with(inodes: &HashSet<u64>) -> Vec<PortOwner> {
         let Ok(processes) = all_processes() else {
             return Vec::new();
         };
-        let mut holders: Vec<_> = processes
+        let mut owners: Vec<_> = processes
             .flatten()
             .filter(|process| holds(process, inodes))
-            .map(|process| holder(&process))
+            .map(|process| owner(&process))
             .collect();
-        holders.sort_unstable_by_key(|holder| holder.pid);
-        holders
+        owners.sort_unstable_by_key(|owner| owner.pid);
+        owners
     }
 
     fn holds(process: &Process, inodes: &HashSet<u64>) -> bool {
@@ -255,13 +255,13 @@ mod linux {
         })
     }
 
-    fn holder(process: &Process) -> Holder {
+    fn owner(process: &Process) -> PortOwner {
         let cgroup = process.cgroups().ok().and_then(|groups| {
             let group = groups.into_iter().find(|group| group.hierarchy == 0)?;
             Some(group.pathname)
         });
         let (unit, manager) = cgroup.as_deref().map_or((None, None), unit_of);
-        Holder {
+        PortOwner {
             pid: Some(process.pid),
             uid: process.uid().ok(),
             command: process.cmdline().unwrap_or_default().join(" "),
@@ -356,7 +356,7 @@ mod tests {
             let wanted = Address::stream(&format!("{wanted}:{port}")).unwrap();
             let why = format!("{listens} (only IPv6: {only_v6}) and {wanted}");
             assert_eq!(listening_at(&wanted), Some(held), "{why}");
-            let named = of(&wanted).and_then(|holder| holder.pid);
+            let named = of(&wanted).and_then(|owner| owner.pid);
             assert_eq!(named, held.then(me).flatten(), "{why}");
             // The kernel is of the same opinion.
             let opened = TcpListener::bind(wanted.ip().unwrap());
@@ -384,17 +384,17 @@ mod tests {
     fn only_a_process_that_still_has_the_socket_is_signalled() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let wanted = Wanted::Address(Address::Tcp(listener.local_addr().unwrap()));
-        // It has the number that a holder had.
+        // It has the number that a owner had.
         let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
         let number = i32::try_from(bystander.id()).unwrap();
         assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::HadLetGo);
         assert_eq!(bystander.try_wait().unwrap(), None);
 
         rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty()).unwrap();
-        let mut holder = Command::new("sleep").arg("60").spawn().unwrap();
-        let number = i32::try_from(holder.id()).unwrap();
+        let mut owner = Command::new("sleep").arg("60").spawn().unwrap();
+        let number = i32::try_from(owner.id()).unwrap();
         assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::Signalled);
-        let status = holder.wait().unwrap();
+        let status = owner.wait().unwrap();
         assert_eq!(status.signal(), Some(Signal::TERM.as_raw()));
         assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::HadLetGo);
         bystander.kill().unwrap();
@@ -405,9 +405,9 @@ mod tests {
     fn this_process_is_found_by_its_port() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(listener.local_addr().unwrap());
-        let holder = of(&address).unwrap();
-        assert_eq!(holder.pid, me());
-        let age = jiff::Timestamp::now().duration_since(holder.since.unwrap());
+        let owner = of(&address).unwrap();
+        assert_eq!(owner.pid, me());
+        let age = jiff::Timestamp::now().duration_since(owner.since.unwrap());
         assert!((-2..3600).contains(&age.as_secs()), "{age}");
         drop(listener);
         assert_eq!(listening_at(&address), Some(false));
