@@ -71,7 +71,7 @@ pub use events::{
 };
 pub use history::Follower;
 pub(crate) use key::Key;
-pub use lock::{Holder, Lock, LockError, LockFile};
+pub use lock::{Lock, LockError, LockFile, LockHolder};
 pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use portkeep_spec::contract;
 use rustix::fs::OFlags;
 
-pub use holder::Holder;
+pub use holder::LockHolder;
 
 use super::{Store, write::PRIVATE};
 
@@ -40,13 +40,13 @@ pub enum LockError {
     /// Somebody else has it.
     #[error(
         "{path} is locked by {}, for {} s already; {}",
-        Holder::describe(.holder.as_ref()), .waited.as_secs(), Holder::remedy(.holder.as_ref(), .path)
+        LockHolder::describe(.holder.as_ref()), .waited.as_secs(), LockHolder::remedy(.holder.as_ref(), .path)
     )]
     Held {
         /// The lock file.
         path: PathBuf,
         /// Who; none where the kernel does not say.
-        holder: Option<Holder>,
+        holder: Option<LockHolder>,
         /// How long we waited.
         waited: Duration,
     },
@@ -147,8 +147,8 @@ impl LockFile {
 
     /// Who has the lock now.
     #[must_use]
-    pub fn holder(&self) -> Option<Holder> {
-        Holder::of(&self.path)
+    pub fn holder(&self) -> Option<LockHolder> {
+        LockHolder::of(&self.path)
     }
 
     fn open(&self) -> io::Result<File> {
