@@ -5,7 +5,7 @@ use portkeep_spec::{AppName, Label, Manager as Which};
 
 use crate::generation::Generation;
 use crate::release::Digest;
-use crate::said::Said;
+use crate::status_counts::StatusCounts;
 use crate::store::{HandoverRecord, Totals};
 
 /// A run of a generation.
@@ -14,7 +14,7 @@ pub struct Run {
     /// What its manager calls it.
     pub invocation: String,
     /// What it says of itself.
-    pub said: Said,
+    pub said: StatusCounts,
 }
 
 /// What answers.

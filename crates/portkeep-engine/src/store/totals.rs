@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::events::{Decision, HandoverResult, HistoryEvent, Steps};
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::handover::Purpose;
-use crate::said::Said;
+use crate::status_counts::StatusCounts;
 
 /// Sums over all events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Totals {
     }
 
     fn add_said(&mut self, status: &str) {
-        let said = Said::of(status);
+        let said = StatusCounts::of(status);
         for (sum, more) in [
             (&mut self.answered, said.answered),
             (&mut self.moved, said.moved),

@@ -1,8 +1,8 @@
-//! What a generation says of itself, in numbers: an app on the server library has them in its status (`STATUS=`).
+//! Counts in the status of a generation (`STATUS=`), which the server library writes.
 
-/// Counts of one run of a generation. An app without the library says nothing.
+/// Counts of one run of a generation. All are 0 for an app without the library.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct StatusCounts {
     /// Requests that it has answered since it was started.
     pub answered: u64,
     /// Connections that the next generation has taken from it.
@@ -11,8 +11,8 @@ pub struct Said {
     pub cut: u64,
 }
 
-impl Said {
-    /// What a status says. It is anybody's text: what is no number counts as none.
+impl StatusCounts {
+    /// Reads the counts of a status. Any app may write one: text that is not a number counts as 0.
     #[must_use]
     pub fn of(status: &str) -> Self {
         Self {
@@ -77,9 +77,9 @@ mod tests {
                 4,
             ),
         ] {
-            let said = Said::of(status);
+            let counts = StatusCounts::of(status);
             assert_eq!(
-                (said.answered, said.moved, said.cut),
+                (counts.answered, counts.moved, counts.cut),
                 (answered, moved, cut),
                 "{status}"
             );
@@ -94,7 +94,11 @@ mod tests {
             "x answered in all, moved, cut the cake",
             "99999999999999999999999 answered in all",
         ] {
-            assert_eq!(Said::of(status), Said::default(), "{status}");
+            assert_eq!(
+                StatusCounts::of(status),
+                StatusCounts::default(),
+                "{status}"
+            );
         }
     }
 }
