@@ -37,6 +37,7 @@ pub mod process;
 pub mod release;
 pub mod release_command;
 mod remedy;
+mod resolve_path;
 pub mod retry;
 pub mod secrets;
 pub mod settle;
@@ -50,7 +51,6 @@ pub mod taken_out;
 pub mod trace;
 pub mod units;
 mod user;
-mod walk;
 
 pub use backend::{Backend, BackendError, Blame, HandleState, HandleUnit, JobResult, StartFailure};
 pub use capture::{CaptureError, Executable, FilesError, NotForOwner, executable_of};

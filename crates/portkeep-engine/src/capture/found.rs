@@ -12,8 +12,8 @@ use rustix::process::geteuid;
 use super::access::Access;
 use super::error::{CaptureError, NotForOwner};
 use super::file_states::Identity;
+use crate::resolve_path::{Level, ResolvedPath, resolve_path};
 use crate::user::{RunsAs, User, group_name, is_outside, may, name_of};
-use crate::walk::{Level, Walk, walk};
 
 /// Larger files are no programs, and a sparse one is larger than any disk.
 pub(super) const LARGEST: u64 = 4 << 30;
@@ -24,14 +24,14 @@ const PIECE: usize = 1 << 20;
 /// A file that a path led to, not opened yet.
 #[derive(Debug)]
 pub(super) struct Found {
-    walk: Walk,
+    resolved: ResolvedPath,
 }
 
 /// A regular file, open to be read.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) path: PathBuf,
-    /// By which name it was reached: see [`Walk::named`].
+    /// By which name it was reached: see [`ResolvedPath::named`].
     pub(super) named: PathBuf,
     pub(super) file: File,
     pub(super) metadata: Metadata,
@@ -43,8 +43,8 @@ impl Found {
     /// # Errors
     /// When nothing is there, or it cannot be got to.
     pub(super) fn at(path: &Path) -> Result<Self, CaptureError> {
-        match walk(path) {
-            Ok(walk) => Ok(Self { walk }),
+        match resolve_path(path) {
+            Ok(resolved) => Ok(Self { resolved }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(CaptureError::Missing(path.to_owned()))
             }
@@ -56,35 +56,35 @@ impl Found {
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.walk.end.path
+        &self.resolved.end.path
     }
 
-    /// See [`Walk::named`].
+    /// See [`ResolvedPath::named`].
     pub(super) fn named(&self) -> &Path {
-        &self.walk.named
+        &self.resolved.named
     }
 
     pub(super) fn is_regular(&self) -> bool {
-        self.walk.end.kind().is_file()
+        self.resolved.end.kind().is_file()
     }
 
     pub(super) fn identity(&self) -> Identity {
-        Identity::from(&self.walk.end.metadata)
+        Identity::from(&self.resolved.end.metadata)
     }
 
     pub(super) fn size(&self) -> u64 {
-        self.walk.end.metadata.len()
+        self.resolved.end.metadata.len()
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
-        self.walk.end.descriptor.as_fd()
+        self.resolved.end.descriptor.as_fd()
     }
 
     pub(super) fn not_a_file(&self) -> CaptureError {
         CaptureError::NotAFile {
             // As it was given: where a link leads is for its owner to see.
-            path: self.walk.named.clone(),
-            kind: kind_name(self.walk.end.kind()),
+            path: self.resolved.named.clone(),
+            kind: kind_name(self.resolved.end.kind()),
         }
     }
 
@@ -94,7 +94,7 @@ impl Found {
     /// # Errors
     /// When it is not, with the remedy.
     pub(super) fn open(self, rights: Rights) -> Result<Opened, CaptureError> {
-        let end = &self.walk.end;
+        let end = &self.resolved.end;
         if !self.is_regular() {
             return Err(self.not_a_file());
         }
@@ -117,8 +117,8 @@ impl Found {
             });
         }
         Ok(Opened {
-            path: self.walk.end.path,
-            named: self.walk.named,
+            path: self.resolved.end.path,
+            named: self.resolved.named,
             file,
             metadata,
         })
@@ -128,7 +128,7 @@ impl Found {
     /// where it leads, and root would read for them what they may not.
     fn choosers(&self) -> Vec<(u32, usize)> {
         let mut choosers: Vec<(u32, usize)> = Vec::new();
-        for (at, level) in self.walk.levels.iter().enumerate() {
+        for (at, level) in self.resolved.levels.iter().enumerate() {
             let is_new = choosers.iter().all(|(owner, _)| *owner != level.owner());
             if level.owner() != 0 && is_new && !is_outside(level.owner()) {
                 choosers.push((level.owner(), at));
@@ -141,22 +141,22 @@ impl Found {
     fn open_as(&self, chooser: u32, from: usize, rights: Rights) -> Result<File, CaptureError> {
         let user = User::of_number(chooser);
         let opened = user.with_rights(|| {
-            let blocked = self.walk.levels[from + 1..]
+            let blocked = self.resolved.levels[from + 1..]
                 .iter()
                 .filter(|level| level.kind().is_dir())
                 .find(|level| !may(&by_descriptor(level), Rights::EXEC_OK));
             if let Some(level) = blocked {
                 return Err(level);
             }
-            let end = &self.walk.end;
+            let end = &self.resolved.end;
             let file = reopen(end.descriptor.as_fd()).map_err(|_| end)?;
             may(&by_descriptor(end), rights).then_some(file).ok_or(end)
         });
-        let chooses = &self.walk.levels[from];
+        let chooses = &self.resolved.levels[from];
         match opened {
             Ok(Ok(file)) => Ok(file),
             Ok(Err(level)) => Err(CaptureError::NotForOwner(Box::new(NotForOwner {
-                path: self.walk.end.path.clone(),
+                path: self.resolved.end.path.clone(),
                 owner: user.name,
                 of: chooses.path.clone(),
                 at: level.path.clone(),
@@ -165,7 +165,7 @@ impl Found {
                 at_group: group_name(level.group()),
             }))),
             Err(source) => Err(CaptureError::Rights {
-                path: self.walk.end.path.clone(),
+                path: self.resolved.end.path.clone(),
                 user: user.name,
                 source,
             }),

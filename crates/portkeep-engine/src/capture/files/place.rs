@@ -16,8 +16,8 @@ use rustix::process::geteuid;
 use super::error::FilesError;
 use super::state::State;
 use crate::capture::found::{descriptor_path, reopen};
+use crate::resolve_path::{LOOK, resolve_path};
 use crate::user::{User, is_outside, may};
-use crate::walk::{LOOK, walk};
 
 /// The directory that has them all.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ pub(super) struct Place {
 impl Base {
     /// Follows `path`, links too: it is the spec that names it.
     pub(super) fn at(path: &Path) -> Result<Self, FilesError> {
-        let walk = walk(path).map_err(|source| match source.kind() {
+        let walk = resolve_path(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => FilesError::Missing(path.to_owned()),
             _ => FilesError::Read {
                 path: path.to_owned(),

@@ -19,7 +19,7 @@ pub(crate) const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
 pub(crate) const LOOK: OFlags = OFlags::NONBLOCK;
 
-/// One step of a walk.
+/// One level of a resolved path.
 #[derive(Debug)]
 pub(crate) struct Level {
     pub(crate) path: PathBuf,
@@ -49,20 +49,20 @@ impl Level {
 
 /// Where a path leads.
 #[derive(Debug)]
-pub(crate) struct Walk {
+pub(crate) struct ResolvedPath {
     /// The directories and links on the way, in their order; directories once for each time they were gone through.
     pub(crate) levels: Vec<Level>,
     /// What the path names, links followed.
     pub(crate) end: Level,
-    /// The path as it was given, but for links in its directories. The path of [`Walk::end`] where it is no link itself.
+    /// The path as it was given, but for links in its directories. The path of [`ResolvedPath::end`] where it is no link itself.
     pub(crate) named: PathBuf,
 }
 
-/// Walks `path`, and follows its links.
+/// Resolves `path`, and follows its links.
 ///
 /// # Errors
 /// What the kernel says of the level that cannot be passed.
-pub(crate) fn walk(path: &Path) -> io::Result<Walk> {
+pub(crate) fn resolve_path(path: &Path) -> io::Result<ResolvedPath> {
     let mut pending = Vec::new();
     push(&mut pending, &std::path::absolute(path)?);
     let mut levels = vec![level(CWD, OsStr::new("/"), PathBuf::from("/"))?];
@@ -109,7 +109,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<Walk> {
     // A directory is the end, and then no longer on the way.
     let end = end.unwrap_or_else(|| levels.remove(here[here.len() - 1]));
     let named = named.unwrap_or_else(|| end.path.clone());
-    Ok(Walk { levels, end, named })
+    Ok(ResolvedPath { levels, end, named })
 }
 
 fn push(pending: &mut Vec<OsString>, path: &Path) {
@@ -162,14 +162,14 @@ mod tests {
             ("venv/python", "venv/python"),
             ("venv/./../venv/python", "venv/python"),
         ] {
-            let walked = walk(&root.join(path)).unwrap();
-            assert_eq!(walked.end.path, real, "{path}");
-            assert_eq!(walked.named, root.join(named), "{path}");
-            assert_eq!(walked.end.path, root.join(path).canonicalize().unwrap());
+            let resolved = resolve_path(&root.join(path)).unwrap();
+            assert_eq!(resolved.end.path, real, "{path}");
+            assert_eq!(resolved.named, root.join(named), "{path}");
+            assert_eq!(resolved.end.path, root.join(path).canonicalize().unwrap());
         }
         let links = |path: &str| {
-            let walked = walk(&root.join(path)).unwrap();
-            let links = walked
+            let resolved = resolve_path(&root.join(path)).unwrap();
+            let links = resolved
                 .levels
                 .iter()
                 .filter(|level| level.kind().is_symlink());
@@ -185,13 +185,17 @@ mod tests {
             ("none/x", Errno::NOENT),
             ("real/bin/python3/x", Errno::NOTDIR),
         ] {
-            let walked = walk(&root.join(path)).unwrap_err();
-            assert_eq!(walked.raw_os_error(), Some(error.raw_os_error()), "{path}");
+            let resolved = resolve_path(&root.join(path)).unwrap_err();
+            assert_eq!(
+                resolved.raw_os_error(),
+                Some(error.raw_os_error()),
+                "{path}"
+            );
         }
-        let walked = walk(&root.join("current")).unwrap();
-        assert_eq!(walked.end.path, root.join("real"));
+        let resolved = resolve_path(&root.join("current")).unwrap();
+        assert_eq!(resolved.end.path, root.join("real"));
         assert!(
-            walked
+            resolved
                 .levels
                 .iter()
                 .all(|level| level.path != root.join("real"))
