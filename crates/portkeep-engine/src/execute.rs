@@ -26,9 +26,9 @@ use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
 use crate::handover::{Action, Event, Handover, Survey};
+use crate::prerequisites::Prerequisites;
 use crate::release::Release;
 use crate::store::{Lock, Steps, Store};
-use crate::surroundings::Surroundings;
 
 /// Why something was not started that nobody waits for any more.
 const GIVEN_UP: &str = "it was given up for a newer version";
@@ -114,8 +114,10 @@ pub fn has_changed(store: &Store, spec: &Spec) -> bool {
 /// The state of the files that a handover goes by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
-    look: FileStates,
-    pub(crate) surroundings: Surroundings,
+    #[serde(rename = "look")]
+    states: FileStates,
+    #[serde(rename = "surroundings")]
+    pub(crate) prerequisites: Prerequisites,
 }
 
 impl Seen {
@@ -123,15 +125,15 @@ impl Seen {
     /// As what another handover looked at, but for secrets: those are of now.
     fn with_secrets_of(self, now: Self) -> Self {
         Self {
-            surroundings: now.surroundings,
+            prerequisites: now.prerequisites,
             ..self
         }
     }
 
     fn now(spec: &Spec) -> Option<Self> {
         Some(Self {
-            look: FileStates::of_spec(spec).ok()?,
-            surroundings: Surroundings::of(spec),
+            states: FileStates::of_spec(spec).ok()?,
+            prerequisites: Prerequisites::of(spec),
         })
     }
 }

@@ -291,7 +291,7 @@ impl Handover {
             };
             reason = format!("{first}; {other} does not start either: {reason}");
         }
-        if blame == Blame::Surroundings {
+        if blame == Blame::Prerequisites {
             // What the unit names is missing for every release.
             self.fallback = None;
         }

@@ -12,9 +12,9 @@ use crate::error::EngineError;
 use crate::fault;
 use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
+use crate::prerequisites::Prerequisites;
 use crate::release::{Digest, Release};
 use crate::store::ROLLED_BACK;
-use crate::surroundings::Surroundings;
 
 impl<B: Backend> Run<'_, B> {
     pub(super) async fn start(
@@ -80,7 +80,7 @@ impl<B: Backend> Run<'_, B> {
         let Some(cause) = &failure.cause else {
             return failure;
         };
-        let reason = Surroundings::of(self.spec).explain(cause);
+        let reason = Prerequisites::of(self.spec).explain(cause);
         // What we have found to be missing is told in our own words.
         let is_named = reason != cause.to_string();
         let reason = match failure.said.as_ref().filter(|_| !is_named) {

@@ -12,9 +12,9 @@ use super::{HelperError, read_spec};
 use crate::backend::systemd::Units;
 use crate::end::End;
 use crate::generation::Generation;
+use crate::prerequisites::Prerequisites;
 use crate::settle::{self, Budget, Ended, recent_crashes};
 use crate::store::Store;
-use crate::surroundings::Surroundings;
 
 /// Which of a generation's two hooks called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,7 +161,7 @@ pub async fn settle(
         .inspect_err(|error| tell(News::DefaultRules(error)))
         .ok();
     let reason = match &spec {
-        Some(spec) => Surroundings::of(spec).explain(&end.cause()),
+        Some(spec) => Prerequisites::of(spec).explain(&end.cause()),
         None => end.describe(),
     };
     let is_crash = end.is_crash();

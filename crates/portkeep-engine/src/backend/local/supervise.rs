@@ -21,12 +21,12 @@ use super::{LocalEvent, Order, Shared};
 use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
+use crate::prerequisites::Prerequisites;
 use crate::process::{Output, Rest, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Settled;
-use crate::surroundings::Surroundings;
 
 /// Lines kept for the report of a failure.
 pub(super) const LAST_LINES: usize = 8;
@@ -120,7 +120,7 @@ impl Supervisor {
             generation: self.generation,
             reason: match &self.misuse {
                 Some(misuse) => misuse.to_string(),
-                None => Surroundings::of(spec).explain(&end.cause()),
+                None => Prerequisites::of(spec).explain(&end.cause()),
             },
             status: self.status.clone(),
             end,

@@ -74,7 +74,7 @@ fn what_is_missing_beside_the_release_is_answered_by_a_page() {
     let _ = step(&mut machine, candidate("new", false, Some("old")));
     let missing = Event::Failed {
         reason: "its credentials could not be loaded".to_owned(),
-        blame: Blame::Surroundings,
+        blame: Blame::Prerequisites,
     };
     let _ = step(&mut machine, missing);
     assert_eq!(step(&mut machine, Event::Abandoned), page(6));

@@ -13,10 +13,10 @@ use crate::end::{Cause, Step};
 
 /// What the app's spec names, as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Surroundings(Vec<Thing>);
+pub struct Prerequisites(Vec<Prerequisite>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Thing {
+struct Prerequisite {
     kind: Kind,
     path: PathBuf,
     state: State,
@@ -101,13 +101,13 @@ impl fmt::Display for Kind {
     }
 }
 
-impl Surroundings {
+impl Prerequisites {
     /// What `spec` names, looked at now.
     #[must_use]
     pub fn of(spec: &Spec) -> Self {
-        let named = |kind, paths: &mut dyn Iterator<Item = &PathBuf>| -> Vec<Thing> {
+        let named = |kind, paths: &mut dyn Iterator<Item = &PathBuf>| -> Vec<Prerequisite> {
             paths
-                .map(|path| Thing {
+                .map(|path| Prerequisite {
                     kind,
                     path: path.clone(),
                     state: State::of(kind, path),
@@ -116,7 +116,7 @@ impl Surroundings {
         };
         let allow = &spec.allow;
         let accounts = ["/etc/passwd", "/etc/group"].map(PathBuf::from);
-        let things = [
+        let all = [
             named(Kind::EnvironmentFile, &mut spec.environment_files.iter()),
             named(Kind::Credential, &mut spec.credentials.values()),
             named(Kind::WorkingDirectory, &mut spec.working_directory.iter()),
@@ -124,7 +124,7 @@ impl Surroundings {
             named(Kind::Device, &mut allow.devices.iter()),
             named(Kind::Accounts, &mut accounts.iter()),
         ];
-        Self(things.into_iter().flatten().collect())
+        Self(all.into_iter().flatten().collect())
     }
 
     /// Only those of it that hold secrets.
@@ -133,14 +133,14 @@ impl Surroundings {
         let secrets = self
             .0
             .iter()
-            .filter(|thing| matches!(thing.kind, Kind::EnvironmentFile | Kind::Credential));
+            .filter(|one| matches!(one.kind, Kind::EnvironmentFile | Kind::Credential));
         Self(secrets.cloned().collect())
     }
 
     /// What is missing, in words: `its environment file /run/keys/app.env does not exist`.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        self.0.iter().filter_map(Thing::complaint).collect()
+        self.0.iter().filter_map(Prerequisite::complaint).collect()
     }
 
     /// Why a process ended, with the name of what was missing where that was why.
@@ -149,11 +149,8 @@ impl Surroundings {
         let Cause::Setup(step) = cause else {
             return cause.to_string();
         };
-        let asked = self
-            .0
-            .iter()
-            .filter(|thing| thing.kind.is_asked_for_at(*step));
-        let complaints: Vec<_> = asked.filter_map(Thing::complaint).collect();
+        let asked = self.0.iter().filter(|one| one.kind.is_asked_for_at(*step));
+        let complaints: Vec<_> = asked.filter_map(Prerequisite::complaint).collect();
         if complaints.is_empty() {
             return cause.to_string();
         }
@@ -161,7 +158,7 @@ impl Surroundings {
     }
 }
 
-impl Thing {
+impl Prerequisite {
     fn complaint(&self) -> Option<String> {
         let (kind, path) = (self.kind, self.path.display());
         match &self.state {
@@ -198,7 +195,7 @@ mod tests {
         spec.environment_files = vec![file.clone()];
         spec.working_directory = Some(file.clone());
         let cause = Cause::Setup(Step::Resources);
-        let before = Surroundings::of(&spec);
+        let before = Prerequisites::of(&spec);
         let named = format!("its environment file {} does not exist", file.display());
         assert!(before.explain(&cause).ends_with(&named));
         assert_eq!(before.missing().len(), 2);
@@ -209,12 +206,12 @@ mod tests {
         // What the app writes for itself changes nothing.
         let mut writing = spec.clone();
         writing.allow.writable_paths = vec![directory.path().to_owned()];
-        let quiet = Surroundings::of(&writing);
+        let quiet = Prerequisites::of(&writing);
         fs::write(directory.path().join("log"), "").unwrap();
-        assert_eq!(quiet, Surroundings::of(&writing));
+        assert_eq!(quiet, Prerequisites::of(&writing));
 
         fs::write(&file, "").unwrap();
-        let after = Surroundings::of(&spec);
+        let after = Prerequisites::of(&spec);
         assert_ne!(before, after);
         assert_eq!(after.explain(&cause), cause.to_string());
         assert_eq!(
