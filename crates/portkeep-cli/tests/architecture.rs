@@ -57,7 +57,7 @@ const CIRCLES_LEFT: [(&str, &[&str]); 5] = [
             "diagnosis",
             "execute",
             "error",
-            "fault",
+            "failpoint",
             "handover",
             "helper",
             "maintenance",

@@ -23,7 +23,7 @@ pub use request::{Outcome, Request, Wanted};
 use crate::backend::{Backend, Blame};
 use crate::capture::FileStates;
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::Generation;
 use crate::handover::{Action, Event, Handover, Survey};
 use crate::prerequisites::Prerequisites;
@@ -91,7 +91,7 @@ async fn begin<'a, B: Backend>(
         drained: Vec::new(),
         _lock: lock,
     };
-    fault::point(store, "locked");
+    failpoint::reach(store, "locked");
     Ok(run)
 }
 
@@ -184,14 +184,14 @@ impl<B: Backend> Run<'_, B> {
                     reason,
                     blame,
                 } => {
-                    fault::point(self.store, "failed");
+                    failpoint::reach(self.store, "failed");
                     self.backend.abandon(generation).await?;
                     self.mark_bad(&digest, &reason, blame);
-                    fault::point(self.store, "abandoned");
+                    failpoint::reach(self.store, "abandoned");
                     Event::Abandoned
                 }
                 Action::Switch(generation) => {
-                    fault::point(self.store, "ready");
+                    failpoint::reach(self.store, "ready");
                     match self.switch(generation) {
                         Ok(()) => Event::Switched {
                             serves: self.backend.serves(generation).await,
@@ -209,9 +209,9 @@ impl<B: Backend> Run<'_, B> {
                     Event::SwitchedBack
                 }
                 Action::Drain(generations) => {
-                    fault::point(self.store, "switched");
+                    failpoint::reach(self.store, "switched");
                     self.drain(generations).await;
-                    fault::point(self.store, "drained");
+                    failpoint::reach(self.store, "drained");
                     Event::DrainAsked
                 }
                 Action::Finish(ending) => return self.finish(ending).await,

@@ -22,7 +22,7 @@ mod directories;
 mod end;
 mod error;
 pub mod execute;
-pub mod fault;
+pub mod failpoint;
 mod generation;
 pub mod handover;
 pub mod health;

@@ -17,7 +17,7 @@ use crate::backend::BackendError;
 use crate::decision::{self, Announcement};
 use crate::end::End;
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::Generation;
 use crate::store::{HistoryEvent, Lock, Settled, Store};
 
@@ -99,7 +99,7 @@ pub async fn settle<K: Keeper>(
     budget: Budget,
     ended: &Ended,
 ) -> Result<Settle, EngineError> {
-    fault::point(store, "settle");
+    failpoint::reach(store, "settle");
     let settling = Settling {
         keeper,
         store,
@@ -228,7 +228,7 @@ impl<K: Keeper> Settling<'_, K> {
                 if is_bad {
                     self.mark_bad();
                 }
-                fault::point(self.store, "settle-marked");
+                failpoint::reach(self.store, "settle-marked");
                 // At once and not at the next connection: whoever looks is to see what serves instead, and why.
                 self.keeper.renew().await?
             }
@@ -238,7 +238,7 @@ impl<K: Keeper> Settling<'_, K> {
         }
         // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
         // an active handle that nobody drops.
-        fault::point(self.store, "settle-dropped");
+        failpoint::reach(self.store, "settle-dropped");
         if let Err(error) = self.store.clear_current() {
             tracing::warn!("`current` could not be removed: {error}");
         }

@@ -10,7 +10,7 @@ use super::{GRACE, Run, Seen, chain, doing, milliseconds};
 use crate::backend::Backend;
 use crate::capture::{CaptureError, LIMIT, Order, Parameters, capture};
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::handover::{Candidate, Event, Purpose};
 use crate::release::{Digest, Release};
 use crate::secrets;
@@ -106,7 +106,7 @@ impl<B: Backend> Run<'_, B> {
         let failed_while_waiting = attempt
             .filter(|attempt| attempt.digest == release.digest && attempt.at >= self.request.asked)
             .map(|attempt| attempt.reason);
-        fault::point(self.store, "captured");
+        failpoint::reach(self.store, "captured");
         Ok(self.candidate(release, failed_while_waiting))
     }
 

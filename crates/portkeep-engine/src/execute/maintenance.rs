@@ -5,7 +5,7 @@ use portkeep_spec::Spec;
 use super::{Request, Run, Wanted, begin, doing};
 use crate::backend::Backend;
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::handover::Purpose;
 use crate::maintenance::Maintenance;
 use crate::store::Store;
@@ -46,13 +46,13 @@ impl<B: Backend> Run<'_, B> {
                 self.store
                     .write_maintenance(&begun)
                     .map_err(doing("write down that there is maintenance"))?;
-                fault::point(self.store, "maintenance-begun");
+                failpoint::reach(self.store, "maintenance-begun");
             }
             (Purpose::Maintenance, _) => {
                 // Should what is to serve not start, the page stays, and this replaces it some time.
                 self.keep_trying().await;
                 self.store.remove_maintenance().map_err(doing(OVER))?;
-                fault::point(self.store, "maintenance-ended");
+                failpoint::reach(self.store, "maintenance-ended");
             }
             _ => {}
         }

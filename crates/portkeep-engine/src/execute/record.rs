@@ -8,7 +8,7 @@ use super::{Outcome, Run, chain, milliseconds};
 use crate::backend::{Backend, StartFailure};
 use crate::decision::{self, Announcement, Decided, Told};
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
@@ -114,7 +114,7 @@ impl<B: Backend> Run<'_, B> {
                 chain(&*error)
             );
         }
-        fault::point(self.store, "recorded");
+        failpoint::reach(self.store, "recorded");
         answer
     }
 

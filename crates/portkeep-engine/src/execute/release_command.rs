@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{GIVEN_UP, Run, chain, doing, milliseconds};
 use crate::backend::{Backend, Blame};
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::Generation;
 use crate::handover::Event;
 use crate::release_command::ReleaseCommand;
@@ -33,7 +33,7 @@ impl<B: Backend> Run<'_, B> {
             })
             .map_err(doing("prepare the release command"))?;
         self.started = Some(release.clone());
-        fault::point(self.store, "releasing");
+        failpoint::reach(self.store, "releasing");
         let begun = Instant::now();
         let ran = tokio::select! {
             biased;
@@ -49,7 +49,7 @@ impl<B: Backend> Run<'_, B> {
             let blame = failure.blame;
             return failed(command.explain(&self.explained(failure)), blame);
         }
-        fault::point(self.store, "released");
+        failpoint::reach(self.store, "released");
         if let Err(error) = self.store.mark_released(&release.digest) {
             // It was done; at worst it is done once more.
             tracing::warn!(

@@ -9,7 +9,7 @@ use tokio::time::timeout_at;
 use super::{GIVEN_UP, Run, chain, doing, milliseconds};
 use crate::backend::{Backend, Blame, StartFailure};
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::Generation;
 use crate::handover::{Event, Purpose, Source};
 use crate::prerequisites::Prerequisites;
@@ -44,7 +44,7 @@ impl<B: Backend> Run<'_, B> {
             .prepare(generation, &release)
             .map_err(doing("prepare the generation"))?;
         self.started = Some(release);
-        fault::point(self.store, "prepared");
+        failpoint::reach(self.store, "prepared");
         let begun = Instant::now();
         let started = tokio::select! {
             biased;

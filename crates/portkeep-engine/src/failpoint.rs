@@ -1,4 +1,4 @@
-//! Where tests kill a helper: at each step of what it does.
+//! Points at which a test can have a helper killed: one at each step.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::store::Store;
 /// Ends this process as `kill -9` would, once, if the file `fault` in the app's runtime directory names this step.
 ///
 /// Only where debug assertions are on: a release build never looks.
-pub fn point(store: &Store, step: &str) {
+pub fn reach(store: &Store, step: &str) {
     if !cfg!(debug_assertions) {
         return;
     }
