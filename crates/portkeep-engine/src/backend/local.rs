@@ -3,10 +3,10 @@
 //!
 //! The process that holds a [`Local`] holds the sockets: they live as long as it does.
 
-mod fate;
 mod launch;
 mod notify;
 mod release_command;
+mod settle;
 mod sockets;
 mod supervise;
 

@@ -14,9 +14,9 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::fate::Fate;
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
+use super::settle::SettledChild;
 use super::{LocalEvent, Order, Shared};
 use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
@@ -148,14 +148,14 @@ impl Supervisor {
 
     /// Decides after an end by itself. True: start it again. An order that comes meanwhile ends the matter.
     async fn settle(&mut self, spec: &Spec, ended: &Ended) -> bool {
-        let keeper = Fate {
+        let backend = SettledChild {
             shared: self.shared.clone(),
             ended,
             is_again: AtomicBool::new(false),
         };
         let store = self.shared.store.clone();
         let settled = tokio::select! {
-            settled = settle(&keeper, &store, Budget::of(spec), ended) => settled,
+            settled = settle(&backend, &store, Budget::of(spec), ended) => settled,
             order = self.inbox.recv() => {
                 self.order = order;
                 return false;
@@ -164,7 +164,7 @@ impl Supervisor {
         if let Err(error) = settled {
             tracing::warn!("generation {} was not settled: {error}", self.generation);
         }
-        keeper.is_again.into_inner()
+        backend.is_again.into_inner()
     }
 
     async fn run_once(&mut self, spec: &Spec) -> End {

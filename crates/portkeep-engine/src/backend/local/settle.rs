@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{LocalEvent, Shared};
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::settle::{Ended, GivenBack, Handle, Keeper};
+use crate::settle::{Ended, GivenBack, Handle, SettleBackend};
 
 /// The supervisor of one generation, as settle sees it.
 #[derive(Debug)]
-pub(super) struct Fate<'a> {
+pub(super) struct SettledChild<'a> {
     pub(super) shared: Arc<Shared>,
     pub(super) ended: &'a Ended,
     /// It is to be started again.
     pub(super) is_again: AtomicBool,
 }
 
-impl Keeper for Fate<'_> {
+impl SettleBackend for SettledChild<'_> {
     /// Only its supervisor starts it.
     async fn is_started(&self, _: Generation) -> Result<bool, BackendError> {
         Ok(false)

@@ -12,7 +12,7 @@ use super::without_bus::systemctl;
 use crate::backend::BackendError;
 use crate::end::End;
 use crate::generation::Generation;
-use crate::settle::{GivenBack, Handle, Keeper};
+use crate::settle::{GivenBack, Handle, SettleBackend};
 use crate::store::Store;
 
 /// What says whether a unit runs, or is about to.
@@ -158,7 +158,7 @@ impl Verb {
     }
 }
 
-impl Keeper for Units {
+impl SettleBackend for Units {
     fn journal(&self) -> Option<Which> {
         Some(self.which)
     }
