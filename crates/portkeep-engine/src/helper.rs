@@ -1,6 +1,6 @@
 //! What the units of an app call, and what a person asks of an app by its name.
 //!
-//! Each decision is here, and everything that is found out goes to whoever called as a value: [`News`] while a helper is at
+//! Each decision is here, and everything that is found out goes to whoever called as a value: [`Progress`] while a helper is at
 //! work, a result at its end. Commands make sentences and exit codes of these.
 
 mod activate;
@@ -8,10 +8,10 @@ mod deploy;
 mod error;
 mod installed;
 mod leave;
-mod news;
 mod page;
 mod person;
 mod preview;
+mod progress;
 mod reload;
 mod retry;
 mod secrets;
@@ -29,11 +29,11 @@ use portkeep_spec::{Manager, Spec};
 
 pub use error::HelperError;
 pub use leave::leave;
-pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
 pub use preview::Preview;
+pub use progress::{Progress, Settlement};
 pub use retry::retry;
 pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
@@ -57,7 +57,7 @@ pub fn own_manager() -> Manager {
 pub struct Helper<'a, M> {
     manager: &'a M,
     store: &'a Store,
-    tell: Box<dyn Fn(News<'_>) + Send + Sync + 'a>,
+    tell: Box<dyn Fn(Progress<'_>) + Send + Sync + 'a>,
 }
 
 impl<M> std::fmt::Debug for Helper<'_, M> {
@@ -73,7 +73,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
     pub fn new(
         manager: &'a M,
         store: &'a Store,
-        tell: impl Fn(News<'_>) + Send + Sync + 'a,
+        tell: impl Fn(Progress<'_>) + Send + Sync + 'a,
     ) -> Self {
         Self {
             manager,
@@ -89,7 +89,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
     async fn begin(&self, purpose: Purpose) -> HandoverId {
         let job = self.manager.handle_job().await.ok().flatten();
         let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
-        (self.tell)(News::Begins { id: &id, purpose });
+        (self.tell)(Progress::Begins { id: &id, purpose });
         id
     }
 
@@ -97,7 +97,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
     async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
         let request = request.or_hold(holding_page(spec));
         let outcome = hand_over(self.manager, self.store, spec, request).await?;
-        (self.tell)(News::Ended(&outcome));
+        (self.tell)(Progress::Ended(&outcome));
         Ok(outcome)
     }
 }

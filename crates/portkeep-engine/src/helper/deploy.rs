@@ -4,7 +4,7 @@ use std::path::Path;
 
 use portkeep_spec::unit_names;
 
-use super::{Helper, HelperError, News, read_spec};
+use super::{Helper, HelperError, Progress, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
 use crate::execute::{self, Outcome};
 use crate::handover::Purpose;
@@ -42,7 +42,7 @@ impl<M: HandleUnit> Helper<'_, M> {
     pub async fn recheck(&self, spec_path: &Path) -> Result<(), HelperError> {
         let spec = read_spec(spec_path)?;
         if execute::has_changed(self.store, &spec) {
-            (self.tell)(News::DeployAgain);
+            (self.tell)(Progress::DeployAgain);
             self.manager.deploy_again().await?;
         }
         Ok(())

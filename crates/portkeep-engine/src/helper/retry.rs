@@ -4,7 +4,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Helper, HelperError, News, read_spec};
+use super::{Helper, HelperError, Progress, read_spec};
 use crate::backend::HandleUnit;
 use crate::error::EngineError;
 use crate::execute::{self, Request};
@@ -24,7 +24,7 @@ pub async fn retry<M, C, F, E>(
     store: &Store,
     spec_path: &Path,
     connect: C,
-    tell: &(dyn Fn(News<'_>) + Sync),
+    tell: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<(), E>
 where
     M: HandleUnit,
@@ -56,7 +56,7 @@ where
         let Err(error) = outcome else {
             continue;
         };
-        tell(News::Failed(&error));
+        tell(Progress::Failed(&error));
         if let HelperError::Engine(EngineError::Backend(_)) = error {
             manager = connect().await?;
         }

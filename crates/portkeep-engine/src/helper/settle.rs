@@ -7,7 +7,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use portkeep_spec::{contract, unit_names};
 
-use super::news::{News, Settlement};
+use super::progress::{Progress, Settlement};
 use super::{HelperError, read_spec};
 use crate::backend::systemd::Units;
 use crate::end::End;
@@ -149,7 +149,7 @@ pub async fn settle(
     hook: Hook,
     word: Word,
     spec_path: &Path,
-    tell: &(dyn Fn(News<'_>) + Sync),
+    tell: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<(), HelperError> {
     let Some(generation) = of.generation(store) else {
         return Ok(());
@@ -158,7 +158,7 @@ pub async fn settle(
     let end = hook.of(end);
     let spec = read_spec(spec_path)
         // It must not leave an active handle without a generation.
-        .inspect_err(|error| tell(News::DefaultRules(error)))
+        .inspect_err(|error| tell(Progress::DefaultRules(error)))
         .ok();
     let reason = match &spec {
         Some(spec) => Prerequisites::of(spec).explain(&end.cause()),
@@ -168,7 +168,7 @@ pub async fn settle(
     if is_crash {
         // At once: the journal asks whose a line is when it reads it, and would find nobody where all is said before we end.
         let reason = reason.as_str();
-        tell(News::Crashed { generation, reason });
+        tell(Progress::Crashed { generation, reason });
     }
     let ended = Ended {
         generation,
@@ -180,7 +180,7 @@ pub async fn settle(
     let decided = settle::settle(units, store, budget, &ended).await?;
     if is_crash {
         let ends = store.ends_with(generation, &ended.end);
-        tell(News::Settled(Settlement {
+        tell(Progress::Settled(Settlement {
             generation,
             decided,
             crashes: recent_crashes(budget, &ends, ended.end.at),

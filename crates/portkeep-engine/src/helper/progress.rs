@@ -1,4 +1,4 @@
-//! What a helper tells while it is at work.
+//! Progress of a helper, as its caller logs it.
 
 use super::error::HelperError;
 use crate::execute::Outcome;
@@ -9,7 +9,7 @@ use crate::settle::{Budget, Settle};
 /// What happened, told in the order in which it happens.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum News<'a> {
+pub enum Progress<'a> {
     /// A handover begins.
     Begins {
         /// Which one.
