@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! handover, end of a generation ─▶ Announcement ─▶ journal (MESSAGE_ID=, PORTKEEP_…=)
-//!                                  Decided ─▶ Text ─▶ doctor
+//!                                  DecisionKind ─▶ Text ─▶ doctor
 //!                                                └──▶ catalog ─▶ journalctl -x
 //! ```
 
@@ -17,7 +17,7 @@ mod kind;
 mod text;
 
 pub use announcement::Announcement;
-pub(crate) use announcement::Told;
+pub(crate) use announcement::AnnouncementDetails;
 pub use journal::{is_connected, send};
-pub use kind::Decided;
+pub use kind::DecisionKind;
 pub(crate) use text::Values;

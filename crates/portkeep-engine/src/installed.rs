@@ -6,7 +6,7 @@ use portkeep_spec::Spec;
 
 use crate::backend::Backend;
 use crate::capture::{FileStates, Parameters, digest_of};
-use crate::decision::Decided;
+use crate::decision::DecisionKind;
 use crate::handover::Purpose;
 use crate::release::Release;
 use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
@@ -95,16 +95,16 @@ impl Instead {
 
     /// The decision that led to it, where one did.
     #[must_use]
-    pub fn decided(&self) -> Option<Decided> {
+    pub fn decided(&self) -> Option<DecisionKind> {
         Some(match self {
-            Self::Holding => Decided::HoldingPage,
-            Self::Maintenance => Decided::Maintenance,
+            Self::Holding => DecisionKind::HoldingPage,
+            Self::Maintenance => DecisionKind::Maintenance,
             Self::Failed {
                 result: HandoverResult::FellBack,
                 ..
-            } => Decided::FellBack,
-            Self::Failed { .. } => Decided::Failed,
-            Self::RolledBack { .. } => Decided::RolledBack,
+            } => DecisionKind::FellBack,
+            Self::Failed { .. } => DecisionKind::Failed,
+            Self::RolledBack { .. } => DecisionKind::RolledBack,
             Self::NotHandedOver | Self::OtherFiles | Self::OtherSettings => return None,
         })
     }

@@ -3,8 +3,8 @@
 //!
 //! It can be killed at any step and called again for the same end. What it acts on is named by [`SettleBackend`].
 
+mod announce;
 mod decide;
-mod told;
 
 use std::time::Duration;
 

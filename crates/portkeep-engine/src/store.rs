@@ -36,6 +36,7 @@
 //! STATE/last-generation         the highest number given away
 //! ```
 
+mod announce;
 mod attempt;
 mod ends;
 mod events;
@@ -55,7 +56,6 @@ mod rollback;
 mod seen;
 mod sweep;
 mod taken_out;
-mod told;
 mod totals;
 mod write;
 

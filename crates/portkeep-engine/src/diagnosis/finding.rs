@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::facts::{DirectoryFault, HelperFault, PortOwner};
 use crate::backend::StartFailure;
-use crate::decision::{Decided, Values};
+use crate::decision::{DecisionKind, Values};
 use crate::generation::Generation;
 use crate::installed::Instead;
 use crate::remedy::Remedy;
@@ -254,12 +254,12 @@ impl Fault {
 
     /// The decision that led to it, where one did: the journal has the same words.
     #[must_use]
-    pub fn decided(&self) -> Option<Decided> {
+    pub fn decided(&self) -> Option<DecisionKind> {
         Some(match self {
-            Self::NothingServes { .. } => Decided::NothingServes,
-            Self::HoldingPage { .. } => Decided::HoldingPage,
+            Self::NothingServes { .. } => DecisionKind::NothingServes,
+            Self::HoldingPage { .. } => DecisionKind::HoldingPage,
             Self::NotServed(instead) => return instead.decided(),
-            Self::Crashes { .. } => Decided::StartedAgain,
+            Self::Crashes { .. } => DecisionKind::StartedAgain,
             _ => return None,
         })
     }

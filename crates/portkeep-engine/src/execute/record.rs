@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{Outcome, Run, chain, milliseconds};
 use crate::backend::{Backend, StartFailure};
-use crate::decision::{self, Announcement, Decided, Told};
+use crate::decision::{self, Announcement, AnnouncementDetails, DecisionKind};
 use crate::error::EngineError;
 use crate::failpoint;
 use crate::generation::{Generation, Phase, Running};
@@ -18,23 +18,23 @@ use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
     /// Tells the journal.
-    fn announce(&self, told: Told) {
+    fn announce(&self, told: AnnouncementDetails) {
         if let Some(which) = self.backend.journal() {
             decision::send(&Announcement::new(self.store.name(), which, told));
         }
     }
 
     /// Tells the journal of an end that leaves nothing in the history.
-    fn announce_without_record(&self, decided: Decided, message: String) {
+    fn announce_without_record(&self, decided: DecisionKind, message: String) {
         let release = self.captured.as_ref();
         let why = release.and_then(|release| self.store.why_bad(&release.digest));
-        self.announce(Told {
+        self.announce(AnnouncementDetails {
             generation: self.previous,
             release: release.map(|release| release.digest.as_str().to_owned()),
             label: release.and_then(Release::label),
             reason: why.map(|why| StartFailure::first_clause(&why).to_owned()),
             handover: Some(self.request.id.to_string()),
-            ..Told::plain(decided, message)
+            ..AnnouncementDetails::plain(decided, message)
         });
     }
 
@@ -47,7 +47,7 @@ impl<B: Backend> Run<'_, B> {
             Ending::Unchanged(generation) => {
                 let name = self.store.name();
                 let message = format!("{name}: unchanged, generation {generation} serves on");
-                self.announce_without_record(Decided::Unchanged, message);
+                self.announce_without_record(DecisionKind::Unchanged, message);
                 return Ok(Outcome::Unchanged(generation));
             }
             Ending::KnownBad(digest) => {
@@ -55,13 +55,13 @@ impl<B: Backend> Run<'_, B> {
                 let message = format!(
                     "{name}: release {digest} failed before and did not change; `portkeep reload {name}` tries it again"
                 );
-                self.announce_without_record(Decided::KnownBad, message);
+                self.announce_without_record(DecisionKind::KnownBad, message);
                 return Ok(Outcome::KnownBad(digest));
             }
             Ending::InMaintenance => {
                 let name = self.store.name().clone();
                 let message = format!("{name}: nothing is started, because there is maintenance");
-                self.announce_without_record(Decided::StaysInMaintenance, message);
+                self.announce_without_record(DecisionKind::StaysInMaintenance, message);
                 return Err(match self.store.maintenance() {
                     Some(maintenance) => EngineError::InMaintenance { name, maintenance },
                     // It was ended by hand in this moment.
@@ -127,7 +127,7 @@ impl<B: Backend> Run<'_, B> {
             Ok(running) => self.drain_others(running).await,
             Err(_) => true,
         };
-        // Told first: to give the handle back ends this very process, where it is part of it.
+        // AnnouncementDetails first: to give the handle back ends this very process, where it is part of it.
         self.announce(record.told(self.store.name(), serves));
         let running = running?;
         if !serves {

@@ -4,22 +4,26 @@ use portkeep_spec::AppName;
 
 use super::events::{DrainedRecord, HandoverRecord, HandoverResult};
 use crate::backend::StartFailure;
-use crate::decision::{Decided, Told};
+use crate::decision::{AnnouncementDetails, DecisionKind};
 use crate::handover::Purpose;
 
 impl HandoverRecord {
     /// What was decided. `serves` is whether anything serves after it.
     #[must_use]
-    pub fn decided(&self, serves: bool) -> Decided {
+    pub fn decided(&self, serves: bool) -> DecisionKind {
         match self.result {
-            HandoverResult::HandedOver if self.purpose == Purpose::Rollback => Decided::RolledBack,
-            HandoverResult::HandedOver => Decided::HandedOver,
-            HandoverResult::FellBack => Decided::FellBack,
-            HandoverResult::Holding => Decided::HoldingPage,
-            HandoverResult::Maintenance => Decided::Maintenance,
-            HandoverResult::Failed | HandoverResult::Refused if !serves => Decided::NothingServes,
-            HandoverResult::Failed => Decided::Failed,
-            HandoverResult::Refused => Decided::Refused,
+            HandoverResult::HandedOver if self.purpose == Purpose::Rollback => {
+                DecisionKind::RolledBack
+            }
+            HandoverResult::HandedOver => DecisionKind::HandedOver,
+            HandoverResult::FellBack => DecisionKind::FellBack,
+            HandoverResult::Holding => DecisionKind::HoldingPage,
+            HandoverResult::Maintenance => DecisionKind::Maintenance,
+            HandoverResult::Failed | HandoverResult::Refused if !serves => {
+                DecisionKind::NothingServes
+            }
+            HandoverResult::Failed => DecisionKind::Failed,
+            HandoverResult::Refused => DecisionKind::Refused,
         }
     }
 
@@ -29,21 +33,21 @@ impl HandoverRecord {
         self.message(app, self.decided(true))
     }
 
-    fn message(&self, app: &AppName, decided: Decided) -> String {
+    fn message(&self, app: &AppName, decided: DecisionKind) -> String {
         let because = self.reason.as_deref().unwrap_or("of an unknown reason");
         let generation = self.generation.map_or(0, |generation| generation.0);
         match decided {
-            Decided::FellBack => format!(
+            DecisionKind::FellBack => format!(
                 "{app}: generation {generation} serves the last good release, because {because}"
             ),
-            Decided::HoldingPage => format!(
+            DecisionKind::HoldingPage => format!(
                 "{app}: nothing can serve, and generation {generation} answers so (503), because {because}"
             ),
-            Decided::Maintenance => format!(
+            DecisionKind::Maintenance => format!(
                 "{app}: in maintenance, generation {generation} answers so (503); `portkeep maintenance {app} off` ends it"
             ),
-            Decided::NothingServes => format!("{app}: nothing serves: {because}"),
-            Decided::Failed | Decided::Refused => {
+            DecisionKind::NothingServes => format!("{app}: nothing serves: {because}"),
+            DecisionKind::Failed | DecisionKind::Refused => {
                 format!("{app}: what served before serves on, because {because}")
             }
             _ => format!(
@@ -54,9 +58,9 @@ impl HandoverRecord {
     }
 
     /// What the journal is told of it.
-    pub(crate) fn told(&self, app: &AppName, serves: bool) -> Told {
+    pub(crate) fn told(&self, app: &AppName, serves: bool) -> AnnouncementDetails {
         let decided = self.decided(serves);
-        Told {
+        AnnouncementDetails {
             generation: self.generation,
             release: self
                 .digest
@@ -65,7 +69,7 @@ impl HandoverRecord {
             label: self.label.clone(),
             handover: Some(self.id.to_string()),
             reason: self.first_clause().map(str::to_owned),
-            ..Told::plain(decided, self.message(app, decided))
+            ..AnnouncementDetails::plain(decided, self.message(app, decided))
         }
     }
 }
@@ -73,20 +77,20 @@ impl HandoverRecord {
 impl DrainedRecord {
     /// How it ended.
     #[must_use]
-    pub fn decided(&self) -> Decided {
+    pub fn decided(&self) -> DecisionKind {
         match self.is_cut() {
-            true => Decided::Cut,
-            false => Decided::Drained,
+            true => DecisionKind::Cut,
+            false => DecisionKind::Drained,
         }
     }
 
     /// What the journal is told of it.
-    pub(crate) fn told(&self) -> Told {
+    pub(crate) fn told(&self) -> AnnouncementDetails {
         let said = [self.status.as_str(), self.reason.as_str()];
         let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
         let said = said.join("; ");
         let message = format!("generation {}: {said}", self.generation);
-        Told {
+        AnnouncementDetails {
             generation: Some(self.generation),
             release: self
                 .digest
@@ -94,7 +98,7 @@ impl DrainedRecord {
                 .map(|digest| digest.as_str().to_owned()),
             label: self.label.clone(),
             reason: Some(StartFailure::first_clause(&said).to_owned()),
-            ..Told::plain(self.decided(), message)
+            ..AnnouncementDetails::plain(self.decided(), message)
         }
     }
 }
@@ -125,8 +129,11 @@ mod tests {
         assert_eq!(told.release.as_deref(), Some("0123456789abcdef"));
         let failed = record("failed", Some("it exited; its last lines:\n  | boom"));
         let told = failed.told(&app, true);
-        assert_eq!(told.decided, Decided::Failed);
+        assert_eq!(told.decided, DecisionKind::Failed);
         assert_eq!(told.reason.as_deref(), Some("it exited"));
-        assert_eq!(failed.told(&app, false).decided, Decided::NothingServes);
+        assert_eq!(
+            failed.told(&app, false).decided,
+            DecisionKind::NothingServes
+        );
     }
 }

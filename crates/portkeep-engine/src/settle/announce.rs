@@ -2,23 +2,23 @@
 
 use super::decide::{Budget, Settle};
 use crate::backend::StartFailure;
-use crate::decision::{Decided, Told};
+use crate::decision::{AnnouncementDetails, DecisionKind};
 use crate::store::CrashRecord;
 
 impl Settle {
     /// What was decided after a crash.
     #[must_use]
-    pub fn decided(self) -> Decided {
+    pub fn decided(self) -> DecisionKind {
         match self {
-            Self::Restart { .. } => Decided::StartedAgain,
-            Self::Renew { is_bad: true } => Decided::GivenUp,
-            Self::Renew { is_bad: false } => Decided::Waits,
-            Self::Nothing | Self::Forget | Self::Rest => Decided::NotStartedAgain,
+            Self::Restart { .. } => DecisionKind::StartedAgain,
+            Self::Renew { is_bad: true } => DecisionKind::GivenUp,
+            Self::Renew { is_bad: false } => DecisionKind::Waits,
+            Self::Nothing | Self::Forget | Self::Rest => DecisionKind::NotStartedAgain,
         }
     }
 
     /// What the journal is told of a crash after which this was decided, within the limits of `budget`.
-    pub(super) fn told(self, crash: &CrashRecord, budget: Budget) -> Told {
+    pub(super) fn told(self, crash: &CrashRecord, budget: Budget) -> AnnouncementDetails {
         let (crashes, within) = (crash.crashes, budget.within);
         let then = match self {
             Self::Restart { after } => {
@@ -32,7 +32,7 @@ impl Settle {
             Self::Rest | Self::Nothing | Self::Forget => "it is not started again".to_owned(),
         };
         let message = format!("generation {}: {}; {then}", crash.generation, crash.reason);
-        Told {
+        AnnouncementDetails {
             generation: Some(crash.generation),
             release: crash
                 .digest
@@ -41,7 +41,7 @@ impl Settle {
             label: crash.label.clone(),
             reason: Some(StartFailure::first_clause(&crash.reason).to_owned()),
             crashes,
-            ..Told::plain(self.decided(), message)
+            ..AnnouncementDetails::plain(self.decided(), message)
         }
     }
 }
@@ -92,13 +92,13 @@ mod tests {
         seen.extend(SETTLED.map(Settle::decided));
         // Ends of handovers that leave nothing in the history, and the two of a drain.
         seen.extend([
-            Decided::Unchanged,
-            Decided::KnownBad,
-            Decided::StaysInMaintenance,
-            Decided::Drained,
-            Decided::Cut,
+            DecisionKind::Unchanged,
+            DecisionKind::KnownBad,
+            DecisionKind::StaysInMaintenance,
+            DecisionKind::Drained,
+            DecisionKind::Cut,
         ]);
-        assert_eq!(seen, Decided::ALL.into());
+        assert_eq!(seen, DecisionKind::ALL.into());
     }
 
     #[test]
