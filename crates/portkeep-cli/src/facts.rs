@@ -15,7 +15,7 @@ use portkeep_engine::diagnosis::{
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::units::{self, UnitDirectory};
 use portkeep_engine::{
-    Backend, Comparison, Instead, Phase, Running, Store, check_trusted, compare_to, executable_of,
+    Backend, Comparison, Mismatch, Phase, Running, Store, check_trusted, compare_to, executable_of,
 };
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
@@ -251,17 +251,17 @@ impl Looked {
     }
 
     /// What serves instead of what is installed.
-    fn instead(&self, spec: Option<&Spec>) -> Option<Instead> {
+    fn instead(&self, spec: Option<&Spec>) -> Option<Mismatch> {
         let store = &self.store;
         if store.maintenance().is_some() {
-            return Some(Instead::Maintenance);
+            return Some(Mismatch::Maintenance);
         }
         let is_holding = store.current().is_some_and(|one| store.is_holding(one));
         let comparison = match (spec, &self.unit) {
             (Some(spec), Some(unit)) => compare_to(store, spec, unit),
             _ => Comparison::Unknown,
         };
-        Instead::of(
+        Mismatch::of(
             self.last.as_ref(),
             is_holding,
             self.specs.is_other,

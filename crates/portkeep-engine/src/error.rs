@@ -6,7 +6,7 @@ use portkeep_spec::AppName;
 
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::handover::Misfit;
+use crate::handover::UnexpectedEvent;
 use crate::maintenance::Maintenance;
 use crate::store::LockError;
 
@@ -58,5 +58,5 @@ pub enum EngineError {
     },
     /// A fault in this program.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    UnexpectedEvent(#[from] UnexpectedEvent),
 }

@@ -57,7 +57,7 @@ struct Started {
 /// An event that does not fit the state: a fault in the driver.
 #[derive(Debug, thiserror::Error)]
 #[error("the handover got {event} while {state}")]
-pub struct Misfit {
+pub struct UnexpectedEvent {
     state: String,
     event: String,
 }
@@ -98,7 +98,7 @@ impl Handover {
     ///
     /// # Errors
     /// When the event does not answer the last action.
-    pub fn on_event(&mut self, event: Event, now: Instant) -> Result<Action, Misfit> {
+    pub fn on_event(&mut self, event: Event, now: Instant) -> Result<Action, UnexpectedEvent> {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (State::Idle, Event::Begun) => Ok(self.go(State::Surveying, Action::Survey)),
@@ -147,7 +147,7 @@ impl Handover {
             }
             (State::SwitchingBack(ending), Event::SwitchedBack) => Ok(self.end(ending)),
             (State::Draining(ending), Event::DrainAsked) => Ok(Action::Finish(ending)),
-            (state, event) => Err(Misfit {
+            (state, event) => Err(UnexpectedEvent {
                 state: format!("{state:?}"),
                 event: format!("{event:?}"),
             }),

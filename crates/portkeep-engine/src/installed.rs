@@ -13,7 +13,7 @@ use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
 
 /// Why an app that runs does not serve what is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Instead {
+pub enum Mismatch {
     /// No release can serve: the holding page answers.
     Holding,
     /// Somebody wants maintenance, and its page answers.
@@ -51,7 +51,7 @@ pub enum Comparison {
     Unknown,
 }
 
-impl Instead {
+impl Mismatch {
     /// What serves instead of what is installed, by the last handover, whether the current generation is the holding page,
     /// whether the last handover went by another spec, and how the files compare.
     #[must_use]
@@ -168,7 +168,7 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
     })
 }
 
-impl fmt::Display for Instead {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(decided) = self.decided() {
             f.write_str(decided.clause())?;
@@ -203,17 +203,17 @@ mod tests {
     #[test]
     fn what_is_installed_serves_only_if_it_was_handed_over() {
         let failed = |result| {
-            Some(Instead::Failed {
+            Some(Mismatch::Failed {
                 result,
                 reason: Some("it exited".to_owned()),
             })
         };
         use Comparison::{OtherFiles, OtherSettings, Same, Unknown};
-        let not_handed_over = Some(Instead::NotHandedOver);
-        let holding = || Some(Instead::Holding);
+        let not_handed_over = Some(Mismatch::NotHandedOver);
+        let holding = || Some(Mismatch::Holding);
         for (last, is_holding, other_spec, comparison, instead) in [
             (None, false, false, Unknown, None),
-            (None, false, false, OtherFiles, Some(Instead::OtherFiles)),
+            (None, false, false, OtherFiles, Some(Mismatch::OtherFiles)),
             (Some("handed-over"), false, false, Unknown, None),
             (Some("handed-over"), false, false, Same, None),
             (Some("handed-over"), false, true, Unknown, not_handed_over),
@@ -226,7 +226,7 @@ mod tests {
                 false,
                 false,
                 OtherSettings,
-                Some(Instead::OtherSettings),
+                Some(Mismatch::OtherSettings),
             ),
             (
                 Some("failed"),
@@ -260,7 +260,7 @@ mod tests {
             ),
         ] {
             let last = last.map(record);
-            let found = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
+            let found = Mismatch::of(last.as_ref(), is_holding, other_spec, comparison);
             assert_eq!(found, instead, "{last:?} {comparison:?}");
         }
     }
@@ -271,16 +271,16 @@ mod tests {
         last.purpose = Purpose::Rollback;
         last.reason = None;
         let of =
-            |last: &HandoverRecord, comparison| Instead::of(Some(last), false, false, comparison);
+            |last: &HandoverRecord, comparison| Mismatch::of(Some(last), false, false, comparison);
         let rolled_back = of(&last, Comparison::OtherFiles).unwrap();
-        assert_eq!(rolled_back, Instead::RolledBack { reason: None });
+        assert_eq!(rolled_back, Mismatch::RolledBack { reason: None });
         assert!(rolled_back.is_for_later());
         assert_eq!(of(&last, Comparison::Same), None);
         let mut after = record("fell-back");
         after.reason = Some(format!("it failed before: {ROLLED_BACK} 0123"));
         let found = of(&after, Comparison::OtherFiles);
         assert!(
-            matches!(found, Some(Instead::RolledBack { .. })),
+            matches!(found, Some(Mismatch::RolledBack { .. })),
             "{found:?}"
         );
     }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn it_says_what_serves() {
         let instead =
-            Instead::of(Some(&record("failed")), false, false, Comparison::Unknown).unwrap();
+            Mismatch::of(Some(&record("failed")), false, false, Comparison::Unknown).unwrap();
         assert_eq!(
             instead.to_string(),
             "what served before serves on: it exited"

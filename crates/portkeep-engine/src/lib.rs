@@ -61,7 +61,7 @@ pub use end::{Cause, End, Step};
 pub use error::EngineError;
 pub use execute::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
 pub use generation::{Generation, Phase, Running};
-pub use installed::{Comparison, Instead, compare, compare_to};
+pub use installed::{Comparison, Mismatch, compare, compare_to};
 pub use moment::Moment;
 pub use prerequisites::Prerequisites;
 pub use release::{Digest, HoldingPage, Release};

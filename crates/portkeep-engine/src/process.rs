@@ -7,8 +7,8 @@
 
 mod lines;
 mod members;
-mod note;
 mod output;
+mod pid_file;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,10 +24,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use lines::Lines;
-pub use note::Left;
 pub use output::Output;
+pub use pid_file::Left;
 
-use note::Note;
+use pid_file::PidFile;
 
 use crate::store::Store;
 
@@ -91,7 +91,7 @@ impl Children {
             .ok_or_else(|| io::Error::other("it has no number"))?;
         // Not to be found after a crash is no reason not to run.
         let notes = self.notes.as_deref();
-        let note = notes.and_then(|directory| Note::write(directory, pid, what).ok());
+        let note = notes.and_then(|directory| PidFile::write(directory, pid, what).ok());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (orders, inbox) = mpsc::unbounded_channel();
         let (sender, end) = watch::channel(None);
@@ -121,7 +121,7 @@ impl Children {
     /// most.
     pub async fn end_left(&self) -> Vec<Left> {
         match self.notes.clone() {
-            Some(directory) => note::end_left(&directory).await,
+            Some(directory) => pid_file::end_left(&directory).await,
             None => Vec::new(),
         }
     }

@@ -43,7 +43,7 @@ mod events;
 mod files;
 mod gc_roots;
 mod generations;
-mod good;
+mod good_releases;
 mod history;
 mod key;
 mod lock;

@@ -10,11 +10,11 @@ mod handle;
 mod job;
 mod last_lines;
 mod manager;
-mod own_words;
 mod proxy;
 mod release_command;
 mod secrets;
 mod settle;
+mod start_messages;
 mod unit_path;
 mod unit_state;
 mod without_bus;
@@ -189,7 +189,7 @@ impl Systemd {
         let failure = StartFailure::of(end, lines);
         match failure.cause {
             Some(Cause::Setup(_)) => StartFailure {
-                said: own_words::own_words(self.which(), unit, state).await,
+                said: start_messages::start_messages(self.which(), unit, state).await,
                 ..failure
             },
             _ => failure,

@@ -9,7 +9,7 @@ use portkeep_spec::{AppName, Manager as Which};
 use crate::backend::systemd::UnitState;
 use crate::directories::Untrusted;
 use crate::generation::{Generation, Phase};
-use crate::installed::Instead;
+use crate::installed::Mismatch;
 use crate::taken_out::TakenOut;
 
 /// The machine.
@@ -61,7 +61,7 @@ pub struct AppFacts {
     /// What is wrong with the app's directories.
     pub directories: Vec<DirectoryFault>,
     /// What serves instead of what is installed.
-    pub instead: Option<Instead>,
+    pub instead: Option<Mismatch>,
     /// That a person has it taken out.
     pub taken_out: Option<TakenOut>,
     /// Why the last handover did not bring what was asked for to serve, where it did not.

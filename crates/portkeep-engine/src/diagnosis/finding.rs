@@ -11,7 +11,7 @@ use super::facts::{DirectoryFault, HelperFault, PortOwner};
 use crate::backend::StartFailure;
 use crate::decision::{DecisionKind, Values};
 use crate::generation::Generation;
-use crate::installed::Instead;
+use crate::installed::Mismatch;
 use crate::remedy::Remedy;
 use crate::store::HandoverResult;
 
@@ -188,7 +188,7 @@ pub enum Fault {
         reason: Option<String>,
     },
     /// What serves is not what is installed.
-    NotServed(Instead),
+    NotServed(Mismatch),
     /// A person has it taken out, and load balancers send nothing.
     TakenOut {
         /// Since when.
@@ -304,24 +304,24 @@ impl Fault {
             | Self::TakenOut { .. }
             | Self::Crashes { .. } => Level::Advice,
             // It was taken back by itself after somebody was told that it serves.
-            Self::NotServed(Instead::Failed { result, .. }) if result.serves() => Level::Problem,
+            Self::NotServed(Mismatch::Failed { result, .. }) if result.serves() => Level::Problem,
             Self::NotServed(_) => Level::Advice,
             _ => Level::Problem,
         }
     }
 }
 
-fn code_of(instead: &Instead) -> &'static str {
+fn code_of(instead: &Mismatch) -> &'static str {
     match instead {
-        Instead::Holding => "holding-page",
-        Instead::Maintenance => "maintenance",
-        Instead::Failed {
+        Mismatch::Holding => "holding-page",
+        Mismatch::Maintenance => "maintenance",
+        Mismatch::Failed {
             result: HandoverResult::FellBack,
             ..
         } => "fell-back",
-        Instead::Failed { .. } => "last-handover-failed",
-        Instead::RolledBack { .. } => "rolled-back",
-        Instead::NotHandedOver | Instead::OtherFiles => "not-handed-over",
-        Instead::OtherSettings => "settings-not-applied",
+        Mismatch::Failed { .. } => "last-handover-failed",
+        Mismatch::RolledBack { .. } => "rolled-back",
+        Mismatch::NotHandedOver | Mismatch::OtherFiles => "not-handed-over",
+        Mismatch::OtherSettings => "settings-not-applied",
     }
 }

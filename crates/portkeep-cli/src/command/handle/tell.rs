@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use portkeep_engine::decision;
 use portkeep_engine::helper::{Progress, Settlement};
 use portkeep_engine::settle::Settle;
-use portkeep_engine::{Instead, Outcome};
+use portkeep_engine::{Mismatch, Outcome};
 use portkeep_spec::{AppName, unit_names};
 
 use crate::output::{errln, outcome_line, outln};
@@ -58,7 +58,7 @@ fn settled(settlement: &Settlement) {
 }
 
 /// The error of a switch that brought an app which does not serve.
-pub(super) fn does_not_serve(name: &AppName, instead: &Instead) -> anyhow::Error {
+pub(super) fn does_not_serve(name: &AppName, instead: &Mismatch) -> anyhow::Error {
     let handle = unit_names::handle(name);
     anyhow!(
         "{name}: what is installed does not serve: {instead}. `portkeep history {name}` has more; correct it, and \

@@ -21,7 +21,7 @@ const STEP: &str = "Failed at step ";
 
 /// Why the last run of `unit` could not be set up; none where the journal has nothing of it, or cannot be read. The lines are
 /// there by the time at which those of the app are.
-pub(super) async fn own_words(which: Which, unit: &str, state: &UnitState) -> Option<String> {
+pub(super) async fn start_messages(which: Which, unit: &str, state: &UnitState) -> Option<String> {
     let run = match which {
         Which::System => "INVOCATION_ID",
         Which::User => "USER_INVOCATION_ID",

@@ -36,9 +36,9 @@ impl fmt::Display for Left {
 
 /// A process that runs. The note goes with this value.
 #[derive(Debug)]
-pub(super) struct Note(PathBuf);
+pub(super) struct PidFile(PathBuf);
 
-impl Note {
+impl PidFile {
     pub(super) fn write(directory: &Path, pid: Pid, what: &str) -> io::Result<Self> {
         fs::DirBuilder::new()
             .recursive(true)
@@ -46,7 +46,7 @@ impl Note {
             .create(directory)?;
         // Its session may have been made outside of the container, and have no number here: 0, with which rustix's getsid panics.
         let stat = Stat::of(pid);
-        let noted = Noted {
+        let noted = PidRecord {
             pid,
             boot: boot(),
             started: stat.as_ref().map_or(0, |stat| stat.started),
@@ -59,7 +59,7 @@ impl Note {
     }
 }
 
-impl Drop for Note {
+impl Drop for PidFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -67,7 +67,7 @@ impl Drop for Note {
 
 /// What a note says. A number alone may be another process tomorrow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Noted {
+struct PidRecord {
     pid: Pid,
     boot: String,
     started: u64,
@@ -75,7 +75,7 @@ struct Noted {
     what: String,
 }
 
-impl Noted {
+impl PidRecord {
     fn text(&self) -> String {
         let Self {
             pid,
@@ -140,7 +140,7 @@ pub(super) async fn end_left(directory: &Path) -> Vec<Left> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let noted = small_file::read(&path, LONGEST).ok();
-        let noted = noted.and_then(|text| Noted::read(&String::from_utf8_lossy(&text)));
+        let noted = noted.and_then(|text| PidRecord::read(&String::from_utf8_lossy(&text)));
         let Some(noted) = noted else {
             let _ = fs::remove_file(&path);
             continue;
@@ -183,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_note_is_read_as_it_was_written() {
-        let noted = Noted {
+        let noted = PidRecord {
             pid: Pid::from_raw(7).unwrap(),
             boot: "b".to_owned(),
             started: 8,
             session: 9,
             what: "generation 3 of hello".to_owned(),
         };
-        assert_eq!(Noted::read(&noted.text()), Some(noted));
-        assert_eq!(Noted::read("7 8"), None);
+        assert_eq!(PidRecord::read(&noted.text()), Some(noted));
+        assert_eq!(PidRecord::read("7 8"), None);
     }
 }
