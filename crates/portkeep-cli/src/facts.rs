@@ -256,14 +256,16 @@ impl Looked {
         if store.maintenance().is_some() {
             return Some(Mismatch::Maintenance);
         }
-        let is_holding = store.current().is_some_and(|one| store.is_holding(one));
+        let is_holding_page = store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one));
         let comparison = match (spec, &self.unit) {
             (Some(spec), Some(unit)) => compare_to(store, spec, unit),
             _ => Comparison::Unknown,
         };
         Mismatch::of(
             self.last.as_ref(),
-            is_holding,
+            is_holding_page,
             self.specs.is_other,
             comparison,
         )
@@ -287,7 +289,7 @@ impl Looked {
         let facts = |(running, state): &(Running, UnitState)| GenerationFacts {
             generation: running.generation,
             phase: running.phase,
-            is_holding_page: self.store.is_holding(running.generation),
+            is_holding_page: self.store.is_holding_page(running.generation),
             needs_daemon_reload: state.needs_daemon_reload || state.has_new_drop_in(),
             restarts: self.store.crashes(running.generation),
             open_files: (running.phase == Phase::Serving)

@@ -236,7 +236,7 @@ impl<B: Backend> Run<'_, B> {
             .map(|generation| (generation, digest(generation)));
         Ok(Survey {
             current,
-            can_hold: self.request.holding.is_some(),
+            has_holding_page: self.request.holding.is_some(),
             in_maintenance: self.store.maintenance().is_some(),
             running,
             next,

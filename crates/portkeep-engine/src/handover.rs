@@ -174,7 +174,7 @@ impl Handover {
     /// that.
     fn serving_app(&self) -> Option<Generation> {
         let (generation, digest) = self.serving()?;
-        let is_app = digest.is_none_or(|digest| !digest.is_holding());
+        let is_app = digest.is_none_or(|digest| !digest.is_holding_page());
         is_app.then_some(generation)
     }
 
@@ -187,7 +187,7 @@ impl Handover {
         ) {
             return Some(self.end(Ending::InMaintenance));
         }
-        if !self.survey.as_ref()?.can_hold {
+        if !self.survey.as_ref()?.has_holding_page {
             return None;
         }
         let page = self.serving().filter(|_| self.serving_app().is_none());
@@ -196,7 +196,7 @@ impl Handover {
             Some(page) if self.purpose != Purpose::Activate => {
                 Some(self.drain_others(page, Ending::Unchanged(page)))
             }
-            _ => Some(self.start(Source::Maintenance, Digest::holding(), now)),
+            _ => Some(self.start(Source::Maintenance, Digest::holding_page(), now)),
         }
     }
 
@@ -282,11 +282,11 @@ impl Handover {
         if let Some(survey) = &mut self.survey {
             survey.next = started.generation.next();
             // Somebody stopped it: that is not to be answered by a page.
-            survey.can_hold &= blame != Blame::Circumstances;
+            survey.has_holding_page &= blame != Blame::Circumstances;
         }
         if let Some(first) = self.instead.take() {
             let other = match started.source {
-                Source::Holding | Source::Maintenance => "the holding page",
+                Source::HoldingPage | Source::Maintenance => "the holding page",
                 Source::Captured | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");
@@ -313,13 +313,18 @@ impl Handover {
     /// What is started instead of a release of `source` that cannot be: the last good one, then a page that says so.
     /// While a generation serves, it serves on, and there is nothing to rescue.
     fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
-        let can_hold = self.survey.as_ref().is_some_and(|survey| survey.can_hold);
+        let has_holding_page = self
+            .survey
+            .as_ref()
+            .is_some_and(|survey| survey.has_holding_page);
         let (source, digest) = match (source, self.fallback.clone()) {
             (Source::Captured, Some(digest)) if self.serving_app().is_none() => {
                 (Source::LastGood, digest)
             }
-            (Source::Captured | Source::LastGood, _) if can_hold && self.serving().is_none() => {
-                (Source::Holding, Digest::holding())
+            (Source::Captured | Source::LastGood, _)
+                if has_holding_page && self.serving().is_none() =>
+            {
+                (Source::HoldingPage, Digest::holding_page())
             }
             _ => return None,
         };

@@ -95,7 +95,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
 
     /// One handover. Where no release can serve, the holding page does.
     async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
-        let request = request.or_hold(holding_page(spec));
+        let request = request.or_holding_page(holding_page(spec));
         let outcome = hand_over(self.manager, self.store, spec, request).await?;
         (self.tell)(Progress::Ended(&outcome));
         Ok(outcome)

@@ -57,11 +57,11 @@ impl Mismatch {
     #[must_use]
     pub fn of(
         last: Option<&HandoverRecord>,
-        is_holding: bool,
+        is_holding_page: bool,
         other_spec: bool,
         comparison: Comparison,
     ) -> Option<Self> {
-        if is_holding {
+        if is_holding_page {
             return Some(Self::Holding);
         }
         // What failed may have been taken back since: the history has nothing of a handover that found nothing to do.
@@ -211,7 +211,7 @@ mod tests {
         use Comparison::{OtherFiles, OtherSettings, Same, Unknown};
         let not_handed_over = Some(Mismatch::NotHandedOver);
         let holding = || Some(Mismatch::Holding);
-        for (last, is_holding, other_spec, comparison, instead) in [
+        for (last, is_holding_page, other_spec, comparison, instead) in [
             (None, false, false, Unknown, None),
             (None, false, false, OtherFiles, Some(Mismatch::OtherFiles)),
             (Some("handed-over"), false, false, Unknown, None),
@@ -260,7 +260,7 @@ mod tests {
             ),
         ] {
             let last = last.map(record);
-            let found = Mismatch::of(last.as_ref(), is_holding, other_spec, comparison);
+            let found = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
             assert_eq!(found, instead, "{last:?} {comparison:?}");
         }
     }

@@ -173,7 +173,7 @@ pub async fn change<B: Backend>(
     if !is_on && !matches!(change, Change::On(_)) {
         return Ok(Changed::Already);
     }
-    let request = change.request(store).or_hold(page);
+    let request = change.request(store).or_holding_page(page);
     if !is_up {
         crate::execute::note_maintenance(backend, store, spec, request.clone()).await?;
         // While we waited for the lock, a connection may have started what was wanted before.

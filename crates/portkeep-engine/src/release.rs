@@ -17,14 +17,14 @@ pub struct Digest(pub(crate) String);
 impl Digest {
     /// The name of the holding page, which is no release of the app and has no digits.
     #[must_use]
-    pub fn holding() -> Self {
+    pub fn holding_page() -> Self {
         Self("holding-page".to_owned())
     }
 
     /// Whether it names the holding page.
     #[must_use]
-    pub fn is_holding(&self) -> bool {
-        *self == Self::holding()
+    pub fn is_holding_page(&self) -> bool {
+        *self == Self::holding_page()
     }
 
     /// The first twelve digits, as people read it.
@@ -113,14 +113,14 @@ impl Release {
     ///
     /// # Errors
     /// When its executable is missing.
-    pub(crate) fn holding(
+    pub(crate) fn holding_page(
         page: &HoldingPage,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, CaptureError> {
         let states = FileStates::of_executable(&page.executable)?;
         let parameters = Parameters::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(
-            Digest::holding(),
+            Digest::holding_page(),
             page.executable.clone(),
             states,
             parameters,

@@ -157,7 +157,7 @@ impl LocalSession {
     fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
         Request::now(Purpose::Reload)
             .called(id.clone())
-            .or_hold(holding_page(&self.spec))
+            .or_holding_page(holding_page(&self.spec))
             .unless(give_up)
     }
 
@@ -207,7 +207,7 @@ fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
             return;
         }
         let page = holding_page(&desk.spec);
-        let request = Request::now(Purpose::Deploy).or_hold(page);
+        let request = Request::now(Purpose::Deploy).or_holding_page(page);
         if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
             let events = desk.events.clone();
             runtime.spawn(async move {

@@ -125,7 +125,7 @@ impl SystemdSession {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
         let page = holding_page(&self.spec);
         let request = Request::now(Purpose::Reload).called(id.clone());
-        let request = request.or_hold(page).unless(give_up);
+        let request = request.or_holding_page(page).unless(give_up);
         let before = self.serves();
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request, before)))

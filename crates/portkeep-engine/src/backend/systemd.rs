@@ -299,7 +299,7 @@ fn answer(unit: &str, state: Result<UnitState, ManagerError>) -> Result<UnitStat
 /// The unit that `generation` is.
 fn unit_of(store: &Store, generation: Generation) -> String {
     // A page of which nothing is known any more has the number that is never given away.
-    if generation == Generation(0) || store.is_holding(generation) {
+    if generation == Generation(0) || store.is_holding_page(generation) {
         unit_names::holding(store.name())
     } else {
         unit_names::generation(store.name(), generation.0)

@@ -133,7 +133,7 @@ impl<B: Backend> Run<'_, B> {
             .previous
             .filter(|_| self.request.purpose == Purpose::Secrets)?;
         let release = self.store.release_of(current)?;
-        (!release.digest.is_holding() && release.is_intact()).then_some(release)
+        (!release.digest.is_holding_page() && release.is_intact()).then_some(release)
     }
 
     /// Sees that a change of a secret is seen. Before they are looked at, so that none is lost in between.

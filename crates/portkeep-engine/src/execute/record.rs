@@ -86,7 +86,7 @@ impl<B: Backend> Run<'_, B> {
                 let result = match source {
                     Source::Captured => HandoverResult::HandedOver,
                     Source::LastGood => HandoverResult::FellBack,
-                    Source::Holding => HandoverResult::Holding,
+                    Source::HoldingPage => HandoverResult::Holding,
                     Source::Maintenance => HandoverResult::Maintenance,
                 };
                 let message = || self.store.maintenance()?.message();

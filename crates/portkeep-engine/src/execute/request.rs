@@ -74,7 +74,7 @@ impl Request {
 
     /// The same, with what is shown where no release can serve.
     #[must_use]
-    pub fn or_hold(mut self, page: Option<HoldingPage>) -> Self {
+    pub fn or_holding_page(mut self, page: Option<HoldingPage>) -> Self {
         self.holding = page;
         self
     }

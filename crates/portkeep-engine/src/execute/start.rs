@@ -27,7 +27,7 @@ impl<B: Backend> Run<'_, B> {
         let release = match source {
             Source::Captured => self.captured.clone(),
             Source::LastGood => self.store.release(digest),
-            Source::Holding => {
+            Source::HoldingPage => {
                 self.keep_trying().await;
                 self.holding_page()
             }
@@ -92,7 +92,7 @@ impl<B: Backend> Run<'_, B> {
 
     pub(super) fn switch(&self, generation: Generation) -> io::Result<()> {
         if let Some(release) = &self.started
-            && !release.digest.is_holding()
+            && !release.digest.is_holding_page()
             && let Err(error) = self.mark_good(&release.digest)
         {
             // It serves all the same; only a later fallback may not find it.
@@ -155,6 +155,6 @@ impl<B: Backend> Run<'_, B> {
             contract::PORTKEEP_MAINTENANCE.to_owned(),
             self.store.maintenance_path().display().to_string(),
         );
-        Release::holding(page, environment).ok()
+        Release::holding_page(page, environment).ok()
     }
 }

@@ -14,7 +14,7 @@ pub enum Source {
     /// The last good one.
     LastGood,
     /// None of the app's: portkeep itself, which answers that nothing can serve now.
-    Holding,
+    HoldingPage,
     /// The same page, which answers that there is maintenance.
     Maintenance,
 }

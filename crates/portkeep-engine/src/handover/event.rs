@@ -12,7 +12,7 @@ pub struct Survey {
     /// Somebody has asked for maintenance: nothing but its page is to be started.
     pub in_maintenance: bool,
     /// A holding page can be shown where no release can serve.
-    pub can_hold: bool,
+    pub has_holding_page: bool,
     /// What the manager says is alive.
     pub running: Vec<Running>,
     /// The number that the next generation gets.

@@ -61,7 +61,7 @@ fn serving() -> Survey {
     Survey {
         current: Some((Generation(4), Some(digest("old")))),
         running: vec![alive(4, Phase::Serving)],
-        can_hold: false,
+        has_holding_page: false,
         in_maintenance: false,
         next: Generation(5),
     }
@@ -72,7 +72,7 @@ fn nothing() -> Survey {
     Survey {
         current: None,
         running: Vec::new(),
-        can_hold: false,
+        has_holding_page: false,
         in_maintenance: false,
         next: Generation(5),
     }

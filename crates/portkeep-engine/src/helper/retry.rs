@@ -67,6 +67,10 @@ where
 /// maintenance ends when a person says so.
 fn is_needed(store: &Store) -> bool {
     let at_work = || matches!(store.try_lock(), Ok(None));
-    let is_held = || store.current().is_some_and(|one| store.is_holding(one));
+    let is_held = || {
+        store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one))
+    };
     at_work() || is_held() && store.maintenance().is_none()
 }

@@ -23,7 +23,9 @@ impl<M: HandleUnit> Helper<'_, M> {
             return Ok(Some(Mismatch::Maintenance));
         }
         let last = store.last_handover().map_err(doing("read the history"))?;
-        let is_holding = store.current().is_some_and(|one| store.is_holding(one));
+        let is_holding_page = store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one));
         // Not by the files: a secret that was written anew is for the next reload.
         let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
         // A spec that was taken back serves again, and no handover has told so.
@@ -31,7 +33,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             Ok(spec) => compare(self.manager, store, &spec).await,
             Err(_) => Comparison::Unknown,
         };
-        let instead = Mismatch::of(last.as_ref(), is_holding, other_spec, comparison);
+        let instead = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
         Ok(instead.filter(|instead| !instead.is_for_later()))
     }
 }

@@ -128,8 +128,8 @@ impl<M: HandleUnit> Helper<'_, M> {
         let last = store.last_handover().map_err(doing("read the history"))?;
         let by = store.spec_path();
         let other_spec = by.is_some() && installed.is_some() && by != installed;
-        let is_holding = store.is_holding(current);
-        let instead = Mismatch::of(last.as_ref(), is_holding, other_spec, comparison);
+        let is_holding_page = store.is_holding_page(current);
+        let instead = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
         Ok(instead.map_or(Ok(current), |instead| Err(NotServing::Mismatch(instead))))
     }
 

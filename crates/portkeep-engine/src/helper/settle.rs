@@ -59,7 +59,7 @@ impl EndOf {
             // A handover may have prepared another page, which did not run yet.
             Self::HoldingPage => store
                 .current()
-                .filter(|current| store.is_holding(*current))
+                .filter(|current| store.is_holding_page(*current))
                 .or_else(|| store.holding_generation()),
         }
     }

@@ -36,7 +36,7 @@ impl Serving {
     pub fn of(release: Option<&Digest>, in_maintenance: bool) -> Self {
         match release {
             None => Self::Nothing,
-            Some(digest) if !digest.is_holding() => Self::Release,
+            Some(digest) if !digest.is_holding_page() => Self::Release,
             Some(_) if in_maintenance => Self::Maintenance,
             Some(_) => Self::HoldingPage,
         }

@@ -76,7 +76,7 @@ impl Store {
     pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
         let directory = self.generation_directory(generation);
         make(&directory, TRAVERSED)?;
-        if release.digest.is_holding() {
+        if release.digest.is_holding_page() {
             // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
             write_release(&directory, release)?;
             self.tell_holding_page(&self.environment_of(generation, release))?;
@@ -146,7 +146,7 @@ impl Store {
         let digest =
             fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
         let digest = Digest(digest);
-        if digest.is_holding() {
+        if digest.is_holding_page() {
             return read_release(&self.generation_directory(generation));
         }
         self.release(&digest)
@@ -161,9 +161,9 @@ impl Store {
 
     /// Whether `generation` is a holding page and none of the app's releases.
     #[must_use]
-    pub fn is_holding(&self, generation: Generation) -> bool {
+    pub fn is_holding_page(&self, generation: Generation) -> bool {
         fs::read_to_string(self.generation_directory(generation).join("release"))
-            .is_ok_and(|digest| Digest(digest).is_holding())
+            .is_ok_and(|digest| Digest(digest).is_holding_page())
     }
 
     /// The newest generation that is a holding page: one at a time runs.
@@ -172,7 +172,7 @@ impl Store {
         self.generations()
             .into_iter()
             .rev()
-            .find(|generation| self.is_holding(*generation))
+            .find(|generation| self.is_holding_page(*generation))
     }
 
     /// What a holding page that is a unit of its own is told: portkeep's own variables, and nothing of the app's.
@@ -197,7 +197,7 @@ impl Store {
     #[must_use]
     pub fn current_app(&self) -> Option<Generation> {
         self.current()
-            .filter(|generation| !self.is_holding(*generation))
+            .filter(|generation| !self.is_holding_page(*generation))
     }
 
     /// The generation that accepts connections, if one does.

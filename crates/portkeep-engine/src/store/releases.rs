@@ -110,7 +110,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written, neither with the release nor until the next boot.
     pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
-        if digest.is_holding() {
+        if digest.is_holding_page() {
             return Ok(());
         }
         let kept = self.bad_path(digest);

@@ -5,7 +5,7 @@ use super::*;
 fn wanted(survey: Survey) -> Survey {
     Survey {
         in_maintenance: true,
-        can_hold: true,
+        has_holding_page: true,
         ..survey
     }
 }
@@ -25,7 +25,7 @@ fn begun(purpose: Purpose, survey: Survey) -> (Handover, Action) {
 /// The page serves, and generation 3 drains.
 fn shown() -> Survey {
     wanted(Survey {
-        current: Some((Generation(4), Some(Digest::holding()))),
+        current: Some((Generation(4), Some(Digest::holding_page()))),
         running: vec![alive(3, Phase::Draining), alive(4, Phase::Serving)],
         ..nothing()
     })
@@ -83,7 +83,7 @@ fn nobody_else_ends_it() {
 #[test]
 fn without_a_page_the_app_is_started() {
     let survey = Survey {
-        can_hold: false,
+        has_holding_page: false,
         ..wanted(nothing())
     };
     assert_eq!(begun(Purpose::Activate, survey).1, Action::Capture);

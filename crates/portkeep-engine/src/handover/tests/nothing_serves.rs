@@ -5,13 +5,13 @@ use super::*;
 /// Nothing runs, and a holding page can be shown.
 fn nothing_but_a_page() -> Survey {
     Survey {
-        can_hold: true,
+        has_holding_page: true,
         ..nothing()
     }
 }
 
 fn page(generation: u64) -> Action {
-    starts(generation, Source::Holding, "holding-page")
+    starts(generation, Source::HoldingPage, "holding-page")
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn where_nothing_can_serve_a_page_says_so_and_keeps_the_reason() {
         let _ = step(&mut machine, Event::Ready);
         let ending = Ending::HandedOver {
             generation: Generation(6),
-            source: Source::Holding,
+            source: Source::HoldingPage,
             instead: Some("it exited".to_owned()),
         };
         assert_eq!(step(&mut machine, SERVES), Action::Finish(ending));
@@ -83,8 +83,8 @@ fn what_is_missing_beside_the_release_is_answered_by_a_page() {
 /// A holding page serves as generation 4.
 fn holding() -> Survey {
     Survey {
-        current: Some((Generation(4), Some(Digest::holding()))),
-        can_hold: true,
+        current: Some((Generation(4), Some(Digest::holding_page()))),
+        has_holding_page: true,
         ..serving()
     }
 }
