@@ -1,4 +1,4 @@
-//! Everything through which connections come, opened and closed together.
+//! Listeners of a server and its move socket, opened and closed together.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use crate::listen::Listener;
 use crate::moving::{self, Destination, MoveSocket};
 use crate::{ShutdownToken, task};
 
-/// What is not open, and can be.
+/// Listeners that accept nothing yet.
 #[derive(Debug)]
-pub(crate) struct Doors {
-    pub(crate) listeners: Vec<Listener>,
+pub(crate) struct Listeners {
+    pub(crate) sockets: Vec<Listener>,
     pub(crate) move_socket: Option<MoveSocket>,
 }
 
-/// What is open.
-pub(crate) struct Open {
+/// Listeners that accept connections.
+pub(crate) struct OpenListeners {
     closing: ShutdownToken,
-    tasks: JoinSet<Door>,
+    tasks: JoinSet<Closed>,
 }
 
-enum Door {
+enum Closed {
     Listener(Option<Listener>),
     Move(MoveSocket),
 }
 
-impl Doors {
-    pub(crate) fn open(self, app: &ErasedApp, shared: &Arc<Shared>) -> Open {
+impl Listeners {
+    pub(crate) fn open(self, app: &ErasedApp, shared: &Arc<Shared>) -> OpenListeners {
         let closing = ShutdownToken::new();
         let mut tasks = JoinSet::new();
         if let Some(socket) = self.move_socket {
-            let destinations = self.listeners.iter().map(|one| Destination {
+            let destinations = self.sockets.iter().map(|one| Destination {
                 name: Arc::clone(&one.name),
                 acceptor: one.acceptor.clone(),
             });
@@ -45,36 +45,36 @@ impl Doors {
                 Arc::clone(shared),
                 closing.clone(),
             );
-            tasks.spawn(task::boxed(async { Door::Move(receiving.await) }));
+            tasks.spawn(task::boxed(async { Closed::Move(receiving.await) }));
         }
-        for listener in self.listeners {
+        for listener in self.sockets {
             let accepting = accept(listener, app.clone(), Arc::clone(shared), closing.clone());
-            tasks.spawn(task::boxed(async { Door::Listener(accepting.await) }));
+            tasks.spawn(task::boxed(async { Closed::Listener(accepting.await) }));
         }
-        Open { closing, tasks }
+        OpenListeners { closing, tasks }
     }
 
     /// Whether somebody else holds all of them, and opens them when this process is gone.
     pub(crate) fn are_held_elsewhere(&self) -> bool {
-        self.listeners.iter().all(|listener| listener.shared)
+        self.sockets.iter().all(|listener| listener.shared)
     }
 }
 
-impl Open {
+impl OpenListeners {
     /// When it returns, nobody else can arrive. Listeners that were bound here are gone.
-    pub(crate) async fn close(self) -> Doors {
+    pub(crate) async fn close(self) -> Listeners {
         self.closing.start();
-        let mut doors = Doors {
-            listeners: Vec::new(),
+        let mut listeners = Listeners {
+            sockets: Vec::new(),
             move_socket: None,
         };
-        for door in self.tasks.join_all().await {
-            match door {
-                Door::Listener(listener) => doors.listeners.extend(listener),
-                Door::Move(socket) => doors.move_socket = Some(socket),
+        for closed in self.tasks.join_all().await {
+            match closed {
+                Closed::Listener(listener) => listeners.sockets.extend(listener),
+                Closed::Move(socket) => listeners.move_socket = Some(socket),
             }
         }
-        doors
+        listeners
     }
 }
 
@@ -89,15 +89,15 @@ mod tests {
     use super::*;
     use crate::moving::departures;
 
-    fn doors() -> (Doors, SocketAddr) {
+    fn listeners() -> (Listeners, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let doors = Doors {
-            listeners: vec![Listener::of(listener, "http")],
+        let listeners = Listeners {
+            sockets: vec![Listener::of(listener, "http")],
             move_socket: None,
         };
-        (doors, address)
+        (listeners, address)
     }
 
     async fn live(shared: &Shared, connections: usize) {
@@ -114,15 +114,15 @@ mod tests {
     #[tokio::test]
     async fn who_comes_before_they_are_closed_is_noticed_and_they_open_again() {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
-        let (doors, address) = doors();
-        let open = doors.open(&ErasedApp::new(Router::new()), &shared);
+        let (listeners, address) = listeners();
+        let open = listeners.open(&ErasedApp::new(Router::new()), &shared);
         let quiet = shared.idle_for(Some(Duration::from_millis(10))).await;
         let first = TcpStream::connect(address).unwrap();
         live(&shared, 1).await;
-        let doors = open.close().await;
+        let listeners = open.close().await;
         assert!(!shared.is_still(quiet));
 
-        let open = doors.open(&ErasedApp::new(Router::new()), &shared);
+        let open = listeners.open(&ErasedApp::new(Router::new()), &shared);
         let second = TcpStream::connect(address).unwrap();
         live(&shared, 2).await;
         drop((first, second, open));

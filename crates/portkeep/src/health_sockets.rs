@@ -40,7 +40,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Health sockets that nobody answers yet.
 #[derive(Debug)]
-pub(crate) struct HealthDoors {
+pub(crate) struct HealthSockets {
     http: Vec<Listener>,
     agent: Vec<Listener>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct Answered {
     tasks: JoinSet<()>,
 }
 
-impl HealthDoors {
+impl HealthSockets {
     /// Takes them from the passed sockets, so that the app is not served there.
     pub(crate) fn open() -> Result<Self, ListenError> {
         Ok(Self {
@@ -135,7 +135,7 @@ impl Answered {
 /// If there is none, or one cannot be taken.
 #[doc(hidden)]
 pub async fn answer_alone(source: Arc<dyn Source>, idle: Duration) -> Result<(), Error> {
-    let doors = HealthDoors::open()?;
+    let doors = HealthSockets::open()?;
     if doors.is_empty() {
         return Err(Error::Listen(ListenError::NothingToServe {
             passed: Sockets::from_env()?.passed(),
