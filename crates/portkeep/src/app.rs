@@ -2,9 +2,9 @@
 
 mod arriving;
 mod body;
-mod erased;
 #[cfg(feature = "axum")]
-mod known;
+mod downcast;
+mod erased;
 #[cfg(feature = "axum")]
 mod router;
 #[cfg(feature = "axum")]

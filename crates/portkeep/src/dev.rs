@@ -10,9 +10,9 @@ mod channel;
 mod document;
 mod forward;
 mod guard;
-mod hold;
 mod inject;
 mod layer;
+mod queued_request;
 mod script;
 
 pub(crate) use layer::Layer;

@@ -48,7 +48,7 @@ pub(crate) async fn sweep(
         for part in Register::parts() {
             shared
                 .register
-                .sweep(part, |facts, waited, age| shared.judge(facts, waited, age));
+                .sweep(part, |facts, waited, age| shared.decide(facts, waited, age));
             // There may be very many.
             tokio::task::yield_now().await;
         }

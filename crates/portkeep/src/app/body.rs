@@ -23,7 +23,7 @@ impl ErasedBody {
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         #[cfg(feature = "axum")]
-        let body = match super::known::downcast(body) {
+        let body = match super::downcast::downcast(body) {
             Ok(body) => return Self::Axum(body),
             Err(body) => body,
         };

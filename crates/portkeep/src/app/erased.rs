@@ -45,7 +45,7 @@ impl<A: App> Erase for A {
 impl ErasedApp {
     pub(crate) fn new<A: App>(app: A) -> Self {
         #[cfg(feature = "axum")]
-        let app = match super::known::downcast(app) {
+        let app = match super::downcast::downcast(app) {
             Ok(router) => return Self(Box::new(super::router::Routes::of(router))),
             Err(app) => app,
         };

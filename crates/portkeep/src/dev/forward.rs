@@ -34,7 +34,7 @@ pub(super) async fn forward(
     let path: Uri = path.parse()?;
     *request.uri_mut() = path;
     *request.version_mut() = http::Version::HTTP_11;
-    hold::note_waited(request.headers_mut(), waited);
+    queued_request::note_waited(request.headers_mut(), waited);
     // One connection for one request.
     request
         .headers_mut()

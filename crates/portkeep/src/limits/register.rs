@@ -68,9 +68,9 @@ impl Entry {
         self.before.saturating_add(here)
     }
 
-    fn judge(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
+    fn decide(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
         let (facts, waited) = self.look(now);
-        if let Some(order) = judge(facts, waited, self.watched.age(now)) {
+        if let Some(order) = decide(facts, waited, self.watched.age(now)) {
             self.watched.tell(order, facts);
         }
     }
@@ -101,7 +101,7 @@ impl Register {
             perhaps_since: now,
             looked: now,
         };
-        entry.judge(now, judge);
+        entry.decide(now, judge);
         self.part(key.0).insert(key.0, entry);
     }
 
@@ -126,7 +126,7 @@ impl Register {
     ) {
         let now = Instant::now();
         for entry in self.part(part as u64).values_mut() {
-            entry.judge(now, &judge);
+            entry.decide(now, &judge);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Types that are known by name, among those of users.
+//! Downcast of a value whose type is a parameter.
 
 use std::any::Any;
 

@@ -45,7 +45,7 @@ pub(crate) enum Order {
 /// What a connection has to do that has been as it is for `waited`.
 ///
 /// `ending`: for how long it has been to end in good order. `linger`: how long an idle one may stay then.
-pub(crate) fn judge(
+pub(crate) fn decide(
     limits: &Limits,
     linger: Duration,
     facts: Facts,
@@ -102,20 +102,23 @@ mod tests {
             (State::Body, 60, Body),
             (State::Answer, 60, Answer),
         ] {
-            let at = |waited| judge(&limits, LINGER, facts(state), waited, None);
+            let at = |waited| decide(&limits, LINGER, facts(state), waited, None);
             assert_eq!(at(S(limit)), Some(Order::End(reason)), "{state:?}");
             let before = at(S(limit) - Duration::from_millis(1));
             assert_eq!(before, (state == State::Answer).then_some(Order::Look));
             assert_eq!(at(S(limit) / 3), None);
             assert_eq!(at(Duration::MAX), Some(Order::End(reason)));
         }
-        let working = judge(&limits, LINGER, facts(State::Working), Duration::MAX, None);
+        let working = decide(&limits, LINGER, facts(State::Working), Duration::MAX, None);
         assert_eq!(working, None);
-        let beginning = judge(&limits, LINGER, facts(State::Head), S(1), None);
+        let beginning = decide(&limits, LINGER, facts(State::Head), S(1), None);
         assert_eq!(beginning, None);
         let off = limits.idle(None).head(None).body(None).answer(None);
         for state in [State::Head, State::Idle, State::Body, State::Answer] {
-            assert_eq!(judge(&off, LINGER, facts(state), Duration::MAX, None), None);
+            assert_eq!(
+                decide(&off, LINGER, facts(state), Duration::MAX, None),
+                None
+            );
         }
     }
 
@@ -123,7 +126,7 @@ mod tests {
     fn one_that_is_to_end_ends_in_good_order() {
         let limits = Limits::new();
         let at =
-            |facts, waited, ending: u64| judge(&limits, LINGER, facts, S(waited), Some(S(ending)));
+            |facts, waited, ending: u64| decide(&limits, LINGER, facts, S(waited), Some(S(ending)));
         let idle = facts(State::Idle);
         // Its client hears of it with the next answer, if it asks for one soon.
         assert_eq!(at(idle, 20, 0), Some(Order::Last));
