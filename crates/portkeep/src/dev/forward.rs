@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::hold;
+use super::queued_request;
 use crate::listen::Stream;
 use crate::{BoxError, task};
 

@@ -68,7 +68,11 @@ impl Entry {
         self.before.saturating_add(here)
     }
 
-    fn decide(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
+    fn decide(
+        &mut self,
+        now: Instant,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+    ) {
         let (facts, waited) = self.look(now);
         if let Some(order) = decide(facts, waited, self.watched.age(now)) {
             self.watched.tell(order, facts);

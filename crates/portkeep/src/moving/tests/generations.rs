@@ -64,7 +64,7 @@ pub(super) fn still_server(app: TestApp) -> SocketAddr {
 
 struct Generation {
     shared: Arc<Shared>,
-    listeners: Open,
+    listeners: OpenListeners,
     next: SocketAddrUnix,
     inbox: Inbox,
 }
