@@ -1,4 +1,4 @@
-//! Which app on which manager a command speaks of.
+//! Finds the app and the manager that a command names.
 
 use std::path::{Path, PathBuf};
 

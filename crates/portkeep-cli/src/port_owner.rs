@@ -1,4 +1,4 @@
-//! Who holds a port: process, command and unit.
+//! Owner of a port: process, command and unit.
 
 pub(crate) mod connections;
 mod find;

@@ -1,4 +1,4 @@
-//! Loads a server while it is reloaded, and tells what its clients saw.
+//! Loads a server while it is reloaded, and reports what its clients saw.
 //!
 //! ```text
 //! Pace ─ tickets, each due at its time ─▶ clients ─ samples ─▶ statistics ─▶ Report ─▶ lines, JSON, charts

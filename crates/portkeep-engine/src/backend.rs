@@ -1,4 +1,4 @@
-//! Who runs generations.
+//! Backend: who runs generations.
 
 mod handle;
 pub mod local;

@@ -1,4 +1,4 @@
-//! What portkeep decides, as the journal has it.
+//! Decisions of portkeep, as journal entries.
 //!
 //! Each kind of decision has an id, by which programs find it in the journal, and one text: what it means and what to do. That
 //! text is written once, in `decision/text.rs`; `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)

@@ -1,5 +1,5 @@
-//! What is wrong with a machine and its apps. Pure: facts in, findings out; what is wrong is a value with its data, and has its
-//! remedy made in one place.
+//! Diagnosis of a machine and its apps. Pure: facts in, findings out. A fault is a value with its data, and its remedy is made
+//! in one place.
 
 mod app;
 mod facts;

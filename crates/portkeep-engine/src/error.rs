@@ -1,4 +1,4 @@
-//! Why a handover did not happen, split by what the caller does next.
+//! Errors of a handover, split by what the caller does next.
 
 use std::io;
 

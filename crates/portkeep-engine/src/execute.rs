@@ -1,4 +1,4 @@
-//! Carries out a handover: performs the machine's actions against a backend and a store.
+//! Execution of a handover: carries out the machine's actions against a backend and a store.
 
 mod capture;
 mod give_up;

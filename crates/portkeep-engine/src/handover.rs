@@ -1,4 +1,4 @@
-//! The pure machine of a handover: events in, actions out. It does no I/O and reads no clock.
+//! State machine of a handover. Pure: events in, actions out; no I/O and no clock.
 
 mod action;
 mod event;

@@ -1,7 +1,7 @@
-//! What the units of an app call, and what a person asks of an app by its name.
+//! Commands that an app's units call, and that a person calls by the app's name.
 //!
-//! Each decision is here, and everything that is found out goes to whoever called as a value: [`Progress`] while a helper is at
-//! work, a result at its end. Commands make sentences and exit codes of these.
+//! All decisions are made here. The caller gets everything as values: [`Progress`] while a helper works, a result at its
+//! end. The commands turn these into sentences and exit codes.
 
 mod activate;
 mod deploy;
@@ -44,7 +44,7 @@ use crate::execute::{Outcome, Request, hand_over};
 use crate::handover::{HandoverId, Purpose};
 use crate::store::Store;
 
-/// The manager of whose unit this process is: systemd sets `MANAGERPID` for user managers only.
+/// The manager that this process belongs to: systemd sets `MANAGERPID` for user managers only.
 #[must_use]
 pub fn own_manager() -> Manager {
     match env::var_os("MANAGERPID") {
@@ -53,7 +53,7 @@ pub fn own_manager() -> Manager {
     }
 }
 
-/// A helper of one app at work.
+/// A helper at work for one app.
 pub struct Helper<'a, M> {
     manager: &'a M,
     store: &'a Store,
@@ -69,7 +69,7 @@ impl<M> std::fmt::Debug for Helper<'_, M> {
 }
 
 impl<'a, M: HandleUnit> Helper<'a, M> {
-    /// A helper that works on what `manager` runs and `store` has, and tells what happens.
+    /// A helper for the app of `manager` and `store`, which reports its progress.
     pub fn new(
         manager: &'a M,
         store: &'a Store,
@@ -82,10 +82,8 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
         }
     }
 
-    /// The identity of the handover that the handle's job asks for; where it has none, one of its own.
-    ///
-    /// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that a helper says
-    /// is said before it ends.
+    /// The identity of the handover that the handle's job asks for, or a new one if it has none. It is reported at once:
+    /// the journal looks up the sender of a line when it reads the line, and finds nobody if the helper has ended by then.
     async fn begin(&self, purpose: Purpose) -> HandoverId {
         let job = self.manager.handle_job().await.ok().flatten();
         let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
@@ -93,7 +91,7 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
         id
     }
 
-    /// One handover. Where no release can serve, the holding page does.
+    /// Performs one handover. If no release can serve, it hands over to the holding page.
     async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
         let request = request.or_holding_page(holding_page(spec));
         let outcome = hand_over(self.manager, self.store, spec, request).await?;

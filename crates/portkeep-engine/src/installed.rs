@@ -1,4 +1,4 @@
-//! Whether what is installed is what serves.
+//! Comparison of what is installed with what serves.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Maintenance: a person wants a page to answer instead of the app, until he says that it is over. It outlives a reboot.
+//! Maintenance: a page answers instead of the app until a person ends it. It outlives a reboot.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a generation needs of the machine besides its release: files, directories and a user that its unit names.
+//! Prerequisites of a generation: files, directories and accounts of the machine that its unit names.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! What a generation runs.
+//! Release: what a generation runs.
 
 use std::collections::BTreeMap;
 use std::fmt;

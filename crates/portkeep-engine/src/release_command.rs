@@ -1,4 +1,4 @@
-//! What a release needs to have done once before it takes over: the `release` command of the spec.
+//! Release command (`release` of the spec): runs once for a release, before it takes over.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Resolution of a path level by level, by descriptors: nothing is looked up twice, and each level tells whose it is.
+//! Resolves a path level by level through descriptors: nothing is looked up twice, and each level tells its owner.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, FileType, Metadata};
@@ -11,9 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
 use rustix::io::Errno;
 
-/// As many symbolic links as the kernel follows.
+/// The kernel's own limit of symbolic links.
 const MOST_LINKS: u32 = 40;
-/// Opens nothing, and so neither blocks on a FIFO nor wakes a device.
+/// A descriptor for questions only: it neither blocks on a FIFO nor wakes a device.
 #[cfg(target_os = "linux")]
 pub(crate) const LOOK: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
@@ -24,7 +24,7 @@ pub(crate) const LOOK: OFlags = OFlags::NONBLOCK;
 pub(crate) struct Level {
     pub(crate) path: PathBuf,
     pub(crate) metadata: Metadata,
-    /// Good for questions, but not opened to be read.
+    /// For questions; it cannot be read.
     pub(crate) descriptor: File,
 }
 
@@ -47,26 +47,27 @@ impl Level {
     }
 }
 
-/// Where a path leads.
+/// A path with all levels that it leads through.
 #[derive(Debug)]
 pub(crate) struct ResolvedPath {
-    /// The directories and links on the way, in their order; directories once for each time they were gone through.
+    /// The directories and links on the way, in order. A directory is listed as often as the path goes through it.
     pub(crate) levels: Vec<Level>,
-    /// What the path names, links followed.
+    /// What the path names, after all links.
     pub(crate) end: Level,
-    /// The path as it was given, but for links in its directories. The path of [`ResolvedPath::end`] where it is no link itself.
+    /// The given path with the links of its directories resolved. Equal to the path of [`ResolvedPath::end`] unless the
+    /// last component is a link.
     pub(crate) named: PathBuf,
 }
 
 /// Resolves `path`, and follows its links.
 ///
 /// # Errors
-/// What the kernel says of the level that cannot be passed.
+/// The kernel's error for the first level that cannot be passed.
 pub(crate) fn resolve_path(path: &Path) -> io::Result<ResolvedPath> {
     let mut pending = Vec::new();
     push(&mut pending, &std::path::absolute(path)?);
     let mut levels = vec![level(CWD, OsStr::new("/"), PathBuf::from("/"))?];
-    // Indices of the directories that lead to where we are: what `..` goes back by.
+    // Indices of the directories above the present one: `..` returns along them.
     let mut here = vec![0];
     let mut named = None;
     let mut links = 0;
@@ -106,7 +107,7 @@ pub(crate) fn resolve_path(path: &Path) -> io::Result<ResolvedPath> {
             return Err(Errno::NOTDIR.into());
         }
     }
-    // A directory is the end, and then no longer on the way.
+    // If the end is a directory, it is no longer a level on the way.
     let end = end.unwrap_or_else(|| levels.remove(here[here.len() - 1]));
     let named = named.unwrap_or_else(|| end.path.clone());
     Ok(ResolvedPath { levels, end, named })
@@ -125,7 +126,7 @@ fn push(pending: &mut Vec<OsString>, path: &Path) {
 fn level(directory: impl AsFd, name: &OsStr, path: PathBuf) -> io::Result<Level> {
     let flags = LOOK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let directory = directory.as_fd();
-    // First as a directory: without this flag the kernel mounts nothing that autofs would.
+    // Tried as a directory first: without this flag the kernel does not trigger an automount.
     let descriptor = openat(directory, name, flags | OFlags::DIRECTORY, Mode::empty())
         .or_else(|_| openat(directory, name, flags, Mode::empty()))?;
     let descriptor = File::from(descriptor);

@@ -1,5 +1,4 @@
-//! Whether secrets have changed, and where that is seen: files that others put in place while the app runs, as agenix, sops-nix
-//! and whoever renews certificates do.
+//! Changes of secrets: files that other programs replace while the app runs, as agenix, sops-nix and certificate renewal do.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

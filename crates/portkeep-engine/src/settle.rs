@@ -1,5 +1,5 @@
-//! Settles the end of a generation: `lock → stand → decide → act`. Once for all backends: the settle unit of systemd calls
-//! it, and the supervisor of the local backend.
+//! Settles the end of a generation: `lock → look → decide → act`. One implementation for all backends: the settle unit of
+//! systemd calls it, and so does the supervisor of the local backend.
 //!
 //! It can be killed at any step and called again for the same end. What it acts on is named by [`SettleBackend`].
 

@@ -1,4 +1,4 @@
-//! What a process does with its sockets.
+//! Detects what a process does with its sockets.
 //!
 //! A passed socket takes connections from the start, whether or not anybody accepts them, so to connect tells nothing. What
 //! tells is what the process does: a thread of it, or of a process that it started, waits in `accept`, `poll` or `select` at the

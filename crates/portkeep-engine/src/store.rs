@@ -1,4 +1,4 @@
-//! The files of one app: what must outlive a helper and cannot be asked from the manager.
+//! Files of one app: what must outlive a helper and cannot be asked from the manager.
 //!
 //! Directories have mode 0711, so that the app gets to its executable and nobody can list them; files have 0600. A release is
 //! closed (0700) while it is made, and when it is bad and nothing runs it.

@@ -1,4 +1,4 @@
-//! The units of apps in a manager: placed, changed and removed as a whole.
+//! Units of apps in a manager. They are placed, changed and removed as a whole.
 //!
 //! ```text
 //! specs ──survey──▶ facts ──plan──▶ changes ──▶ files ─▶ manager reads them ─▶ handovers ─▶ ports open

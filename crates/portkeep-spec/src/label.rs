@@ -1,4 +1,4 @@
-//! What people call a release.
+//! Label of a release, for people.
 
 use std::fmt;
 use std::str::FromStr;

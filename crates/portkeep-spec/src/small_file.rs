@@ -1,4 +1,4 @@
-//! Reads a file that somebody else may have chosen: never waits for it, and never reads more than a limit.
+//! Reads a file whose path somebody else may have chosen: never blocks on it, and never reads more than a limit.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! What can be served.
+//! Apps that can be served.
 
 mod arriving;
 mod body;

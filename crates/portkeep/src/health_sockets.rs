@@ -1,4 +1,4 @@
-//! The health sockets that were passed to this process.
+//! Health sockets that were passed to this process.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What a connection may not do for ever.
+//! Limits of connections.
 
 mod decide;
 mod reason;

@@ -1,4 +1,4 @@
-//! The life of a server: listen, check, ready, accept, drain.
+//! Life of a server: listen, check, ready, accept, drain.
 
 use std::sync::Arc;
 

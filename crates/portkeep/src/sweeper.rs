@@ -1,4 +1,4 @@
-//! Looks at all connections now and then, and tells those to end that keep no limit.
+//! Ends connections that exceed a limit: looks at all of them at intervals.
 
 use std::convert::Infallible;
 use std::sync::Arc;

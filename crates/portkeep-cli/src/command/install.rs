@@ -130,7 +130,7 @@ impl Args {
             }
         }
         for leftover in &installed.leftovers {
-            outln!("What is installed serves, but this was left: {leftover}");
+            outln!("What is installed serves, but something was left behind: {leftover}");
         }
         let catalog = Catalog::of_machine();
         if which == Which::User && !catalog.is_placed() {
@@ -205,7 +205,7 @@ fn load(paths: Vec<PathBuf>) -> anyhow::Result<Vec<Asked>> {
 fn own_program() -> anyhow::Result<std::fs::File> {
     let open = std::fs::File::open("/proc/self/exe");
     open.or_else(|_| std::fs::File::open(std::env::current_exe()?))
-        .context("cannot read this program, which is to be copied as the helper of units")
+        .context("cannot read the file of this program, to copy it as the helper of the units")
 }
 
 /// Set once somebody asks for the end of this command.
@@ -263,7 +263,7 @@ fn tell(which: Which, installed: &Installed, app: &AppPlan, is_open: bool) {
     if !app.anew.is_empty() {
         let flag = flag(which);
         outln!(
-            "{} let in whom they did before, until they are opened anew: `systemctl {flag}stop {} '{}'`, then `systemctl \
+            "{} still admit the users that they admitted before, until they are reopened: `systemctl {flag}stop {} '{}'`, then `systemctl \
              {flag}start {}`.",
             app.anew.join(" and "),
             unit_names::target(name),

@@ -39,7 +39,7 @@ impl Args {
         let helper = match self.helper {
             Some(helper) => helper,
             None => std::env::current_exe()
-                .context("cannot tell where this executable is; use --helper FILE")?,
+                .context("cannot find the path of this executable; use --helper FILE")?,
         };
         // Absolute, because the units name it; it need not exist yet.
         let out = std::path::absolute(&self.out)
@@ -94,7 +94,7 @@ pub(crate) fn tell_left_out(
     }
     let names: Vec<_> = left_out.iter().map(|name| format!("{name}=")).collect();
     let text = format!(
-        "A user's manager cannot apply these of the sandbox, and they are left out: {}",
+        "A user's manager cannot apply these settings of the sandbox, so they are left out: {}",
         names.join(" ")
     );
     for line in output::wrapped(&text, 2) {

@@ -1,4 +1,4 @@
-//! What `--json` prints of a handover that a person asked for, and of an install.
+//! `--json` of a handover and of an install.
 
 use portkeep_engine::helper::{Preview, Serving};
 use portkeep_engine::store::HandoverRecord;

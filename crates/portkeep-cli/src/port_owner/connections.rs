@@ -1,4 +1,4 @@
-//! How many are connected to the sockets of an app, as the kernel has them.
+//! Number of connections to the sockets of an app, as the kernel counts them.
 
 /// How many are connected to these; nobody where that cannot be told.
 #[cfg(not(target_os = "linux"))]

@@ -1,4 +1,4 @@
-//! Finds the owners of listening sockets in /proc. Where there is none, nothing can be told.
+//! Finds the owners of listening sockets in /proc. Without /proc nothing is known.
 
 use std::net::SocketAddr;
 
@@ -6,22 +6,22 @@ use portkeep_spec::Address;
 
 use super::{PortOwner, Wanted};
 
-/// What stands in the way of an address.
+/// Sockets that conflict with an address.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Where the sockets listen that do; none for Unix sockets, whose path is the one that was asked for.
+    /// The addresses that they listen on; none for Unix sockets, whose path is the requested one.
     pub(crate) addresses: Vec<SocketAddr>,
-    /// The processes that have them, the smallest number first.
+    /// Their processes, smallest number first.
     pub(crate) owners: Vec<PortOwner>,
 }
 
-/// The first owner of what stands in the way of `address`; `None` if nobody does, or it cannot be told. Several may
-/// hold it: the one with the smallest number passed it to the others.
+/// The first owner of a socket that conflicts with `address`; `None` if there is none, or it is unknown. If several
+/// processes own it, the one with the smallest number passed it to the others.
 pub(crate) fn of(address: &Address) -> Option<PortOwner> {
     all(&address.into()).owners.into_iter().next()
 }
 
-/// Whether anybody listens in the way of it; `None` where it cannot be told.
+/// Whether anybody listens on a conflicting address; `None` if that is unknown.
 pub(crate) fn listening_at(address: &Address) -> Option<bool> {
     is_held(&address.into())
 }
@@ -36,7 +36,7 @@ pub(crate) fn is_held(_wanted: &Wanted) -> Option<bool> {
     None
 }
 
-/// Nobody is found who could be asked.
+/// No owner was found that could be asked.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn ask_to_stop(_pid: i32, _wanted: &Wanted) -> std::io::Result<Asked> {
     Ok(Asked::HadLetGo)
@@ -45,12 +45,12 @@ pub(crate) fn ask_to_stop(_pid: i32, _wanted: &Wanted) -> std::io::Result<Asked>
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{all, ask_to_stop, is_held};
 
-/// What became of the request to stop.
+/// Result of the request to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// The process has the signal.
+    /// The signal was sent to the process.
     Signalled,
-    /// It has ended, or does not have the socket any more: it was left alone.
+    /// The process has ended, or has closed the socket: it was left alone.
     HadLetGo,
 }
 
@@ -80,7 +80,7 @@ mod linux {
         local: Option<SocketAddr>,
     }
 
-    /// Everybody who holds what stands in the way.
+    /// All owners of conflicting sockets.
     pub(crate) fn all(wanted: &Wanted) -> Found {
         let sockets = sockets(wanted).unwrap_or_default();
         let Some(first) = sockets.first() else {
@@ -103,20 +103,20 @@ mod linux {
         }
     }
 
-    /// Whether anybody does; `None` where it cannot be told.
+    /// Whether there is an owner; `None` if that is unknown.
     pub(crate) fn is_held(wanted: &Wanted) -> Option<bool> {
         sockets(wanted).map(|sockets| !sockets.is_empty())
     }
 
-    /// Sends SIGTERM to a process that was found to be in the way, if it still is.
+    /// Sends SIGTERM to an owner, if it still owns the socket.
     ///
     /// # Errors
-    /// When the process may not be signalled, or the kernel cannot name processes but by number (before 5.3).
+    /// When the process may not be signalled, or the kernel has no pidfds (before 5.3).
     pub(crate) fn ask_to_stop(pid: i32, wanted: &Wanted) -> io::Result<Asked> {
         let Some(number) = Pid::from_raw(pid) else {
             return Ok(Asked::HadLetGo);
         };
-        // The descriptor names this process even when the number is given away again; so open first, then look.
+        // The pidfd names this process even when another one gets its number. So it is opened first, and checked then.
         let named = match pidfd_open(number, PidfdFlags::empty()) {
             Ok(named) => named,
             Err(Errno::SRCH) => return Ok(Asked::HadLetGo),
@@ -128,7 +128,7 @@ mod linux {
         }
         match pidfd_send_signal(&named, Signal::TERM) {
             Ok(()) => Ok(Asked::Signalled),
-            // It ended meanwhile, which is what was wanted.
+            // It ended meanwhile, which was the goal.
             Err(Errno::SRCH) => Ok(Asked::HadLetGo),
             Err(error) => Err(error.into()),
         }
@@ -179,7 +179,7 @@ mod linux {
                 wanted.meets(Reach::of(local.ip(), stack))
             })
         });
-        // Sockets that are bound to other interfaces look like any other.
+        // A socket that is bound to another interface looks like any other in /proc.
         if !found.is_empty() && trial::can_be_bound(address, kind) == Some(true) {
             found.clear();
         }
@@ -222,7 +222,7 @@ mod linux {
             entries
                 .into_iter()
                 .filter(|entry| entry.path.as_deref() == Some(path))
-                // An accepted connection bears the path, too, and is connected.
+                // An accepted connection has the path, too, but is connected.
                 .filter(|entry| entry.state != UnixState::CONNECTED)
                 .map(|entry| Listening {
                     inode: entry.inode,
@@ -271,7 +271,7 @@ mod linux {
         }
     }
 
-    /// The unit that a control group belongs to, and its manager: the innermost one.
+    /// The innermost unit of a control group, and its manager.
     pub(super) fn unit_of(cgroup: &str) -> (Option<String>, Option<Which>) {
         let is_unit = |part: &&str| part.ends_with(".service") || part.ends_with(".scope");
         let mut parts = cgroup.rsplit('/').skip_while(|part| !is_unit(part));
@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn listen(family: AddressFamily, address: SocketAddr, only_v6: bool) -> OwnedFd {
-        // Or what other tests start at the same time would hold it too.
+        // Otherwise processes that other tests start at the same time would inherit it.
         let flags = SocketFlags::CLOEXEC;
         let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None).unwrap();
         if family == AddressFamily::INET6 {
@@ -328,7 +328,7 @@ mod tests {
         SocketAddr::try_from(address).unwrap().port()
     }
 
-    /// The same sockets as the kernel sees them: who is named is who has to go.
+    /// The kernel agrees: exactly the named owners have to go.
     #[test]
     fn who_listens_beside_is_not_in_the_way() {
         for (listens, only_v6, wanted, held) in [
@@ -358,7 +358,7 @@ mod tests {
             assert_eq!(listening_at(&wanted), Some(held), "{why}");
             let named = of(&wanted).and_then(|owner| owner.pid);
             assert_eq!(named, held.then(me).flatten(), "{why}");
-            // The kernel is of the same opinion.
+            // The kernel agrees.
             let opened = TcpListener::bind(wanted.ip().unwrap());
             assert_eq!(opened.is_err(), held, "{why}");
             assert_eq!(is_held(&Wanted::TcpPort(port)), Some(true), "{why}");
@@ -384,7 +384,7 @@ mod tests {
     fn only_a_process_that_still_has_the_socket_is_signalled() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let wanted = Wanted::Address(Address::Tcp(listener.local_addr().unwrap()));
-        // It has the number that a owner had.
+        // A process that got the number of an earlier owner.
         let mut bystander = Command::new("sleep").arg("60").spawn().unwrap();
         let number = i32::try_from(bystander.id()).unwrap();
         assert_eq!(ask_to_stop(number, &wanted).unwrap(), Asked::HadLetGo);

@@ -1,4 +1,4 @@
-//! Which sockets stand in each other's way.
+//! Decides which sockets exclude each other.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! What /proc does not tell of a port, found out by opening a socket. None of these ever listens.
+//! Opens sockets to find out what /proc does not tell of a port. None of these sockets ever listens.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

@@ -1,4 +1,4 @@
-//! What somebody asks for the owner of.
+//! Address whose owner is asked for.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How a request can fail, in the words of the kernel.
+//! Kinds of failed requests, named as the kernel names them.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};

@@ -1,4 +1,4 @@
-//! What is shown while it runs.
+//! Progress of a run, for the terminal.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};

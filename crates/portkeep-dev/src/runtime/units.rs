@@ -23,7 +23,7 @@ pub(super) async fn place(systemd: &Systemd, spec: &Spec, host: &dyn Host) -> an
         units::stop(manager, std::slice::from_ref(name)).await?;
         systemd.store().clear_current()?;
     }
-    let helper = std::env::current_exe().context("cannot tell where this executable is")?;
+    let helper = std::env::current_exe().context("cannot find the path of this executable")?;
     let spec_path = directory.spec_path(name);
     let files = UnitFiles::render(spec, &helper, &spec_path, Which::User)?;
     units::write_spec(spec, &spec_path, Readable::ByOwner)?;

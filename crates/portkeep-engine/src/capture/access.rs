@@ -1,4 +1,4 @@
-//! Who may use a copy: nobody who might not use what it was made of.
+//! Access to a copy: nobody may use it who may not use its source.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;

@@ -1,4 +1,4 @@
-//! How long a release may take to be captured.
+//! Deadline of a capture.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

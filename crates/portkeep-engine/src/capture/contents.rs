@@ -1,4 +1,4 @@
-//! The contents of large files: digested by all processors, and copied meanwhile where they are to be copied.
+//! Contents of large files: all processors digest them, and copy them meanwhile where a copy is wanted.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

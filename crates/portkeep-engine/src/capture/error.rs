@@ -1,4 +1,4 @@
-//! Why there is nothing to start.
+//! Errors of a capture.
 
 use std::io;
 use std::path::PathBuf;

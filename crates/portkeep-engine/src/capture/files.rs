@@ -1,4 +1,4 @@
-//! The files that a release brings along besides its executable.
+//! Files of a release besides its executable.
 //!
 //! They are found and captured by the rules of an executable: level by level and by descriptor from the directory that has
 //! them, through no symbolic link, and root reads for nobody what everybody who has a say in where a file is could not read

@@ -1,4 +1,4 @@
-//! One file of a release: found once, judged, and read by the descriptor that it was found with.
+//! File of a release: found once, judged, and read through the descriptor that it was found with.
 
 use std::fs::{File, FileType, Metadata};
 use std::io;

@@ -1,4 +1,4 @@
-//! What makes a release besides its executable: arguments, environment, and the settings of its unit.
+//! Parameters of a release: arguments, environment, and the settings of its unit.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Whether a program is run where it is, or copied to where no build overwrites it.
+//! Decides whether a program runs where it is, or as a copy that no build overwrites.
 
 use std::fs;
 use std::path::Path;

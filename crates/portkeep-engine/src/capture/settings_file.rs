@@ -1,4 +1,4 @@
-//! Files that systemd reads for a generation: in which state they are, without reading what has no end.
+//! State of files that systemd reads for a generation, found without reading endless ones.
 
 use std::io::{self, Read};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! One decision, with all that the journal is details of it.
+//! Announcement of one decision, with all its journal fields.
 
 use portkeep_spec::{AppName, Label, Manager as Which, unit_names};
 

@@ -1,4 +1,4 @@
-//! The message catalog: what `journalctl -x` says below an entry of ours. systemd.journal-fields(7), and
+//! Message catalog: the text that `journalctl -x` prints below an entry of portkeep. See systemd.journal-fields(7) and
 //! <https://systemd.io/CATALOG>.
 
 use super::announcement::field;

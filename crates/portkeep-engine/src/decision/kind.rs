@@ -1,4 +1,4 @@
-//! The kinds of decisions.
+//! Kinds of decisions.
 
 /// What was decided. Its id and its code stay the same; [`ALL`](Self::ALL) has each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,4 @@
-//! What each kind of decision means, and what to do about it: the one table.
+//! Meaning and remedy of each kind of decision: the one table.
 //!
 //! A text has places for what differs, which are filled for an app, or left to `journalctl` to fill from the entry's fields:
 //! `{app}`, `{manager}` (`system`, `user`), `{generation}`, `{crashes}`, and `{because}`: a colon and the reason, where one is known.

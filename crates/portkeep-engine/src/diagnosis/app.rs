@@ -1,4 +1,4 @@
-//! What can be wrong with an app.
+//! Faults of an app.
 
 use std::path::{Path, PathBuf};
 

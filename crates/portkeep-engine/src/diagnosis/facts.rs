@@ -1,4 +1,4 @@
-//! What is looked at before anything is decided.
+//! Facts that a diagnosis is made from.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What was found: facts, not words.
+//! Findings: faults as values with their data.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

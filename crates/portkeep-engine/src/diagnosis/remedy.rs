@@ -1,4 +1,4 @@
-//! What to do about a fault.
+//! Remedies of faults.
 
 use std::path::Path;
 

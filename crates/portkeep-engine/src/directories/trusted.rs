@@ -1,4 +1,4 @@
-//! Whether a directory is ours alone: each level of its path, from the root down.
+//! Checks whether a directory is ours alone: each level of its path, from the root down.
 
 use std::io;
 use std::path::{Path, PathBuf};

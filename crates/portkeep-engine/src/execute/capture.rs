@@ -1,4 +1,4 @@
-//! Which release is started: what the spec describes, or a kept one.
+//! Chooses the release of the next generation: the one that the spec describes, or a kept one.
 
 use std::io;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Nobody waits for a start any more.
+//! Cancellation of a start that nobody waits for any more.
 
 use tokio::sync::watch;
 

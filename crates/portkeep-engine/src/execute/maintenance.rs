@@ -1,4 +1,4 @@
-//! Maintenance begins and ends with a handover, under its lock.
+//! Maintenance as part of a handover, under its lock.
 
 use portkeep_spec::Spec;
 

@@ -1,4 +1,4 @@
-//! The handovers of one app, one after the other, in a task of their own: who asks may go away, and the handover goes on.
+//! Queue of handovers for one app, in a task of its own: a handover goes on when its caller goes away.
 
 use std::collections::VecDeque;
 use std::future::Future;

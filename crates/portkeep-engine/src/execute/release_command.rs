@@ -1,4 +1,4 @@
-//! The release command of what was taken, before the generation that is to run it.
+//! Runs the release command of the captured release, before its generation starts.
 
 use std::time::Instant;
 

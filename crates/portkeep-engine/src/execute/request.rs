@@ -1,4 +1,4 @@
-//! What is asked of a handover, and what comes of it.
+//! Request for a handover, and its outcome.
 
 use super::give_up::GiveUp;
 use crate::error::EngineError;

@@ -1,4 +1,4 @@
-//! The start of a generation, and what is noted of its release.
+//! Starts a generation, and stores its release.
 
 use std::io;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What the machine wants done.
+//! Actions that the machine asks for.
 
 use std::time::Instant;
 

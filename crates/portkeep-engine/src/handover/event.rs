@@ -1,4 +1,4 @@
-//! What the machine is told.
+//! Events that the machine is given.
 
 use crate::backend::Blame;
 use crate::generation::{Generation, Running};

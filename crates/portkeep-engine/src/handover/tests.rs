@@ -1,4 +1,4 @@
-//! The machine, step by step, without any clock or file.
+//! The machine, step by step, without a clock or files.
 
 mod maintenance;
 mod nothing_serves;

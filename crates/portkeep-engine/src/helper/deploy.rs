@@ -1,4 +1,4 @@
-//! What the path unit triggers, and the look behind it that closes the window in which systemd loses events.
+//! Deploy step of the path unit, and the second look that catches events which systemd loses.
 
 use std::path::Path;
 

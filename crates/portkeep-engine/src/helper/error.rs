@@ -1,4 +1,4 @@
-//! Why a helper could not do what it was called for.
+//! Errors of a helper.
 
 use std::path::PathBuf;
 

@@ -1,6 +1,5 @@
-//! The spec that the handle's unit names now. A switch may have changed it while a helper was at work with the one before, and
-//! systemd does not call again for that: it merges a reload into a start, and a switch tool asks for none where one is under
-//! way.
+//! Spec that the handle's unit names now. A switch may change it while a helper works with the old one. systemd does not call
+//! again for that: it merges a reload into a start, and a switch tool asks for no reload while a start is under way.
 
 use std::path::{Path, PathBuf};
 

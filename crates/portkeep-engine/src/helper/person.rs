@@ -1,4 +1,4 @@
-//! What a person asks of an app by its name.
+//! Commands of a person, by the name of an app.
 
 use portkeep_spec::unit_names;
 

@@ -1,4 +1,4 @@
-//! What a reload would do, found out without doing it.
+//! Preview of a reload, without doing it.
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};

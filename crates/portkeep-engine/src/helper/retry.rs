@@ -1,4 +1,4 @@
-//! What runs beside a holding page: hands over as soon as there is a release that can serve, and ends.
+//! Retry beside a holding page: hands over as soon as a release can serve, then ends.
 
 use std::future::Future;
 use std::path::Path;

@@ -1,5 +1,4 @@
-//! What a path unit triggers where something changes in a directory of secrets, and the look behind it that closes the window in
-//! which systemd loses events.
+//! Step of the path unit for a directory of secrets, and the second look that catches events which systemd loses.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! What a switch asks at its end: whether what is installed serves. It has not reloaded what did not change, so that the
-//! second of two equal switches would pass where the first one failed.
+//! Check at the end of a switch: does what is installed serve? A switch does not reload what did not change, so that without it
+//! the second of two equal switches would pass where the first failed.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Whether what is installed serves, and goes on to serve: what a rollout asks of a host before it goes to the next one.
+//! Check of a rollout: what is installed serves, and goes on to serve. It asks each host before it goes to the next.
 
 use std::fmt;
 use std::time::Duration;

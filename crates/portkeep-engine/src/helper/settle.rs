@@ -1,4 +1,4 @@
-//! What the settle units of an app call: settles one end of a generation, with systemd's own word on it.
+//! Step of the settle units: settles one end of a generation from what systemd passes in the environment.
 
 use std::env;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Processes that run, remembered in a directory, so that those which a killed portkeep leaves running are found.
+//! Files with the numbers of running processes, so that the next portkeep finds those which a killed one left.
 
 use std::fmt;
 use std::fs;

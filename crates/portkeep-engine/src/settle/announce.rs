@@ -1,4 +1,4 @@
-//! What the journal is told of a crash.
+//! Journal entry about a crash.
 
 use super::decide::{Budget, Settle};
 use crate::backend::StartFailure;
@@ -6,7 +6,7 @@ use crate::decision::{AnnouncementDetails, DecisionKind};
 use crate::store::CrashRecord;
 
 impl Settle {
-    /// What was decided after a crash.
+    /// The decision after a crash.
     #[must_use]
     pub fn decided(self) -> DecisionKind {
         match self {
@@ -17,7 +17,7 @@ impl Settle {
         }
     }
 
-    /// What the journal is told of a crash after which this was decided, within the limits of `budget`.
+    /// The journal entry about a crash, for this decision and this `budget`.
     pub(super) fn told(self, crash: &CrashRecord, budget: Budget) -> AnnouncementDetails {
         let (crashes, within) = (crash.crashes, budget.within);
         let then = match self {
@@ -67,7 +67,7 @@ mod tests {
         Settle::Renew { is_bad: false },
     ];
 
-    /// All that a handover, a crash and a drain can come to is one of the kinds that have an entry.
+    /// Every outcome of a handover, a crash and a drain is one of the kinds that have an entry.
     #[test]
     fn each_result_is_one_of_all() {
         let mut seen = BTreeSet::new();
@@ -90,7 +90,7 @@ mod tests {
             }
         }
         seen.extend(SETTLED.map(Settle::decided));
-        // Ends of handovers that leave nothing in the history, and the two of a drain.
+        // Outcomes of handovers that leave nothing in the history, and the two of a drain.
         seen.extend([
             DecisionKind::Unchanged,
             DecisionKind::KnownBad,

@@ -1,4 +1,4 @@
-//! What `/proc` says of the descriptors and threads of a process.
+//! Descriptors and threads of a process, from `/proc`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the journal is told of an event.
+//! Journal entries about events of the history.
 
 use portkeep_spec::AppName;
 

@@ -1,4 +1,4 @@
-//! The files that releases bring along.
+//! Files that releases bring along.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The directories of generations, and which one is current.
+//! Directories of generations, and the link to the current one.
 
 use std::collections::BTreeMap;
 use std::fs;

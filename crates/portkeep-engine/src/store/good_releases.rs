@@ -1,4 +1,4 @@
-//! The releases that were READY, newest last. They are what a failed start falls back to, also after a reboot.
+//! Releases that were READY, newest last. A failed start falls back to them, also after a reboot.
 
 use std::fs;
 use std::io;

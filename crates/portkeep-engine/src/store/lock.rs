@@ -1,4 +1,4 @@
-//! One handover at a time.
+//! Lock of an app: one handover at a time.
 
 mod holder;
 

@@ -1,4 +1,4 @@
-//! The releases that are kept.
+//! Kept releases.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};

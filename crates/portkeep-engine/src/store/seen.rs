@@ -1,4 +1,4 @@
-//! What the last deploy looked at: the path unit's re-check compares with it, whatever became of that deploy.
+//! State of the files at the last deploy, however it ended. The path unit's second look compares with it.
 
 use std::fs;
 use std::io;

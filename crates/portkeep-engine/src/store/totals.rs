@@ -1,4 +1,4 @@
-//! What all events that there ever were add up to, also those whose lines are cut off.
+//! Sums over all events ever recorded, also over those whose lines have been cut off.
 //!
 //! Before the history is cut, what goes is added to `history-totals.json`, with the mark of the last line in it. Whoever is
 //! killed between the two leaves lines that are in both: the mark says from where on they count. So a total is what was cut

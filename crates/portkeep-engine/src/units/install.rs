@@ -1,4 +1,4 @@
-//! Installs apps: everything is checked, then placed, loaded and started; what fails takes everything back.
+//! Installs apps: checks everything, then places, loads and starts it. A failure takes everything back.
 
 mod error;
 mod take_back;

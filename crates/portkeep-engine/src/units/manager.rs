@@ -1,4 +1,4 @@
-//! What installing and removing units asks of a manager.
+//! Manager that units are installed in, as a trait.
 
 use std::future::Future;
 

@@ -1,4 +1,4 @@
-//! What an install changes, decided from what is there and what is wanted. No I/O.
+//! Plan of an install: its changes, decided from the present and the wanted state. No I/O.
 
 mod in_the_way;
 mod replaced;

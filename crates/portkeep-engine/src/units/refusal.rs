@@ -1,4 +1,4 @@
-//! Why an install is refused before anything is changed.
+//! Reasons to refuse an install before anything is changed.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! Removes apps: stopped as a whole, then their files, wherever the manager or we look for them.
+//! Removes apps: stops each as a whole, then deletes its files, wherever the manager or portkeep looks for them.
 
 mod found;
 

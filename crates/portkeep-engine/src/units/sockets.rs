@@ -1,4 +1,4 @@
-//! What becomes of an app's sockets when its units change: the ones that are open must not be lost.
+//! Decides how an app's open sockets survive a change of its units.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Looks at what is there, for a plan to go by. Changes nothing.
+//! Collects the present state for a plan. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! The units of one app, rendered for one manager.
+//! Unit files of one app, rendered for one manager.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Keys that are written twice in one object. JSON readers keep one of the values, and which is anybody's guess.
+//! Duplicate keys of a JSON object. They are refused, because JSON readers disagree which value counts.
 
 use std::collections::HashSet;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Names that would give an app a directory of ours or of the machine's.
+//! Directory names that would give an app a directory of portkeep or of the machine.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The name of the dynamic user that runs an app's generations in the sandbox.
+//! Name of the dynamic user that runs an app's generations in the sandbox.
 
 use crate::AppName;
 

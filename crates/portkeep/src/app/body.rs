@@ -1,4 +1,4 @@
-//! The body of any answer as one concrete type.
+//! Body of any answer, as one concrete type.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

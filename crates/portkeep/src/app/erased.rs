@@ -1,4 +1,4 @@
-//! Any app as one concrete type.
+//! Any app, as one concrete type.
 //!
 //! Everything between a socket and the app is compiled for this type, in this crate. Were it generic, each
 //! user's crate would compile hyper's connections, the drain and the moving of connections anew at every

@@ -1,4 +1,4 @@
-//! Gives a request that waited for a build to the generation that came of it.
+//! Forwards a queued request to the generation that was built meanwhile.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The app with what `portkeep dev` adds.
+//! The app with the additions of `portkeep dev`.
 
 use std::pin::Pin;
 use std::sync::Arc;

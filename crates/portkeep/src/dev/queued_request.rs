@@ -1,4 +1,4 @@
-//! Requests that wait for the build under way (`portkeep dev --while-building hold`).
+//! Queued requests: they wait for the build under way (`portkeep dev --while-building hold`).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which connection has to end. Pure.
+//! Decides which connection has to end. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Why a connection was ended, and how many were.
+//! Reasons to end a connection, and their counts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! All connections of a server, and since when each is as it is.
+//! Register of a server's connections, with the time since each has been in its state.
 //!
 //! A connection changes its own counters and nothing here, so that no request waits for a lock or looks at a clock: whoever looks
 //! at the register sees what has changed since the last look.

@@ -1,4 +1,4 @@
-//! What the loop of `portkeep dev` has this program do: directories, and words for other commands.
+//! Services that this program offers to the loop of `portkeep dev`: directories, and commands to suggest.
 
 use std::path::Path;
 

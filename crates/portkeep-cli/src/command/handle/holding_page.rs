@@ -1,4 +1,4 @@
-//! The holding page: what a generation answers that is no release of the app.
+//! Holding page: answers of a generation that runs no release of the app.
 //!
 //! It says nothing of the app: neither its name nor why it cannot serve. Whoever may know finds that in the journal. In
 //! maintenance it says what a person wants it to.

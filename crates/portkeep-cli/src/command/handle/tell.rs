@@ -1,4 +1,4 @@
-//! What a helper tells, as lines of the journal.
+//! Progress of a helper, as lines of the journal.
 
 use anyhow::anyhow;
 use portkeep_engine::decision;

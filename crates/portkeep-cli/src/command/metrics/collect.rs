@@ -1,4 +1,4 @@
-//! Collects what metrics tell of one app. Decides nothing.
+//! Collects the facts of one app for its metrics. Decides nothing.
 
 use std::io;
 

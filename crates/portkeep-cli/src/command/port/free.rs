@@ -1,4 +1,4 @@
-//! Decides how a port is freed: by whom it is held, and what would take more with it than the port.
+//! Decides how a port is freed: who owns it, and whether more than the port would be lost.
 
 use std::fmt;
 

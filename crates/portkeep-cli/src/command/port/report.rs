@@ -1,4 +1,4 @@
-//! Who holds an address, for people and for programs.
+//! Owners of an address, as text and as JSON.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! Finds the socket unit that an address is held for.
+//! Finds the socket unit whose address this is.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! What is shown of an app; the shape of `portkeep status --json`.
+//! State of an app, in the shape of `portkeep status --json`.
 
 use std::cmp::Reverse;
 

@@ -1,4 +1,4 @@
-//! The picture as an SVG file, readable on light and dark ground.
+//! Chart as an SVG file that is readable on light and dark ground.
 
 use std::fmt::Write as _;
 

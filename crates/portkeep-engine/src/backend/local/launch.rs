@@ -1,4 +1,4 @@
-//! The command that is a generation, or its release command.
+//! Command line of a generation, and of its release command.
 
 use std::fs;
 use std::io;

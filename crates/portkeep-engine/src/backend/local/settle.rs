@@ -1,4 +1,4 @@
-//! What settle decides over a generation that is a child process.
+//! Settle backend of a generation that is a child process.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

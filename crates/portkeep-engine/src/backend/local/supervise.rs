@@ -1,4 +1,4 @@
-//! Supervises one generation, as its unit in systemd would: start, READY, restarts, drain, deadlines.
+//! Supervisor of one generation, with what a unit of systemd does: start, READY, restarts, drain, deadlines.
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;

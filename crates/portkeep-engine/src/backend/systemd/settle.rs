@@ -1,4 +1,4 @@
-//! What settle asks of systemd, and does to its units.
+//! Settle backend on the units of a systemd manager.
 //!
 //! D-Bus may be away while an app crashes. Then what has to be done is done by systemctl, which needs none; what would have
 //! to be known first counts as unknown.

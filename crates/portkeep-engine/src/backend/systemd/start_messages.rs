@@ -1,4 +1,4 @@
-//! What systemd itself said of a start that failed before the app's own code: it names the file or the path.
+//! Messages of systemd about a start that failed before the app's own code: they name the file or the path.
 
 use portkeep_spec::Manager as Which;
 

@@ -1,4 +1,4 @@
-//! Captures the files that were found: copies, or further names of what an earlier release has.
+//! Captures the files that were found: as copies, or as further links to those of an earlier release.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

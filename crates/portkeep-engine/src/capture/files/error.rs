@@ -1,4 +1,4 @@
-//! Why the files of a release cannot be brought along.
+//! Errors of the files that a release brings along.
 
 use std::io;
 use std::path::PathBuf;

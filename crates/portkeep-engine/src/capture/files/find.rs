@@ -1,4 +1,4 @@
-//! Finds the files that the patterns of a spec lead to, and judges them before anything is read.
+//! Finds the files that a spec's patterns match, and judges them before anything is read.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! Where the symbolic links of a release lead: pure, over the names that it has.
+//! Targets of a release's symbolic links. Pure, over the names in the release.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is known of captured files: so that one that did not change is not read again, and one that did is no release's.
+//! Manifest of captured files: an unchanged file is not read again, and a changed one no longer belongs to the release.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Where the patterns of `files` lead, directory by directory: pure.
+//! Matches the patterns of `files`, directory by directory. Pure.
 
 use std::collections::BTreeSet;
 use std::path::Path;

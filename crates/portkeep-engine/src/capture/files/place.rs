@@ -1,5 +1,5 @@
-//! A directory of the files: opened level by level from the one that has them all, through no symbolic link, and read only
-//! with the rights of everybody who has a say in what is there.
+//! Directory of the files: opened level by level below the common one, through no symbolic link, and read only with the rights
+//! of everybody who controls what is there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

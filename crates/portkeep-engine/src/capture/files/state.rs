@@ -1,14 +1,14 @@
-//! What tells one state of a file from another without reading it.
+//! State of a file, by which a change is seen without reading it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FileType, RawMode, Stat};
 use serde::{Deserialize, Serialize};
 
-/// What the coarsest file systems count times in. A change right after a look may leave the times as they were.
+/// Resolution of times on the coarsest file systems. A change within it may leave the times as they were.
 const COARSEST: Duration = Duration::from_secs(2);
 
-/// One state of a file, a directory or a link. Of a directory only what does not change with what is in it.
+/// State of a file, a directory or a link. That of a directory has only what does not change with its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     device: u64,
@@ -61,13 +61,13 @@ impl State {
         self.mode & 0o7777
     }
 
-    /// The same file, and nobody wrote into it. Names of it may have come and gone.
+    /// True for the same file with the same contents. Links to it may have come and gone.
     pub(super) fn has_contents_of(&self, then: &Self) -> bool {
         (self.device, self.inode) == (then.device, then.inode)
             && (self.size, self.modified, self.mode) == (then.size, then.modified, then.mode)
     }
 
-    /// Whether one more change would show in its times.
+    /// Whether one more change would alter its times.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = i128::try_from(now.saturating_sub(COARSEST).as_nanos()).unwrap_or(i128::MAX);
@@ -87,7 +87,7 @@ impl State {
     }
 }
 
-/// For messages: what cannot be brought along.
+/// For messages: the kind of file that cannot be brought along.
 pub(super) fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::Fifo => "a FIFO",
@@ -111,7 +111,7 @@ mod tests {
         assert!(!state.is_settled(now));
         assert!(state.is_settled(now + Duration::from_secs(60)));
         assert!(!state.is_settled(now - Duration::from_secs(60)));
-        // What an archiver or `touch` says of its contents does not count alone.
+        // The modification time alone proves nothing: archivers and `touch` set it.
         let old = UNIX_EPOCH + Duration::from_secs(1);
         std::fs::File::open(&path)
             .unwrap()

@@ -1,4 +1,4 @@
-//! Where a person wants maintenance.
+//! Handovers under maintenance.
 
 use super::*;
 

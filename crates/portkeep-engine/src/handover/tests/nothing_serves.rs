@@ -1,4 +1,4 @@
-//! Where no release can serve, and what a killed helper left.
+//! Handovers where no release can serve, and after a helper was killed.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn a_start_that_somebody_stopped_is_not_answered_by_a_page() {
     );
 }
 
-/// What the unit names is missing for every release: the last good one is not tried, and the page is shown at once.
+/// Every release lacks what the unit names: the last good one is not tried, and the holding page answers at once.
 #[test]
 fn what_is_missing_beside_the_release_is_answered_by_a_page() {
     let mut machine = surveyed(Purpose::Activate, nothing_but_a_page());
@@ -80,7 +80,7 @@ fn what_is_missing_beside_the_release_is_answered_by_a_page() {
     assert_eq!(step(&mut machine, Event::Abandoned), page(6));
 }
 
-/// A holding page serves as generation 4.
+/// The holding page runs as generation 4.
 fn holding() -> Survey {
     Survey {
         current: Some((Generation(4), Some(Digest::holding_page()))),
@@ -107,7 +107,7 @@ fn a_page_serves_on_until_a_release_can() {
             Action::Drain(vec![Generation(4)])
         );
     }
-    // A page is nothing that a good release would have to stand back for.
+    // A good release replaces the holding page at once.
     let mut machine = surveyed(Purpose::Reload, holding());
     assert_eq!(
         step(&mut machine, refused(Some("old"))),

@@ -1,4 +1,4 @@
-//! Where a new release has a release command.
+//! Handovers of a release with a release command.
 
 use super::*;
 

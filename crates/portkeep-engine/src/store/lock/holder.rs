@@ -1,4 +1,4 @@
-//! Who has a lock, as the kernel and /proc tell it.
+//! Holder of a lock, from the kernel and /proc.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

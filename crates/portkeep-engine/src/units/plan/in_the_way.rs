@@ -1,4 +1,4 @@
-//! What of others is in the way of an app: names of units, and ports.
+//! Conflicts of an app with others: names of units, and ports.
 
 use std::path::PathBuf;
 

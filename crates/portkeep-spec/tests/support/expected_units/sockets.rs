@@ -25,7 +25,7 @@ pub fn listening(name: &str, listen: &Listen, manager: Manager) -> Sections {
     }
     if listen.address.path().is_none() {
         lines.extend((listen.free_bind != Some(false)).then(|| ("FreeBind", s("yes"))));
-        // No two of these have one port.
+        // No two of these have the same port.
         let is_every = listen.address.to_string().starts_with("[::]:");
         lines.extend(is_every.then(|| ("BindIPv6Only", s("both"))));
     } else {
@@ -40,7 +40,7 @@ pub fn listening(name: &str, listen: &Listen, manager: Manager) -> Sections {
     }
     let description = format!("port {} of {name}", listen.name);
     let mut sections = of_app(name, description, format!("{name}.service"), lines, manager);
-    // A port is closed with its target, and by nobody alone.
+    // The port is closed with the target. Nobody can stop its socket alone.
     sections[0].1.push(("RefuseManualStop", s("yes")));
     sections
 }

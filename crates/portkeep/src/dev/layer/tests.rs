@@ -1,4 +1,4 @@
-//! The layer between real connections, an app and a `portkeep dev` that says what the test wants.
+//! The layer between real connections, an app and a `portkeep dev` that the test controls.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;

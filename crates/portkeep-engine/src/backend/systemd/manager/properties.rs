@@ -1,4 +1,4 @@
-//! What is known of a unit: questions for properties of the object that stands for it.
+//! Properties of a unit, read from its object on the bus.
 
 use futures_util::future::try_join_all;
 use zbus::{OwnedObjectPath, OwnedVariant};

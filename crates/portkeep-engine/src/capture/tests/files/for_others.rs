@@ -3,7 +3,7 @@
 
 use super::*;
 
-/// A project of `deploy`'s that root captures.
+/// A project of `deploy`, which root captures.
 fn of_deploy(patterns: &[&str]) -> Option<Project> {
     if !geteuid().is_root() {
         return None;
@@ -32,7 +32,7 @@ fn what_its_owner_may_not_read_is_not_read_for_him() {
     set(&app, 0o600);
     project.expect_refused(&[app.to_str().unwrap(), "4242", "may not read"]);
     set(&app, 0o644);
-    // A directory of root's that he put there.
+    // A directory that root owns, put there by `deploy`.
     let closed = project.below("web/static/closed");
     fs::create_dir(&closed).unwrap();
     fs::write(closed.join("secret"), "x").unwrap();
@@ -58,7 +58,7 @@ fn what_the_app_may_not_read_is_refused_before_it_starts() {
         for word in ["pk-app", "may not read", path.to_str().unwrap()] {
             assert!(said.contains(word), "{word} not in: {said}");
         }
-        // Its own user may.
+        // Its own user may read it.
         let taken = project
             .try_take_for(RunsAs::Named(DEPLOY.to_string()))
             .unwrap();
@@ -69,7 +69,7 @@ fn what_the_app_may_not_read_is_refused_before_it_starts() {
     }
 }
 
-/// No exchange of a directory for a link, however quick, brings what he may not read.
+/// Nobody can have a file captured that he may not read, however quickly he replaces a directory by a link.
 #[test]
 fn an_exchange_of_directories_wins_nothing() {
     let Some(project) = of_deploy(&["static"]) else {

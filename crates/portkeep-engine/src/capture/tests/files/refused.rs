@@ -1,4 +1,4 @@
-//! What no release can bring.
+//! Files that no release can bring along.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::FileExt;
