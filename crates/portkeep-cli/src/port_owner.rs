@@ -24,11 +24,11 @@ pub(crate) use wanted::Wanted;
 #[cfg_attr(test, derive(Default))]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PortOwner {
-    /// Its number; none where the kernel does not let us see it (another user's).
+    /// Its number; none if the kernel hides it because another user runs it.
     pub(crate) pid: Option<i32>,
     /// The user it runs as.
     pub(crate) uid: Option<u32>,
-    /// Its command line; empty where it cannot be seen.
+    /// Its command line; empty if the kernel hides it.
     pub(crate) command: String,
     /// The systemd unit it belongs to.
     pub(crate) unit: Option<String>,
@@ -60,7 +60,7 @@ impl fmt::Display for PortOwner {
 }
 
 impl PortOwner {
-    /// True for a systemd manager itself, which holds ports for its socket units.
+    /// True for a systemd manager itself, which owns the ports of its socket units.
     pub(crate) fn is_systemd(&self) -> bool {
         let program = self.command.split_whitespace().next().unwrap_or_default();
         self.unit.as_deref() == Some("init.scope")
@@ -68,7 +68,7 @@ impl PortOwner {
             || self.pid == Some(1)
     }
 
-    /// What to do about it.
+    /// What a person can do about it.
     pub(crate) fn remedy(&self) -> String {
         let user = if self.manager == Some(Which::User) {
             "--user "

@@ -4,7 +4,7 @@ use std::fmt;
 
 use portkeep_spec::Address;
 
-/// An address that is to be opened, or a port whatever the address.
+/// An address that is to be opened, or a port on any address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// One address.

@@ -9,44 +9,43 @@ use http::{HeaderMap, HeaderValue, Method, Request};
 use super::channel::Channel;
 use super::guard;
 
-/// How long a request has waited before it was given to this generation, in milliseconds. An app
-/// never sees it.
+/// Header with the time that a request has waited before this generation got it, in milliseconds. An app never sees it.
 const WAITED: &str = "portkeep-waited";
 
-/// What becomes of a request.
+/// Decision about a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// This generation answers it.
     Serve,
     /// The generation that is served at this address now answers it.
     Forward(String),
-    /// It waited as long as it may: a page that says so.
+    /// It has waited as long as it may: a page says so.
     Page(Bytes),
 }
 
-/// Whether a request can wait. A switch of protocols cannot be forwarded; and who is not on this
-/// machine would seem to be when the request is forwarded.
+/// Whether a request can wait. A switch of protocols cannot be forwarded. A request of another machine must not be: it
+/// would seem to come from this one.
 pub(super) fn may_wait<B>(request: &Request<B>) -> bool {
     guard::is_local(request)
         && request.method() != Method::CONNECT
         && !request.headers().contains_key(UPGRADE)
 }
 
-/// Reads and removes how long a request has waited already. A client that says so itself waits less.
+/// Reads and removes the time that a request has waited. A client that forges it waits less.
 pub(super) fn take_waited(headers: &mut HeaderMap) -> Duration {
     let waited = headers.remove(WAITED);
     let milliseconds = waited.and_then(|waited| waited.to_str().ok()?.parse().ok());
     Duration::from_millis(milliseconds.unwrap_or_default())
 }
 
-/// Notes how long a request has waited, for the generation that gets it next.
+/// Adds the time that a request has waited, for the generation that gets it next.
 pub(super) fn note_waited(headers: &mut HeaderMap, waited: Duration) {
     let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
     headers.insert(WAITED, HeaderValue::from(milliseconds));
 }
 
-/// Waits as long as `portkeep dev` lets a request wait that came in by the listener `entrance` and
-/// has waited before. Whatever goes wrong: answering is right.
+/// Waits as long as `portkeep dev` lets a request wait that came through the listener `entrance` and has waited before.
+/// After any failure, this generation answers it.
 pub(super) async fn wait(channel: &Channel, entrance: &str, waited: Duration) -> Verdict {
     let question = format!("hold {} {entrance}", waited.as_millis());
     let Ok(answer) = channel.ask(&question).await else {

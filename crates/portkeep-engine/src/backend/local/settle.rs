@@ -8,12 +8,12 @@ use crate::backend::BackendError;
 use crate::generation::Generation;
 use crate::settle::{Ended, GivenBack, Handle, SettleBackend};
 
-/// The supervisor of one generation, as settle sees it.
+/// The supervisor of one generation, as the settle code uses it.
 #[derive(Debug)]
 pub(super) struct SettledChild<'a> {
     pub(super) shared: Arc<Shared>,
     pub(super) ended: &'a Ended,
-    /// It is to be started again.
+    /// True if the generation is to start again.
     pub(super) is_again: AtomicBool,
 }
 
@@ -23,12 +23,12 @@ impl SettleBackend for SettledChild<'_> {
         Ok(false)
     }
 
-    /// As long as there is a supervisor that was not told to end, the app is up.
+    /// The app is up as long as a supervisor exists that was not told to end.
     async fn handle(&self) -> Handle {
         Handle::Up
     }
 
-    /// Its supervisor settles it, and is there as long as it has a phase.
+    /// A supervisor settles its own generation, and exists as long as the generation has a phase.
     async fn is_looked_after(&self, generation: Generation) -> bool {
         self.shared.is_supervised(generation)
     }

@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use super::*;
 
-/// Times that are no longer new.
+/// Sets times that are old enough to prove that nothing changed.
 fn settle(path: &Path) {
     let old = SystemTime::now() - Duration::from_secs(3600);
     File::open(path).unwrap().set_modified(old).unwrap();
 }
 
 impl Project {
-    /// One that brings these patterns, with some files.
+    /// A project whose release brings these patterns, with some files.
     fn bringing(patterns: &[&str]) -> Self {
         let mut project = Self::new();
         for (path, contents) in [
@@ -72,7 +72,7 @@ impl Project {
         release
     }
 
-    /// Nothing is kept of what is refused.
+    /// Nothing is kept of a refused release.
     #[track_caller]
     fn expect_refused(&self, words: &[&str]) {
         let said = self.refusal();
@@ -107,7 +107,7 @@ fn what_patterns_name_is_brought_and_nothing_else() {
         Some(release.clone())
     );
     assert!(release.is_intact());
-    // As a reload does that has nothing to do.
+    // A reload without changes does this.
     assert_eq!(
         project.take_after(std::slice::from_ref(&release)).files(),
         release.files()
@@ -145,11 +145,11 @@ fn a_change_of_any_of_them_is_another_release() {
         assert!(!seen.contains(release.digest()), "{what}");
         seen.push(release.digest().clone());
     }
-    // What is not named by a pattern is none of it, nor are times.
+    // Files that no pattern matches do not count, nor do times.
     project.write("web/other/x", "y");
     settle(&project.below("web/static/css/site.css"));
     assert_eq!(project.capture().digest(), seen.last().unwrap());
-    // The old ones are what they were.
+    // The files of the old release are unchanged.
     let css = first.files().unwrap().join("static/css/site.css");
     assert_eq!(fs::read_to_string(css).unwrap(), "css");
     assert!(first.is_intact());
@@ -189,7 +189,7 @@ fn what_did_not_change_is_a_name_of_the_copy_that_is_there() {
         settle(&project.below(path));
     }
     let one = project.take_after(&[]);
-    // Their times are old, but not those of the last change of anything of theirs.
+    // Their modification times are old, but not their change times.
     assert!(!one.is_settled());
     let end = std::time::Instant::now() + Duration::from_secs(60);
     let again = loop {
@@ -210,7 +210,7 @@ fn what_did_not_change_is_a_name_of_the_copy_that_is_there() {
         inode(&place(&one, "static/css/site.css"))
     );
     assert!(one.is_intact() && two.is_intact());
-    // One that somebody wrote into is not taken for what it was.
+    // A file that somebody wrote into is not taken for the original.
     let damaged = place(&one, "static/css/site.css");
     fs::set_permissions(&damaged, Permissions::from_mode(0o644)).unwrap();
     fs::write(&damaged, "damaged").unwrap();

@@ -2,7 +2,7 @@
 
 use super::Sections;
 
-/// `helper` is the command line of a step of ours, `handle_timeout` how long it may take.
+/// `helper` is the command line of one of portkeep's steps, `handle_timeout` its time limit.
 pub fn units(
     name: &str,
     helper: &dyn Fn(&str) -> String,
