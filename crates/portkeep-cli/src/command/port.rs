@@ -26,7 +26,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Nothing is killed. What is done is said before it is done. What can stay open beside the address is left alone.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  portkeep port 8080\n  portkeep port 127.0.0.1:8080 --free\n  portkeep port /run/hello.sock --json     address, sockets by unit, owners\n\nExit code 1: with --free, when it is still held at the end."
+    after_help = "Examples:\n  portkeep port 8080\n  portkeep port 127.0.0.1:8080 --free\n  portkeep port /run/hello.sock --json     address, sockets by unit, holders\n\nExit code 1: with --free, when it is still held at the end."
 )]
 pub(crate) struct Args {
     /// A port (on any address), IP:PORT, or the path of a Unix socket.

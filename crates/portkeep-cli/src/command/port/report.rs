@@ -119,7 +119,7 @@ mod tests {
             let keys = value.as_object().unwrap().keys();
             keys.map(String::as_str).collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(keys(&json), "address held owners socketUnit");
+        assert_eq!(keys(&json), "address held holders socketUnit");
         assert_eq!(keys(&json["socketUnit"]), "app manager name since");
         assert_eq!(
             keys(&json["holders"][0]),
