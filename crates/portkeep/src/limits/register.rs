@@ -92,7 +92,7 @@ impl Register {
         key: Key,
         watched: Arc<dyn Watched>,
         before: Duration,
-        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
     ) {
         let Facts { state, stamp, .. } = watched.facts();
         let now = Instant::now();
@@ -105,7 +105,7 @@ impl Register {
             perhaps_since: now,
             looked: now,
         };
-        entry.decide(now, judge);
+        entry.decide(now, decide);
         self.part(key.0).insert(key.0, entry);
     }
 
@@ -126,7 +126,7 @@ impl Register {
     pub(crate) fn sweep(
         &self,
         part: usize,
-        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
     ) {
         let now = Instant::now();
         for entry in self.part(part as u64).values_mut() {
