@@ -130,7 +130,7 @@ impl Register {
     ) {
         let now = Instant::now();
         for entry in self.part(part as u64).values_mut() {
-            entry.decide(now, &judge);
+            entry.decide(now, &decide);
         }
     }
 
