@@ -257,6 +257,32 @@ impl Process {
         kill_process(pid, signal).unwrap();
     }
 
+    /// SIGSTOP, and waits until it is felt.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+        self.frozen();
+    }
+
+    /// Waits until no thread runs any more: a signal is sent before it is felt, and one thread tells the others.
+    pub(crate) fn frozen(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        let threads = format!("/proc/{}/task", self.id());
+        // A thread may end meanwhile, and then it does not run.
+        let runs = |thread: &fs::DirEntry| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(") ").next().unwrap_or_default();
+            !state.is_empty() && !state.starts_with('T')
+        };
+        while fs::read_dir(&threads)
+            .unwrap()
+            .flatten()
+            .any(|thread| runs(&thread))
+        {
+            assert!(Instant::now() < deadline, "it runs on\n{}", self.story());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// SIGTERM, and waits until the drain has begun: nothing is accepted any more.
     pub(crate) fn drain(&self) -> Instant {
         self.signal(Signal::TERM);

@@ -140,14 +140,8 @@ fn an_idle_connection_is_served_on() {
     assert_eq!(who(&mut client), old.id());
     for _ in 0..5 {
         let new = world.start();
-        let began = Instant::now();
         old.drain();
         has_moved_one(&mut old);
-        assert!(
-            began.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            began.elapsed()
-        );
         assert_eq!(who(&mut client), new.id());
         old = new;
     }

@@ -2,34 +2,81 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::{Router, routing::get};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+use tempfile::TempDir;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Portkeep,
+    /// One whose HTTP/2 connections stay.
+    Still,
     Axum,
 }
 
 impl Kind {
-    pub(crate) const BOTH: [Self; 2] = [Self::Portkeep, Self::Axum];
+    pub(crate) const ALL: [Self; 3] = [Self::Portkeep, Self::Still, Self::Axum];
 
     pub(crate) fn named(name: &str) -> Self {
-        match name {
-            "portkeep" => Self::Portkeep,
-            "axum" => Self::Axum,
-            other => panic!("{other:?} is neither portkeep nor axum"),
-        }
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.unwrap_or_else(|| panic!("{name:?} is no server"))
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portkeep => "portkeep",
+            Self::Still => "still",
             Self::Axum => "axum",
         }
+    }
+
+    /// As a table calls it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Portkeep => "`portkeep::serve`",
+            Self::Still => "`portkeep::serve`, `move_http2(false)`",
+            Self::Axum => "`axum::serve`",
+        }
+    }
+}
+
+/// What a generation is passed, without which nothing can move.
+#[derive(Debug)]
+pub(crate) struct MoveSocket {
+    socket: OwnedFd,
+    _directory: TempDir,
+}
+
+impl MoveSocket {
+    pub(crate) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Inherited by whatever is started.
+        let flags = SocketFlags::empty();
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap();
+        let address = SocketAddrUnix::new(directory.path().join("move")).unwrap();
+        bind(&socket, &address).unwrap();
+        listen(&socket, 128).unwrap();
+        Self {
+            socket,
+            _directory: directory,
+        }
+    }
+
+    pub(crate) fn pass_to(&self, command: &mut Command) {
+        command
+            .env_remove("PORTKEEP_LISTEN")
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_PIDFDID")
+            .env("LISTEN_FDS", "1")
+            .env("LISTEN_FDNAMES", "portkeep-move")
+            .env("LISTEN_FDS_FIRST_FD", self.socket.as_raw_fd().to_string());
     }
 }
 
@@ -38,8 +85,9 @@ impl Kind {
 pub(crate) async fn serve(kind: Kind, address: &str) {
     let app = Router::new().route("/", get(|| async { "Hello" }));
     match kind {
-        Kind::Portkeep => {
+        Kind::Portkeep | Kind::Still => {
             let server = portkeep::Server::new().listen(address);
+            let server = server.move_http2(kind == Kind::Portkeep);
             server.serve(app).await.unwrap();
         }
         Kind::Axum => {
@@ -68,22 +116,23 @@ pub(crate) struct Running {
     kind: Kind,
     address: SocketAddr,
     child: Child,
+    _move_socket: MoveSocket,
 }
 
 impl Running {
     pub(crate) fn start(kind: Kind) -> Self {
         let address = free_address();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["serve", kind.name(), &address.to_string()])
-            .env_remove("PORTKEEP_LISTEN")
-            .env_remove("LISTEN_FDS")
-            .spawn()
-            .unwrap();
+        let move_socket = MoveSocket::new();
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["serve", kind.name(), &address.to_string()]);
+        move_socket.pass_to(&mut command);
+        let child = command.spawn().unwrap();
         wait_for(address, kind);
         Self {
             kind,
             address,
             child,
+            _move_socket: move_socket,
         }
     }
 

@@ -57,17 +57,12 @@ fn a_next_generation_that_hangs_takes_nothing_along() {
     let mut old = world.start();
     let mut clients = world.clients(20);
     let new = world.start();
-    new.signal(Signal::STOP);
-    let began = old.drain();
+    new.freeze();
+    old.drain();
     for client in &mut clients {
         let answer = client.get("/").unwrap();
         assert_eq!(answer.body, old.id().to_string());
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        began.elapsed()
-    );
     drop(clients);
     assert!(old.report().contains("nothing cut"));
 }

@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
+use super::super::app::letters;
 use super::Totals;
-use super::app::{letters, sum_of};
+use super::app::sum_of;
 use crate::dice::Dice;
 
 /// Longer than any case takes, and as long as one may wait for an answer.
