@@ -1,7 +1,9 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
+mod clients;
 mod failures;
 mod http2;
+mod http2_many;
 mod long;
 mod many;
 mod midway;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::requests::{CONNECTIONS, Requests};
-use crate::server::{Kind, MoveSocket, free_address, wait_for};
+use crate::server::{Kind, Passed};
 
 /// Requests on each of them, in the first run and in the second one.
 const ROUNDS: [usize; 2] = [40, 120];
@@ -162,20 +162,17 @@ impl Server {
 
     fn run(&self, tool: Tool, requests: Requests, rounds: usize) -> BTreeMap<String, f64> {
         let log = std::env::temp_dir().join(format!("portkeep-count-{}", std::process::id()));
-        let address = free_address();
-        let move_socket = MoveSocket::new();
         let mut command = tool.command(&log);
-        move_socket.pass_to(&mut command);
+        let passed = Passed::to(&mut command);
         let child = command
             .arg(&self.program)
-            .args(["serve", self.kind.name(), &address.to_string()])
+            .args(["serve", self.kind.name()])
             // Who works for whom is chance.
             .env("TOKIO_WORKER_THREADS", "1")
             .spawn();
         let child = child.unwrap_or_else(|error| panic!("cannot start {tool:?}: {error}"));
         let running = Running { tool, child };
-        wait_for(address, self.kind);
-        requests.make(address, rounds);
+        requests.make(passed.address(), rounds);
         drop(running);
         let said = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", kind, address] => server::serve(server::Kind::named(kind), address),
+        ["serve", kind] => server::serve(server::Kind::named(kind)),
         ["measure", rounds, seconds] => measure(
             rounds.parse().unwrap(),
             Duration::from_secs(seconds.parse().unwrap()),

@@ -371,4 +371,47 @@ mod tests {
         assert!(known.window > FIRST_WINDOW);
         assert_eq!(known.ours.get(HEADER_TABLE_SIZE), Some(0));
     }
+
+    /// A generation with another hyper may announce others, or another window.
+    #[test]
+    fn what_was_promised_otherwise_does_not_go_on_here() {
+        let known = check().unwrap();
+        let state = State {
+            last: 1,
+            send_window: FIRST_WINDOW,
+            receive_window: known.window,
+            ours: known.ours,
+            theirs: Settings::default(),
+        };
+        assert!(can_resume(&state));
+        // A client whose window is smaller is told the difference, one that has sent all of it too.
+        for receive_window in [0, FIRST_WINDOW, known.window - 1] {
+            assert!(can_resume(&State {
+                receive_window,
+                ..state.clone()
+            }));
+        }
+        assert!(!can_resume(&State {
+            receive_window: known.window + 1,
+            ..state.clone()
+        }));
+        // Of streams, of frames, how many there may be, and one that was not announced.
+        for (number, value) in [(4, 1 << 16), (5, 1 << 20), (3, 1), (6, 1 << 14), (1, 4096)] {
+            let mut ours = known.ours;
+            let before = ours.get(number);
+            ours.set(number, value);
+            assert!(
+                before == Some(value)
+                    || !can_resume(&State {
+                        ours,
+                        ..state.clone()
+                    })
+            );
+        }
+        let fewer = Settings::default();
+        assert!(!can_resume(&State {
+            ours: fewer,
+            ..state
+        }));
+    }
 }

@@ -14,8 +14,8 @@ use crate::manager::Process;
 use crate::probe;
 
 /// `GET /`, behind the word that the client's table is empty or not.
-const EMPTY: &[u8] = b"\x20\x82\x86\x84";
-const PLAIN: &[u8] = b"\x82\x86\x84";
+pub(super) const EMPTY: &[u8] = b"\x20\x82\x86\x84";
+pub(super) const PLAIN: &[u8] = b"\x82\x86\x84";
 
 async fn ask(client: &mut SendRequest<Empty<Bytes>>, path: &str) -> String {
     client.ready().await.unwrap();
@@ -24,7 +24,7 @@ async fn ask(client: &mut SendRequest<Empty<Bytes>>, path: &str) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-fn address(world: &World) -> SocketAddr {
+pub(super) fn address(world: &World) -> SocketAddr {
     world.listener.local_addr().unwrap()
 }
 
@@ -80,7 +80,7 @@ async fn it_moves_when_its_last_stream_ends() {
     assert!(!connection.is_finished());
 }
 
-fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+pub(super) fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
@@ -89,7 +89,7 @@ fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]
 }
 
 /// Asks, and waits for the end of the answer.
-fn raw_ask(socket: &mut TcpStream, stream: u32, block: &[u8]) -> String {
+pub(super) fn raw_ask(socket: &mut TcpStream, stream: u32, block: &[u8]) -> String {
     send(socket, 1, 5, stream, block);
     let answer = read_until(socket, 0);
     assert_eq!((answer.1 & 1, answer.2), (1, stream));
