@@ -86,6 +86,7 @@
 extern crate self as portkeep;
 
 mod accept;
+mod accepted;
 mod acceptor;
 mod app;
 mod close_at_drain;
@@ -110,6 +111,7 @@ mod notify;
 mod open_files;
 mod release_files;
 mod secret;
+mod sentences;
 mod serve;
 mod server;
 mod shutdown;
@@ -119,7 +121,7 @@ mod task;
 mod transport;
 mod until_drain;
 
-pub use acceptor::Accepted;
+pub use accepted::Accepted;
 pub use app::App;
 pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;

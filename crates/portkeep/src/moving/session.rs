@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::SocketAddrUnix;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::packets::Packets;
 use super::peer;
@@ -16,6 +16,8 @@ use super::wire::{Features, HEADER, Header, Kind, Malformed};
 /// In unit tests both sides share two threads with all clients and whatever else the machine does, and nobody hangs: a second
 /// would measure the machine.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
+/// How many sessions in a row are closed without a greeting by one that takes nothing.
+const OFTEN: u32 = 100;
 
 /// Asks the next generation whether it takes connections, and what it knows.
 pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<(Packets, Features)> {
@@ -77,11 +79,29 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Featur
     })
 }
 
-/// Whether to ask again after a session that ended so, `unwelcome` after the last one that was welcome.
-///
-/// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing.
-pub(super) fn may_ask_again(ended: &io::Error, unwelcome: Duration) -> bool {
-    has_closed(ended) && unwelcome < ANSWER_TIMEOUT
+/// How often nobody has answered since the last session that was welcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unwelcome {
+    since: Instant,
+    times: u32,
+}
+
+impl Unwelcome {
+    /// The moment at which a session was welcome, or could have been for the first time.
+    pub(super) fn from(since: Instant) -> Self {
+        Self { since, times: 0 }
+    }
+
+    /// Whether to ask again after a session that ended so.
+    ///
+    /// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing:
+    /// one that did so for a while and often. On a busy machine a generation that is replaced at once needs a while
+    /// for one answer, and one that takes nothing still closes often.
+    pub(super) fn may_ask_again(&mut self, ended: &io::Error, now: Instant) -> bool {
+        self.times += 1;
+        let for_long = now.saturating_duration_since(self.since) >= ANSWER_TIMEOUT;
+        has_closed(ended) && !(for_long && self.times >= OFTEN)
+    }
 }
 
 /// The other side has closed the session.
@@ -125,17 +145,31 @@ mod tests {
     }
 
     #[test]
-    fn one_that_closes_is_asked_again_for_a_while() {
+    fn one_that_closes_is_asked_again_for_a_while_and_often() {
         let closed = io::Error::from(io::ErrorKind::ConnectionReset);
         let refused = io::Error::other("no");
-        for (ended, after, again) in [
-            (&closed, Duration::ZERO, true),
-            (&closed, ANSWER_TIMEOUT - Duration::from_millis(1), true),
-            (&closed, ANSWER_TIMEOUT, false),
-            (&refused, Duration::ZERO, false),
+        let began = Instant::now();
+        for (ended, after, before, again) in [
+            (&closed, Duration::ZERO, 0, true),
+            (
+                &closed,
+                ANSWER_TIMEOUT - Duration::from_millis(1),
+                10_000,
+                true,
+            ),
+            (&closed, ANSWER_TIMEOUT, 98, true),
+            // A machine that has time for a few sessions a second.
+            (&closed, 30 * ANSWER_TIMEOUT, 98, true),
+            (&closed, ANSWER_TIMEOUT, 99, false),
+            (&refused, Duration::ZERO, 0, false),
         ] {
-            let found = may_ask_again(ended, after);
-            assert_eq!(found, again, "{ended} after {after:?}");
+            let mut unwelcome = Unwelcome {
+                times: before,
+                ..Unwelcome::from(began)
+            };
+            let now = began + after;
+            let found = unwelcome.may_ask_again(ended, now);
+            assert_eq!(found, again, "{ended} after {after:?}, {before} times");
         }
     }
 

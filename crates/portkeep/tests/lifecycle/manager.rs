@@ -257,30 +257,31 @@ impl Process {
         kill_process(pid, signal).unwrap();
     }
 
-    /// SIGSTOP, and waits until it is felt.
-    pub(crate) fn freeze(&self) {
+    /// SIGSTOP, and waits until it has taken effect.
+    pub(crate) fn stop(&self) {
         self.signal(Signal::STOP);
-        self.frozen();
+        self.stopped();
     }
 
-    /// Waits until no thread runs any more: a signal is sent before it is felt, and one thread tells the others.
-    pub(crate) fn frozen(&self) {
+    /// Waits until no thread runs any more: until the first one has seen the signal, the others go on.
+    pub(crate) fn stopped(&self) {
         let deadline = Instant::now() + PATIENCE;
-        let threads = format!("/proc/{}/task", self.id());
-        // A thread may end meanwhile, and then it does not run.
-        let runs = |thread: &fs::DirEntry| {
-            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            let state = stat.rsplit(") ").next().unwrap_or_default();
-            !state.is_empty() && !state.starts_with('T')
-        };
-        while fs::read_dir(&threads)
-            .unwrap()
-            .flatten()
-            .any(|thread| runs(&thread))
-        {
-            assert!(Instant::now() < deadline, "it runs on\n{}", self.story());
+        while !self.is_stopped() {
+            assert!(Instant::now() < deadline, "it goes on\n{}", self.story());
             thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Whether each of its threads is.
+    fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.flatten().all(|thread| {
+            // The state follows the name, which is in parentheses.
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('T'))
+        })
     }
 
     /// SIGTERM, and waits until the drain has begun: nothing is accepted any more.

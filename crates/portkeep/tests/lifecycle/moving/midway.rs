@@ -80,7 +80,7 @@ fn one_that_is_killed_takes_only_what_it_owned() {
 fn one_that_is_stopped_loses_nothing() {
     let (_world, mut old, new, mut clients) = generations();
     let before = interrupt(&old, &new, Signal::STOP);
-    new.frozen();
+    new.stopped();
     let owned_at_most = descriptors(&new) - before;
     for client in &mut clients {
         client.send(get("/")).unwrap();
