@@ -71,6 +71,7 @@ mod frames;
 mod prologue;
 mod rehearsal;
 mod settings;
+mod sieve;
 mod state;
 mod streams;
 mod table_size;
@@ -106,6 +107,8 @@ pub(crate) use rehearsal::can_move;
 
 /// How long h2 remembers a stream that it has reset, and does not mind what comes for it.
 const FORGETS: Duration = Duration::from_secs(1);
+/// How long a client may take to hear that it may keep nothing.
+const ANSWERS: Duration = Duration::from_secs(5);
 /// How long a connection on which nothing is asked may take to come to a moment in which it can move.
 const SETTLES: Duration = Duration::from_secs(2);
 
@@ -160,10 +163,6 @@ fn connection(
     let mut builder = Builder::new(tasks);
     // WebSockets over HTTP/2.
     builder.enable_connect_protocol();
-    if matches!(socket, Socket::Followed(_)) {
-        // The client's compressor has to keep nothing.
-        builder.header_table_size(0);
-    }
     if let Some((ping, pong)) = pings {
         builder
             .timer(TokioTimer::new())
@@ -213,6 +212,12 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         next = until_quiet(connection.as_mut(), followed.as_ref(), &probe) => match next {
             Next::Over(result) => {
                 over(result, &shared);
+                // It has to hear that it may ask elsewhere.
+                if let Some(followed) = followed.filter(Followed::was_refused)
+                    && let Some(io) = followed.take_anyway()
+                {
+                    farewell(io, true).await;
+                }
                 return None;
             }
             // hyper has nothing of it any more, and is dropped.
@@ -295,6 +300,7 @@ impl Waiting {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
+        followed.prepare(cx, probe);
         if followed.is_busy() {
             self.calm = None;
             return Poll::Pending;
@@ -316,11 +322,10 @@ impl Waiting {
         {
             return Poll::Ready(Next::Move(Box::new(parts)));
         }
-        // Its next request may say what is not known yet; as an idle connection of HTTP/1, it may come for a while.
         let patience = match followed.is_certain() {
             true => SETTLES,
-            false if probe.shared.is_hurried() => Duration::ZERO,
-            false => probe.shared.linger,
+            false if probe.shared.is_hurried() => ANSWERS / 10,
+            false => ANSWERS,
         };
         let settled = *self.calm.get_or_insert(now) + patience;
         if settled <= now {

@@ -56,8 +56,9 @@ struct Client {
     read: Vec<u8>,
     last: u32,
     asked: BTreeMap<u32, Asked>,
-    /// It has said that it has no table.
-    said: bool,
+    /// The table that the server allows, where the next block has to say so, the smallest first.
+    tables: Vec<u32>,
+    table: u32,
     send: i64,
     receive: i64,
     /// What new streams begin with: of the server, and of this client.
@@ -143,7 +144,8 @@ impl Client {
             read: Vec::new(),
             last: 0,
             asked: BTreeMap::new(),
-            said: false,
+            tables: Vec::new(),
+            table: 4096,
             send: 65_535,
             receive: 65_535,
             first_send: 65_535,
@@ -242,10 +244,9 @@ impl Client {
             }
         };
         let mut block = Vec::new();
-        if !self.said || self.dice.once_in(10) {
-            block.push(0x20);
+        for size in std::mem::take(&mut self.tables) {
+            block.extend_from_slice(if size == 0 { b"\x20" } else { b"\x3f\xe1\x1f" });
         }
-        self.said = true;
         block.push(if body.is_some() { 0x83 } else { 0x82 });
         block.push(0x86);
         // Names by their numbers in the table that everybody has, values as they are.
@@ -471,16 +472,31 @@ impl Client {
                 }
             }
             SETTINGS => {
-                if self.acknowledged {
-                    return Err("settings came twice".to_owned());
-                }
                 for setting in payload.chunks_exact(6) {
-                    if setting[1] == 4 {
-                        let window = u32::from_be_bytes(setting[2..6].try_into().unwrap());
-                        for asked in self.asked.values_mut() {
-                            asked.send += i64::from(window) - self.first_send;
+                    let value = u32::from_be_bytes(setting[2..6].try_into().unwrap());
+                    match setting[1] {
+                        1 => {
+                            if !matches!(value, 0 | 4096) || self.table == value {
+                                return Err(format!(
+                                    "a table of {value}, and {} before",
+                                    self.table
+                                ));
+                            }
+                            self.table = value;
+                            // What was larger for a while is not said.
+                            self.tables.retain(|size| *size < value);
+                            self.tables.push(value);
                         }
-                        self.first_send = window.into();
+                        _ if self.acknowledged => {
+                            return Err("settings came twice".to_owned());
+                        }
+                        4 => {
+                            for asked in self.asked.values_mut() {
+                                asked.send += i64::from(value) - self.first_send;
+                            }
+                            self.first_send = value.into();
+                        }
+                        _ => {}
                     }
                 }
                 put(&mut self.out, SETTINGS, END, 0, b"");
