@@ -94,7 +94,7 @@ impl Follower {
             streams: Streams::after(state.last),
             table: TableSize::resumed(match state.said {
                 true => Table::Empty,
-                false => Table::Promised,
+                false => Table::Owed,
             }),
             send_window: state.send_window.into(),
             receive_window: state.receive_window.into(),
@@ -191,7 +191,10 @@ impl Follower {
 
     /// The client keeps nothing of what it compresses: it has said so, or must say so when it sends its next block.
     pub(super) fn is_certain(&self) -> bool {
-        matches!(self.table.table(), Table::Promised | Table::Empty)
+        matches!(
+            self.table.table(),
+            Table::Promised | Table::Owed | Table::Empty
+        )
     }
 
     /// Whether the client may be told how large its table may be, between two frames of h2's. Nothing of h2's own may wait for

@@ -11,9 +11,11 @@ pub(super) enum Table {
     Kept,
     /// The client has acknowledged a table of size 0, and must say so when it sends its next block.
     Promised,
+    /// The same, and it has done that elsewhere: what it kept is not known here.
+    Owed,
     /// It has said that its size is 0, and nothing else since.
     Empty,
-    /// It has promised that it keeps nothing, and does not keep to it.
+    /// It has not said so: its block cannot be decompressed here.
     Broken,
 }
 
@@ -68,8 +70,8 @@ impl TableSize {
                         (Table::Broken, _) => Table::Broken,
                         (_, 0x20) => Table::Empty,
                         // The smallest comes first.
-                        (Table::Promised, _) => Table::Broken,
-                        (Table::Kept | Table::Empty, _) => Table::Kept,
+                        (Table::Owed, _) => Table::Broken,
+                        (Table::Kept | Table::Promised | Table::Empty, _) => Table::Kept,
                     };
                     // Five bits that are all set say that more follows: 31 and what that is.
                     if byte == 0x3f {
@@ -77,9 +79,11 @@ impl TableSize {
                     }
                 }
                 Place::Begin => {
-                    if self.table == Table::Promised {
-                        self.table = Table::Broken;
-                    }
+                    self.table = match self.table {
+                        Table::Promised => Table::Kept,
+                        Table::Owed => Table::Broken,
+                        other => other,
+                    };
                     self.place = Place::Fields;
                 }
                 Place::Number if byte & 0x80 == 0 => self.place = Place::Begin,
@@ -95,8 +99,8 @@ mod tests {
 
     #[test]
     fn only_the_last_update_at_the_beginning_counts() {
-        use Table::{Broken, Empty, Kept, Promised};
-        for (block, kept, promised) in [
+        use Table::{Broken, Empty, Kept, Owed, Promised};
+        for (block, kept, owed) in [
             (&b"\x20\x82"[..], Empty, Empty),
             (b"\x82\x20", Kept, Broken),
             (b"\x20\x3f\xe1\x1f\x82", Kept, Kept),
@@ -106,10 +110,16 @@ mod tests {
             // 0x20 as the number of an update that goes on.
             (b"\x3f\x20\x82", Kept, Broken),
             (b"\x20", Empty, Empty),
-            (b"", Kept, Promised),
+            (b"", Kept, Owed),
         ] {
             for piece in 1..=block.len().max(1) {
-                for (before, after) in [(Kept, kept), (Promised, promised), (Broken, Broken)] {
+                let promised = if block.is_empty() { Promised } else { kept };
+                for (before, after) in [
+                    (Kept, kept),
+                    (Promised, promised),
+                    (Owed, owed),
+                    (Broken, Broken),
+                ] {
                     let mut size = TableSize::resumed(before);
                     size.begin();
                     for part in block.chunks(piece) {

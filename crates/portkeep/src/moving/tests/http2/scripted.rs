@@ -80,12 +80,7 @@ pub(super) async fn case(
     let mut client = Client::connect(address, number, dice).await;
     let rounds = 3 + client.dice.below(12);
     for round in 0..rounds {
-        // The first says that there is no table; until the second one comes, it is not known.
-        let streams = if round < 2 {
-            1
-        } else {
-            1 + client.dice.below(5)
-        };
+        let streams = 1 + client.dice.below(5);
         for _ in 0..streams {
             client.ask();
             totals.asked();
@@ -244,9 +239,6 @@ impl Client {
             }
         };
         let mut block = Vec::new();
-        for size in std::mem::take(&mut self.tables) {
-            block.extend_from_slice(if size == 0 { b"\x20" } else { b"\x3f\xe1\x1f" });
-        }
         block.push(if body.is_some() { 0x83 } else { 0x82 });
         block.push(0x86);
         // Names by their numbers in the table that everybody has, values as they are.
@@ -281,6 +273,11 @@ impl Client {
 
     fn fields_of(&mut self, stream: u32, flags: u8, block: &[u8]) {
         let mut flags = flags;
+        let mut updates = Vec::new();
+        for size in std::mem::take(&mut self.tables) {
+            updates.extend_from_slice(if size == 0 { b"\x20" } else { b"\x3f\xe1\x1f" });
+        }
+        let block = [&updates, block].concat();
         let cut = match self.dice.below(3) {
             0 => self.dice.below(block.len() as u64) as usize,
             _ => block.len(),
