@@ -14,9 +14,10 @@ use crate::server::{Kind, Passed};
 /// Requests on each of them, in the first run and in the second one.
 const ROUNDS: [usize; 2] = [40, 120];
 
-/// What portkeep may cost: instructions beside axum, and allocations more than axum.
+/// What portkeep may cost: instructions beside axum, and allocations more than axum. Each stream of HTTP/2 is a task, which is
+/// boxed.
 const MOST_INSTRUCTIONS: f64 = 1.15;
-const MOST_ALLOCATIONS: f64 = 2.0;
+const MOST_ALLOCATIONS: f64 = 3.0;
 
 /// A server, which another build of this program may have.
 struct Server {
