@@ -121,11 +121,8 @@ impl Followed {
             inner.flushes = probe.is_clean();
         }
         // An error is there for h2, too.
-        if (inner.flushes || !inner.out.is_empty())
-            && inner.poll_out(cx).is_ready()
-            && inner.flushes
-            && inner.poll_flush(cx).is_ready()
-        {
+        let is_written = inner.poll_out(cx).is_ready();
+        if is_written && inner.flushes && inner.poll_flush(cx).is_ready() {
             inner.flushes = false;
         }
     }
