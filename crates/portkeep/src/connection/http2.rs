@@ -9,7 +9,7 @@
 //! h2 can neither tell its state nor be given one. So a connection moves only between streams, where that state is small;
 //! [`Follower`] knows it from the bytes on the wire ([`State`]), and the next generation makes a new h2 whose state is the same
 //! by talking to it in the client's place ([`Prologue`]), before it reads a byte from the client. Everything after that is
-//! between the client and h2: nothing is rewritten, held back or thrown away.
+//! between the client and h2: nothing is rewritten or held back, and nothing thrown away but what answers our own settings.
 //!
 //! The prologue is what a client could say, so that h2 needs to be no more than a server that keeps to RFC 9113:
 //!
@@ -18,7 +18,7 @@
 //! | preface, empty SETTINGS, an acknowledgement | its SETTINGS, its acknowledgement, the window of the connection |
 //! | a request with the number of the client's last stream | its answer, as many bytes long as the client's window lacks |
 //! | WINDOW_UPDATE, if the client's window is larger than in the beginning | |
-//! | SETTINGS: a table of size 0; then the client's settings, all of them | two acknowledgements |
+//! | SETTINGS: a table of size 0 for answers; then the client's settings, all of them | two acknowledgements |
 //!
 //! # Why it is right
 //!
@@ -37,13 +37,16 @@
 //!   are compared with those that the client has acknowledged: if they differ, because the two generations have different
 //!   versions of hyper or of this library, the next generation does not take the connection. A connection does not move while a
 //!   SETTINGS frame is not acknowledged, in either direction: if the client never does, it ends as it did before.
-//! - **Compression of requests** (RFC 7541). The client's table cannot be known without decoding everything. So h2 announces a
-//!   table of size 0 from the beginning, and a connection moves only after the client *has said* that its table is of size 0: a
-//!   compressor that had more must begin a block with that (4.2, 6.3), and h2 would end the connection if it used more later. A
-//!   client that never says so, because it ignores the setting or has asked nothing since, does not move. The prologue's
-//!   request says the same, so that the new h2's table is of size 0 too, and not of 4096.
-//!   While a connection that has asked nothing since waits to be moved, its next request is waited for, as long as
-//!   an idle connection of HTTP/1 lingers that cannot move.
+//! - **Compression of requests** (RFC 7541). The client's table cannot be known without decoding everything. So when a connection
+//!   is to move, and not before, the client is told that its table is of size 0, by a SETTINGS frame of ours between two of h2's;
+//!   its acknowledgement is taken out of what h2 reads ([`Sieve`](sieve::Sieve)). A connection moves after that, or if the client
+//!   *has said* that its table is of size 0: a compressor that had more must begin its next block with that (4.2, 6.3). In the
+//!   next generation the first block of a client that has not said so yet is looked at before h2 reads it. If it does not begin
+//!   with that, the client gets GOAWAY with the number before that request, so that it may ask again elsewhere: nothing is lost
+//!   by a client that ignores the setting. The prologue's request says that the table is of size 0, so that the new h2's is, too.
+//!   When the client has said so, it may keep a table again, and is told that in the same way. So what a request costs is what it
+//!   costs without any of this, but for the first one after a move.
+//!   Nothing is told while another SETTINGS frame has no acknowledgement: they come in order, so it is known which are h2's.
 //! - **Compression of answers.** The new compressor begins with an empty table. It is told that the client allows 0 bytes and
 //!   then what the client allows, so that its first block says both: the client throws its table away, and both are empty.
 //! - **Blocks of header fields** may be padded, have a priority, or go on in CONTINUATION frames: a stream is open from its first
@@ -71,6 +74,7 @@ mod frames;
 mod prologue;
 mod rehearsal;
 mod settings;
+mod sieve;
 mod state;
 mod streams;
 mod table_size;
@@ -106,6 +110,8 @@ pub(crate) use rehearsal::can_move;
 
 /// How long h2 remembers a stream that it has reset, and does not mind what comes for it.
 const FORGETS: Duration = Duration::from_secs(1);
+/// How long a client may take to hear that it may keep nothing.
+const ANSWERS: Duration = Duration::from_secs(5);
 /// How long a connection on which nothing is asked may take to come to a moment in which it can move.
 const SETTLES: Duration = Duration::from_secs(2);
 
@@ -160,10 +166,6 @@ fn connection(
     let mut builder = Builder::new(tasks);
     // WebSockets over HTTP/2.
     builder.enable_connect_protocol();
-    if matches!(socket, Socket::Followed(_)) {
-        // The client's compressor has to keep nothing.
-        builder.header_table_size(0);
-    }
     if let Some((ping, pong)) = pings {
         builder
             .timer(TokioTimer::new())
@@ -213,6 +215,12 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         next = until_quiet(connection.as_mut(), followed.as_ref(), &probe) => match next {
             Next::Over(result) => {
                 over(result, &shared);
+                // It has to hear that it may ask elsewhere.
+                if let Some(followed) = followed.filter(Followed::was_refused)
+                    && let Some(io) = followed.take_anyway()
+                {
+                    farewell(io, true).await;
+                }
                 return None;
             }
             // hyper has nothing of it any more, and is dropped.
@@ -295,6 +303,7 @@ impl Waiting {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
+        followed.prepare(cx, probe);
         if followed.is_busy() {
             self.calm = None;
             return Poll::Pending;
@@ -316,11 +325,10 @@ impl Waiting {
         {
             return Poll::Ready(Next::Move(Box::new(parts)));
         }
-        // Its next request may say what is not known yet; as an idle connection of HTTP/1, it may come for a while.
         let patience = match followed.is_certain() {
             true => SETTLES,
-            false if probe.shared.is_hurried() => Duration::ZERO,
-            false => probe.shared.linger,
+            false if probe.shared.is_hurried() => ANSWERS / 10,
+            false => ANSWERS,
         };
         let settled = *self.calm.get_or_insert(now) + patience;
         if settled <= now {

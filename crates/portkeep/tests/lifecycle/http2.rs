@@ -1,6 +1,6 @@
 //! HTTP/2 by prior knowledge: two-step GOAWAY, open streams are served.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -77,27 +77,32 @@ async fn the_deadline_cuts_streams() {
 /// Type, flags, stream, payload.
 pub(crate) type Frame = (u8, u8, u32, Vec<u8>);
 
-fn read_frame(socket: &mut TcpStream) -> Frame {
+fn read_frame(socket: &mut TcpStream) -> io::Result<Frame> {
     let mut head = [0; 9];
-    socket.read_exact(&mut head).unwrap();
+    socket.read_exact(&mut head)?;
     let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
     let mut payload = vec![0; length as usize];
-    socket.read_exact(&mut payload).unwrap();
+    socket.read_exact(&mut payload)?;
     let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-    (head[3], head[4], stream, payload)
+    Ok((head[3], head[4], stream, payload))
 }
 
 pub(crate) fn read_until(socket: &mut TcpStream, kind: u8) -> Frame {
+    try_read_until(socket, kind).unwrap()
+}
+
+/// An error if the connection ends before.
+pub(crate) fn try_read_until(socket: &mut TcpStream, kind: u8) -> io::Result<Frame> {
     loop {
-        let frame = read_frame(socket);
+        let frame = read_frame(socket)?;
         if frame.0 == kind {
-            return frame;
+            return Ok(frame);
         }
     }
 }
 
 const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
+pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 

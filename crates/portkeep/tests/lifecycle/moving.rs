@@ -1,7 +1,9 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
+mod clients;
 mod failures;
 mod http2;
+mod http2_many;
 mod long;
 mod many;
 mod midway;
@@ -140,14 +142,8 @@ fn an_idle_connection_is_served_on() {
     assert_eq!(who(&mut client), old.id());
     for _ in 0..5 {
         let new = world.start();
-        let began = Instant::now();
         old.drain();
         has_moved_one(&mut old);
-        assert!(
-            began.elapsed() < Duration::from_secs(4),
-            "{:?}",
-            began.elapsed()
-        );
         assert_eq!(who(&mut client), new.id());
         old = new;
     }

@@ -211,6 +211,12 @@ fn app() -> Router {
             "/connect-info",
             get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.to_string() }),
         )
+        .route(
+            "/seen",
+            get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move {
+                format!("{} {peer}", std::process::id())
+            }),
+        )
         .route("/ticks", get(ticks))
         .route("/slow/{ms}", get(slow))
         .route("/block/{ms}", get(block))

@@ -5,24 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use crate::server::{Kind, free_address, wait_for};
+use crate::requests::{CONNECTIONS, Requests};
+use crate::server::{Kind, Passed};
 
-const CONNECTIONS: usize = 50;
 /// Requests on each of them, in the first run and in the second one.
 const ROUNDS: [usize; 2] = [40, 120];
 
-/// What portkeep may cost: instructions beside axum, and allocations more than axum.
+/// What portkeep may cost: instructions beside axum, and allocations more than axum. Each stream of HTTP/2 is a task, which is
+/// boxed.
 const MOST_INSTRUCTIONS: f64 = 1.15;
-const MOST_ALLOCATIONS: f64 = 2.0;
-
-const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
-/// The end of the answer.
-const ANSWER: &[u8] = b"Hello";
+const MOST_ALLOCATIONS: f64 = 3.0;
 
 /// A server, which another build of this program may have.
 struct Server {
@@ -32,7 +27,7 @@ struct Server {
 }
 
 /// Of one request.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Cost {
     instructions: f64,
     allocations: f64,
@@ -47,38 +42,48 @@ enum Tool {
     Calls,
 }
 
-/// Prints what both servers cost, and portkeep in `others`: programs that are other builds of this one. Whether
+/// Prints what all servers cost, and portkeep in `others`: programs that are other builds of this one. Whether
 /// portkeep costs no more than it may.
 pub(crate) fn compare(others: &[&str]) -> bool {
+    println!("| | | instructions | beside axum | allocations | bytes allocated | system calls |");
+    println!("|---|---|---|---|---|---|---|");
+    let fine = Requests::ALL.map(|requests| compare_with(requests, others));
+    fine.into_iter().all(|fine| fine)
+}
+
+fn compare_with(requests: Requests, others: &[&str]) -> bool {
     let own = std::env::current_exe().unwrap();
-    let of = |name: &str, program: &Path, kind| Server {
-        name: name.to_owned(),
-        program: program.to_owned(),
+    let own = requests.servers().iter().map(|&kind| Server {
+        name: kind.title().to_owned(),
+        program: own.clone(),
         kind,
-    };
-    let axum = of("`axum::serve`", &own, Kind::Axum).cost();
-    let portkeep = of("`portkeep::serve`", &own, Kind::Portkeep);
-    let others = others.iter().map(|other| {
-        of(
-            &format!("`portkeep::serve` of {other}"),
-            Path::new(other),
-            Kind::Portkeep,
-        )
     });
-
-    println!("| | instructions | beside axum | allocations | bytes allocated | system calls |");
-    println!("|---|---|---|---|---|---|");
-    print_row("`axum::serve`", &axum, &axum);
-    let cost = portkeep.cost();
-    print_row(&portkeep.name, &cost, &axum);
-    for other in others {
-        print_row(&other.name, &other.cost(), &axum);
+    let others = others.iter().map(|other| Server {
+        name: format!("`portkeep::serve` of {other}"),
+        program: Path::new(other).to_owned(),
+        kind: Kind::Portkeep,
+    });
+    let mut axum = None;
+    let mut fine = true;
+    for server in own.chain(others) {
+        let cost = server.cost(requests);
+        let axum = axum.get_or_insert_with(|| cost.clone());
+        print_row(requests, &server.name, &cost, axum);
+        if server.kind == Kind::Portkeep {
+            fine &= is_allowed(requests, &cost, axum);
+        }
     }
+    fine
+}
 
+fn is_allowed(requests: Requests, cost: &Cost, axum: &Cost) -> bool {
     let mut fine = true;
     let mut demand = |fulfilled: bool, demand: &str| {
         if !fulfilled {
-            eprintln!("portkeep takes more than it may: {demand}");
+            eprintln!(
+                "{}: portkeep takes more than it may: {demand}",
+                requests.title()
+            );
             fine = false;
         }
     };
@@ -102,14 +107,15 @@ pub(crate) fn compare(others: &[&str]) -> bool {
     fine
 }
 
-fn print_row(name: &str, cost: &Cost, axum: &Cost) {
+fn print_row(requests: Requests, name: &str, cost: &Cost, axum: &Cost) {
     let calls: Vec<_> = cost
         .calls
         .iter()
         .map(|(call, count)| format!("{call} {count:.2}"))
         .collect();
     println!(
-        "| {name} | {:.0} | {:.3} | {:.2} | {:.0} | {} |",
+        "| {} | {name} | {:.0} | {:.3} | {:.2} | {:.0} | {} |",
+        requests.title(),
         cost.instructions,
         cost.instructions / axum.instructions,
         cost.allocations,
@@ -128,21 +134,21 @@ impl Cost {
 }
 
 impl Server {
-    fn cost(&self) -> Cost {
-        let instructions = self.count(Tool::Instructions);
-        let heap = self.count(Tool::Allocations);
+    fn cost(&self, requests: Requests) -> Cost {
+        let instructions = self.count(Tool::Instructions, requests);
+        let heap = self.count(Tool::Allocations, requests);
         Cost {
             instructions: instructions["instructions"],
             allocations: heap["allocations"],
             allocated: heap["bytes"],
-            calls: self.count(Tool::Calls),
+            calls: self.count(Tool::Calls, requests),
         }
     }
 
     /// What the tool counts, for each request.
-    fn count(&self, tool: Tool) -> BTreeMap<String, f64> {
-        eprintln!("{}: {tool:?}", self.name);
-        let [before, after] = ROUNDS.map(|rounds| self.run(tool, rounds));
+    fn count(&self, tool: Tool, requests: Requests) -> BTreeMap<String, f64> {
+        eprintln!("{}, {}: {tool:?}", requests.title(), self.name);
+        let [before, after] = ROUNDS.map(|rounds| self.run(tool, requests, rounds));
         let requests = (CONNECTIONS * (ROUNDS[1] - ROUNDS[0])) as f64;
         after
             .into_iter()
@@ -155,57 +161,24 @@ impl Server {
             .collect()
     }
 
-    fn run(&self, tool: Tool, rounds: usize) -> BTreeMap<String, f64> {
+    fn run(&self, tool: Tool, requests: Requests, rounds: usize) -> BTreeMap<String, f64> {
         let log = std::env::temp_dir().join(format!("portkeep-count-{}", std::process::id()));
-        let address = free_address();
-        let command = tool
-            .command(&log)
+        let mut command = tool.command(&log);
+        let passed = Passed::to(&mut command);
+        let child = command
             .arg(&self.program)
-            .args(["serve", self.kind.name(), &address.to_string()])
-            .env_remove("PORTKEEP_LISTEN")
-            .env_remove("LISTEN_FDS")
+            .args(["serve", self.kind.name()])
             // Who works for whom is chance.
             .env("TOKIO_WORKER_THREADS", "1")
             .spawn();
-        let child = command.unwrap_or_else(|error| panic!("cannot start {tool:?}: {error}"));
+        let child = child.unwrap_or_else(|error| panic!("cannot start {tool:?}: {error}"));
         let running = Running { tool, child };
-        wait_for(address, self.kind);
-        load(address, rounds);
+        requests.make(passed.address(), rounds);
         drop(running);
         let said = fs::read_to_string(&log).unwrap();
         fs::remove_file(&log).unwrap();
         let counts = tool.counts(&said);
         counts.unwrap_or_else(|| panic!("what {tool:?} said cannot be read:\n{said}"))
-    }
-}
-
-/// Requests on all connections in turn, so that the server always has some to answer: those tools make it slow.
-fn load(address: SocketAddr, rounds: usize) {
-    let connect = |_| {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-    };
-    let mut connections: Vec<_> = (0..CONNECTIONS).map(connect).collect();
-    for round in 0..=rounds {
-        for connection in &mut connections {
-            if round > 0 {
-                receive(connection);
-            }
-            if round < rounds {
-                connection.write_all(REQUEST).unwrap();
-            }
-        }
-    }
-}
-
-fn receive(connection: &mut TcpStream) {
-    let mut answer = Vec::new();
-    while !answer.ends_with(ANSWER) {
-        let mut bytes = [0; 4096];
-        let length = connection.read(&mut bytes).unwrap();
-        assert!(length > 0, "a connection was closed");
-        answer.extend_from_slice(&bytes[..length]);
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::server::Kind;
+
 const CONNECTIONS: &str = "50";
 
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +16,8 @@ pub(crate) enum Load {
     KeepAlive,
     /// oha: a connection for each request.
     Close,
+    /// oha: ten requests at a time on each connection.
+    Http2,
 }
 
 /// What came of one run.
@@ -29,12 +33,21 @@ pub(crate) struct Sample {
 }
 
 impl Load {
-    pub(crate) const ALL: [Self; 2] = [Self::KeepAlive, Self::Close];
+    pub(crate) const ALL: [Self; 3] = [Self::KeepAlive, Self::Close, Self::Http2];
+
+    /// Those that are compared; the last one with all others.
+    pub(crate) fn servers(self) -> &'static [Kind] {
+        match self {
+            Self::KeepAlive | Self::Close => &[Kind::Portkeep, Kind::Axum],
+            Self::Http2 => &[Kind::Portkeep, Kind::Still, Kind::Axum],
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeepAlive => "wrk, keep-alive",
             Self::Close => "oha, a connection each",
+            Self::Http2 => "oha, HTTP/2",
         }
     }
 
@@ -46,11 +59,14 @@ impl Load {
                 let arguments = ["-t1", "-c", CONNECTIONS, "-d", &seconds, "--latency", &url];
                 ("wrk", arguments.map(str::to_owned).to_vec())
             }
-            Self::Close => {
-                let fixed = ["--no-tui", "--output-format", "json", "--disable-keepalive"];
-                let fixed = fixed
-                    .iter()
-                    .chain(&["--wait-ongoing-requests-after-deadline"]);
+            Self::Close | Self::Http2 => {
+                let fixed = ["--no-tui", "--output-format", "json"];
+                let wait = "--wait-ongoing-requests-after-deadline";
+                let kind = match self {
+                    Self::Http2 => &["--http2", "-p", "10"][..],
+                    Self::KeepAlive | Self::Close => &["--disable-keepalive"],
+                };
+                let fixed = fixed.iter().chain([&wait]).chain(kind);
                 let rest = ["-c", CONNECTIONS, "-z", &seconds, &url];
                 let all = fixed.copied().chain(rest).map(str::to_owned);
                 ("oha", all.collect())
@@ -63,7 +79,7 @@ impl Load {
         let text = String::from_utf8(output.stdout).unwrap();
         let sample = match self {
             Self::KeepAlive => of_wrk(&text),
-            Self::Close => of_oha(&text),
+            Self::Close | Self::Http2 => of_oha(&text),
         };
         sample.unwrap_or_else(|| panic!("what {program} said cannot be read:\n{text}"))
     }

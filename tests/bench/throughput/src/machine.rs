@@ -15,7 +15,7 @@ pub(crate) fn description(rounds: usize, time: Duration) -> String {
          shared by servers and load; Linux {}; load average before: {load}. {}; {}; {}; wrk {}.\n",
         said("uname", "-r"),
         said("rustc", "--version"),
-        crates(&["axum", "hyper", "tokio"]),
+        crates(&["axum", "hyper", "h2", "tokio"]),
         said("oha", "--version"),
         said("wrk", "--version")
             .split_whitespace()

@@ -8,6 +8,7 @@
 mod count;
 mod load;
 mod machine;
+mod requests;
 mod server;
 mod table;
 
@@ -15,14 +16,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use load::Load;
-use server::{Kind, Running};
+use server::Running;
 use table::Row;
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args().skip(1).collect();
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     match words[..] {
-        ["serve", kind, address] => server::serve(Kind::named(kind), address),
+        ["serve", kind] => server::serve(server::Kind::named(kind)),
         ["measure", rounds, seconds] => measure(
             rounds.parse().unwrap(),
             Duration::from_secs(seconds.parse().unwrap()),
@@ -34,17 +35,18 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Both serve all the time; the load goes to one after the other, and who is first alternates, so that
-/// whatever else this machine does hits both.
+/// All serve all the time; the load goes to one after the other, and who is first changes, so that whatever else this machine
+/// does hits all of them.
 fn measure(rounds: usize, time: Duration) {
-    let servers = Kind::BOTH.map(Running::start);
     println!("{}", machine::description(rounds, time));
     println!("{}", table::HEAD);
     for load in Load::ALL {
-        let mut samples = [Vec::new(), Vec::new()];
+        let kinds = load.servers();
+        let servers: Vec<_> = kinds.iter().copied().map(Running::start).collect();
+        let mut samples = vec![Vec::new(); kinds.len()];
         for round in 0..=rounds {
-            let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-            for which in order {
+            for turn in 0..kinds.len() {
+                let which = (turn + round) % kinds.len();
                 let server = &servers[which];
                 let before = server.processor_time();
                 let mut sample = load.run(server.address(), time);
@@ -57,6 +59,9 @@ fn measure(rounds: usize, time: Duration) {
                 }
             }
         }
-        println!("{}", Row::new(load, &samples));
+        let (axum, others) = samples.split_last().unwrap();
+        for (kind, samples) in kinds.iter().zip(others) {
+            println!("{}", Row::new(load, *kind, [samples, axum]));
+        }
     }
 }

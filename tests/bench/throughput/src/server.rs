@@ -1,88 +1,131 @@
 //! The two servers.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::{Router, routing::get};
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+use tempfile::TempDir;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Portkeep,
+    /// One whose HTTP/2 connections stay.
+    Still,
     Axum,
 }
 
 impl Kind {
-    pub(crate) const BOTH: [Self; 2] = [Self::Portkeep, Self::Axum];
+    pub(crate) const ALL: [Self; 3] = [Self::Portkeep, Self::Still, Self::Axum];
 
     pub(crate) fn named(name: &str) -> Self {
-        match name {
-            "portkeep" => Self::Portkeep,
-            "axum" => Self::Axum,
-            other => panic!("{other:?} is neither portkeep nor axum"),
-        }
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.unwrap_or_else(|| panic!("{name:?} is no server"))
     }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portkeep => "portkeep",
+            Self::Still => "still",
             Self::Axum => "axum",
         }
+    }
+
+    /// As a table calls it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Portkeep => "`portkeep::serve`",
+            Self::Still => "`portkeep::serve`, `move_http2(false)`",
+            Self::Axum => "`axum::serve`",
+        }
+    }
+}
+
+/// What a generation is passed: where it serves, and without which nothing can move.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl Passed {
+    /// Has the command pass both to what it starts.
+    pub(crate) fn to(command: &mut Command) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // std's own is short.
+        rustix::net::listen(&listener, 4096).unwrap();
+        let address = listener.local_addr().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let moving = socket_with(family, kind, SocketFlags::CLOEXEC, None).unwrap();
+        bind(
+            &moving,
+            &SocketAddrUnix::new(directory.path().join("move")).unwrap(),
+        )
+        .unwrap();
+        rustix::net::listen(&moving, 128).unwrap();
+        let sockets = [OwnedFd::from(listener), moving];
+        let mappings = (3..).zip(sockets);
+        let mappings = mappings.map(|(child_fd, parent_fd)| FdMapping {
+            parent_fd,
+            child_fd,
+        });
+        command
+            .env_remove("PORTKEEP_LISTEN")
+            .env_remove("LISTEN_PID")
+            .env_remove("LISTEN_PIDFDID")
+            .env("LISTEN_FDS", "2")
+            .env("LISTEN_FDNAMES", "http:portkeep-move")
+            .fd_mappings(mappings.collect())
+            .unwrap();
+        Self {
+            address,
+            _directory: directory,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
 /// The process that is measured.
 #[tokio::main]
-pub(crate) async fn serve(kind: Kind, address: &str) {
+pub(crate) async fn serve(kind: Kind) {
     let app = Router::new().route("/", get(|| async { "Hello" }));
     match kind {
-        Kind::Portkeep => {
-            let server = portkeep::Server::new().listen(address);
+        Kind::Portkeep | Kind::Still => {
+            let server = portkeep::Server::new().move_http2(kind == Kind::Portkeep);
             server.serve(app).await.unwrap();
         }
         Kind::Axum => {
-            let listener = tokio::net::TcpListener::bind(address).await.unwrap();
+            let sockets = portkeep::Sockets::from_env().unwrap();
+            let listener = sockets.tcp("http").unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             axum::serve(listener, app).await.unwrap();
         }
-    }
-}
-
-/// Of a port that nobody has.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
-}
-
-pub(crate) fn wait_for(address: SocketAddr, kind: Kind) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "{kind:?} does not listen");
-        thread::sleep(Duration::from_millis(10));
     }
 }
 
 /// A server in a process of its own.
 pub(crate) struct Running {
     kind: Kind,
-    address: SocketAddr,
+    passed: Passed,
     child: Child,
 }
 
 impl Running {
     pub(crate) fn start(kind: Kind) -> Self {
-        let address = free_address();
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args(["serve", kind.name(), &address.to_string()])
-            .env_remove("PORTKEEP_LISTEN")
-            .env_remove("LISTEN_FDS")
-            .spawn()
-            .unwrap();
-        wait_for(address, kind);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let passed = Passed::to(&mut command);
+        let child = command.args(["serve", kind.name()]).spawn().unwrap();
         Self {
             kind,
-            address,
+            passed,
             child,
         }
     }
@@ -92,7 +135,7 @@ impl Running {
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.passed.address()
     }
 
     /// What the process has used so far, of its own and of the kernel's time: it says more than the

@@ -3,21 +3,28 @@
 use std::fmt;
 
 use crate::load::{Load, Sample};
+use crate::server::Kind;
 
 pub(crate) const HEAD: &str = "\
-| load | | `portkeep::serve` | `axum::serve` | ratio | ratios of single rounds |
-|---|---|---|---|---|---|";
+| load | server | | portkeep | `axum::serve` | ratio | ratios of single rounds |
+|---|---|---|---|---|---|---|";
 
 /// One load, both servers.
 pub(crate) struct Row<'a> {
     load: Load,
+    kind: Kind,
     /// Of portkeep, and of axum.
-    samples: &'a [Vec<Sample>; 2],
+    samples: [&'a [Sample]; 2],
 }
 
 impl<'a> Row<'a> {
-    pub(crate) fn new(load: Load, samples: &'a [Vec<Sample>; 2]) -> Self {
-        Self { load, samples }
+    pub(crate) fn new(load: Load, kind: Kind, samples: [&'a Vec<Sample>; 2]) -> Self {
+        let samples = samples.map(Vec::as_slice);
+        Self {
+            load,
+            kind,
+            samples,
+        }
     }
 
     fn line(
@@ -29,14 +36,14 @@ impl<'a> Row<'a> {
     ) -> fmt::Result {
         let [portkeep, axum] = self
             .samples
-            .each_ref()
             .map(|all| all.iter().map(&value).collect::<Vec<_>>());
         let ratios: Vec<_> = portkeep.iter().zip(&axum).map(|(a, b)| a / b).collect();
         let (ours, theirs) = (mean(&portkeep), mean(&axum));
         write!(
             f,
-            "| {} | {what} | {ours:.digits$} | {theirs:.digits$} | {:.3} ± {:.3} | {:.3} ({:.3} to {:.3}) |",
+            "| {} | {} | {what} | {ours:.digits$} | {theirs:.digits$} | {:.3} ± {:.3} | {:.3} ({:.3} to {:.3}) |",
             self.load.name(),
+            self.kind.title(),
             ours / theirs,
             error(&ratios),
             quantile(&ratios, 50),

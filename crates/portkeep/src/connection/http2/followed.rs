@@ -7,11 +7,14 @@ use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::follower::Follower;
-use super::frames::{GOAWAY, put};
-use super::prologue::Prologue;
+use super::follower::{BrokenPromise, Follower};
+use super::frames::{GOAWAY, SETTINGS, put};
+use super::prologue::{Prologue, Unexpected};
+use super::settings::{HEADER_TABLE_SIZE, Settings};
+use super::sieve::Sieve;
 use super::state::State;
 use crate::connection::io::Io;
+use crate::connection::probe::Probe;
 
 /// The side of it that h2 has.
 pub(super) enum Socket {
@@ -33,8 +36,27 @@ struct Inner {
     prologue: Option<Prologue>,
     /// For the client, and not from h2.
     out: Vec<u8>,
+    /// It is to move as soon as it can.
+    leaves: bool,
+    /// What was written last is not from h2, which does not flush it.
+    flushes: bool,
+    /// While the client has settings to acknowledge that are not from h2.
+    sieve: Option<Sieve>,
+    /// What came through it, and h2 has not read.
+    passed: Vec<u8>,
+    /// The client was told that nothing is done of what comes, and why.
+    refused: Option<Refused>,
     /// The task that reads, while it is not its turn.
     reader: Option<Waker>,
+}
+
+/// Why a connection that has moved does not go on.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Unexpected(Unexpected),
+    #[error("the client keeps a compression table that it has acknowledged to give up")]
+    Table,
 }
 
 impl Followed {
@@ -49,6 +71,11 @@ impl Followed {
             follower,
             prologue: state.map(Prologue::new),
             out: Vec::new(),
+            leaves: false,
+            flushes: false,
+            sieve: None,
+            passed: Vec::new(),
+            refused: None,
             reader: None,
         })))
     }
@@ -77,9 +104,32 @@ impl Followed {
         self.inner().follower.is_over()
     }
 
-    /// Its client has said that it keeps nothing of what it compresses.
+    /// Its client keeps nothing of what it compresses, and knows that.
     pub(super) fn is_certain(&self) -> bool {
         self.inner().follower.is_certain()
+    }
+
+    /// Lets the client know, if it does not, that it may keep nothing, because the connection is to move.
+    pub(super) fn prepare(&self, cx: &mut Context<'_>, probe: &Probe) {
+        let mut inner = self.inner();
+        if inner.prologue.is_some() || inner.refused.is_some() {
+            return;
+        }
+        // Where h2 has something to flush, it does.
+        inner.leaves = true;
+        if inner.tell_table() {
+            inner.flushes = probe.is_clean();
+        }
+        // An error is there for h2, too.
+        let is_written = inner.poll_out(cx).is_ready();
+        if is_written && inner.flushes && inner.poll_flush(cx).is_ready() {
+            inner.flushes = false;
+        }
+    }
+
+    /// The client was told that it has to ask elsewhere.
+    pub(super) fn was_refused(&self) -> bool {
+        self.inner().refused.is_some()
     }
 
     /// The socket, whatever is going on.
@@ -91,7 +141,8 @@ impl Followed {
     /// flushed.
     pub(super) fn take(&self) -> Option<(Io, State)> {
         let mut inner = self.inner();
-        if inner.prologue.is_some() || !inner.out.is_empty() {
+        let on_the_way = inner.out.len() + inner.passed.len();
+        if inner.prologue.is_some() || inner.refused.is_some() || on_the_way > 0 {
             return None;
         }
         let state = inner.follower.state()?;
@@ -120,9 +171,7 @@ impl Inner {
             self.prologue = None;
         } else if let Some(why) = prologue.failure() {
             tracing::error!(%why, "an HTTP/2 connection that has moved cannot go on: please report it");
-            // "Nothing was done of what comes": the client may ask again elsewhere.
-            let last = [self.follower.last().to_be_bytes(), [0; 4]].concat();
-            put(&mut self.out, GOAWAY, 0, 0, &last);
+            self.refuse(Refused::Unexpected(why));
         }
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -137,7 +186,7 @@ impl Inner {
                 buf.put_slice(said);
                 return Poll::Ready(Ok(()));
             }
-            if let Some(why) = prologue.failure() {
+            if let Some(why) = self.refused {
                 // Once: the connection is over.
                 let _ = self.poll_out(cx);
                 return Poll::Ready(Err(io::Error::other(why)));
@@ -145,13 +194,94 @@ impl Inner {
             self.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
+        if self.sieve.is_some() || !self.passed.is_empty() {
+            return self.poll_sifted(cx, buf);
+        }
         let Some(io) = &mut self.io else {
             return Poll::Pending;
         };
         let before = buf.filled().len();
         ready!(Pin::new(io).poll_read(cx, buf))?;
-        self.follower.read(&buf.filled()[before..]);
+        let frames = self.follower.read(&buf.filled()[before..]);
+        if frames.is_err() {
+            buf.set_filled(before);
+        }
+        self.looked(cx, frames)
+    }
+
+    /// The same, while something of what comes is not for h2.
+    fn poll_sifted(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            if !self.passed.is_empty() {
+                let count = buf.remaining().min(self.passed.len());
+                buf.put_slice(&self.passed[..count]);
+                self.passed.drain(..count);
+                return Poll::Ready(Ok(()));
+            }
+            let Some(io) = &mut self.io else {
+                return Poll::Pending;
+            };
+            let mut bytes = [0; 4096];
+            let mut read = ReadBuf::new(&mut bytes);
+            ready!(Pin::new(io).poll_read(cx, &mut read))?;
+            let read = read.filled();
+            if read.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let frames = self.follower.read(read);
+            match &mut self.sieve {
+                _ if frames.is_err() => {}
+                Some(sieve) => {
+                    sieve.pass(read, &mut self.passed);
+                    if sieve.is_over() {
+                        self.sieve = None;
+                    }
+                }
+                None => self.passed.extend_from_slice(read),
+            }
+            ready!(self.looked(cx, frames))?;
+        }
+    }
+
+    /// What follows from what was read, before h2 has it.
+    #[inline]
+    fn looked(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: Result<(), BrokenPromise>,
+    ) -> Poll<io::Result<()>> {
+        if frames.is_err() {
+            self.refuse(Refused::Table);
+            let _ = self.poll_out(cx);
+            return Poll::Ready(Err(io::Error::other(Refused::Table)));
+        }
+        self.tell_table();
         Poll::Ready(Ok(()))
+    }
+
+    /// Tells the client how large its table may be, if that changes.
+    #[inline]
+    fn tell_table(&mut self) -> bool {
+        let Some(size) = self.follower.table_to_tell(self.leaves) else {
+            return false;
+        };
+        let mut settings = Settings::default();
+        settings.set(HEADER_TABLE_SIZE, size);
+        let before = self.out.len();
+        put(&mut self.out, SETTINGS, 0, 0, &settings.payload());
+        self.follower.wrote(&self.out[before..]);
+        let frames = self.follower.client_frames();
+        self.sieve
+            .get_or_insert_with(|| Sieve::new(frames))
+            .expect();
+        true
+    }
+
+    /// "Nothing was done of what comes": the client may ask again elsewhere.
+    fn refuse(&mut self, why: Refused) {
+        self.refused = Some(why);
+        let last = [self.follower.last().to_be_bytes(), [0; 4]].concat();
+        put(&mut self.out, GOAWAY, 0, 0, &last);
     }
 
     /// Writes what is not from h2.
@@ -181,14 +311,11 @@ impl Inner {
             return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
         }
         ready!(self.poll_out(cx))?;
+        self.flushes = false;
         let Some(io) = &mut self.io else {
             return Poll::Pending;
         };
-        let polled = match bufs {
-            [one] => Pin::new(io).poll_write(cx, one),
-            many => Pin::new(io).poll_write_vectored(cx, many),
-        };
-        let count = ready!(polled)?;
+        let count = ready!(Pin::new(io).poll_write_vectored(cx, bufs))?;
         let mut left = count;
         for buf in bufs {
             let taken = &buf[..left.min(buf.len())];

@@ -4,10 +4,10 @@ use super::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PADDED, PING,
     PREFACE, PRIORITY, PUSH_PROMISE, RST_STREAM, SETTINGS, Step, WINDOW_UPDATE,
 };
-use super::settings::Settings;
+use super::settings::{HEADER_TABLE_SIZE, Settings, USUAL_TABLE_SIZE};
 use super::state::{MOST_WINDOW, State};
 use super::streams::Streams;
-use super::table_size::TableSize;
+use super::table_size::{Table, TableSize};
 
 /// What each connection begins with, in both directions.
 pub(super) const FIRST_WINDOW: u32 = 65_535;
@@ -33,6 +33,10 @@ pub(super) struct Follower {
     /// Somebody has said that the connection ends, or something that is not followed.
     over: bool,
 }
+
+/// The client has promised to keep no table, and its first block after that does not say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BrokenPromise;
 
 /// What comes from one side.
 #[derive(Debug, Default)]
@@ -88,15 +92,26 @@ impl Follower {
             client: side(state.theirs),
             server: side(state.ours),
             streams: Streams::after(state.last),
-            table: TableSize::zero(),
+            table: TableSize::resumed(match state.said {
+                true => Table::Empty,
+                false => Table::Owed,
+            }),
             send_window: state.send_window.into(),
             receive_window: state.receive_window.into(),
             ..Self::new()
         }
     }
 
-    /// Bytes from the client that the server has read.
-    pub(super) fn read(&mut self, bytes: &[u8]) {
+    /// Bytes from the client that the server is to read.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be understood here, and nothing of them may be read.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), BrokenPromise> {
+        if self.table.table() == Table::Broken {
+            return Err(BrokenPromise);
+        }
         let mut rest = &bytes[self.preface.min(bytes.len())..];
         self.preface -= bytes.len() - rest.len();
         // Where the frame begins that is not complete.
@@ -104,7 +119,13 @@ impl Follower {
         while let Some(step) = self.client.frames.step(&mut rest) {
             match step {
                 Step::Begin(head) => self.client_begins(head),
-                Step::Payload(part) => self.client_goes_on(part),
+                Step::Payload(part) => {
+                    self.client_goes_on(part);
+                    if self.table.table() == Table::Broken {
+                        self.over = true;
+                        return Err(BrokenPromise);
+                    }
+                }
                 Step::End(head) => {
                     self.client_ends(head);
                     self.begun.clear();
@@ -116,6 +137,7 @@ impl Follower {
         if is_kept && !self.client.frames.is_between_frames() {
             self.begun.extend_from_slice(&bytes[begins..]);
         }
+        Ok(())
     }
 
     /// Bytes from the server that are on their way to the client.
@@ -135,7 +157,7 @@ impl Follower {
             && self.streams.none_is_open()
             && self.server.frames.is_between_frames()
             && (self.client.frames.is_between_frames() || !self.begun.is_empty())
-            && self.table.is_zero();
+            && self.is_certain();
         let settled = |side: &Side| {
             side.introduced
                 && side.unanswered_settings == 0
@@ -151,6 +173,7 @@ impl Follower {
             last: Some(self.streams.last()).filter(|last| *last > 0)?,
             send_window: window(self.send_window)?,
             receive_window: window(self.receive_window)?,
+            said: self.table.table() == Table::Empty,
             ours: self.server.settings,
             theirs: self.client.settings,
         })
@@ -166,9 +189,42 @@ impl Follower {
         self.over
     }
 
-    /// The client has said that it keeps nothing of what it compresses.
+    /// The client keeps nothing of what it compresses: it has said so, or must say so when it sends its next block.
     pub(super) fn is_certain(&self) -> bool {
-        self.table.is_zero()
+        matches!(
+            self.table.table(),
+            Table::Promised | Table::Owed | Table::Empty
+        )
+    }
+
+    /// Whether the client may be told how large its table may be, between two frames of h2's. Nothing of h2's own may wait for
+    /// an acknowledgement: they come in order.
+    fn can_tell(&self) -> bool {
+        let server = &self.server;
+        !self.over
+            && server.introduced
+            && self.client.introduced
+            && server.frames.is_between_frames()
+            && !server.in_block
+            && server.unanswered_settings == 0
+    }
+
+    /// How large the client's table has to be allowed to be, for it to move or to go on, if it has to be told now.
+    pub(super) fn table_to_tell(&self, is_to_move: bool) -> Option<u32> {
+        let has = self.server.settings.get(HEADER_TABLE_SIZE);
+        let has = has.unwrap_or(USUAL_TABLE_SIZE);
+        let size = match (is_to_move, self.table.table()) {
+            (true, Table::Kept) => 0,
+            // Not before the client has said that it keeps nothing: not each one says both when it may keep something again.
+            (false, Table::Empty) => USUAL_TABLE_SIZE,
+            _ => has,
+        };
+        (size != has && self.can_tell()).then_some(size)
+    }
+
+    /// Where the client's frames are.
+    pub(super) fn client_frames(&self) -> &Frames {
+        &self.client.frames
     }
 
     /// What the server has read of a frame that is not complete.
@@ -229,7 +285,18 @@ impl Follower {
             CONTINUATION => self.client.in_block = !head.has(END_HEADERS),
             RST_STREAM => self.streams.client_resets(head.stream),
             WINDOW_UPDATE if head.stream == 0 => self.send_window += self.client.increment(),
-            _ => self.over |= !exchange(head, &mut self.client, &mut self.server),
+            _ => {
+                self.over |= !exchange(head, &mut self.client, &mut self.server);
+                let server = &self.server;
+                let may_keep_nothing = server.settings.get(HEADER_TABLE_SIZE) == Some(0);
+                if head.kind == SETTINGS
+                    && head.has(ACK)
+                    && server.unanswered_settings == 0
+                    && may_keep_nothing
+                {
+                    self.table.acknowledged();
+                }
+            }
         }
     }
 

@@ -80,7 +80,7 @@ pub(super) enum Step<'a> {
 }
 
 /// Cuts bytes into frames.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Frames {
     head: [u8; HEAD],
     /// How much of the head is there.

@@ -177,7 +177,9 @@ impl Prologue {
     fn turn(&mut self, client: &mut Vec<u8>) -> Result<(), Unexpected> {
         let heard = &self.heard;
         if self.part == Part::Request && heard.answered && heard.acks >= FIRST_ACKS {
-            if heard.settings != self.state.ours {
+            if heard.settings.without(HEADER_TABLE_SIZE)
+                != self.state.ours.without(HEADER_TABLE_SIZE)
+            {
                 return Err(Unexpected::Settings);
             }
             if heard.body != i64::from(Self::debt(&self.state)) {

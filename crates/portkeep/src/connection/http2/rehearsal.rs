@@ -27,7 +27,7 @@ use super::frames::{
     WINDOW_UPDATE, put,
 };
 use super::prologue::Prologue;
-use super::settings::{HEADER_TABLE_SIZE, Settings};
+use super::settings::{HEADER_TABLE_SIZE, Settings, USUAL_TABLE_SIZE};
 use super::state::State;
 use super::{Answering, Connection, Io, Probe, Rehearsed, Tasks, connection};
 use crate::app::ErasedApp;
@@ -42,9 +42,10 @@ pub(crate) fn can_move() -> bool {
 
 /// Whether a connection that was elsewhere in this state can go on here.
 pub(super) fn can_resume(state: &State) -> bool {
-    KNOWN
-        .as_ref()
-        .is_some_and(|known| known.ours == state.ours && state.receive_window <= known.window)
+    KNOWN.as_ref().is_some_and(|known| {
+        let ours = state.ours.without(HEADER_TABLE_SIZE);
+        known.ours == ours && state.receive_window <= known.window
+    })
 }
 
 /// What a new connection announces.
@@ -67,8 +68,9 @@ const ANSWER: &str = "answer";
 /// The table that the client allows, and how an update to that is written: behind one to 0.
 const TABLE: u32 = 100;
 const UPDATES: [u8; 3] = [0x20, 0x3f, 69];
-/// `GET /`, behind the word that there is no table.
+/// `GET /`, behind the word that there is no table, and without.
 const REQUEST: &[u8] = b"\x20\x82\x84\x86";
+const PLAIN: &[u8] = b"\x82\x84\x86";
 
 /// What a new connection announces, or the first thing that is not as expected.
 fn check() -> Result<Known, &'static str> {
@@ -80,13 +82,16 @@ fn check() -> Result<Known, &'static str> {
     it.run("it has begun")?;
     it.client.frame(SETTINGS, ACK, 0, &[]);
     it.stays("there was no request")?;
-    it.client
-        .frame(HEADERS, END_STREAM | END_HEADERS, 1, REQUEST);
+    it.client.frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN);
     it.stays("a handler runs")?;
     it.client.scene().full = true;
     it.client.scene().answered = true;
     it.stays("the answer cannot be sent")?;
     it.client.scene().full = false;
+    it.stays("the client may have a table")?;
+    it.tells_table(0)?;
+    it.stays("the client has not acknowledged that it may have no table")?;
+    it.client.frame(SETTINGS, ACK, 0, &[]);
     let request = [
         &Head {
             length: REQUEST.len() as u32,
@@ -98,7 +103,8 @@ fn check() -> Result<Known, &'static str> {
         REQUEST,
     ]
     .concat();
-    let (begun, rest) = request.split_at(11);
+    // A part of its head.
+    let (begun, rest) = request.split_at(5);
     it.client.send(begun);
     let (io, state) = it.leaves("the answer was sent")?;
     let sent = FIRST_WINDOW - ANSWER.len() as u32;
@@ -106,11 +112,11 @@ fn check() -> Result<Known, &'static str> {
         return Err("the state is another one after a request");
     }
     let known = Known {
-        ours: state.ours,
+        ours: state.ours.without(HEADER_TABLE_SIZE),
         window: state.receive_window,
     };
-    if known.ours.get(HEADER_TABLE_SIZE) != Some(0) {
-        return Err("the client's table is not of size 0");
+    if state.said {
+        return Err("the client has said nothing of its table");
     }
 
     // It goes on where it was.
@@ -127,6 +133,8 @@ fn check() -> Result<Known, &'static str> {
     it.client.send(rest);
     it.run("a request came in two parts")?;
     let heard = it.client.heard();
+    // Whatever it kept before is forgotten, so it may keep something again.
+    it.client.frame(SETTINGS, ACK, 0, &[]);
     let frames = frames(&heard);
     let answered = frames.iter().any(|(head, payload)| {
         (head.kind, head.stream) == (HEADERS, 3) && payload.starts_with(&UPDATES)
@@ -134,7 +142,17 @@ fn check() -> Result<Known, &'static str> {
     if !answered {
         return Err("the second answer does not begin with an empty table");
     }
+    let told = frames.iter().filter(|(head, _)| head.kind == SETTINGS);
+    if !told
+        .map(|(_, payload)| table_of(payload))
+        .eq([Some(USUAL_TABLE_SIZE)])
+    {
+        return Err("the client is not told that it may have a table");
+    }
     let (_, state) = it.leaves("the second answer was sent")?;
+    if !state.said {
+        return Err("the client has said that it keeps nothing");
+    }
     let sent = sent - ANSWER.len() as u32;
     if (state.last, state.send_window) != (3, sent) || state.receive_window != known.window {
         return Err("the state is another one after a move");
@@ -176,6 +194,12 @@ fn ends_well(mut state: State) -> Result<(), &'static str> {
         Some((_, payload)) if payload.starts_with(&[0, 0, 0, 3]) => Ok(()),
         _ => Err("the last request is not named"),
     }
+}
+
+fn table_of(payload: &[u8]) -> Option<u32> {
+    let mut settings = Settings::default();
+    settings.merge(payload);
+    settings.get(HEADER_TABLE_SIZE)
 }
 
 fn frames(bytes: &[u8]) -> Vec<(Head, Vec<u8>)> {
@@ -248,6 +272,18 @@ impl Scenario {
             tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
         }
         Ok(())
+    }
+
+    /// Asks the client for a table of this size, as a connection that is to move does.
+    fn tells_table(&mut self, size: u32) -> Result<(), &'static str> {
+        self.client.heard();
+        let mut cx = Context::from_waker(Waker::noop());
+        self.followed.prepare(&mut cx, &self.probe);
+        let heard = self.client.heard();
+        match &frames(&heard)[..] {
+            [(head, payload)] if head.kind == SETTINGS && table_of(payload) == Some(size) => Ok(()),
+            _ => Err("the client is not told that it may have no table"),
+        }
     }
 
     fn stays(&mut self, when: &'static str) -> Result<(), &'static str> {
@@ -369,6 +405,50 @@ mod tests {
     fn h2_is_what_it_was() {
         let known = check().unwrap();
         assert!(known.window > FIRST_WINDOW);
-        assert_eq!(known.ours.get(HEADER_TABLE_SIZE), Some(0));
+        assert_eq!(known.ours.get(HEADER_TABLE_SIZE), None);
+    }
+
+    /// A generation with another hyper may announce others, or another window.
+    #[test]
+    fn what_was_promised_otherwise_does_not_go_on_here() {
+        let known = check().unwrap();
+        let state = State {
+            last: 1,
+            send_window: FIRST_WINDOW,
+            receive_window: known.window,
+            said: true,
+            ours: known.ours,
+            theirs: Settings::default(),
+        };
+        assert!(can_resume(&state));
+        // A client whose window is smaller is told the difference, one that has sent all of it too.
+        for receive_window in [0, FIRST_WINDOW, known.window - 1] {
+            assert!(can_resume(&State {
+                receive_window,
+                ..state.clone()
+            }));
+        }
+        assert!(!can_resume(&State {
+            receive_window: known.window + 1,
+            ..state.clone()
+        }));
+        // Of streams, of frames, how many there may be, and one that was not announced.
+        for (number, value) in [(4, 1 << 16), (5, 1 << 20), (3, 1), (6, 1 << 13), (8, 7)] {
+            let mut ours = known.ours;
+            let before = ours.get(number);
+            ours.set(number, value);
+            assert!(
+                before == Some(value)
+                    || !can_resume(&State {
+                        ours,
+                        ..state.clone()
+                    })
+            );
+        }
+        let fewer = Settings::default();
+        assert!(!can_resume(&State {
+            ours: fewer,
+            ..state
+        }));
     }
 }

@@ -32,6 +32,14 @@ impl Settings {
         }
     }
 
+    /// All but this one.
+    pub(super) fn without(mut self, number: u16) -> Self {
+        if let Some(place) = self.0.get_mut(usize::from(number)) {
+            *place = None;
+        }
+        self
+    }
+
     pub(super) fn get(&self, number: u16) -> Option<u32> {
         self.0.get(usize::from(number)).copied().flatten()
     }

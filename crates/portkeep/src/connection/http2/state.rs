@@ -3,9 +3,9 @@
 use super::settings::{self, Settings};
 
 /// The version of what follows it.
-const VERSION: u8 = 1;
-/// The version, three numbers, and the length of the settings that come first.
-const FIXED: usize = 1 + 3 * 4 + 1;
+const VERSION: u8 = 2;
+/// The version, three numbers, whether the client has said that it has no table, and the length of the settings that come first.
+const FIXED: usize = 1 + 3 * 4 + 1 + 1;
 /// No window may be larger.
 pub(super) const MOST_WINDOW: u32 = (1 << 31) - 1;
 
@@ -18,6 +18,8 @@ pub(in crate::connection) struct State {
     pub(super) send_window: u32,
     /// How much the client may send on the connection.
     pub(super) receive_window: u32,
+    /// The client has said that it has no table; else it will when it sends its next block.
+    pub(super) said: bool,
     /// What the server has said about itself, and the client has acknowledged.
     pub(super) ours: Settings,
     /// What the client has said about itself, and the server has acknowledged.
@@ -32,6 +34,7 @@ impl State {
         for number in [self.last, self.send_window, self.receive_window] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
+        bytes.push(u8::from(self.said));
         // There are 15 of them at most.
         bytes.push(ours.len() as u8);
         bytes.extend_from_slice(&ours);
@@ -42,7 +45,7 @@ impl State {
     /// Nothing, if it is of another version or cannot be.
     pub(in crate::connection) fn decode(bytes: &[u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
-        let [version, numbers @ .., length] = fixed;
+        let [version, numbers @ .., said, length] = fixed;
         let number = |place: usize| {
             let four = numbers.get(4 * place..4 * place + 4)?;
             Some(u32::from_le_bytes(four.try_into().ok()?)).filter(|number| *number <= MOST_WINDOW)
@@ -52,10 +55,11 @@ impl State {
             last: number(0).filter(|last| last % 2 == 1)?,
             send_window: number(1)?,
             receive_window: number(2)?,
+            said: *said == 1,
             ours: read(ours)?,
             theirs: read(theirs)?,
         };
-        (*version == VERSION).then_some(state)
+        (*version == VERSION && *said <= 1).then_some(state)
     }
 }
 
@@ -82,6 +86,7 @@ mod tests {
             last: 0x7fff_ffff,
             send_window: 40_000,
             receive_window: 1 << 20,
+            said: true,
             ours,
             theirs: Settings::default(),
         };
@@ -95,8 +100,17 @@ mod tests {
             bytes[place] = byte;
             State::decode(&bytes)
         };
-        // Another version, an even number, a window that cannot be, a length, a number that is not kept, the wrong order.
-        for (place, byte) in [(0, 2), (1, 0xfe), (8, 0x80), (13, 200), (14, 1), (15, 9)] {
+        // Another version, an even number, a window that cannot be, neither yes nor no, a length, a number that is not kept,
+        // the wrong order.
+        for (place, byte) in [
+            (0, 1),
+            (1, 0xfe),
+            (8, 0x80),
+            (13, 2),
+            (14, 200),
+            (15, 1),
+            (16, 9),
+        ] {
             assert_eq!(with(place, byte), None, "{byte} at {place}");
         }
         // Never longer than its parts can be.

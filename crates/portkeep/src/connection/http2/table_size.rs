@@ -1,13 +1,28 @@
-//! How large the client's compression table is, by what the client itself says.
+//! What the client's compression table is, by what the client itself says.
 //!
 //! A block of header fields may begin with updates of the table's size (RFC 7541, 6.3), and an encoder that has lost room must
-//! say so there. Nothing else has to be understood of a block, and nothing of what is compressed.
+//! say so there, the smallest size first. Nothing else has to be understood of a block, and nothing of what is compressed.
+
+/// What is certain of it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Something may be in it.
+    #[default]
+    Kept,
+    /// The client has acknowledged a table of size 0, and must say so when it sends its next block.
+    Promised,
+    /// The same, and it has done that elsewhere: what it kept is not known here.
+    Owed,
+    /// It has said that its size is 0, and nothing else since.
+    Empty,
+    /// It has not said so: its block cannot be decompressed here.
+    Broken,
+}
 
 /// Follows the blocks of one direction.
 #[derive(Debug, Default)]
 pub(super) struct TableSize {
-    /// The last one that was said, or 4096, which every connection begins with.
-    is_zero: bool,
+    table: Table,
     place: Place,
 }
 
@@ -23,16 +38,22 @@ enum Place {
 }
 
 impl TableSize {
-    pub(super) fn zero() -> Self {
+    pub(super) fn resumed(table: Table) -> Self {
         Self {
-            is_zero: true,
+            table,
             place: Place::Fields,
         }
     }
 
-    /// The encoder has said that it keeps nothing, and nothing else since.
-    pub(super) fn is_zero(&self) -> bool {
-        self.is_zero
+    pub(super) fn table(&self) -> Table {
+        self.table
+    }
+
+    /// The client has acknowledged that it may keep nothing.
+    pub(super) fn acknowledged(&mut self) {
+        if self.table == Table::Kept {
+            self.table = Table::Promised;
+        }
     }
 
     pub(super) fn begin(&mut self) {
@@ -45,13 +66,26 @@ impl TableSize {
             match self.place {
                 Place::Fields => return,
                 Place::Begin if byte & 0xe0 == 0x20 => {
-                    self.is_zero = byte == 0x20;
+                    self.table = match (self.table, byte) {
+                        (Table::Broken, _) => Table::Broken,
+                        (_, 0x20) => Table::Empty,
+                        // The smallest comes first.
+                        (Table::Owed, _) => Table::Broken,
+                        (Table::Kept | Table::Promised | Table::Empty, _) => Table::Kept,
+                    };
                     // Five bits that are all set say that more follows: 31 and what that is.
                     if byte == 0x3f {
                         self.place = Place::Number;
                     }
                 }
-                Place::Begin => self.place = Place::Fields,
+                Place::Begin => {
+                    self.table = match self.table {
+                        Table::Promised => Table::Kept,
+                        Table::Owed => Table::Broken,
+                        other => other,
+                    };
+                    self.place = Place::Fields;
+                }
                 Place::Number if byte & 0x80 == 0 => self.place = Place::Begin,
                 Place::Number => {}
             }
@@ -65,37 +99,55 @@ mod tests {
 
     #[test]
     fn only_the_last_update_at_the_beginning_counts() {
-        for (block, zero) in [
-            (&b"\x20\x82"[..], true),
-            (b"\x82\x20", false),
-            (b"\x20\x3f\xe1\x1f\x82", false),
-            (b"\x3f\xe1\x1f\x20\x82", true),
-            (b"\x3f\xe1\x1f\x82\x20", false),
-            (b"\x21\x20", true),
+        use Table::{Broken, Empty, Kept, Owed, Promised};
+        for (block, kept, owed) in [
+            (&b"\x20\x82"[..], Empty, Empty),
+            (b"\x82\x20", Kept, Broken),
+            (b"\x20\x3f\xe1\x1f\x82", Kept, Kept),
+            (b"\x3f\xe1\x1f\x20\x82", Empty, Broken),
+            (b"\x3f\xe1\x1f\x82\x20", Kept, Broken),
+            (b"\x21\x20", Empty, Broken),
             // 0x20 as the number of an update that goes on.
-            (b"\x3f\x20\x82", false),
-            (b"\x20", true),
-            (b"", false),
+            (b"\x3f\x20\x82", Kept, Broken),
+            (b"\x20", Empty, Empty),
+            (b"", Kept, Owed),
         ] {
             for piece in 1..=block.len().max(1) {
-                let mut size = TableSize::default();
-                size.begin();
-                for part in block.chunks(piece) {
-                    size.follow(part);
+                let promised = if block.is_empty() { Promised } else { kept };
+                for (before, after) in [
+                    (Kept, kept),
+                    (Promised, promised),
+                    (Owed, owed),
+                    (Broken, Broken),
+                ] {
+                    let mut size = TableSize::resumed(before);
+                    size.begin();
+                    for part in block.chunks(piece) {
+                        size.follow(part);
+                    }
+                    assert_eq!(
+                        size.table(),
+                        after,
+                        "{before:?}, {block:x?} in pieces of {piece}"
+                    );
                 }
-                assert_eq!(size.is_zero(), zero, "{block:x?} in pieces of {piece}");
             }
         }
     }
 
     #[test]
     fn it_stays_until_something_else_is_said() {
-        let mut size = TableSize::zero();
+        let mut size = TableSize::resumed(Table::Empty);
         size.begin();
         size.follow(b"\x82\x86");
-        assert!(size.is_zero());
+        assert_eq!(size.table(), Table::Empty);
+        // It had said so before.
+        size.acknowledged();
+        assert_eq!(size.table(), Table::Empty);
         size.begin();
         size.follow(b"\x3f\xe1\x1f");
-        assert!(!size.is_zero());
+        assert_eq!(size.table(), Table::Kept);
+        size.acknowledged();
+        assert_eq!(size.table(), Table::Promised);
     }
 }

@@ -72,8 +72,12 @@ async fn remember(State(app): State<TestApp>, request: Request, next: Next) -> R
     next.run(request).await
 }
 
-fn letters(size: usize) -> Vec<u8> {
-    (b'a'..=b'z').cycle().take(size).collect()
+/// Quick, because many handlers share two threads with both sides of every session.
+pub(super) fn letters(size: usize) -> Vec<u8> {
+    const ALPHABET: &[u8] = b"abcdefghijklmnopqrstuvwxyz";
+    let mut letters = ALPHABET.repeat(size / ALPHABET.len() + 1);
+    letters.truncate(size);
+    letters
 }
 
 /// Reads the body, if there is one.

@@ -17,7 +17,7 @@ use super::cipher::{self, Counter};
 use crate::dice::Dice;
 
 /// Longer than any case takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came back, each answer for itself.
 pub(super) struct Answers {

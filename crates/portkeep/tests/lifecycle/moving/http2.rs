@@ -9,13 +9,13 @@ use hyper::client::conn::http2::SendRequest;
 use rustix::process::Signal;
 
 use super::World;
-use crate::http2::{GOAWAY, PING, connect, raw, read_until, request};
+use crate::http2::{GOAWAY, PING, SETTINGS, connect, raw, read_until, request};
 use crate::manager::Process;
 use crate::probe;
 
 /// `GET /`, behind the word that the client's table is empty or not.
-const EMPTY: &[u8] = b"\x20\x82\x86\x84";
-const PLAIN: &[u8] = b"\x82\x86\x84";
+pub(super) const EMPTY: &[u8] = b"\x20\x82\x86\x84";
+pub(super) const PLAIN: &[u8] = b"\x82\x86\x84";
 
 async fn ask(client: &mut SendRequest<Empty<Bytes>>, path: &str) -> String {
     client.ready().await.unwrap();
@@ -24,7 +24,7 @@ async fn ask(client: &mut SendRequest<Empty<Bytes>>, path: &str) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
-fn address(world: &World) -> SocketAddr {
+pub(super) fn address(world: &World) -> SocketAddr {
     world.listener.local_addr().unwrap()
 }
 
@@ -80,7 +80,7 @@ async fn it_moves_when_its_last_stream_ends() {
     assert!(!connection.is_finished());
 }
 
-fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+pub(super) fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
     frame.extend([kind, flags]);
     frame.extend(stream.to_be_bytes());
@@ -89,7 +89,7 @@ fn send(socket: &mut TcpStream, kind: u8, flags: u8, stream: u32, payload: &[u8]
 }
 
 /// Asks, and waits for the end of the answer.
-fn raw_ask(socket: &mut TcpStream, stream: u32, block: &[u8]) -> String {
+pub(super) fn raw_ask(socket: &mut TcpStream, stream: u32, block: &[u8]) -> String {
     send(socket, 1, 5, stream, block);
     let answer = read_until(socket, 0);
     assert_eq!((answer.1 & 1, answer.2), (1, stream));
@@ -106,18 +106,66 @@ fn ends_well(socket: &mut TcpStream, last: u32) {
     assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
 }
 
+/// Hears how large its table may be, and acknowledges that.
+fn table(socket: &mut TcpStream, size: u32) {
+    let told = read_until(socket, SETTINGS);
+    assert_eq!(told.3, [&[0, 1][..], &size.to_be_bytes()].concat());
+    send(socket, SETTINGS, 1, 0, &[]);
+}
+
+/// It hears of that only when its connection is to move, and keeps one again soon after.
 #[test]
-fn a_client_that_does_not_give_up_its_table_ends_as_before() {
+fn a_client_gives_up_its_table_for_a_move() {
     let world = World::new();
     let mut old = world.start();
     let mut socket = raw(address(&world));
     for stream in [1, 3] {
         assert_eq!(raw_ask(&mut socket, stream, PLAIN), old.id().to_string());
     }
-    let _new = world.start();
+    for stream in [5, 25, 45] {
+        let new = world.start();
+        old.drain();
+        table(&mut socket, 0);
+        assert!(old.report().contains("1 moved, 0 idle closed, nothing cut"));
+        assert_eq!(raw_ask(&mut socket, stream, EMPTY), new.id().to_string());
+        old = new;
+        send(&mut socket, SETTINGS, 1, 0, &[]);
+        // It may keep 4,096 bytes again, and does.
+        let again = b"\x3f\xe1\x1f\x82\x86\x84";
+        assert_eq!(
+            raw_ask(&mut socket, stream + 10, again),
+            old.id().to_string()
+        );
+    }
+}
+
+/// One that keeps its table in spite of its word hears that nothing was done of its request.
+#[test]
+fn a_client_that_breaks_its_word_can_ask_elsewhere() {
+    let world = World::new();
+    let mut old = world.start();
+    // Fields of a table, a larger table first, and a block that does not begin at once.
+    let blocks: [&[u8]; 3] = [PLAIN, b"\x3f\xe1\x1f\x20\x82\x86\x84", b"\xbe"];
+    let mut sockets = blocks.map(|_| {
+        let mut socket = raw(address(&world));
+        raw_ask(&mut socket, 3, PLAIN);
+        socket
+    });
+    let mut other = raw(address(&world));
+    raw_ask(&mut other, 1, EMPTY);
+    let new = world.start();
     old.drain();
-    ends_well(&mut socket, 3);
-    assert!(old.report().contains("0 moved"));
+    for socket in &mut sockets {
+        table(socket, 0);
+    }
+    assert!(old.report().contains("4 moved"));
+    for (socket, block) in sockets.iter_mut().zip(blocks) {
+        send(socket, 1, 5, 5, block);
+        let goaway = read_until(socket, GOAWAY).3;
+        assert_eq!(goaway[..8], [0, 0, 0, 3, 0, 0, 0, 0], "{block:x?}");
+        assert_eq!(socket.read(&mut [0; 1]).unwrap(), 0);
+    }
+    assert_eq!(raw_ask(&mut other, 3, PLAIN), new.id().to_string());
 }
 
 #[test]
@@ -134,9 +182,13 @@ fn a_client_that_never_acknowledges_the_settings_ends_as_before() {
     for stream in [1, 3] {
         assert_eq!(raw_ask(&mut socket, stream, EMPTY), old.id().to_string());
     }
+    // The same of those that come when it is to move.
+    let mut later = raw(address(&world));
+    raw_ask(&mut later, 1, PLAIN);
     let _new = world.start();
     old.drain();
     ends_well(&mut socket, 3);
+    ends_well(&mut later, 1);
     assert!(old.report().contains("0 moved"));
 }
 
@@ -151,7 +203,7 @@ fn violations_after_a_move_end_the_connection_and_no_other() {
         (1, 5, 2, PLAIN, 1),
         // A reference to a table that is empty, and a larger table than is allowed.
         (1, 5, 5, b"\xbe", 9),
-        (1, 5, 5, b"\x3f\xe1\x1f\x82\x86\x84", 9),
+        (1, 5, 5, b"\x3f\xe2\x1f\x82\x86\x84", 9),
         // A window beyond all bounds.
         (8, 0, 0, b"\x7f\xff\xff\xff", 3),
     ];

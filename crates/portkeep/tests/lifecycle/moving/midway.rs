@@ -47,7 +47,7 @@ fn interrupt(old: &Process, new: &Process, with: Signal) -> usize {
 }
 
 /// How many connections the old one says it has moved.
-fn moved(report: &str) -> usize {
+pub(super) fn moved(report: &str) -> usize {
     let words: Vec<_> = report.split(' ').collect();
     let place = words
         .iter()

@@ -1,7 +1,7 @@
+mod random;
+
 use super::super::frames::{HEAD, put};
-use super::super::settings::HEADER_TABLE_SIZE;
 use super::*;
-use crate::dice::Dice;
 
 /// A block that says that there is no table, and one that says nothing of it.
 const EMPTY: &[u8] = b"\x20\x82\x86\x84";
@@ -13,21 +13,29 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
+impl Follower {
+    /// Something that keeps what was promised.
+    #[track_caller]
+    fn hears(&mut self, bytes: &[u8]) {
+        self.read(bytes).unwrap();
+    }
+}
+
 /// Both sides have said and acknowledged their settings.
 fn introduced() -> Follower {
     let mut it = Follower::new();
-    it.read(PREFACE);
-    it.read(&frame(SETTINGS, 0, 0, b"\0\x04\0\x01\0\0"));
-    it.wrote(&frame(SETTINGS, 0, 0, b"\0\x01\0\0\0\0"));
+    it.hears(PREFACE);
+    it.hears(&frame(SETTINGS, 0, 0, b"\0\x04\0\x01\0\0"));
+    it.wrote(&frame(SETTINGS, 0, 0, b"\0\x03\0\0\0\x64"));
     it.wrote(&frame(SETTINGS, ACK, 0, b""));
-    it.read(&frame(SETTINGS, ACK, 0, b""));
+    it.hears(&frame(SETTINGS, ACK, 0, b""));
     it
 }
 
 /// One that had a request and could move.
 fn quiet() -> Follower {
     let mut it = introduced();
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert!(it.state().is_some());
     it
@@ -38,7 +46,7 @@ fn moves_after(frames: &[(bool, Vec<u8>)]) -> bool {
     let mut it = quiet();
     for (client, bytes) in frames {
         match client {
-            true => it.read(bytes),
+            true => it.hears(bytes),
             false => it.wrote(bytes),
         }
     }
@@ -49,28 +57,129 @@ fn moves_after(frames: &[(bool, Vec<u8>)]) -> bool {
 fn it_does_not_move_before_the_client_has_said_that_it_has_no_table() {
     let mut it = introduced();
     assert_eq!(it.state(), None);
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert_eq!(it.state(), None);
     assert!(!it.is_certain());
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 3, EMPTY));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 3, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x88"));
     let state = it.state().unwrap();
     assert_eq!(state.last, 3);
-    assert_eq!(state.ours.get(HEADER_TABLE_SIZE), Some(0));
+    assert_eq!(state.ours.get(3), Some(100));
     assert_eq!(state.theirs.get(4), Some(1 << 16));
     // It may say so before it acknowledges, as long as it does both.
     let mut it = Follower::new();
-    it.read(PREFACE);
-    it.read(&frame(SETTINGS, 0, 0, b""));
+    it.hears(PREFACE);
+    it.hears(&frame(SETTINGS, 0, 0, b""));
     it.wrote(&frame(SETTINGS, 0, 0, b""));
     it.wrote(&frame(SETTINGS, ACK, 0, b""));
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert_eq!(it.state(), None);
     assert!(it.is_certain());
-    it.read(&frame(SETTINGS, ACK, 0, b""));
+    it.hears(&frame(SETTINGS, ACK, 0, b""));
     assert!(it.state().is_some());
+}
+
+/// The server tells the client how large its table may be, and the client acknowledges that.
+fn told(it: &mut Follower, size: u32) {
+    let payload = [&[0, 1][..], &size.to_be_bytes()].concat();
+    it.wrote(&frame(SETTINGS, 0, 0, &payload));
+    it.hears(&frame(SETTINGS, ACK, 0, b""));
+}
+
+#[test]
+fn a_client_that_has_acknowledged_an_empty_table_has_to_say_so() {
+    let asked = |block: &[u8]| frame(HEADERS, END_STREAM | END_HEADERS, 3, block);
+    let begin = || {
+        let mut it = introduced();
+        it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+        it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
+        assert_eq!((it.state(), it.table_to_tell(true)), (None, Some(0)));
+        assert_eq!(it.table_to_tell(false), None);
+        told(&mut it, 0);
+        assert_eq!(
+            (it.table_to_tell(true), it.table_to_tell(false)),
+            (None, None)
+        );
+        it
+    };
+    let it = begin();
+    let state = it.state().unwrap();
+    assert!(!state.said);
+    // What it says here or where it goes on.
+    for mut it in [begin(), Follower::resumed(&state)] {
+        assert_eq!(it.read(&asked(EMPTY)), Ok(()));
+        assert_eq!((it.is_busy(), it.last()), (true, 3));
+        // Now it may keep something again, and says when it does.
+        assert_eq!(it.table_to_tell(false), Some(4096));
+        told(&mut it, 4096);
+        it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 3, b"\x88"));
+        assert!(it.state().unwrap().said);
+        it.hears(&frame(
+            HEADERS,
+            END_STREAM | END_HEADERS,
+            5,
+            b"\x3f\xe1\x1f\x82",
+        ));
+        it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 5, b"\x88"));
+        assert_eq!((it.state(), it.table_to_tell(true)), (None, Some(0)));
+    }
+    // A block that does not say so is understood where its table is. Elsewhere nothing of it may be read, nor does its
+    // stream count.
+    for block in [PLAIN, b"\xbe", b"\x3f\xe1\x1f\x20\x82"] {
+        for bytes in [asked(block), padded(block)] {
+            let mut it = begin();
+            it.hears(&bytes);
+            assert_eq!((it.is_busy(), it.last()), (true, 3));
+            assert_eq!(
+                (it.table_to_tell(true), it.table_to_tell(false)),
+                match block.ends_with(b"\x20\x82") {
+                    true => (None, Some(4096)),
+                    false => (None, None),
+                }
+            );
+            let mut it = Follower::resumed(&state);
+            assert_eq!(it.read(&bytes), Err(BrokenPromise));
+            assert_eq!(it.read(&bytes), Err(BrokenPromise));
+            assert_eq!((it.state(), it.last()), (None, 1));
+            assert!(it.is_over());
+        }
+    }
+}
+
+/// With a priority and padding that look like something else.
+fn padded(block: &[u8]) -> Vec<u8> {
+    let payload = [&[3][..], &[0x20; 5], block, &[0x20; 3]].concat();
+    frame(
+        HEADERS,
+        END_STREAM | END_HEADERS | PADDED | PRIORITY,
+        3,
+        &payload,
+    )
+}
+
+/// Between two frames of the server's, when it waits for no other acknowledgement.
+#[test]
+fn the_table_is_not_spoken_of_in_between() {
+    for (bytes, may) in [
+        (frame(HEADERS, END_HEADERS, 1, b"\x88"), true),
+        (frame(HEADERS, 0, 1, b"\x88"), false),
+        (frame(DATA, 0, 1, b"a part")[..12].to_vec(), false),
+        (frame(SETTINGS, 0, 0, b""), false),
+        (frame(PING, 0, 0, &[0; 8]), true),
+        (frame(GOAWAY, 0, 0, &[0; 8]), false),
+    ] {
+        let mut it = introduced();
+        it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+        it.wrote(&bytes);
+        assert_eq!(it.table_to_tell(true).is_some(), may, "{bytes:x?}");
+    }
+    let mut it = Follower::new();
+    assert_eq!(it.table_to_tell(true), None);
+    it.hears(PREFACE);
+    it.wrote(&frame(SETTINGS, 0, 0, b""));
+    assert_eq!(it.table_to_tell(true), None);
 }
 
 #[test]
@@ -161,7 +270,7 @@ fn whoever_says_that_it_ends_keeps_it_for_good() {
         let mut it = quiet();
         let goaway = frame(GOAWAY, 0, 0, &[0; 8]);
         match client {
-            true => it.read(&goaway),
+            true => it.hears(&goaway),
             false => it.wrote(&goaway),
         }
         assert_eq!(it.state(), None);
@@ -176,22 +285,22 @@ fn whoever_says_that_it_ends_keeps_it_for_good() {
 #[test]
 fn windows_are_counted() {
     let mut it = quiet();
-    it.read(&frame(WINDOW_UPDATE, 0, 0, &1000_u32.to_be_bytes()));
+    it.hears(&frame(WINDOW_UPDATE, 0, 0, &1000_u32.to_be_bytes()));
     // Of a stream, and with the bit that says nothing.
-    it.read(&frame(WINDOW_UPDATE, 0, 1, &7_u32.to_be_bytes()));
+    it.hears(&frame(WINDOW_UPDATE, 0, 1, &7_u32.to_be_bytes()));
     it.wrote(&frame(WINDOW_UPDATE, 0, 0, &0x8000_0005_u32.to_be_bytes()));
-    it.read(&frame(HEADERS, END_HEADERS, 3, PLAIN));
+    it.hears(&frame(HEADERS, END_HEADERS, 3, PLAIN));
     // Padding counts.
-    it.read(&frame(DATA, END_STREAM | PADDED, 3, &[9; 30]));
+    it.hears(&frame(DATA, END_STREAM | PADDED, 3, &[9; 30]));
     it.wrote(&frame(HEADERS, END_HEADERS, 3, b"\x88"));
     it.wrote(&frame(DATA, END_STREAM, 3, &[0; 70]));
     // Late, for a stream that is over.
-    it.read(&frame(DATA, 0, 3, &[0; 5]));
+    it.hears(&frame(DATA, 0, 3, &[0; 5]));
     let state = it.state().unwrap();
     assert_eq!(state.send_window, FIRST_WINDOW + 1000 - 70);
     assert_eq!(state.receive_window, FIRST_WINDOW + 5 - 35);
     // A window that cannot be.
-    it.read(&frame(WINDOW_UPDATE, 0, 0, &MOST_WINDOW.to_be_bytes()));
+    it.hears(&frame(WINDOW_UPDATE, 0, 0, &MOST_WINDOW.to_be_bytes()));
     assert_eq!(it.state(), None);
 }
 
@@ -210,7 +319,7 @@ fn fields_are_found_behind_padding_and_priority() {
             let mut it = introduced();
             let head = frame(HEADERS, END_STREAM | END_HEADERS | flags, 1, &payload);
             for piece in head.chunks(piece) {
-                it.read(piece);
+                it.hears(piece);
             }
             it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
             assert!(it.state().is_some(), "{flags:x} in pieces of {piece}");
@@ -218,7 +327,7 @@ fn fields_are_found_behind_padding_and_priority() {
     }
     // Padding alone says nothing, whatever it is.
     let mut it = introduced();
-    it.read(&frame(
+    it.hears(&frame(
         HEADERS,
         END_STREAM | END_HEADERS | PADDED,
         1,
@@ -228,8 +337,8 @@ fn fields_are_found_behind_padding_and_priority() {
     assert_eq!(it.state(), None);
     // In the second frame, behind a first that is empty.
     let mut it = introduced();
-    it.read(&frame(HEADERS, END_STREAM, 1, b""));
-    it.read(&frame(CONTINUATION, END_HEADERS, 1, EMPTY));
+    it.hears(&frame(HEADERS, END_STREAM, 1, b""));
+    it.hears(&frame(CONTINUATION, END_HEADERS, 1, EMPTY));
     it.wrote(&frame(HEADERS, END_STREAM | END_HEADERS, 1, b"\x88"));
     assert!(it.state().is_some());
 }
@@ -241,7 +350,7 @@ fn half_a_frame_is_there_to_be_read_again() {
         for piece in 1..=length.max(1) {
             let mut it = quiet();
             for piece in next[..length].chunks(piece) {
-                it.read(piece);
+                it.hears(piece);
             }
             assert!(it.state().is_some());
             assert_eq!(it.unread(), &next[..length]);
@@ -249,13 +358,13 @@ fn half_a_frame_is_there_to_be_read_again() {
     }
     // A body of a stream that is open is not kept, and what is not kept keeps the connection.
     let mut it = quiet();
-    it.read(&frame(HEADERS, END_HEADERS, 3, PLAIN));
+    it.hears(&frame(HEADERS, END_HEADERS, 3, PLAIN));
     let body = frame(DATA, 0, 3, &[0; 20]);
-    it.read(&body[..HEAD + 5]);
+    it.hears(&body[..HEAD + 5]);
     it.wrote(&frame(RST_STREAM, 0, 3, &[0; 4]));
     assert_eq!(it.cut_off(), 1);
     assert_eq!(it.state(), None);
-    it.read(&body[HEAD + 5..]);
+    it.hears(&body[HEAD + 5..]);
     assert!(it.state().is_some());
     assert_eq!(it.unread(), b"");
     // Half a frame of the server is never left.
@@ -269,241 +378,8 @@ fn it_goes_on_where_it_was() {
     let state = quiet().state().unwrap();
     let mut it = Follower::resumed(&state);
     assert_eq!(it.state(), Some(state));
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 1, PLAIN));
     assert!(it.state().is_some(), "it had this stream");
-    it.read(&frame(HEADERS, END_STREAM | END_HEADERS, 3, PLAIN));
+    it.hears(&frame(HEADERS, END_STREAM | END_HEADERS, 3, PLAIN));
     assert_eq!(it.state(), None);
-}
-
-/// What a conversation comes to, counted in another way: frame by frame, with nothing left out.
-#[derive(Default)]
-struct Model {
-    open: Vec<(u32, bool, bool)>,
-    last: u32,
-    table: Option<u8>,
-    sent: i64,
-    received: i64,
-    waits: [i64; 4],
-    over: bool,
-}
-
-/// A random conversation of frames that make sense, and where each begins and ends.
-struct Conversation {
-    frames: Vec<(bool, Vec<u8>)>,
-}
-
-impl Conversation {
-    fn new(dice: &mut Dice) -> (Self, Vec<Option<Model>>) {
-        let mut frames = Vec::new();
-        let mut facts = Vec::new();
-        let mut model = Model::default();
-        let count = 1 + dice.below(60);
-        for _ in 0..count {
-            let (client, bytes) = model.step(dice);
-            frames.push((client, bytes));
-            facts.push(model.snapshot());
-        }
-        (Self { frames }, facts)
-    }
-}
-
-impl Model {
-    fn snapshot(&self) -> Option<Model> {
-        let quiet = self.open.is_empty()
-            && self.table == Some(0)
-            && self.waits == [0; 4]
-            && !self.over
-            && self.last > 0;
-        quiet.then(|| Model {
-            last: self.last,
-            sent: self.sent,
-            received: self.received,
-            ..Model::default()
-        })
-    }
-
-    fn step(&mut self, dice: &mut Dice) -> (bool, Vec<u8>) {
-        let ends = if dice.once_in(2) { END_STREAM } else { 0 };
-        let size = dice.size(300) as usize;
-        match dice.below(14) {
-            0..=2 => {
-                self.last += 1 + 2 * dice.below(3) as u32 + self.last % 2;
-                let says = dice.below(4);
-                let mut block: Vec<u8> = match says {
-                    0 => vec![0x20],
-                    1 => vec![0x3f, 0xe1, 0x1f],
-                    2 => vec![0x3f, 0xe1, 0x1f, 0x20],
-                    _ => vec![],
-                };
-                match says {
-                    0 | 2 => self.table = Some(0),
-                    1 => self.table = Some(1),
-                    _ => {}
-                }
-                block.extend_from_slice(PLAIN);
-                let mut flags = ends | END_HEADERS;
-                if dice.once_in(3) {
-                    flags |= PRIORITY;
-                    block.splice(0..0, [0; 5]);
-                }
-                if dice.once_in(3) {
-                    flags |= PADDED;
-                    let padding = dice.below(9) as u8;
-                    block.insert(0, padding);
-                    block.extend(vec![0x20; padding.into()]);
-                }
-                self.open.push((self.last, ends != 0, false));
-                (true, frame(HEADERS, flags, self.last, &block))
-            }
-            3..=7 if !self.open.is_empty() => {
-                let place = dice.below(self.open.len() as u64) as usize;
-                let number = self.open[place].0;
-                let bytes = vec![dice.below(256) as u8; size];
-                let client = dice.once_in(2);
-                match dice.below(6) {
-                    0 => {
-                        self.open.remove(place);
-                        return (client, frame(RST_STREAM, 0, number, &[0; 4]));
-                    }
-                    1 if client && self.open[place].1 || !client && self.open[place].2 => {
-                        return (client, frame(WINDOW_UPDATE, 0, number, &[0, 0, 1, 0]));
-                    }
-                    _ => {}
-                }
-                let stream = &mut self.open[place];
-                let side = if client { &mut stream.1 } else { &mut stream.2 };
-                if *side {
-                    return (client, frame(WINDOW_UPDATE, 0, number, &[0, 0, 1, 0]));
-                }
-                *side = ends != 0;
-                if stream.1 && stream.2 {
-                    self.open.remove(place);
-                }
-                if dice.once_in(4) {
-                    return (client, frame(HEADERS, ends | END_HEADERS, number, PLAIN));
-                }
-                *(if client {
-                    &mut self.received
-                } else {
-                    &mut self.sent
-                }) += size as i64;
-                (client, frame(DATA, ends, number, &bytes))
-            }
-            8 => {
-                let more = 1 + dice.below(1000) as u32;
-                let client = dice.once_in(2);
-                *(if client {
-                    &mut self.sent
-                } else {
-                    &mut self.received
-                }) -= i64::from(more);
-                (client, frame(WINDOW_UPDATE, 0, 0, &more.to_be_bytes()))
-            }
-            9 | 10 => {
-                let which = dice.below(4) as usize;
-                let kind = if which < 2 { PING } else { SETTINGS };
-                let payload: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
-                let client = which.is_multiple_of(2);
-                if self.waits[which] > 0 {
-                    self.waits[which] -= 1;
-                    let empty: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
-                    return (!client, frame(kind, ACK, 0, empty));
-                }
-                self.waits[which] += 1;
-                (client, frame(kind, 0, 0, payload))
-            }
-            11 if dice.once_in(20) => {
-                self.over = true;
-                (dice.once_in(2), frame(GOAWAY, 0, 0, &[0; 8]))
-            }
-            12 => (dice.once_in(2), frame(0xfa, 0xff, 1, &vec![0x20; size])),
-            // Priority.
-            _ => (true, frame(2, 0, self.last | 1, &[0; 5])),
-        }
-    }
-}
-
-/// `PORTKEEP_MOVE_CASES` and `PORTKEEP_MOVE_SEED` as for those that move whole connections.
-fn cases(default: u64) -> (u64, u64) {
-    let number = |variable: &str, default| {
-        let text = std::env::var(variable).ok();
-        text.map_or(default, |text| text.parse().unwrap())
-    };
-    (
-        number("PORTKEEP_MOVE_CASES", default),
-        number("PORTKEEP_MOVE_SEED", 1),
-    )
-}
-
-#[test]
-fn what_is_followed_is_what_was_said_however_it_is_split() {
-    let (cases, seed) = cases(3000);
-    let mut moments = 0;
-    for case in 0..cases {
-        let mut dice = Dice::new(seed, case);
-        let (conversation, facts) = Conversation::new(&mut dice);
-        let mut it = introduced();
-        for ((client, bytes), expected) in conversation.frames.iter().zip(&facts) {
-            let mut rest = &bytes[..];
-            while !rest.is_empty() {
-                let length = 1 + dice.below(rest.len() as u64) as usize;
-                let (piece, after) = rest.split_at(length.min(rest.len()));
-                match client {
-                    true => it.read(piece),
-                    false => it.wrote(piece),
-                }
-                rest = after;
-                // In the middle of a frame nothing is certain that was not before it.
-                if !rest.is_empty() && it.state().is_some() {
-                    assert!(*client, "half a frame of the server");
-                    let done = bytes.len() - rest.len();
-                    assert_eq!(it.unread(), &bytes[..done], "seed {seed}, case {case}");
-                }
-            }
-            let found = it.state();
-            assert_eq!(
-                found.is_some(),
-                expected.is_some(),
-                "seed {seed}, case {case}"
-            );
-            if let (Some(found), Some(expected)) = (found, expected) {
-                moments += 1;
-                let first = i64::from(FIRST_WINDOW);
-                assert_eq!(found.last, expected.last);
-                assert_eq!(i64::from(found.send_window), first - expected.sent);
-                assert_eq!(i64::from(found.receive_window), first - expected.received);
-            }
-        }
-    }
-    assert!(moments > cases / 5, "{moments} moments prove nothing");
-}
-
-/// Whatever comes, nothing is worse than that the connection does not move.
-#[test]
-fn noise_is_survived() {
-    let (cases, seed) = cases(3000);
-    for case in 0..cases {
-        let mut dice = Dice::new(!seed, case);
-        let mut it = if dice.once_in(2) {
-            Follower::new()
-        } else {
-            quiet()
-        };
-        for _ in 0..dice.below(20) {
-            let length = dice.size(500) as usize;
-            let mut bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
-            if dice.once_in(2) {
-                let kind = dice.below(11) as u8;
-                let stream = dice.below(9) as u32;
-                bytes = frame(kind, dice.below(256) as u8, stream, &bytes);
-            }
-            match dice.once_in(2) {
-                true => it.read(&bytes),
-                false => it.wrote(&bytes),
-            }
-            if let Some(state) = it.state() {
-                assert_eq!(State::decode(&state.encode()), Some(state));
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ fn state() -> State {
         last: 9,
         send_window: 65_000,
         receive_window: 1_000_000,
+        said: true,
         ours,
         theirs,
     }

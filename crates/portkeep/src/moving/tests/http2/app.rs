@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::BodyExt;
 
+use super::super::app::letters;
 use super::Sent;
 
 /// In every answer, so that a compressor keeps it.
@@ -59,10 +60,6 @@ async fn remember(State(app): State<Http2App>, request: Request, next: Next) -> 
         headers.insert("x-id", id);
     }
     response
-}
-
-pub(super) fn letters(size: usize) -> Vec<u8> {
-    (b'a'..=b'z').cycle().take(size).collect()
 }
 
 /// What `/sum` answers.

@@ -16,12 +16,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpSocket;
 use tokio::time::{sleep, timeout};
 
-use super::app::{SAME, letters, sum_of};
+use super::super::app::letters;
+use super::app::{SAME, sum_of};
 use super::{Sent, Totals};
 use crate::dice::Dice;
 
 /// Longer than any request takes.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 

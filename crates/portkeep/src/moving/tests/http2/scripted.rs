@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
+use super::super::app::letters;
 use super::Totals;
-use super::app::{letters, sum_of};
+use super::app::sum_of;
 use crate::dice::Dice;
 
 /// Longer than any case takes, and as long as one may wait for an answer.
@@ -55,8 +56,9 @@ struct Client {
     read: Vec<u8>,
     last: u32,
     asked: BTreeMap<u32, Asked>,
-    /// It has said that it has no table.
-    said: bool,
+    /// The table that the server allows, where the next block has to say so, the smallest first.
+    tables: Vec<u32>,
+    table: u32,
     send: i64,
     receive: i64,
     /// What new streams begin with: of the server, and of this client.
@@ -78,12 +80,7 @@ pub(super) async fn case(
     let mut client = Client::connect(address, number, dice).await;
     let rounds = 3 + client.dice.below(12);
     for round in 0..rounds {
-        // The first says that there is no table; until the second one comes, it is not known.
-        let streams = if round < 2 {
-            1
-        } else {
-            1 + client.dice.below(5)
-        };
+        let streams = 1 + client.dice.below(5);
         for _ in 0..streams {
             client.ask();
             totals.asked();
@@ -142,7 +139,8 @@ impl Client {
             read: Vec::new(),
             last: 0,
             asked: BTreeMap::new(),
-            said: false,
+            tables: Vec::new(),
+            table: 4096,
             send: 65_535,
             receive: 65_535,
             first_send: 65_535,
@@ -241,10 +239,6 @@ impl Client {
             }
         };
         let mut block = Vec::new();
-        if !self.said || self.dice.once_in(10) {
-            block.push(0x20);
-        }
-        self.said = true;
         block.push(if body.is_some() { 0x83 } else { 0x82 });
         block.push(0x86);
         // Names by their numbers in the table that everybody has, values as they are.
@@ -279,6 +273,11 @@ impl Client {
 
     fn fields_of(&mut self, stream: u32, flags: u8, block: &[u8]) {
         let mut flags = flags;
+        let mut updates = Vec::new();
+        for size in std::mem::take(&mut self.tables) {
+            updates.extend_from_slice(if size == 0 { b"\x20" } else { b"\x3f\xe1\x1f" });
+        }
+        let block = [&updates, block].concat();
         let cut = match self.dice.below(3) {
             0 => self.dice.below(block.len() as u64) as usize,
             _ => block.len(),
@@ -470,16 +469,31 @@ impl Client {
                 }
             }
             SETTINGS => {
-                if self.acknowledged {
-                    return Err("settings came twice".to_owned());
-                }
                 for setting in payload.chunks_exact(6) {
-                    if setting[1] == 4 {
-                        let window = u32::from_be_bytes(setting[2..6].try_into().unwrap());
-                        for asked in self.asked.values_mut() {
-                            asked.send += i64::from(window) - self.first_send;
+                    let value = u32::from_be_bytes(setting[2..6].try_into().unwrap());
+                    match setting[1] {
+                        1 => {
+                            if !matches!(value, 0 | 4096) || self.table == value {
+                                return Err(format!(
+                                    "a table of {value}, and {} before",
+                                    self.table
+                                ));
+                            }
+                            self.table = value;
+                            // What was larger for a while is not said.
+                            self.tables.retain(|size| *size < value);
+                            self.tables.push(value);
                         }
-                        self.first_send = window.into();
+                        _ if self.acknowledged => {
+                            return Err("settings came twice".to_owned());
+                        }
+                        4 => {
+                            for asked in self.asked.values_mut() {
+                                asked.send += i64::from(value) - self.first_send;
+                            }
+                            self.first_send = value.into();
+                        }
+                        _ => {}
                     }
                 }
                 put(&mut self.out, SETTINGS, END, 0, b"");
