@@ -1,6 +1,7 @@
 //! Who holds the port and runs the app while it is developed.
 
 mod activator;
+mod beside;
 mod control;
 mod dotenv;
 mod environment;

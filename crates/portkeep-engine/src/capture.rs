@@ -5,6 +5,7 @@
 //! never wider than its source. What is put in place of a file meanwhile is another build.
 
 mod access;
+mod built;
 mod clock;
 mod contents;
 mod error;
@@ -25,6 +26,7 @@ use portkeep_spec::Spec;
 use rustix::fs::Access as Rights;
 
 pub(crate) use access::Access;
+pub(crate) use built::Built;
 pub(crate) use clock::LIMIT;
 pub use error::{CaptureError, NotForOwner};
 pub(crate) use file_states::{FileStates, program_at};
@@ -120,9 +122,10 @@ pub(crate) fn capture(
                 if files.are_unchanged() && now.as_ref().is_ok_and(|now| now.states() == states) {
                     let named = (executable == files.executable.path)
                         .then(|| files.executable.named.clone());
+                    let built = files.built(order, store, clock);
                     let release =
                         Release::new(digest, executable, states, order.parameters.clone());
-                    return Ok(release.called(named).with_files(brought));
+                    return Ok(release.called(named).with_files(brought).built_at(built));
                 }
                 let now = now.ok().and_then(|now| now.files);
                 if let (Some(now), Some(before)) = (now, &files.tree) {
@@ -259,6 +262,13 @@ impl Files {
     fn runs_in_place(&self) -> bool {
         let Opened { path, named, .. } = &self.executable;
         place::runs_in_place(path, named, self.executable.is_script())
+    }
+
+    /// Where `portkeep dev` has it run, which is where it was built.
+    fn built(&self, order: &Order<'_>, store: &Store, clock: Clock) -> Option<Built> {
+        let is_ours = order.runs_as == RunsAs::Us && !self.runs_in_place();
+        let path = is_ours.then(|| store.built(&self.executable.path))??;
+        Built::of(path, &self.executable, clock)
     }
 
     fn are_unchanged(&self) -> bool {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
-use crate::capture::{CaptureError, FileStates, Parameters, ReleaseFiles};
+use crate::capture::{Built, CaptureError, FileStates, Parameters, ReleaseFiles};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,6 +72,9 @@ pub struct Release {
     /// What it brings along.
     #[serde(default)]
     files: Option<ReleaseFiles>,
+    /// Where it was built, in development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    built: Option<Built>,
 }
 
 impl Release {
@@ -88,6 +91,7 @@ impl Release {
             parameters,
             called: None,
             files: None,
+            built: None,
         }
     }
 
@@ -95,6 +99,18 @@ impl Release {
     pub(crate) fn with_files(mut self, files: Option<ReleaseFiles>) -> Self {
         self.files = files;
         self
+    }
+
+    /// The same, which runs where it was built.
+    pub(crate) fn built_at(mut self, built: Option<Built>) -> Self {
+        self.built = built;
+        self
+    }
+
+    /// What a generation executes: the file where it was built, as long as that is still this release's, and else the kept one.
+    pub(crate) fn runs_at(&self) -> &Path {
+        let built = self.built.as_ref().and_then(Built::path);
+        built.unwrap_or(&self.executable)
     }
 
     /// The directory with the files that it brings along.

@@ -214,6 +214,7 @@ impl<K: SettleBackend> Settling<'_, K> {
             Settle::Nothing => return Ok(decided),
             Settle::Forget => GivenBack::NotUp,
             Settle::Restart { .. } => {
+                self.point(generation);
                 self.backend.start_again(generation).await?;
                 // A handover that switches between our look and the start lists what runs after it has switched, and a stop of
                 // the app ends what it finds: one of us sees the other.
@@ -243,6 +244,15 @@ impl<K: SettleBackend> Settling<'_, K> {
             tracing::warn!("`current` could not be removed: {error}");
         }
         Ok(decided)
+    }
+
+    /// Where it was built may be something else by now, or nothing.
+    fn point(&self, generation: Generation) {
+        if let Some(release) = self.store.release_of(generation)
+            && let Err(error) = self.store.point(generation, &release)
+        {
+            tracing::warn!("where generation {generation} runs could not be written: {error}");
+        }
     }
 
     fn mark_bad(&self) {

@@ -65,7 +65,7 @@ impl LocalSession {
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
         store.clear_current()?;
-        let published = Published::prepare(project, &store, &mut spec)?;
+        let published = Published::prepare(project, &store, &mut spec, false)?;
         let sockets =
             Sockets::bind(&spec.listen).map_err(|error| match host.port_owner(&error.address) {
                 Some(owner) => anyhow!("{} is held by {owner}", error.address),
@@ -82,6 +82,10 @@ impl LocalSession {
         let local = Local::new(store.clone(), spec.clone(), sockets, listener);
         if let Some(feed) = feed {
             local.read_from(Input::of(move || feed.pipe()));
+        }
+        if let Some(runner) = &project.runner {
+            notices.push(runner.told_of_sockets());
+            local.run_with(runner.words());
         }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
         let desk = Desk {
@@ -195,6 +199,7 @@ impl LocalSession {
                 () = signals.stop() => self.local.kill_all(),
             }
         }
+        self.published.remove();
         leftovers::remove(&self.store)
     }
 }

@@ -56,7 +56,7 @@ impl fmt::Display for Identity {
 
 impl Identity {
     /// The same file, and nobody wrote into it.
-    fn has_contents_of(&self, then: &Self) -> bool {
+    pub(super) fn has_contents_of(&self, then: &Self) -> bool {
         (self.device, self.inode) == (then.device, then.inode)
             && (self.size, self.modified_nanoseconds) == (then.size, then.modified_nanoseconds)
     }

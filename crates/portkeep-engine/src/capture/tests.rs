@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod built;
 mod files;
 mod for_another_user;
 
@@ -80,7 +81,7 @@ impl Project {
         self.spec.exec = vec![published.display().to_string()];
     }
 
-    fn try_take_for(&self, runs_as: RunsAs) -> Result<Release, CaptureError> {
+    fn try_capture_for(&self, runs_as: RunsAs) -> Result<Release, CaptureError> {
         let key = self.store.digest_key().unwrap();
         let order = Order {
             spec: &self.spec,
@@ -91,18 +92,18 @@ impl Project {
         capture(&order, &self.store, &[])
     }
 
-    fn try_take(&self) -> Result<Release, CaptureError> {
-        self.try_take_for(RunsAs::Us)
+    fn try_capture(&self) -> Result<Release, CaptureError> {
+        self.try_capture_for(RunsAs::Us)
     }
 
     fn capture(&self) -> Release {
-        let release = self.try_take().unwrap();
+        let release = self.try_capture().unwrap();
         self.store.keep_release(&release).unwrap();
         release
     }
 
     fn refusal(&self) -> String {
-        self.try_take().unwrap_err().to_string()
+        self.try_capture().unwrap_err().to_string()
     }
 
     /// Everything below the releases, for whoever looks for what should not be there.
@@ -280,7 +281,7 @@ fn the_release_command_is_that_of_the_release() {
     fs::write(&script, "#!/bin/sh\n").unwrap();
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
     project.spec.release = vec![project.built().display().to_string(), "migrate".to_owned()];
-    let release = project.try_take_for(RunsAs::Us).unwrap();
+    let release = project.try_capture_for(RunsAs::Us).unwrap();
     let command = ReleaseCommand::of(&project.spec, &release)
         .unwrap()
         .unwrap();
@@ -292,21 +293,21 @@ fn the_release_command_is_that_of_the_release() {
     );
     assert_eq!(command.arguments, ["migrate"]);
     project.spec.release = vec![script.display().to_string()];
-    let other = project.try_take_for(RunsAs::Us).unwrap();
+    let other = project.try_capture_for(RunsAs::Us).unwrap();
     assert_ne!(other.digest, release.digest, "another command");
     let command = ReleaseCommand::of(&project.spec, &other).unwrap().unwrap();
     assert_eq!(command.program, script.canonicalize().unwrap());
     fs::write(&script, "#!/bin/sh\necho more\n").unwrap();
-    let more = project.try_take_for(RunsAs::Us).unwrap();
+    let more = project.try_capture_for(RunsAs::Us).unwrap();
     assert_ne!(more.digest, other.digest, "another program");
     fs::set_permissions(&script, Permissions::from_mode(0o644)).unwrap();
-    let refused = project.try_take_for(RunsAs::Us).unwrap_err();
+    let refused = project.try_capture_for(RunsAs::Us).unwrap_err();
     assert!(
         matches!(refused, CaptureError::NotExecutable(_)),
         "{refused}"
     );
     fs::remove_file(&script).unwrap();
-    let refused = project.try_take_for(RunsAs::Us).unwrap_err();
+    let refused = project.try_capture_for(RunsAs::Us).unwrap_err();
     assert!(matches!(refused, CaptureError::Missing(_)), "{refused}");
     project.spec.release.clear();
     assert_eq!(ReleaseCommand::of(&project.spec, &other).unwrap(), None);

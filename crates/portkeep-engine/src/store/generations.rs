@@ -95,7 +95,7 @@ impl Store {
             // The directory above says it too, as long as this one is needed.
             tracing::warn!("the number of generation {generation} could not be noted: {error}");
         }
-        atomic_symlink(&release.executable, &self.generation_executable(generation))?;
+        self.point(generation, release)?;
         let started_as = self.generation_executable(generation);
         let argv0 = release.argv0().unwrap_or(&started_as);
         let text = environment_file::render(
@@ -110,6 +110,16 @@ impl Store {
             release.digest.as_str().as_bytes(),
             PRIVATE,
         )
+    }
+
+    /// Has the generation execute its release where that is now.
+    pub(crate) fn point(&self, generation: Generation, release: &Release) -> io::Result<()> {
+        let (link, executable) = (self.generation_executable(generation), release.runs_at());
+        match fs::read_link(&link) {
+            // Nothing to write: it can be started from a disk that is full.
+            Ok(now) if now == executable => Ok(()),
+            _ => atomic_symlink(executable, &link),
+        }
     }
 
     /// What the generation's processes see: the release's environment, and who they are.

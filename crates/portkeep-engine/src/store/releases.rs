@@ -32,6 +32,19 @@ impl Store {
         self.published_directory().join(name.as_str())
     }
 
+    /// Names where that was built: a symbolic link to a name that no build takes away.
+    #[must_use]
+    pub fn published_from(&self, name: &AppName) -> PathBuf {
+        self.published_directory().join(format!("{name}.built"))
+    }
+
+    /// Where what is published at `source` was built, if that is known.
+    pub(crate) fn built(&self, source: &Path) -> Option<PathBuf> {
+        let name = source.file_name()?.to_str()?.parse().ok()?;
+        let is_published = fs::canonicalize(self.published(&name)).ok()? == source;
+        is_published.then(|| fs::read_link(self.published_from(&name)).ok())?
+    }
+
     fn published_directory(&self) -> PathBuf {
         self.state.join("build")
     }

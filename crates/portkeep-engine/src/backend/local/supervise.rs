@@ -176,6 +176,7 @@ impl Supervisor {
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
+                self.shared.runner.get().map_or(&[], Vec::as_slice),
             )?;
             if let Some(input) = self.shared.input.get() {
                 command.stdin(input.make()?);

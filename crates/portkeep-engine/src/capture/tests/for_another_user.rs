@@ -75,7 +75,7 @@ fn a_link_to_what_its_owner_may_not_read_is_refused() {
     }
     set(&secret, 0o755).unwrap();
     set(&script, 0o755).unwrap();
-    assert!(project.try_take().is_ok(), "everybody may");
+    assert!(project.try_capture().is_ok(), "everybody may");
 }
 
 /// Ends the exchange, also where the test fails.
@@ -114,7 +114,7 @@ fn an_exchange_of_names_wins_nothing() {
         let (mut refused, mut taken) = (0, 0);
         let end = std::time::Instant::now() + Duration::from_secs(120);
         while (refused < 20 || taken == 0) && std::time::Instant::now() < end {
-            match project.try_take() {
+            match project.try_capture() {
                 Ok(release) => {
                     taken += 1;
                     assert_eq!(fs::read(&release.executable).unwrap(), b"one");
@@ -161,7 +161,7 @@ fn what_the_app_may_not_execute_is_refused_before_it_is_started() {
         project.build(contents);
         fs::set_permissions(project.built(), Permissions::from_mode(wanted)).unwrap();
         chown(project.built(), Some(DEPLOY), Some(DEPLOY)).unwrap();
-        let taken = project.try_take_for(runs_as.clone());
+        let taken = project.try_capture_for(runs_as.clone());
         assert_eq!(
             taken.is_ok(),
             expected,

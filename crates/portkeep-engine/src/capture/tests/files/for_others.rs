@@ -53,14 +53,14 @@ fn what_the_app_may_not_read_is_refused_before_it_starts() {
     for (path, mode) in [(css.as_path(), 0o640), (css.parent().unwrap(), 0o750)] {
         let before = super::mode(path);
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        let said = project.try_take_for(RunsAs::Dynamic("pk-app".to_owned()));
+        let said = project.try_capture_for(RunsAs::Dynamic("pk-app".to_owned()));
         let said = said.unwrap_err().to_string();
         for word in ["pk-app", "may not read", path.to_str().unwrap()] {
             assert!(said.contains(word), "{word} not in: {said}");
         }
         // Its own user may read it.
         let taken = project
-            .try_take_for(RunsAs::Named(DEPLOY.to_string()))
+            .try_capture_for(RunsAs::Named(DEPLOY.to_string()))
             .unwrap();
         let below = path.strip_prefix(project.below("web")).unwrap();
         let kept = fs::metadata(taken.files().unwrap().join(below)).unwrap();
@@ -93,7 +93,7 @@ fn an_exchange_of_directories_wins_nothing() {
         let (mut refused, mut taken) = (0, 0);
         let end = std::time::Instant::now() + Duration::from_secs(60);
         while (refused < 5 || taken == 0) && std::time::Instant::now() < end {
-            match project.try_take() {
+            match project.try_capture() {
                 Ok(release) => {
                     taken += 1;
                     let css = release.files().unwrap().join("static/css/site.css");

@@ -46,7 +46,7 @@ fn what_no_release_can_bring_is_named() {
     fs::write(path.with_file_name(name), "").unwrap();
     project.expect_refused(&["UTF-8", "\\xFF"]);
     fs::remove_file(path.with_file_name(name)).unwrap();
-    assert!(project.try_take().is_ok());
+    assert!(project.try_capture().is_ok());
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn limits_name_what_is_over_them() {
     project.spec.files_max_size = "4".parse().unwrap();
     project.expect_refused(&["static", "filesMaxSize"]);
     project.spec.files_max_size = "5".parse().unwrap();
-    assert!(project.try_take().is_ok());
+    assert!(project.try_capture().is_ok());
     let mut project = Project::bringing(&["static"]);
     let many = project.below("web/static/many");
     fs::create_dir(&many).unwrap();
@@ -98,7 +98,7 @@ fn limits_name_what_is_over_them() {
     project.spec.files_max_count = 25;
     project.expect_refused(&[many.to_str().unwrap(), "25", "filesMaxCount"]);
     project.spec.files_max_count = 26;
-    assert!(project.try_take().is_ok());
+    assert!(project.try_capture().is_ok());
 }
 
 #[test]
@@ -122,7 +122,7 @@ fn one_that_is_written_all_the_while_is_named() {
         let end = std::time::Instant::now() + Duration::from_secs(120);
         // Whoever writes may be held up for as long as a copy takes.
         let said = loop {
-            match project.try_take() {
+            match project.try_capture() {
                 Err(error) => break error.to_string(),
                 Ok(_) => assert!(std::time::Instant::now() < end, "it is never refused"),
             }
@@ -130,5 +130,5 @@ fn one_that_is_written_all_the_while_is_named() {
         assert!(said.contains("is still being written"), "{said}");
         assert!(said.contains(path.to_str().unwrap()), "{said}");
     });
-    assert!(project.try_take().is_ok());
+    assert!(project.try_capture().is_ok());
 }
