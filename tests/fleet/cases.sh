@@ -50,6 +50,7 @@ under_load() {
   FLEET_WHILE="bash $work/while" fleet load 1 "$rate" >"$seen" 2>"$seen.said" || true
   jq -e . "$seen" >/dev/null || { cat "$seen" "$seen.said"; return 1; }
   jq -c '{requests, failed, failures, cut: .connections.cut, slowest: .latency.all.slowestMilliseconds, versions}' "$seen"
+  echo "measured: $(jq --arg rate "$rate" -r '"\(.requests / .seconds | floor) of \($rate) requests a second were made for \(.seconds | floor) s"' "$seen"), by $1 ${2:-}"
 }
 
 # The command did what it should, enough was asked, and nothing was lost.

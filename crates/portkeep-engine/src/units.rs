@@ -7,6 +7,7 @@
 //! ```
 
 mod catalog;
+mod ending;
 mod family;
 mod files;
 mod helper;
@@ -24,6 +25,7 @@ mod stop;
 mod survey;
 
 pub use catalog::{Catalog, CatalogError};
+pub use ending::{Ending, told_of_endings};
 pub use family::{Family, Readable, outdated, write_spec};
 pub use files::{Change, Entry, Files, difference};
 pub use helper::{Helper, HelperError};

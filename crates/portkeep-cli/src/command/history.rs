@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// Show each event, also where it repeats the one before.
     #[arg(long)]
     all: bool,
-    /// As JSON: an array of events (`event` is `handover`, `crash` or `drained`; `count` and `firstAt` say how often it came in a
+    /// As JSON: an array of events (`event` is `handover`, `crash`, `drained`, `taken-out` or `put-back`; `count` and `firstAt` say how often it came in a
     /// row), durations in milliseconds.
     #[arg(long)]
     json: bool,

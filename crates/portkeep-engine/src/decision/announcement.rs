@@ -102,10 +102,14 @@ impl Announcement {
             | Decided::Waits
             | Decided::NotStartedAgain
             | Decided::Cut => Weight::Warning,
-            Decided::RolledBack | Decided::Maintenance | Decided::StaysInMaintenance => {
-                Weight::Notice
+            Decided::RolledBack
+            | Decided::Maintenance
+            | Decided::StaysInMaintenance
+            | Decided::TakenOut
+            | Decided::PutBack => Weight::Notice,
+            Decided::Leaves | Decided::HandedOver | Decided::Unchanged | Decided::Drained => {
+                Weight::Info
             }
-            Decided::HandedOver | Decided::Unchanged | Decided::Drained => Weight::Info,
         }
     }
 
@@ -158,7 +162,10 @@ impl Announcement {
         let known = self.told.reason.as_deref();
         let reason = match (known, self.told.decided) {
             (Some(known), _) if !known.is_empty() => known,
-            (_, Decided::RolledBack) => "somebody asked for that",
+            (_, Decided::RolledBack | Decided::TakenOut | Decided::PutBack) => {
+                "somebody asked for that"
+            }
+            (_, Decided::Leaves) => "the machine shuts down",
             _ => "no reason is known",
         };
         cut(reason, LONGEST_REASON)

@@ -97,6 +97,10 @@ mod tests {
             Decided::StaysInMaintenance,
             Decided::Drained,
             Decided::Cut,
+            // What is wanted of load balancers.
+            Decided::TakenOut,
+            Decided::PutBack,
+            Decided::Leaves,
         ]);
         assert_eq!(seen, Decided::ALL.into());
     }

@@ -1,8 +1,12 @@
 //! What the journal is told of an event.
 
+use std::time::Duration;
+
 use portkeep_spec::AppName;
 
-use super::events::{DrainedRecord, HandoverRecord, HandoverResult};
+use super::events::{
+    DrainedRecord, HandoverRecord, HandoverResult, OutBecause, PutBackRecord, TakenOutRecord,
+};
 use crate::backend::StartFailure;
 use crate::decision::{Decided, Told};
 use crate::handover::Purpose;
@@ -95,6 +99,49 @@ impl DrainedRecord {
             label: self.label.clone(),
             reason: Some(StartFailure::first_clause(&said).to_owned()),
             ..Told::plain(self.decided(), message)
+        }
+    }
+}
+
+impl TakenOutRecord {
+    /// What was decided.
+    #[must_use]
+    pub fn decided(&self) -> Decided {
+        match self.cause {
+            OutBecause::Asked => Decided::TakenOut,
+            OutBecause::Shutdown => Decided::Leaves,
+        }
+    }
+
+    /// What the journal is told of it.
+    pub(crate) fn told(&self, app: &AppName) -> Told {
+        let grace = Duration::from_millis(self.grace_milliseconds);
+        let message = match self.cause {
+            OutBecause::Asked => format!(
+                "{app}: taken out, connections end after {grace:?}; `portkeep undrain {app}` puts it back"
+            ),
+            OutBecause::Shutdown => {
+                format!("{app}: the machine shuts down, connections end after {grace:?}")
+            }
+        };
+        Told {
+            generation: self.generation,
+            release: self.digest.as_ref().map(|one| one.as_str().to_owned()),
+            label: self.label.clone(),
+            ..Told::plain(self.decided(), message)
+        }
+    }
+}
+
+impl PutBackRecord {
+    /// What the journal is told of it.
+    pub(crate) fn told(&self, app: &AppName) -> Told {
+        let message = format!("{app}: put back, it was taken out at {:.0}", self.since);
+        Told {
+            generation: self.generation,
+            release: self.digest.as_ref().map(|one| one.as_str().to_owned()),
+            label: self.label.clone(),
+            ..Told::plain(Decided::PutBack, message)
         }
     }
 }
