@@ -53,6 +53,19 @@ under_load() {
   echo "measured: $(jq --arg rate "$rate" -r '"\(.requests / .seconds | floor) of \($rate) requests a second were made for \(.seconds | floor) s"' "$seen"), by $1 ${2:-}"
 }
 
+# The same, at half the rate as long as the machine cannot answer as many: then requests wait for longer than clients do, and
+# nothing else is wrong. AGAIN makes it so that there is something to do again.
+# under_bearable_load AGAIN COMMAND…
+under_bearable_load() {
+  local rate
+  for rate in 2000 1000 500; do
+    under_load "${@:2}" || return
+    jq -e '.failed > 0 and .failed == .failures.timedOut and .reloads.failed == 0' "$seen" >/dev/null || return 0
+    echo "this machine cannot answer $rate requests a second beside what else it does"
+    $1 || return
+  done
+}
+
 # The command did what it should, enough was asked, and nothing was lost.
 lost_nothing() {
   jq -e '.lossless and .requests > 1000' "$seen" >/dev/null || { jq . "$seen"; tail -n 60 "$work"/*.play; wrong 'requests were lost, or the command failed'; }
@@ -75,11 +88,16 @@ case_first_release() {
 }
 
 case_good_release() {
-  local version=$1 begun=$EPOCHSECONDS
+  local version=$1
   fleet build "$version" "{\"version\":\"$version\"}"
-  under_load played good release "$version" || return
+  under_bearable_load something_else_serves played good release "$version" || return
   lost_nothing && everywhere "$version" || return
-  echo "measured: a release rolled over 3 hosts in $((EPOCHSECONDS - begun)) s, $(jq .requests "$seen") requests, $(jq .failed "$seen") failed"
+  echo "measured: a release rolled over 3 hosts in $(jq '.seconds | floor' "$seen") s, $(jq .requests "$seen") requests, $(jq .failed "$seen") failed"
+}
+
+something_else_serves() {
+  fleet build v-between '{"version":"v-between"}'
+  played between release v-between
 }
 
 case_nothing_changes_twice() {
@@ -173,7 +191,7 @@ cut_in_the_middle() {
 case_reboots() {
   local host before after
   before=$(boots)
-  under_load played reboots fleet play reboot || return
+  under_bearable_load true played reboots fleet play reboot || return
   lost_nothing && nobody_is_drained || return
   after=$(boots)
   for host in "${apps[@]}"; do

@@ -5,6 +5,7 @@ use std::mem;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use portkeep_tests::command::run;
 use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
 use serde_json::{Value, json};
@@ -12,6 +13,8 @@ use serde_json::{Value, json};
 use crate::metrics;
 
 const SOON: Duration = Duration::from_secs(60);
+
+const GRACE: Duration = Duration::from_secs(2);
 
 const LEAVER: &str = "leaver";
 const PORT: u16 = 8082;
@@ -44,8 +47,9 @@ pub(super) fn before() {
     fs::write(&script, client(&log.display().to_string())).expect("the script can be written");
     let mut words = vec![
         "--unit=leaving-client",
-        // Nothing that a shutdown stops before the end.
+        // Nothing that a shutdown stops before the end, as it does slices with all that is in them.
         "--property=DefaultDependencies=no",
+        "--property=Slice=-.slice",
         "bash",
     ];
     if leaver.manager() == Manager::User {
@@ -65,20 +69,22 @@ pub(super) fn before() {
     mem::forget((leaver, out));
 }
 
-/// Asks, in this order and again and again: the health socket, the app by a new connection, and the app by one that is kept.
+/// Asks, in this order and again and again: the health socket, the app by a new connection, and the app by one that is kept. Says
+/// when, and what came of it.
 fn client(log: &str) -> String {
     format!(
         r#"exec >>{log} 2>/dev/null
 trap '' PIPE
+say() {{ echo "$EPOCHREALTIME $1"; }}
 status() {{ # NAME PORT PATH
   local line=
   if exec 4<>/dev/tcp/127.0.0.1/$2; then
     printf 'GET %s HTTP/1.0\r\nHost: l\r\n\r\n' "$3" >&4
     read -r -t 20 line <&4
-    echo "$1 ${{line:9:3}}"
+    say "$1 ${{line:9:3}}"
     exec 4>&-
   else
-    echo "$1 refused"
+    say "$1 refused"
   fi
 }}
 keep() {{
@@ -94,7 +100,8 @@ keep() {{
     esac
   done
   read -r -t 20 -N "$length" line <&3
-  if [ -z "$status" ]; then echo 'kept cut'; elif [ -n "$close" ]; then echo 'kept ends'; else echo "kept $status"; return; fi
+  if [ -n "$status" ] && [ -z "$close" ]; then say "kept $status"; return; fi
+  if [ "$status" = 200 ]; then say 'kept ends'; else say "kept cut $status"; fi
   kept=
   exec 3>&-
 }}
@@ -109,37 +116,54 @@ done
     )
 }
 
+/// What a client saw, and when.
+struct Seen<'a> {
+    at: Timestamp,
+    what: &'a str,
+}
+
+fn seen(line: &str) -> Option<Seen<'_>> {
+    let (at, what) = line.split_once(' ')?;
+    let microseconds = at.replace('.', "").parse().ok()?;
+    let at = Timestamp::from_microsecond(microseconds).ok()?;
+    Some(Seen { at, what })
+}
+
 pub(super) fn after() {
     let manager = Manager::of_this_process();
     let log = fs::read_to_string(manager.apps_directory().join("leaving.log")).expect("a log");
-    let words: Vec<_> = log.lines().collect();
-    let first = |wanted: &str| words.iter().position(|word| *word == wanted);
+    let all: Vec<_> = log.lines().filter_map(seen).collect();
+    let first = |wanted: &str| all.iter().position(|one| one.what == wanted);
     let told = first("health 503").unwrap_or_else(|| panic!("nobody was told: {log}"));
     let ends = first("kept ends").unwrap_or_else(|| panic!("no end in good order: {log}"));
     assert!(told < ends, "told first: {log}");
-    let until_told = &words[..told];
-    for (word, count) in [("health 200", until_told), ("kept 200", until_told)] {
-        assert!(count.contains(&word), "{word}: {log}");
-    }
-    // Until then it serves as ever, also who comes late.
-    let lost = words[..ends]
-        .iter()
-        .find(|word| !["health 200", "health 503", "new 200", "kept 200"].contains(*word));
-    assert_eq!(lost, None, "{log}");
-    let in_the_grace = words[told..ends].iter();
-    let in_the_grace = in_the_grace.filter(|word| **word == "new 200").count();
+    let serves = |one: &&Seen<'_>| one.what == "new 200" || one.what == "kept 200";
+    assert!(
+        all[..told].iter().any(|one| one.what == "health 200"),
+        "{log}"
+    );
+    let in_the_grace = all[told..ends].iter().filter(serves).count();
     assert!(in_the_grace > 0, "it served nobody in the grace: {log}");
     println!(
         "measured: a shutdown: told, then {in_the_grace} more requests in a grace of 2 s, then the end"
     );
+    // Until the grace is over it serves as ever. After it, whoever comes newly may find nobody; systemd closes the port then.
+    let outs = events(manager, LEAVER, "taken-out");
+    let causes: Vec<_> = outs.iter().map(|event| &event["cause"]).collect();
+    assert_eq!(causes, [&json!("shutdown")], "{outs:?}");
+    let since: Timestamp = outs[0]["at"]
+        .as_str()
+        .and_then(|at| at.parse().ok())
+        .expect("a time");
+    let in_order = ["health 200", "health 503", "new 200", "kept 200"];
+    let is_lost = |one: &&Seen<'_>| one.at < since + GRACE && !in_order.contains(&one.what);
+    let lost = all.iter().find(is_lost).map(|one| one.what);
+    assert_eq!(lost, None, "in the grace: {log}");
 
     // It was for that boot only.
     wait_until("it is back by itself", SOON, || {
         matches!(ready(HEALTH), Outcome::Answer(_)).then_some(())
     });
-    let outs = events(manager, LEAVER, "taken-out");
-    let causes: Vec<_> = outs.iter().map(|event| &event["cause"]).collect();
-    assert_eq!(causes, [&json!("shutdown")], "{outs:?}");
     let counted = metrics::text(manager, LEAVER);
     assert!(counted.contains("cause=\"shutdown\"} 1\n"), "{counted}");
 

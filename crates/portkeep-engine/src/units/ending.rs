@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use portkeep_spec::{AppName, unit_names};
 use tokio::time::timeout;
 
-use super::manager::UnitManager;
-use crate::backend::systemd::UnitState;
+use crate::backend::systemd::{Manager, UnitState};
 
 /// How long a stop takes before somebody wants to know why. Most are over sooner.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,27 +38,39 @@ impl Ending {
 /// Does `work`, in which `names` are stopped. Where that takes longer than two seconds, `tell` hears what it waits for, once for
 /// each generation.
 pub async fn told_of_endings<T>(
-    manager: &impl UnitManager,
+    manager: &Manager,
     names: &[AppName],
     tell: impl Fn(&Ending),
     work: impl Future<Output = T>,
 ) -> T {
-    let patterns: Vec<_> = names.iter().map(unit_names::generation_pattern).collect();
     let mut work = pin!(work);
     let mut known = BTreeSet::new();
     loop {
         if let Ok(done) = timeout(PATIENCE, &mut work).await {
             return done;
         }
-        // Who stops them says what is wrong with the manager.
-        let units = manager.loaded(&patterns).await.unwrap_or_default();
-        let endings = units
-            .iter()
-            .filter_map(|(unit, state)| Ending::of(unit, state));
-        for ending in endings.filter(|ending| known.insert(ending.unit.clone())) {
-            tell(&ending);
+        for ending in endings(manager, names).await {
+            if known.insert(ending.unit.clone()) {
+                tell(&ending);
+            }
         }
     }
+}
+
+/// What ends of these apps. Who stops them says what is wrong with the manager.
+async fn endings(manager: &Manager, names: &[AppName]) -> Vec<Ending> {
+    let patterns: Vec<_> = names.iter().map(unit_names::generation_pattern).collect();
+    let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
+    // Of no app, all units would be listed.
+    if patterns.is_empty() {
+        return Vec::new();
+    }
+    let mut endings = Vec::new();
+    for (unit, _) in manager.list(&patterns).await.unwrap_or_default() {
+        let state = manager.state(&unit).await;
+        endings.extend(state.ok().and_then(|state| Ending::of(&unit, &state)));
+    }
+    endings
 }
 
 #[cfg(test)]
