@@ -53,14 +53,14 @@ under_load() {
   echo "measured: $(jq --arg rate "$rate" -r '"\(.requests / .seconds | floor) of \($rate) requests a second were made for \(.seconds | floor) s"' "$seen"), by $1 ${2:-}"
 }
 
-# The same, at half the rate as long as the machine cannot answer as many: then requests wait for longer than clients do, and
-# nothing else is wrong. AGAIN makes it so that there is something to do again.
+# The same, at half the rate as long as the machine cannot answer as many: then hundreds wait for longer than clients do. A fault
+# that has them wait shows at the lowest rate, too. AGAIN makes it so that there is something to do again.
 # under_bearable_load AGAIN COMMAND…
 under_bearable_load() {
   local rate
   for rate in 2000 1000 500; do
     under_load "${@:2}" || return
-    jq -e '.failed > 0 and .failed == .failures.timedOut and .reloads.failed == 0' "$seen" >/dev/null || return 0
+    jq -e '.failures.timedOut > 100 and .reloads.failed == 0' "$seen" >/dev/null || return 0
     echo "this machine cannot answer $rate requests a second beside what else it does"
     $1 || return
   done
@@ -123,7 +123,7 @@ case_check_mode_changes_nothing() {
 case_crashing_release() {
   local before=$1 host crashes failed
   fleet build v-crash '{"version":"v-crash","mode":{"segvAfterReady":{"afterMs":2000}}}'
-  under_load fails crash release v-crash || return
+  under_bearable_load true fails crash release v-crash || return
   jq -e '.reloads.failed == 0' "$seen" >/dev/null || { wrong 'the playbook did not fail'; return; }
   everywhere "$before" || return
   for host in app2 app3; do

@@ -86,6 +86,7 @@
 extern crate self as portkeep;
 
 mod accept;
+mod accepted;
 mod acceptor;
 mod app;
 mod close_at_drain;
@@ -94,22 +95,23 @@ mod connection;
 mod dev;
 #[cfg(test)]
 mod dice;
-mod doors;
 mod drain;
 mod drain_files;
 mod ending;
 mod error;
 pub mod guide;
 mod health;
-mod health_doors;
 mod health_in_app;
+mod health_sockets;
 mod limits;
 mod listen;
+mod listeners;
 mod moving;
 mod notify;
 mod open_files;
 mod release_files;
 mod secret;
+mod sentences;
 mod serve;
 mod server;
 mod shutdown;
@@ -119,7 +121,7 @@ mod task;
 mod transport;
 mod until_drain;
 
-pub use acceptor::Accepted;
+pub use accepted::Accepted;
 pub use app::App;
 pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::Peer;
@@ -128,7 +130,7 @@ pub use health::Health;
 #[doc(hidden)]
 pub use health::{Source, Standing, Told, is_taken_out};
 #[doc(hidden)]
-pub use health_doors::answer_alone;
+pub use health_sockets::answer_alone;
 pub use hyper::body::Incoming;
 pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};

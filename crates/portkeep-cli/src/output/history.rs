@@ -1,4 +1,4 @@
-//! Lines of the history, for people.
+//! Lines of the history, as text.
 
 use std::time::Duration;
 

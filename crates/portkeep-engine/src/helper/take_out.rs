@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::decision::{self, Announcement};
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::store::{HistoryEvent, OutBecause, Store};
 use crate::taken_out::TakenOut;
 

@@ -1,4 +1,4 @@
-//! The layer between real connections, an app and a `portkeep dev` that says what the test wants.
+//! The layer between real connections, an app and a `portkeep dev` that the test controls.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -15,9 +15,9 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;
 
 use super::*;
-use crate::doors::Doors;
 use crate::drain::Shared;
 use crate::listen::Listener;
+use crate::listeners::Listeners;
 use crate::moving::departures;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const TAB: &str = "accept: text/html\r\nsec-fetch-dest: document\r\n";
 struct Stage {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
-    _open: crate::doors::Open,
+    _open: crate::listeners::OpenListeners,
     _directory: tempfile::TempDir,
 }
 
@@ -68,15 +68,15 @@ impl Stage {
             None,
         );
         let (listener, address) = bind();
-        let doors = Doors {
-            listeners: vec![Listener::of(listener, "web")],
+        let listeners = Listeners {
+            sockets: vec![Listener::of(listener, "web")],
             move_socket: None,
         };
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         Self {
             address,
             asked,
-            _open: doors.open(&ErasedApp::new(layer), &shared),
+            _open: listeners.open(&ErasedApp::new(layer), &shared),
             _directory: directory,
         }
     }

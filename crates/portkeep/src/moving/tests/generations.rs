@@ -21,9 +21,9 @@ use crate::accept::accept;
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
 use crate::dice::Dice;
-use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
+use crate::listeners::{Listeners, OpenListeners};
 use crate::moving::cargo::{Inbox, departures};
 use crate::moving::send;
 use crate::moving::socket::MoveSocket;
@@ -64,7 +64,7 @@ pub(super) fn still_server(app: TestApp) -> SocketAddr {
 
 struct Generation {
     shared: Arc<Shared>,
-    doors: Open,
+    listeners: OpenListeners,
     next: SocketAddrUnix,
     inbox: Inbox,
 }
@@ -92,12 +92,12 @@ impl Generation {
             Through::Nothing => None,
             Through::Cipher => Some(Acceptor::movable(cipher)),
         };
-        let doors = Doors {
-            listeners: vec![listener],
+        let listeners = Listeners {
+            sockets: vec![listener],
             move_socket: Some(socket),
         };
         Self {
-            doors: doors.open(app, &shared),
+            listeners: listeners.open(app, &shared),
             shared,
             next,
             inbox,
@@ -106,7 +106,7 @@ impl Generation {
 
     /// Gives everything to whoever comes next, and answers how much that was, and whether somebody took it to the end.
     async fn drain(self) -> (u64, bool) {
-        drop(self.doors.close().await);
+        drop(self.listeners.close().await);
         let mut departing = JoinSet::new();
         departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));
         self.shared.all_closed().await;
