@@ -16,7 +16,7 @@ impl DevLock {
     pub(crate) fn take(run_directory: &Path, name: &str) -> anyhow::Result<Self> {
         let file = LockFile::at(run_directory.join("dev.lock"));
         let taken = file
-            .try_capture()
+            .try_take()
             .with_context(|| format!("cannot open the lock {}", file.path().display()))?;
         match taken {
             Some(lock) => Ok(Self { _lock: lock }),
