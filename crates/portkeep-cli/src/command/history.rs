@@ -28,8 +28,8 @@ pub(crate) struct Args {
     /// Show each event, also repeated ones.
     #[arg(long)]
     all: bool,
-    /// As JSON: an array of events (`event` is `handover`, `crash` or `drained`; `count` and `firstAt` tell of
-    /// repetitions), durations in milliseconds.
+    /// As JSON: an array of events (`event` is `handover`, `crash`, `drained`, `taken-out` or `put-back`; `count` and `firstAt`
+    /// tell of repetitions), durations in milliseconds.
     #[arg(long)]
     json: bool,
     /// The handover that started generation N as a trace, its steps as spans: OTLP in JSON, for a collector or Jaeger.

@@ -23,16 +23,25 @@ pub enum HistoryEvent {
     Crash(CrashRecord),
     /// A replaced generation has ended.
     Drained(DrainedRecord),
+    /// The app was taken out of its load balancers.
+    #[serde(rename = "taken-out")]
+    TakenOut(TakenOutRecord),
+    /// A person has put it back.
+    #[serde(rename = "put-back")]
+    PutBack(PutBackRecord),
 }
 
 impl HistoryEvent {
-    /// The generation of the event; for a handover, the one that was started.
+    /// The generation of the event: for a handover, the one that was started; where an app was taken out or put back, the one
+    /// that was current.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         match self {
             Self::Handover(record) => record.generation,
             Self::Crash(record) => Some(record.generation),
             Self::Drained(record) => Some(record.generation),
+            Self::TakenOut(record) => record.generation,
+            Self::PutBack(record) => record.generation,
         }
     }
 
@@ -43,6 +52,8 @@ impl HistoryEvent {
             Self::Handover(record) => record.at,
             Self::Crash(record) => record.at,
             Self::Drained(record) => record.at,
+            Self::TakenOut(record) => record.at,
+            Self::PutBack(record) => record.at,
         }
     }
 }
@@ -213,4 +224,49 @@ pub struct DrainedRecord {
     /// The manager's name for the run that ended.
     #[serde(default)]
     pub invocation: Option<String>,
+}
+
+/// The app was taken out of its load balancers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenOutRecord {
+    /// Since when it is.
+    pub at: Timestamp,
+    /// Who wanted it.
+    pub cause: OutBecause,
+    /// How long load balancers are told before connections end.
+    pub grace_milliseconds: u64,
+    /// The generation that was current.
+    pub generation: Option<Generation>,
+    /// Its release.
+    pub digest: Option<Digest>,
+    /// What people call that.
+    pub label: Option<Label>,
+}
+
+/// Why an app was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OutBecause {
+    /// A person asked for it: it lasts until he ends it.
+    Asked,
+    /// The machine shuts down: it is over with the boot.
+    Shutdown,
+}
+
+/// A person has put an app back that he had taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBackRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Since when it had been taken out.
+    pub since: Timestamp,
+    /// The generation that was current.
+    pub generation: Option<Generation>,
+    /// Its release.
+    pub digest: Option<Digest>,
+    /// What people call that.
+    pub label: Option<Label>,
 }

@@ -38,6 +38,7 @@ pub(super) fn sample(which: Which, app: &App) -> io::Result<AppSample> {
             .iter()
             .filter(|(one, _)| one.phase == Phase::Draining)
             .count() as u64,
+        taken_out: store.taken_out().is_some(),
         sockets: app
             .units
             .sockets
