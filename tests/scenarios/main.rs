@@ -51,6 +51,7 @@ mod setup_failures;
 mod stop_and_restart;
 mod storms;
 mod terminal;
+mod tls;
 mod unix_socket_modes;
 mod views;
 mod watched;

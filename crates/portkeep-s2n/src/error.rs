@@ -1,10 +1,11 @@
 //! What can be wrong with what TLS is set up from.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 /// Why TLS cannot be set up. Keys are never in it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file cannot be read.
@@ -67,4 +68,32 @@ pub enum Error {
         /// What s2n-tls says.
         source: s2n_tls::error::Error,
     },
+}
+
+/// Its sentence, and those of its causes: `fn main() -> Result<(), portkeep::BoxError>` shows an error by `Debug`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut cause = std::error::Error::source(self);
+        while let Some(one) = cause {
+            write!(f, ": {one}")?;
+            cause = one.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_prints_it_reads_sentences() {
+        let error = Error::Read {
+            path: "/run/tls.key".into(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        let told = format!("{error:?}");
+        assert_eq!(told, "cannot read /run/tls.key: entity not found");
+    }
 }

@@ -186,3 +186,44 @@ async fn go_on(_: Io, _: &Secret, _: ErasedApp) -> Option<(Io, Speaks)> {
 async fn begin(io: Io, _app: ErasedApp) -> Begun {
     Begun::Http1(io)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::acceptor::Acceptor;
+    use crate::limits::Limits;
+    use crate::listen::Stream;
+    use crate::moving::departures;
+
+    /// A handshake has as long as a head, however it drips.
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_comes_a_byte_a_minute_does_not_come() {
+        const HEAD: Duration = Duration::from_secs(200);
+        let (mut client, server) = duplex(64);
+        let shared = Shared::new(HEAD, departures().0);
+        let shared = Arc::new(shared.limited(Limits::new().head(HEAD), usize::MAX));
+        let acceptor = Acceptor::new(|mut accepted| async {
+            accepted.read_exact(&mut [0; 1000]).await?;
+            Ok(accepted)
+        });
+        let arrival = Arrival {
+            acceptor: Some(acceptor),
+            is_to_be_let_in: true,
+            ..Arrival::rehearsed(Stream::Wrapped(Box::new(server)))
+        };
+        spawn(arrival, ErasedApp::new(axum::Router::new()), &shared);
+        let began = Instant::now();
+        while client.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_secs(60)).await;
+            assert!(began.elapsed() < 2 * HEAD, "it goes on");
+        }
+        assert!(began.elapsed() >= HEAD);
+        assert_eq!(
+            shared.counts.ended.now().to_string(),
+            "limits ended 1: 1 head"
+        );
+    }
+}

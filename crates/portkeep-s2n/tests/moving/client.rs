@@ -25,6 +25,10 @@ impl Client {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+        Self::over(socket, config)
+    }
+
+    pub(crate) fn over(socket: TcpStream, config: &Arc<ClientConfig>) -> Self {
         let name = ServerName::try_from("localhost").unwrap();
         Self {
             session: ClientConnection::new(Arc::clone(config), name).unwrap(),

@@ -3,17 +3,17 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::Duration;
 
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::client::{Client, get};
-use crate::manager::PATIENCE;
+use crate::manager::Process;
 use crate::world::World;
 
-const RELOADS: u32 = 20;
+const RELOADS: u64 = 20;
 
 /// Asks again and again on one connection until `over`.
 fn keeps_asking(
@@ -110,39 +110,65 @@ fn openssl(world: &World, over: &AtomicBool) -> u32 {
     answers
 }
 
+/// Clients that ask until the flag is up, and how many answers each has had.
+pub(crate) type Asking<'scope> = Vec<ScopedJoinHandle<'scope, u32>>;
+
+/// Replaces `current` and those after it while clients ask. Returns how many answers each has had, and the last generation.
+pub(crate) fn through_reloads<'world>(
+    world: &'world World,
+    mut current: Process,
+    start: impl Fn() -> Process,
+    reloads: u64,
+    ask: impl for<'scope> FnOnce(
+        &'scope World,
+        &'scope AtomicBool,
+        &'scope Scope<'scope, '_>,
+    ) -> Asking<'scope>,
+) -> (Vec<u32>, Process) {
+    let over = AtomicBool::new(false);
+    let answers = thread::scope(|scope| {
+        let asking = ask(world, &over, scope);
+        for _ in 0..reloads {
+            if asking.iter().any(|one| one.is_finished()) {
+                break;
+            }
+            let new = start();
+            let mut old = std::mem::replace(&mut current, new);
+            old.drain();
+            let report = old.report();
+            assert!(report.contains("0 idle closed, nothing cut"), "{report}");
+        }
+        over.store(true, SeqCst);
+        asking
+            .into_iter()
+            .map(|one| one.join().unwrap())
+            .collect::<Vec<_>>()
+    });
+    assert!(answers.iter().all(|answers| *answers > 20), "{answers:?}");
+    (answers, current)
+}
+
 #[test]
 fn nobody_notices_twenty_reloads() {
     let world = World::new();
-    let over = AtomicBool::new(false);
-    let mut old = world.start();
-    let handovers = AtomicU32::new(0);
     let config = |version| Arc::new(world.config(&[version]));
     let (old_ones, new_ones) = (config(&TLS12), config(&TLS13));
-    let answers = thread::scope(|scope| {
-        let (world, over) = (&world, &over);
-        let asking = vec![
-            scope.spawn(move || keeps_asking(world, old_ones, over, false)),
-            scope.spawn(move || keeps_asking(world, new_ones, over, true)),
-            scope.spawn(move || curl(world, over, "1.2")),
-            scope.spawn(move || curl(world, over, "1.3")),
-            scope.spawn(move || openssl(world, over)),
-        ];
-        let began = Instant::now();
-        while handovers.load(SeqCst) < RELOADS && !asking.iter().any(|one| one.is_finished()) {
-            let new = world.start();
-            let mut before = std::mem::replace(&mut old, new);
-            before.drain();
-            let report = before.report();
-            assert!(report.contains("0 idle closed, nothing cut"), "{report}");
-            handovers.fetch_add(1, SeqCst);
-            assert!(began.elapsed() < 15 * PATIENCE);
-        }
-        over.store(true, SeqCst);
-        let answers: Vec<_> = asking.into_iter().map(|one| one.join().unwrap()).collect();
-        answers
-    });
+    let (answers, _) = through_reloads(
+        &world,
+        world.start(),
+        || world.start(),
+        RELOADS,
+        |world, over, scope| {
+            vec![
+                scope.spawn(move || keeps_asking(world, old_ones, over, false)),
+                scope.spawn(move || keeps_asking(world, new_ones, over, true)),
+                scope.spawn(move || curl(world, over, "1.2")),
+                scope.spawn(move || curl(world, over, "1.3")),
+                scope.spawn(move || openssl(world, over)),
+            ]
+        },
+    );
     println!(
         "measured: TLS 1.2, TLS 1.3, curl 1.2, curl 1.3, openssl: {answers:?} answers through {RELOADS} reloads, 0 failed, 0 closed"
     );
-    assert!(answers.iter().all(|answers| *answers > 20), "{answers:?}");
 }

@@ -1,60 +1,213 @@
-//! Many idle connections: how long their move takes, and how much memory each has. `PORTKEEP_TLS_IDLE` sets how many.
+//! Many idle connections beside some busy ones: how long their move takes, what it costs, and how much memory each has.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit, setrlimit};
+use socket2::{Domain, Socket, Type};
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::version::TLS13;
 
-use crate::client::Client;
-use crate::manager::Process;
+use crate::client::{Client, get};
+use crate::manager::{PATIENCE, Process};
+use crate::probe;
+use crate::random::number;
 use crate::world::World;
 
-/// In KiB.
-fn memory(process: &Process) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.unwrap().trim().trim_end_matches(" kB");
-    kib.parse().unwrap()
+/// Connections that are asked all the while, and how often altogether.
+const BUSY: u32 = 50;
+const RATE: u32 = 2000;
+/// Ports of one address that a client may have.
+const PORTS: u64 = 20_000;
+
+/// Of one process.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    /// Resident, in bytes.
+    memory: u64,
+    processor: Duration,
 }
 
-#[test]
-fn a_thousand_idle_connections_move() {
-    let count = std::env::var("PORTKEEP_TLS_IDLE").ok();
-    let count: u64 = count.map_or(1000, |count| count.parse().unwrap());
+impl Usage {
+    fn of(process: &Process) -> Self {
+        let read =
+            |name: &str| fs::read_to_string(format!("/proc/{}/{name}", process.id())).unwrap();
+        let field = |text: &str, index: usize| -> u64 {
+            text.split(' ').nth(index).unwrap().parse().unwrap()
+        };
+        let stat = read("stat");
+        let after_name = stat.rsplit(") ").next().unwrap();
+        let ticks = field(after_name, 11) + field(after_name, 12);
+        Self {
+            memory: field(&read("statm"), 1) * page_size() as u64,
+            processor: Duration::from_millis(ticks * 1000 / clock_ticks_per_second()),
+        }
+    }
+}
+
+/// A connection that can be asked.
+enum Asked {
+    Plain(TcpStream),
+    Tls(Box<Client>),
+}
+
+impl Asked {
+    /// Each address has ports for some.
+    fn connect(address: SocketAddr, number: u64, config: Option<&Arc<ClientConfig>>) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let from = SocketAddr::from(([127, 0, 1, u8::try_from(1 + number / PORTS).unwrap()], 0));
+        socket.bind(&from.into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let socket = TcpStream::from(socket);
+        socket.set_nodelay(true).unwrap();
+        socket.set_read_timeout(Some(2 * PATIENCE)).unwrap();
+        match config {
+            None => Self::Plain(socket),
+            Some(config) => Self::Tls(Box::new(Client::over(socket, config))),
+        }
+    }
+
+    /// Which process answers; none may say that it is the last answer.
+    fn who(&mut self) -> u32 {
+        match self {
+            Self::Tls(client) => client.who(),
+            Self::Plain(socket) => {
+                socket.write_all(get("/").as_bytes()).unwrap();
+                let mut bytes = [0; 1024];
+                let length = socket.read(&mut bytes).unwrap();
+                let answer = String::from_utf8_lossy(&bytes[..length]);
+                assert!(!answer.contains("connection: close"), "{answer}");
+                answer.rsplit("\r\n\r\n").next().unwrap().parse().unwrap()
+            }
+        }
+    }
+
+    /// What keeps it open.
+    fn socket(self) -> TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(client) => client.socket,
+        }
+    }
+}
+
+/// Asks each of `busy` in turn, so often, until `over`. Returns how often, and what the slowest answer took.
+fn load(mut busy: Vec<Asked>, pause: Duration, over: &AtomicBool) -> (u32, Duration) {
+    let (mut answers, mut slowest) = (0, Duration::ZERO);
+    let began = Instant::now();
+    while !over.load(SeqCst) {
+        for one in &mut busy {
+            // One that is late is not made up for.
+            let due = began + pause * answers;
+            thread::sleep(due.saturating_duration_since(Instant::now()));
+            let asked = Instant::now();
+            one.who();
+            slowest = slowest.max(asked.elapsed());
+            answers += 1;
+        }
+    }
+    (answers, slowest)
+}
+
+fn measure(tls: bool, count: u64) {
     let mut files = getrlimit(Resource::Nofile);
     files.current = files.maximum;
     setrlimit(Resource::Nofile, files).unwrap();
     let world = World::new();
-    let mut old = world.start();
-    let before = memory(&old);
-    let config = Arc::new(world.config(&[&TLS13]));
-    let mut clients: Vec<_> = (0..count)
-        .map(|_| {
-            let mut client = Client::connect(world.address, &config);
-            client.who();
-            client
-        })
-        .collect();
-    let full = memory(&old);
-    let new = world.start();
-    let empty = memory(&new);
-    let began = Instant::now();
-    old.drain();
-    let report = old.report();
-    let took = began.elapsed();
-    assert!(
-        report.contains(&format!("{count} moved, 0 idle closed, nothing cut")),
-        "{report}"
-    );
-    let each = |more: u64, less: u64| more.saturating_sub(less) / count;
+    let start = || {
+        let setup = world.setup().set("PORTKEEP_LIMIT_IDLE_USEC", "off");
+        let setup = if tls {
+            setup
+        } else {
+            setup.set(probe::PLAIN, 1)
+        };
+        setup
+            .open_files(files.maximum.unwrap_or(1 << 20) as u32)
+            .start_ready()
+    };
+    let config = tls.then(|| Arc::new(world.config(&[&TLS13])));
+    let mut old = start();
+    let before = Usage::of(&old);
+    let mut asked = Vec::new();
+    let mut idle = Vec::new();
+    for number in 0..count {
+        let mut one = Asked::connect(world.address, number, config.as_ref());
+        one.who();
+        // What a client keeps of TLS is as much as what the server does: of most only the socket stays.
+        match number % (count / 100) {
+            0 => asked.push(one),
+            _ => idle.push(one.socket()),
+        }
+    }
+    let full = Usage::of(&old);
+    let new = start();
+    let empty = Usage::of(&new);
+    let over = AtomicBool::new(false);
+    let (report, took, answers, slowest, spent) = thread::scope(|scope| {
+        let over = &over;
+        let busy = (0..BUSY).map(|number| {
+            Asked::connect(world.address, count + u64::from(number), config.as_ref())
+        });
+        let mut busy: Vec<_> = busy.collect();
+        for one in &mut busy {
+            one.who();
+        }
+        let rest = busy.split_off(busy.len() / 2);
+        let loads = [busy, rest]
+            .map(|half| scope.spawn(move || load(half, Duration::from_secs(2) / RATE, over)));
+        thread::sleep(Duration::from_millis(500));
+        let loaded = Usage::of(&old);
+        let began = Instant::now();
+        old.signal(rustix::process::Signal::TERM);
+        let mut last = loaded;
+        // What it has used is known until it has ended.
+        while !old.has_ended() {
+            last = Usage::of(&old);
+            thread::sleep(Duration::from_millis(1));
+        }
+        let took = began.elapsed();
+        let report = old.report();
+        over.store(true, SeqCst);
+        let [one, other] = loads.map(|load| load.join().unwrap());
+        let spent = last.processor.saturating_sub(loaded.processor);
+        (report, took, one.0 + other.0, one.1.max(other.1), spent)
+    });
+    assert!(report.contains(" 0 idle closed, nothing cut"), "{report}");
+    let arrived = Usage::of(&new);
+    let kib = |more: Usage, less: Usage| more.memory.saturating_sub(less.memory) / count / 1024;
+    let micros = |time: Duration| time.as_micros() / u128::from(count);
     println!(
-        "measured: {count} idle TLS connections moved in {took:?}; {} KiB each in the process that had their handshakes, {} in the next one",
-        each(full, before),
-        each(memory(&new), empty),
+        "measured: {} {count} idle, {BUSY} busy: moved in {took:?}; {} KiB each in the old process, {} in the new one; {} µs of the old process for each, {} of the new one; {answers} answers meanwhile, the slowest {slowest:?}",
+        if tls { "TLS" } else { "plain" },
+        kib(full, before),
+        kib(arrived, empty),
+        micros(spent),
+        micros(arrived.processor.saturating_sub(empty.processor)),
     );
-    for client in &mut clients {
-        assert_eq!(client.who(), new.id());
+    for one in &mut asked {
+        assert_eq!(one.who(), new.id());
+    }
+}
+
+#[test]
+fn a_thousand_idle_connections_move() {
+    measure(true, 1000);
+}
+
+#[test]
+#[ignore = "takes minutes and gigabytes, which `tests/run tls-long` has"]
+fn very_many_idle_connections_move() {
+    // Each is an open file, here as in the process under test.
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    let most = number("PORTKEEP_TLS_IDLE", 50_000).min(files - 1000);
+    for count in [1000, 10_000, 50_000].map(|count| most.min(count)) {
+        measure(false, count);
+        measure(true, count);
     }
 }

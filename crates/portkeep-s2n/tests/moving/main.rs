@@ -17,6 +17,8 @@ mod growth;
 mod manager;
 mod plain;
 mod probe;
+mod programs;
 mod random;
 mod states;
+mod storm;
 mod world;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Query, Request};
+use axum::response::Html;
 use axum::routing::{get, post};
-use portkeep::Server;
+use portkeep::{Peer, Server};
 use portkeep_s2n::{ClientCertificates, Session, Settings};
 
 /// Set in the process under test.
@@ -19,6 +20,10 @@ pub(crate) const FILES: &str = "PORTKEEP_TEST_FILES";
 /// `required` or `optional`.
 pub(crate) const CLIENTS: &str = "PORTKEEP_TEST_CLIENTS";
 pub(crate) const POLICY: &str = "PORTKEEP_TEST_POLICY";
+/// Without TLS.
+pub(crate) const PLAIN: &str = "PORTKEEP_TEST_PLAIN";
+/// What ALPN offers.
+pub(crate) const PROTOCOLS: &str = "PORTKEEP_TEST_PROTOCOLS";
 pub(crate) const EXPIRED: &str = "PORTKEEP_TEST_EXPIRED";
 
 #[test]
@@ -48,8 +53,14 @@ async fn serve() {
     if let Ok(policy) = env::var(POLICY) {
         settings = settings.policy(policy);
     }
+    if let Ok(protocols) = env::var(PROTOCOLS) {
+        settings = settings.protocols(protocols.split(','));
+    }
     if env::var_os(EXPIRED).is_some() {
         settings = settings.accept_expired();
+    }
+    if env::var_os(PLAIN).is_some() {
+        return Server::new().serve(app()).await.unwrap();
     }
     let tls = match settings.load() {
         Ok(tls) => tls,
@@ -67,6 +78,7 @@ async fn serve() {
     Server::new()
         // For as long as a client on a busy machine may need for the rest of a record.
         .linger(Duration::from_secs(20))
+        .drain_timeout(Duration::from_secs(60))
         .on_hangup(move || {
             let reread = reread.clone();
             async move {
@@ -96,6 +108,12 @@ async fn session(request: Request) -> String {
     )
 }
 
+/// Who asks, and who answers.
+async fn peer(request: Request) -> String {
+    let peer = Peer::of(request.extensions()).and_then(|peer| peer.address());
+    format!("{} {}", peer.unwrap(), std::process::id())
+}
+
 #[derive(serde::Deserialize)]
 struct Size {
     size: usize,
@@ -105,10 +123,23 @@ fn app() -> Router {
     Router::new()
         .route("/", get(|| async { std::process::id().to_string() }))
         .route("/session", get(session))
+        .route("/peer", get(peer))
+        .route(
+            "/page",
+            get(|| async { Html(include_str!("programs/page.html")) }),
+        )
+        .route(
+            "/told",
+            get(|request: Request| async {
+                eprintln!("BROWSER {}", request.uri().query().unwrap());
+                peer(request).await
+            }),
+        )
         .route(
             "/letters",
             get(|Query(Size { size }): Query<Size>| async move {
-                (b'a'..=b'z').cycle().take(size).collect::<Vec<u8>>()
+                let letters: Vec<u8> = (b'a'..=b'z').cycle().take(size).collect();
+                ([("x-process", std::process::id().to_string())], letters)
             }),
         )
         .route(

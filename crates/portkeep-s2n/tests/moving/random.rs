@@ -18,7 +18,7 @@ use crate::world::World;
 
 const CLIENTS: u64 = 24;
 
-fn number(variable: &str, default: u64) -> u64 {
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
     let text = std::env::var(variable).ok();
     text.map_or(default, |text| text.parse().unwrap())
 }

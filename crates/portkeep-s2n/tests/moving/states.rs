@@ -62,6 +62,13 @@ fn state_of(world: &World, old: &Process) -> Vec<u8> {
     bytes[BEFORE..length].to_vec()
 }
 
+/// Where the part begins that s2n-tls has written: behind a head and the name of the policy, each field with its length.
+fn exported(state: &[u8]) -> usize {
+    let head = 8 + 1 + 1 + 8 + 4;
+    let policy = u32::from_le_bytes(*state[head..].first_chunk().unwrap()) as usize;
+    head + 4 + policy + 4
+}
+
 fn greet(world: &World) -> OwnedFd {
     let flag = SocketFlags::CLOEXEC;
     let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flag, None).unwrap();
@@ -134,6 +141,14 @@ fn what_was_changed_on_the_way_harms_nobody() {
                 }
                 other => panic!("{other}"),
             }
+        }
+        // Those of a generation with another layout, or of s2n-tls with another one: in their first bytes.
+        for place in (0..8).chain(exported(&state)..exported(&state) + 1) {
+            let mut of_another_version = state.clone();
+            of_another_version[place] ^= 3;
+            let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let socket = listener.accept().unwrap().0;
+            assert_eq!(give(&session, &socket, &of_another_version), NAK, "{place}");
         }
         println!("measured: {refused} states refused, {taken} taken and of no use to anybody");
         assert!(refused > state.len(), "every cut, at least");

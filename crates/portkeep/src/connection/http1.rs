@@ -175,7 +175,8 @@ mod tests {
             Arrival::rehearsed(Stream::Wrapped(Box::new(server))),
             &shared,
         );
-        let app = ErasedApp::new(axum::Router::new());
+        let read = axum::routing::post(|body: axum::body::Bytes| async move { body });
+        let app = ErasedApp::new(axum::Router::new().route("/body", read));
         tokio::spawn(async move { assert!(serve(io, app).await.is_none()) });
         client
     }
@@ -222,6 +223,41 @@ mod tests {
         let mut client = connect();
         ask(&mut client).await;
         assert_eq!(stays(&mut client, IDLE).await, "");
+    }
+
+    /// Sends a body of a byte each `pause`, for ten minutes at most. Returns what its client hears, and after how long.
+    async fn drip(pause: Duration) -> (String, Duration) {
+        let mut client = connect();
+        client
+            .write_all(b"POST /body HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\nx")
+            .await
+            .unwrap();
+        let began = Instant::now();
+        let (mut reading, mut writing) = tokio::io::split(client);
+        let drips = async {
+            while began.elapsed() < Duration::from_secs(600) {
+                sleep(pause).await;
+                if writing.write_all(b"x").await.is_err() {
+                    return;
+                }
+            }
+        };
+        let mut heard = Vec::new();
+        tokio::select! {
+            () = drips => {}
+            _ = reading.read_to_end(&mut heard) => {}
+        }
+        (String::from_utf8(heard).unwrap(), began.elapsed())
+    }
+
+    /// A byte within its limit is progress. One later than that, and than it takes to notice, is not waited for.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_a_minute_for_each_next_byte() {
+        let (heard, took) = drip(Duration::from_secs(59)).await;
+        assert_eq!((heard.as_str(), took.as_secs() >= 600), ("", true));
+        let (heard, took) = drip(Duration::from_secs(70)).await;
+        assert!(heard.starts_with("HTTP/1.1 408 "), "{heard}");
+        assert!(took < Duration::from_secs(70), "{took:?}");
     }
 
     /// A byte now and then does not make a head longer.

@@ -290,12 +290,13 @@ impl Process {
         self.notified("STOPPING=1").0
     }
 
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     pub(crate) fn exited(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
+        while !self.has_ended() {
             assert!(
                 Instant::now() < deadline,
                 "it does not end\n{}",
@@ -303,6 +304,7 @@ impl Process {
             );
             thread::sleep(Duration::from_millis(5));
         }
+        self.child.wait().unwrap()
     }
 
     /// Waits for a clean exit and returns the report of its drain.
