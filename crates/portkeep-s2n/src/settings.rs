@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::configs::Configs;
-use crate::{Error, Tls, certificate};
+use crate::{Error, certificate};
 
 /// Where something is read from.
 #[derive(Clone)]
@@ -118,7 +117,7 @@ impl Settings {
         )
     }
 
-    /// What the app has in memory. It cannot be read anew: [`Tls::reread`] reads only the authorities of clients.
+    /// What the app has in memory. It cannot be read anew: [`Tls::reread`](crate::Tls::reread) reads only the authorities of clients.
     #[must_use]
     pub fn from_pem(certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let memory = |bytes: Vec<u8>| Place::Memory(Arc::new(Zeroizing::new(bytes)));
@@ -162,15 +161,5 @@ impl Settings {
     pub fn accept_expired(mut self) -> Self {
         self.accepts_expired = true;
         self
-    }
-
-    /// Reads the files.
-    ///
-    /// # Errors
-    ///
-    /// If they cannot be used: see [`Error`].
-    pub fn load(self) -> Result<Tls, Error> {
-        let configs = Configs::load(&self)?;
-        Ok(Tls::new(self, configs))
     }
 }

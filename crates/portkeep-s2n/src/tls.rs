@@ -27,14 +27,22 @@ struct Shared {
     configs: RwLock<Arc<Configs>>,
 }
 
-impl Tls {
-    pub(crate) fn new(settings: Settings, configs: Configs) -> Self {
-        Self(Arc::new(Shared {
-            settings,
+impl Settings {
+    /// Reads the files.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be used: see [`Error`].
+    pub fn load(self) -> Result<Tls, Error> {
+        let configs = Configs::load(&self)?;
+        Ok(Tls(Arc::new(Shared {
+            settings: self,
             configs: RwLock::new(Arc::new(configs)),
-        }))
+        })))
     }
+}
 
+impl Tls {
     /// Reads certificate, key and authorities anew, for connections that come from here on: for
     /// [`Server::on_hangup`](portkeep::Server::on_hangup). A new generation does that by itself.
     ///

@@ -9,14 +9,9 @@ use std::task::{Context, Poll};
 use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::listen::{Stream, TakeApart};
-use crate::{Parts, Secret, Transport};
-
-/// A connection as it was accepted, for [`Server::accept_with`](crate::Server::accept_with) and [`Transport`].
-///
-/// Dropping it closes the connection, unless another process has it.
-#[derive(Debug)]
-pub struct Accepted(pub(crate) Stream);
+use crate::accepted::{Accepted, hand_on};
+use crate::listen::{Apart, NotApart, Stream, TakeApart};
+use crate::{Secret, Transport};
 
 /// A connection that went through, and what handlers are to know of it.
 type Let = (Stream, Extensions);
@@ -132,65 +127,18 @@ struct Behind<T: Transport> {
 }
 
 impl<T: Transport> TakeApart for Behind<T> {
-    fn take_apart(self: Box<Self>) -> Result<Parts, Box<dyn TakeApart>> {
+    fn take_apart(self: Box<Self>) -> Result<Apart, NotApart> {
         let Self { stream, transport } = *self;
-        transport.take_apart(stream).map_err(|stream| {
-            let as_it_was: Box<dyn TakeApart> = Box::new(Self { stream, transport });
-            as_it_was
+        let parts = transport.take_apart(stream).map_err(|stream| {
+            let as_it_was = Box::new(Self { stream, transport });
+            NotApart::Now(Stream::Movable(as_it_was))
+        })?;
+        Ok(Apart {
+            socket: parts.connection.0.into_socket()?,
+            transport: Some(parts.state),
+            unread: parts.unread,
         })
     }
-}
-
-/// Hands reading and writing on to what is inside.
-macro_rules! hand_on {
-    ($this:ident => $inside:expr) => {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            let $this = &mut *self;
-            Pin::new(&mut $inside).poll_write(cx, buf)
-        }
-
-        fn poll_write_vectored(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            bufs: &[io::IoSlice<'_>],
-        ) -> Poll<io::Result<usize>> {
-            let $this = &mut *self;
-            Pin::new(&mut $inside).poll_write_vectored(cx, bufs)
-        }
-
-        fn is_write_vectored(&self) -> bool {
-            let $this = self;
-            $inside.is_write_vectored()
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let $this = &mut *self;
-            Pin::new(&mut $inside).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            let $this = &mut *self;
-            Pin::new(&mut $inside).poll_shutdown(cx)
-        }
-    };
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    hand_on!(this => this.0);
 }
 
 impl<T: Transport> AsyncRead for Behind<T> {

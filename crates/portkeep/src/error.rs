@@ -4,24 +4,10 @@ use std::fmt;
 use std::io;
 
 use crate::ListenError;
+use crate::sentences::in_sentences;
 
 /// Any error, as tower and hyper pass them on.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The sentence of an error and those of its causes. `fn main() -> Result<(), portkeep::Error>` shows an error by `Debug`, and
-/// whoever reads that is helped by sentences, not by the fields of a type.
-pub(crate) fn in_sentences(
-    error: &dyn std::error::Error,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    write!(f, "{error}")?;
-    let mut cause = error.source();
-    while let Some(one) = cause {
-        write!(f, ": {one}")?;
-        cause = one.source();
-    }
-    Ok(())
-}
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -87,6 +87,7 @@
 extern crate self as portkeep;
 
 mod accept;
+mod accepted;
 mod acceptor;
 mod app;
 mod close_at_drain;
@@ -111,6 +112,7 @@ mod notify;
 mod open_files;
 mod release_files;
 mod secret;
+mod sentences;
 mod serve;
 mod server;
 mod shutdown;
@@ -121,7 +123,7 @@ mod transport;
 mod until_drain;
 mod websocket;
 
-pub use acceptor::Accepted;
+pub use accepted::Accepted;
 pub use app::App;
 pub use close_at_drain::{CloseAtDrain, close_at_drain};
 pub use connection::{Peer, RawWebSocket, Refusal, Refused, hand_over};

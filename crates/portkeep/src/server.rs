@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::acceptor::{Accepted, Acceptor};
+use crate::accepted::Accepted;
+use crate::acceptor::Acceptor;
 use crate::app::{App, ErasedApp};
 use crate::connection::Resumers;
 use crate::health::{Health, Source};

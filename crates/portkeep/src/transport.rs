@@ -5,7 +5,8 @@ use std::io;
 use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Accepted, Secret};
+use crate::Secret;
+use crate::accepted::Accepted;
 
 /// Something between the socket and HTTP whose connections can go on in another process, such as a TLS library that can export
 /// a session. For [`Server::transport`](crate::Server::transport).

@@ -65,7 +65,8 @@ async fn serve() {
     };
     let reread = tls.clone();
     Server::new()
-        .linger(Duration::from_millis(500))
+        // For as long as a client on a busy machine may need for the rest of a record.
+        .linger(Duration::from_secs(20))
         .on_hangup(move || {
             let reread = reread.clone();
             async move {

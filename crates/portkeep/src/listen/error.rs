@@ -7,7 +7,7 @@ use super::{SocketInfo, SocketKind, Which};
 
 impl fmt::Debug for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        crate::error::in_sentences(self, f)
+        crate::sentences::in_sentences(self, f)
     }
 }
 

@@ -10,7 +10,7 @@ use socket2::{Domain, SockRef, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::{Parts, Secret};
+use crate::Secret;
 
 /// A connection, as it was accepted or as the app has wrapped it.
 pub(crate) enum Stream {
@@ -29,8 +29,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// A connection behind something that can export its part of it.
 pub(crate) trait TakeApart: Duplex {
-    /// In parts, or as it was: this is not the moment.
-    fn take_apart(self: Box<Self>) -> Result<Parts, Box<dyn TakeApart>>;
+    /// In parts, or as it was if this is not the moment.
+    fn take_apart(self: Box<Self>) -> Result<Apart, NotApart>;
 }
 
 /// A connection that this process does not read or write any more.
@@ -81,26 +81,18 @@ impl Stream {
 
     /// Takes it from the runtime, and from what stands before HTTP.
     pub(crate) fn take_apart(self) -> Result<Apart, NotApart> {
-        let parts = match self {
-            Self::Movable(stream) => stream
-                .take_apart()
-                .map_err(|stream| NotApart::Now(Self::Movable(stream)))?,
-            bare => {
-                return Ok(Apart {
-                    socket: bare.into_socket()?,
-                    transport: None,
-                    unread: Vec::new(),
-                });
-            }
-        };
-        Ok(Apart {
-            socket: parts.connection.0.into_socket()?,
-            transport: Some(parts.state),
-            unread: parts.unread,
-        })
+        match self {
+            Self::Movable(stream) => stream.take_apart(),
+            bare => Ok(Apart {
+                socket: bare.into_socket()?,
+                transport: None,
+                unread: Vec::new(),
+            }),
+        }
     }
 
-    fn into_socket(self) -> Result<OwnedFd, NotApart> {
+    /// The socket of one with nothing around it.
+    pub(crate) fn into_socket(self) -> Result<OwnedFd, NotApart> {
         match self {
             Self::Tcp(stream) => stream.into_std().map(OwnedFd::from),
             Self::Unix(stream) => stream.into_std().map(OwnedFd::from),

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::cargo::{Cargo, Departure, Inbox, Speaks};
 use super::luggage::{self, Entry, List};
 use super::packets::Packets;
-use super::session::{self, ANSWER_TIMEOUT, has_closed, may_ask_again};
+use super::session::{self, ANSWER_TIMEOUT, Unwelcome, has_closed};
 use super::spill;
 use super::successor;
 use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
@@ -50,7 +50,7 @@ async fn give_away(
     inbox: &mut Inbox,
     shared: &Shared,
 ) {
-    let mut unwelcome_since = Instant::now();
+    let mut unwelcome = Unwelcome::from(Instant::now());
     while shared.phases.current() < Phase::Draining {
         if !successor::exists(address) {
             tracing::debug!("no next generation to move connections to");
@@ -61,12 +61,12 @@ async fn give_away(
                 shared.phases.advance(Phase::Moving);
                 let Err(error) = exchange(&packets, features, manifest, inbox).await;
                 settle(&packets, manifest);
-                unwelcome_since = Instant::now();
+                unwelcome = Unwelcome::from(Instant::now());
                 error
             }
             Err(error) => error,
         };
-        if !may_ask_again(&ended, unwelcome_since.elapsed()) {
+        if !unwelcome.may_ask_again(&ended, Instant::now()) {
             tracing::info!(error = %ended, moved = manifest.moved(), "connections cannot be moved");
             return;
         }
@@ -118,6 +118,8 @@ async fn exchange(
         }
         let overdue = overdue(manifest.oldest());
         tokio::select! {
+            // An answer that is there counts, however late this process comes to read it.
+            biased;
             received = packets.receive(&mut bytes) => {
                 let length = received?.length;
                 manifest.answered(&bytes[..length])?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::net::SocketAddrUnix;
 use tokio::net::UnixStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::packets::Packets;
 use super::peer;
@@ -13,6 +13,8 @@ use super::wire::{Features, HEADER, Header, Kind, Malformed};
 
 /// How long the other side may take for its greeting, or for an acknowledgement.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many sessions in a row are closed without a greeting by one that takes nothing.
+const OFTEN: u32 = 100;
 
 /// Asks the next generation whether it takes connections, and what it knows.
 pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<(Packets, Features)> {
@@ -74,11 +76,29 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Featur
     })
 }
 
-/// Whether to ask again after a session that ended so, `unwelcome` after the last one that was welcome.
-///
-/// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing.
-pub(super) fn may_ask_again(ended: &io::Error, unwelcome: Duration) -> bool {
-    has_closed(ended) && unwelcome < ANSWER_TIMEOUT
+/// How often nobody has answered since the last session that was welcome.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unwelcome {
+    since: Instant,
+    times: u32,
+}
+
+impl Unwelcome {
+    /// The moment at which a session was welcome, or could have been for the first time.
+    pub(super) fn from(since: Instant) -> Self {
+        Self { since, times: 0 }
+    }
+
+    /// Whether to ask again after a session that ended so.
+    ///
+    /// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing:
+    /// one that did so for a while and often. On a busy machine a generation that is replaced at once needs a while
+    /// for one answer, and one that takes nothing still closes often.
+    pub(super) fn may_ask_again(&mut self, ended: &io::Error, now: Instant) -> bool {
+        self.times += 1;
+        let for_long = now.saturating_duration_since(self.since) >= ANSWER_TIMEOUT;
+        has_closed(ended) && !(for_long && self.times >= OFTEN)
+    }
 }
 
 /// The other side has closed the session.
@@ -122,17 +142,26 @@ mod tests {
     }
 
     #[test]
-    fn one_that_closes_is_asked_again_for_a_while() {
+    fn one_that_closes_is_asked_again_for_a_while_and_often() {
         let closed = io::Error::from(io::ErrorKind::ConnectionReset);
         let refused = io::Error::other("no");
-        for (ended, after, again) in [
-            (&closed, 0, true),
-            (&closed, 999, true),
-            (&closed, 1000, false),
-            (&refused, 0, false),
+        let began = Instant::now();
+        for (ended, after, before, again) in [
+            (&closed, 0, 0, true),
+            (&closed, 999, 10_000, true),
+            (&closed, 1000, 98, true),
+            // A machine that has time for a few sessions a second.
+            (&closed, 30_000, 98, true),
+            (&closed, 1000, 99, false),
+            (&refused, 0, 0, false),
         ] {
-            let found = may_ask_again(ended, Duration::from_millis(after));
-            assert_eq!(found, again, "{ended} after {after} ms");
+            let mut unwelcome = Unwelcome {
+                times: before,
+                ..Unwelcome::from(began)
+            };
+            let now = began + Duration::from_millis(after);
+            let found = unwelcome.may_ask_again(ended, now);
+            assert_eq!(found, again, "{ended} after {after} ms, {before} times");
         }
     }
 

@@ -257,6 +257,33 @@ impl Process {
         kill_process(pid, signal).unwrap();
     }
 
+    /// SIGSTOP, and waits until it has taken effect.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        self.stopped();
+    }
+
+    /// Waits until no thread runs any more: until the first one has seen the signal, the others go on.
+    pub(crate) fn stopped(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_stopped() {
+            assert!(Instant::now() < deadline, "it goes on\n{}", self.story());
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether each of its threads is.
+    fn is_stopped(&self) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.flatten().all(|thread| {
+            // The state follows the name, which is in parentheses.
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ")
+                .next()
+                .is_some_and(|rest| rest.starts_with('T'))
+        })
+    }
+
     /// SIGTERM, and waits until the drain has begun: nothing is accepted any more.
     pub(crate) fn drain(&self) -> Instant {
         self.signal(Signal::TERM);

@@ -193,7 +193,7 @@ fn a_next_generation_that_hangs_or_dies_takes_nothing_along() {
         })
         .collect();
     let new = world.start();
-    new.signal(Signal::STOP);
+    new.stop();
     old.drain();
     old.logged("end here");
     new.signal(Signal::KILL);

@@ -1,7 +1,6 @@
 //! A next generation that fails when it has some of the connections: a real process, which has what it
 //! has acknowledged, and nothing else.
 
-use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,23 +46,6 @@ fn interrupt(old: &Process, new: &Process, with: Signal) -> usize {
     before
 }
 
-/// Waits until no thread runs any more: a signal is sent before it is felt.
-fn stopped(process: &Process) {
-    let deadline = Instant::now() + PATIENCE;
-    let threads = format!("/proc/{}/task", process.id());
-    let runs = |thread: &fs::DirEntry| {
-        let stat = fs::read_to_string(thread.path().join("stat")).unwrap();
-        !stat.rsplit(") ").next().unwrap().starts_with('T')
-    };
-    while fs::read_dir(&threads)
-        .unwrap()
-        .flatten()
-        .any(|thread| runs(&thread))
-    {
-        assert!(Instant::now() < deadline, "it runs on");
-    }
-}
-
 /// How many connections the old one says it has moved.
 fn moved(report: &str) -> usize {
     let words: Vec<_> = report.split(' ').collect();
@@ -98,7 +80,7 @@ fn one_that_is_killed_takes_only_what_it_owned() {
 fn one_that_is_stopped_loses_nothing() {
     let (_world, mut old, new, mut clients) = generations();
     let before = interrupt(&old, &new, Signal::STOP);
-    stopped(&new);
+    new.stopped();
     let owned_at_most = descriptors(&new) - before;
     for client in &mut clients {
         client.send(get("/")).unwrap();

@@ -490,7 +490,7 @@ fn a_connection_that_was_not_acknowledged_can_be_sent_again() {
         &[(1, state.len() as u32)],
         &state,
     );
-    new.signal(rustix::process::Signal::STOP);
+    new.stop();
     // Sent, and gone before it is answered.
     let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
