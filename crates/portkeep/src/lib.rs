@@ -38,7 +38,7 @@
 //! - [`serve`] and [`Server`]: everything above, for an `axum::Router` or any tower service
 //!   ([`App`]).
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
-//! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
+//! - [`until_drain`], [`close_at_drain`], [`stream_ends`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
 //! - [`hand_over`] and [`Server::resume`]: WebSockets that go on in the next generation.
 //! - [`Health`]: what load balancers are told, where the app has a health socket.
@@ -141,7 +141,7 @@ pub use release_files::{FileBody, ReleaseFiles, is_hashed};
 pub use secret::Secret;
 pub use serve::serve;
 pub use server::{Policy, Server};
-pub use shutdown::{ShutdownToken, shutdown};
+pub use shutdown::{ShutdownToken, shutdown, stream_ends};
 pub use transport::{Parts, Transport};
 pub use until_drain::{UntilDrain, until_drain};
 pub use websocket::SessionState;

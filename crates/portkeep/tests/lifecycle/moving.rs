@@ -1,11 +1,13 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
+mod chat;
 mod failures;
 mod http2;
 mod long;
 mod many;
 mod midway;
 mod transport;
+mod websocket;
 
 use std::fs::Permissions;
 use std::io::Write;

@@ -22,6 +22,9 @@ pub enum Refusal {
     /// No next generation takes connections, or none any more: the drain's deadline is near.
     #[error("there is no next generation that takes connections")]
     NoSuccessor,
+    /// This process does not end, but was taken out by `portkeep drain`: its clients are to go elsewhere.
+    #[error("the app was taken out: its clients are to go elsewhere")]
+    TakenOut,
     /// The next generation has no handler of this name, does not understand the state (of this version), has no room, runs an
     /// older library, or died. Its log says which.
     #[error(
@@ -90,9 +93,9 @@ impl std::error::Error for Refused {
 /// Gives a WebSocket to the next generation, whose [handler](crate::Server::resume) of this name goes on with it and with
 /// `state`. Its client notices nothing. `Ok` means that the next generation has it.
 ///
-/// To be called when [`shutdown`](fn@crate::shutdown) says that this process ends: it waits until the server knows whether there is
-/// a next generation, which takes a second at most, and for ever in a process that does not drain. Before that, flush what the
-/// WebSocket library has to send, and take the socket out of it.
+/// To be called when [`stream_ends`](crate::stream_ends) says so. It waits until the server knows whether there is a next
+/// generation, which takes a second or two at most; in a process that does not drain it waits until that does. Before it, flush
+/// what the WebSocket library has to send, and take the socket out of it.
 ///
 /// Whose the socket is, is never in doubt: this process's until the next one has understood the state and has said so. What has
 /// come of a message that has not ended goes along, and is read again there.
@@ -114,6 +117,9 @@ pub async fn hand_over(
     let (io, unread) = socket.dismantle()?;
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
+    if shared.phases.current() == Phase::Serving && shared.taken_out().is_ending() {
+        return Err(refused(Some(io), unread, Refusal::TakenOut));
+    }
     shared.phases.reached(Phase::Moving).await;
     match shared.phases.current() {
         Phase::Serving | Phase::Moving => {}
