@@ -49,7 +49,7 @@ async fn the_page_answers_until_it_is_over() {
     // What others ask for is refused, and changes nothing.
     world.publish(&Behaviour::version("v2"));
     for purpose in [Purpose::Reload, Purpose::Deploy, Purpose::Retry] {
-        let request = Request::now(purpose).or_hold(Some(page.clone()));
+        let request = Request::now(purpose).or_holding_page(Some(page.clone()));
         let refused = hand_over(&world.backend, &world.store, &world.spec, request).await;
         let refused = refused.expect_err("it is refused");
         assert!(

@@ -39,12 +39,12 @@ fn in_a_reload_at_each_step() {
     let good = Mode::Ok;
     let steps = [
         ("locked", good),
-        ("taken", good),
+        ("captured", good),
         ("prepared", good),
         ("ready", good),
         ("switched", good),
         ("drained", good),
-        ("accounted", good),
+        ("recorded", good),
         ("failed", Mode::Exit),
         ("abandoned", Mode::Exit),
     ];
@@ -69,12 +69,7 @@ fn in_a_reload_at_each_step() {
 fn in_an_activation_at_each_step() {
     let app = App::named("kill-activate").serve(&Behaviour::version("v0"));
     for step in [
-        "locked",
-        "taken",
-        "prepared",
-        "ready",
-        "switched",
-        "accounted",
+        "locked", "captured", "prepared", "ready", "switched", "recorded",
     ] {
         let _ = app.systemctl("stop").expect_success();
         wait_until("it is stopped", SOON, || {

@@ -1,4 +1,4 @@
-//! Who asks, and with which umask: the one place that knows.
+//! User and umask of the caller. Nothing else reads them.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The verbs, one a file: the doc comment is the help.
+//! Commands, one a file: the doc comment is the help.
 
 pub(crate) mod catalog;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! What a shell completes on the command line of `portkeep`.
+//! Shell completions of the command line.
 
 use std::any::TypeId;
 use std::fs;

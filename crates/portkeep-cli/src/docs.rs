@@ -1,4 +1,4 @@
-//! Checks of the documentation: links lead somewhere, commands parse, specs are specs.
+//! Checks of the documentation: links lead somewhere, commands parse, specs are valid.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,7 +48,7 @@ impl Page {
         (prose, blocks)
     }
 
-    /// What a link to a heading of this page says behind `#`, as forges make it.
+    /// The anchor of a heading, as forges form it.
     fn anchors(&self) -> BTreeSet<String> {
         let prose = self.prose();
         let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -98,7 +98,7 @@ fn pages() -> Vec<Page> {
     found
 }
 
-/// Everything between `](` and `)`.
+/// The targets of all links: the text between `](` and `)`.
 fn links(prose: &str) -> Vec<&str> {
     let begins = prose.split("](").skip(1);
     begins
@@ -114,7 +114,7 @@ fn every_link_leads_to_a_file_and_its_heading() {
     for page in &pages {
         for link in links(&page.prose()) {
             let is_elsewhere = link.contains("://") || link.starts_with("crate::");
-            // What rustdoc resolves.
+            // rustdoc resolves this one.
             let is_item = link.contains("::") || link.starts_with("fn@");
             if is_elsewhere || is_item {
                 continue;
@@ -139,7 +139,7 @@ fn every_link_leads_to_a_file_and_its_heading() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The commands of ours in a line that a shell would read.
+/// The `portkeep` commands in a line of shell.
 fn commands(line: &str) -> Vec<Vec<String>> {
     let line = line.split("  #").next().unwrap_or_default();
     let commands = line.split(" && ").map(|one| shlex::split(one).unwrap());
@@ -163,14 +163,14 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 
 const HELP: [ErrorKind; 2] = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
 
-/// Where a command is only named, its arguments are missing.
+/// A command that is only mentioned has no arguments.
 const NAMED: [ErrorKind; 3] = [
     ErrorKind::DisplayHelp,
     ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
     ErrorKind::MissingRequiredArgument,
 ];
 
-/// Counts the commands of a line, after it has told those that are wrong.
+/// Counts the commands of a line, and reports the wrong ones.
 fn expect_commands(
     page: &Page,
     line: &str,
@@ -189,7 +189,7 @@ fn expect_commands(
     commands.len()
 }
 
-/// A command of a sentence, with something for each word in capitals.
+/// A command in a sentence, with a value for each word in capitals.
 fn filled_in(code: &str) -> String {
     let words = code.split(' ').map(|word| match word {
         "ADDR" => "127.0.0.1:8080",
@@ -211,7 +211,7 @@ fn every_command_is_one() {
                 count += expect_commands(&page, line, &HELP, &mut wrong);
             }
         }
-        // In a sentence, a command may be only named, and capitals stand for something.
+        // A sentence may only mention a command, and capitals are placeholders.
         for code in page.prose().split('`').skip(1).step_by(2) {
             let is_whole = code.starts_with("portkeep ")
                 && !code.starts_with("portkeep =")
@@ -230,7 +230,7 @@ fn every_spec_is_one() {
     let mut count = 0;
     for page in pages() {
         for block in page.blocks("json") {
-            // Some fields of a spec, or all of one, or something else that is JSON.
+            // A block may be a part of a spec, a whole one, or other JSON.
             let is_whole = block.trim_start().starts_with('{');
             let text = if is_whole {
                 block.clone()

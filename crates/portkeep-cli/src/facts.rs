@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 
 use portkeep_engine::backend::systemd::{AppUnits, Depth, Manager, Systemd, UnitState};
 use portkeep_engine::diagnosis::{
-    AppFacts, DirectoryFault, GenerationFacts, HelperFault, Holder, SocketFacts,
+    AppFacts, DirectoryFault, GenerationFacts, HelperFault, PortOwner, SocketFacts,
 };
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::units::{self, UnitDirectory};
 use portkeep_engine::{
-    Backend, Comparison, Instead, Phase, Running, Store, check_trusted, compare_to, executable_of,
+    Backend, Comparison, Mismatch, Phase, Running, Store, check_trusted, compare_to, executable_of,
 };
 use portkeep_spec::{Address, AppName, Listen, Manager as Which, Spec, SpecError, unit_names};
 
-use crate::holder;
 use crate::locate::{existing_store, place};
+use crate::port_owner;
 pub(crate) use machine::machine;
 use places::place_of;
 
@@ -251,19 +251,21 @@ impl Looked {
     }
 
     /// What serves instead of what is installed.
-    fn instead(&self, spec: Option<&Spec>) -> Option<Instead> {
+    fn instead(&self, spec: Option<&Spec>) -> Option<Mismatch> {
         let store = &self.store;
         if store.maintenance().is_some() {
-            return Some(Instead::Maintenance);
+            return Some(Mismatch::Maintenance);
         }
-        let is_holding = store.current().is_some_and(|one| store.is_holding(one));
+        let is_holding_page = store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one));
         let comparison = match (spec, &self.unit) {
             (Some(spec), Some(unit)) => compare_to(store, spec, unit),
             _ => Comparison::Unknown,
         };
-        Instead::of(
+        Mismatch::of(
             self.last.as_ref(),
-            is_holding,
+            is_holding_page,
             self.specs.is_other,
             comparison,
         )
@@ -287,7 +289,7 @@ impl Looked {
         let facts = |(running, state): &(Running, UnitState)| GenerationFacts {
             generation: running.generation,
             phase: running.phase,
-            is_holding_page: self.store.is_holding(running.generation),
+            is_holding_page: self.store.is_holding_page(running.generation),
             needs_daemon_reload: state.needs_daemon_reload || state.has_new_drop_in(),
             restarts: self.store.crashes(running.generation),
             open_files: (running.phase == Phase::Serving)
@@ -315,15 +317,15 @@ fn socket(unit: &str, state: &UnitState, listen: Option<&Listen>, depth: Depth) 
         somebody_listens: loaded
             .as_ref()
             .filter(|_| is_full)
-            .and_then(holder::listening_at),
+            .and_then(port_owner::listening_at),
         lost_path: path.filter(|path| is_lost(path)).map(Path::to_owned),
         held_by: closed.and_then(|wanted| {
-            let holder = holder::of(wanted)?;
-            Some(Holder {
-                who: holder.to_string(),
+            let owner = port_owner::of(wanted)?;
+            Some(PortOwner {
+                who: owner.to_string(),
                 address: wanted.to_string(),
                 is_udp: matches!(wanted, Address::Udp(_)),
-                is_seen: holder.pid.is_some(),
+                is_seen: owner.pid.is_some(),
             })
         }),
         wanted: listen.map(|listen| listen.address.to_string()),

@@ -1,4 +1,4 @@
-//! Which app on which manager a command speaks of.
+//! Finds the app and the manager that a command names.
 
 use std::path::{Path, PathBuf};
 
@@ -21,12 +21,12 @@ pub(crate) struct ManagerArgs {
 }
 
 impl ManagerArgs {
-    /// The manager that was named, or the default.
+    /// The named manager, or the default.
     pub(crate) fn which(self) -> Which {
         self.named().unwrap_or_else(crate::caller::own_manager)
     }
 
-    /// The manager that was named.
+    /// The named manager.
     pub(crate) fn named(self) -> Option<Which> {
         match (self.system, self.user) {
             (true, _) => Some(Which::System),
@@ -38,7 +38,7 @@ impl ManagerArgs {
 
 pub(crate) use portkeep_engine::units::place;
 
-/// The apps whose units are where a manager looks; where it does not answer, where it usually looks.
+/// The apps with units in the directories of a manager; in the usual directories if it does not answer.
 pub(crate) async fn installed_apps(which: Which) -> Vec<AppName> {
     let unit_path = match Manager::connect(which).await {
         Ok(manager) => manager.unit_path().await.unwrap_or_default(),
@@ -52,7 +52,7 @@ pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Sto
     Ok(Store::at(name, &Directories::of(place, name)?))
 }
 
-/// The store of an app, making its directories.
+/// The store of an app. Creates its directories.
 pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let directories = Directories::of(place, name)?;
     let remedy = match place {
@@ -63,7 +63,7 @@ pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
         .with_context(|| format!("the directories of {name} cannot be used; {remedy}"))
 }
 
-/// The same, for who is about to keep releases in it: without a place for them no port is to be opened.
+/// The same, for a caller that is about to keep releases in it. Without a place for them, no port may be opened.
 pub(crate) fn store_for_releases(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let store = store(name, place)?;
     store.ensure_state().with_context(|| {
@@ -80,7 +80,7 @@ pub(crate) async fn systemd(which: Which, name: &AppName) -> anyhow::Result<Syst
     Ok(Systemd::new(manager, store(name, place(which))?))
 }
 
-/// Reads the spec that a `--spec` option names, or `portkeep.json` here.
+/// Reads the spec that `--spec` names, or `portkeep.json` in this directory.
 pub(crate) fn load_spec(path: Option<PathBuf>) -> anyhow::Result<Spec> {
     let path = match path {
         Some(path) => path,

@@ -8,10 +8,10 @@ mod complete;
 mod docs;
 mod exit;
 mod facts;
-mod holder;
 mod locate;
 mod man;
 mod output;
+mod port_owner;
 mod prove;
 
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What the engine could not do, and went on without. The journal and the terminal have the time already.
+/// Warnings of the engine about failures that it continued after. The journal and the terminal add the time.
 fn show_warnings() {
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)

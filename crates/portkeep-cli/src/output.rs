@@ -1,4 +1,4 @@
-//! What is printed, and how.
+//! Output of all commands.
 
 pub(crate) mod changes;
 pub(crate) mod fault;

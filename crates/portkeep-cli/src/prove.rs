@@ -1,12 +1,12 @@
-//! Loads a server while it is reloaded, and tells what its clients saw.
+//! Loads a server while it is reloaded, and reports what its clients saw.
 //!
 //! ```text
 //! Pace ─ tickets, each due at its time ─▶ clients ─ samples ─▶ statistics ─▶ Report ─▶ lines, JSON, charts
 //!                              reloads ─ windows ───────────────▲
 //! ```
 //!
-//! The load is open: requests are due at a fixed rate, whatever the server does, and how long one took is counted from
-//! when it was due. A server that stalls does not slow down what it is measured by. Nothing is sent twice.
+//! The load is open: requests are due at a fixed rate, whatever the server does, and the latency of a request counts from
+//! when it was due. So a stalled server does not slow down its own measurement. No request is sent twice.
 
 pub(crate) mod chart;
 mod client;

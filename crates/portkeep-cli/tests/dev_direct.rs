@@ -1,4 +1,4 @@
-//! Rounds without cargo: what serves is always what a clean build makes, and no later `cargo build` keeps old code.
+//! Rounds without cargo: the app that serves is always what a clean build makes, and no later `cargo build` keeps old code.
 #![allow(
     missing_docs,
     clippy::disallowed_macros,
@@ -14,7 +14,7 @@ use std::time::SystemTime;
 use support::session::Session;
 use support::sources::{BASE, LIB, MAIN, Sources, cargo_build, write_old};
 
-/// How many sequences are tried, and from which number on they are counted.
+/// Number of sequences, and the number of the first one.
 const SEQUENCES: &str = "PORTKEEP_DIRECT_SEQUENCES";
 const SEED: &str = "PORTKEEP_DIRECT_SEED";
 const STEPS: usize = 6;
@@ -41,7 +41,7 @@ fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |number| number.parse().unwrap())
 }
 
-/// Rounds so far that cargo built, and all that came to a good end.
+/// Rounds so far that cargo built, and all successful ones.
 fn rounds(session: &Session) -> (usize, usize) {
     (session.count("Finished"), session.count("built in"))
 }
@@ -74,7 +74,7 @@ fn a_plain_edit_needs_no_cargo_and_whatever_else_changes_does() {
     );
     sources.main = 3;
     step(&sources, true, "the program, after what it uses");
-    // What no build reads asks for none, though cargo would compile again what was compiled without it.
+    // A file that no build reads triggers none, although cargo would recompile what was compiled without it.
     let cargos = rounds(&session).0;
     session.expect_said("nothing to build", || {
         session.write("hello/page.html", "page");
@@ -181,7 +181,7 @@ fn sequence(session: &Session, sources: &mut Sources, seed: u64) {
             is_served() || is_old && session.count("nothing to build") > idle
         });
         if is_old && !is_served() {
-            // It was cargo's turn, which takes what is older than its own for built.
+            // cargo builds this round. It takes files that are older than its own output for built.
             for name in [MAIN, LIB] {
                 let text = fs::read_to_string(session.path(name)).unwrap();
                 session.write(name, &format!("{text}// new\n"));
@@ -222,7 +222,7 @@ fn a_package_with_a_build_script_is_cargos() {
     assert_eq!(by_cargo, all, "{}", session.log());
 }
 
-/// Editors write beside a file and rename, and others take cargo's lock in the meantime.
+/// Editors write a new file and rename it, while other processes take cargo's lock.
 #[test]
 fn an_editor_that_renames_needs_no_cargo_and_a_build_elsewhere_is_no_trouble() {
     let mut sources = Sources::default();
@@ -239,7 +239,7 @@ fn an_editor_that_renames_needs_no_cargo_and_a_build_elsewhere_is_no_trouble() {
         session.expect_answer(&sources.answer());
     }
     assert_eq!(rounds(&session).0, cargos, "{}", session.log());
-    // What cargo makes elsewhere in the same directory is newer than what is known here.
+    // Another cargo process built in the same directory: its output is newer than the recorded one.
     let target = session.path("hello/target");
     assert_eq!(cargo_build(&session, &target), sources.answer());
     sources.main = 9;

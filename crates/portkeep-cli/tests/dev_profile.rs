@@ -1,4 +1,4 @@
-//! With which cargo profile `portkeep dev` builds, and that it and cargo elsewhere do not wait for each other.
+//! The cargo profile of `portkeep dev`: it and other cargo processes do not wait for each other.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ const MANIFEST: &str = "hello/Cargo.toml";
 const MAIN: &str = "hello/src/main.rs";
 const BEHIND: &str = "portkeep-dev builds from now on";
 
-/// A `cargo` of the user's, in the project.
+/// A `cargo` that the user runs in the project.
 fn cargo(home: &Path, words: &[&str]) -> Command {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(words).current_dir(home.join("hello"));
@@ -26,7 +26,7 @@ fn cargo(home: &Path, words: &[&str]) -> Command {
     cargo
 }
 
-/// An app that answers what `expression` says.
+/// An app that answers with the value of `expression`.
 fn says(expression: &str) -> String {
     let version = format!("const VERSION: &str = {expression};");
     APP.replace("const VERSION: &str = \"one\";", &version)
@@ -47,7 +47,7 @@ fn no_save_waits_for_cargo_elsewhere_nor_cargo_for_a_save() {
     session.expect_answer("one");
     let home = session.path("");
     assert!(cargo(&home, &["check"]).status().unwrap().success());
-    // What rust-analyzer has while it checks.
+    // rust-analyzer holds this lock while it checks.
     let lock = File::open(session.path("hello/target/debug/.cargo-lock")).unwrap();
     lock.lock().unwrap();
     let mut waiting = Waiting(cargo(&home, &["build"]).spawn().unwrap());
@@ -95,11 +95,11 @@ fn where_dev_is_built_already_the_first_page_does_not_wait_for_another_profile()
         "{}",
         session.log()
     );
-    // An edit meanwhile is served, too, whoever builds it.
+    // An edit during a build is served, too, whichever build contains it.
     session.edit("lib/src/lib.rs", "\"one\"", "\"two\"");
     session.expect_answer("two");
     session.wait("it is built behind", || session.count(BEHIND) == 1);
-    // In debug there is what was built last, and it must not be taken for what is built now.
+    // The debug directory has the previous build, which must not be taken for the new one.
     session.edit("lib/src/lib.rs", "\"two\"", "\"three\"");
     session.expect_answer("three");
     let log = session.log();
@@ -151,7 +151,7 @@ fn a_profile_that_is_chosen_builds() {
     by_line.expect_answer("asserts");
     assert!(by_line.path("hello/target/debug/hello").exists());
     drop(by_line);
-    // One of theirs that is named like ours is theirs.
+    // A profile of the user's with the same name is used as it is.
     let theirs = start("", &[]);
     theirs.expect_answer("does not");
     assert!(theirs.path("hello/target/portkeep-dev/hello").exists());
@@ -189,7 +189,7 @@ fn what_cargo_cannot_do_is_said_and_tried_again() {
     session.expect_answer("two");
 }
 
-/// Each of these moves what cargo makes, or changes how it makes it.
+/// Each of these moves cargo's output, or changes how cargo builds.
 #[test]
 fn the_settings_of_cargo_count_and_what_it_makes_is_no_source() {
     let host = Command::new("rustc")

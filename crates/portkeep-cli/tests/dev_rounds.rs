@@ -1,4 +1,4 @@
-//! What makes `portkeep dev` build, check and start, and what becomes of that when something is in the way.
+//! Triggers of builds, checks and starts in `portkeep dev`, and failures on the way.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -28,7 +28,7 @@ fn a_check_that_cannot_be_run_fails_the_round_and_nothing_else() {
         fs::set_permissions(session.path("hello/check"), mode).unwrap();
     };
     let mut session = Session::start(&files, &[]);
-    // It is not executable yet, and nothing serves.
+    // The program is not executable yet, and nothing serves.
     session.wait("the check cannot be run", || {
         session.log().contains("the check `./check` cannot be run")
     });
@@ -59,7 +59,7 @@ fn a_file_that_only_the_start_reads_is_tried_again_while_a_failure_is_shown() {
     let config = |text: &str| session.write("hello/config.yaml", text);
     session.expect_said("nothing to build", || config("b"));
 
-    // No build looks at it: that is known from now on.
+    // No build reads this file; the loop has learned that.
     let panics = "assert!(std::fs::read_to_string(\"hello/config.yaml\").unwrap() == \"new\");";
     session.edit(MAIN, "\"one\"", "\"two\"");
     session.expect_answer("two");
@@ -144,7 +144,7 @@ fn a_build_that_writes_a_source_of_its_own_comes_to_its_end() {
     let builds = session.count("building") - before;
     assert!(builds <= 2, "{builds} builds\n{}", session.log());
 
-    // Other contents each time: it serves all the same, and what goes on is said.
+    // Each build has other contents. The app serves all the same, and the loop says what happens.
     session.write(
         "hello/build.rs",
         &build(
@@ -162,7 +162,7 @@ fn the_last_of_many_edits_is_built_whenever_it_comes() {
     let manifest = manifest("");
     let session = Session::start(&[(MANIFEST, &*manifest), (MAIN, APP)], &[]);
     session.expect_answer("one");
-    // As soon as one is built, and while one is.
+    // Right after a build, and during one.
     for (moment, said) in [("after", "serves"), ("during", "changed, building")] {
         for number in 0..8 {
             let version = format!("\"{moment} {number}\"");
@@ -198,7 +198,7 @@ fn a_start_that_hangs_does_not_keep_the_next_version_waiting() {
     session.expect_answer("one");
     let hangs = "println!(\"it hangs\"); std::thread::sleep(std::time::Duration::from_secs(600));";
     session.expect_said("| it hangs", || session.edit(MAIN, "// start", hangs));
-    // What cannot be built does not end it.
+    // A failed build does not end it.
     session.expect_said("the build failed", || {
         session.edit(MAIN, "fn main", "fn niam");
     });
@@ -221,7 +221,7 @@ fn a_start_that_hangs_does_not_keep_the_next_version_waiting() {
 #[test]
 fn what_happens_while_a_version_starts_does_not_start_it_twice() {
     let manifest = manifest("");
-    // It writes what no build looks at, as it starts.
+    // As it starts, the app writes files that no build reads.
     let slow = "std::fs::write(\"hello/at.log\", format!(\"{:?}\", std::time::Instant::now())).unwrap();\n    \
                 std::thread::sleep(std::time::Duration::from_millis(1500)); println!(\"it starts\");";
     let main = APP.replace("// start", slow);
@@ -264,7 +264,7 @@ fn a_package_outside_of_a_virtual_workspace_is_watched() {
     session.expect_answer("one");
     session.edit("lib/src/lib.rs", "\"one\"", "\"two\"");
     session.expect_answer("two");
-    // Away and back, as branches are switched.
+    // There and back, as when branches are switched.
     fs::rename(session.path("lib"), session.path("bil")).unwrap();
     session.expect_said("the build failed", || {});
     fs::rename(session.path("bil"), session.path("lib")).unwrap();

@@ -6,22 +6,22 @@
 
 use std::fmt::{self, Display, Formatter};
 
-/// The version that this crate describes. It grows with each change that one end has to know of.
+/// Version of the protocol that this crate describes. It grows with each change that an end has to know of.
 pub const VERSION: u32 = 2;
 
 /// The version of libraries whose questions do not name one: they begin with the number of the generation.
 pub const UNNAMED_VERSION: u32 = 1;
 
-/// What an app answers below this, it asks `portkeep dev`.
+/// Path prefix of requests that the app passes on to `portkeep dev`.
 pub const PREFIX: &str = "/.portkeep/";
 
 /// The script of pages, below [`PREFIX`].
 pub const SCRIPT: &str = "dev.js";
 
-/// A question longer than this is none, in bytes.
+/// Maximal length of a question, in bytes.
 pub const LONGEST_QUESTION: u64 = 1024;
 
-/// The first line of an answer is no longer than this, in bytes.
+/// Maximal length of the first line of an answer, in bytes.
 pub const LONGEST_HEAD: usize = 256;
 
 const NAME: &str = "portkeep-dev/";
@@ -31,9 +31,9 @@ const NAME: &str = "portkeep-dev/";
 pub struct Question<'a> {
     /// The version of the protocol that is spoken.
     pub version: u32,
-    /// The generation that asks; 0 for whoever is none.
+    /// The generation that asks; 0 if no generation does.
     pub generation: u64,
-    /// What is asked for. What has a space in it cannot be asked for by pages.
+    /// The request. Pages cannot ask one that contains a space.
     pub what: &'a str,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Reads a line without its end, of any version. `None` where it is no question.
+    /// Parses a line without its end, of any version. `None` if it is no question.
     #[must_use]
     pub fn parse(line: &'a str) -> Option<Self> {
         let (version, rest) = match line.strip_prefix(NAME) {
@@ -79,13 +79,13 @@ impl Display for Question<'_> {
     }
 }
 
-/// Digits alone: `parse` takes a sign, too.
+/// Digits alone: `parse` would accept a sign.
 fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().ok()).flatten()
 }
 
-/// How the library of an app and this `portkeep dev` get on.
+/// Whether the library of an app and this `portkeep dev` speak the same version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Understanding {
     /// They speak the same version.
@@ -97,7 +97,7 @@ pub enum Understanding {
 }
 
 impl Understanding {
-    /// With a library that speaks this version.
+    /// Compares with a library that speaks this version.
     #[must_use]
     pub fn with(library: u32) -> Self {
         match library.cmp(&VERSION) {
@@ -108,7 +108,7 @@ impl Understanding {
     }
 }
 
-/// What is wrong and what to do, in one sentence; nothing where nothing is wrong.
+/// The problem and its remedy, in one sentence. None if there is no problem.
 impl Display for Understanding {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (library, remedy) = match self {
@@ -133,11 +133,11 @@ impl Display for Understanding {
 /// Why a page gets no script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The browser asked for the page by a name that is not this machine's.
+    /// The browser asked for the page under a name that is not this machine's.
     Host,
-    /// The page was asked for from another machine, or through what looks like one: Docker, a proxy.
+    /// Another machine asked for the page, or something that looks like one: Docker, a proxy.
     Peer,
-    /// The page came by another name than its script: a proxy has changed the name.
+    /// The page came under another name than its script: a proxy has changed the name.
     Page,
     /// The page's policy (`Content-Security-Policy: sandbox`) keeps its scripts from asking this app.
     Sandbox,
@@ -158,7 +158,7 @@ impl Refusal {
         found.map_or("", |(_, word)| word)
     }
 
-    /// By its word.
+    /// Parses that word.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
         let found = Self::ALL.iter().find(|(_, known)| *known == word);
@@ -166,8 +166,8 @@ impl Refusal {
     }
 }
 
-/// A host that pages may be asked by wherever they are asked from: a name or an address without a port, or `.NAME` for it and all
-/// names below it.
+/// A host whose pages get the script, whichever machine asks for them: a name or an address without a port, or `.NAME` for
+/// the name and all names below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedHost(String);
 
@@ -203,7 +203,7 @@ impl Display for AllowedHost {
 }
 
 impl AllowedHost {
-    /// Whether it stands for this host, written as a request names it: with or without a port.
+    /// Whether it matches this host of a request, with or without a port.
     #[must_use]
     pub fn is(&self, host: &str) -> bool {
         let Some(name) = host_name(host) else {
@@ -217,7 +217,8 @@ impl AllowedHost {
     }
 }
 
-/// The name or address in `HOST[:PORT]`, an IPv6 address with its brackets. `None` where it is neither: it goes into pages.
+/// The name or address in `HOST[:PORT]`, an IPv6 address with its brackets. `None` if it is neither, since it is written
+/// into pages.
 #[must_use]
 pub fn host_name(host: &str) -> Option<&str> {
     let (name, port) = match host.rfind(':') {

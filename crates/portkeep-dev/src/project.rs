@@ -9,6 +9,7 @@ mod kind;
 mod listen;
 mod profile;
 mod reach;
+mod runner;
 mod sockets;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,7 @@ use self::enabled::Asked;
 use self::kind::Kind;
 pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
+pub(crate) use self::runner::Runner;
 use self::sockets::{Manners, Sources};
 use super::host::Host;
 use super::options::{Options, Port, WhileBuilding};
@@ -123,6 +125,8 @@ pub(crate) struct Project {
     ports: Option<Vec<(SocketAddr, SocketAddr)>>,
     /// What `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
+    /// What starts the app, where cargo is told so.
+    pub(crate) runner: Option<Runner>,
     /// It opens its port itself, so nobody can hold that for it.
     pub(crate) binds_itself: bool,
     /// What to tell the user at the start.
@@ -203,6 +207,7 @@ impl Project {
             allowed_hosts: Vec::new(),
             ports: None,
             cargo_run: CargoRun::default(),
+            runner: None,
             binds_itself: false,
             notices: Vec::new(),
         }
@@ -273,10 +278,13 @@ impl Project {
             // Such an app is linked with the standard library as it is shared, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
-        let runner = cargo_run::runner(&configurations, || reach::target(&directory));
-        let runner = runner.map(|runner| {
-            format!("the runner `{runner}` of cargo's configuration is not used: the app is started directly")
-        });
+        let named = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let runner = Runner::of(
+            &configurations,
+            |name| std::env::var(name).ok(),
+            named.into_iter().any(|name| runner::is_variable(&name)),
+            || reach::target(&directory),
+        );
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
         Ok(Self {
@@ -293,16 +301,13 @@ impl Project {
             allowed_hosts: Vec::new(),
             ports: None,
             cargo_run,
+            runner,
             binds_itself: manners == Manners::Bare && !has_spec_file,
             outputs: build.outputs(),
             directory,
             spec,
             build: BuildCommand::Cargo(build),
-            notices: notice
-                .map(str::to_owned)
-                .into_iter()
-                .chain(runner)
-                .collect(),
+            notices: notice.map(str::to_owned).into_iter().collect(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Who holds the port and runs the app while it is developed.
 
 mod activator;
+mod beside;
 mod control;
 mod dotenv;
 mod environment;
@@ -24,7 +25,7 @@ use anyhow::Context;
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::process::Children;
 use portkeep_engine::store::Store;
-use portkeep_engine::{Generation, GiveUp, Misuse, drive};
+use portkeep_engine::{Generation, GiveUp, Misuse, execute};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
@@ -177,7 +178,7 @@ impl Session {
         match self {
             // Nothing is published: what was built is taken from where it is.
             Self::SelfBinding(_) => true,
-            Self::Local(_) | Self::Systemd(_) => drive::has_changed(self.store(), self.spec()),
+            Self::Local(_) | Self::Systemd(_) => execute::has_changed(self.store(), self.spec()),
         }
     }
 

@@ -1,7 +1,7 @@
-//! State and cache directories of an app: whether what is there already is the app's own.
+//! State and cache directories of an app: checks whether an existing one is the app's own.
 //!
-//! systemd gives `StateDirectory=` to the unit's user, with all that is in it: an app that has the name of a directory of
-//! the machine's would take it away from whoever uses it.
+//! systemd gives `StateDirectory=` to the unit's user, with everything in it. An app whose name is also the name of a
+//! directory of the machine would take that directory from its owner.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Uid, User};
 use portkeep_spec::{Allow, Spec};
 
-/// Where the system manager makes them.
+/// Where the system manager creates them.
 const STATE: &str = "/var/lib";
 const CACHE: &str = "/var/cache";
-/// Below these, where systemd keeps those of users that it makes.
+/// Subdirectory in which systemd keeps those of dynamic users.
 const PRIVATE: &str = "private";
 
-/// A directory that an app would take away from somebody else.
+/// A directory that an app would take from somebody else.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "allow.{field} would give the app {}, which is there already and belongs to {owner}; rename the app, or move that \
@@ -29,22 +29,22 @@ pub struct Foreign {
     pub field: &'static str,
     /// The directory.
     pub path: PathBuf,
-    /// Whose it is, as people read it.
+    /// Its owner, in words.
     pub owner: String,
 }
 
-/// Who runs the app.
+/// The user that runs the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Runs {
-    /// A user that systemd makes for it.
+    /// A dynamic user of systemd's.
     Dynamic,
-    /// A user of the machine.
+    /// An existing user of the machine.
     User(u32),
-    /// One that the machine does not know yet.
+    /// A user that the machine does not know yet.
     Unknown,
 }
 
-/// What is where the directory is to be.
+/// What exists where the directory belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
     Nothing,
@@ -53,12 +53,12 @@ enum Found {
     Other { owner: u32 },
 }
 
-/// Looks at the directories that the system manager would give the app of `spec`.
+/// Checks the directories that the system manager would give to the app of `spec`.
 ///
-/// `before` is the spec that is installed: what it was given is its own.
+/// `before` is the installed spec: the app owns what that one was given.
 ///
 /// # Errors
-/// When a directory cannot be looked at.
+/// When a directory cannot be read.
 pub fn foreign(spec: &Spec, before: Option<&Spec>) -> io::Result<Option<Foreign>> {
     let of = |allow: &Allow| {
         [
@@ -95,12 +95,12 @@ fn of_somebody_else(base: &Path, spec: &Spec) -> io::Result<Option<String>> {
     Ok((!is_own(&found, runs, name)).then(|| owner(&found)))
 }
 
-/// Whether the app may have what is there. A directory of root's that is not empty is nobody's but root's, also for an app
-/// that runs as root.
+/// Whether the app may have the directory. If root owns it and it is not empty, nobody may, not even an app that runs as
+/// root.
 fn is_own(found: &Found, runs: Runs, name: &str) -> bool {
     match (found, runs) {
         (Found::Nothing | Found::Directory { is_empty: true, .. }, _) => true,
-        // As systemd makes it, and unmakes it for an app that has a user of the machine now.
+        // systemd makes it so, and undoes it for an app that now has a user of the machine.
         (Found::Link(target), _) => *target == Path::new(PRIVATE).join(name),
         (Found::Directory { owner, .. }, Runs::User(user)) => *owner == user && user != 0,
         (Found::Directory { .. } | Found::Other { .. }, _) => false,
@@ -161,7 +161,7 @@ mod tests {
             (directory(1000, false), Runs::User(1000), true),
             (directory(1001, false), Runs::User(1000), false),
             (directory(0, false), Runs::User(1000), false),
-            // /var/lib/dpkg is root's, but not this app's.
+            // Root owns /var/lib/dpkg, but this app does not.
             (directory(0, false), Runs::User(0), false),
             (directory(1000, false), Runs::Unknown, false),
             (link("private/a"), Runs::Dynamic, true),
@@ -196,7 +196,7 @@ mod tests {
         spec
     }
 
-    /// Every machine that these tests run on has a `/var/lib` with something in it.
+    /// Every machine that runs these tests has a `/var/lib` with something in it.
     #[test]
     fn an_installed_app_keeps_what_it_has() {
         let full = |entry: &fs::DirEntry| {

@@ -1,4 +1,4 @@
-//! Who runs generations.
+//! Backend: who runs generations.
 
 mod handle;
 pub mod local;
@@ -29,7 +29,7 @@ pub enum Blame {
     /// It exited, crashed or was not READY in time: the same release would do so again.
     Release,
     /// What the app's unit names is missing: a file, a user. No release can be started, and none is to blame.
-    Surroundings,
+    Prerequisites,
     /// Somebody stopped it, or the manager could not do its part: nothing is said of the release.
     Circumstances,
 }
@@ -55,7 +55,7 @@ impl StartFailure {
     pub fn of(end: &End, log: Vec<String>) -> Self {
         let cause = end.cause();
         let blame = match &cause {
-            Cause::Setup(step) if !step.is_of_the_release() => Blame::Surroundings,
+            Cause::Setup(step) if !step.is_of_the_release() => Blame::Prerequisites,
             _ => Blame::Release,
         };
         Self {

@@ -1,4 +1,4 @@
-//! What portkeep decides, as the journal has it.
+//! Decisions of portkeep, as journal entries.
 //!
 //! Each kind of decision has an id, by which programs find it in the journal, and one text: what it means and what to do. That
 //! text is written once, in `decision/text.rs`; `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)
@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! handover, end of a generation ─▶ Announcement ─▶ journal (MESSAGE_ID=, PORTKEEP_…=)
-//!                                  Decided ─▶ Text ─▶ doctor
+//!                                  DecisionKind ─▶ Text ─▶ doctor
 //!                                                └──▶ catalog ─▶ journalctl -x
 //! ```
 
@@ -17,7 +17,7 @@ mod kind;
 mod text;
 
 pub use announcement::Announcement;
-pub(crate) use announcement::Told;
+pub(crate) use announcement::AnnouncementDetails;
 pub use journal::{is_connected, send};
-pub use kind::Decided;
+pub use kind::DecisionKind;
 pub(crate) use text::Values;

@@ -1,4 +1,4 @@
-//! Where an app's files live, for each kind of manager.
+//! Directories of an app's files, for each kind of manager.
 
 mod make;
 mod trusted;

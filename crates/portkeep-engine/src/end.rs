@@ -1,4 +1,4 @@
-//! How a process of a generation ended: facts, as its manager tells them.
+//! End of a generation's process, as its manager reports it.
 
 mod step;
 

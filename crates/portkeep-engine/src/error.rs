@@ -1,4 +1,4 @@
-//! Why a handover did not happen, split by what the caller does next.
+//! Errors of a handover, split by what the caller does next.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use portkeep_spec::AppName;
 
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::handover::Misfit;
+use crate::handover::UnexpectedEvent;
 use crate::maintenance::Maintenance;
 use crate::store::LockError;
 
@@ -14,7 +14,7 @@ use crate::store::LockError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// There was nothing to start: correct the spec or build the app.
+    /// No release could be captured: correct the spec or build the app.
     #[error("nothing was started: {0}")]
     Refused(String),
     /// The new generation did not become READY: look at its log.
@@ -22,41 +22,41 @@ pub enum EngineError {
     StartFailed {
         /// Which one; none where another handover's failure is shared.
         generation: Option<Generation>,
-        /// Why, with the last lines it wrote.
+        /// The reason, with the last lines of the generation.
         reason: String,
     },
-    /// A person wants maintenance.
+    /// The app is in maintenance.
     #[error(
         "nothing was started, because {name} is in maintenance {maintenance}; `portkeep maintenance {name} off` ends it"
     )]
     InMaintenance {
         /// The app.
         name: AppName,
-        /// Since when, and what its page says.
+        /// Since when, and the text of its page.
         maintenance: Maintenance,
     },
-    /// A job of the handle is under way: what is to be done is to be looked at again after it.
+    /// A job of the handle is under way. The caller looks again after it.
     #[error("the app's handle has a job under way; it is looked at again in a moment")]
     Busy,
-    /// Whoever hands over is ending.
+    /// The caller is ending.
     #[error("nothing was started: `portkeep dev` is ending")]
     Closed,
-    /// The manager could not be asked.
+    /// The manager did not answer.
     #[error(transparent)]
     Backend(#[from] BackendError),
-    /// Somebody else has the lock, and does not give it back.
+    /// Somebody else holds the lock beyond the deadline.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A file could not be read or written.
     #[error("cannot {doing}")]
     Store {
-        /// What was tried.
+        /// The operation.
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// A fault in this program.
+    /// A bug of this program.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    UnexpectedEvent(#[from] UnexpectedEvent),
 }

@@ -1,4 +1,4 @@
-//! The number that names a generation.
+//! Number of a generation, and the phases of its life.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The pure machine of a handover: events in, actions out. It does no I/O and reads no clock.
+//! State machine of a handover. Pure: events in, actions out; no I/O and no clock.
 
 mod action;
 mod event;
@@ -20,7 +20,7 @@ use crate::release::Digest;
 enum State {
     Idle,
     Surveying,
-    Taking,
+    Capturing,
     Releasing(Started),
     Starting(Started),
     Abandoning(Abandoned),
@@ -57,7 +57,7 @@ struct Started {
 /// An event that does not fit the state: a fault in the driver.
 #[derive(Debug, thiserror::Error)]
 #[error("the handover got {event} while {state}")]
-pub struct Misfit {
+pub struct UnexpectedEvent {
     state: String,
     event: String,
 }
@@ -74,7 +74,7 @@ pub struct Handover {
     fallback: Option<Digest>,
     /// Why the release that was asked for was not started.
     instead: Option<String>,
-    /// The release that was taken has a release command that has not succeeded yet.
+    /// The captured release has a release command that has not succeeded yet.
     has_release_command: bool,
 }
 
@@ -98,7 +98,7 @@ impl Handover {
     ///
     /// # Errors
     /// When the event does not answer the last action.
-    pub fn on_event(&mut self, event: Event, now: Instant) -> Result<Action, Misfit> {
+    pub fn on_event(&mut self, event: Event, now: Instant) -> Result<Action, UnexpectedEvent> {
         let state = std::mem::replace(&mut self.state, State::Over);
         match (state, event) {
             (State::Idle, Event::Begun) => Ok(self.go(State::Surveying, Action::Survey)),
@@ -107,11 +107,11 @@ impl Handover {
                 self.survey = Some(survey);
                 match in_maintenance.then(|| self.in_maintenance(now)).flatten() {
                     Some(action) => Ok(action),
-                    None => Ok(self.go(State::Taking, Action::Take)),
+                    None => Ok(self.go(State::Capturing, Action::Capture)),
                 }
             }
-            (State::Taking, Event::Taken(candidate)) => Ok(self.taken(candidate, now)),
-            (State::Taking, Event::Refused { reason, fallback }) => {
+            (State::Capturing, Event::Captured(candidate)) => Ok(self.taken(candidate, now)),
+            (State::Capturing, Event::Refused { reason, fallback }) => {
                 self.fallback = fallback;
                 Ok(self.refused(reason, now))
             }
@@ -147,7 +147,7 @@ impl Handover {
             }
             (State::SwitchingBack(ending), Event::SwitchedBack) => Ok(self.end(ending)),
             (State::Draining(ending), Event::DrainAsked) => Ok(Action::Finish(ending)),
-            (state, event) => Err(Misfit {
+            (state, event) => Err(UnexpectedEvent {
                 state: format!("{state:?}"),
                 event: format!("{event:?}"),
             }),
@@ -174,7 +174,7 @@ impl Handover {
     /// that.
     fn serving_app(&self) -> Option<Generation> {
         let (generation, digest) = self.serving()?;
-        let is_app = digest.is_none_or(|digest| !digest.is_holding());
+        let is_app = digest.is_none_or(|digest| !digest.is_holding_page());
         is_app.then_some(generation)
     }
 
@@ -187,7 +187,7 @@ impl Handover {
         ) {
             return Some(self.end(Ending::InMaintenance));
         }
-        if !self.survey.as_ref()?.can_hold {
+        if !self.survey.as_ref()?.has_holding_page {
             return None;
         }
         let page = self.serving().filter(|_| self.serving_app().is_none());
@@ -196,7 +196,7 @@ impl Handover {
             Some(page) if self.purpose != Purpose::Activate => {
                 Some(self.drain_others(page, Ending::Unchanged(page)))
             }
-            _ => Some(self.start(Source::Maintenance, Digest::holding(), now)),
+            _ => Some(self.start(Source::Maintenance, Digest::holding_page(), now)),
         }
     }
 
@@ -233,15 +233,15 @@ impl Handover {
                 self.instead = Some(reason);
                 return self.start(Source::LastGood, digest, now);
             }
-            if let Some(action) = self.rescue(Source::Taken, reason, now) {
+            if let Some(action) = self.rescue(Source::Captured, reason, now) {
                 return action;
             }
         }
-        self.start(Source::Taken, candidate.digest, now)
+        self.start(Source::Captured, candidate.digest, now)
     }
 
     fn refused(&mut self, reason: String, now: Instant) -> Action {
-        match self.rescue(Source::Taken, reason.clone(), now) {
+        match self.rescue(Source::Captured, reason.clone(), now) {
             Some(action) => action,
             None => self.end(Ending::Refused(reason)),
         }
@@ -282,16 +282,16 @@ impl Handover {
         if let Some(survey) = &mut self.survey {
             survey.next = started.generation.next();
             // Somebody stopped it: that is not to be answered by a page.
-            survey.can_hold &= blame != Blame::Circumstances;
+            survey.has_holding_page &= blame != Blame::Circumstances;
         }
         if let Some(first) = self.instead.take() {
             let other = match started.source {
-                Source::Holding | Source::Maintenance => "the holding page",
-                Source::Taken | Source::LastGood => "the last good release",
+                Source::HoldingPage | Source::Maintenance => "the holding page",
+                Source::Captured | Source::LastGood => "the last good release",
             };
             reason = format!("{first}; {other} does not start either: {reason}");
         }
-        if blame == Blame::Surroundings {
+        if blame == Blame::Prerequisites {
             // What the unit names is missing for every release.
             self.fallback = None;
         }
@@ -313,13 +313,18 @@ impl Handover {
     /// What is started instead of a release of `source` that cannot be: the last good one, then a page that says so.
     /// While a generation serves, it serves on, and there is nothing to rescue.
     fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
-        let can_hold = self.survey.as_ref().is_some_and(|survey| survey.can_hold);
+        let has_holding_page = self
+            .survey
+            .as_ref()
+            .is_some_and(|survey| survey.has_holding_page);
         let (source, digest) = match (source, self.fallback.clone()) {
-            (Source::Taken, Some(digest)) if self.serving_app().is_none() => {
+            (Source::Captured, Some(digest)) if self.serving_app().is_none() => {
                 (Source::LastGood, digest)
             }
-            (Source::Taken | Source::LastGood, _) if can_hold && self.serving().is_none() => {
-                (Source::Holding, Digest::holding())
+            (Source::Captured | Source::LastGood, _)
+                if has_holding_page && self.serving().is_none() =>
+            {
+                (Source::HoldingPage, Digest::holding_page())
             }
             _ => return None,
         };
@@ -338,7 +343,7 @@ impl Handover {
             digest,
         };
         // What served before was released before.
-        if source == Source::Taken && self.has_release_command {
+        if source == Source::Captured && self.has_release_command {
             return self.go(State::Releasing(started), Action::Release(generation));
         }
         self.launch(started, now)

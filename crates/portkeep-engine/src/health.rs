@@ -1,5 +1,5 @@
-//! Whether requests are to be sent to an app that does not say so itself, by what anybody may see of it: the answer is given by
-//! a process without any rights, which may not even ask systemd (where a dynamic user has no name, D-Bus refuses it).
+//! Health of an app that does not report it, from what any user can see. A process without any rights answers. It may not even
+//! ask systemd: D-Bus refuses a dynamic user that has no name.
 
 mod control_groups;
 

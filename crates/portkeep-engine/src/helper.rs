@@ -1,17 +1,17 @@
-//! What the units of an app call, and what a person asks of an app by its name.
+//! Commands that an app's units call, and that a person calls by the app's name.
 //!
-//! Each decision is here, and everything that is found out goes to whoever called as a value: [`News`] while a helper is at
-//! work, a result at its end. Commands make sentences and exit codes of these.
+//! All decisions are made here. The caller gets everything as values: [`Progress`] while a helper works, a result at its
+//! end. The commands turn these into sentences and exit codes.
 
 mod activate;
 mod deploy;
 mod error;
 mod installed;
 mod leave;
-mod news;
 mod page;
 mod person;
 mod preview;
+mod progress;
 mod reload;
 mod retry;
 mod secrets;
@@ -29,22 +29,22 @@ use portkeep_spec::{Manager, Spec};
 
 pub use error::HelperError;
 pub use leave::leave;
-pub use news::{News, Settlement};
 pub use page::holding_page;
 pub(crate) use person::outcome_of_job;
 pub use person::reload_handle;
 pub use preview::Preview;
+pub use progress::{Progress, Settlement};
 pub use retry::retry;
 pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
 pub use take_out::{Taken, emptied};
 
 use crate::backend::HandleUnit;
-use crate::drive::{Outcome, Request, hand_over};
+use crate::execute::{Outcome, Request, hand_over};
 use crate::handover::{HandoverId, Purpose};
 use crate::store::Store;
 
-/// The manager of whose unit this process is: systemd sets `MANAGERPID` for user managers only.
+/// The manager that this process belongs to: systemd sets `MANAGERPID` for user managers only.
 #[must_use]
 pub fn own_manager() -> Manager {
     match env::var_os("MANAGERPID") {
@@ -53,11 +53,11 @@ pub fn own_manager() -> Manager {
     }
 }
 
-/// A helper of one app at work.
+/// A helper at work for one app.
 pub struct Helper<'a, M> {
     manager: &'a M,
     store: &'a Store,
-    tell: Box<dyn Fn(News<'_>) + Send + Sync + 'a>,
+    tell: Box<dyn Fn(Progress<'_>) + Send + Sync + 'a>,
 }
 
 impl<M> std::fmt::Debug for Helper<'_, M> {
@@ -69,11 +69,11 @@ impl<M> std::fmt::Debug for Helper<'_, M> {
 }
 
 impl<'a, M: HandleUnit> Helper<'a, M> {
-    /// A helper that works on what `manager` runs and `store` has, and tells what happens.
+    /// A helper for the app of `manager` and `store`, which reports its progress.
     pub fn new(
         manager: &'a M,
         store: &'a Store,
-        tell: impl Fn(News<'_>) + Send + Sync + 'a,
+        tell: impl Fn(Progress<'_>) + Send + Sync + 'a,
     ) -> Self {
         Self {
             manager,
@@ -82,22 +82,20 @@ impl<'a, M: HandleUnit> Helper<'a, M> {
         }
     }
 
-    /// The identity of the handover that the handle's job asks for; where it has none, one of its own.
-    ///
-    /// It is told at once: the journal asks whose a line is when it reads it, and would find nobody where all that a helper says
-    /// is said before it ends.
+    /// The identity of the handover that the handle's job asks for, or a new one if it has none. It is reported at once:
+    /// the journal looks up the sender of a line when it reads the line, and finds nobody if the helper has ended by then.
     async fn begin(&self, purpose: Purpose) -> HandoverId {
         let job = self.manager.handle_job().await.ok().flatten();
         let id = job.map_or_else(HandoverId::unique, HandoverId::of_job);
-        (self.tell)(News::Begins { id: &id, purpose });
+        (self.tell)(Progress::Begins { id: &id, purpose });
         id
     }
 
-    /// One handover. Where no release can serve, the holding page does.
+    /// Performs one handover. If no release can serve, it hands over to the holding page.
     async fn hand_over(&self, spec: &Spec, request: Request) -> Result<Outcome, HelperError> {
-        let request = request.or_hold(holding_page(spec));
+        let request = request.or_holding_page(holding_page(spec));
         let outcome = hand_over(self.manager, self.store, spec, request).await?;
-        (self.tell)(News::Ended(&outcome));
+        (self.tell)(Progress::Ended(&outcome));
         Ok(outcome)
     }
 }

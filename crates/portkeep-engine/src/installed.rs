@@ -1,19 +1,19 @@
-//! Whether what is installed is what serves.
+//! Comparison of what is installed with what serves.
 
 use std::fmt;
 
 use portkeep_spec::Spec;
 
 use crate::backend::Backend;
-use crate::decision::Decided;
+use crate::capture::{FileStates, Parameters, digest_of};
+use crate::decision::DecisionKind;
 use crate::handover::Purpose;
 use crate::release::Release;
 use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
-use crate::take::{Look, Recipe, digest_of};
 
 /// Why an app that runs does not serve what is installed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Instead {
+pub enum Mismatch {
     /// No release can serve: the holding page answers.
     Holding,
     /// Somebody wants maintenance, and its page answers.
@@ -51,17 +51,17 @@ pub enum Comparison {
     Unknown,
 }
 
-impl Instead {
+impl Mismatch {
     /// What serves instead of what is installed, by the last handover, whether the current generation is the holding page,
     /// whether the last handover went by another spec, and how the files compare.
     #[must_use]
     pub fn of(
         last: Option<&HandoverRecord>,
-        is_holding: bool,
+        is_holding_page: bool,
         other_spec: bool,
         comparison: Comparison,
     ) -> Option<Self> {
-        if is_holding {
+        if is_holding_page {
             return Some(Self::Holding);
         }
         // What failed may have been taken back since: the history has nothing of a handover that found nothing to do.
@@ -95,16 +95,16 @@ impl Instead {
 
     /// The decision that led to it, where one did.
     #[must_use]
-    pub fn decided(&self) -> Option<Decided> {
+    pub fn decided(&self) -> Option<DecisionKind> {
         Some(match self {
-            Self::Holding => Decided::HoldingPage,
-            Self::Maintenance => Decided::Maintenance,
+            Self::Holding => DecisionKind::HoldingPage,
+            Self::Maintenance => DecisionKind::Maintenance,
             Self::Failed {
                 result: HandoverResult::FellBack,
                 ..
-            } => Decided::FellBack,
-            Self::Failed { .. } => Decided::Failed,
-            Self::RolledBack { .. } => Decided::RolledBack,
+            } => DecisionKind::FellBack,
+            Self::Failed { .. } => DecisionKind::Failed,
+            Self::RolledBack { .. } => DecisionKind::RolledBack,
             Self::NotHandedOver | Self::OtherFiles | Self::OtherSettings => return None,
         })
     }
@@ -151,24 +151,24 @@ pub fn compare_to(store: &Store, spec: &Spec, unit: &str) -> Comparison {
 
 fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Option<Comparison> {
     let key = store.kept_digest_key()?;
-    let recipe = Recipe::of(spec, &store.base_environment(), unit, &key).ok()?;
-    let look = Look::at(spec).ok()?;
-    if release.is_made_of(&look, &recipe) {
+    let parameters = Parameters::of(spec, &store.base_environment(), unit, &key).ok()?;
+    let states = FileStates::of_spec(spec).ok()?;
+    if release.is_made_of(&states, &parameters) {
         return Some(Comparison::Same);
     }
-    let has_other_recipe = !release.is_made_by(&recipe);
+    let has_other_parameters = !release.is_made_by(&parameters);
     // Other files may have the same contents: a build that was made again.
-    let digest = digest_of(spec, &recipe, &key, release).ok()?;
+    let digest = digest_of(spec, &parameters, &key, release).ok()?;
     Some(if digest == *release.digest() {
         Comparison::Same
-    } else if has_other_recipe && release.is_made_from(&look) {
+    } else if has_other_parameters && release.is_made_from(&states) {
         Comparison::OtherSettings
     } else {
         Comparison::OtherFiles
     })
 }
 
-impl fmt::Display for Instead {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(decided) = self.decided() {
             f.write_str(decided.clause())?;
@@ -203,17 +203,17 @@ mod tests {
     #[test]
     fn what_is_installed_serves_only_if_it_was_handed_over() {
         let failed = |result| {
-            Some(Instead::Failed {
+            Some(Mismatch::Failed {
                 result,
                 reason: Some("it exited".to_owned()),
             })
         };
         use Comparison::{OtherFiles, OtherSettings, Same, Unknown};
-        let not_handed_over = Some(Instead::NotHandedOver);
-        let holding = || Some(Instead::Holding);
-        for (last, is_holding, other_spec, comparison, instead) in [
+        let not_handed_over = Some(Mismatch::NotHandedOver);
+        let holding = || Some(Mismatch::Holding);
+        for (last, is_holding_page, other_spec, comparison, instead) in [
             (None, false, false, Unknown, None),
-            (None, false, false, OtherFiles, Some(Instead::OtherFiles)),
+            (None, false, false, OtherFiles, Some(Mismatch::OtherFiles)),
             (Some("handed-over"), false, false, Unknown, None),
             (Some("handed-over"), false, false, Same, None),
             (Some("handed-over"), false, true, Unknown, not_handed_over),
@@ -226,7 +226,7 @@ mod tests {
                 false,
                 false,
                 OtherSettings,
-                Some(Instead::OtherSettings),
+                Some(Mismatch::OtherSettings),
             ),
             (
                 Some("failed"),
@@ -260,7 +260,7 @@ mod tests {
             ),
         ] {
             let last = last.map(record);
-            let found = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
+            let found = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
             assert_eq!(found, instead, "{last:?} {comparison:?}");
         }
     }
@@ -271,16 +271,16 @@ mod tests {
         last.purpose = Purpose::Rollback;
         last.reason = None;
         let of =
-            |last: &HandoverRecord, comparison| Instead::of(Some(last), false, false, comparison);
+            |last: &HandoverRecord, comparison| Mismatch::of(Some(last), false, false, comparison);
         let rolled_back = of(&last, Comparison::OtherFiles).unwrap();
-        assert_eq!(rolled_back, Instead::RolledBack { reason: None });
+        assert_eq!(rolled_back, Mismatch::RolledBack { reason: None });
         assert!(rolled_back.is_for_later());
         assert_eq!(of(&last, Comparison::Same), None);
         let mut after = record("fell-back");
         after.reason = Some(format!("it failed before: {ROLLED_BACK} 0123"));
         let found = of(&after, Comparison::OtherFiles);
         assert!(
-            matches!(found, Some(Instead::RolledBack { .. })),
+            matches!(found, Some(Mismatch::RolledBack { .. })),
             "{found:?}"
         );
     }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn it_says_what_serves() {
         let instead =
-            Instead::of(Some(&record("failed")), false, false, Comparison::Unknown).unwrap();
+            Mismatch::of(Some(&record("failed")), false, false, Comparison::Unknown).unwrap();
         assert_eq!(
             instead.to_string(),
             "what served before serves on: it exited"

@@ -1,4 +1,4 @@
-//! Maintenance: a person wants a page to answer instead of the app, until he says that it is over. It outlives a reboot.
+//! Maintenance: a page answers instead of the app until a person ends it. It outlives a reboot.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::Backend;
-use crate::drive::{Outcome, Request, Wanted, hand_over};
 use crate::error::EngineError;
+use crate::execute::{Outcome, Request, Wanted, hand_over};
 use crate::generation::Phase;
 use crate::handover::Purpose;
 use crate::release::{Digest, HoldingPage};
@@ -173,9 +173,9 @@ pub async fn change<B: Backend>(
     if !is_on && !matches!(change, Change::On(_)) {
         return Ok(Changed::Already);
     }
-    let request = change.request(store).or_hold(page);
+    let request = change.request(store).or_holding_page(page);
     if !is_up {
-        crate::drive::note_maintenance(backend, store, spec, request.clone()).await?;
+        crate::execute::note_maintenance(backend, store, spec, request.clone()).await?;
         // While we waited for the lock, a connection may have started what was wanted before.
         if !serves(backend, store).await? {
             return Ok(Changed::AtTheNextConnection);

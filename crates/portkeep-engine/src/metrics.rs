@@ -14,7 +14,7 @@ mod seen;
 mod text;
 mod textfile;
 
-pub use crate::said::Said;
+pub use crate::status_counts::StatusCounts;
 pub use families::families;
 pub use sample::{AppSample, Run, Serving, SocketSample};
 pub use seen::{Account, Seen};

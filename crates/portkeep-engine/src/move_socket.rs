@@ -1,4 +1,4 @@
-//! Who may connect to the socket over which connections move: the user of the generation that drains.
+//! Owner of the move socket: the user of the generation that drains may connect to it.
 //!
 //! Nobody else may, since connecting starts an app that is stopped, and tells the current generation to look who it is. The
 //! socket is open long before a generation is, and a user that systemd makes for an app exists only while one runs. So the

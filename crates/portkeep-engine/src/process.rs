@@ -1,14 +1,14 @@
-//! Child processes, for everything that portkeep runs itself: builds, checks, release commands and generations.
+//! Child processes of portkeep itself: builds, checks, release commands and generations.
 //!
-//! A process leads a group of its own, so that Ctrl-C at the terminal is ours to handle, and a kill reaches what it started.
-//! One task owns it. Only that task sends signals, and only before it has waited for the process: until then the number, and
-//! that of the group, names nobody else. Whoever runs processes has [`Children`], which remember them in a directory: what a
-//! killed portkeep left running is found there by the next one.
+//! Each process leads a group of its own: portkeep handles Ctrl-C of the terminal itself, and a kill reaches everything
+//! that the process started. One task owns the process. Only that task sends signals, and only before it has waited for the
+//! process: until then, no other process can have its number or that of its group. [`Children`] record running processes in
+//! a directory, where the next portkeep finds those that a killed one left running.
 
 mod lines;
 mod members;
-mod note;
 mod output;
+mod pid_file;
 
 use std::io;
 use std::path::PathBuf;
@@ -24,34 +24,34 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use lines::Lines;
-pub use note::Left;
 pub use output::Output;
+pub use pid_file::Left;
 
-use note::Note;
+use pid_file::PidFile;
 
 use crate::store::Store;
 
-/// How long what a stopped process started may go on after its end.
+/// How long processes that a stopped process started may go on after its end.
 const REST: Duration = Duration::from_millis(200);
-/// A moment that never comes.
+/// An instant that is never reached.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-/// What becomes of what a process started, when it ends by itself.
+/// Fate of the processes that a process started, when it ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rest {
-    /// It is killed, as systemd kills what is left of a control group.
+    /// They are killed, as systemd kills the rest of a control group.
     Ends,
-    /// It goes on: a build may start a server that later builds use.
+    /// They go on: a build may start a server that later builds use.
     GoesOn,
 }
 
-/// Starts processes, and remembers those that run.
+/// Starts processes, and records those that run.
 #[derive(Debug, Clone, Default)]
 pub struct Children {
     notes: Option<PathBuf>,
 }
 
-/// A process that was started, and the streams that it has a pipe for.
+/// A started process, and the streams that have a pipe.
 #[derive(Debug)]
 pub struct Started {
     /// The process.
@@ -63,13 +63,13 @@ pub struct Started {
 }
 
 impl Children {
-    /// Those of an app, remembered beside its generations.
+    /// Those of an app, recorded beside its generations.
     #[must_use]
     pub fn of(store: &Store) -> Self {
         Self::noted_in(store.run_directory().join("processes"))
     }
 
-    /// Remembers what runs in `directory`, which nobody else may write. It is made when it is needed.
+    /// Records them in `directory`, which nobody else may write to. It is created when needed.
     #[must_use]
     pub fn noted_in(directory: PathBuf) -> Self {
         Self {
@@ -77,8 +77,8 @@ impl Children {
         }
     }
 
-    /// Starts a process in a group of its own. It ends when the answer is dropped. `what` names it for people, should it be
-    /// left running.
+    /// Starts a process in a group of its own. The process ends when the returned value is dropped. `what` describes it in
+    /// messages about processes that were left running.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -89,9 +89,9 @@ impl Children {
             .and_then(|pid| i32::try_from(pid).ok())
             .and_then(Pid::from_raw)
             .ok_or_else(|| io::Error::other("it has no number"))?;
-        // Not to be found after a crash is no reason not to run.
+        // Without a record it cannot be found after a crash. It runs all the same.
         let notes = self.notes.as_deref();
-        let note = notes.and_then(|directory| Note::write(directory, pid, what).ok());
+        let note = notes.and_then(|directory| PidFile::write(directory, pid, what).ok());
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let (orders, inbox) = mpsc::unbounded_channel();
         let (sender, end) = watch::channel(None);
@@ -117,17 +117,17 @@ impl Children {
         })
     }
 
-    /// Ends what a killed portkeep left running, with all that it started, and answers what that was. Takes some seconds at
-    /// most.
+    /// Ends the processes that a killed portkeep left running, with everything they started, and returns their
+    /// descriptions. Takes a few seconds at most.
     pub async fn end_left(&self) -> Vec<Left> {
         match self.notes.clone() {
-            Some(directory) => note::end_left(&directory).await,
+            Some(directory) => pid_file::end_left(&directory).await,
             None => Vec::new(),
         }
     }
 }
 
-/// A running process. Ends with this value, at the latest, and with it all it started.
+/// A running process. It ends when this value is dropped at the latest, with everything it started.
 #[derive(Debug)]
 pub struct Process {
     pid: Pid,
@@ -135,12 +135,12 @@ pub struct Process {
     end: Ending,
 }
 
-/// The end of a process, once it has come.
+/// The end of a process, when it has ended.
 #[derive(Debug, Clone)]
 pub struct Ending(watch::Receiver<Option<Option<ExitStatus>>>);
 
 impl Ending {
-    /// Waits for it. Nothing where the process could not be waited for.
+    /// Waits for the end. None if the process could not be waited for.
     pub async fn come(&mut self) -> Option<ExitStatus> {
         let came = self.0.wait_for(Option::is_some).await;
         came.ok().and_then(|status| (*status).flatten())
@@ -161,13 +161,13 @@ impl Process {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
-    /// It has not ended yet.
+    /// Whether it still runs.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.end.0.borrow().is_none()
     }
 
-    /// Its end, to be waited for.
+    /// Its end, as something to wait for.
     #[must_use]
     pub fn end(&self) -> Ending {
         self.end.clone()
@@ -178,12 +178,12 @@ impl Process {
         self.order(Order::Signal(signal));
     }
 
-    /// Kills it and all it started.
+    /// Kills it and everything it started.
     pub fn kill(&self) {
         self.order(Order::Kill);
     }
 
-    /// Tells it and all it started to end (SIGTERM). What is left after `patience` is killed.
+    /// Sends SIGTERM to it and everything it started. After `patience`, the rest is killed.
     pub fn begin_to_stop(&self, patience: Duration) {
         self.order(Order::Stop(patience));
     }
@@ -200,12 +200,12 @@ impl Process {
     }
 }
 
-/// The process as its task has it.
+/// The process, as its task owns it.
 struct Leader {
     child: Child,
     pid: Pid,
     rest: Rest,
-    /// Its number may be another's.
+    /// Another process may have its number.
     is_waited_for: bool,
 }
 
@@ -245,12 +245,12 @@ impl Leader {
                 }
             }
         }
-        // A kill that was asked for in this moment counts, too.
+        // A kill that is asked for at this moment counts, too.
         while let Ok(order) = inbox.try_recv() {
             is_told_to_end |= matches!(order, Order::Stop(_) | Order::Kill);
         }
         if is_told_to_end && !is_dropped {
-            // What it started ends with it, as a rule.
+            // By default, everything it started ends with it.
             members::ended(self.pid, REST).await;
         }
         if is_told_to_end || self.rest == Rest::Ends {
@@ -267,7 +267,7 @@ impl Leader {
 }
 
 impl Drop for Leader {
-    /// Where the runtime ends before the process does.
+    /// For a runtime that ends before the process does.
     fn drop(&mut self) {
         if !self.is_waited_for {
             self.kill_group();
@@ -275,10 +275,10 @@ impl Drop for Leader {
     }
 }
 
-/// Waits until a child has ended, and leaves it to be waited for.
+/// Waits until a child has ended, without reaping it.
 async fn has_ended(process: Pid) {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    // Listened to first, so that an end between the look and the wait is told.
+    // Subscribed first, so that an end right after the check is not missed.
     let Ok(mut told) = tokio::signal::unix::signal(SignalKind::child()) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! What a generation runs.
+//! Release: what a generation runs.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{Label, contract};
 use serde::{Deserialize, Serialize};
 
-use crate::take::{Look, Recipe, ReleaseFiles, TakeError};
+use crate::capture::{Built, CaptureError, FileStates, Parameters, ReleaseFiles};
 
 /// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,14 +17,14 @@ pub struct Digest(pub(crate) String);
 impl Digest {
     /// The name of the holding page, which is no release of the app and has no digits.
     #[must_use]
-    pub fn holding() -> Self {
+    pub fn holding_page() -> Self {
         Self("holding-page".to_owned())
     }
 
     /// Whether it names the holding page.
     #[must_use]
-    pub fn is_holding(&self) -> bool {
-        *self == Self::holding()
+    pub fn is_holding_page(&self) -> bool {
+        *self == Self::holding_page()
     }
 
     /// The first twelve digits, as people read it.
@@ -62,25 +62,36 @@ pub struct Release {
     pub(crate) digest: Digest,
     /// What is run: a copy or a name of its own that no build overwrites, or the file itself where files never change.
     pub(crate) executable: PathBuf,
-    look: Look,
-    recipe: Recipe,
+    #[serde(rename = "look")]
+    states: FileStates,
+    #[serde(rename = "recipe")]
+    parameters: Parameters,
     /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
     #[serde(default)]
     called: Option<PathBuf>,
     /// What it brings along.
     #[serde(default)]
     files: Option<ReleaseFiles>,
+    /// Where it was built, in development.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    built: Option<Built>,
 }
 
 impl Release {
-    pub(crate) fn new(digest: Digest, executable: PathBuf, look: Look, recipe: Recipe) -> Self {
+    pub(crate) fn new(
+        digest: Digest,
+        executable: PathBuf,
+        states: FileStates,
+        parameters: Parameters,
+    ) -> Self {
         Self {
             digest,
             executable,
-            look,
-            recipe,
+            states,
+            parameters,
             called: None,
             files: None,
+            built: None,
         }
     }
 
@@ -88,6 +99,18 @@ impl Release {
     pub(crate) fn with_files(mut self, files: Option<ReleaseFiles>) -> Self {
         self.files = files;
         self
+    }
+
+    /// The same, which runs where it was built.
+    pub(crate) fn built_at(mut self, built: Option<Built>) -> Self {
+        self.built = built;
+        self
+    }
+
+    /// What a generation executes: the file where it was built, as long as that is still this release's, and else the kept one.
+    pub(crate) fn runs_at(&self) -> &Path {
+        let built = self.built.as_ref().and_then(Built::path);
+        built.unwrap_or(&self.executable)
     }
 
     /// The directory with the files that it brings along.
@@ -106,17 +129,17 @@ impl Release {
     ///
     /// # Errors
     /// When its executable is missing.
-    pub(crate) fn holding(
+    pub(crate) fn holding_page(
         page: &HoldingPage,
         environment: BTreeMap<String, String>,
-    ) -> Result<Self, TakeError> {
-        let look = Look::of(&page.executable)?;
-        let recipe = Recipe::without_spec(page.arguments.clone(), environment);
+    ) -> Result<Self, CaptureError> {
+        let states = FileStates::of_executable(&page.executable)?;
+        let parameters = Parameters::without_spec(page.arguments.clone(), environment);
         Ok(Self::new(
-            Digest::holding(),
+            Digest::holding_page(),
             page.executable.clone(),
-            look,
-            recipe,
+            states,
+            parameters,
         ))
     }
 
@@ -129,20 +152,20 @@ impl Release {
     /// What people call it.
     #[must_use]
     pub fn label(&self) -> Option<Label> {
-        let label = self.recipe.environment.get(contract::PORTKEEP_LABEL)?;
+        let label = self.parameters.environment.get(contract::PORTKEEP_LABEL)?;
         label.parse().ok()
     }
 
     /// Where the executable was found.
     #[must_use]
     pub fn source(&self) -> &Path {
-        self.look.executable()
+        self.states.executable()
     }
 
     /// Arguments, without the executable.
     #[must_use]
     pub fn arguments(&self) -> &[String] {
-        &self.recipe.arguments
+        &self.parameters.arguments
     }
 
     /// Its `argv[0]`, where that is not the path by which it is started.
@@ -152,12 +175,12 @@ impl Release {
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
-        &self.recipe.environment
+        &self.parameters.environment
     }
 
     /// Gives back the environment, which is kept in a file of its own.
     pub(crate) fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
-        self.recipe.environment = environment;
+        self.parameters.environment = environment;
         self
     }
 
@@ -165,7 +188,7 @@ impl Release {
     /// written into by somebody.
     pub(crate) fn is_intact(&self) -> bool {
         let files = self.files.as_ref();
-        self.look.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
+        self.states.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
     }
 
     /// Whether another change of its files would have shown in their states.
@@ -173,23 +196,23 @@ impl Release {
         self.files.as_ref().is_none_or(ReleaseFiles::is_settled)
     }
 
-    /// Whether nothing of what is around it would be another for a release of `recipe`: secrets, for one.
-    pub(crate) fn has_settings_of(&self, recipe: &Recipe) -> bool {
-        self.recipe.has_settings_of(recipe)
+    /// Whether nothing of what is around it would be another for a release of `parameters`: secrets, for one.
+    pub(crate) fn has_settings_of(&self, parameters: &Parameters) -> bool {
+        self.parameters.has_settings_of(parameters)
     }
 
-    /// Whether it was made of files in that state, by that recipe.
-    pub(crate) fn is_made_of(&self, look: &Look, recipe: &Recipe) -> bool {
-        self.is_settled() && self.is_made_from(look) && self.is_made_by(recipe)
+    /// Whether it was made of files in that state, by that parameters.
+    pub(crate) fn is_made_of(&self, states: &FileStates, parameters: &Parameters) -> bool {
+        self.is_settled() && self.is_made_from(states) && self.is_made_by(parameters)
     }
 
     /// Whether it was made of files in that state.
-    pub(crate) fn is_made_from(&self, look: &Look) -> bool {
-        self.look == *look
+    pub(crate) fn is_made_from(&self, states: &FileStates) -> bool {
+        self.states == *states
     }
 
-    /// Whether it was made by that recipe.
-    pub(crate) fn is_made_by(&self, recipe: &Recipe) -> bool {
-        self.recipe == *recipe
+    /// Whether it was made by that parameters.
+    pub(crate) fn is_made_by(&self, parameters: &Parameters) -> bool {
+        self.parameters == *parameters
     }
 }

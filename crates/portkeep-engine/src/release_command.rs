@@ -1,4 +1,4 @@
-//! What a release needs to have done once before it takes over: the `release` command of the spec.
+//! Release command (`release` of the spec): runs once for a release, before it takes over.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use portkeep_spec::Spec;
 
 use crate::backend::StartFailure;
+use crate::capture::{CaptureError, program_at};
 use crate::end::Cause;
 use crate::release::Release;
-use crate::take::{TakeError, program_at};
 
 /// The `release` command of one release, ready to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl ReleaseCommand {
     ///
     /// # Errors
     /// When its program is missing.
-    pub fn of(spec: &Spec, release: &Release) -> Result<Option<Self>, TakeError> {
+    pub fn of(spec: &Spec, release: &Release) -> Result<Option<Self>, CaptureError> {
         let Some((program, arguments)) = spec.release.split_first() else {
             return Ok(None);
         };

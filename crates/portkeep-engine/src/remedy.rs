@@ -1,4 +1,4 @@
-//! What helps against something: commands that can be typed as they stand, and what a person has to do before.
+//! Remedy: commands that can be copied, and what a person has to do first.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! When a release that failed is tried again while a holding page is shown: pure, over the history.
+//! Decides when a failed release is tried again while a holding page answers. Pure, over the history.
 
 use std::time::Duration;
 

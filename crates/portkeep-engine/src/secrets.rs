@@ -1,5 +1,4 @@
-//! Whether secrets have changed, and where that is seen: files that others put in place while the app runs, as agenix, sops-nix
-//! and whoever renews certificates do.
+//! Changes of secrets: files that other programs replace while the app runs, as agenix, sops-nix and certificate renewal do.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use portkeep_spec::Spec;
 
+use crate::prerequisites::Prerequisites;
 use crate::store::Store;
-use crate::surroundings::Surroundings;
 
 /// As many symbolic links as the kernel follows.
 const MOST_LINKS: u32 = 40;
@@ -94,21 +93,21 @@ fn push(pending: &mut Vec<OsString>, path: &Path) {
 /// missing now is no difference: whoever removed it will put something there, and that is a new event.
 #[must_use]
 pub fn have_changed(store: &Store, spec: &Spec) -> bool {
-    let now = Surroundings::of(spec).secrets();
+    let now = Prerequisites::of(spec).secrets();
     spec.watch_secrets
         && now.missing().is_empty()
         && store
             .seen()
-            .is_none_or(|seen| seen.surroundings.secrets() != now)
+            .is_none_or(|seen| seen.prerequisites.secrets() != now)
 }
 
 /// Waits until nobody is at work on the secrets of `spec`.
 pub async fn calm(spec: &Spec) {
     let begun = Instant::now();
-    let mut before = Surroundings::of(spec).secrets();
+    let mut before = Prerequisites::of(spec).secrets();
     while begun.elapsed() < PATIENCE {
         tokio::time::sleep(CALM).await;
-        let now = Surroundings::of(spec).secrets();
+        let now = Prerequisites::of(spec).secrets();
         if now == before {
             return;
         }

@@ -1,10 +1,10 @@
-//! Settles the end of a generation: `lock → stand → decide → act`. Once for all backends: the settle unit of systemd calls
-//! it, and the supervisor of the local backend.
+//! Settles the end of a generation: `lock → look → decide → act`. One implementation for all backends: the settle unit of
+//! systemd calls it, and so does the supervisor of the local backend.
 //!
-//! It can be killed at any step and called again for the same end. What it acts on is named by [`Keeper`].
+//! It can be killed at any step and called again for the same end. What it acts on is named by [`SettleBackend`].
 
+mod announce;
 mod decide;
-mod told;
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::backend::BackendError;
 use crate::decision::{self, Announcement};
 use crate::end::End;
 use crate::error::EngineError;
-use crate::fault;
+use crate::failpoint;
 use crate::generation::Generation;
 use crate::store::{HistoryEvent, Lock, Settled, Store};
 
@@ -25,7 +25,7 @@ use crate::store::{HistoryEvent, Lock, Settled, Store};
 const LOCK_PATIENCE: Duration = Duration::from_millis(400);
 
 /// What settle asks of whoever runs generations, and does to it.
-pub trait Keeper: Sync {
+pub trait SettleBackend: Sync {
     /// The manager whose journal is told what is decided; none where nobody looks into one.
     fn journal(&self) -> Option<Which> {
         None
@@ -93,15 +93,15 @@ pub struct Ended {
 ///
 /// # Errors
 /// When the manager does not answer: it is to be called again then.
-pub async fn settle<K: Keeper>(
-    keeper: &K,
+pub async fn settle<K: SettleBackend>(
+    backend: &K,
     store: &Store,
     budget: Budget,
     ended: &Ended,
 ) -> Result<Settle, EngineError> {
-    fault::point(store, "settle");
+    failpoint::reach(store, "settle");
     let settling = Settling {
-        keeper,
+        backend,
         store,
         budget,
         ended,
@@ -133,25 +133,25 @@ fn locked(lock: Option<&Lock>) -> Locked {
 }
 
 struct Settling<'a, K> {
-    keeper: &'a K,
+    backend: &'a K,
     store: &'a Store,
     budget: Budget,
     ended: &'a Ended,
     ends: Vec<End>,
 }
 
-impl<K: Keeper> Settling<'_, K> {
+impl<K: SettleBackend> Settling<'_, K> {
     async fn stand(&self) -> Result<Standing, BackendError> {
         let generation = self.ended.generation;
-        if self.keeper.is_started(generation).await? {
+        if self.backend.is_started(generation).await? {
             return Ok(Standing::Started);
         }
         Ok(match self.store.current() {
             Some(current) if current == generation => Standing::Current,
             // If that one has ended as well, its own end is settled beside this one.
-            Some(current) if self.keeper.is_looked_after(current).await => Standing::Replaced,
+            Some(current) if self.backend.is_looked_after(current).await => Standing::Replaced,
             // The link is lost; what serves is not.
-            _ if self.keeper.somebody_serves().await => Standing::Replaced,
+            _ if self.backend.somebody_serves().await => Standing::Replaced,
             _ => Standing::Alone,
         })
     }
@@ -161,7 +161,7 @@ impl<K: Keeper> Settling<'_, K> {
         // Of most ends, those of a drain, the handle need not be asked.
         let handle = match standing.leaves_nothing() {
             true => Handle::Up,
-            false => self.keeper.handle().await,
+            false => self.backend.handle().await,
         };
         Ok(decide(
             self.budget,
@@ -194,7 +194,7 @@ impl<K: Keeper> Settling<'_, K> {
     }
 
     fn announce(&self, noted: Option<&HistoryEvent>, decided: Settle) {
-        let (Some(event), Some(which)) = (noted, self.keeper.journal()) else {
+        let (Some(event), Some(which)) = (noted, self.backend.journal()) else {
             return;
         };
         let mut told = match event {
@@ -214,23 +214,24 @@ impl<K: Keeper> Settling<'_, K> {
             Settle::Nothing => return Ok(decided),
             Settle::Forget => GivenBack::NotUp,
             Settle::Restart { .. } => {
-                self.keeper.start_again(generation).await?;
+                self.point(generation);
+                self.backend.start_again(generation).await?;
                 // A handover that switches between our look and the start lists what runs after it has switched, and a stop of
                 // the app ends what it finds: one of us sees the other.
-                let is_stopped = self.keeper.handle().await == Handle::Down;
+                let is_stopped = self.backend.handle().await == Handle::Down;
                 if is_stopped || self.store.current() != Some(generation) {
-                    self.keeper.take_back(generation).await?;
+                    self.backend.take_back(generation).await?;
                 }
                 return Ok(decided);
             }
-            Settle::Rest => self.keeper.rest().await?,
+            Settle::Rest => self.backend.rest().await?,
             Settle::Renew { is_bad } => {
                 if is_bad {
                     self.mark_bad();
                 }
-                fault::point(self.store, "settle-marked");
+                failpoint::reach(self.store, "settle-marked");
                 // At once and not at the next connection: whoever looks is to see what serves instead, and why.
-                self.keeper.renew().await?
+                self.backend.renew().await?
             }
         };
         if given_back == GivenBack::Busy {
@@ -238,11 +239,20 @@ impl<K: Keeper> Settling<'_, K> {
         }
         // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave
         // an active handle that nobody drops.
-        fault::point(self.store, "settle-dropped");
+        failpoint::reach(self.store, "settle-dropped");
         if let Err(error) = self.store.clear_current() {
             tracing::warn!("`current` could not be removed: {error}");
         }
         Ok(decided)
+    }
+
+    /// Where it was built may be something else by now, or nothing.
+    fn point(&self, generation: Generation) {
+        if let Some(release) = self.store.release_of(generation)
+            && let Err(error) = self.store.point(generation, &release)
+        {
+            tracing::warn!("where generation {generation} runs could not be written: {error}");
+        }
     }
 
     fn mark_bad(&self) {

@@ -1,4 +1,4 @@
-//! The names of signals, as systemd writes them.
+//! Names of signals, as systemd writes them.
 
 /// `TERM` for 15; the number for one that has no name here.
 pub(crate) fn name(number: i32) -> String {

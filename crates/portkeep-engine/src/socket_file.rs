@@ -1,4 +1,4 @@
-//! Unix sockets of ours that only their owner may connect to.
+//! Unix sockets of portkeep that only their owner may connect to.
 
 use std::fs::{self, Permissions};
 use std::io;

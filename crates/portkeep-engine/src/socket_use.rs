@@ -1,4 +1,4 @@
-//! What a process does with its sockets.
+//! Detects what a process does with its sockets.
 //!
 //! A passed socket takes connections from the start, whether or not anybody accepts them, so to connect tells nothing. What
 //! tells is what the process does: a thread of it, or of a process that it started, waits in `accept`, `poll` or `select` at the
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 pub use misuse::{Misuse, says_in_use};
 pub use seen::{Listening, SocketUse, Taking};
 
-use process::{Descriptors, directory, family, passed};
+use process::{Descriptors, directory, passed, process_tree};
 
 /// How often we look: the kernel tells nobody of it.
 const LOOK: Duration = Duration::from_millis(2);
@@ -48,7 +48,7 @@ fn look(pid: u32, known: &mut HashSet<u64>) -> SocketUse {
         passed: known.len(),
         ..SocketUse::default()
     };
-    for pid in family(pid) {
+    for pid in process_tree(pid) {
         let Some(descriptors) = Descriptors::of(directory(pid)) else {
             found.takes_passed = found.takes_passed.max(Taking::Unknown);
             continue;
@@ -101,8 +101,8 @@ pub async fn accepts(pid: u32) -> bool {
 pub fn listening_at(pid: u32) -> Vec<Listening> {
     let passed = passed(&directory(pid));
     let mut sockets = table::listening(&directory(pid));
-    let family = family(pid).into_iter();
-    let held: Vec<_> = family
+    let process_tree = process_tree(pid).into_iter();
+    let held: Vec<_> = process_tree
         .filter_map(|pid| Descriptors::of(directory(pid)))
         .collect();
     sockets.retain(|socket| {

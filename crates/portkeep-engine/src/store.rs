@@ -1,4 +1,4 @@
-//! The files of one app: what must outlive a helper and cannot be asked from the manager.
+//! Files of one app: what must outlive a helper and cannot be asked from the manager.
 //!
 //! Directories have mode 0711, so that the app gets to its executable and nobody can list them; files have 0600. A release is
 //! closed (0700) while it is made, and when it is bad and nothing runs it.
@@ -36,13 +36,14 @@
 //! STATE/last-generation         the highest number given away
 //! ```
 
+mod announce;
 mod attempt;
 mod ends;
 mod events;
 mod files;
 mod gc_roots;
 mod generations;
-mod good;
+mod good_releases;
 mod history;
 mod key;
 mod lock;
@@ -55,7 +56,6 @@ mod rollback;
 mod seen;
 mod sweep;
 mod taken_out;
-mod told;
 mod totals;
 mod write;
 
@@ -71,7 +71,7 @@ pub use events::{
 };
 pub use history::Follower;
 pub(crate) use key::Key;
-pub use lock::{Holder, Lock, LockError, LockFile};
+pub use lock::{Lock, LockError, LockFile, LockHolder};
 pub use repeats::{Repeated, fold};
 pub(crate) use rollback::ROLLED_BACK;
 pub use rollback::RollbackError;

@@ -1,5 +1,5 @@
-//! An app that is taken out: load balancers are told first, then connections end in good order, and whoever comes all the same
-//! is answered. A person wants it, until he says that it is over: it outlives handovers, crashes and reboots.
+//! App that a person has taken out: load balancers are told first, then connections end in good order, and late requests are
+//! still answered. It lasts until the person ends it: handovers, crashes and reboots do not change it.
 
 use std::fmt;
 use std::num::ParseIntError;

@@ -1,4 +1,4 @@
-//! The units of apps in a manager: placed, changed and removed as a whole.
+//! Units of apps in a manager. They are placed, changed and removed as a whole.
 //!
 //! ```text
 //! specs ──survey──▶ facts ──plan──▶ changes ──▶ files ─▶ manager reads them ─▶ handovers ─▶ ports open
@@ -7,7 +7,6 @@
 //! ```
 
 mod catalog;
-mod family;
 mod files;
 mod helper;
 mod in_systemd;
@@ -22,9 +21,9 @@ mod remove;
 mod sockets;
 mod stop;
 mod survey;
+mod unit_files;
 
 pub use catalog::{Catalog, CatalogError};
-pub use family::{Family, Readable, outdated, write_spec};
 pub use files::{Change, Entry, Files, difference};
 pub use helper::{Helper, HelperError};
 pub use install::{Call, Failure, Install, InstallError, Installed, installed_spec};
@@ -37,3 +36,4 @@ pub use remove::{Left, RemovalError, Removed, on_disk, remove, remove_files};
 pub use sockets::Elsewhere;
 pub use stop::stop;
 pub use survey::{Survey, apps, conflict, place};
+pub use unit_files::{Readable, UnitFiles, outdated, write_spec};

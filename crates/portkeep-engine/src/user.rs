@@ -1,4 +1,4 @@
-//! Users of the machine, and what the kernel lets them do with a file.
+//! Users of the machine, and their rights on a file as the kernel sees them.
 
 use std::io;
 use std::thread;

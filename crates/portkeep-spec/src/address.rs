@@ -1,11 +1,11 @@
-//! Where a socket listens.
+//! Address of a socket.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where a socket listens. `Display` writes it as systemd's `Listen…=` wants it (before escaping).
+/// Address of a socket. `Display` writes it as systemd's `Listen…=` takes it (before escaping).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {
@@ -17,15 +17,15 @@ pub enum Address {
     Udp(SocketAddr),
     /// A Unix datagram socket at an absolute path.
     UnixDatagram(PathBuf),
-    /// A Unix socket that keeps the bounds of messages, at an absolute path.
+    /// A Unix socket that preserves message boundaries, at an absolute path.
     UnixSeqpacket(PathBuf),
 }
 
-/// Why a text is not an address.
+/// Why a text is no address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// Nothing was written.
+    /// The text is empty.
     #[error(
         "an address is needed, but this is empty; write for example \"127.0.0.1:8080\" or \"/run/hello.sock\""
     )]
@@ -39,7 +39,7 @@ pub enum AddressError {
     /// An address without a port.
     #[error("{0:?} has no port; write it like \"127.0.0.1:8080\" or \"[::1]:8080\"")]
     NoPort(String),
-    /// Port 0 would be another one after each start.
+    /// Port 0 would change at each start.
     #[error("{0:?} has port 0; write the port that clients are to connect to, 1 to 65535")]
     PortZero(String),
     /// Not a port number.
@@ -47,7 +47,7 @@ pub enum AddressError {
     Port {
         /// The whole address.
         text: String,
-        /// The part that is to be the port.
+        /// The part that should be the port.
         port: String,
     },
     /// A name instead of an IP address.
@@ -58,7 +58,7 @@ pub enum AddressError {
     HostName {
         /// The whole address.
         text: String,
-        /// The part that is to be the IP address.
+        /// The part that should be the IP address.
         host: String,
         /// The port.
         port: u16,
@@ -68,7 +68,7 @@ pub enum AddressError {
         "{0:?} is an abstract socket, which every user of this machine may connect to; write a path like \"/run/hello.sock\""
     )]
     Abstract(String),
-    /// A relative path, or an IP address where only a path will do.
+    /// A relative path, or an IP address where only a path is possible.
     #[error("{0:?} is not an absolute path; write it like \"/run/hello.sock\"")]
     NotAbsolute(String),
 }
@@ -106,7 +106,7 @@ impl Address {
             .ok_or_else(|| AddressError::NotAbsolute(text.to_owned()))
     }
 
-    /// Whether connections are made to it (everything but datagrams).
+    /// Whether clients connect to it (all but datagram sockets).
     #[must_use]
     pub fn is_connected(&self) -> bool {
         !matches!(self, Self::Udp(_) | Self::UnixDatagram(_))
@@ -132,7 +132,7 @@ impl Address {
         }
     }
 
-    /// The field of `listen[]` and so the kind of socket: `stream`, `datagram` or `sequentialPacket`.
+    /// The field of `listen[]` that has it, which tells the kind of socket: `stream`, `datagram` or `sequentialPacket`.
     #[must_use]
     pub fn field(&self) -> &'static str {
         match self {

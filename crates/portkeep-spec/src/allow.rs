@@ -1,4 +1,4 @@
-//! What a sandboxed app may do all the same: one field for each lock of `sandbox: "strict"`.
+//! Exceptions from the sandbox: one field for each lock of `sandbox: "strict"`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The environment file of a release: its variables, what it is called, and its arguments.
+//! Environment file of a release: its variables, its `argv[0]` and its arguments.
 //!
 //! A unit's command line is `@… $PORTKEEP_ARGV0 $PORTKEEP_ARGS`, so that its text stays the same from release to release. Two levels
 //! of quoting lie between the arguments and the process:

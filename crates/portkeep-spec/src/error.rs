@@ -1,4 +1,4 @@
-//! What can be wrong with a spec.
+//! Errors of a spec.
 
 use std::path::PathBuf;
 

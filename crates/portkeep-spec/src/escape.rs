@@ -1,4 +1,4 @@
-//! Text that is safe at one position of a unit file.
+//! Text that is escaped for one position of a unit file.
 //!
 //! [`Escaped`] is the only thing a template can be filled with, and only the functions here make one, each for the
 //! positions it names. The rules are those of systemd's own parsers (systemd.syntax(7), `config_parse_exec` and the

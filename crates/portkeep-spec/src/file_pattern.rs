@@ -9,18 +9,19 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error as _};
 use serde::ser::{Serialize, Serializer};
 
-/// A path below `filesFrom`, or a pattern of such paths: `"templates"`, `"static/**/*.css"`. It cannot lead out of there.
+/// A path below `filesFrom`, or a pattern of such paths: `"templates"`, `"static/**/*.css"`. It cannot lead out of
+/// `filesFrom`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FilePattern(String);
 
-/// One step of a [`FilePattern`], from a directory to what is in it.
+/// One step of a [`FilePattern`], from a directory to its entries.
 #[derive(Debug, Clone)]
 pub enum PatternStep {
-    /// To what has this name.
+    /// The entry of this name.
     Name(String),
-    /// To everything whose name matches. A name that begins with a dot does, if the pattern begins with one.
+    /// All entries whose names match. A name that begins with a dot only matches a pattern that does.
     Matching(Matching),
-    /// To any directory below, and not to those whose names begin with a dot.
+    /// All directories below, except those whose names begin with a dot.
     Deeper,
 }
 
@@ -35,7 +36,7 @@ pub struct Matching {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilePatternError {
-    /// Nothing is written.
+    /// The text is empty.
     #[error(
         "is empty; write a path or a pattern below `filesFrom`, like \"static\" or \"templates/*.html\""
     )]
@@ -52,24 +53,24 @@ pub enum FilePatternError {
     /// A pattern that cannot be read.
     #[error("{pattern:?} is no pattern: {why}")]
     Unreadable {
-        /// What was written.
+        /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// Its mistake.
         why: String,
     },
 }
 
 impl FilePattern {
-    /// How it leads from `filesFrom` to files. Without a step it means all that is there.
+    /// The steps from `filesFrom` to the files. No step means everything in it.
     ///
-    /// `**` at the end is left out: a directory is brought with everything in it anyway.
+    /// A final `**` is left out: a directory is brought with everything in it anyway.
     #[must_use]
     pub fn steps(&self) -> Vec<PatternStep> {
-        // It was read before, when it was made.
+        // It was parsed before, when this value was made.
         steps(&self.0).unwrap_or_default()
     }
 
-    /// The longest path that all files of this pattern are below, or are.
+    /// The longest path that contains or is every file of this pattern.
     #[must_use]
     pub fn literal_part(&self) -> PathBuf {
         let steps = self.steps().into_iter();
@@ -83,7 +84,7 @@ impl FilePattern {
 }
 
 impl PatternStep {
-    /// Whether it leads to what has this name.
+    /// Whether the step matches this name.
     #[must_use]
     pub fn leads_to(&self, name: &str) -> bool {
         let is_hidden = name.starts_with('.');

@@ -1,4 +1,4 @@
-//! The sockets on which an app tells whether it is ready to be sent requests.
+//! Health sockets: an app, or portkeep in its place, answers there whether to send it requests.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What people call a release.
+//! Label of a release, for people.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Longest label: a git revision has 40 characters, a path in a Nix store at most 222.
 const LONGEST: usize = 256;
 
-/// What people call a release: a git revision, a version, a path in a Nix store. One line of 1 to 256 printable ASCII
-/// characters, without a space at either end, so that a log, a header of HTTP and a label of a metric can have it as it is.
+/// A release's label, for people: a git revision, a version, a path in a Nix store. One line of 1 to 256 printable ASCII
+/// characters, without a space at either end, so that a log, an HTTP header and a metric's label can hold it unchanged.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
@@ -22,7 +22,7 @@ pub struct Label(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LabelError {
-    /// Nothing was written.
+    /// The text is empty.
     #[error(
         "a label is needed, but this is empty; write for example a git revision, or leave it out"
     )]
@@ -67,7 +67,7 @@ impl FromStr for Label {
         if text.is_empty() {
             return Err(LabelError::Empty);
         }
-        // First: the message of the others shows what was written.
+        // Checked first: the other messages quote the text.
         if text.len() > LONGEST {
             let length = text.chars().count();
             return Err(LabelError::TooLong { length });

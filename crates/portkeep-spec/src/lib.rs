@@ -1,4 +1,4 @@
-//! What an app is, and which systemd units it becomes.
+//! Spec of an app, and the systemd units that it is rendered to.
 //!
 //! ```text
 //! portkeep.json ──from_json──▶ Spec ──validate──▶ Spec ──render──▶ [UnitFile]

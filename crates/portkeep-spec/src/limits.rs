@@ -1,4 +1,4 @@
-//! What connections of an app on the server library may not do for ever.
+//! Limits of connections, for an app on the server library.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,59 +11,59 @@ use serde::{Deserialize, Serialize};
 use crate::{Span, SpanError};
 use portkeep_contract as contract;
 
-/// Instead of a limit.
+/// In place of a limit.
 const OFF: &str = "off";
 
 /// A limit of time: `"75s"`, or `"off"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// There is none.
+    /// No limit.
     Off,
-    /// So long.
+    /// This long.
     Span(Span),
 }
 
 /// A limit of number: `1000`, or `"off"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CountLimit {
-    /// There is none.
+    /// No limit.
     Off,
-    /// So many.
+    /// This many.
     Most(u32),
 }
 
-/// What a connection of an app on the server library may not do for ever, and how many there may be. Each is a time, or "off"
-/// for no limit. Default of each: what the app says, and what is written here if it says nothing.
+/// Limits of connections, for an app on the server library. Each is a time, or "off" for no limit. Default of each: the
+/// app's own setting, else the one that is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
-    /// It waits for its next request for so long: 75s (nginx 75s; HAProxy none).
+    /// How long a connection may wait for its next request: 75s (nginx 75s; HAProxy none).
     pub idle: Option<Limit>,
-    /// The head of a request takes so long: 30s (nginx 60s; HAProxy none).
+    /// How long the head of a request may take: 30s (nginx 60s; HAProxy none).
     pub head: Option<Limit>,
-    /// So long nothing comes of a request's body that is waited for: 60s (nginx 60s; HAProxy none).
+    /// How long a client may send nothing of a request's body that the app waits for: 60s (nginx 60s; HAProxy none).
     pub body: Option<Limit>,
-    /// Its client takes nothing of an answer for so long: 60s (nginx 60s; HAProxy none).
+    /// How long a client may take nothing of an answer: 60s (nginx 60s; HAProxy none).
     pub answer: Option<Limit>,
-    /// An HTTP/2 client that was silent for so long is asked whether it is there: 20s (nginx and HAProxy never ask).
+    /// How long an HTTP/2 client may be silent before it gets a ping: 20s (nginx and HAProxy send none).
     pub ping: Option<Limit>,
-    /// It may take so long for its answer to that: 20s.
+    /// How long an HTTP/2 client may take to answer a ping: 20s.
     pub pong: Option<Limit>,
-    /// It is so old: "off", since connections go on to the next generation (nginx 1h; HAProxy none).
+    /// How old a connection may become: "off", since connections move to the next generation (nginx 1h; HAProxy none).
     pub age: Option<Limit>,
-    /// So many are open. Beyond it those that are idle for longest end, and new ones wait until there is room: as many as
-    /// the limit of open files allows, less a sixteenth (nginx 512; HAProxy by the limit of open files).
+    /// How many connections may be open. Beyond that, those that have been idle for longest end, and new ones wait for
+    /// room. Default: the limit of open files, less a sixteenth (nginx 512; HAProxy by the limit of open files).
     pub connections: Option<CountLimit>,
-    /// After so long without a packet TCP asks whether the other machine is there: 60s (off in nginx and HAProxy). "off" leaves
-    /// it to the socket.
+    /// Time without a packet after which TCP probes whether the other machine is there: 60s (off in nginx and HAProxy).
+    /// "off" leaves the setting of the socket.
     pub tcp_keepalive: Option<Limit>,
-    /// What was sent has not arrived for so long: 2m, or as long as `answer` if that is longer or "off" (off in nginx and
+    /// How long sent data may stay unacknowledged: 2m, or as long as `answer` if that is longer or "off" (off in nginx and
     /// HAProxy).
     pub tcp_user_timeout: Option<Limit>,
 }
 
 impl Limits {
-    /// The limits of time, each with its field and its variable.
+    /// The limits of time, with their fields and variables.
     pub(crate) fn times(&self) -> [(&'static str, &'static str, Option<Limit>); 9] {
         [
             ("idle", contract::PORTKEEP_LIMIT_IDLE_USEC, self.idle),
@@ -86,7 +86,7 @@ impl Limits {
         ]
     }
 
-    /// The environment variables that tell the server library.
+    /// The environment variables for the server library.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, String)> {
         let times = self.times().into_iter().filter_map(|(_, name, limit)| {
             let value = match limit? {

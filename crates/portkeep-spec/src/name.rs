@@ -1,4 +1,4 @@
-//! The names of apps and sockets: safe as part of a unit name, a path and a directive's value.
+//! Names of apps and sockets: safe as part of a unit name, a path and a directive's value.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! Which known name was probably meant.
+//! Suggests a known name for an unknown one.
 
 /// The known name that is nearest to `written`, if one is near enough to be a typing error of it.
 pub(crate) fn nearest<'a>(

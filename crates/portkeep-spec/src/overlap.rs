@@ -1,4 +1,4 @@
-//! Which sockets of a spec would take each other's port.
+//! Sockets of a spec that would take each other's port.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -17,14 +17,13 @@ mod user_name;
 pub use left_out::left_out;
 pub use user_name::of as user_name;
 
-/// A start may wait for an earlier call that holds the lock, drain and account: the handle gets this much more time than
-/// the app's own start.
+/// Extra time of the handle's start over the app's own. An earlier call may hold the lock while it drains and records.
 const HANDLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(90);
 
-/// What the settle unit may take beside the pause before a restart: it waits for D-Bus, and for the lock for a moment.
+/// Extra time of the settle unit over the pause before a restart: it waits for D-Bus, and for a moment for the lock.
 const SETTLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(30);
 
-/// What the unit that tells of a shutdown may take beside the grace.
+/// Extra time over the grace, for the unit that tells load balancers of a shutdown.
 const LEAVE_EXTRA: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Which systemd manager runs the units.
@@ -45,33 +44,33 @@ impl fmt::Display for Manager {
     }
 }
 
-/// The drop-in that has a unit's sandbox.
+/// Name of the drop-in with a unit's sandbox.
 const SANDBOX: &str = "50-sandbox.conf";
 
-/// What the units say beyond the spec.
+/// Values of the units that the spec does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderOptions {
     /// The `portkeep` executable that the units call, as an absolute path.
     pub helper: PathBuf,
     /// Where the helper finds the spec, as an absolute path.
     pub spec_path: PathBuf,
-    /// Which manager the units are for: decides the sandbox, and whether a build output is watched.
+    /// The manager that loads the units. It decides about the sandbox, and whether a build output is watched.
     pub manager: Manager,
 }
 
-/// One file of the unit family.
+/// One of the unit files of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitFile {
-    /// Where it belongs below a unit directory: `hello.socket`, `hello@.service.d/50-sandbox.conf`.
+    /// Its path below a unit directory: `hello.socket`, `hello@.service.d/50-sandbox.conf`.
     pub path: PathBuf,
     /// Its text.
     pub text: String,
 }
 
-/// The slice of all apps, in the system manager. No app's own: each of them needs it.
+/// The slice of all apps, in the system manager. It belongs to no app, because each needs it.
 ///
 /// # Errors
-/// Never: its text has no values. A template that is wrong is an error all the same.
+/// Never, since its text has no values; a wrong template would be an error.
 pub fn slice() -> Result<UnitFile, SpecError> {
     Ok(UnitFile {
         path: contract::SLICE.into(),
@@ -79,7 +78,8 @@ pub fn slice() -> Result<UnitFile, SpecError> {
     })
 }
 
-/// What ends drains that hold up a shutdown for too long, in the system manager. No app's own, as the slice.
+/// The unit that ends drains which hold up a shutdown for too long, in the system manager. It belongs to no app, as the
+/// slice.
 ///
 /// # Errors
 /// Never, as for the slice.
@@ -90,7 +90,8 @@ pub fn shutdown_limit() -> Result<UnitFile, SpecError> {
     })
 }
 
-/// What writes the metrics of all apps into the directory `textfiles`, and its timer. No app's own, as the slice.
+/// The unit that writes the metrics of all apps into the directory `textfiles`, and its timer. They belong to no app, as
+/// the slice.
 ///
 /// # Errors
 /// When a path is relative or cannot be expressed in a unit file.
@@ -130,7 +131,7 @@ fn metrics_context(which: Manager, helper: &Path, textfiles: &Path) -> Result<Co
     Ok(context)
 }
 
-/// Renders the unit family of an app.
+/// Renders the unit files of an app.
 ///
 /// # Errors
 /// When the spec breaks a rule, or when a path is relative or cannot be expressed in a unit file; the field is named,
@@ -199,7 +200,7 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     }
     if !spec.health.is_empty() {
         units.push(unit(unit_names::leave(name), templates::LEAVE)?);
-        // Also where the app answers: which files there are does not depend on what is found in its program.
+        // Rendered even if the app answers: the set of files does not depend on what its program contains.
         let health = unit_names::health(name);
         let sandbox = match options.manager {
             Manager::System => templates::HEALTH_SANDBOX_SYSTEM,
@@ -228,7 +229,7 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     Ok(units)
 }
 
-/// The directory to watch, in development only: there a replaced symlink and a replaced file are both seen.
+/// The directory to watch, in development only: it shows a replaced symlink and a replaced file.
 fn watched<'a>(spec: &'a Spec, options: &RenderOptions) -> Option<&'a Path> {
     spec.watch
         .as_deref()

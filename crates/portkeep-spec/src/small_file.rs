@@ -1,4 +1,4 @@
-//! Reads a file that somebody else may have chosen: never waits for it, and never reads more than a limit.
+//! Reads a file whose path somebody else may have chosen: never blocks on it, and never reads more than a limit.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -20,7 +20,7 @@ pub enum SmallFileError {
     /// More than the limit.
     #[error("it is longer than {limit} bytes, the most that is read")]
     TooLong {
-        /// The most that is read.
+        /// The limit in bytes.
         limit: u64,
     },
 }
@@ -44,7 +44,7 @@ impl SmallFileError {
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, SmallFileError> {
     let file = open_regular(path)?;
     let mut bytes = Vec::new();
-    // Its length may be any number by now; what was read counts.
+    // Its length may have changed by now; the bytes that were read count.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(SmallFileError::TooLong { limit });

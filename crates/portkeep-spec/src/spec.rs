@@ -21,29 +21,29 @@ use crate::{
 pub struct Spec {
     /// The app's name; its port lives in `NAME.socket`.
     pub name: AppName,
-    /// What people call the release: a git revision, a version, a path in a Nix store. `status`, `history`, the metrics and the
-    /// journal show it, and the app finds it in `$PORTKEEP_LABEL`. Another label is another release. Default: none.
+    /// Label of the release, for people: a git revision, a version, a path in a Nix store. `status`, `history`, the metrics
+    /// and the journal show it, and the app finds it in `$PORTKEEP_LABEL`. A new label makes a new release. Default: none.
     #[serde(default)]
     pub label: Option<Label>,
     /// The program and its arguments. A program with a `/` is a path, relative to the spec's directory; without one it is
     /// looked up in `PATH`.
     #[schemars(length(min = 1))]
     pub exec: Vec<String>,
-    /// The sockets. The first one lives in `NAME.socket`, each further one in `NAME-SOCKET.socket`.
+    /// The sockets. The unit of the first one is `NAME.socket`, that of each further one `NAME-SOCKET.socket`.
     #[serde(deserialize_with = "listen::deserialize_list")]
     #[schemars(with = "Vec<listen::Entry>", length(min = 1))]
     pub listen: Vec<Listen>,
-    /// Sockets on which load balancers ask whether the app is ready to be sent requests, held by systemd as the others. Only under
-    /// systemd. Default: none.
+    /// Sockets on which load balancers ask whether to send requests to the app. systemd holds them like the others. Only
+    /// under systemd. Default: none.
     #[serde(default, deserialize_with = "health::deserialize_list")]
     #[schemars(with = "health::Written")]
     pub health: Vec<HealthSocket>,
-    /// Who answers there: "app", which has the server library, or "portkeep", a process that runs only while somebody asks.
-    /// Default: "app" if it is found in the program that the library is in there, if the app serves HTTP and says READY itself,
-    /// and has no `idleExit`; else "portkeep".
+    /// Who answers on the health sockets: "app", which needs the server library, or "portkeep", a process that runs only
+    /// while somebody asks. Default: "app" if the program contains the server library, serves HTTP, says READY itself and
+    /// has no `idleExit`; else "portkeep".
     #[serde(default)]
     pub health_by: Option<HealthBy>,
-    /// How long the health sockets say that no more requests are to be sent before connections end: at `portkeep drain`, and, where
+    /// How long load balancers are told to send no more requests before connections end: at `portkeep drain`, and, where
     /// there are health sockets, at a shutdown of the machine. Default: 10s, and less than 90s.
     #[serde(default = "default::drain_grace")]
     pub drain_grace: Span,
@@ -56,11 +56,11 @@ pub struct Spec {
     /// Secrets: identifier to file. The app finds them in `$CREDENTIALS_DIRECTORY`.
     #[serde(default)]
     pub credentials: BTreeMap<String, PathBuf>,
-    /// A file of `environmentFiles` or `credentials` that changes hands over by itself, as soon as nothing was changed for
-    /// 150ms, unless what is in it is the same. Only under systemd. Default: false.
+    /// Hands over by itself when a file of `environmentFiles` or `credentials` changes, 150ms after the last change, unless
+    /// the contents are the same. Only under systemd. Default: false.
     #[serde(default)]
     pub watch_secrets: bool,
-    /// Where the app runs. Default: `/` under the system manager, the home directory under a user's.
+    /// The app's working directory. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
     /// Files that a release brings along: paths and patterns (`*`, `?`, `[ab]`, `{a,b}`, and `**` for any directories), relative
@@ -68,18 +68,18 @@ pub struct Spec {
     /// it. The app finds them in `$PORTKEEP_RELEASE_DIR`, which is its working directory where `workingDirectory` names no other.
     #[serde(default)]
     pub files: Vec<FilePattern>,
-    /// The directory that has the `files`, which may not lead out of it. Default: the spec's directory.
+    /// Directory of the `files`, which may not lead out of it. Default: the spec's directory.
     #[serde(default)]
     pub files_from: Option<PathBuf>,
-    /// How large the `files` of one release may be together. Default: 1G.
+    /// Total size that the `files` of one release may have. Default: 1G.
     #[serde(default = "default::files_max_size")]
     pub files_max_size: DiskSize,
     /// How many `files` one release may bring, directories and links counted. Default: 10000.
     #[serde(default = "default::files_max_count")]
     #[schemars(range(min = 1))]
     pub files_max_count: u32,
-    /// How long the `files` of a release stay at least after another one has replaced it, for pages that are still open. Those
-    /// of releases that are kept to roll back to (`keepGenerations`) stay anyway. Default: 10m.
+    /// How long the `files` of a release stay after another release has replaced it, for pages that are still open. Those
+    /// of releases that are kept for a rollback (`keepGenerations`) stay longer. Default: 10m.
     #[serde(default = "default::keep_files")]
     pub keep_files: Span,
     /// When the app counts as ready.
@@ -88,66 +88,67 @@ pub struct Spec {
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
-    /// A command that runs once for each new release, before that takes over: a migration of a database. It has the app's
-    /// environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is as that of `exec`;
-    /// where it is the same one, it is the new release's. If it fails, the release does not take over. Default: none.
+    /// A command that runs once for each new release, before that takes over: a migration of a database, for example. It
+    /// has the app's environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is
+    /// found as that of `exec`; if both name the same program, that of the new release runs. If it fails, the release does
+    /// not take over. Default: none.
     #[serde(default)]
     pub release: Vec<String>,
     /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
     #[serde(default = "default::release_timeout")]
     pub release_timeout: Span,
-    /// How long an old generation may finish what it has. At a shutdown of the machine it has 90s at the longest
+    /// How long an old generation may take to finish its requests. At a shutdown of the machine it has 90s at the longest
     /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
-    /// What matters more while an old generation of an app on the server library drains. Default: what the app says, and
-    /// "lossless" if it says nothing.
+    /// The aim of a drain, for an app on the server library. Default: the app's own setting, else "lossless".
     #[serde(default)]
     pub drain: Option<Drain>,
-    /// How long a draining generation of an app on the server library leaves an idle connection open that cannot move, so
-    /// that a request that is on its way still gets an answer. Default: what the app says, and 5s if it says nothing.
+    /// How long a draining generation keeps an idle connection open that cannot move, so that it answers a request that is
+    /// on its way. For an app on the server library. Default: the app's own setting, else 5s.
     #[serde(default)]
     pub linger: Option<Span>,
-    /// Idle connections of an app on the server library go on to the next generation. For that it is passed one more
-    /// socket, `portkeep-move`; write false for an app that does not look at the names of its sockets. Default: true.
-    /// Without HTTP, and with `readiness` "started", there is none.
+    /// Moves idle connections of an app on the server library to the next generation. For that, systemd passes one more
+    /// socket, `portkeep-move`. Write false for an app that ignores the names of its sockets. Default: true. No connections
+    /// move without HTTP, or with `readiness` "started".
     #[serde(default = "default::move_connections")]
     pub move_connections: bool,
-    /// What connections of an app on the server library may not do for ever.
+    /// Limits of connections, for an app on the server library.
     #[serde(default)]
     pub limits: Limits,
-    /// The app is restarted when it has not reported to be alive for so long. Default: off, because an app that never
-    /// reports would be killed.
+    /// How long the app may go without reporting that it is alive (`WATCHDOG=1`) before it is restarted. Default: off,
+    /// because an app that never reports would be killed.
     #[serde(default)]
     pub watchdog: Option<Span>,
     /// What happens after a crash.
     #[serde(default)]
     pub restart: Restart,
-    /// An app on the server library exits after so long without a request and without a new connection; the next
-    /// connection starts it and waits meanwhile. Default: what the app says, and never if it says nothing.
+    /// How long an app on the server library runs without a request and without a new connection. Then it exits, and the
+    /// next connection starts it and waits for it. Default: the app's own setting, else it never exits.
     #[serde(default)]
     pub idle_exit: Option<Span>,
-    /// How many releases are kept to roll back to. Default: 3.
+    /// How many releases are kept for a rollback. Default: 3.
     #[serde(default = "default::keep_generations")]
     #[schemars(range(min = 1))]
     pub keep_generations: u32,
-    /// How much of the machine the app may see.
+    /// How much of the machine the app can see.
     #[serde(default)]
     pub sandbox: Sandbox,
-    /// What the app may do in its sandbox all the same.
+    /// Exceptions from the sandbox.
     #[serde(default)]
     pub allow: Allow,
     /// Limits of each generation.
     #[serde(default)]
     pub resources: Resources,
-    /// The build output whose change asks for a handover, in development.
+    /// Build output whose change starts a handover, in development.
     #[serde(default)]
     pub watch: Option<PathBuf>,
-    /// Files and directories whose change asks for a build in development, besides the packages that the app is made of (or
-    /// the spec's directory, where it is no cargo project). They must exist.
+    /// Files and directories whose change starts a build in development, besides the packages that the app is made of (or
+    /// the spec's directory, if it is no cargo project). They must exist.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
-    /// What asks for no build in development, besides what git ignores: lines of a `.gitignore` in the spec's directory.
+    /// Files whose change starts no build in development, besides those that git ignores: lines of a `.gitignore` in the
+    /// spec's directory.
     #[serde(default)]
     pub ignore: Vec<String>,
     /// The cargo profile that builds the app in development. Default: one of `portkeep dev`'s own, which inherits `dev`.
@@ -161,7 +162,7 @@ pub struct Spec {
     pub checks: Vec<Check>,
 }
 
-/// When an app counts as ready to serve.
+/// When an app counts as ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -169,34 +170,34 @@ pub enum Readiness {
     /// When it says so (`READY=1`; the server library does).
     #[default]
     Notify,
-    /// When it takes connections, as far as can be seen from outside: for programs that cannot tell. A thread of it waits
-    /// in `accept` or `poll`, or its `epoll` has the socket; or it has lived for 3 seconds.
+    /// When it seems to accept connections, for programs that cannot say so. A thread of it waits in `accept` or `poll`, or
+    /// its `epoll` contains the socket; or it has lived for 3 seconds.
     Accepts,
-    /// As soon as it has been started.
+    /// As soon as its process has started.
     Started,
 }
 
-/// What matters more while an old generation drains.
+/// The aim of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Drain {
-    /// That no request is lost.
+    /// No request is lost.
     Lossless,
-    /// That old code answers nothing new: for development. A connection that cannot move to the next generation is closed
-    /// as soon as it is idle, and a request that is sent in that moment is lost.
+    /// Old code answers no new request: for development. A connection that cannot move to the next generation is closed as
+    /// soon as it is idle, and a request that is sent at that moment is lost.
     Fresh,
 }
 
-/// How much of the machine an app may see.
+/// How much of the machine an app can see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Sandbox {
-    /// Nothing but its sockets, a read-only view of the system, Unix sockets, and what `allow` says.
+    /// Only its sockets, a read-only view of the system, Unix sockets, and what `allow` adds.
     #[default]
     Strict,
-    /// What any other process of its user sees. The system manager needs `allow.user` then.
+    /// Everything that other processes of its user see. Under the system manager, `allow.user` must be set.
     Off,
 }
 
@@ -208,10 +209,10 @@ pub struct Restart {
     pub delay: Span,
     /// The longest pause. Default: 10s.
     pub max_delay: Span,
-    /// After so many crashes within `within` the last good release is brought back. Default: 3.
+    /// Number of crashes within `within` after which the last good release comes back. Default: 3.
     #[schemars(range(min = 1))]
     pub rollback_after: u32,
-    /// The time in which crashes are counted. Default: 1m.
+    /// Period over which crashes are counted. Default: 1m.
     pub within: Span,
 }
 
@@ -226,7 +227,7 @@ impl Default for Restart {
     }
 }
 
-/// Limits of each generation (two run side by side while one takes over). Default: none.
+/// Limits of each generation. Two run side by side during a handover. Default: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
@@ -281,7 +282,7 @@ mod default {
 }
 
 impl Spec {
-    /// A spec with the default for everything else.
+    /// A spec with defaults for all other fields.
     #[must_use]
     pub fn new(name: AppName, exec: Vec<String>, listen: Vec<Listen>) -> Self {
         Self {
@@ -327,39 +328,40 @@ impl Spec {
         }
     }
 
-    /// Whether the app is passed a socket over which connections move: it can only use one if it has the server
-    /// library, which says READY, and serves HTTP.
+    /// Whether systemd passes the app a socket over which connections move. Only an app on the server library, which says
+    /// READY and serves HTTP, can use it.
     #[must_use]
     pub fn has_move_socket(&self) -> bool {
         self.move_connections && self.readiness == Readiness::Notify && self.speaks_http()
     }
 
-    /// Where clients and load balancers connect: the listeners, then the health sockets.
+    /// All addresses that clients and load balancers connect to: the listeners, then the health sockets.
     #[must_use]
     pub fn ports(&self) -> Vec<Listen> {
         let health = self.health.iter().map(HealthSocket::as_listen);
         self.listen.iter().cloned().chain(health).collect()
     }
 
-    /// Whether the app could answer its health sockets itself: it has to be there when nothing else is, as the holding page is.
+    /// Whether the app could answer its health sockets itself. It then has to answer whenever nothing else does, as the
+    /// holding page does.
     #[must_use]
     pub fn may_answer_health(&self) -> bool {
         self.readiness == Readiness::Notify && self.speaks_http() && self.idle_exit.is_none()
     }
 
-    /// Whether the app answers its health sockets itself, by what is written.
+    /// Whether the app answers its health sockets itself, by its spec.
     #[must_use]
     pub fn app_answers_health(&self) -> bool {
         !self.health.is_empty() && self.health_by == Some(HealthBy::App)
     }
 
-    /// Whether a generation runs in the directory that has the files of its release.
+    /// Whether a generation runs in the directory of its release's files.
     #[must_use]
     pub fn runs_in_its_release(&self) -> bool {
         !self.files.is_empty() && self.working_directory.is_none()
     }
 
-    /// How long a start may take in all: the `release` command, where there is one, and the app's own.
+    /// How long a start may take in all: that of the `release` command, if there is one, and that of the app.
     #[must_use]
     pub fn longest_start(&self) -> Duration {
         let release = if self.release.is_empty() {
@@ -370,13 +372,13 @@ impl Spec {
         self.start_timeout.0 + release
     }
 
-    /// Whether files are watched that others may change: there are some, and the spec says so.
+    /// Whether secrets are watched: the spec has some, and asks for it.
     #[must_use]
     pub fn watches_secrets(&self) -> bool {
         self.watch_secrets && !(self.environment_files.is_empty() && self.credentials.is_empty())
     }
 
-    /// Whether a socket speaks HTTP: there a holding page can answer while no release can serve.
+    /// Whether a socket speaks HTTP, so that a holding page can answer there while no release can serve.
     #[must_use]
     pub fn speaks_http(&self) -> bool {
         self.listen

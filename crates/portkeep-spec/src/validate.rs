@@ -1,4 +1,4 @@
-//! The rules of a spec beyond the types of its fields.
+//! Rules of a spec beyond the types of its fields.
 
 mod allow;
 
@@ -171,7 +171,9 @@ fn health(spec: &Spec) -> Result<(), SpecError> {
                 "no socket of the app speaks HTTP, so that no holding page could answer for it; write \"portkeep\"",
             )
         } else if spec.readiness != Readiness::Notify {
-            Some("an app that does not say READY has not the server library; write \"portkeep\"")
+            Some(
+                "an app that does not say READY does not have the server library; write \"portkeep\"",
+            )
         } else if spec.idle_exit.is_some() {
             Some(
                 "each question would start an app that has ended by `idleExit`; write \"portkeep\"",

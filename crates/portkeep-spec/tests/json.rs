@@ -1,4 +1,4 @@
-//! Specs as JSON: defaults, the way there and back, files, the schema.
+//! Specs as JSON: defaults, round trips, files, the schema.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 

@@ -72,7 +72,7 @@ fn more_than_a_process_can_be_given() {
         message.starts_with("exec: the arguments are 1310"),
         "{message}"
     );
-    // Ten thousand variables are none too many.
+    // Ten thousand variables are fine.
     let many: serde_json::Map<_, _> = (0..10_000)
         .map(|one| (format!("V{one}"), json!("x")))
         .collect();
@@ -195,7 +195,7 @@ fn unknown_fields_name_the_nearest_known_one() {
         &with("restart", json!({ "colour": 1 })),
         "restart.colour: there is no such field; known are delay, maxDelay, rollbackAfter, within",
     );
-    // A name that would end like the path does.
+    // A name that ends like the path.
     assert_message(
         &with("resources", json!({ "resources": 1 })),
         "resources.resources: there is no such field; known are memoryMax, memoryHigh, cpuQuota, tasksMax",

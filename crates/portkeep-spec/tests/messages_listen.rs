@@ -1,4 +1,4 @@
-//! Every mistake in `listen` has a message, as `messages.rs` has them of other fields.
+//! Every mistake in `listen` has a message; `messages.rs` has those of other fields.
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use support::arbitrary::{
     config, hostile_path, hostile_text, manager, path, program, socket_path, spec,
 };
-use support::family::expected;
+use support::expected_units::expected;
 use support::golden;
 use support::reader::{Read, command, directives, glob, simplified, specifiers};
 

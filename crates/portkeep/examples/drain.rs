@@ -1,6 +1,6 @@
 //! Run: `cargo run -p portkeep --example drain`, then `curl -N 127.0.0.1:8080/clock` and Ctrl-C here.
 //!
-//! An answer without an end that ends well: it watches `portkeep::shutdown()`.
+//! An endless answer that ends in good order: it watches `portkeep::shutdown()`.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Run: `systemd-socket-activate -l 8080 -l 9090 --fdname=http:admin cargo run -p portkeep --example two_sockets`
 //!
-//! HTTP on one passed socket; the other one, taken by name, is the app's own business.
+//! Serves HTTP on one passed socket. The app takes the other one by name and uses it itself.
 
 use std::error::Error;
 
@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             let _ = client.write_all(line.as_bytes()).await;
         }
     });
-    // What was taken is not served.
+    // The app took this socket, so `serve` leaves it alone.
     portkeep::serve(Router::new().route("/", get(|| async { "Hello\n" }))).await?;
     Ok(())
 }

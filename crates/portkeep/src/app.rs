@@ -1,10 +1,10 @@
-//! What can be served.
+//! Apps that can be served.
 
 mod arriving;
 mod body;
-mod erased;
 #[cfg(feature = "axum")]
-mod known;
+mod downcast;
+mod erased;
 #[cfg(feature = "axum")]
 mod router;
 #[cfg(feature = "axum")]

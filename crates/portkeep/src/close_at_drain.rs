@@ -1,4 +1,4 @@
-//! WebSockets that are closed in good order when the server drains.
+//! Closes WebSockets in good order when the server drains.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

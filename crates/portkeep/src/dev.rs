@@ -1,5 +1,5 @@
-//! What `portkeep dev` adds to an app while it is developed: a script in its pages, which reloads
-//! them and shows errors, and a way from that script to `portkeep dev`.
+//! Additions of `portkeep dev` to an app: a script in its pages, which reloads them and shows errors, and a channel from that
+//! script to `portkeep dev`.
 //!
 //! Everything that is shown, and when, is decided by `portkeep dev`, at the other end of a Unix
 //! socket: here is only what has to be in the app. Without the socket, requests and answers go
@@ -10,9 +10,9 @@ mod channel;
 mod document;
 mod forward;
 mod guard;
-mod hold;
 mod inject;
 mod layer;
+mod queued_request;
 mod script;
 
 pub(crate) use layer::Layer;

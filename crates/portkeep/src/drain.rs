@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::limits::{Ended, Facts, Limits as ConnectionLimits, Order, Reason, Register, judge};
+use crate::limits::{Ended, Facts, Limits as ConnectionLimits, Order, Reason, Register, decide};
 use crate::moving::Departures;
 
 /// How long those that are spare may take to end before others are looked for.
@@ -158,9 +158,9 @@ impl Shared {
     }
 
     /// What a connection has to do that has been as it is for `waited`, and is so old.
-    pub(crate) fn judge(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
+    pub(crate) fn decide(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
         let ending = self.taken_out.ending(&self.limits, age);
-        judge(&self.limits, self.linger, facts, waited, ending)
+        decide(&self.limits, self.linger, facts, waited, ending)
     }
 
     pub(crate) fn taken_out(&self) -> &TakenOut {

@@ -1,4 +1,4 @@
-//! The files by which whoever runs the app says that it is to be taken out.
+//! Files by which an operator takes the app out.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,4 +1,4 @@
-//! How streams of the app learn that connections end, although the process does not.
+//! Signal to the app's streams that connections end although the process does not.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! Why serving ended before it was asked to.
+//! Errors of serving.
 
 use std::fmt;
 use std::io;

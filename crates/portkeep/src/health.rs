@@ -1,4 +1,4 @@
-//! Whether an app is ready to be sent requests, for whoever asks on a health socket.
+//! Health of an app: whether to send it requests, for clients of a health socket.
 
 mod answer;
 mod checks;

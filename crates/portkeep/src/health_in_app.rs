@@ -1,4 +1,4 @@
-//! What an app that serves says of itself.
+//! Health of an app that serves, as the app itself reports it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

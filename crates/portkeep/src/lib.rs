@@ -96,17 +96,17 @@ mod connection;
 mod dev;
 #[cfg(test)]
 mod dice;
-mod doors;
 mod drain;
 mod drain_files;
 mod ending;
 mod error;
 pub mod guide;
 mod health;
-mod health_doors;
 mod health_in_app;
+mod health_sockets;
 mod limits;
 mod listen;
+mod listeners;
 mod moving;
 mod notify;
 mod open_files;
@@ -132,7 +132,7 @@ pub use health::Health;
 #[doc(hidden)]
 pub use health::{Source, Standing, Told, is_taken_out};
 #[doc(hidden)]
-pub use health_doors::answer_alone;
+pub use health_sockets::answer_alone;
 pub use hyper::body::Incoming;
 pub use limits::Limits;
 pub use listen::{ListenError, Passed, SocketInfo, SocketKind, Sockets, Which};

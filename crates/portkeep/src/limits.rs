@@ -1,6 +1,6 @@
-//! What a connection may not do for ever.
+//! Limits of connections.
 
-mod judge;
+mod decide;
 mod reason;
 mod register;
 mod tcp;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::Error;
 
-pub(crate) use judge::{Facts, Order, State, judge};
+pub(crate) use decide::{Facts, Order, State, decide};
 pub(crate) use reason::{Ended, Reason};
 pub(crate) use register::{Key, Register, Watched};
 

@@ -1,4 +1,4 @@
-//! What this process tells its service manager. Without `NOTIFY_SOCKET` all of it does nothing.
+//! Messages of this process to its service manager. Without `NOTIFY_SOCKET` they do nothing.
 
 mod watchdog;
 

@@ -1,4 +1,4 @@
-//! How many connections a process may have.
+//! Number of connections that a process may have.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

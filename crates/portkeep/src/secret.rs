@@ -1,4 +1,4 @@
-//! Bytes that nobody else may see.
+//! Bytes that are never printed and are wiped when dropped.
 
 use std::fmt;
 use std::hint::black_box;

@@ -1,4 +1,4 @@
-//! The life of a server: listen, check, ready, accept, drain.
+//! Life of a server: listen, check, ready, accept, drain.
 
 use std::sync::Arc;
 
@@ -9,13 +9,13 @@ use crate::app::{App, ErasedApp};
 #[cfg(feature = "http2")]
 use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
-use crate::doors::Doors;
 use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
 use crate::drain_files::{DrainFiles, Drained};
 use crate::health::Source;
-use crate::health_doors::{Answered, HealthDoors};
 use crate::health_in_app::InApp;
+use crate::health_sockets::{Answered, HealthSockets};
 use crate::listen::{self, Listener};
+use crate::listeners::Listeners;
 use crate::moving::{self, MoveSocket};
 use crate::notify;
 use crate::open_files;
@@ -58,7 +58,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     let mut signals = Signals::watch().map_err(Error::Signals)?;
     let files = open_files::raise_limit();
     // Before those of the app, which takes what is left.
-    let health_doors = HealthDoors::open()?;
+    let health_sockets = HealthSockets::open()?;
     let drains = DrainFiles::from_env();
     let in_app = Arc::new(InApp::new(server.health, drains.clone()));
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
@@ -108,25 +108,25 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     let next = move_socket.as_ref().map(MoveSocket::address);
     let source = server.health_source.take();
     let source = source.unwrap_or_else(|| Arc::clone(&in_app) as Arc<dyn Source>);
-    let health = health_doors.answer(&source);
+    let health = health_sockets.answer(&source);
     let status = format!("serving on {addresses}");
     let sweeping = sweep(Arc::clone(&shared), Some(status), drains.clone());
     beside.spawn(task::boxed(async {
         sweeping.await;
     }));
-    let mut doors = Doors {
-        listeners,
+    let mut listeners = Listeners {
+        sockets: listeners,
         move_socket,
         resumers: server.resumers,
     };
-    let idle_exit = server.idle_exit.filter(|_| doors.are_held_elsewhere());
+    let idle_exit = server.idle_exit.filter(|_| listeners.are_held_elsewhere());
     if idle_exit != server.idle_exit {
         tracing::warn!(
             "it does not end when idle: nobody else holds {addresses}, so nobody would start it again"
         );
     }
     let asked = loop {
-        let open = doors.open(&app, &shared);
+        let open = listeners.open(&app, &shared);
         notify::status(&format!("serving on {addresses}"));
         tracing::info!(%addresses, "serving");
         let quiet = tokio::select! {
@@ -137,7 +137,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
             }
             quiet = shared.idle_for(idle_exit) => quiet,
         };
-        doors = open.close().await;
+        listeners = open.close().await;
         // What came in the moment of closing has to be served by somebody who accepts.
         if shared.is_still(quiet) {
             shared.hurry();

@@ -1,4 +1,4 @@
-//! How handlers learn that the process is going to end.
+//! Tells handlers that the process is going to end.
 
 use std::sync::{Arc, LazyLock};
 

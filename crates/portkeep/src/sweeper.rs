@@ -1,4 +1,4 @@
-//! Looks at all connections now and then, and tells those to end that keep no limit.
+//! Ends connections that exceed a limit: looks at all of them at intervals.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(crate) async fn sweep(
         for part in Register::parts() {
             shared
                 .register
-                .sweep(part, |facts, waited, age| shared.judge(facts, waited, age));
+                .sweep(part, |facts, waited, age| shared.decide(facts, waited, age));
             // There may be very many.
             tokio::task::yield_now().await;
         }

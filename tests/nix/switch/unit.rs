@@ -12,8 +12,8 @@ pub(crate) type Unit = BTreeMap<String, BTreeMap<String, Vec<String>>>;
 pub(crate) struct Directory(BTreeMap<String, String>);
 
 impl Directory {
-    pub(crate) fn new(family: Vec<UnitFile>) -> Self {
-        let files = family.into_iter().map(|file| {
+    pub(crate) fn new(files: Vec<UnitFile>) -> Self {
+        let files = files.into_iter().map(|file| {
             let path = file
                 .path
                 .to_str()
@@ -25,7 +25,7 @@ impl Directory {
     }
 
     pub(crate) fn edit(&mut self, file: &str, from: &str, to: &str) {
-        let text = self.0.get_mut(file).expect("a file of the family");
+        let text = self.0.get_mut(file).expect("a file of the app");
         assert!(text.contains(from), "{file} has no {from}");
         *text = text.replace(from, to);
     }

@@ -1,4 +1,5 @@
-//! `cargo portkeep …` is `portkeep …`: cargo finds this binary by its name and passes the word `portkeep` along.
+//! Cargo subcommand: `cargo portkeep …` runs `portkeep …`. Cargo finds this binary by its name, and passes the word `portkeep`
+//! along.
 
 use std::env;
 use std::os::unix::process::CommandExt;

@@ -19,7 +19,7 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let shell = self.shell.to_string();
         let script = complete::script(&shell)
-            .ok_or_else(|| anyhow!("nobody knows how to complete in {shell}"))?;
+            .ok_or_else(|| anyhow!("there are no completions for {shell}"))?;
         output::raw(&script.context("cannot make the script")?)?;
         Ok(ExitCode::SUCCESS)
     }

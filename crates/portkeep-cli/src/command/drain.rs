@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::reload::not_installed;
 use crate::exit;
-use crate::holder::connections;
 use crate::locate::{self, ManagerArgs};
 use crate::output::{json, local_time, outln, span};
+use crate::port_owner::connections;
 
 /// Take an app out of its load balancers, until it is put back
 ///

@@ -13,7 +13,7 @@ use crate::exit;
 use crate::locate::{place, store, systemd};
 
 mod health;
-mod hold;
+mod holding_page;
 mod tell;
 
 use tell::{does_not_serve, tell};
@@ -124,7 +124,7 @@ impl Args {
             }
             Step::Settle(one) => one.settle(which, Hook::Failure).await?,
             Step::Ended(one) => one.settle(which, Hook::Success).await?,
-            Step::Hold(page) => hold::run(page.sockets).await?,
+            Step::Hold(page) => holding_page::run(page.sockets).await?,
             Step::Retry(app) => {
                 let store = store(&app.name, place(which))?;
                 helper::retry(&store, &app.spec, || app.systemd(which), &tell(&app.name)).await?;

@@ -52,7 +52,7 @@ impl Args {
         }
         let events = store.events().with_context(|| {
             format!(
-                "cannot read the history of {}; it is its owner's to read",
+                "cannot read the history of {}; only its owner may read it",
                 self.name
             )
         })?;

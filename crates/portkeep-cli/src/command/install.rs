@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::exit::usage;
 use crate::locate::{self, ManagerArgs};
 use crate::output::{self, HandoverReport, InstallReport, changes, outcome_line, outln};
-use crate::{caller, holder};
+use crate::{caller, port_owner};
 
 /// Place the units of apps on a machine without Nix
 ///
@@ -100,7 +100,7 @@ impl Args {
             },
             helper: Helper::of(&base, own_program()?, env!("CARGO_PKG_VERSION"))?,
             only_look: self.dry_run,
-            holder: &|address| Some(held(&holder::of(address)?)),
+            owner: &|address| Some(held(&port_owner::of(address)?)),
         };
         let helper = call.helper.path().to_owned();
         let install = Install::prepare(&manager, call).await.map_err(told)?;
@@ -130,7 +130,7 @@ impl Args {
             }
         }
         for leftover in &installed.leftovers {
-            outln!("What is installed serves, but this was left: {leftover}");
+            outln!("What is installed serves, but something was left behind: {leftover}");
         }
         let catalog = Catalog::of_machine();
         if which == Which::User && !catalog.is_placed() {
@@ -205,7 +205,7 @@ fn load(paths: Vec<PathBuf>) -> anyhow::Result<Vec<Asked>> {
 fn own_program() -> anyhow::Result<std::fs::File> {
     let open = std::fs::File::open("/proc/self/exe");
     open.or_else(|_| std::fs::File::open(std::env::current_exe()?))
-        .context("cannot read this program, which is to be copied as the helper of units")
+        .context("cannot read the file of this program, to copy it as the helper of the units")
 }
 
 /// Set once somebody asks for the end of this command.
@@ -223,8 +223,8 @@ fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(interrupted)
 }
 
-fn held(holder: &holder::Holder) -> String {
-    format!("{holder}; {}", holder.remedy())
+fn held(owner: &port_owner::PortOwner) -> String {
+    format!("{owner}; {}", owner.remedy())
 }
 
 /// The same error, with the exit code that it has.
@@ -232,10 +232,10 @@ fn told(error: InstallError) -> anyhow::Error {
     match error {
         InstallError::Refused(refusals) if refusals.are_usage() => usage(refusals.to_string()),
         InstallError::Failed(Failure::NotOpen { ref addresses, .. }, _) => {
-            let mut holders = addresses.iter();
-            match holders.find_map(|address| Some((address, holder::of(address)?))) {
-                Some((address, holder)) => {
-                    anyhow!("{address} is held by {}", held(&holder)).context(error)
+            let mut owners = addresses.iter();
+            match owners.find_map(|address| Some((address, port_owner::of(address)?))) {
+                Some((address, owner)) => {
+                    anyhow!("{address} is held by {}", held(&owner)).context(error)
                 }
                 None => error.into(),
             }
@@ -263,7 +263,7 @@ fn tell(which: Which, installed: &Installed, app: &AppPlan, is_open: bool) {
     if !app.anew.is_empty() {
         let flag = flag(which);
         outln!(
-            "{} let in whom they did before, until they are opened anew: `systemctl {flag}stop {} '{}'`, then `systemctl \
+            "{} still admit the users that they admitted before, until they are reopened: `systemctl {flag}stop {} '{}'`, then `systemctl \
              {flag}start {}`.",
             app.anew.join(" and "),
             unit_names::target(name),

@@ -104,7 +104,7 @@ impl Args {
         let mut written = 0;
         for json in BufReader::new(control::open(&self.name, &ask)?).lines() {
             let line: LogLine = serde_json::from_str(&json?)
-                .context("`portkeep dev` answers in another language: is it of another version?")?;
+                .context("`portkeep dev` is of another version than this command; restart it")?;
             if !self.write(&line)? {
                 break;
             }

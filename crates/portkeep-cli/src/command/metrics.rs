@@ -65,7 +65,7 @@ impl Args {
                 )));
             }
             let sample = collect::sample(which, &app).with_context(|| {
-                format!("cannot read the history of {name}; it is its owner's to read")
+                format!("cannot read the history of {name}; only its owner may read it")
             })?;
             samples.push(sample);
         }

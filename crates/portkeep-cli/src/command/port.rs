@@ -10,12 +10,12 @@ mod report;
 mod socket_unit;
 
 use crate::exit::usage;
-use crate::holder::{self, Asked, Wanted};
 use crate::output;
+use crate::port_owner::{self, Asked, Wanted};
 use free::Step;
 use report::PortReport;
 
-/// How long a holder may take to let go after it was asked.
+/// How long a owner may take to let go after it was asked.
 const LET_GO: Duration = Duration::from_secs(15);
 /// How often it is looked at meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
@@ -58,7 +58,7 @@ impl Args {
         if !self.json {
             report.print();
         }
-        for step in free::steps(&report.unit, &report.holders, &report.main_pids) {
+        for step in free::steps(&report.unit, &report.owners, &report.main_pids) {
             // On standard error with --json, so that the answer stays one value.
             if self.json {
                 crate::output::errln!("{step}");
@@ -68,10 +68,10 @@ impl Args {
             carry_out(&step, &wanted).await?;
         }
         let until = Instant::now() + LET_GO;
-        while holder::is_held(&wanted) == Some(true) {
+        while port_owner::is_held(&wanted) == Some(true) {
             if Instant::now() >= until {
-                let holders = holder::all(&wanted).holders;
-                let who = holders.first().map(|who| format!(" by {who}"));
+                let owners = port_owner::all(&wanted).owners;
+                let who = owners.first().map(|who| format!(" by {who}"));
                 let who = who.unwrap_or_default();
                 return Err(anyhow!(
                     "{wanted} is still held{who} {} s after it was asked to stop; it may be finishing what it has: \
@@ -109,13 +109,13 @@ fn parse(text: &str, udp: bool) -> anyhow::Result<Wanted> {
 }
 
 async fn look(wanted: &Wanted) -> PortReport {
-    let found = holder::all(wanted);
+    let found = port_owner::all(wanted);
     let (unit, main_pids) = socket_unit::find(wanted, &found).await;
     PortReport {
         address: wanted.to_string(),
-        held: !found.holders.is_empty(),
+        held: !found.owners.is_empty(),
         unit,
-        holders: found.holders,
+        owners: found.owners,
         main_pids,
     }
 }
@@ -136,7 +136,7 @@ async fn carry_out(step: &Step, wanted: &Wanted) -> anyhow::Result<()> {
                     anyhow::Error::new(error).context(format!("{unit} could not be stopped{who}"))
                 })
         }
-        Step::Terminate { pid, .. } => match holder::ask_to_stop(*pid, wanted) {
+        Step::Terminate { pid, .. } => match port_owner::ask_to_stop(*pid, wanted) {
             Ok(Asked::Signalled) => Ok(()),
             Ok(Asked::HadLetGo) => {
                 crate::output::errln!(

@@ -124,7 +124,7 @@ fn app(name: &AppName, manager: ManagerArgs) -> anyhow::Result<Store> {
     match store.digest_of(current) {
         Some(_) => Ok(store),
         None => Err(usage(format!(
-            "the releases of {name} cannot be read; they are its owner's to read"
+            "the releases of {name} cannot be read; only the app's owner may read them"
         ))),
     }
 }

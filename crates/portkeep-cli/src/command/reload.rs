@@ -138,7 +138,9 @@ pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::from(code))
         }
         Answer::Failed(reason) => Err(anyhow!(reason)),
-        Answer::Running(_) => Err(anyhow!("`portkeep dev` gave an answer of another kind")),
+        Answer::Running(_) => Err(anyhow!(
+            "`portkeep dev` gave an unexpected answer; it may be of another version: restart it"
+        )),
     }
 }
 

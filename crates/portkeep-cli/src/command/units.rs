@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use portkeep_engine::units::{Family, Readable, write_spec};
+use portkeep_engine::units::{Readable, UnitFiles, write_spec};
 use portkeep_spec::{Manager as Which, RenderOptions, Spec};
 
 use crate::{locate, output};
@@ -39,7 +39,7 @@ impl Args {
         let helper = match self.helper {
             Some(helper) => helper,
             None => std::env::current_exe()
-                .context("cannot tell where this executable is; use --helper FILE")?,
+                .context("cannot find the path of this executable; use --helper FILE")?,
         };
         // Absolute, because the units name it; it need not exist yet.
         let out = std::path::absolute(&self.out)
@@ -56,13 +56,13 @@ impl Args {
         let rendered = managers
             .into_iter()
             .map(|which| {
-                Family::render(&spec, &helper, &spec_path, which).map(|family| (which, family))
+                UnitFiles::render(&spec, &helper, &spec_path, which).map(|files| (which, files))
             })
             .collect::<Result<Vec<_>, _>>()?;
-        for (which, family) in rendered {
+        for (which, files) in rendered {
             let directory = out.join("lib/systemd").join(which.to_string());
-            family.write(&directory)?;
-            crate::output::outln!("{} units in {}", family.files().len(), directory.display());
+            files.write(&directory)?;
+            crate::output::outln!("{} units in {}", files.files().len(), directory.display());
             tell_left_out(&spec, &helper, &spec_path, which)?;
         }
         write_spec(&spec, &spec_path, Readable::ByAll)?;
@@ -94,7 +94,7 @@ pub(crate) fn tell_left_out(
     }
     let names: Vec<_> = left_out.iter().map(|name| format!("{name}=")).collect();
     let text = format!(
-        "A user's manager cannot apply these of the sandbox, and they are left out: {}",
+        "A user's manager cannot apply these settings of the sandbox, so they are left out: {}",
         names.join(" ")
     );
     for line in output::wrapped(&text, 2) {

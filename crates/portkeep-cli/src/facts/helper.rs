@@ -1,4 +1,4 @@
-//! Whether the helper that units call runs: it is tried.
+//! Tests whether the helper of an app runs, by running it.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! The file systems that directories are on, and the addresses that interfaces have.
+//! File systems of the app's directories, and addresses of the network interfaces.
 
 use std::fs;
 use std::io::ErrorKind;

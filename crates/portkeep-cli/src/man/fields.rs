@@ -1,4 +1,4 @@
-//! Fields of the spec as documentation shows them: path, kind, meaning, default and choices, from the JSON Schema.
+//! Fields of the spec, from the JSON Schema: path, kind, meaning, default and choices.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,4 @@
-//! The pages of `docs/reference` that are made of the command line and of the schema.
+//! Pages of `docs/reference` that are generated from the command line and the schema.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! `portkeep.json(5)`: every field of the spec, with what may be written there and what is meant where nothing is.
+//! `portkeep.json(5)`: every field of the spec, with its values and its default.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What an install would change, as a diff.
+//! Changes of an install, as a diff.
 
 use portkeep_engine::units::{Change, Entry, Handover, Plan};
 use similar::TextDiff;

@@ -1,11 +1,11 @@
-//! Faults in words, for `doctor` and `status`.
+//! Text of faults, for `doctor` and `status`.
 
 use portkeep_engine::Generation;
 use portkeep_engine::diagnosis::{DirectoryFault, Fault, HelperFault, Remedy};
 
 use super::local_time;
 
-/// What is wrong, in one sentence.
+/// The fault, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
     if let Some(words) = fault.words_of_the_journal() {
         return words;
@@ -46,13 +46,13 @@ pub(crate) fn what(fault: &Fault) -> String {
             "the spec or portkeep changed since these were written: {}",
             units.join(", ")
         ),
-        Fault::Executable { why } => format!("there is nothing to start: {why}"),
+        Fault::Executable { why } => format!("nothing can be started: {why}"),
         Fault::Directory(fault) => directory(fault),
         _ => of_sockets(fault).unwrap_or_else(|| of_generations(fault)),
     }
 }
 
-/// What to do, in one sentence.
+/// The remedy, in one sentence.
 pub(crate) fn remedy(remedy: &Remedy) -> String {
     let commands: Vec<_> = remedy
         .commands
@@ -83,7 +83,7 @@ fn helper(fault: &HelperFault) -> String {
 fn directory(fault: &DirectoryFault) -> String {
     match fault {
         DirectoryFault::ReadOnly { directory, mount } => format!(
-            "{} cannot be written: {} is mounted read-only. A handover that cannot be noted is refused",
+            "{} cannot be written: {} is mounted read-only. A handover that cannot be recorded is refused",
             directory.display(),
             mount.display()
         ),
@@ -93,7 +93,7 @@ fn directory(fault: &DirectoryFault) -> String {
             mount.display()
         ),
         DirectoryFault::Full { directory, free } => format!(
-            "{} has {} MiB of space left; a handover that cannot be noted is refused",
+            "{} has {} MiB of space left; a handover that cannot be recorded is refused",
             directory.display(),
             free >> 20
         ),
@@ -126,11 +126,11 @@ fn of_sockets(fault: &Fault) -> Option<String> {
         Fault::PortTaken {
             unit,
             failed,
-            holder,
+            owner,
         } => format!(
             "{unit} is {}, and its address is held by {}",
             state(failed),
-            holder.who
+            owner.who
         ),
         Fault::AddressMissing { unit, address, .. } => format!(
             "{unit} waits for {address}, which no interface of this machine has: nobody reaches it there"

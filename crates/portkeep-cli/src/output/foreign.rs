@@ -1,4 +1,4 @@
-//! Text that somebody else wrote, made harmless: a terminal obeys control characters, whoever they come from.
+//! Escapes text of other programs: a terminal obeys control characters, whoever wrote them.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Lines of the history, for people.
+//! Lines of the history, as text.
 
 use portkeep_engine::Digest;
 use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, Repeated};

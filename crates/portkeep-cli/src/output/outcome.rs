@@ -1,4 +1,4 @@
-//! What `--json` prints of a handover that a person asked for, and of an install.
+//! `--json` of a handover and of an install.
 
 use portkeep_engine::helper::{Preview, Serving};
 use portkeep_engine::store::HandoverRecord;
@@ -7,12 +7,12 @@ use portkeep_engine::{Digest, Generation, Outcome};
 use portkeep_spec::AppName;
 use serde::Serialize;
 
-/// A handover, or what one would come to.
+/// A handover, or the preview of one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct HandoverReport {
     name: AppName,
-    /// Whether another generation is current than before.
+    /// Whether the current generation has changed.
     changed: bool,
     result: &'static str,
     generation: Option<Generation>,
@@ -113,7 +113,7 @@ impl ServingReport {
     }
 }
 
-/// An install, or what one would change.
+/// An install, or the preview of one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct InstallReport {
@@ -137,7 +137,7 @@ struct AppReport {
 }
 
 impl InstallReport {
-    /// Of what was planned, with what came of the handover of each app that runs, in the order of `plan`.
+    /// The report of a plan, with the outcome of each running app's handover, in the order of `plan`.
     pub(crate) fn of(shared: &[Change], apps: Vec<(&AppPlan, Option<HandoverReport>)>) -> Self {
         let apps: Vec<_> = apps
             .into_iter()

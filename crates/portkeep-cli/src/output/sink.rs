@@ -1,5 +1,5 @@
-//! Where everything goes out. Nothing else of this program writes to standard output or standard error, but what
-//! `clippy.toml` is told of: that is how nobody can forget to make the words of others harmless.
+//! The only writer to standard output and standard error. `clippy.toml` forbids every other, so that no command can forget to
+//! escape text of other programs.
 #![expect(clippy::disallowed_methods, reason = "this is the place")]
 
 use std::io::{self, ErrorKind, IsTerminal, Write};

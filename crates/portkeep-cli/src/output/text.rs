@@ -1,4 +1,4 @@
-//! Text on its way to the terminal. The words may be anybody's, and come out harmless; the style is ours.
+//! Styled text for the terminal. Words of other programs are escaped; the style is ours.
 
 use std::fmt::{self, Display};
 use std::ops::Add;

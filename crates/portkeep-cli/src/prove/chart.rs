@@ -1,4 +1,4 @@
-//! Latency over time, with the reloads and the failures. Pure: samples in, columns out; the two pictures only draw them.
+//! Latency over time, with the reloads and the failures. Pure: samples in, columns out; `svg` and `terminal` draw them.
 
 mod svg;
 mod terminal;

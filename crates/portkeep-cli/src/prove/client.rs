@@ -1,4 +1,4 @@
-//! The clients. Each knows one protocol, never sends anything twice, and notes what it saw.
+//! Clients of the load. Each speaks one protocol, never sends a request twice, and notes what it saw.
 
 mod answer;
 mod close;

@@ -1,11 +1,11 @@
-//! How a request can fail, in the words of the kernel.
+//! Kinds of failed requests, named as the kernel names them.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use serde::Serialize;
 
-/// Why a request has no good answer.
+/// Why a request got no good answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Failure {
@@ -13,17 +13,17 @@ pub(crate) enum Failure {
     Refused,
     /// The connection was reset.
     Reset,
-    /// The connection ended before an answer, or in the middle of it.
+    /// The connection ended before or within an answer.
     Closed,
     /// No answer in time.
     TimedOut,
     /// An answer of status 500 or more.
     ServerError,
-    /// Anything else: not HTTP, no way to the host.
+    /// Anything else: no HTTP, no route to the host.
     Other,
 }
 
-/// In the order in which they are shown.
+/// All kinds, in the order of the report.
 pub(crate) const ALL: [Failure; 6] = [
     Failure::Refused,
     Failure::Reset,
@@ -34,7 +34,7 @@ pub(crate) const ALL: [Failure; 6] = [
 ];
 
 impl Failure {
-    /// For people.
+    /// Name for people.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Refused => "refused",
@@ -46,7 +46,7 @@ impl Failure {
         }
     }
 
-    /// What an error means, by the system's error in its chain.
+    /// The kind of an error, by the operating system's error in its chain.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -61,7 +61,7 @@ impl Failure {
                     | ErrorKind::NotConnected => {
                         return Self::Closed;
                     }
-                    // The error that it wraps may tell more; `source` would pass that over.
+                    // The wrapped error may tell more; `source` would skip it.
                     _ => {
                         if let Some(inner) = io.get_ref() {
                             next = Some(inner);
@@ -75,7 +75,7 @@ impl Failure {
                     next = Some(io);
                     continue;
                 }
-                // A stream that the server gave up, or a connection that it left with requests under way.
+                // The server gave up a stream, or left a connection with open requests.
                 return if h2.is_reset() {
                     Self::Reset
                 } else {

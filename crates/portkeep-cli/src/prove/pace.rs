@@ -1,4 +1,4 @@
-//! When requests are due: at a fixed rate, whatever became of the earlier ones.
+//! Schedule of requests at a fixed rate, whatever became of the earlier ones.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;

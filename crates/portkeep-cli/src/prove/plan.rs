@@ -1,4 +1,4 @@
-//! What is to be done.
+//! Plan of a run, from the command line.
 
 use std::net::SocketAddr;
 use std::time::Duration;

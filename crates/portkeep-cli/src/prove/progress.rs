@@ -1,4 +1,4 @@
-//! What is shown while it runs.
+//! Progress of a run, for the terminal.
 
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on a terminal, and nothing elsewhere.
+/// A progress bar on a terminal; nothing elsewhere.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -15,13 +15,13 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// For so many reloads.
+    /// A bar for this number of reloads.
     pub(crate) fn new(times: u32) -> Self {
         let bar = match crate::output::stderr().is_terminal() {
             true => ProgressBar::new(times.into()),
             false => ProgressBar::hidden(),
         };
-        // A mistake in the template would be a plain bar.
+        // With a wrong template it would be a plain bar.
         if let Ok(style) = ProgressStyle::with_template("{bar:30} reload {pos}/{len}  {msg}") {
             bar.set_style(style);
         }
@@ -38,7 +38,7 @@ impl Progress {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// After so many reloads.
+    /// Sets the number of reloads done.
     pub(crate) fn reloads(&self, done: u64) {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.bar.set_position(done);

@@ -1,4 +1,4 @@
-//! Which releases of an app served while it was loaded.
+//! Releases of an app that served during a run.
 
 use portkeep_engine::{Digest, Generation, Store};
 use portkeep_spec::Label;

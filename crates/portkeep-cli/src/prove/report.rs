@@ -1,4 +1,4 @@
-//! What is told at the end; the shape of `portkeep prove --json`.
+//! Result of a run, in the shape of `portkeep prove --json`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The run as a whole.
+//! A run from its start to its report.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::reloads;
 use super::report::Report;
 use super::sample::Seen;
 
-/// Load before the first reload and after the last one, to compare with.
+/// Time under load before the first reload and after the last one, for comparison.
 const BESIDE: Duration = Duration::from_secs(2);
 
 /// Loads, reloads, and counts.
 ///
 /// # Errors
-/// When the reload command cannot be run at all; that it fails is part of the report.
+/// When the reload command cannot be run at all. Its failure is part of the report.
 pub(crate) async fn run(plan: Plan) -> anyhow::Result<Report> {
     let plan = Arc::new(plan);
     let begin = Instant::now();
@@ -38,7 +38,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Report> {
     shared.pace.end_at(end);
     let mut seen = Seen::default();
     while let Some(one) = clients.join_next().await {
-        // A panic is a fault of this program, and `join_next` would hide it.
+        // A panic is a bug of this program, and `join_next` would hide it.
         seen.add(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
     }
     shared.progress.end();

@@ -1,4 +1,4 @@
-//! What one client saw.
+//! Observations of one client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! From what was seen to what is told. Pure.
+//! Statistics over the observations of all clients. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

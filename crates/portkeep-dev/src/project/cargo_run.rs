@@ -7,7 +7,6 @@ use cargo_metadata::Package;
 use toml::{Table, Value};
 
 use super::configuration::Configuration;
-use super::enabled::Target;
 
 /// Variables, by who wins where the environment of this process has them too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,41 +56,6 @@ impl CargoRun {
         }
         run
     }
-}
-
-/// The program that `cargo run` would start the app with, where a configuration names one.
-pub(super) fn runner(
-    configurations: &[Configuration],
-    target: impl FnOnce() -> Option<Target>,
-) -> Option<String> {
-    let tables: Vec<_> = configurations
-        .iter()
-        .filter_map(|one| one.text.parse::<Table>().ok())
-        .collect();
-    let of_targets = |table: &Table| {
-        let targets = table.get("target")?.as_table()?.clone();
-        let runner =
-            |(name, settings): (String, Value)| Some((name, settings.get("runner")?.clone()));
-        let found: Vec<_> = targets.into_iter().filter_map(runner).collect();
-        Some(found)
-    };
-    let runners: Vec<_> = tables.iter().filter_map(of_targets).flatten().collect();
-    if runners.is_empty() {
-        return None;
-    }
-    let target = target()?;
-    let is_meant = |name: &str| {
-        let platform = name.parse::<cargo_metadata::cargo_platform::Platform>();
-        platform.is_ok_and(|platform| platform.matches(&target.triple, &target.cfgs))
-    };
-    let (_, words) = runners.into_iter().find(|(name, _)| is_meant(name))?;
-    Some(match words {
-        Value::Array(words) => {
-            let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
-            words.join(" ")
-        }
-        words => words.as_str().unwrap_or_default().to_owned(),
-    })
 }
 
 /// The value of a variable in `[env]`, and whether it wins over what is set already.
@@ -193,34 +157,5 @@ mod tests {
         assert_eq!(forced("CARGO_PKG_VERSION_PRE"), "rc.1");
         assert_eq!(forced("CARGO_PKG_AUTHORS"), "a:b");
         assert_eq!(forced("CARGO_MANIFEST_DIR"), root.display().to_string());
-    }
-
-    #[test]
-    fn the_runner_of_this_target_is_found() {
-        let configuration = |text: &str| Configuration {
-            base: "/".into(),
-            text: text.to_owned(),
-        };
-        let target = || {
-            Some(Target {
-                triple: "x86_64-unknown-linux-gnu".to_owned(),
-                cfgs: vec!["unix".parse().unwrap()],
-            })
-        };
-        for (text, expected) in [
-            ("", None),
-            ("[target.wasm32-wasip1]\nrunner = \"wasmtime\"\n", None),
-            (
-                "[target.x86_64-unknown-linux-gnu]\nrunner = \"sudo -E\"\n",
-                Some("sudo -E"),
-            ),
-            (
-                "[target.'cfg(unix)']\nrunner = [\"perf\", \"record\"]\n",
-                Some("perf record"),
-            ),
-        ] {
-            let found = runner(&[configuration(text)], target);
-            assert_eq!(found.as_deref(), expected, "{text}");
-        }
     }
 }

@@ -62,7 +62,7 @@ impl Starting {
             return true;
         }
         let page = holding_page(&desk.spec);
-        let request = Request::now(Purpose::Connect).or_hold(page);
+        let request = Request::now(Purpose::Connect).or_holding_page(page);
         let result = desk.handovers.ask(desk.spec.clone(), request).await;
         let serves = result.is_ok();
         let event = SessionEvent::Ended(result.map_err(Into::into));

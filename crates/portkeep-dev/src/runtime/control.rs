@@ -62,7 +62,7 @@ impl Desk {
             Ask::Reload { force } => Ok(self.reload(force)),
             Ask::Maintenance(ref change) => {
                 let page = holding_page(&self.spec);
-                Ok(change.request(&self.store).or_hold(page))
+                Ok(change.request(&self.store).or_holding_page(page))
             }
             Ask::Rollback { generation } => {
                 Request::roll_back(&self.store, generation.map(Generation))
@@ -99,7 +99,7 @@ impl Desk {
                 true => Unchanged::IsStarted,
                 false => Unchanged::IsDone,
             },
-            ..Request::now(Purpose::Reload).or_hold(page)
+            ..Request::now(Purpose::Reload).or_holding_page(page)
         }
     }
 

@@ -9,7 +9,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
-use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, drive};
+use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, execute};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -65,7 +65,7 @@ impl LocalSession {
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
         store.clear_current()?;
-        let published = Published::prepare(project, &store, &mut spec)?;
+        let published = Published::prepare(project, &store, &mut spec, false)?;
         let sockets =
             Sockets::bind(&spec.listen).map_err(|error| match host.port_owner(&error.address) {
                 Some(owner) => anyhow!("{} is held by {owner}", error.address),
@@ -82,6 +82,10 @@ impl LocalSession {
         let local = Local::new(store.clone(), spec.clone(), sockets, listener);
         if let Some(feed) = feed {
             local.read_from(Input::of(move || feed.pipe()));
+        }
+        if let Some(runner) = &project.runner {
+            notices.push(runner.told_of_sockets());
+            local.run_with(runner.words());
         }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
         let desk = Desk {
@@ -157,7 +161,7 @@ impl LocalSession {
     fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
         Request::now(Purpose::Reload)
             .called(id.clone())
-            .or_hold(holding_page(&self.spec))
+            .or_holding_page(holding_page(&self.spec))
             .unless(give_up)
     }
 
@@ -195,6 +199,7 @@ impl LocalSession {
                 () = signals.stop() => self.local.kill_all(),
             }
         }
+        self.published.remove();
         leftovers::remove(&self.store)
     }
 }
@@ -203,11 +208,11 @@ impl LocalSession {
 fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
     let (desk, runtime) = (desk.clone(), tokio::runtime::Handle::current());
     move || {
-        if !drive::has_changed(&desk.store, &desk.spec) {
+        if !execute::has_changed(&desk.store, &desk.spec) {
             return;
         }
         let page = holding_page(&desk.spec);
-        let request = Request::now(Purpose::Deploy).or_hold(page);
+        let request = Request::now(Purpose::Deploy).or_holding_page(page);
         if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
             let events = desk.events.clone();
             runtime.spawn(async move {

@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::Store;
+use portkeep_engine::store::atomic_symlink;
 use portkeep_spec::Spec;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::beside::Beside;
 use super::handing_over::HandingOver;
 use crate::project::Project;
 
@@ -22,22 +24,36 @@ const STAGED: &str = "new";
 #[derive(Debug, Clone)]
 pub(super) enum Published {
     /// We put it there.
-    Here(PathBuf),
+    Here(Here),
     /// The spec names its executable itself.
     BySpec,
 }
 
+/// What is published by us.
+#[derive(Debug, Clone)]
+pub(super) struct Here {
+    place: PathBuf,
+    /// Where it says where that was built.
+    from: PathBuf,
+    /// Names there; none where the app goes on when we end.
+    beside: Option<Beside>,
+}
+
 impl Published {
-    /// Points `spec` at what will be published.
+    /// Points `spec` at what will be published. What goes on without us does so without cargo's directory.
     pub(super) fn prepare(
         project: &Project,
         store: &Store,
         spec: &mut Spec,
+        goes_on: bool,
     ) -> anyhow::Result<Self> {
         if !project.publishes() {
             return Ok(Self::BySpec);
         }
-        let path = store.published(&spec.name);
+        let (path, from) = (
+            store.published(&spec.name),
+            store.published_from(&spec.name),
+        );
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)
                 .with_context(|| format!("cannot make {}", parent.display()))?;
@@ -47,16 +63,43 @@ impl Published {
             *first = path.display().to_string();
         }
         spec.watch = Some(path.clone());
-        Ok(Self::Here(path))
+        // A run that was killed has left it, and what it says is none of ours.
+        let _ = fs::remove_file(&from);
+        Ok(Self::Here(Here {
+            place: path,
+            from,
+            beside: (!goes_on).then(|| Beside::of(spec)),
+        }))
     }
 
     /// Publishes by one rename, so that nobody sees a part of it. The answer is to be dropped when the new
     /// version serves.
     pub(super) fn publish(&self, executable: Option<&Path>) -> anyhow::Result<Replaced> {
-        let Self::Here(path) = self else {
+        let Self::Here(here) = self else {
             return Ok(Replaced(None));
         };
-        let executable = executable.ok_or_else(no_executable)?;
+        here.publish(executable.ok_or_else(no_executable)?)
+    }
+
+    /// Removes the names where it was built.
+    pub(super) fn remove(&self) {
+        if let Self::Here(Here {
+            beside: Some(beside),
+            ..
+        }) = self
+        {
+            beside.remove();
+        }
+    }
+}
+
+impl Here {
+    fn publish(&self, executable: &Path) -> anyhow::Result<Replaced> {
+        let path = &self.place;
+        // What is published, and what runs where it was built, is one file, whatever another build does meanwhile.
+        let beside = self.beside.as_ref();
+        let named = beside.and_then(|beside| beside.name(executable).ok());
+        let executable = named.as_ref().map_or(executable, |named| &named.path);
         let fail = || format!("cannot put {} at {}", executable.display(), path.display());
         // What was replaced before may still be on its way out under the last of these names.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -66,6 +109,11 @@ impl Published {
         if fs::hard_link(executable, &staged).is_err() {
             fs::copy(executable, &staged).with_context(fail)?;
         }
+        // It is believed only where it leads to what is published.
+        let _ = match &named {
+            Some(named) => atomic_symlink(&named.path, &self.from),
+            None => fs::remove_file(&self.from),
+        };
         // A rename onto a name that exists makes ext4 begin to write the new file to the disk (auto_da_alloc) and frees the
         // old one: tens of milliseconds for 200 MB. Exchanging two names does neither.
         if renameat_with(CWD, &staged, CWD, path, RenameFlags::EXCHANGE).is_err() {
@@ -129,13 +177,20 @@ mod tests {
     fn what_is_published_is_replaced_whole_and_what_was_there_is_removed() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("app");
-        let published = Published::Here(place.clone());
+        let spec = Spec::new("app".parse().unwrap(), Vec::new(), Vec::new());
+        let published = Published::Here(Here {
+            place: place.clone(),
+            from: directory.path().join("app.built"),
+            beside: Some(Beside::of(&spec)),
+        });
         for contents in ["one", "two", "two"] {
             let built = directory.path().join("built");
             let _ = fs::remove_file(&built);
             fs::write(&built, contents).unwrap();
             let replaced = published.publish(Some(&built)).unwrap();
             assert_eq!(fs::read_to_string(&place).unwrap(), contents);
+            let from = fs::read_link(directory.path().join("app.built")).unwrap();
+            assert_eq!(fs::read_to_string(from).unwrap(), contents);
             let other = replaced.0.clone().unwrap();
             drop(replaced);
             let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -146,7 +201,8 @@ mod tests {
         }
         fs::write(place.with_extension(format!("7.{STAGED}")), "left").unwrap();
         sweep(directory.path()).unwrap();
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+        published.remove();
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
         // The same file once more: cargo had nothing to do.
         let built = directory.path().join("built");
         drop(published.publish(Some(&built)).unwrap());

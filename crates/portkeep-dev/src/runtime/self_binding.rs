@@ -6,6 +6,7 @@ mod port;
 mod version;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as Shared, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
 use self::version::{Starting, Version, is_cut};
+use super::beside::{Beside, Named};
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::no_executable;
@@ -28,7 +30,7 @@ use crate::event::{Event, SessionEvent};
 use crate::host::Host;
 use crate::input::Feed;
 use crate::pages;
-use crate::project::Project;
+use crate::project::{Project, Runner};
 use crate::terminal::Signals;
 use crate::unread::Unread;
 
@@ -49,6 +51,9 @@ struct App {
     environment: Shared<BTreeMap<String, String>>,
     /// Where executables are kept, so that the next build does not take them away.
     kept: PathBuf,
+    /// Where they run: they may look for their files from where they were built.
+    beside: Beside,
+    runner: Vec<OsString>,
     children: Children,
     running: Mutex<Running>,
     serves: Arc<Shared<Serving>>,
@@ -76,9 +81,25 @@ struct Running {
     /// What was replaced, and finishes what it has.
     draining: Vec<Version>,
     /// What came up last.
-    executable: Option<PathBuf>,
+    executable: Option<Kept>,
     /// What that was started with.
     environment: BTreeMap<String, String>,
+}
+
+/// An executable that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Kept {
+    path: PathBuf,
+    /// The same where it was built.
+    beside: Option<Named>,
+}
+
+impl Kept {
+    /// Where it runs: where it was built, as long as that is the same.
+    fn runs_at(&self) -> &Path {
+        let beside = self.beside.as_ref().filter(|named| named.holds());
+        beside.map_or(&self.path, |named| &named.path)
+    }
 }
 
 impl Serving {
@@ -109,7 +130,14 @@ impl SelfBindingSession {
         std::fs::create_dir_all(&kept)
             .with_context(|| format!("cannot make {}", kept.display()))?;
         let socket = pages::socket_path(store.run_directory());
+        notices.extend(project.runner.as_ref().map(Runner::told));
         let app = App {
+            beside: Beside::of(&spec),
+            runner: project
+                .runner
+                .as_ref()
+                .map(Runner::words)
+                .unwrap_or_default(),
             environment: Shared::new(environment::of_generations(project, &socket, &mut notices)),
             spec,
             kept,
@@ -200,6 +228,7 @@ impl SelfBindingSession {
                 }
             }
         }
+        self.app.beside.remove();
         leftovers::remove(&self.store)
     }
 }
@@ -233,8 +262,8 @@ impl App {
         let next = match executable {
             Some(built) => {
                 let is_same = previous
-                    .as_deref()
-                    .is_some_and(|current| is_same(current, &built));
+                    .as_ref()
+                    .is_some_and(|current| is_same(current.runs_at(), &built));
                 if is_same && is_alive && running.environment == self.environment() {
                     return Ok(Outcome::Unchanged(Generation(running.number)));
                 }
@@ -247,7 +276,7 @@ impl App {
         match self.start_where_free(&mut running, &next).await {
             Ok(()) => {
                 if let Some(previous) = previous.filter(|previous| *previous != next) {
-                    let _ = std::fs::remove_file(previous);
+                    let _ = std::fs::remove_file(previous.path);
                 }
                 Ok(Outcome::HandedOver(record(&running, id, begun, stopped)))
             }
@@ -262,14 +291,16 @@ impl App {
         }
     }
 
-    fn keep(&self, built: &Path, number: u64) -> anyhow::Result<PathBuf> {
+    fn keep(&self, built: &Path, number: u64) -> anyhow::Result<Kept> {
+        let beside = self.beside.name(built).ok();
+        let built = beside.as_ref().map_or(built, |named| &named.path);
         let kept = self.kept.join(format!("{}-{number}", self.spec.name));
         let _ = std::fs::remove_file(&kept);
         if std::fs::hard_link(built, &kept).is_err() {
             std::fs::copy(built, &kept)
                 .with_context(|| format!("cannot keep {}", built.display()))?;
         }
-        Ok(kept)
+        Ok(Kept { path: kept, beside })
     }
 
     /// Tells what runs to end, and waits until it does not listen any more. It finishes what it has meanwhile.
@@ -299,7 +330,7 @@ impl App {
     async fn start_where_free(
         &self,
         running: &mut Running,
-        executable: &Path,
+        executable: &Kept,
     ) -> anyhow::Result<()> {
         let first = self.start(running, executable).await;
         let Err(failure) = first else { return Ok(()) };
@@ -328,7 +359,7 @@ impl App {
     async fn start(
         &self,
         running: &mut Running,
-        executable: &Path,
+        executable: &Kept,
     ) -> Result<(), portkeep_engine::StartFailure> {
         running.number += 1;
         let generation = Generation(running.number);
@@ -340,8 +371,9 @@ impl App {
             unread: &self.unread,
             events: &self.events,
             feed: self.feed.as_ref(),
+            runner: &self.runner,
         };
-        let version = starting.start(generation, executable).await?;
+        let version = starting.start(generation, executable.runs_at()).await?;
         let addresses = port::addresses(&version.sockets);
         self.serving(|serving| {
             serving.generation = Some(generation);
@@ -350,7 +382,7 @@ impl App {
         self.tell(SessionEvent::Opened(addresses));
         self.tell_of_end(&version);
         running.version = Some(version);
-        running.executable = Some(executable.to_owned());
+        running.executable = Some(executable.clone());
         running.environment = environment;
         Ok(())
     }
@@ -414,7 +446,7 @@ fn record(running: &Running, id: HandoverId, begun: Instant, stopped: Instant) -
         previous: None,
         digest: None,
         label: None,
-        source: running.executable.clone(),
+        source: running.executable.as_ref().map(|kept| kept.path.clone()),
         drained: Vec::new(),
         steps: Steps {
             start_milliseconds: milliseconds(stopped),

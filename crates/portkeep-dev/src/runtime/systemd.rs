@@ -21,7 +21,7 @@ use crate::event::Event;
 use crate::host::Host;
 use crate::options::Options;
 use crate::pages;
-use crate::project::Project;
+use crate::project::{Project, Runner};
 use crate::terminal::Signals;
 
 #[derive(Debug)]
@@ -56,12 +56,13 @@ impl SystemdSession {
             ));
             spec.name = name;
         }
+        notices.extend(project.runner.as_ref().map(Runner::told_unused));
         let store = host.store(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
-        let published = Published::prepare(project, &store, &mut spec)?;
+        let published = Published::prepare(project, &store, &mut spec, options.detaches)?;
         if matches!(published, Published::Here(_)) && !options.detaches {
             // What is published here is handed over here: nobody else is to start it as well.
             spec.watch = None;
@@ -125,7 +126,7 @@ impl SystemdSession {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
         let page = holding_page(&self.spec);
         let request = Request::now(Purpose::Reload).called(id.clone());
-        let request = request.or_hold(page).unless(give_up);
+        let request = request.or_holding_page(page).unless(give_up);
         let before = self.serves();
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request, before)))
@@ -183,6 +184,7 @@ impl SystemdSession {
     async fn remove(&self) -> anyhow::Result<()> {
         self.handovers.close().await;
         units::remove(&self.systemd, &self.spec.name).await?;
+        self.published.remove();
         leftovers::remove(self.systemd.store())
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};
-use portkeep_engine::units::{self, Family, Readable, UnitDirectory};
+use portkeep_engine::units::{self, Readable, UnitDirectory, UnitFiles};
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
 use crate::host::Host;
@@ -18,20 +18,20 @@ pub(super) async fn conflict(manager: &Manager, spec: &Spec) -> anyhow::Result<O
 pub(super) async fn place(systemd: &Systemd, spec: &Spec, host: &dyn Host) -> anyhow::Result<()> {
     let (manager, name) = (systemd.manager(), &spec.name);
     let directory = UnitDirectory::runtime()?;
-    // A `portkeep dev` that was killed may have left its family running, with other settings.
+    // A `portkeep dev` that was killed may have left its files running, with other settings.
     if !units::on_disk(name, directory.path())?.is_empty() {
         units::stop(manager, std::slice::from_ref(name)).await?;
         systemd.store().clear_current()?;
     }
-    let helper = std::env::current_exe().context("cannot tell where this executable is")?;
+    let helper = std::env::current_exe().context("cannot find the path of this executable")?;
     let spec_path = directory.spec_path(name);
-    let family = Family::render(spec, &helper, &spec_path, Which::User)?;
+    let files = UnitFiles::render(spec, &helper, &spec_path, Which::User)?;
     units::write_spec(spec, &spec_path, Readable::ByOwner)?;
-    family.write(directory.path())?;
+    files.write(directory.path())?;
     manager.daemon_reload().await?;
     let mut opened = unit_names::sockets(spec);
     let path_unit = unit_names::path(name);
-    if family.has(&path_unit) {
+    if files.has(&path_unit) {
         manager.enable(&[&path_unit], Until::Reboot).await?;
         manager.daemon_reload().await?;
         opened.push(path_unit);

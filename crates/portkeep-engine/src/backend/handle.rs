@@ -1,4 +1,4 @@
-//! The handle of an app, as its manager has it.
+//! State of an app's handle, as its manager reports it.
 
 use std::fmt;
 use std::future::Future;

@@ -3,14 +3,15 @@
 //!
 //! The process that holds a [`Local`] holds the sockets: they live as long as it does.
 
-mod fate;
 mod launch;
 mod notify;
 mod release_command;
+mod settle;
 mod sockets;
 mod supervise;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -107,6 +108,8 @@ struct Shared {
     listener: Listener,
     /// What generations read; nothing without it.
     input: std::sync::OnceLock<Input>,
+    /// What starts generations; nothing where they are started directly.
+    runner: std::sync::OnceLock<Vec<OsString>>,
 }
 
 /// Makes the standard input of a generation that is about to start.
@@ -154,6 +157,7 @@ impl Local {
                 releasing: Mutex::default(),
                 listener,
                 input: std::sync::OnceLock::new(),
+                runner: std::sync::OnceLock::new(),
             }),
         }
     }
@@ -161,6 +165,12 @@ impl Local {
     /// Generations that start from now on read this, in place of nothing. The first one counts.
     pub fn read_from(&self, input: Input) {
         let _ = self.shared.input.set(input);
+    }
+
+    /// Generations that start from now on are started by this program, with its first arguments; it is to become what it starts
+    /// (`exec`), since that takes sockets only if it has the number of the process that was started. The first one counts.
+    pub fn run_with(&self, runner: Vec<OsString>) {
+        let _ = self.shared.runner.set(runner);
     }
 
     /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when

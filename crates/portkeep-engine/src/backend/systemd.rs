@@ -8,13 +8,13 @@ mod connect;
 mod drained;
 mod handle;
 mod job;
-mod keeper;
 mod last_lines;
 mod manager;
-mod own_words;
 mod proxy;
 mod release_command;
 mod secrets;
+mod settle;
+mod start_messages;
 mod unit_path;
 mod unit_state;
 mod without_bus;
@@ -30,8 +30,8 @@ use tokio::time::timeout_at;
 pub use crate::backend::JobResult;
 pub use apps::{AppUnits, Depth};
 pub use batch::Ended;
-pub use keeper::Units;
 pub use manager::{Manager, ManagerError, Until};
+pub use settle::Units;
 pub use unit_state::UnitState;
 pub use without_bus::is_stopping;
 
@@ -189,7 +189,7 @@ impl Systemd {
         let failure = StartFailure::of(end, lines);
         match failure.cause {
             Some(Cause::Setup(_)) => StartFailure {
-                said: own_words::own_words(self.which(), unit, state).await,
+                said: start_messages::start_messages(self.which(), unit, state).await,
                 ..failure
             },
             _ => failure,
@@ -299,7 +299,7 @@ fn answer(unit: &str, state: Result<UnitState, ManagerError>) -> Result<UnitStat
 /// The unit that `generation` is.
 fn unit_of(store: &Store, generation: Generation) -> String {
     // A page of which nothing is known any more has the number that is never given away.
-    if generation == Generation(0) || store.is_holding(generation) {
+    if generation == Generation(0) || store.is_holding_page(generation) {
         unit_names::holding(store.name())
     } else {
         unit_names::generation(store.name(), generation.0)

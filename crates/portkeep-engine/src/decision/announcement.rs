@@ -1,8 +1,8 @@
-//! One decision, with all that the journal is told of it.
+//! Announcement of one decision, with all its journal fields.
 
 use portkeep_spec::{AppName, Label, Manager as Which, unit_names};
 
-use super::kind::Decided;
+use super::kind::DecisionKind;
 use crate::generation::Generation;
 
 /// The fields of an entry.
@@ -23,8 +23,8 @@ const LONGEST_REASON: usize = 256 - "PORTKEEP_REASON=".len();
 
 /// What happened, apart from whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) decided: Decided,
+pub(crate) struct AnnouncementDetails {
+    pub(crate) decided: DecisionKind,
     pub(crate) message: String,
     pub(crate) generation: Option<Generation>,
     /// All digits of its digest.
@@ -48,14 +48,14 @@ pub(super) enum Weight {
 /// A decision of an app, for the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    told: Told,
+    details: AnnouncementDetails,
     app: AppName,
     which: Which,
 }
 
-impl Told {
+impl AnnouncementDetails {
     /// One of which no more is known than what serves.
-    pub(crate) fn plain(decided: Decided, message: String) -> Self {
+    pub(crate) fn plain(decided: DecisionKind, message: String) -> Self {
         Self {
             decided,
             message,
@@ -70,10 +70,10 @@ impl Told {
 }
 
 impl Announcement {
-    /// What `told` says, of `app`, whose units `which` manager has.
-    pub(crate) fn new(app: &AppName, which: Which, told: Told) -> Self {
+    /// What `details` says, of `app`, whose units `which` manager has.
+    pub(crate) fn new(app: &AppName, which: Which, details: AnnouncementDetails) -> Self {
         Self {
-            told,
+            details,
             app: app.clone(),
             which,
         }
@@ -81,31 +81,35 @@ impl Announcement {
 
     /// What was decided.
     #[must_use]
-    pub fn decided(&self) -> Decided {
-        self.told.decided
+    pub fn decided(&self) -> DecisionKind {
+        self.details.decided
     }
 
     /// `MESSAGE=`.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.told.message
+        &self.details.message
     }
 
     pub(super) fn weight(&self) -> Weight {
-        match self.told.decided {
-            Decided::NothingServes | Decided::HoldingPage | Decided::GivenUp => Weight::Error,
-            Decided::FellBack
-            | Decided::Failed
-            | Decided::Refused
-            | Decided::KnownBad
-            | Decided::StartedAgain
-            | Decided::Waits
-            | Decided::NotStartedAgain
-            | Decided::Cut => Weight::Warning,
-            Decided::RolledBack | Decided::Maintenance | Decided::StaysInMaintenance => {
-                Weight::Notice
+        match self.details.decided {
+            DecisionKind::NothingServes | DecisionKind::HoldingPage | DecisionKind::GivenUp => {
+                Weight::Error
             }
-            Decided::HandedOver | Decided::Unchanged | Decided::Drained => Weight::Info,
+            DecisionKind::FellBack
+            | DecisionKind::Failed
+            | DecisionKind::Refused
+            | DecisionKind::KnownBad
+            | DecisionKind::StartedAgain
+            | DecisionKind::Waits
+            | DecisionKind::NotStartedAgain
+            | DecisionKind::Cut => Weight::Warning,
+            DecisionKind::RolledBack
+            | DecisionKind::Maintenance
+            | DecisionKind::StaysInMaintenance => Weight::Notice,
+            DecisionKind::HandedOver | DecisionKind::Unchanged | DecisionKind::Drained => {
+                Weight::Info
+            }
         }
     }
 
@@ -113,34 +117,42 @@ impl Announcement {
     /// is `-`.
     #[must_use]
     pub fn fields(&self) -> Vec<(&'static str, String)> {
-        let told = &self.told;
+        let details = &self.details;
         let unknown = || "-".to_owned();
         let mut fields = vec![
-            ("MESSAGE_ID", told.decided.id().to_owned()),
+            ("MESSAGE_ID", details.decided.id().to_owned()),
             ("SYSLOG_IDENTIFIER", "portkeep".to_owned()),
             (field::APP, self.app.to_string()),
             (field::MANAGER, self.which.to_string()),
-            (field::DECISION, told.decided.code().to_owned()),
+            (field::DECISION, details.decided.code().to_owned()),
             (
                 field::GENERATION,
-                told.generation.map_or_else(unknown, |one| one.to_string()),
+                details
+                    .generation
+                    .map_or_else(unknown, |one| one.to_string()),
             ),
-            (field::RELEASE, told.release.clone().unwrap_or_else(unknown)),
+            (
+                field::RELEASE,
+                details.release.clone().unwrap_or_else(unknown),
+            ),
             (
                 field::LABEL,
-                told.label.as_ref().map_or_else(unknown, Label::to_string),
+                details
+                    .label
+                    .as_ref()
+                    .map_or_else(unknown, Label::to_string),
             ),
             (
                 field::HANDOVER,
-                told.handover.clone().unwrap_or_else(unknown),
+                details.handover.clone().unwrap_or_else(unknown),
             ),
             (field::REASON, self.reason()),
-            (field::CRASHES, told.crashes.to_string()),
+            (field::CRASHES, details.crashes.to_string()),
         ];
         // journald knows the unit of a process only as long as that lives. By these, `journalctl -u` finds the entry anyway: of
         // root it believes the one, of a user the other.
         let handle = unit_names::handle(&self.app);
-        let of_generation = told
+        let of_generation = details
             .generation
             .map(|generation| unit_names::generation(&self.app, generation.0));
         let units = [Some(handle), of_generation, own_unit()];
@@ -155,10 +167,10 @@ impl Announcement {
 
     /// In one line, and no longer than the catalog takes.
     fn reason(&self) -> String {
-        let known = self.told.reason.as_deref();
-        let reason = match (known, self.told.decided) {
+        let known = self.details.reason.as_deref();
+        let reason = match (known, self.details.decided) {
             (Some(known), _) if !known.is_empty() => known,
-            (_, Decided::RolledBack) => "somebody asked for that",
+            (_, DecisionKind::RolledBack) => "somebody asked for that",
             _ => "no reason is known",
         };
         cut(reason, LONGEST_REASON)
@@ -188,8 +200,8 @@ fn cut(text: &str, longest: usize) -> String {
 mod tests {
     use super::*;
 
-    fn announced(told: Told) -> Announcement {
-        Announcement::new(&"hello".parse().unwrap(), Which::System, told)
+    fn announced(details: AnnouncementDetails) -> Announcement {
+        Announcement::new(&"hello".parse().unwrap(), Which::System, details)
     }
 
     fn value(of: &Announcement, name: &str) -> Vec<String> {
@@ -202,15 +214,18 @@ mod tests {
 
     #[test]
     fn what_is_known_is_in_its_fields() {
-        let of = announced(Told {
+        let of = announced(AnnouncementDetails {
             generation: Some(Generation(4)),
             release: Some("0123456789abcdef".to_owned()),
             label: Some("v2".parse().unwrap()),
             handover: Some("job-7".to_owned()),
-            ..Told::plain(Decided::HandedOver, "hello: generation 4 serves".to_owned())
+            ..AnnouncementDetails::plain(
+                DecisionKind::HandedOver,
+                "hello: generation 4 serves".to_owned(),
+            )
         });
         for (name, expected) in [
-            ("MESSAGE_ID", Decided::HandedOver.id()),
+            ("MESSAGE_ID", DecisionKind::HandedOver.id()),
             (field::APP, "hello"),
             (field::MANAGER, "system"),
             (field::GENERATION, "4"),
@@ -228,9 +243,9 @@ mod tests {
 
     #[test]
     fn a_reason_is_no_longer_than_the_catalog_can_show() {
-        let of = announced(Told {
+        let of = announced(AnnouncementDetails {
             reason: Some("ü".repeat(300)),
-            ..Told::plain(Decided::Failed, String::new())
+            ..AnnouncementDetails::plain(DecisionKind::Failed, String::new())
         });
         let reason = value(&of, field::REASON).remove(0);
         assert!(reason.len() + "PORTKEEP_REASON=".len() <= 256, "{reason}");
@@ -240,8 +255,8 @@ mod tests {
 
     #[test]
     fn no_entry_lacks_a_field_that_its_text_names() {
-        for decided in Decided::ALL {
-            let of = announced(Told::plain(decided, String::new()));
+        for decided in DecisionKind::ALL {
+            let of = announced(AnnouncementDetails::plain(decided, String::new()));
             for name in [
                 field::APP,
                 field::MANAGER,

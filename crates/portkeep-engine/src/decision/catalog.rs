@@ -1,8 +1,8 @@
-//! The message catalog: what `journalctl -x` says below an entry of ours. systemd.journal-fields(7), and
+//! Message catalog: the text that `journalctl -x` prints below an entry of portkeep. See systemd.journal-fields(7) and
 //! <https://systemd.io/CATALOG>.
 
 use super::announcement::field;
-use super::kind::Decided;
+use super::kind::DecisionKind;
 use super::text::fill;
 
 /// The name of its file.
@@ -14,7 +14,7 @@ const COLUMNS: usize = 76;
 /// All entries, as `journalctl --update-catalog` reads them.
 #[must_use]
 pub fn text() -> String {
-    let entries = Decided::ALL.map(entry);
+    let entries = DecisionKind::ALL.map(entry);
     format!("{HEAD}{}", entries.concat())
 }
 
@@ -23,7 +23,7 @@ const HEAD: &str = "\
 # Made by `portkeep catalog`, from the same table as `portkeep doctor`.
 ";
 
-fn entry(decided: Decided) -> String {
+fn entry(decided: DecisionKind) -> String {
     let text = decided.text();
     let subject = left_to_the_journal(text.subject);
     let end = if text.commands.is_empty() { "." } else { ":" };
@@ -103,7 +103,7 @@ mod tests {
     fn no_decision_lacks_an_entry_with_cause_and_remedy() {
         let text = text();
         let entries: Vec<_> = text.split("\n-- ").skip(1).collect();
-        for decided in Decided::ALL {
+        for decided in DecisionKind::ALL {
             let of = entries
                 .iter()
                 .filter(|entry| entry.starts_with(decided.id()));
@@ -119,6 +119,6 @@ mod tests {
                 "{entry}"
             );
         }
-        assert_eq!(entries.len(), Decided::ALL.len());
+        assert_eq!(entries.len(), DecisionKind::ALL.len());
     }
 }

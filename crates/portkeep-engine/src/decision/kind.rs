@@ -1,9 +1,9 @@
-//! The kinds of decisions.
+//! Kinds of decisions.
 
 /// What was decided. Its id and its code stay the same; [`ALL`](Self::ALL) has each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
-pub enum Decided {
+pub enum DecisionKind {
     /// The release that was asked for serves.
     HandedOver,
     /// A release that served before serves again, because a person wanted that.
@@ -40,7 +40,7 @@ pub enum Decided {
     Cut,
 }
 
-impl Decided {
+impl DecisionKind {
     /// All kinds.
     pub const ALL: [Self; 17] = [
         Self::HandedOver,
@@ -119,8 +119,8 @@ mod tests {
 
     #[test]
     fn no_two_have_the_same_id_or_name() {
-        let ids: BTreeSet<_> = Decided::ALL.map(Decided::id).into();
-        let codes: BTreeSet<_> = Decided::ALL.map(Decided::code).into();
+        let ids: BTreeSet<_> = DecisionKind::ALL.map(DecisionKind::id).into();
+        let codes: BTreeSet<_> = DecisionKind::ALL.map(DecisionKind::code).into();
         assert_eq!((ids.len(), codes.len()), (17, 17));
         for id in ids {
             let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);

@@ -1,11 +1,11 @@
-//! What each kind of decision means, and what to do about it: the one table.
+//! Meaning and remedy of each kind of decision: the one table.
 //!
 //! A text has places for what differs, which are filled for an app, or left to `journalctl` to fill from the entry's fields:
 //! `{app}`, `{manager}` (`system`, `user`), `{generation}`, `{crashes}`, and `{because}`: a colon and the reason, where one is known.
 
 use portkeep_spec::{AppName, Manager as Which};
 
-use super::kind::Decided;
+use super::kind::DecisionKind;
 use crate::generation::Generation;
 use crate::remedy::Remedy;
 
@@ -31,7 +31,7 @@ const BUILD_ANOTHER: &str = "see why (`portkeep history --{manager} {app}`, `por
                              release that serves";
 const NOTHING: &str = "nothing";
 
-impl Decided {
+impl DecisionKind {
     pub(super) fn text(self) -> Text {
         match self {
             Self::HandedOver => Text {
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn each_text_has_only_places_that_are_known() {
-        for decided in Decided::ALL {
+        for decided in DecisionKind::ALL {
             let text = decided.text();
             let all = [text.subject, text.what, text.first];
             for words in all.iter().chain(text.commands) {
@@ -247,13 +247,13 @@ mod tests {
             reason: Some("it said {app} {"),
         };
         assert_eq!(
-            Decided::HoldingPage.what(&values),
+            DecisionKind::HoldingPage.what(&values),
             "no release can serve, and portkeep's holding page answers: it said {app} {"
         );
-        let remedy = Decided::StartedAgain.remedy(&app, Which::System, &values);
+        let remedy = DecisionKind::StartedAgain.remedy(&app, Which::System, &values);
         assert_eq!(remedy.commands, ["portkeep reload --system hello --force"]);
         assert_eq!(
-            Decided::FellBack.clause(),
+            DecisionKind::FellBack.clause(),
             "the last good release serves instead of it"
         );
     }

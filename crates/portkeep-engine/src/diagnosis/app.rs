@@ -1,4 +1,4 @@
-//! What can be wrong with an app.
+//! Faults of an app.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use super::facts::{AppFacts, DirectoryFault, GenerationFacts, HelperFault, Socke
 use super::finding::{Fault, Finding};
 use super::remedy;
 use crate::generation::Phase;
-use crate::installed::Instead;
+use crate::installed::Mismatch;
 
 /// What is wrong with an app, causes before what they lead to.
 #[must_use]
@@ -131,10 +131,10 @@ fn reached(socket: &SocketFacts, address: String) -> Option<Fault> {
         state => {
             let failed = (state == "failed").then(|| socket.state.result.clone());
             Some(match socket.held_by.clone() {
-                Some(holder) => Fault::PortTaken {
+                Some(owner) => Fault::PortTaken {
                     unit,
                     failed,
-                    holder,
+                    owner,
                 },
                 None => Fault::PortClosed { unit, failed },
             })
@@ -205,7 +205,7 @@ fn serves(app: &AppFacts) -> Option<Fault> {
         .generations
         .iter()
         .any(|one| one.is_holding_page && one.phase == Phase::Serving);
-    if app.instead == Some(Instead::Maintenance) {
+    if app.instead == Some(Mismatch::Maintenance) {
         return app.instead.clone().map(Fault::NotServed);
     }
     if is_held {
@@ -229,11 +229,11 @@ fn serves(app: &AppFacts) -> Option<Fault> {
         return Some(Fault::NothingServes { reason });
     }
     match app.instead.clone()? {
-        Instead::Failed { result, reason } if !result.serves() => {
+        Mismatch::Failed { result, reason } if !result.serves() => {
             Some(Fault::NothingServes { reason })
         }
         // The next connection would start the same again.
-        instead @ (Instead::Failed { .. } | Instead::RolledBack { .. }) => {
+        instead @ (Mismatch::Failed { .. } | Mismatch::RolledBack { .. }) => {
             Some(Fault::NotServed(instead))
         }
         _ => None,
@@ -247,7 +247,7 @@ pub(super) mod tests {
     use portkeep_spec::Manager as Which;
 
     use super::super::finding::Level;
-    use super::super::{Holder, Remedy};
+    use super::super::{PortOwner, Remedy};
     use super::*;
     use crate::backend::systemd::UnitState;
     use crate::directories::Untrusted;
@@ -302,9 +302,9 @@ pub(super) mod tests {
         }
     }
 
-    fn failed(result: HandoverResult) -> Option<Instead> {
+    fn failed(result: HandoverResult) -> Option<Mismatch> {
         let reason = Some("it exited".to_owned());
-        Some(Instead::Failed { result, reason })
+        Some(Mismatch::Failed { result, reason })
     }
 
     fn add_move_socket(app: &mut AppFacts) -> &mut SocketFacts {
@@ -395,7 +395,7 @@ pub(super) mod tests {
             }),
             ("port-taken", |app| {
                 app.sockets[0].state.active = "failed".to_owned();
-                app.sockets[0].held_by = Some(Holder {
+                app.sockets[0].held_by = Some(PortOwner {
                     who: "process 3 (nc)".to_owned(),
                     address: "127.0.0.1:80".to_owned(),
                     is_udp: false,
@@ -454,7 +454,7 @@ pub(super) mod tests {
             ("", |app| {
                 app.generations.clear();
                 app.handle.active = "inactive".to_owned();
-                app.instead = Some(Instead::OtherFiles);
+                app.instead = Some(Mismatch::OtherFiles);
             }),
             // A handover is under way: both may serve for a moment.
             ("", |app| {
@@ -467,11 +467,11 @@ pub(super) mod tests {
             }),
             ("holding-page", |app| {
                 app.generations[0].is_holding_page = true;
-                app.instead = Some(Instead::Holding);
+                app.instead = Some(Mismatch::Holding);
             }),
             ("maintenance", |app| {
                 app.generations[0].is_holding_page = true;
-                app.instead = Some(Instead::Maintenance);
+                app.instead = Some(Mismatch::Maintenance);
             }),
             ("drained", |app| app.taken_out = Some(TakenOut::default())),
             ("crashes", |app| app.generations[0].restarts = 2),
@@ -482,13 +482,13 @@ pub(super) mod tests {
                 app.instead = failed(HandoverResult::Refused);
             }),
             ("rolled-back", |app| {
-                app.instead = Some(Instead::RolledBack { reason: None });
+                app.instead = Some(Mismatch::RolledBack { reason: None });
             }),
             ("not-handed-over", |app| {
-                app.instead = Some(Instead::OtherFiles);
+                app.instead = Some(Mismatch::OtherFiles);
             }),
             ("settings-not-applied", |app| {
-                app.instead = Some(Instead::OtherSettings);
+                app.instead = Some(Mismatch::OtherSettings);
             }),
         ]);
     }
@@ -504,7 +504,7 @@ pub(super) mod tests {
             level(failed(HandoverResult::Failed).unwrap()),
             Level::Advice
         );
-        assert_eq!(level(Instead::RolledBack { reason: None }), Level::Advice);
+        assert_eq!(level(Mismatch::RolledBack { reason: None }), Level::Advice);
         assert_eq!(
             Fault::NothingServes { reason: None }.level(),
             Level::Problem

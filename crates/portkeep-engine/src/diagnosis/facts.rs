@@ -1,4 +1,4 @@
-//! What is looked at before anything is decided.
+//! Facts that a diagnosis is made from.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use portkeep_spec::{AppName, Manager as Which};
 use crate::backend::systemd::UnitState;
 use crate::directories::Untrusted;
 use crate::generation::{Generation, Phase};
-use crate::installed::Instead;
+use crate::installed::Mismatch;
 use crate::taken_out::TakenOut;
 
 /// The machine.
@@ -61,7 +61,7 @@ pub struct AppFacts {
     /// What is wrong with the app's directories.
     pub directories: Vec<DirectoryFault>,
     /// What serves instead of what is installed.
-    pub instead: Option<Instead>,
+    pub instead: Option<Mismatch>,
     /// That a person has it taken out.
     pub taken_out: Option<TakenOut>,
     /// Why the last handover did not bring what was asked for to serve, where it did not.
@@ -125,7 +125,7 @@ pub struct SocketFacts {
     /// The path of a Unix socket that listens, but is not at its path any more.
     pub lost_path: Option<PathBuf>,
     /// Who listens on the wanted address while the unit does not.
-    pub held_by: Option<Holder>,
+    pub held_by: Option<PortOwner>,
     /// The queue that the spec asks for.
     pub backlog: Option<u32>,
     /// Its address, where no interface of this machine has it, and the interface that could be given it.
@@ -134,7 +134,7 @@ pub struct SocketFacts {
 
 /// Who holds an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct PortOwner {
     /// Process, command and unit.
     pub who: String,
     /// The address, as `portkeep port` takes it.

@@ -1,4 +1,4 @@
-//! What was found: facts, not words.
+//! Findings: faults as values with their data.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -7,64 +7,64 @@ use jiff::Timestamp;
 use portkeep_spec::{AppName, Manager as Which};
 use serde::Serialize;
 
-use super::facts::{DirectoryFault, HelperFault, Holder};
+use super::facts::{DirectoryFault, HelperFault, PortOwner};
 use crate::backend::StartFailure;
-use crate::decision::{Decided, Values};
+use crate::decision::{DecisionKind, Values};
 use crate::generation::Generation;
-use crate::installed::Instead;
+use crate::installed::Mismatch;
 use crate::remedy::Remedy;
 use crate::store::HandoverResult;
 
-/// How much it matters.
+/// Severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// It keeps an app, or what is installed of it, from serving or from being reloaded, or will.
+    /// An app, or what is installed of it, cannot serve or be reloaded, or will not.
     Problem,
-    /// It works, and could be better.
+    /// The app works, and could work better.
     Advice,
 }
 
-/// One thing that was found.
+/// A fault that was found.
 #[derive(Debug)]
 pub struct Finding {
     /// The app; none for the machine.
     pub app: Option<AppName>,
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
-    /// What to do.
+    /// Its remedy.
     pub remedy: Remedy,
 }
 
 impl Finding {
-    /// How much it matters.
+    /// Its severity.
     #[must_use]
     pub fn level(&self) -> Level {
         self.fault.level()
     }
 }
 
-/// What can be wrong.
+/// Faults of a machine and its apps.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The manager cannot be asked.
+    /// The manager does not answer.
     ManagerUnreachable {
         /// Which one.
         which: Which,
-        /// What was said.
+        /// Its error.
         why: String,
     },
     /// The user manager ends with the last session.
     NoLinger,
-    /// The kernel makes shorter queues than are asked for.
+    /// The kernel makes listen queues shorter than the units ask for.
     ShortQueues {
-        /// The longest that it makes.
+        /// The longest queue that the kernel makes.
         limit: u32,
-        /// The longest that is asked for.
+        /// The longest queue that a unit asks for.
         wanted: u32,
     },
-    /// The kernel resets connections where they could wait.
+    /// The kernel resets connections when a queue is full.
     AbortOnOverflow,
     /// The control groups are not unified.
     Cgroups,
@@ -78,47 +78,47 @@ pub enum Fault {
         /// Why.
         why: String,
     },
-    /// The helper that its units call is of no use.
+    /// The helper that its units call does not work.
     Helper {
         /// Where it is.
         path: PathBuf,
         /// Why.
         fault: HelperFault,
     },
-    /// systemd has not read what is on disk.
+    /// Unit files have changed since systemd read them.
     DaemonReload {
-        /// It is the unit of a generation that runs.
+        /// True for the unit of a running generation.
         of_generation: bool,
     },
-    /// Units are not what this portkeep would write.
+    /// Units differ from those that this portkeep would write.
     OutdatedUnits {
         /// Which ones.
         units: Vec<String>,
     },
-    /// There is nothing to start.
+    /// No release can be made of the build.
     Executable {
         /// Why.
         why: String,
     },
     /// A directory of the app's cannot be used.
     Directory(DirectoryFault),
-    /// A socket listens elsewhere than the spec says.
+    /// A socket listens on another address than the spec says.
     ListenChanged {
         /// Its unit.
         unit: String,
-        /// Where it listens.
+        /// The address that it listens on.
         loaded: String,
-        /// What the spec says.
+        /// The address in the spec.
         wanted: String,
     },
-    /// systemd calls a socket active, and nobody listens there.
+    /// systemd calls a socket active, but nobody listens on its address.
     WithoutDescriptor {
         /// Its unit.
         unit: String,
-        /// Where it should listen.
+        /// Its address.
         address: String,
     },
-    /// A Unix socket listens, and nobody can connect: its path is gone.
+    /// A Unix socket listens, but its path is gone, so nobody can connect.
     LostPath {
         /// Its unit.
         unit: String,
@@ -129,17 +129,17 @@ pub enum Fault {
     PortClosed {
         /// Its unit.
         unit: String,
-        /// systemd's result, where it failed.
+        /// systemd's result, if it failed.
         failed: Option<String>,
     },
-    /// A socket is not open, because somebody else has its address.
+    /// A socket is not open, because somebody else owns its address.
     PortTaken {
         /// Its unit.
         unit: String,
-        /// systemd's result, where it failed.
+        /// systemd's result, if it failed.
         failed: Option<String>,
-        /// Who.
-        holder: Holder,
+        /// The owner.
+        owner: PortOwner,
     },
     /// No interface of this machine has the address.
     AddressMissing {
@@ -147,10 +147,10 @@ pub enum Fault {
         unit: String,
         /// The address.
         address: IpAddr,
-        /// The interface that could be given it.
+        /// The interface that could get it.
         interface: String,
     },
-    /// A socket is not opened at the next boot.
+    /// A socket will not be open after the next boot.
     NotEnabled {
         /// Its unit.
         unit: String,
@@ -160,17 +160,17 @@ pub enum Fault {
         /// Its unit.
         unit: String,
     },
-    /// The move socket is open, and nobody can connect.
+    /// The move socket is open, but nobody can connect.
     MoveSocketDead {
         /// Its unit.
         unit: String,
     },
-    /// Nothing serves, and the last try to start something failed.
+    /// Nothing serves, and the last start failed.
     NothingServes {
         /// Why it failed.
         reason: Option<String>,
     },
-    /// The handle is active, and no generation is.
+    /// The handle is active, but no generation is.
     NoGeneration {
         /// The handle.
         handle: String,
@@ -184,17 +184,17 @@ pub enum Fault {
     },
     /// No release can serve.
     HoldingPage {
-        /// Why not.
+        /// Why none can.
         reason: Option<String>,
     },
-    /// What serves is not what is installed.
-    NotServed(Instead),
-    /// A person has it taken out, and load balancers send nothing.
+    /// What serves differs from what is installed.
+    NotServed(Mismatch),
+    /// A person has taken the app out, so load balancers send it nothing.
     TakenOut {
         /// Since when.
         since: Timestamp,
     },
-    /// A generation has most of the files open that it may have.
+    /// A generation has nearly as many files open as it may.
     OpenFiles {
         /// Which one.
         generation: Generation,
@@ -202,7 +202,7 @@ pub enum Fault {
         open: u64,
         /// How many it may have.
         limit: u64,
-        /// Where a drop-in of its unit belongs.
+        /// The path of a drop-in for its unit.
         drop_ins: PathBuf,
     },
     /// The current generation crashed, and was started again.
@@ -215,7 +215,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Names the kind of it, for programs; it stays the same.
+    /// Stable name of the kind of fault, for programs.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -252,25 +252,25 @@ impl Fault {
         }
     }
 
-    /// The decision that led to it, where one did: the journal has the same words.
+    /// The decision that led to it, if one did: the journal explains it in the same words.
     #[must_use]
-    pub fn decided(&self) -> Option<Decided> {
+    pub fn decided(&self) -> Option<DecisionKind> {
         Some(match self {
-            Self::NothingServes { .. } => Decided::NothingServes,
-            Self::HoldingPage { .. } => Decided::HoldingPage,
+            Self::NothingServes { .. } => DecisionKind::NothingServes,
+            Self::HoldingPage { .. } => DecisionKind::HoldingPage,
             Self::NotServed(instead) => return instead.decided(),
-            Self::Crashes { .. } => Decided::StartedAgain,
+            Self::Crashes { .. } => DecisionKind::StartedAgain,
             _ => return None,
         })
     }
 
-    /// What is wrong, in the words that the journal has for it; none where no decision led to it.
+    /// The fault in the journal's words; none if no decision led to it.
     #[must_use]
     pub fn words_of_the_journal(&self) -> Option<String> {
         Some(self.decided()?.what(&self.values()))
     }
 
-    /// What the text of that decision is filled with.
+    /// The values for the text of that decision.
     pub(super) fn values(&self) -> Values<'_> {
         let reason = match self {
             Self::NothingServes { reason } | Self::HoldingPage { reason } => reason.as_deref(),
@@ -288,7 +288,7 @@ impl Fault {
         }
     }
 
-    /// How much it matters.
+    /// The severity of a fault.
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
@@ -296,32 +296,32 @@ impl Fault {
             | Self::ShortQueues { .. }
             | Self::Cgroups
             | Self::OutdatedUnits { .. }
-            // A machine that stands by for another does not have its address.
+            // A standby machine does not have its address yet.
             | Self::AddressMissing { .. }
             | Self::NotEnabled { .. }
             | Self::MoveSocketClosed { .. }
             | Self::MoveSocketDead { .. }
             | Self::TakenOut { .. }
             | Self::Crashes { .. } => Level::Advice,
-            // It was taken back by itself after somebody was told that it serves.
-            Self::NotServed(Instead::Failed { result, .. }) if result.serves() => Level::Problem,
+            // It was rolled back after portkeep had reported that it serves.
+            Self::NotServed(Mismatch::Failed { result, .. }) if result.serves() => Level::Problem,
             Self::NotServed(_) => Level::Advice,
             _ => Level::Problem,
         }
     }
 }
 
-fn code_of(instead: &Instead) -> &'static str {
+fn code_of(instead: &Mismatch) -> &'static str {
     match instead {
-        Instead::Holding => "holding-page",
-        Instead::Maintenance => "maintenance",
-        Instead::Failed {
+        Mismatch::Holding => "holding-page",
+        Mismatch::Maintenance => "maintenance",
+        Mismatch::Failed {
             result: HandoverResult::FellBack,
             ..
         } => "fell-back",
-        Instead::Failed { .. } => "last-handover-failed",
-        Instead::RolledBack { .. } => "rolled-back",
-        Instead::NotHandedOver | Instead::OtherFiles => "not-handed-over",
-        Instead::OtherSettings => "settings-not-applied",
+        Mismatch::Failed { .. } => "last-handover-failed",
+        Mismatch::RolledBack { .. } => "rolled-back",
+        Mismatch::NotHandedOver | Mismatch::OtherFiles => "not-handed-over",
+        Mismatch::OtherSettings => "settings-not-applied",
     }
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with the machine.
+//! Faults of the machine.
 
 use super::facts::{AppFacts, MachineFacts};
 use super::finding::{Fault, Finding};

@@ -1,4 +1,4 @@
-//! What to do about a fault.
+//! Remedies of faults.
 
 use std::path::Path;
 
@@ -65,10 +65,10 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
         Fault::WithoutDescriptor { unit, .. } | Fault::LostPath { unit, .. } => {
             Remedy::run(known.open_anew(unit))
         }
-        Fault::PortTaken { unit, holder, .. } => {
-            let udp = if holder.is_udp { " --udp" } else { "" };
-            let free = format!("portkeep port {}{udp} --free", shell_word(&holder.address));
-            let free = match holder.is_seen {
+        Fault::PortTaken { unit, owner, .. } => {
+            let udp = if owner.is_udp { " --udp" } else { "" };
+            let free = format!("portkeep port {}{udp} --free", shell_word(&owner.address));
+            let free = match owner.is_seen {
                 true => free,
                 false => format!("sudo {free}"),
             };

@@ -1,5 +1,5 @@
-//! Directories of ours: made with the modes we mean, whatever the umask is, and corrected where an older version or another
-//! umask made them.
+//! Creates portkeep's directories with the intended modes, whatever the umask is, and corrects those that an older version or
+//! another umask made.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;

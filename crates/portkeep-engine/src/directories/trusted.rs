@@ -1,12 +1,12 @@
-//! Whether a directory is ours alone: each level of its path, from the root down.
+//! Checks whether a directory is ours alone: each level of its path, from the root down.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::process::geteuid;
 
+use crate::resolve_path::resolve_path;
 use crate::user::{is_outside, is_private_group, name_of};
-use crate::walk::walk;
 
 const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
@@ -88,7 +88,7 @@ pub fn check(directory: &Path) -> Result<(), Untrusted> {
 /// # Errors
 /// The first level that is not to be trusted, with the remedy.
 pub(crate) fn check_for(directory: &Path, user: u32) -> Result<(), Untrusted> {
-    let walked = walk(directory).map_err(|source| Untrusted::Io {
+    let walked = resolve_path(directory).map_err(|source| Untrusted::Io {
         path: directory.to_owned(),
         source,
     })?;

@@ -1,4 +1,4 @@
-//! The steps before an app's own code runs, by systemd's exit statuses.
+//! Steps of systemd before an app's own code runs, by their exit statuses.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the machine wants done.
+//! Actions that the machine asks for.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use crate::release::Digest;
 /// Which release a generation is started with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The one that was taken.
-    Taken,
+    /// The one that was captured.
+    Captured,
     /// The last good one.
     LastGood,
     /// None of the app's: portkeep itself, which answers that nothing can serve now.
-    Holding,
+    HoldingPage,
     /// The same page, which answers that there is maintenance.
     Maintenance,
 }
@@ -26,9 +26,9 @@ pub enum Source {
 pub enum Action {
     /// Look at what runs and at `current`.
     Survey,
-    /// Take the release that the spec describes.
-    Take,
-    /// Run the release command of what was taken, for the generation that is to be started, and wait for its end.
+    /// Capture the release that the spec describes.
+    Capture,
+    /// Run the release command of the captured release, for the generation that is to be started, and wait for its end.
     Release(Generation),
     /// Start a generation and wait for READY, at most until the deadline.
     Start {

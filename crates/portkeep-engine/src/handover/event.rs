@@ -1,4 +1,4 @@
-//! What the machine is told.
+//! Events that the machine is given.
 
 use crate::backend::Blame;
 use crate::generation::{Generation, Running};
@@ -12,7 +12,7 @@ pub struct Survey {
     /// Somebody has asked for maintenance: nothing but its page is to be started.
     pub in_maintenance: bool,
     /// A holding page can be shown where no release can serve.
-    pub can_hold: bool,
+    pub has_holding_page: bool,
     /// What the manager says is alive.
     pub running: Vec<Running>,
     /// The number that the next generation gets.
@@ -42,9 +42,9 @@ pub enum Event {
     Begun,
     /// Answer to [`Action::Survey`](super::Action::Survey).
     Surveyed(Survey),
-    /// Answer to [`Action::Take`](super::Action::Take).
-    Taken(Candidate),
-    /// Answer to [`Action::Take`](super::Action::Take): there is none.
+    /// Answer to [`Action::Capture`](super::Action::Capture).
+    Captured(Candidate),
+    /// Answer to [`Action::Capture`](super::Action::Capture): there is none.
     Refused {
         /// Why.
         reason: String,

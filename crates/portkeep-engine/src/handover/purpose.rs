@@ -1,4 +1,4 @@
-//! Who asks for a handover, and for what.
+//! Purpose of a handover: who asks for it, and why.
 
 use std::fmt;
 

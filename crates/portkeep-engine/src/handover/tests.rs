@@ -1,4 +1,4 @@
-//! The machine, step by step, without any clock or file.
+//! The machine, step by step, without a clock or files.
 
 mod maintenance;
 mod nothing_serves;
@@ -16,7 +16,7 @@ fn digest(name: &str) -> Digest {
 }
 
 fn candidate(name: &str, bad: bool, fallback: Option<&str>) -> Event {
-    Event::Taken(Candidate {
+    Event::Captured(Candidate {
         digest: digest(name),
         bad: bad.then(|| "it exited".to_owned()),
         failed_while_waiting: None,
@@ -61,7 +61,7 @@ fn serving() -> Survey {
     Survey {
         current: Some((Generation(4), Some(digest("old")))),
         running: vec![alive(4, Phase::Serving)],
-        can_hold: false,
+        has_holding_page: false,
         in_maintenance: false,
         next: Generation(5),
     }
@@ -72,7 +72,7 @@ fn nothing() -> Survey {
     Survey {
         current: None,
         running: Vec::new(),
-        can_hold: false,
+        has_holding_page: false,
         in_maintenance: false,
         next: Generation(5),
     }
@@ -82,7 +82,7 @@ fn nothing() -> Survey {
 fn surveyed(purpose: Purpose, survey: Survey) -> Handover {
     let mut machine = Handover::new(purpose, Unchanged::IsDone, TIMEOUT);
     assert_eq!(step(&mut machine, Event::Begun), Action::Survey);
-    assert_eq!(step(&mut machine, Event::Surveyed(survey)), Action::Take);
+    assert_eq!(step(&mut machine, Event::Surveyed(survey)), Action::Capture);
     machine
 }
 
@@ -98,7 +98,7 @@ fn now() -> Instant {
 
 /// The start of the release that was taken, which is called `new` here.
 fn start(generation: u64, name: &str) -> Action {
-    starts(generation, Source::Taken, name)
+    starts(generation, Source::Captured, name)
 }
 
 fn starts(generation: u64, source: Source, name: &str) -> Action {
@@ -132,7 +132,7 @@ fn a_new_release_takes_over_only_when_ready() {
     );
     let ending = Ending::HandedOver {
         generation: Generation(5),
-        source: Source::Taken,
+        source: Source::Captured,
         instead: None,
     };
     assert_eq!(
@@ -245,7 +245,7 @@ fn a_waiting_caller_shares_the_failure_it_waited_for() {
         reason: "it exited".to_owned(),
     };
     assert_eq!(
-        step(&mut machine, Event::Taken(candidate)),
+        step(&mut machine, Event::Captured(candidate)),
         Action::Finish(ending)
     );
 }

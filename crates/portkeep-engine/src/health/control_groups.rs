@@ -1,4 +1,4 @@
-//! Which units of an app have processes, by their control groups, which anybody may look at.
+//! Units of an app that have processes, by their control groups, which any user may read.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::installed::Installed;
-use super::{Helper, HelperError, News};
+use super::{Helper, HelperError, Progress};
 use crate::backend::HandleUnit;
-use crate::drive::{Outcome, Request, doing};
+use crate::execute::{Outcome, Request, doing};
 use crate::generation::Phase;
 use crate::handover::{HandoverId, Purpose};
 use crate::moment::Moment;
@@ -39,7 +39,7 @@ impl<M: HandleUnit> Helper<'_, M> {
                 Ok(())
             }
             Err(error) if error.is_of_the_release() && self.current_serves().await? => {
-                (self.tell)(News::ServesOn(&error));
+                (self.tell)(Progress::ServesOn(&error));
                 Ok(())
             }
             Err(error) => Err(error),
@@ -57,7 +57,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             let request = Request::now(Purpose::Reload).called(id.clone());
             // The handle is up, and what serves serves on; but whoever asked for the new version must not be told that it does.
             if let Err(error) = self.hand_over(&installed.spec, request).await {
-                (self.tell)(News::Failed(&error));
+                (self.tell)(Progress::Failed(&error));
                 break;
             }
         }

@@ -1,12 +1,12 @@
-//! What the path unit triggers, and the look behind it that closes the window in which systemd loses events.
+//! Deploy step of the path unit, and the second look that catches events which systemd loses.
 
 use std::path::Path;
 
 use portkeep_spec::unit_names;
 
-use super::{Helper, HelperError, News, read_spec};
+use super::{Helper, HelperError, Progress, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
-use crate::drive::{self, Outcome};
+use crate::execute::{self, Outcome};
 use crate::handover::Purpose;
 use crate::moment::Moment;
 
@@ -41,8 +41,8 @@ impl<M: HandleUnit> Helper<'_, M> {
     /// When the spec cannot be read, or the manager does not answer.
     pub async fn recheck(&self, spec_path: &Path) -> Result<(), HelperError> {
         let spec = read_spec(spec_path)?;
-        if drive::has_changed(self.store, &spec) {
-            (self.tell)(News::DeployAgain);
+        if execute::has_changed(self.store, &spec) {
+            (self.tell)(Progress::DeployAgain);
             self.manager.deploy_again().await?;
         }
         Ok(())

@@ -1,12 +1,12 @@
-//! Why a helper could not do what it was called for.
+//! Errors of a helper.
 
 use std::path::PathBuf;
 
 use portkeep_spec::{AppName, SpecError};
 
 use crate::backend::{BackendError, JobResult};
-use crate::drive::chain;
 use crate::error::EngineError;
+use crate::execute::chain;
 use crate::store::RollbackError;
 
 /// Why a helper, or a command of a person, could not do what it was called for.

@@ -1,6 +1,5 @@
-//! The spec that the handle's unit names now. A switch may have changed it while a helper was at work with the one before, and
-//! systemd does not call again for that: it merges a reload into a start, and a switch tool asks for none where one is under
-//! way.
+//! Spec that the handle's unit names now. A switch may change it while a helper works with the old one. systemd does not call
+//! again for that: it merges a reload into a start, and a switch tool asks for no reload while a start is under way.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +8,7 @@ use portkeep_spec::Spec;
 use super::error::HelperError;
 use super::read_spec;
 use crate::backend::HandleUnit;
-use crate::drive;
+use crate::execute;
 use crate::store::Store;
 
 /// What a handover went by.
@@ -32,6 +31,6 @@ impl Installed {
         let named = manager.installed_spec().await.ok()?;
         let path = named.as_ref().unwrap_or(&self.path);
         let now = Self::read(path).ok()?;
-        (now != *self || drive::has_changed(store, &now.spec)).then_some(now)
+        (now != *self || execute::has_changed(store, &now.spec)).then_some(now)
     }
 }

@@ -1,4 +1,4 @@
-//! Tells load balancers of a shutdown of the machine, before anything of the app ends.
+//! Tells load balancers of a shutdown of the machine before anything of the app ends.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tokio::time::sleep;
 
 use super::HelperError;
 use crate::backend::systemd::is_stopping;
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::store::Store;
 use crate::taken_out::TakenOut;
 
-/// What is left to wait for, when the machine shuts down: nothing of what was told before.
+/// How long to wait at a shutdown of the machine: not at all for what was told before.
 fn rest(before: Option<TakenOut>, grace: Duration, now: Timestamp) -> Duration {
     before.map_or(grace, |before| before.left(now).min(grace))
 }
 
-/// `ExecStop=` of the unit that a shutdown stops first. Stopped by anybody else, it does nothing.
+/// `ExecStop=` of the unit that a shutdown stops first. If anybody else stops it, it does nothing.
 ///
 /// # Errors
-/// When it cannot be told.
+/// When the file cannot be written.
 pub async fn leave(which: Which, store: &Store, grace: Duration) -> Result<(), HelperError> {
     if !is_stopping(which).await? {
         return Ok(());

@@ -1,4 +1,4 @@
-//! The holding page as a release: what is run where no release of the app can serve.
+//! Holding page as a release, for when no release of the app can serve.
 
 use std::env;
 

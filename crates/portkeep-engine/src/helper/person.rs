@@ -1,10 +1,10 @@
-//! What a person asks of an app by its name.
+//! Commands of a person, by the name of an app.
 
 use portkeep_spec::unit_names;
 
 use super::{Helper, HelperError, holding_page, read_spec};
 use crate::backend::{HandleState, HandleUnit, JobResult};
-use crate::drive::{Outcome, Request};
+use crate::execute::{Outcome, Request};
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
 use crate::maintenance::{self, Change, Changed};
@@ -12,17 +12,17 @@ use crate::moment::Moment;
 use crate::store::{HandoverRecord, Store};
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Hands over to the release that is there now. An app that does not run is started.
+    /// Hands over to the present build. Starts an app that does not run.
     ///
     /// # Errors
-    /// When it is not installed, and when the handover failed; what served before serves on.
+    /// When the app is not installed, or the handover failed. The current generation serves on.
     pub async fn reload_by_name(
         &self,
         unchanged: Unchanged,
         asked: Moment,
     ) -> Result<Outcome, HelperError> {
         let handle = self.installed_handle().await?;
-        // Where the link was lost with the runtime directory, the unit knows where the spec is.
+        // If the runtime directory was lost with the link to the spec, the unit still names the spec.
         let path = self.store.spec_path();
         let Some(path) = path.filter(|_| handle == HandleState::Active) else {
             return reload_handle(self.manager, self.store).await;
@@ -39,20 +39,21 @@ impl<M: HandleUnit> Helper<'_, M> {
     /// Hands over to the release that `generation` ran, or to the newest good one that is not current.
     ///
     /// # Errors
-    /// When it is not installed, when there is no such release, and when the handover failed; what served before serves on.
+    /// When the app is not installed, when there is no such release, or when the handover failed. The current generation
+    /// serves on.
     pub async fn roll_back(&self, generation: Option<Generation>) -> Result<Outcome, HelperError> {
         let handle = self.installed_handle().await?;
-        // Refused before anything is started.
+        // Checked before anything is started.
         self.store.rollback_target(generation)?;
         if handle == HandleState::Inactive {
-            // Else the next connection would start it, and with it the release that is not wanted.
+            // Otherwise the next connection would start the handle, and with it the unwanted release.
             self.manager.start_handle().await?;
         }
         let Some(path) = self.store.spec_path() else {
             return Err(HelperError::NothingCurrent(self.store.name().clone()));
         };
         let spec = read_spec(&path)?;
-        // Asked again: that start may have made another release current.
+        // Checked again: that start may have changed which release is current.
         let request = Request::roll_back(self.store, generation)?;
         self.hand_over(&spec, request).await
     }
@@ -60,10 +61,11 @@ impl<M: HandleUnit> Helper<'_, M> {
     /// Begins or ends maintenance.
     ///
     /// # Errors
-    /// When it is not installed, and when it could not be done: nothing has changed then, but where a release did not start.
+    /// When the app is not installed, or maintenance could not be changed. Then nothing has changed, unless a release
+    /// failed to start.
     pub async fn maintain(&self, change: &Change) -> Result<Changed, HelperError> {
         let handle = self.installed_handle().await?;
-        // One that was never started has left no link to its spec.
+        // An app that was never started has left no link to its spec.
         let path = match self.store.spec_path() {
             Some(path) => Some(path),
             None => self.manager.installed_spec().await?,
@@ -85,10 +87,10 @@ impl<M: HandleUnit> Helper<'_, M> {
     }
 }
 
-/// Starts the handle, or reloads it where it runs; its helper hands over. Answers what came of it.
+/// Starts the handle, or reloads it if it is active; its helper hands over. Returns the outcome.
 ///
 /// # Errors
-/// When its job did not succeed; with the reason that its helper left in the history.
+/// When the handle's job failed, with the reason that its helper wrote to the history.
 pub async fn reload_handle<M: HandleUnit>(
     manager: &M,
     store: &Store,
@@ -97,7 +99,7 @@ pub async fn reload_handle<M: HandleUnit>(
     outcome_of_job(store, job, result)
 }
 
-/// What came of a job of the handle, whose helper handed over: the history has it, by the number of the job.
+/// The outcome of a job of the handle whose helper handed over: the history has it under the number of the job.
 pub(crate) fn outcome_of_job(
     store: &Store,
     job: Option<u32>,
@@ -118,7 +120,7 @@ pub(crate) fn outcome_of_job(
     }
 }
 
-/// What the history says of a handover.
+/// The outcome of a handover, from its line in the history.
 fn record_of(store: &Store, id: &HandoverId) -> Option<HandoverRecord> {
     let history = store.history().ok()?;
     history.into_iter().rev().find(|record| record.id == *id)

@@ -1,4 +1,4 @@
-//! What a reload would do, found out without doing it.
+//! Preview of a reload, without doing it.
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
@@ -22,7 +22,7 @@ pub enum Preview {
 struct Found {
     is_up: bool,
     in_maintenance: bool,
-    is_holding: bool,
+    is_holding_page: bool,
     current: Option<Generation>,
     comparison: Comparison,
 }
@@ -33,7 +33,7 @@ impl Preview {
             _ if found.in_maintenance => Self::InMaintenance,
             Some(current)
                 if found.is_up
-                    && !found.is_holding
+                    && !found.is_holding_page
                     && unchanged == Unchanged::IsDone
                     && found.comparison == Comparison::Same =>
             {
@@ -60,7 +60,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         let found = Found {
             is_up: handle == HandleState::Active,
             in_maintenance: store.maintenance().is_some(),
-            is_holding: current.is_some_and(|one| store.is_holding(one)),
+            is_holding_page: current.is_some_and(|one| store.is_holding_page(one)),
             current,
             comparison,
         };
@@ -75,7 +75,7 @@ mod tests {
     const SAME: Found = Found {
         is_up: true,
         in_maintenance: false,
-        is_holding: false,
+        is_holding_page: false,
         current: Some(Generation(7)),
         comparison: Comparison::Same,
     };
@@ -98,7 +98,7 @@ mod tests {
                 ..SAME
             },
             Found {
-                is_holding: true,
+                is_holding_page: true,
                 ..SAME
             },
             Found {

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::installed::Installed;
-use super::{Helper, HelperError, News};
+use super::{Helper, HelperError, Progress};
 use crate::backend::HandleUnit;
-use crate::drive::{Outcome, Request, doing};
+use crate::execute::{Outcome, Request, doing};
 use crate::handover::Purpose;
 use crate::moment::Moment;
 
@@ -29,7 +29,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         {
             installed = newer;
             if let Err(error) = &result {
-                (self.tell)(News::Failed(error));
+                (self.tell)(Progress::Failed(error));
             }
             // What was built is tried once, however often it is built.
             let purpose = match purpose {

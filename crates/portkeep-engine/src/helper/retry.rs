@@ -1,13 +1,13 @@
-//! What runs beside a holding page: hands over as soon as there is a release that can serve, and ends.
+//! Retry beside a holding page: hands over as soon as a release can serve, then ends.
 
 use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Helper, HelperError, News, read_spec};
+use super::{Helper, HelperError, Progress, read_spec};
 use crate::backend::HandleUnit;
-use crate::drive::{self, Request};
 use crate::error::EngineError;
+use crate::execute::{self, Request};
 use crate::handover::Purpose;
 use crate::retry::pause;
 use crate::store::Store;
@@ -24,7 +24,7 @@ pub async fn retry<M, C, F, E>(
     store: &Store,
     spec_path: &Path,
     connect: C,
-    tell: &(dyn Fn(News<'_>) + Sync),
+    tell: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<(), E>
 where
     M: HandleUnit,
@@ -42,7 +42,7 @@ where
         let Ok(spec) = read_spec(spec_path) else {
             continue;
         };
-        let purpose = if drive::has_changed(store, &spec) {
+        let purpose = if execute::has_changed(store, &spec) {
             Purpose::Deploy
         } else if tried.elapsed() >= pause(&store.history().unwrap_or_default()) {
             Purpose::Retry
@@ -56,7 +56,7 @@ where
         let Err(error) = outcome else {
             continue;
         };
-        tell(News::Failed(&error));
+        tell(Progress::Failed(&error));
         if let HelperError::Engine(EngineError::Backend(_)) = error {
             manager = connect().await?;
         }
@@ -67,6 +67,10 @@ where
 /// maintenance ends when a person says so.
 fn is_needed(store: &Store) -> bool {
     let at_work = || matches!(store.try_lock(), Ok(None));
-    let is_held = || store.current().is_some_and(|one| store.is_holding(one));
+    let is_held = || {
+        store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one))
+    };
     at_work() || is_held() && store.maintenance().is_none()
 }

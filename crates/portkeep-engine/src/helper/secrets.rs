@@ -1,5 +1,4 @@
-//! What a path unit triggers where something changes in a directory of secrets, and the look behind it that closes the window in
-//! which systemd loses events.
+//! Step of the path unit for a directory of secrets, and the second look that catches events which systemd loses.
 
 use std::path::Path;
 
@@ -8,7 +7,7 @@ use portkeep_spec::Spec;
 use super::installed::Installed;
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::handover::Purpose;
 use crate::moment::Moment;
 use crate::secrets;

@@ -1,12 +1,12 @@
-//! What a switch asks at its end: whether what is installed serves. It has not reloaded what did not change, so that the
-//! second of two equal switches would pass where the first one failed.
+//! Check at the end of a switch: does what is installed serve? A switch does not reload what did not change, so that without it
+//! the second of two equal switches would pass where the first failed.
 
 use std::path::Path;
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::doing;
-use crate::installed::{Comparison, Instead, compare};
+use crate::execute::doing;
+use crate::installed::{Comparison, Mismatch, compare};
 
 impl<M: HandleUnit> Helper<'_, M> {
     /// What serves instead of what is installed; none where that serves, and where nobody has asked for the app yet: one that
@@ -14,16 +14,18 @@ impl<M: HandleUnit> Helper<'_, M> {
     ///
     /// # Errors
     /// When the manager does not answer, or the history cannot be read.
-    pub async fn serves_instead(&self, spec_path: &Path) -> Result<Option<Instead>, HelperError> {
+    pub async fn serves_instead(&self, spec_path: &Path) -> Result<Option<Mismatch>, HelperError> {
         if self.manager.handle().await? != HandleState::Active {
             return Ok(None);
         }
         let store = self.store;
         if self.store.maintenance().is_some() {
-            return Ok(Some(Instead::Maintenance));
+            return Ok(Some(Mismatch::Maintenance));
         }
         let last = store.last_handover().map_err(doing("read the history"))?;
-        let is_holding = store.current().is_some_and(|one| store.is_holding(one));
+        let is_holding_page = store
+            .current()
+            .is_some_and(|one| store.is_holding_page(one));
         // Not by the files: a secret that was written anew is for the next reload.
         let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
         // A spec that was taken back serves again, and no handover has told so.
@@ -31,7 +33,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             Ok(spec) => compare(self.manager, store, &spec).await,
             Err(_) => Comparison::Unknown,
         };
-        let instead = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
+        let instead = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
         Ok(instead.filter(|instead| !instead.is_for_later()))
     }
 }

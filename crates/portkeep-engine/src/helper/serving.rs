@@ -1,4 +1,4 @@
-//! Whether what is installed serves, and goes on to serve: what a rollout asks of a host before it goes to the next one.
+//! Check of a rollout: what is installed serves, and goes on to serve. It asks each host before it goes to the next.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep};
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::generation::{Generation, Phase, Running};
-use crate::installed::{Comparison, Instead, compare};
+use crate::installed::{Comparison, Mismatch, compare};
 use crate::release::Digest;
 use crate::store::{CrashRecord, HandoverResult, HistoryEvent};
 
@@ -34,7 +34,7 @@ pub enum NotServing {
     /// Nobody has started it.
     NotStarted,
     /// Something else serves.
-    Instead(Instead),
+    Mismatch(Mismatch),
     /// It has crashed.
     Crashed(Box<CrashRecord>),
     /// It is not current any more.
@@ -118,7 +118,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             return Ok(Err(NotServing::NotStarted));
         };
         if store.maintenance().is_some() {
-            return Ok(Err(NotServing::Instead(Instead::Maintenance)));
+            return Ok(Err(NotServing::Mismatch(Mismatch::Maintenance)));
         }
         let installed = self.manager.installed_spec().await?;
         let comparison = match &installed {
@@ -128,9 +128,9 @@ impl<M: HandleUnit> Helper<'_, M> {
         let last = store.last_handover().map_err(doing("read the history"))?;
         let by = store.spec_path();
         let other_spec = by.is_some() && installed.is_some() && by != installed;
-        let is_holding = store.is_holding(current);
-        let instead = Instead::of(last.as_ref(), is_holding, other_spec, comparison);
-        Ok(instead.map_or(Ok(current), |instead| Err(NotServing::Instead(instead))))
+        let is_holding_page = store.is_holding_page(current);
+        let instead = Mismatch::of(last.as_ref(), is_holding_page, other_spec, comparison);
+        Ok(instead.map_or(Ok(current), |instead| Err(NotServing::Mismatch(instead))))
     }
 
     fn events(&self) -> Result<Vec<HistoryEvent>, HelperError> {
@@ -204,7 +204,7 @@ impl fmt::Display for NotServing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotStarted => f.write_str("nobody has started it"),
-            Self::Instead(instead) => instead.fmt(f),
+            Self::Mismatch(instead) => instead.fmt(f),
             Self::Crashed(crash) => {
                 write!(
                     f,

@@ -1,4 +1,4 @@
-//! What the settle units of an app call: settles one end of a generation, with systemd's own word on it.
+//! Step of the settle units: settles one end of a generation from what systemd passes in the environment.
 
 use std::env;
 use std::path::Path;
@@ -7,14 +7,14 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use portkeep_spec::{contract, unit_names};
 
-use super::news::{News, Settlement};
+use super::progress::{Progress, Settlement};
 use super::{HelperError, read_spec};
 use crate::backend::systemd::Units;
 use crate::end::End;
 use crate::generation::Generation;
+use crate::prerequisites::Prerequisites;
 use crate::settle::{self, Budget, Ended, recent_crashes};
 use crate::store::Store;
-use crate::surroundings::Surroundings;
 
 /// Which of a generation's two hooks called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl EndOf {
             // A handover may have prepared another page, which did not run yet.
             Self::HoldingPage => store
                 .current()
-                .filter(|current| store.is_holding(*current))
+                .filter(|current| store.is_holding_page(*current))
                 .or_else(|| store.holding_generation()),
         }
     }
@@ -149,7 +149,7 @@ pub async fn settle(
     hook: Hook,
     word: Word,
     spec_path: &Path,
-    tell: &(dyn Fn(News<'_>) + Sync),
+    tell: &(dyn Fn(Progress<'_>) + Sync),
 ) -> Result<(), HelperError> {
     let Some(generation) = of.generation(store) else {
         return Ok(());
@@ -158,17 +158,17 @@ pub async fn settle(
     let end = hook.of(end);
     let spec = read_spec(spec_path)
         // It must not leave an active handle without a generation.
-        .inspect_err(|error| tell(News::DefaultRules(error)))
+        .inspect_err(|error| tell(Progress::DefaultRules(error)))
         .ok();
     let reason = match &spec {
-        Some(spec) => Surroundings::of(spec).explain(&end.cause()),
+        Some(spec) => Prerequisites::of(spec).explain(&end.cause()),
         None => end.describe(),
     };
     let is_crash = end.is_crash();
     if is_crash {
         // At once: the journal asks whose a line is when it reads it, and would find nobody where all is said before we end.
         let reason = reason.as_str();
-        tell(News::Crashed { generation, reason });
+        tell(Progress::Crashed { generation, reason });
     }
     let ended = Ended {
         generation,
@@ -180,7 +180,7 @@ pub async fn settle(
     let decided = settle::settle(units, store, budget, &ended).await?;
     if is_crash {
         let ends = store.ends_with(generation, &ended.end);
-        tell(News::Settled(Settlement {
+        tell(Progress::Settled(Settlement {
             generation,
             decided,
             crashes: recent_crashes(budget, &ends, ended.end.at),

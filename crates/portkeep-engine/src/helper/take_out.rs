@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
-use crate::drive::doing;
+use crate::execute::doing;
 use crate::store::Store;
 use crate::taken_out::TakenOut;
 

@@ -179,16 +179,16 @@ impl Case {
         build(&self.path("app"), text);
     }
 
-    fn tell(&self) -> impl Fn(News<'_>) + Send + Sync + '_ {
+    fn tell(&self) -> impl Fn(Progress<'_>) + Send + Sync + '_ {
         |news| {
             let told = match news {
-                News::Begins { id, purpose } => format!("begins {id} {purpose}"),
-                News::Ended(Outcome::HandedOver(record)) => {
+                Progress::Begins { id, purpose } => format!("begins {id} {purpose}"),
+                Progress::Ended(Outcome::HandedOver(record)) => {
                     format!("serves {}", record.generation.unwrap())
                 }
-                News::Ended(Outcome::Unchanged(_)) => "unchanged".to_owned(),
-                News::Failed(_) => "failed".to_owned(),
-                News::ServesOn(_) => "serves on".to_owned(),
+                Progress::Ended(Outcome::Unchanged(_)) => "unchanged".to_owned(),
+                Progress::Failed(_) => "failed".to_owned(),
+                Progress::ServesOn(_) => "serves on".to_owned(),
                 other => format!("{other:?}"),
             };
             self.told.lock().unwrap().push(told);

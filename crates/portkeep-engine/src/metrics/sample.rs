@@ -5,7 +5,7 @@ use portkeep_spec::{AppName, Label, Manager as Which};
 
 use crate::generation::Generation;
 use crate::release::Digest;
-use crate::said::Said;
+use crate::status_counts::StatusCounts;
 use crate::store::{HandoverRecord, Totals};
 
 /// A run of a generation.
@@ -14,7 +14,7 @@ pub struct Run {
     /// What its manager calls it.
     pub invocation: String,
     /// What it says of itself.
-    pub said: Said,
+    pub said: StatusCounts,
 }
 
 /// What answers.
@@ -36,7 +36,7 @@ impl Serving {
     pub fn of(release: Option<&Digest>, in_maintenance: bool) -> Self {
         match release {
             None => Self::Nothing,
-            Some(digest) if !digest.is_holding() => Self::Release,
+            Some(digest) if !digest.is_holding_page() => Self::Release,
             Some(_) if in_maintenance => Self::Maintenance,
             Some(_) => Self::HoldingPage,
         }

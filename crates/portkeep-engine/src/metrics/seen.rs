@@ -112,14 +112,14 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::said::Said;
+    use crate::status_counts::StatusCounts;
 
     fn run(invocation: &str, answered: u64) -> Run {
         Run {
             invocation: invocation.to_owned(),
-            said: Said {
+            said: StatusCounts {
                 answered,
-                ..Said::default()
+                ..StatusCounts::default()
             },
         }
     }

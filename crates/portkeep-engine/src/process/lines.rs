@@ -1,4 +1,4 @@
-//! Lines of what a process writes: bytes that need not be text, and need not end.
+//! Splits a process's output into lines. The bytes may be no text, and may never end.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 

@@ -1,4 +1,4 @@
-//! The processes of a group besides its leader.
+//! Processes of a group besides its leader.
 
 use std::fs;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! What a process writes, line by line.
+//! Output of a process, line by line.
 
 use tokio::io::AsyncRead;
 use tokio::process::{ChildStderr, ChildStdout};

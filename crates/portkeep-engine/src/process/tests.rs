@@ -122,7 +122,7 @@ fn leave(script: &str, directory: &std::path::Path) -> std::process::Child {
         .process_group(0)
         .stdout(Stdio::piped());
     let child = command.spawn().unwrap();
-    let note = Note::write(directory, Pid::from_child(&child), "generation 3").unwrap();
+    let note = PidFile::write(directory, Pid::from_child(&child), "generation 3").unwrap();
     std::mem::forget(note);
     child
 }
@@ -159,7 +159,9 @@ async fn a_number_that_is_another_process_by_now_is_left_alone() {
     let note = directory.path().join(other.id().to_string());
     for (nth, word) in [(1, "1"), (3, "another-boot")] {
         let text = std::fs::read_to_string(&note).unwrap_or_else(|_| {
-            std::mem::forget(Note::write(directory.path(), Pid::from_child(&other), "x").unwrap());
+            std::mem::forget(
+                PidFile::write(directory.path(), Pid::from_child(&other), "x").unwrap(),
+            );
             std::fs::read_to_string(&note).unwrap()
         });
         let (numbers, what) = text.split_once('\n').unwrap();

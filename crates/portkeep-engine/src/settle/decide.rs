@@ -1,4 +1,4 @@
-//! What is done after a generation has ended: a pure decision over facts.
+//! Decides what follows the end of a generation. Pure, over facts.
 
 use std::time::Duration;
 

@@ -1,17 +1,17 @@
-//! The system calls in which a thread waits at sockets.
+//! System calls in which a thread waits on sockets.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-/// What a thread waits in, by the number of the call.
+/// The kind of wait, by the number of the system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Call {
-    /// At the descriptor that is given first: `accept`, `accept4`; `recvfrom`, `recvmsg`, `recvmmsg` for datagrams.
+    /// On the descriptor in the first argument: `accept`, `accept4`; `recvfrom`, `recvmsg`, `recvmmsg` for datagrams.
     At,
-    /// At an array of descriptors: `poll`, `ppoll`.
+    /// On an array of descriptors: `poll`, `ppoll`.
     Poll,
-    /// At a set of descriptors: `select`, `pselect6`.
+    /// On a set of descriptors: `select`, `pselect6`.
     Select,
 }
 
@@ -27,7 +27,7 @@ const CALLS: [(&str, Call); 9] = [
     ("23", Call::Select),
     ("270", Call::Select),
 ];
-/// As newer architectures number them: arm64, riscv64, loongarch64.
+/// Numbers of the newer architectures: arm64, riscv64, loongarch64.
 #[cfg(not(target_arch = "x86_64"))]
 const CALLS: [(&str, Call); 7] = [
     ("202", Call::At),
@@ -38,11 +38,11 @@ const CALLS: [(&str, Call); 7] = [
     ("73", Call::Poll),
     ("72", Call::Select),
 ];
-/// More descriptors than a program waits at with these calls.
+/// More descriptors than a program waits on with these calls.
 const MOST: u64 = 4096;
 
-/// Whether a thread waits for connections at one of `sockets`, by the call that it is in: `43 0x3 …`. Where a call names its
-/// descriptors in the process's memory and that cannot be read, it may be any: then it counts.
+/// Whether a thread waits for connections on one of `sockets`, by its current system call: `43 0x3 …`. Some calls name
+/// their descriptors in the process's memory. If that memory cannot be read, the answer is yes.
 pub(super) fn waits(syscall: &str, sockets: &HashSet<u32>, memory: Option<&File>) -> bool {
     let mut words = syscall.split_whitespace();
     let Some(number) = words.next() else {
@@ -72,17 +72,17 @@ fn polled(address: u64, count: u64, memory: Option<&File>) -> Option<Vec<u32>> {
         let [a, b, c, d, ..] = *one else { return -1 };
         i32::from_ne_bytes([a, b, c, d])
     });
-    // What is negative is passed over.
+    // `poll` ignores negative descriptors.
     Some(descriptors.filter_map(|one| one.try_into().ok()).collect())
 }
 
-/// The descriptors in a `fd_set`, below `end`.
+/// The descriptors in an `fd_set`, below `end`.
 fn selected(end: u64, address: u64, memory: Option<&File>) -> Option<Vec<u32>> {
     let end = u32::try_from(end.min(MOST)).ok()?;
     if address == 0 {
         return Some(Vec::new());
     }
-    // A set is made of words, and their bytes may be in any order.
+    // A set is an array of words, so the order of its bytes depends on the machine.
     let words = usize::try_from(end.div_ceil(u64::BITS)).ok()?;
     let bytes = read(memory?, address, words * size_of::<u64>())?;
     let words = bytes.chunks_exact(size_of::<u64>()).map(|one| {

@@ -1,4 +1,4 @@
-//! What a program that does not get ready does in place of what is waited for.
+//! Mistakes of a program that does not become READY: what it does with its sockets instead.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What `/proc` says of the descriptors and threads of a process.
+//! Descriptors and threads of a process, from `/proc`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,14 +12,14 @@ pub(super) fn directory(pid: u32) -> PathBuf {
 }
 
 /// The process and all that it started.
-pub(super) fn family(pid: u32) -> Vec<u32> {
-    let mut family = vec![pid];
+pub(super) fn process_tree(pid: u32) -> Vec<u32> {
+    let mut process_tree = vec![pid];
     let mut at = 0;
-    while let Some(pid) = family.get(at) {
+    while let Some(pid) = process_tree.get(at) {
         let tasks = entries(&directory(*pid).join("task"));
         for task in tasks {
             let children = fs::read_to_string(task.join("children")).unwrap_or_default();
-            family.extend(
+            process_tree.extend(
                 children
                     .split_whitespace()
                     .filter_map(|child| child.parse::<u32>().ok()),
@@ -27,7 +27,7 @@ pub(super) fn family(pid: u32) -> Vec<u32> {
         }
         at += 1;
     }
-    family
+    process_tree
 }
 
 /// The inodes of the sockets that a process was passed, by the environment that it began with: the descriptors from 3 on.

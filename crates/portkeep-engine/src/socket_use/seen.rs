@@ -1,4 +1,4 @@
-//! What is seen of a process.
+//! Observed use of sockets.
 
 use portkeep_spec::Address;
 

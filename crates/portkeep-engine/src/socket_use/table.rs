@@ -1,4 +1,4 @@
-//! The kernel's tables of listening sockets.
+//! Listening sockets, from the kernel's tables.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What real processes are seen to do.
+//! Detection on real processes.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,4 @@
-//! The last failed handover: callers that waited for it share its result instead of trying the same again.
+//! Last failed handover. Callers that waited for it share its result instead of trying the same again.
 
 use std::fs;
 use std::io;

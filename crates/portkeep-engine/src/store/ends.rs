@@ -1,4 +1,4 @@
-//! How the processes of a generation ended, and what the history says of it.
+//! Ends of a generation's processes, and their lines in the history.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

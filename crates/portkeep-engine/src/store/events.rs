@@ -1,4 +1,4 @@
-//! The events of the history: the shape of `portkeep history --json`.
+//! Events of the history, in the shape of `portkeep history --json`.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The files that releases bring along.
+//! Files that releases bring along.
 
 use std::fs;
 use std::io;
@@ -9,20 +9,20 @@ use portkeep_spec::contract;
 
 use super::write::PRIVATE;
 use super::{Store, atomic_symlink, atomic_write};
+use crate::capture::{MANIFEST, Manifest};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
-use crate::take::{MANIFEST, Manifest};
 
-/// Is as old as the last handover from a release, in its directory.
+/// File whose age is that of the last handover away from the release, in the release's directory.
 const REPLACED: &str = "replaced";
-/// Every app reads it.
+/// Every app may read it.
 const OPEN: u32 = 0o644;
-/// Where an app runs whose release brings no files though others do.
+/// Working directory of an app whose release brings no files although others do.
 const NOWHERE: &str = "/";
 
 impl Store {
-    /// Moves staged files into their release's directory, and answers where they are now, with what is known of them. What is
-    /// there already stays if it is what it was: somebody may be reading it.
+    /// Moves staged files into their release's directory, and returns their place and their manifest. Files that are there
+    /// already stay if they are unchanged, because somebody may be reading them.
     pub(crate) fn keep_files(
         &self,
         staged: &Path,
@@ -36,7 +36,7 @@ impl Store {
             Some(before) => manifest.with_copies_of(&before),
             None => {
                 if kept.exists() {
-                    // It goes with what is staged.
+                    // Removed with the staging directory.
                     fs::rename(&kept, staged.with_file_name("damaged"))?;
                 }
                 fs::rename(staged, &kept)?;
@@ -47,8 +47,8 @@ impl Store {
         Ok((kept, manifest))
     }
 
-    /// Shows a generation that is about to start the files of its release, and where those of the others are. A generation that
-    /// runs finds the new ones there before anybody can ask it for them.
+    /// Gives a generation that is about to start the files of its release, and the list of the kept ones. A running
+    /// generation sees the new files before a client can ask it for them.
     pub(super) fn show_files(&self, generation: &Path, release: &Release) -> io::Result<()> {
         let files = release.files();
         atomic_symlink(
@@ -69,7 +69,7 @@ impl Store {
         self.run_directory().join(contract::KEPT_FILES)
     }
 
-    /// Where releases have their files.
+    /// The directories with the files of all releases.
     fn kept_files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.releases_directory()).into_iter();
         let files = entries.flatten().flatten();
@@ -81,7 +81,7 @@ impl Store {
         files
     }
 
-    /// Notes that another release has taken the place of the one that `generation` runs.
+    /// Records that another release has replaced the one that `generation` runs.
     pub(crate) fn note_replaced(&self, generation: Generation) -> io::Result<()> {
         let release = self.release_of(generation);
         let Some(files) = release.as_ref().and_then(Release::files) else {
@@ -90,19 +90,19 @@ impl Store {
         atomic_write(&files.with_file_name(REPLACED), b"", PRIVATE)
     }
 
-    /// Whether an open page may still ask for files of the release in `directory`.
+    /// Whether an open page may still request files of the release in `directory`.
     pub(super) fn files_are_wanted(&self, directory: &Path, keep: Duration) -> bool {
         let replaced = fs::metadata(directory.join(REPLACED)).and_then(|found| found.modified());
         replaced.is_ok_and(|at| is_within(at, SystemTime::now(), keep))
     }
 }
 
-/// A clock that was set back keeps them longer.
+/// If the clock was set back, the files stay longer.
 fn is_within(replaced: SystemTime, now: SystemTime, keep: Duration) -> bool {
     now.duration_since(replaced).unwrap_or_default() < keep
 }
 
-/// Removes from a release's directory what could be run or read of it but its files.
+/// Removes everything from a release's directory but its files, so that nothing of it can run any more.
 pub(super) fn keep_only_files(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

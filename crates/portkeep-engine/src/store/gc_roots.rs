@@ -1,4 +1,4 @@
-//! Nix garbage-collection roots: what a kept release needs must not be collected, or it could not be brought back.
+//! Garbage-collection roots of Nix: a kept release could not be brought back if Nix had collected what it needs.
 //!
 //! `STATE/gcroots/DIGEST/…` links to it, and `/nix/var/nix/gcroots/auto` links there. Nix ignores such a root, and removes
 //! it, as soon as our link is gone: whatever removes the state of an app gives up its roots.

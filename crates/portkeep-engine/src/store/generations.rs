@@ -1,4 +1,4 @@
-//! The directories of generations, and which one is current.
+//! Directories of generations, and the link to the current one.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -76,7 +76,7 @@ impl Store {
     pub(crate) fn prepare(&self, generation: Generation, release: &Release) -> io::Result<()> {
         let directory = self.generation_directory(generation);
         make(&directory, TRAVERSED)?;
-        if release.digest.is_holding() {
+        if release.digest.is_holding_page() {
             // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
             write_release(&directory, release)?;
             self.tell_holding_page(&self.environment_of(generation, release))?;
@@ -95,7 +95,7 @@ impl Store {
             // The directory above says it too, as long as this one is needed.
             tracing::warn!("the number of generation {generation} could not be noted: {error}");
         }
-        atomic_symlink(&release.executable, &self.generation_executable(generation))?;
+        self.point(generation, release)?;
         let started_as = self.generation_executable(generation);
         let argv0 = release.argv0().unwrap_or(&started_as);
         let text = environment_file::render(
@@ -110,6 +110,16 @@ impl Store {
             release.digest.as_str().as_bytes(),
             PRIVATE,
         )
+    }
+
+    /// Has the generation execute its release where that is now.
+    pub(crate) fn point(&self, generation: Generation, release: &Release) -> io::Result<()> {
+        let (link, executable) = (self.generation_executable(generation), release.runs_at());
+        match fs::read_link(&link) {
+            // Nothing to write: it can be started from a disk that is full.
+            Ok(now) if now == executable => Ok(()),
+            _ => atomic_symlink(executable, &link),
+        }
     }
 
     /// What the generation's processes see: the release's environment, and who they are.
@@ -146,7 +156,7 @@ impl Store {
         let digest =
             fs::read_to_string(self.generation_directory(generation).join("release")).ok()?;
         let digest = Digest(digest);
-        if digest.is_holding() {
+        if digest.is_holding_page() {
             return read_release(&self.generation_directory(generation));
         }
         self.release(&digest)
@@ -161,9 +171,9 @@ impl Store {
 
     /// Whether `generation` is a holding page and none of the app's releases.
     #[must_use]
-    pub fn is_holding(&self, generation: Generation) -> bool {
+    pub fn is_holding_page(&self, generation: Generation) -> bool {
         fs::read_to_string(self.generation_directory(generation).join("release"))
-            .is_ok_and(|digest| Digest(digest).is_holding())
+            .is_ok_and(|digest| Digest(digest).is_holding_page())
     }
 
     /// The newest generation that is a holding page: one at a time runs.
@@ -172,7 +182,7 @@ impl Store {
         self.generations()
             .into_iter()
             .rev()
-            .find(|generation| self.is_holding(*generation))
+            .find(|generation| self.is_holding_page(*generation))
     }
 
     /// What a holding page that is a unit of its own is told: portkeep's own variables, and nothing of the app's.
@@ -197,7 +207,7 @@ impl Store {
     #[must_use]
     pub fn current_app(&self) -> Option<Generation> {
         self.current()
-            .filter(|generation| !self.is_holding(*generation))
+            .filter(|generation| !self.is_holding_page(*generation))
     }
 
     /// The generation that accepts connections, if one does.

@@ -1,4 +1,4 @@
-//! What happened to an app, one line an event.
+//! History of an app: one line an event.
 //!
 //! Several processes write it: handovers under the app's lock, settle steps without. So the file has a lock of its own, which
 //! is held for as long as a line is added or the oldest lines are cut off.

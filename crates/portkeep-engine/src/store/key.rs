@@ -1,4 +1,4 @@
-//! The key of an app's digests. A release's digest is over its secrets too: with the key, whoever sees it can try none.
+//! Key of an app's digests. A release's digest covers its secrets; without the key nobody can guess a secret and compare.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! Whether there is maintenance.
+//! File that says whether there is maintenance.
 
 use std::fs;
 use std::io;

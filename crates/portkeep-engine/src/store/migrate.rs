@@ -1,4 +1,4 @@
-//! Files and directories that an older version left open to all.
+//! Closes files and directories that an older version left readable to all.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

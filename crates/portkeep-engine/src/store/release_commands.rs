@@ -1,4 +1,4 @@
-//! What a release command is started with, and whether it has succeeded.
+//! Files of release commands: what one is started with, and whether it has succeeded.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The releases that are kept.
+//! Kept releases.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -13,9 +13,9 @@ use tempfile::{Builder, TempDir};
 use super::files::keep_only_files;
 use super::write::{PRIVATE, prefix};
 use super::{Store, atomic_write, gc_roots};
+use crate::capture::Access;
 use crate::directories::{CLOSED, TRAVERSED, make};
 use crate::release::{Digest, Release};
-use crate::take::Access;
 
 impl Store {
     pub(crate) fn releases_directory(&self) -> PathBuf {
@@ -30,6 +30,19 @@ impl Store {
     #[must_use]
     pub fn published(&self, name: &AppName) -> PathBuf {
         self.published_directory().join(name.as_str())
+    }
+
+    /// Names where that was built: a symbolic link to a name that no build takes away.
+    #[must_use]
+    pub fn published_from(&self, name: &AppName) -> PathBuf {
+        self.published_directory().join(format!("{name}.built"))
+    }
+
+    /// Where what is published at `source` was built, if that is known.
+    pub(crate) fn built(&self, source: &Path) -> Option<PathBuf> {
+        let name = source.file_name()?.to_str()?.parse().ok()?;
+        let is_published = fs::canonicalize(self.published(&name)).ok()? == source;
+        is_published.then(|| fs::read_link(self.published_from(&name)).ok())?
     }
 
     fn published_directory(&self) -> PathBuf {
@@ -110,7 +123,7 @@ impl Store {
     /// # Errors
     /// When the file cannot be written, neither with the release nor until the next boot.
     pub fn mark_bad(&self, digest: &Digest, reason: &str) -> io::Result<()> {
-        if digest.is_holding() {
+        if digest.is_holding_page() {
             return Ok(());
         }
         let kept = self.bad_path(digest);

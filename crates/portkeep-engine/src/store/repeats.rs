@@ -1,4 +1,4 @@
-//! Events in a row that say the same, told once.
+//! Folds equal events in a row into one line.
 
 use jiff::Timestamp;
 use serde::Serialize;

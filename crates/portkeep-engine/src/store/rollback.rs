@@ -1,4 +1,4 @@
-//! Which kept release a person means.
+//! Finds the kept release that a person names.
 
 use super::Store;
 use crate::generation::Generation;

@@ -1,10 +1,10 @@
-//! What the last deploy looked at: the path unit's re-check compares with it, whatever became of that deploy.
+//! State of the files at the last deploy, however it ended. The path unit's second look compares with it.
 
 use std::fs;
 use std::io;
 
 use super::{Store, atomic_write, write::PRIVATE};
-use crate::drive::Seen;
+use crate::execute::Seen;
 
 /// There as long as the manager watches secrets.
 const WATCHES: &str = "watches-secrets";

@@ -1,4 +1,4 @@
-//! Temporary files that a killed helper left behind.
+//! Removes temporary files that a killed helper left.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Whether an app is to be taken out.
+//! File that says whether an app is taken out.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! What all events that there ever were add up to, also those whose lines are cut off.
+//! Sums over all events ever recorded, also over those whose lines have been cut off.
 //!
 //! Before the history is cut, what goes is added to `history-totals.json`, with the mark of the last line in it. Whoever is
 //! killed between the two leaves lines that are in both: the mark says from where on they count. So a total is what was cut
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::events::{Decision, HandoverResult, HistoryEvent, Steps};
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::handover::Purpose;
-use crate::said::Said;
+use crate::status_counts::StatusCounts;
 
 /// Sums over all events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Totals {
     }
 
     fn add_said(&mut self, status: &str) {
-        let said = Said::of(status);
+        let said = StatusCounts::of(status);
         for (sum, more) in [
             (&mut self.answered, said.answered),
             (&mut self.moved, said.moved),

@@ -1,4 +1,4 @@
-//! The message catalog of the machine: `journalctl -x` shows what entries of ours mean, and what to do.
+//! Message catalog of the machine: with it, `journalctl -x` explains entries of portkeep.
 //!
 //! There is one database for all users, which root makes of files in fixed directories. What a package or a NixOS
 //! configuration has placed is left alone.

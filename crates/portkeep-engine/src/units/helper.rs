@@ -1,4 +1,4 @@
-//! The helper: the copy of this program that units call. One for all apps, and one a version.
+//! Helper: the copy of this program that units call. One for all apps, and one a version.
 //!
 //! Its directory is named after what is in it, and nothing in it is ever changed. So an app goes on with the helper that its
 //! units were made for, whatever version another app is installed by; and a helper that no unit names any more is removed.
@@ -28,7 +28,7 @@ const EXECUTABLE: u32 = 0o755;
 #[non_exhaustive]
 pub enum HelperError {
     /// This program cannot be read.
-    #[error("cannot read this program, which is to be copied as the helper of units")]
+    #[error("cannot read the file of this program, to copy it as the helper of the units")]
     Own(#[source] io::Error),
     /// It cannot be copied.
     #[error("cannot copy the helper to {path}")]

@@ -1,4 +1,4 @@
-//! systemd as the manager that units are placed in.
+//! systemd as the manager of installed units.
 
 use portkeep_spec::{AppName, Spec, unit_names};
 
@@ -8,7 +8,7 @@ use super::survey::place;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Ended, JobResult, Manager, ManagerError, Systemd, UnitState};
 use crate::directories::Directories;
-use crate::drive::{Outcome, Request, Wanted, hand_over};
+use crate::execute::{Outcome, Request, Wanted, hand_over};
 use crate::handover::Purpose;
 use crate::helper::{HelperError, outcome_of_job};
 use crate::release::Digest;
@@ -54,7 +54,7 @@ impl UnitManager for Manager {
 
     async fn read_files(&self) -> Result<(), BackendError> {
         let read = self.daemon_reload().await;
-        read.map_err(failed("cannot have the manager read unit files again"))
+        read.map_err(failed("cannot make the manager read its unit files again"))
     }
 
     async fn loaded(&self, patterns: &[String]) -> Result<Vec<(String, UnitState)>, BackendError> {
@@ -102,7 +102,7 @@ impl UnitManager for Manager {
             Handover::Restart => self.restart(&handle).await,
             Handover::TakeOver => return take_over(self, spec).await,
         };
-        let (job, result) = asked.map_err(failed("cannot have the app hand over"))?;
+        let (job, result) = asked.map_err(failed("cannot start the handover of the app"))?;
         let store = store_of(self, name)?;
         let not = |reason: String| Ok(Err(NotHandedOver { reason }));
         let outcome = match outcome_of_job(&store, job, result) {

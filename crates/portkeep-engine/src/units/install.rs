@@ -1,4 +1,4 @@
-//! Installs apps: everything is checked, then placed, loaded and started; what fails takes everything back.
+//! Installs apps: checks everything, then places, loads and starts it. A failure takes everything back.
 
 mod error;
 mod take_back;
@@ -22,7 +22,7 @@ use super::refusal::Refusals;
 use super::survey::{Survey, place};
 use crate::backend::systemd::{JobResult, Manager};
 use crate::directories::Directories;
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::release::Digest;
 use crate::store::{Lock, LockFile, Store};
 
@@ -70,7 +70,7 @@ pub struct Call<'a> {
     /// Whether it is looked at only: nothing is locked, and the install is not carried out.
     pub only_look: bool,
     /// Who listens at an address, and what to do about it.
-    pub holder: &'a dyn Fn(&Address) -> Option<String>,
+    pub owner: &'a dyn Fn(&Address) -> Option<String>,
 }
 
 impl<'a> Install<'a, Manager> {
@@ -101,7 +101,7 @@ impl<'a> Install<'a, Manager> {
         let active: BTreeSet<_> = active.map(|(unit, _)| unit).collect();
         let survey = Survey::of(which, directory.clone(), &unit_path, active)
             .map_err(InstallError::Survey)?;
-        let of_machine = survey.refusals(&call.asked, &call.options, call.holder);
+        let of_machine = survey.refusals(&call.asked, &call.options, call.owner);
         let planned = plan(
             &survey.facts(call.helper.path()),
             &call.asked,

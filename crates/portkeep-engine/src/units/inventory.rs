@@ -1,4 +1,4 @@
-//! What is in a directory of units, and whose it is.
+//! Contents of a unit directory, with their owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What installing and removing units asks of a manager.
+//! Manager that units are installed in, as a trait.
 
 use std::future::Future;
 
@@ -7,10 +7,10 @@ use portkeep_spec::{AppName, Manager as Which, Spec};
 use super::plan::Handover;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Ended, UnitState};
-use crate::drive::Outcome;
+use crate::execute::Outcome;
 use crate::release::Digest;
 
-/// A handover that did not bring what is installed to serve.
+/// A handover after which what is installed does not serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotHandedOver {
     /// Why.
@@ -19,10 +19,10 @@ pub struct NotHandedOver {
 
 /// A manager that units are placed in.
 pub trait UnitManager: Sync {
-    /// Which one it is.
+    /// Its kind.
     fn which(&self) -> Which;
 
-    /// Has it read all unit files again.
+    /// Makes it read all unit files again.
     fn read_files(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// The loaded units whose names match one of `patterns`.
@@ -37,13 +37,13 @@ pub trait UnitManager: Sync {
         units: &[String],
     ) -> impl Future<Output = Result<Vec<Ended>, BackendError>> + Send;
 
-    /// Stops units, and waits for all jobs. One that is not loaded is stopped.
+    /// Stops units, and waits for all jobs. A unit that is not loaded counts as stopped.
     fn stop_all(
         &self,
         units: &[String],
     ) -> impl Future<Output = Result<Vec<Ended>, BackendError>> + Send;
 
-    /// Forgets that units failed.
+    /// Resets failed units.
     fn forget_failures(
         &self,
         units: &[String],
@@ -52,14 +52,14 @@ pub trait UnitManager: Sync {
     /// The release that an app serves now.
     fn serving(&self, name: &AppName) -> Option<Digest>;
 
-    /// Has an app hand over to what is installed now.
+    /// Hands an app over to what is installed now.
     fn hand_over(
         &self,
         spec: &Spec,
         how: Handover,
     ) -> impl Future<Output = Result<Result<Outcome, NotHandedOver>, BackendError>> + Send;
 
-    /// Has an app hand over to a release that it keeps.
+    /// Hands an app over to one of its kept releases.
     fn hand_back(
         &self,
         spec: &Spec,

@@ -1,4 +1,4 @@
-//! What an install changes, decided from what is there and what is wanted. No I/O.
+//! Plan of an install: its changes, decided from the present and the wanted state. No I/O.
 
 mod in_the_way;
 mod replaced;
@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
-use super::family::{Family, Readable, shared, spec_entry};
 use super::files::{Change, Entry, Files, difference};
 use super::inventory::{Inventory, wanting};
 use super::metrics;
 use super::place::UnitDirectory;
 use super::refusal::{Refusal, Why};
 use super::sockets::{self, SocketChanges, Sockets};
+use super::unit_files::{Readable, UnitFiles, shared, spec_entry};
 pub(super) use in_the_way::conflict;
 use in_the_way::{same_ports, taken_name};
 use replaced::Replaced;
@@ -141,7 +141,7 @@ impl Plan {
 pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Plan, Vec<Refusal>> {
     let mut refusals = Vec::new();
     let mut apps: Vec<AppPlan> = Vec::new();
-    let mut families: BTreeMap<String, AppName> = BTreeMap::new();
+    let mut owners: BTreeMap<String, AppName> = BTreeMap::new();
     for one in asked {
         let mut refuse = |why: Why| {
             refusals.push(Refusal {
@@ -159,17 +159,17 @@ pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Pla
             continue;
         }
         let spec_path = facts.directory.spec_path(name);
-        let family = match Family::render(&one.spec, facts.helper, &spec_path, facts.which) {
-            Ok(family) => family,
+        let files = match UnitFiles::render(&one.spec, facts.helper, &spec_path, facts.which) {
+            Ok(files) => files,
             Err(error) => {
                 refuse(Why::Spec(error));
                 continue;
             }
         };
-        let taken = taken_name(facts, name, &family, options.replaces.as_ref()).or_else(|| {
-            let mut units = family.units();
+        let taken = taken_name(facts, name, &files, options.replaces.as_ref()).or_else(|| {
+            let mut units = files.units();
             units.find_map(|unit| {
-                families.get(unit).map(|owner| Why::Name {
+                owners.get(unit).map(|owner| Why::Name {
                     name: name.clone(),
                     unit: facts.directory.path().join(unit),
                     owner: Some(owner.to_string()),
@@ -178,14 +178,14 @@ pub fn plan(facts: &Facts<'_>, asked: &[Asked], options: &Options) -> Result<Pla
         });
         let is_taken = taken.is_some();
         taken.into_iter().for_each(&mut refuse);
-        families.extend(family.units().map(|unit| (unit.to_owned(), name.clone())));
+        owners.extend(files.units().map(|unit| (unit.to_owned(), name.clone())));
         same_ports(facts, &one.spec, before, options.replaces.as_ref())
             .into_iter()
             .for_each(&mut refuse);
         if is_taken {
             continue;
         }
-        match of_app(facts, one, &family, options) {
+        match of_app(facts, one, &files, options) {
             Ok(app) => apps.push(app),
             Err(whys) => whys.into_iter().for_each(refuse),
         }
@@ -235,14 +235,14 @@ fn socket_units(files: &Files) -> Sockets {
 fn of_app(
     facts: &Facts<'_>,
     asked: &Asked,
-    family: &Family,
+    files: &UnitFiles,
     options: &Options,
 ) -> Result<AppPlan, Vec<Why>> {
     let spec = &asked.spec;
     let name = &spec.name;
     let directory = facts.directory.path();
     let there = installed_files(facts, name);
-    let wanted = wanted_files(facts, spec, family, &there);
+    let wanted = wanted_files(facts, spec, files, &there);
     let is_active = |unit: &String| facts.active.contains(unit);
     let (had, has) = (socket_units(&there), socket_units(&wanted));
     let replaced = Replaced::of(facts, name, &there, &has, options)?;
@@ -282,7 +282,7 @@ fn of_app(
         false => None,
     };
     let opens = match (options.open || replaced.is_some() && is_open, is_open) {
-        (true, _) => family.enabled(),
+        (true, _) => files.enabled(),
         (false, true) => added,
         (false, false) => Vec::new(),
     };
@@ -295,7 +295,7 @@ fn of_app(
         name: name.clone(),
         source: asked.source.clone(),
         spec: spec.clone(),
-        units: family.files().len(),
+        units: files.files().len(),
         is_new: there.is_empty(),
         changes: difference(&before, &wanted),
         first: difference(&before, &beginning),
@@ -325,10 +325,10 @@ pub(super) fn installed_files(facts: &Facts<'_>, name: &AppName) -> Files {
 }
 
 /// The files of an app as they are to be. Links by which units of others want its own stay.
-fn wanted_files(facts: &Facts<'_>, spec: &Spec, family: &Family, there: &Files) -> Files {
+fn wanted_files(facts: &Facts<'_>, spec: &Spec, files: &UnitFiles, there: &Files) -> Files {
     let directory = facts.directory.path();
-    let mut wanted = family.in_directory(directory);
-    wanted.extend(family.links(directory));
+    let mut wanted = files.in_directory(directory);
+    wanted.extend(files.links(directory));
     wanted.insert(
         facts.directory.spec_path(&spec.name),
         spec_entry(spec, Readable::ByOwner),
@@ -337,7 +337,7 @@ fn wanted_files(facts: &Facts<'_>, spec: &Spec, family: &Family, there: &Files) 
         let unit = path.file_name().and_then(|unit| unit.to_str());
         wanting(path)
             && !is_wanted_by_us(path, &spec.name)
-            && unit.is_some_and(|unit| family.has(unit))
+            && unit.is_some_and(|unit| files.has(unit))
     });
     wanted.extend(others.map(|(path, entry)| (path.clone(), entry.clone())));
     wanted

@@ -1,4 +1,4 @@
-//! Why an install is refused before anything is changed.
+//! Reasons to refuse an install before anything is changed.
 
 use std::fmt;
 use std::io;
@@ -61,7 +61,7 @@ pub enum Why {
         /// The address.
         address: Address,
         /// Who, and what to do about it.
-        holder: String,
+        owner: String,
     },
     /// A socket that is open would have to listen elsewhere.
     Elsewhere {
@@ -143,7 +143,7 @@ impl fmt::Display for Why {
                 "{address} is the port of the app {app}; use another address, `portkeep uninstall {app}` first, or replace it \
                  and keep its port open: `portkeep install --replaces {app}`"
             ),
-            Self::Held { address, holder } => write!(f, "{address} is held by {holder}"),
+            Self::Held { address, owner } => write!(f, "{address} is held by {owner}"),
             Self::Elsewhere {
                 name,
                 which,

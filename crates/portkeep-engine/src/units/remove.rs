@@ -1,4 +1,4 @@
-//! Removes apps: stopped as a whole, then their files, wherever the manager or we look for them.
+//! Removes apps: stops each as a whole, then deletes its files, wherever the manager or portkeep looks for them.
 
 mod found;
 
@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use portkeep_spec::{AppName, Manager as Which, contract, unit_names};
 
 use super::catalog::Catalog;
-use super::family::shared;
 use super::files::{Change, Files, Journal};
 use super::helper;
 use super::install::{InstallError, lock};
@@ -19,6 +18,7 @@ use super::metrics;
 use super::place::{PlaceError, UnitDirectory};
 use super::stop::stop;
 use super::survey::place;
+use super::unit_files::shared;
 use crate::backend::BackendError;
 use crate::backend::systemd::{Manager, ManagerError};
 use crate::directories::{Directories, DirectoriesError};

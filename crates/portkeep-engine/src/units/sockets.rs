@@ -1,4 +1,4 @@
-//! What becomes of an app's sockets when its units change: the ones that are open must not be lost.
+//! Decides how an app's open sockets survive a change of its units.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -145,7 +145,7 @@ mod tests {
 
     use portkeep_spec::{Manager as Which, Spec};
 
-    use super::super::family::Family;
+    use super::super::unit_files::UnitFiles;
     use super::*;
 
     /// The socket units of an app with these listeners: `http=127.0.0.1:80 admin=/run/a`.
@@ -167,8 +167,9 @@ mod tests {
             listen.join(",")
         );
         let spec = Spec::from_json(&text).unwrap();
-        let family = Family::render(&spec, Path::new("/h"), Path::new("/s"), Which::User).unwrap();
-        let files = family.files().iter();
+        let files =
+            UnitFiles::render(&spec, Path::new("/h"), Path::new("/s"), Which::User).unwrap();
+        let files = files.files().iter();
         files
             .filter_map(|file| {
                 let unit = file.path.to_str()?;

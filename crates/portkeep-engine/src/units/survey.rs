@@ -1,4 +1,4 @@
-//! Looks at what is there, for a plan to go by. Changes nothing.
+//! Collects the present state for a plan. Changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -92,18 +92,18 @@ impl Survey {
     }
 
     /// What of the machine speaks against an install: directories that are somebody else's or cannot be trusted, and ports that
-    /// somebody else holds. `holder` says who listens at an address, and what to do about it.
+    /// somebody else holds. `owner` says who listens at an address, and what to do about it.
     #[must_use]
     pub fn refusals(
         &self,
         asked: &[Asked],
         options: &Options,
-        holder: &dyn Fn(&Address) -> Option<String>,
+        owner: &dyn Fn(&Address) -> Option<String>,
     ) -> Vec<Refusal> {
         let of_one = |asked: &Asked| -> Vec<Refusal> {
             let directories = self.directories(&asked.spec);
             let held = match options.open {
-                true => self.held(&asked.spec, options, holder),
+                true => self.held(&asked.spec, options, owner),
                 false => Vec::new(),
             };
             let refusal = |why| Refusal {
@@ -145,7 +145,7 @@ impl Survey {
         &self,
         spec: &Spec,
         options: &Options,
-        holder: &dyn Fn(&Address) -> Option<String>,
+        owner: &dyn Fn(&Address) -> Option<String>,
     ) -> Vec<Why> {
         let own = [Some(&spec.name), options.replaces.as_ref()];
         let own = own.into_iter().flatten().filter_map(|name| self.spec(name));
@@ -153,8 +153,8 @@ impl Survey {
         let asked = spec.ports().into_iter().map(|listen| listen.address);
         let asked = asked.filter(|address| !open.contains(address));
         let held = asked.filter_map(|address| {
-            let holder = holder(&address)?;
-            Some(Why::Held { address, holder })
+            let owner = owner(&address)?;
+            Some(Why::Held { address, owner })
         });
         held.collect()
     }

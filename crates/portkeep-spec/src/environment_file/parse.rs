@@ -1,4 +1,4 @@
-//! Reads an environment file of the form that portkeep writes: for backends without systemd, and for tests.
+//! Parser of the environment files that portkeep writes, for backends without systemd and for tests.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Keys that are written twice in one object. JSON readers keep one of the values, and which is anybody's guess.
+//! Duplicate keys of a JSON object. They are refused, because JSON readers disagree which value counts.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -7,8 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::SpecError;
 
-/// The first key that an object of this text has twice, at any depth. Text that is not JSON passes: whoever reads it next
-/// says what is wrong with it.
+/// The first duplicate key of an object in this text, at any depth. Text that is no JSON passes: the next reader reports
+/// it.
 pub(super) fn refuse(text: &str) -> Result<(), SpecError> {
     let mut found = None;
     let mut json = serde_json::Deserializer::from_str(text);

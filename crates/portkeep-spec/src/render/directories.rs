@@ -1,12 +1,12 @@
-//! Names that would give an app a directory of ours or of the machine's.
+//! Directory names that would give an app a directory of portkeep or of the machine.
 
 use std::path::Path;
 
 use crate::{Problem, Spec, SpecError};
 use portkeep_contract::OWN_NAMES;
 
-/// What machines have in `/var/lib` and `/var/cache`. Not a complete list, which nobody has: `install` looks whose the
-/// directory is that is there. This one answers before, and where nothing can be looked at.
+/// Usual names in `/var/lib` and `/var/cache`. The list cannot be complete: `install` checks who owns an existing
+/// directory. This list answers earlier, and also where no directory can be checked.
 const OF_MACHINES: [&str; 30] = [
     "alternatives",
     "apparmor",

@@ -1,4 +1,4 @@
-//! What a user's manager cannot do of the sandbox.
+//! Locks of the sandbox that a user's manager cannot apply.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What the templates of the sandbox need: which locks are open.
+//! Values of the sandbox's templates: which locks are open.
 
 use super::{Manager, templates};
 use crate::allow::{Allow, Home, Network};

@@ -1,5 +1,5 @@
-//! The unit templates, compiled in. `templates` is a symlink to `systemd/` at the top of the repository, so that the
-//! files are where people look for them and still part of the crate.
+//! Unit templates, compiled in. `templates` is a symlink to `systemd/` at the top of the repository, so that people find the
+//! files there and the crate still contains them.
 
 use crate::template::Template;
 

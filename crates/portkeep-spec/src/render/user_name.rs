@@ -1,14 +1,14 @@
-//! The name of the dynamic user that runs an app's generations in the sandbox.
+//! Name of the dynamic user that runs an app's generations in the sandbox.
 
 use crate::AppName;
 
-/// The longest user name that fits everywhere (`utmp`, and so systemd's strict check).
+/// The longest user name that is valid everywhere (`utmp`, and so systemd's strict check).
 const LONGEST: usize = 31;
 const PREFIX: &str = "pk-";
 const HASH_LENGTH: usize = 8;
 
-/// `pk-NAME`, or `pk-NAM-HASH` where that would be too long. All generations share it, and the prefix keeps it apart
-/// from users of the machine's own.
+/// `pk-NAME`, or `pk-NAM-HASH` if that would be too long. All generations share the user, and the prefix avoids the names
+/// of the machine's own users.
 #[must_use]
 pub fn of(name: &AppName) -> String {
     let whole = format!("{PREFIX}{name}");
@@ -19,7 +19,7 @@ pub fn of(name: &AppName) -> String {
     format!("{PREFIX}{kept}-{:08x}", fnv1a(name.as_str()))
 }
 
-/// FNV-1a: the name must be the same for ever, so a hash of the standard library, which may change, will not do.
+/// FNV-1a: the name must never change, and a hash of the standard library may.
 fn fnv1a(text: &str) -> u32 {
     text.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)

@@ -18,7 +18,7 @@ pub fn config() -> ProptestConfig {
     }
 }
 
-/// Characters that mean something to some parser on the way, the worst of them often, and some that do not.
+/// Characters with a meaning for some parser on the way, the worst ones often, and some harmless ones.
 const NASTY: &str = "%%%%\\\\\\\\$$$$\"\"\"''';;   #=[]{}*?@+!:|~-.(),<>&^_it0aé\u{a0}\u{2007}";
 /// The same, and line breaks and other control characters.
 const HOSTILE: &str =
@@ -35,7 +35,7 @@ fn component() -> BoxedStrategy<String> {
     text(NASTY, 6).prop_map(|text| text + "a").boxed()
 }
 
-/// Any text that an argument can be.
+/// Any text that is possible as an argument.
 pub fn hostile_text() -> BoxedStrategy<String> {
     text(HOSTILE, 12)
 }
@@ -58,7 +58,7 @@ pub fn socket_path() -> BoxedStrategy<PathBuf> {
         .boxed()
 }
 
-/// Anything that the file system could hold.
+/// Any path that is possible on a file system.
 pub fn hostile_path() -> BoxedStrategy<PathBuf> {
     ("/?[a-z]{0,2}", text(HOSTILE, 4), "[a-z]?")
         .prop_map(|(start, middle, end)| PathBuf::from(start + &middle + &end))
@@ -98,7 +98,7 @@ fn listen(unix: BoxedStrategy<PathBuf>) -> impl Strategy<Value = Vec<Listen>> {
             } else {
                 std::net::IpAddr::from(v6)
             };
-            // Another port and another path for each.
+            // Each socket has its own port and its own path.
             let ip = std::net::SocketAddr::new(ip, 1000 + u16::try_from(index).unwrap());
             let path = PathBuf::from(format!("{}{index}", path.display()));
             let address = match kind {

@@ -1,4 +1,4 @@
-//! Who is told how the body of a request comes along.
+//! Observer of a request's body.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The body of any answer as one concrete type.
+//! Body of any answer, as one concrete type.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -23,7 +23,7 @@ impl ErasedBody {
         B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     {
         #[cfg(feature = "axum")]
-        let body = match super::known::downcast(body) {
+        let body = match super::downcast::downcast(body) {
             Ok(body) => return Self::Axum(body),
             Err(body) => body,
         };

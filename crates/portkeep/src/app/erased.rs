@@ -1,4 +1,4 @@
-//! Any app as one concrete type.
+//! Any app, as one concrete type.
 //!
 //! Everything between a socket and the app is compiled for this type, in this crate. Were it generic, each
 //! user's crate would compile hyper's connections, the drain and the moving of connections anew at every
@@ -45,7 +45,7 @@ impl<A: App> Erase for A {
 impl ErasedApp {
     pub(crate) fn new<A: App>(app: A) -> Self {
         #[cfg(feature = "axum")]
-        let app = match super::known::downcast(app) {
+        let app = match super::downcast::downcast(app) {
             Ok(router) => return Self(Box::new(super::router::Routes::of(router))),
             Err(app) => app,
         };

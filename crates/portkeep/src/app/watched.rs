@@ -1,4 +1,4 @@
-//! The body of a request that tells when it is waited for.
+//! Body of a request that tells when the app waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

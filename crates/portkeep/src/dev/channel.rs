@@ -1,5 +1,4 @@
-//! The way to `portkeep dev`: a Unix socket, one question a connection; see
-//! [`portkeep_contract::development`].
+//! Channel to `portkeep dev`: a Unix socket, one question a connection; see [`portkeep_contract::development`].
 
 use std::io;
 use std::path::PathBuf;

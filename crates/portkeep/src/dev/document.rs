@@ -1,4 +1,4 @@
-//! Which requests ask for a page, and which answers are one.
+//! Tells requests for a page, and answers that are one, from others.
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,

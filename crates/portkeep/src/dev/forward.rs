@@ -1,4 +1,4 @@
-//! Gives a request that waited for a build to the generation that came of it.
+//! Forwards a queued request to the generation that was built meanwhile.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-use super::hold;
+use super::queued_request;
 use crate::listen::Stream;
 use crate::{BoxError, task};
 
@@ -34,7 +34,7 @@ pub(super) async fn forward(
     let path: Uri = path.parse()?;
     *request.uri_mut() = path;
     *request.version_mut() = http::Version::HTTP_11;
-    hold::note_waited(request.headers_mut(), waited);
+    queued_request::note_waited(request.headers_mut(), waited);
     // One connection for one request.
     request
         .headers_mut()

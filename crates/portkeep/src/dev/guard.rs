@@ -1,4 +1,4 @@
-//! Who may see what `portkeep dev` tells: pages of this app, in a browser on this machine.
+//! Access control for `portkeep dev`'s answers: only pages of this app, in a browser on this machine.
 
 use std::net::IpAddr;
 

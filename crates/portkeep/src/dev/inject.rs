@@ -1,4 +1,4 @@
-//! Puts a piece of text before the last `</body>` of a document that comes in pieces.
+//! Inserts text before the last `</body>` of a document that comes in pieces.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,4 +1,4 @@
-//! The app with what `portkeep dev` adds.
+//! The app with the additions of `portkeep dev`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use tower_service::Service;
 use super::body::DevBody;
 use super::channel::Channel;
 use super::document::Kind;
-use super::hold::{self, Verdict};
 use super::inject::Injector;
+use super::queued_request::{self, Verdict};
 use super::script::{Content, Load, Script};
 use super::{document, forward, guard};
 use crate::acceptor::Acceptor;
@@ -39,7 +39,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// `token` ends what would hold up a drain. `acceptor` is what the connections go through: a
+    /// `token` ends what would queued_request up a drain. `acceptor` is what the connections go through: a
     /// request that came through one cannot be given to a listener that expects the same, so it does
     /// not wait.
     pub(crate) fn new(app: ErasedApp, token: ShutdownToken, acceptor: Option<&Acceptor>) -> Self {
@@ -90,7 +90,7 @@ impl Service<Request<Incoming>> for Layer {
             let answer = self.app.answer(request);
             return Box::pin(async { Ok(unchanged(answer.await?)) });
         };
-        let waited = hold::take_waited(request.headers_mut());
+        let waited = queued_request::take_waited(request.headers_mut());
         if let Some(asked) = request.uri().path().strip_prefix(PREFIX) {
             let is_allowed = request.method() == Method::GET && may_ask(&channel, asked, &request);
             let (asked, token) = (asked.to_owned(), self.token.clone());
@@ -118,7 +118,7 @@ impl Service<Request<Incoming>> for Layer {
         if page_for.is_some() {
             document::ask_whole_and_plain(request.headers_mut());
         }
-        let waits = self.holds && hold::may_wait(&request);
+        let waits = self.holds && queued_request::may_wait(&request);
         if page_for.is_none() && !waits {
             let answer = self.app.answer(request);
             return Box::pin(async move { Ok(left(answer.await?, refused, channel)) });
@@ -129,7 +129,7 @@ impl Service<Request<Incoming>> for Layer {
                 let begun = Instant::now();
                 let entrance = request.extensions().get().cloned();
                 let Entrance(entrance) = entrance.unwrap_or_else(|| Entrance("".into()));
-                match hold::wait(&channel, &entrance, waited).await {
+                match queued_request::wait(&channel, &entrance, waited).await {
                     Verdict::Serve => {}
                     Verdict::Forward(address) => {
                         let waited = waited + begun.elapsed();

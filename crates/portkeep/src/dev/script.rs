@@ -1,4 +1,4 @@
-//! The script that a page gets, and what the page is told with it.
+//! Script of a page, and the data that the page gets with it.
 
 use bytes::Bytes;
 use http::HeaderMap;

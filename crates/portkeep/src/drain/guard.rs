@@ -36,7 +36,7 @@ impl Live {
     pub(crate) fn watch(&self, watched: Arc<dyn Watched>, before: Duration) {
         let register = &self.shared.register;
         register.enter(self.key, watched, before, |facts, waited, age| {
-            self.shared.judge(facts, waited, age)
+            self.shared.decide(facts, waited, age)
         });
     }
 

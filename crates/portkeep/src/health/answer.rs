@@ -1,4 +1,4 @@
-//! What is said on a health socket. Pure.
+//! Answers on a health socket. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

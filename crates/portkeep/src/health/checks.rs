@@ -1,4 +1,4 @@
-//! The checks of an app, and what they say now.
+//! Checks of an app, and their latest results.
 
 use std::collections::BTreeMap;
 use std::fmt;

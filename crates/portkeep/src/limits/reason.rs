@@ -1,9 +1,9 @@
-//! Why a connection was ended, and how many were.
+//! Reasons to end a connection, and their counts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The limit that a connection did not keep.
+/// The limit that a connection exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
     Idle,
@@ -12,7 +12,7 @@ pub(crate) enum Reason {
     Answer,
     Ping,
     Age,
-    /// There were too many, and it was the one that was idle for longest.
+    /// Too many connections were open, and this one had been idle for longest.
     Crowded,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// How many connections were ended, by reason.
+/// Number of ended connections, by reason.
 #[derive(Debug, Default)]
 pub(crate) struct Ended<N = AtomicU64>([N; Reason::ALL.len()]);
 
@@ -81,7 +81,7 @@ impl Ended<u64> {
     }
 }
 
-/// `limits ended 3: 2 idle 1 head`; only if there are some.
+/// `limits ended 3: 2 idle 1 head`; empty if there were none.
 impl fmt::Display for Ended<u64> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "limits ended {}:", self.total())?;

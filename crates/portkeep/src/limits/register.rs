@@ -1,4 +1,4 @@
-//! All connections of a server, and since when each is as it is.
+//! Register of a server's connections, with the time since each has been in its state.
 //!
 //! A connection changes its own counters and nothing here, so that no request waits for a lock or looks at a clock: whoever looks
 //! at the register sees what has changed since the last look.
@@ -68,9 +68,13 @@ impl Entry {
         self.before.saturating_add(here)
     }
 
-    fn judge(&mut self, now: Instant, judge: impl Fn(Facts, Duration, Duration) -> Option<Order>) {
+    fn decide(
+        &mut self,
+        now: Instant,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+    ) {
         let (facts, waited) = self.look(now);
-        if let Some(order) = judge(facts, waited, self.watched.age(now)) {
+        if let Some(order) = decide(facts, waited, self.watched.age(now)) {
             self.watched.tell(order, facts);
         }
     }
@@ -88,7 +92,7 @@ impl Register {
         key: Key,
         watched: Arc<dyn Watched>,
         before: Duration,
-        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
     ) {
         let Facts { state, stamp, .. } = watched.facts();
         let now = Instant::now();
@@ -101,7 +105,7 @@ impl Register {
             perhaps_since: now,
             looked: now,
         };
-        entry.judge(now, judge);
+        entry.decide(now, decide);
         self.part(key.0).insert(key.0, entry);
     }
 
@@ -122,11 +126,11 @@ impl Register {
     pub(crate) fn sweep(
         &self,
         part: usize,
-        judge: impl Fn(Facts, Duration, Duration) -> Option<Order>,
+        decide: impl Fn(Facts, Duration, Duration) -> Option<Order>,
     ) {
         let now = Instant::now();
         for entry in self.part(part as u64).values_mut() {
-            entry.judge(now, &judge);
+            entry.decide(now, &decide);
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the kernel ends by itself.
+//! Limits that the kernel enforces by itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `WATCHDOG=1` from inside the runtime: a runtime that hangs stops sending it.
+//! Sends `WATCHDOG=1` from inside the runtime: a runtime that hangs stops sending it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The contents of a file, part after part, without one that blocks a worker.
+//! Contents of a file, piece by piece, without blocking a worker.
 
 use std::fs::File;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! The types of the files that pages ask for.
+//! Content types of the files that pages ask for.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Names of files that say what is in them.
+//! File names that contain a digest of the contents.
 
 /// Fewer digits could be a date, a version or a size.
 const FEWEST: usize = 8;

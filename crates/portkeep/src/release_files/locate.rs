@@ -1,4 +1,4 @@
-//! Where a file is: in this release, or in one of those that are kept.
+//! Finds a file in this release, or in one of the kept ones.
 
 use std::env;
 use std::fs::File;

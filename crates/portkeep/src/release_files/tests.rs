@@ -78,14 +78,14 @@ async fn hashed_files_of_every_release_are_served() {
         ("/app-3f9a12c4.js", (200, "new")),
         ("/css/a.00000000.css", (200, "nested")),
         ("/app-00000001.js", (200, "old")),
-        // Both have it, and one of them would be wrong.
+        // Both releases have this name, and one of the files would be wrong.
         ("/app.js", (404, "")),
         ("/app-00000002.js", (404, "")),
     ] {
         let (status, body) = status_of(&service, path).await;
         assert_eq!((status, body.as_str()), expected, "{path}");
     }
-    // A generation that is about to start, while this one still answers.
+    // A generation that is starting, while this one still answers.
     releases.list(&["next", "new", "old"]);
     let (status, body) = status_of(&service, "/app-00000002.js").await;
     assert_eq!((status, body.as_str()), (200, "next"));

@@ -1,4 +1,4 @@
-//! What whoever runs the app has decided: it goes before what the app says.
+//! Settings of the operator. They override those of the app.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::Limits;
 
 type Set = fn(Limits, Option<Duration>) -> Limits;
 
-/// The spec's `limits`: microseconds, or `off`.
+/// Limits of the spec: microseconds, or `off`.
 const LIMITS: [(&str, Set); 9] = [
     (PORTKEEP_LIMIT_IDLE_USEC, Limits::idle),
     (PORTKEEP_LIMIT_HEAD_USEC, Limits::head),
@@ -30,7 +30,7 @@ const LIMITS: [(&str, Set); 9] = [
         Limits::tcp_user_timeout,
     ),
 ];
-/// Instead of a limit.
+/// In place of a limit.
 const OFF: &str = "off";
 
 /// Applies the variables of the environment.
@@ -43,7 +43,7 @@ pub(super) fn apply(server: &mut Server, variable: impl Fn(&str) -> Option<Strin
         server.linger = linger;
     }
     if let Some(idle) = time(PORTKEEP_IDLE_EXIT_USEC) {
-        // Nothing is idle for no time: it is how to switch off what the app has set.
+        // An idle time of zero switches off what the app has set.
         server.idle_exit = Some(idle).filter(|time| !time.is_zero());
     }
     for (name, set) in LIMITS {
@@ -58,7 +58,7 @@ pub(super) fn apply(server: &mut Server, variable: impl Fn(&str) -> Option<Strin
     }
 }
 
-/// A value that is no number is as good as none: a server that does not start would be worse.
+/// A value that is no number is ignored: a server that does not start would be worse.
 fn time(name: &str, microseconds: &str) -> Option<Duration> {
     match microseconds.parse() {
         Ok(microseconds) => Some(Duration::from_micros(microseconds)),
@@ -71,7 +71,7 @@ fn time(name: &str, microseconds: &str) -> Option<Duration> {
     }
 }
 
-/// One that the server would refuse is not used either.
+/// A value that the server would refuse is ignored, too.
 fn limit(name: &str, text: &str) -> Option<Option<Duration>> {
     if text == OFF {
         return Some(None);
@@ -130,7 +130,7 @@ mod tests {
             let limits = |value| with(name, value).limits;
             assert_eq!(limits("1500000"), set(Limits::new(), Some(time)), "{name}");
             assert_eq!(limits("off"), set(Limits::new(), None), "{name}");
-            // More than a year is no limit.
+            // More than a year counts as no limit.
             for bad in ["0", "", "-1", "soon", "1s", "99999999999999999"] {
                 assert_eq!(limits(bad), Limits::new(), "{name}={bad}");
             }

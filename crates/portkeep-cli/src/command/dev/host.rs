@@ -1,4 +1,4 @@
-//! What the loop of `portkeep dev` has this program do: directories, and words for other commands.
+//! Services that this program offers to the loop of `portkeep dev`: directories, and commands to suggest.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use portkeep_spec::{Address, AppName, Spec};
 
 use crate::control::Answer;
 use crate::output::outcome_line;
-use crate::{exit, holder, locate};
+use crate::{exit, locate, port_owner};
 
 /// This program.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Host for Program {
     }
 
     fn port_owner(&self, address: &Address) -> Option<String> {
-        let owner = holder::of(address)?;
+        let owner = port_owner::of(address)?;
         Some(format!("{owner}; {}", owner.remedy()))
     }
 

@@ -1,4 +1,4 @@
-//! The terminal of `portkeep dev`: what others wrote comes out harmless.
+//! Terminal of `portkeep dev`. It escapes text of other programs.
 
 use portkeep_dev::{Line, Piece, Screen};
 

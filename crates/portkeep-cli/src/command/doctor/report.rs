@@ -1,4 +1,4 @@
-//! What is printed of a diagnosis.
+//! Output of `portkeep doctor`.
 
 use portkeep_engine::diagnosis::{Finding, Level};
 use portkeep_spec::AppName;

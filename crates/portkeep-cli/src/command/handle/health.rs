@@ -1,4 +1,4 @@
-//! Answers on the health sockets of an app that does not do so itself, while somebody asks.
+//! Health page of an app that does not answer its health sockets itself. It runs while somebody asks.
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,35 +1,35 @@
-//! What a helper tells, as lines of the journal.
+//! Progress of a helper, as lines of the journal.
 
 use anyhow::anyhow;
 use portkeep_engine::decision;
-use portkeep_engine::helper::{News, Settlement};
+use portkeep_engine::helper::{Progress, Settlement};
 use portkeep_engine::settle::Settle;
-use portkeep_engine::{Instead, Outcome};
+use portkeep_engine::{Mismatch, Outcome};
 use portkeep_spec::{AppName, unit_names};
 
 use crate::output::{errln, outcome_line, outln};
 
 /// Prints what a helper of the app `name` tells.
-pub(super) fn tell(name: &AppName) -> impl Fn(News<'_>) + Send + Sync {
+pub(super) fn tell(name: &AppName) -> impl Fn(Progress<'_>) + Send + Sync {
     move |news| match news {
-        News::Begins { id, purpose } => outln!("{name}: handover {id} ({purpose})"),
+        Progress::Begins { id, purpose } => outln!("{name}: handover {id} ({purpose})"),
         // The journal has what was decided already, with its fields.
-        News::Ended(_) if decision::is_connected() => {}
-        News::Ended(outcome @ Outcome::Holding(_)) => errln!("{}", outcome_line(name, outcome)),
-        News::Ended(outcome) => outln!("{}", outcome_line(name, outcome)),
-        News::Failed(error) => errln!("{}", error.with_causes()),
-        News::ServesOn(error) => {
+        Progress::Ended(_) if decision::is_connected() => {}
+        Progress::Ended(outcome @ Outcome::Holding(_)) => errln!("{}", outcome_line(name, outcome)),
+        Progress::Ended(outcome) => outln!("{}", outcome_line(name, outcome)),
+        Progress::Failed(error) => errln!("{}", error.with_causes()),
+        Progress::ServesOn(error) => {
             errln!("{}\nthe current generation serves on", error.with_causes());
         }
-        News::DeployAgain => {
+        Progress::DeployAgain => {
             outln!("the output changed during the last deploy: deploying again");
         }
-        News::DefaultRules(error) => {
+        Progress::DefaultRules(error) => {
             errln!("{}; settling by the default rules", error.with_causes());
         }
-        News::Crashed { generation, reason } => outln!("generation {generation}: {reason}"),
-        News::Settled(_) if decision::is_connected() => {}
-        News::Settled(settlement) => settled(&settlement),
+        Progress::Crashed { generation, reason } => outln!("generation {generation}: {reason}"),
+        Progress::Settled(_) if decision::is_connected() => {}
+        Progress::Settled(settlement) => settled(&settlement),
         other => outln!("{name}: {other:?}"),
     }
 }
@@ -58,7 +58,7 @@ fn settled(settlement: &Settlement) {
 }
 
 /// The error of a switch that brought an app which does not serve.
-pub(super) fn does_not_serve(name: &AppName, instead: &Instead) -> anyhow::Error {
+pub(super) fn does_not_serve(name: &AppName, instead: &Mismatch) -> anyhow::Error {
     let handle = unit_names::handle(name);
     anyhow!(
         "{name}: what is installed does not serve: {instead}. `portkeep history {name}` has more; correct it, and \

@@ -26,7 +26,7 @@ pub(super) fn of(entry: &Entry, query: &Query<'_>) -> LogLine {
     }
 }
 
-/// For people. A message of several lines stays right of the mark of its generation, so that it cannot pass for another's.
+/// Text for people. Further lines of a message are indented, so that they cannot pass for another generation's.
 pub(super) fn text(line: &LogLine) -> Text {
     let at = line.at.map(local_time).unwrap_or_default();
     let message = line.message.replace('\n', &format!("\n{:27}", ""));

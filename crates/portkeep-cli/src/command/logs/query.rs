@@ -1,4 +1,4 @@
-//! What is asked of the journal.
+//! Arguments for journalctl.
 
 use portkeep_engine::Generation;
 use portkeep_spec::{AppName, Manager as Which, unit_names};

@@ -1,11 +1,11 @@
-//! Collects what metrics tell of one app. Decides nothing.
+//! Collects the facts of one app for its metrics. Decides nothing.
 
 use std::io;
 
 use jiff::Timestamp;
 use portkeep_engine::Phase;
 use portkeep_engine::backend::systemd::UnitState;
-use portkeep_engine::metrics::{AppSample, Run, Said, Serving, SocketSample};
+use portkeep_engine::metrics::{AppSample, Run, Serving, SocketSample, StatusCounts};
 use portkeep_spec::Manager as Which;
 
 use crate::facts::App;
@@ -56,6 +56,6 @@ pub(super) fn sample(which: Which, app: &App) -> io::Result<AppSample> {
 fn run(state: &UnitState) -> Run {
     Run {
         invocation: state.invocation.clone(),
-        said: Said::of(&state.status_text),
+        said: StatusCounts::of(&state.status_text),
     }
 }

@@ -1,12 +1,12 @@
-//! Decides how a port is freed: by whom it is held, and what would take more with it than the port.
+//! Decides how a port is freed: who owns it, and whether more than the port would be lost.
 
 use std::fmt;
 
 use portkeep_spec::{Manager as Which, unit_names};
 
 use super::socket_unit::SocketUnit;
-use crate::holder::Holder;
 use crate::output::inline;
+use crate::port_owner::PortOwner;
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +31,10 @@ impl fmt::Display for Step {
     }
 }
 
-/// What to do, in order. `main_pids` are the main processes of the holders' units.
+/// What to do, in order. `main_pids` are the main processes of the owners' units.
 pub(crate) fn steps(
     socket: &Option<SocketUnit>,
-    holders: &[Holder],
+    owners: &[PortOwner],
     main_pids: &[i32],
 ) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -52,34 +52,34 @@ pub(crate) fn steps(
             return steps;
         }
     }
-    for holder in holders {
-        let step = match (holder, holder.pid) {
+    for owner in owners {
+        let step = match (owner, owner.pid) {
             (_, None) => Step::Refused(
                 "it is held by a process of another user, which cannot be seen from here; use sudo"
                     .to_owned(),
             ),
-            (holder, _) if holder.is_systemd() && socket.is_some() => continue,
-            (holder, _) if holder.is_systemd() => Step::Refused(format!(
-                "{holder} holds it, but no socket unit of a manager that can be asked listens there; use sudo, or look at \
+            (owner, _) if owner.is_systemd() && socket.is_some() => continue,
+            (owner, _) if owner.is_systemd() => Step::Refused(format!(
+                "{owner} holds it, but no socket unit of a manager that can be asked listens there; use sudo, or look at \
                  `systemctl list-sockets`"
             )),
-            (holder, Some(pid)) => {
+            (owner, Some(pid)) => {
                 // A unit is stopped for what its main process holds. What it merely started (a job of cron, a shell in a
                 // session) is asked itself: stopping the unit would end much more.
                 let of_main =
                     |unit: &String| unit.ends_with(".service") && main_pids.contains(&pid);
                 match (
-                    holder.unit.as_ref().filter(|unit| of_main(unit)),
-                    holder.manager,
+                    owner.unit.as_ref().filter(|unit| of_main(unit)),
+                    owner.manager,
                 ) {
                     (Some(unit), Some(manager)) => Step::StopUnit {
                         unit: unit.clone(),
                         manager,
                     },
-                    _ if of_stopped_unit(holder, holders, main_pids) => continue,
+                    _ if of_stopped_unit(owner, owners, main_pids) => continue,
                     _ => Step::Terminate {
                         pid,
-                        command: holder.command.clone(),
+                        command: owner.command.clone(),
                     },
                 }
             }
@@ -92,10 +92,10 @@ pub(crate) fn steps(
 }
 
 /// A worker of a service whose main process holds the port as well.
-fn of_stopped_unit(holder: &Holder, holders: &[Holder], main_pids: &[i32]) -> bool {
-    holder.unit.is_some()
-        && holders.iter().any(|other| {
-            other.unit == holder.unit
+fn of_stopped_unit(owner: &PortOwner, owners: &[PortOwner], main_pids: &[i32]) -> bool {
+    owner.unit.is_some()
+        && owners.iter().any(|other| {
+            other.unit == owner.unit
                 && other
                     .unit
                     .as_deref()
@@ -108,13 +108,13 @@ fn of_stopped_unit(holder: &Holder, holders: &[Holder], main_pids: &[i32]) -> bo
 mod tests {
     use super::*;
 
-    fn holder(pid: i32, unit: &str) -> Holder {
-        Holder {
+    fn owner(pid: i32, unit: &str) -> PortOwner {
+        PortOwner {
             pid: Some(pid),
             command: format!("/bin/{pid}"),
             unit: Some(unit.to_owned()),
             manager: Some(Which::System),
-            ..Holder::default()
+            ..PortOwner::default()
         }
     }
 
@@ -136,30 +136,30 @@ mod tests {
 
     #[test]
     fn an_app_is_stopped_as_a_whole() {
-        let holders = [holder(1, "init.scope"), holder(40, "hello@3.service")];
+        let owners = [owner(1, "init.scope"), owner(40, "hello@3.service")];
         assert_eq!(
-            steps(&socket(Some("hello")), &holders, &[40]),
+            steps(&socket(Some("hello")), &owners, &[40]),
             [stop("hello.target")]
         );
     }
 
     #[test]
     fn any_other_socket_unit_is_stopped_with_what_it_started() {
-        let holders = [holder(1, "init.scope"), holder(40, "a.service")];
+        let owners = [owner(1, "init.scope"), owner(40, "a.service")];
         assert_eq!(
-            steps(&socket(None), &holders, &[40]),
+            steps(&socket(None), &owners, &[40]),
             [stop("hello.socket"), stop("a.service")]
         );
     }
 
     #[test]
     fn a_service_is_stopped_once_with_its_workers() {
-        let holders = [holder(7, "nginx.service"), holder(8, "nginx.service")];
-        assert_eq!(steps(&None, &holders, &[7]), [stop("nginx.service")]);
+        let owners = [owner(7, "nginx.service"), owner(8, "nginx.service")];
+        assert_eq!(steps(&None, &owners, &[7]), [stop("nginx.service")]);
         assert_eq!(
             steps(
                 &None,
-                &[holder(8, "nginx.service"), holder(7, "nginx.service")],
+                &[owner(8, "nginx.service"), owner(7, "nginx.service")],
                 &[7]
             ),
             [stop("nginx.service")]
@@ -170,7 +170,7 @@ mod tests {
     fn what_a_session_or_a_cron_job_started_is_asked_itself() {
         for unit in ["session-2.scope", "cron.service"] {
             assert_eq!(
-                steps(&None, &[holder(9, unit)], &[5]),
+                steps(&None, &[owner(9, unit)], &[5]),
                 [Step::Terminate {
                     pid: 9,
                     command: "/bin/9".to_owned()
@@ -183,11 +183,11 @@ mod tests {
     #[test]
     fn what_cannot_be_seen_is_left_alone() {
         assert!(matches!(
-            steps(&None, &[Holder::default()], &[])[..],
+            steps(&None, &[PortOwner::default()], &[])[..],
             [Step::Refused(_)]
         ));
         assert!(matches!(
-            steps(&None, &[holder(1, "init.scope")], &[])[..],
+            steps(&None, &[owner(1, "init.scope")], &[])[..],
             [Step::Refused(_)]
         ));
         assert_eq!(steps(&None, &[], &[]), []);

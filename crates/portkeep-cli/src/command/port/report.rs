@@ -1,10 +1,10 @@
-//! Who holds an address, for people and for programs.
+//! Owners of an address, as text and as JSON.
 
 use serde::Serialize;
 
 use super::socket_unit::SocketUnit;
-use crate::holder::Holder;
 use crate::output::{clip, local_time};
+use crate::port_owner::PortOwner;
 
 /// The shape of `portkeep port --json`.
 #[derive(Debug, Serialize)]
@@ -18,7 +18,8 @@ pub(crate) struct PortReport {
     #[serde(rename = "socketUnit")]
     pub(crate) unit: Option<SocketUnit>,
     /// The processes that have the listening socket, the one with the smallest number first.
-    pub(crate) holders: Vec<Holder>,
+    #[serde(rename = "holders")]
+    pub(crate) owners: Vec<PortOwner>,
     #[serde(skip)]
     pub(crate) main_pids: Vec<i32>,
 }
@@ -48,31 +49,31 @@ impl PortReport {
                 since.unwrap_or_default()
             ));
         }
-        for holder in &self.holders {
-            lines.extend(describe(holder));
+        for owner in &self.owners {
+            lines.extend(describe(owner));
         }
         lines
     }
 }
 
-fn describe(holder: &Holder) -> Vec<String> {
-    let Some(pid) = holder.pid else {
-        let uid = holder.uid.map(|uid| format!(" (uid {uid})"));
+fn describe(owner: &PortOwner) -> Vec<String> {
+    let Some(pid) = owner.pid else {
+        let uid = owner.uid.map(|uid| format!(" (uid {uid})"));
         return vec![format!(
             "  a process of another user{}; `sudo` sees more",
             uid.unwrap_or_default()
         )];
     };
     let mut facts = Vec::new();
-    if let (Some(unit), Some(manager)) = (&holder.unit, holder.manager) {
+    if let (Some(unit), Some(manager)) = (&owner.unit, owner.manager) {
         facts.push(format!("{unit} ({manager})"));
     }
     facts.extend(
-        holder
+        owner
             .since
             .map(|since| format!("since {}", local_time(since))),
     );
-    let mut lines = vec![clip(&format!("  process {pid:<7} {}", holder.command))];
+    let mut lines = vec![clip(&format!("  process {pid:<7} {}", owner.command))];
     if !facts.is_empty() {
         lines.push(format!("                  {}", facts.join(", ")));
     }
@@ -96,15 +97,15 @@ mod tests {
                 app: Some("hello".parse().unwrap()),
                 since: Some("2026-11-20T16:01:02Z".parse().unwrap()),
             }),
-            holders: vec![
-                Holder {
+            owners: vec![
+                PortOwner {
                     pid: Some(4242),
                     command: "/run/hello ".repeat(20),
                     unit: Some("hello@3.service".to_owned()),
                     manager: Some(Which::User),
-                    ..Holder::default()
+                    ..PortOwner::default()
                 },
-                Holder::default(),
+                PortOwner::default(),
             ],
             main_pids: vec![4242],
         }

@@ -1,4 +1,4 @@
-//! Finds the socket unit that an address is held for.
+//! Finds the socket unit whose address this is.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use portkeep_engine::backend::systemd::Manager;
 use portkeep_spec::{AppName, Manager as Which, contract};
 use serde::Serialize;
 
-use crate::holder::{Found, Wanted};
+use crate::port_owner::{Found, Wanted};
 
 /// A socket unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,26 +28,23 @@ fn as_text<S: serde::Serializer>(manager: &Which, serializer: S) -> Result<S::Ok
     serializer.collect_str(manager)
 }
 
-/// The socket unit that listens on what was found, and the main processes of the holders' units. A manager that cannot be
+/// The socket unit that listens on what was found, and the main processes of the owners' units. A manager that cannot be
 /// reached is passed over: what the kernel says is told all the same.
 pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>, Vec<i32>) {
     let (mut unit, mut main_pids) = (None, Vec::new());
-    let holders = &found.holders;
+    let owners = &found.owners;
     for which in [Which::System, Which::User] {
         let Ok(manager) = Manager::connect(which).await else {
             continue;
         };
-        let holds = holders
+        let holds = owners
             .iter()
-            .any(|holder| holder.is_systemd() || holder.pid.is_none());
+            .any(|owner| owner.is_systemd() || owner.pid.is_none());
         if unit.is_none() && holds {
             unit = listening_unit(&manager, wanted, found).await;
         }
-        for holder in holders
-            .iter()
-            .filter(|holder| holder.manager == Some(which))
-        {
-            let Some(unit) = holder
+        for owner in owners.iter().filter(|owner| owner.manager == Some(which)) {
+            let Some(unit) = owner
                 .unit
                 .as_ref()
                 .filter(|unit| unit.ends_with(".service"))
@@ -86,7 +83,7 @@ async fn listening_unit(manager: &Manager, wanted: &Wanted, found: &Found) -> Op
     None
 }
 
-/// The mark that every unit of a family bears.
+/// The mark in every unit of an app.
 fn app_of(fragment: &str) -> Option<AppName> {
     let text = std::fs::read_to_string(fragment).ok()?;
     let mark = format!("{}=", contract::MARK);

@@ -1,4 +1,4 @@
-//! What is shown of an app; the shape of `portkeep status --json`.
+//! State of an app, in the shape of `portkeep status --json`.
 
 use std::cmp::Reverse;
 
@@ -219,7 +219,7 @@ impl GenerationStatus {
         Self {
             generation: running.generation,
             phase: running.phase,
-            is_holding_page: store.is_holding(running.generation),
+            is_holding_page: store.is_holding_page(running.generation),
             since: None,
             started_at: None,
             draining_since: None,

@@ -1,4 +1,4 @@
-//! The lines for people. What is longer than the terminal is wide goes on in the next line.
+//! Output of `portkeep status` as text. Lines that are wider than the terminal are wrapped.
 
 use std::time::Duration;
 

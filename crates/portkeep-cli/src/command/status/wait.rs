@@ -1,4 +1,4 @@
-//! Waiting until no old generation drains.
+//! Waits until no old generation drains.
 
 use std::time::Duration;
 

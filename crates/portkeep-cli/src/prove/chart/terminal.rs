@@ -1,4 +1,4 @@
-//! The picture in characters: 80 columns wide.
+//! Chart in characters, 80 columns wide.
 
 use super::{COLUMNS as FINE, Chart, height};
 

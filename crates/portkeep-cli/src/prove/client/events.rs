@@ -1,4 +1,4 @@
-//! Server-sent events: a stream that stays open. What is timed is how long nothing came.
+//! Client of server-sent events: a stream that stays open. It measures for how long nothing came.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;

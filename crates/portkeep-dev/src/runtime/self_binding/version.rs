@@ -1,6 +1,7 @@
 //! One started version of an app that opens its port itself.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -50,6 +51,8 @@ pub(super) struct Starting<'a> {
     pub(super) unread: &'a Unread,
     pub(super) events: &'a mpsc::UnboundedSender<Event>,
     pub(super) feed: Option<&'a Feed>,
+    /// What starts it; nothing where it is started directly.
+    pub(super) runner: &'a [OsString],
 }
 
 type LastLines = Arc<Mutex<VecDeque<String>>>;
@@ -111,7 +114,15 @@ impl Starting<'_> {
     }
 
     fn command(&self, executable: &Path) -> Command {
-        let mut command = Command::new(executable);
+        let mut words = self.runner.iter().map(OsString::as_os_str);
+        let mut command = match words.next() {
+            Some(runner) => {
+                let mut command = Command::new(runner);
+                command.args(words).arg(executable);
+                command
+            }
+            None => Command::new(executable),
+        };
         // As for any generation: they speak of us, or of sockets that are not its.
         for name in contract::NOT_INHERITED {
             command.env_remove(name);

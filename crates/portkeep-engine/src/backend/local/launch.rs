@@ -1,5 +1,6 @@
-//! The command that is a generation, or its release command.
+//! Command line of a generation, and of its release command.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -30,15 +31,21 @@ pub(super) fn launch(
     sockets: &Sockets,
     generation: Generation,
     notify: &Path,
+    runner: &[OsString],
 ) -> io::Result<Command> {
     let release = release_of(store, generation)?;
     let executable = store.generation_executable(generation);
+    // What runs in place is started by the name it was given: an interpreter finds its modules by that. A name that leads to
+    // something else by now would start what is another release.
+    let leads_there =
+        |name: &&Path| fs::canonicalize(name).is_ok_and(|path| path == release.executable);
+    let program = release.argv0().filter(leads_there).unwrap_or(&executable);
     let mut command = Command::new("/bin/sh");
     command
         .arg("-c")
         .arg(BECOME)
-        // What runs in place is started by the name it was given: an interpreter finds its modules by that.
-        .arg(release.argv0().unwrap_or(&executable))
+        .args(runner)
+        .arg(program)
         .args(release.arguments());
     settle_in(&mut command, store, spec, generation, &release)?;
     command

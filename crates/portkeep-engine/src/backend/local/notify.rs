@@ -1,4 +1,4 @@
-//! The receiving end of `NOTIFY_SOCKET`.
+//! Receiver of the messages to `NOTIFY_SOCKET`.
 
 use std::fs;
 use std::io;

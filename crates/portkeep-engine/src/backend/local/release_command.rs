@@ -1,4 +1,4 @@
-//! The release command as a child process, with a deadline, and a group that ends with it.
+//! Release command as a child process, with a deadline. Its process group ends with it.
 
 use std::collections::VecDeque;
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! The listening sockets that `portkeep dev` holds.
+//! Listening sockets that `portkeep dev` holds.
 
 mod bind;
 

@@ -1,4 +1,4 @@
-//! Supervises one generation, as its unit in systemd would: start, READY, restarts, drain, deadlines.
+//! Supervisor of one generation, with what a unit of systemd does: start, READY, restarts, drain, deadlines.
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
@@ -14,19 +14,19 @@ use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::fate::Fate;
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
+use super::settle::SettledChild;
 use super::{LocalEvent, Order, Shared};
 use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
+use crate::prerequisites::Prerequisites;
 use crate::process::{Output, Rest, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Settled;
-use crate::surroundings::Surroundings;
 
 /// Lines kept for the report of a failure.
 pub(super) const LAST_LINES: usize = 8;
@@ -120,7 +120,7 @@ impl Supervisor {
             generation: self.generation,
             reason: match &self.misuse {
                 Some(misuse) => misuse.to_string(),
-                None => Surroundings::of(spec).explain(&end.cause()),
+                None => Prerequisites::of(spec).explain(&end.cause()),
             },
             status: self.status.clone(),
             end,
@@ -148,14 +148,14 @@ impl Supervisor {
 
     /// Decides after an end by itself. True: start it again. An order that comes meanwhile ends the matter.
     async fn settle(&mut self, spec: &Spec, ended: &Ended) -> bool {
-        let keeper = Fate {
+        let backend = SettledChild {
             shared: self.shared.clone(),
             ended,
             is_again: AtomicBool::new(false),
         };
         let store = self.shared.store.clone();
         let settled = tokio::select! {
-            settled = settle(&keeper, &store, Budget::of(spec), ended) => settled,
+            settled = settle(&backend, &store, Budget::of(spec), ended) => settled,
             order = self.inbox.recv() => {
                 self.order = order;
                 return false;
@@ -164,7 +164,7 @@ impl Supervisor {
         if let Err(error) = settled {
             tracing::warn!("generation {} was not settled: {error}", self.generation);
         }
-        keeper.is_again.into_inner()
+        backend.is_again.into_inner()
     }
 
     async fn run_once(&mut self, spec: &Spec) -> End {
@@ -176,6 +176,7 @@ impl Supervisor {
                 &self.shared.sockets,
                 self.generation,
                 socket.path(),
+                self.shared.runner.get().map_or(&[], Vec::as_slice),
             )?;
             if let Some(input) = self.shared.input.get() {
                 command.stdin(input.make()?);

@@ -1,4 +1,4 @@
-//! The units of many apps, in few questions: one list of all units, then those properties that are wanted, side by side.
+//! Units of many apps in few calls: one list of all units, then only the wanted properties, in parallel.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Many units at once, and where units are looked for.
+//! Operations on many units, and the paths that units are loaded from.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

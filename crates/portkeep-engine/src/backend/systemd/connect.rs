@@ -1,4 +1,4 @@
-//! Finds the way to a manager.
+//! Connects to a manager.
 //!
 //! By the bus, not by the manager's private socket that systemctl prefers: on that one systemd signs its messages with a
 //! well-known name where D-Bus wants a unique one, and zbus (6.2) rightly refuses them.

@@ -1,4 +1,4 @@
-//! Waiting until old generations have ended, by the signals of the manager.
+//! Waits until old generations have ended, by signals of the manager.
 
 use std::pin::pin;
 

@@ -1,4 +1,4 @@
-//! A job is a value that resolves to a result.
+//! Job of systemd as a value that resolves to a result.
 
 use std::pin::pin;
 

@@ -1,4 +1,4 @@
-//! The last lines of a unit, for the report of a failure.
+//! Last log lines of a unit, for the report of a failure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What we ask of a systemd manager.
+//! Calls to a systemd manager.
 
 mod properties;
 

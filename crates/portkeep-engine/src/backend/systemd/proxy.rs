@@ -1,4 +1,4 @@
-//! The members of `org.freedesktop.systemd1` that are called, and no others.
+//! Members of `org.freedesktop.systemd1` that are called, and no others.
 
 #![allow(
     missing_docs,

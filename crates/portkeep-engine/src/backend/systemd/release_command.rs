@@ -1,4 +1,4 @@
-//! The release command as a unit of its own, `NAME-release@N.service`: it runs on where the helper that waits for it is killed.
+//! Release command as a unit of its own, `NAME-release@N.service`. It runs on when the helper that waits for it is killed.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Directories that are watched for secrets, each by a path unit: `NAME-secrets@DIRECTORY.path`.
+//! Path units for directories of secrets: `NAME-secrets@DIRECTORY.path`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

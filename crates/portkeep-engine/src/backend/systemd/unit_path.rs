@@ -1,4 +1,4 @@
-//! Where a unit is on the bus.
+//! Object path of a unit on the bus.
 
 /// The path of the object that stands for `unit`: what is not a letter or a digit is escaped, and so is a digit at the
 /// beginning.

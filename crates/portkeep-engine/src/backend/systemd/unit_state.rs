@@ -1,4 +1,4 @@
-//! The state of a unit, in systemd's words.
+//! State of a unit, from systemd's properties.
 
 use std::collections::HashMap;
 use std::path::Path;

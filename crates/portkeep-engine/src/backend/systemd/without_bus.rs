@@ -1,4 +1,4 @@
-//! What must be done even where D-Bus is away: systemctl speaks to the manager directly.
+//! Operations that must work without D-Bus: systemctl speaks to the manager directly.
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -1,11 +1,11 @@
-//! Where a person wants maintenance.
+//! Handovers under maintenance.
 
 use super::*;
 
 fn wanted(survey: Survey) -> Survey {
     Survey {
         in_maintenance: true,
-        can_hold: true,
+        has_holding_page: true,
         ..survey
     }
 }
@@ -25,7 +25,7 @@ fn begun(purpose: Purpose, survey: Survey) -> (Handover, Action) {
 /// The page serves, and generation 3 drains.
 fn shown() -> Survey {
     wanted(Survey {
-        current: Some((Generation(4), Some(Digest::holding()))),
+        current: Some((Generation(4), Some(Digest::holding_page()))),
         running: vec![alive(3, Phase::Draining), alive(4, Phase::Serving)],
         ..nothing()
     })
@@ -83,10 +83,10 @@ fn nobody_else_ends_it() {
 #[test]
 fn without_a_page_the_app_is_started() {
     let survey = Survey {
-        can_hold: false,
+        has_holding_page: false,
         ..wanted(nothing())
     };
-    assert_eq!(begun(Purpose::Activate, survey).1, Action::Take);
+    assert_eq!(begun(Purpose::Activate, survey).1, Action::Capture);
 }
 
 #[test]
@@ -104,6 +104,6 @@ fn at_its_end_a_release_takes_the_place_of_the_page() {
         ..shown()
     };
     let (mut machine, action) = begun(Purpose::Maintenance, survey);
-    assert_eq!(action, Action::Take);
+    assert_eq!(action, Action::Capture);
     assert_eq!(step(&mut machine, good("old")), start(5, "old"));
 }

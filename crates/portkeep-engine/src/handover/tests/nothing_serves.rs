@@ -1,17 +1,17 @@
-//! Where no release can serve, and what a killed helper left.
+//! Handovers where no release can serve, and after a helper was killed.
 
 use super::*;
 
 /// Nothing runs, and a holding page can be shown.
 fn nothing_but_a_page() -> Survey {
     Survey {
-        can_hold: true,
+        has_holding_page: true,
         ..nothing()
     }
 }
 
 fn page(generation: u64) -> Action {
-    starts(generation, Source::Holding, "holding-page")
+    starts(generation, Source::HoldingPage, "holding-page")
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn where_nothing_can_serve_a_page_says_so_and_keeps_the_reason() {
         let _ = step(&mut machine, Event::Ready);
         let ending = Ending::HandedOver {
             generation: Generation(6),
-            source: Source::Holding,
+            source: Source::HoldingPage,
             instead: Some("it exited".to_owned()),
         };
         assert_eq!(step(&mut machine, SERVES), Action::Finish(ending));
@@ -67,24 +67,24 @@ fn a_start_that_somebody_stopped_is_not_answered_by_a_page() {
     );
 }
 
-/// What the unit names is missing for every release: the last good one is not tried, and the page is shown at once.
+/// Every release lacks what the unit names: the last good one is not tried, and the holding page answers at once.
 #[test]
 fn what_is_missing_beside_the_release_is_answered_by_a_page() {
     let mut machine = surveyed(Purpose::Activate, nothing_but_a_page());
     let _ = step(&mut machine, candidate("new", false, Some("old")));
     let missing = Event::Failed {
         reason: "its credentials could not be loaded".to_owned(),
-        blame: Blame::Surroundings,
+        blame: Blame::Prerequisites,
     };
     let _ = step(&mut machine, missing);
     assert_eq!(step(&mut machine, Event::Abandoned), page(6));
 }
 
-/// A holding page serves as generation 4.
+/// The holding page runs as generation 4.
 fn holding() -> Survey {
     Survey {
-        current: Some((Generation(4), Some(Digest::holding()))),
-        can_hold: true,
+        current: Some((Generation(4), Some(Digest::holding_page()))),
+        has_holding_page: true,
         ..serving()
     }
 }
@@ -107,7 +107,7 @@ fn a_page_serves_on_until_a_release_can() {
             Action::Drain(vec![Generation(4)])
         );
     }
-    // A page is nothing that a good release would have to stand back for.
+    // A good release replaces the holding page at once.
     let mut machine = surveyed(Purpose::Reload, holding());
     assert_eq!(
         step(&mut machine, refused(Some("old"))),

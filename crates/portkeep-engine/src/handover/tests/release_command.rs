@@ -1,13 +1,13 @@
-//! Where a new release has a release command.
+//! Handovers of a release with a release command.
 
 use super::*;
 
 /// One whose release command has not succeeded yet.
 fn unreleased(name: &str, fallback: Option<&str>, is_bad: bool) -> Event {
-    let Event::Taken(candidate) = candidate(name, is_bad, fallback) else {
+    let Event::Captured(candidate) = candidate(name, is_bad, fallback) else {
         unreachable!()
     };
-    Event::Taken(Candidate {
+    Event::Captured(Candidate {
         has_release_command: true,
         ..candidate
     })

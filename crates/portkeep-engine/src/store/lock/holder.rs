@@ -1,4 +1,4 @@
-//! Who has a lock, as the kernel and /proc tell it.
+//! Holder of a lock, from the kernel and /proc.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ const LONGEST_COMMAND: usize = 120;
 
 /// A process that has a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub struct LockHolder {
     /// Its number.
     pub pid: u32,
     /// Its command line; empty where it is gone, and something that it started has the lock on.
@@ -18,7 +18,7 @@ pub struct Holder {
     pub unit: Option<String>,
 }
 
-impl Holder {
+impl LockHolder {
     pub(super) fn of(path: &Path) -> Option<Self> {
         let inode = fs::metadata(path).ok()?.ino();
         let pid = find(&fs::read_to_string("/proc/locks").ok()?, inode)?;
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_nobody_names_has_a_remedy_too() {
-        let remedy = Holder::remedy(None, Path::new("/run/lock"));
+        let remedy = LockHolder::remedy(None, Path::new("/run/lock"));
         assert!(remedy.contains("fuser -v /run/lock"), "{remedy}");
     }
 }

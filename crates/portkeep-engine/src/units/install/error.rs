@@ -1,4 +1,4 @@
-//! Why an install failed.
+//! Errors of an install.
 
 use std::io;
 use std::path::PathBuf;

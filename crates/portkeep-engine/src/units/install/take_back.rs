@@ -1,4 +1,4 @@
-//! Puts everything back as it was before an install that failed.
+//! Takes a failed install back.
 
 use portkeep_spec::unit_names;
 
@@ -73,7 +73,7 @@ impl<M: UnitManager> Install<'_, M> {
                 after: Some(Entry::Link(old.into())),
             };
             if let Err(error) = links.apply(&change) {
-                return Some(format!("{new} cannot be called {old} again: {error}"));
+                return Some(format!("{new} could not be renamed back to {old}: {error}"));
             }
         }
         let read = self.manager.read_files().await;

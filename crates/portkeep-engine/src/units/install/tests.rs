@@ -1,4 +1,4 @@
-//! An install is carried out as a whole or not at all, whatever step fails.
+//! An install is carried out as a whole or not at all, whichever step fails.
 
 use std::collections::BTreeMap;
 use std::fs;

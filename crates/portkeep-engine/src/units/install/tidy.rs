@@ -1,4 +1,4 @@
-//! What goes once it is not needed: units and helpers of before, and what a killed install left.
+//! Removes what an install has replaced, and what a killed install left: units and helpers.
 
 use std::collections::BTreeSet;
 

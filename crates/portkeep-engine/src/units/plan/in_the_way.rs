@@ -1,13 +1,13 @@
-//! What of others is in the way of an app: names of units, and ports.
+//! Conflicts of an app with others: names of units, and ports.
 
 use std::path::PathBuf;
 
 use portkeep_spec::{AppName, Listen, Spec, SpecError, collide, unit_names};
 
 use super::{Asked, Facts};
-use crate::units::family::Family;
 use crate::units::inventory::is_instance;
 use crate::units::refusal::Why;
+use crate::units::unit_files::UnitFiles;
 
 /// The file of a unit of somebody else with a name that the units of `spec` need.
 ///
@@ -18,19 +18,19 @@ pub(in crate::units) fn conflict(
     spec: &Spec,
 ) -> Result<Option<PathBuf>, SpecError> {
     let spec_path = facts.directory.spec_path(&spec.name);
-    let family = Family::render(spec, facts.helper, &spec_path, facts.which)?;
-    let taken = taken_name(facts, &spec.name, &family, None);
+    let files = UnitFiles::render(spec, facts.helper, &spec_path, facts.which)?;
+    let taken = taken_name(facts, &spec.name, &files, None);
     Ok(taken.and_then(|why| match why {
         Why::Name { unit, .. } => Some(unit),
         _ => None,
     }))
 }
 
-/// A unit of somebody else with a name that the family needs.
+/// A unit of somebody else with a name that the app needs.
 pub(super) fn taken_name(
     facts: &Facts<'_>,
     name: &AppName,
-    family: &Family,
+    files: &UnitFiles,
     replaced: Option<&AppName>,
 ) -> Option<Why> {
     let taken = |unit: PathBuf, owner: Option<&str>| Why::Name {
@@ -42,7 +42,7 @@ pub(super) fn taken_name(
         owner == Some(name.as_str()) || replaced.is_some_and(|old| owner == Some(old.as_str()))
     };
     let template = unit_names::generation_template(name);
-    for unit in family.units() {
+    for unit in files.units() {
         if let Some(path) = facts.elsewhere.get(unit) {
             return Some(taken(path.clone(), None));
         }

@@ -1,4 +1,4 @@
-//! An app whose place another takes.
+//! App that another one replaces.
 
 use std::path::Path;
 

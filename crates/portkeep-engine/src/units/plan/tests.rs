@@ -1,4 +1,4 @@
-//! What a plan changes, and what speaks against it.
+//! Changes of a plan, and reasons against it.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What there is of an app that is to be removed, and what of others is left of it.
+//! Units and files of an app that is to be removed, and what remains of others.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The layer between real connections, an app and a `portkeep dev` that says what the test wants.
+//! The layer between real connections, an app and a `portkeep dev` that the test controls.
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -16,9 +16,9 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::connection::Resumers;
-use crate::doors::Doors;
 use crate::drain::Shared;
 use crate::listen::Listener;
+use crate::listeners::Listeners;
 use crate::moving::departures;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ const TAB: &str = "accept: text/html\r\nsec-fetch-dest: document\r\n";
 struct Stage {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
-    _open: crate::doors::Open,
+    _open: crate::listeners::OpenListeners,
     _directory: tempfile::TempDir,
 }
 
@@ -69,8 +69,8 @@ impl Stage {
             None,
         );
         let (listener, address) = bind();
-        let doors = Doors {
-            listeners: vec![Listener::of(listener, "web")],
+        let listeners = Listeners {
+            sockets: vec![Listener::of(listener, "web")],
             move_socket: None,
             resumers: Resumers::default(),
         };
@@ -78,7 +78,7 @@ impl Stage {
         Self {
             address,
             asked,
-            _open: doors.open(&ErasedApp::new(layer), &shared),
+            _open: listeners.open(&ErasedApp::new(layer), &shared),
             _directory: directory,
         }
     }

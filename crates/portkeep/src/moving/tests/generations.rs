@@ -22,9 +22,9 @@ use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
 use crate::connection::Resumers;
 use crate::dice::Dice;
-use crate::doors::{Doors, Open};
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
+use crate::listeners::{Listeners, OpenListeners};
 use crate::moving::cargo::{Inbox, departures};
 use crate::moving::send;
 use crate::moving::socket::MoveSocket;
@@ -68,7 +68,7 @@ pub(super) type Make = Box<dyn Fn(&ShutdownToken) -> (ErasedApp, Resumers) + Sen
 
 struct Generation {
     shared: Arc<Shared>,
-    doors: Open,
+    listeners: OpenListeners,
     ends: ShutdownToken,
     next: SocketAddrUnix,
     inbox: Inbox,
@@ -94,13 +94,13 @@ impl Generation {
             Through::Nothing => None,
             Through::Cipher => Some(Acceptor::movable(cipher)),
         };
-        let doors = Doors {
-            listeners: vec![listener],
+        let listeners = Listeners {
+            sockets: vec![listener],
             move_socket: Some(socket),
             resumers,
         };
         Self {
-            doors: doors.open(&app, &shared),
+            listeners: listeners.open(&app, &shared),
             ends,
             shared,
             next,
@@ -110,7 +110,7 @@ impl Generation {
 
     /// Gives everything to whoever comes next, and answers how much that was, and whether somebody took it to the end.
     async fn drain(self) -> (u64, bool) {
-        drop(self.doors.close().await);
+        drop(self.listeners.close().await);
         self.ends.start();
         let mut departing = JoinSet::new();
         departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));

@@ -1,4 +1,4 @@
-//! HTTP/2: everything ends with GOAWAY.
+//! HTTP/2: every limit ends a connection with GOAWAY.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use crate::http2::{GOAWAY, PING, connect, raw, read_until, request};
 use crate::manager::{PATIENCE, Setup, listener};
 use crate::probe;
 
-/// Reads what is left until the end.
+/// Reads the rest.
 fn ended(mut socket: TcpStream) {
     let mut rest = Vec::new();
     socket.read_to_end(&mut rest).unwrap();
@@ -21,7 +21,7 @@ fn pong(ping: &[u8]) -> Vec<u8> {
     [&[0, 0, 8, PING, 1, 0, 0, 0, 0], ping].concat()
 }
 
-/// It gets time to hear of the end, and no more if it does not listen.
+/// The client gets time to read the GOAWAY, and no more if it does not.
 #[test]
 fn one_without_a_stream_is_idle() {
     let (_listener, address, mut process) = server(&["IDLE"]);
@@ -66,7 +66,7 @@ fn one_that_does_not_answer_a_ping_is_gone() {
     report(&mut process, "1: 1 ping");
 }
 
-/// A stream that waits for the app is not idle, nor is one that is quiet; one that its client does not read is stuck.
+/// A stream that waits for the app is not idle, nor is a quiet one. A stream that its client does not read is stuck.
 #[tokio::test]
 async fn streams_of_the_app_stay() {
     let (_listener, address, process) = server(&super::ALL);
@@ -77,7 +77,7 @@ async fn streams_of_the_app_stay() {
     tokio::time::sleep(2 * SHORT_TIME).await;
     send.send_request(request("/")).await.unwrap();
     drop(quiet);
-    // Only now there is none.
+    // Only now no stream is open.
     connection.await.unwrap().unwrap();
     process.notified("; limits ended 1: 1 idle");
 }

@@ -190,9 +190,9 @@ fn an_event_stream_goes_on_where_it_was() {
     let mut last = "0".to_owned();
     let (mut heard, mut answers) = (0, 0);
     let mut said = None;
-    let mut next = Some(start(&world));
     let mut reloaded = 0;
     let mut speaking = Some(speaking);
+    let mut ending: Option<thread::JoinHandle<String>> = None;
     while said.is_none_or(|said| heard < said) {
         // As an `EventSource` does, over the same connection.
         let head = get("/log").replace("\r\n\r\n", &format!("\r\nLast-Event-ID: {last}\r\n\r\n"));
@@ -222,26 +222,26 @@ fn an_event_stream_goes_on_where_it_was() {
                     }
                 }
             }
-            if of_this >= 20
-                && let Some(new) = next.take()
-            {
-                old.drain();
-                // Its connections go on in the next one, but for those of the one after that.
-                let before = std::mem::replace(&mut old, new);
+            if of_this >= 20 && reloaded < reloads {
+                // Its connections are with `old`, and with none before that.
+                if let Some(ended) = ending.take() {
+                    let report = ended.join().unwrap();
+                    assert!(report.contains("nothing cut"), "{report}");
+                }
+                let new = start(&world);
+                let mut before = std::mem::replace(&mut old, new);
+                before.drain();
+                ending = Some(thread::spawn(move || before.report()));
                 reloaded += 1;
-                thread::spawn(move || {
-                    let mut before = before;
-                    before.report()
-                });
                 of_this = 0;
             }
             if said.is_some_and(|said| heard >= said) {
                 break;
             }
         }
-        if reloaded < reloads {
-            next = Some(start(&world));
-        } else if let Some(speaking) = speaking.take() {
+        if reloaded == reloads
+            && let Some(speaking) = speaking.take()
+        {
             over.store(true, Ordering::SeqCst);
             said = Some(speaking.join().unwrap());
         }

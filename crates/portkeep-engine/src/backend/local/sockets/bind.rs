@@ -1,4 +1,4 @@
-//! Opens one listening socket, as systemd opens that of a socket unit.
+//! Opens one listening socket as systemd opens that of a socket unit.
 
 use std::fs;
 use std::io;

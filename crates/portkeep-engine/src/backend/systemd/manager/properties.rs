@@ -1,4 +1,4 @@
-//! What is known of a unit: questions for properties of the object that stands for it.
+//! Properties of a unit, read from its object on the bus.
 
 use futures_util::future::try_join_all;
 use zbus::{OwnedObjectPath, OwnedVariant};
@@ -8,23 +8,23 @@ use crate::backend::systemd::proxy::PropertiesProxy;
 use crate::backend::systemd::unit_path::unit_path;
 use crate::backend::systemd::unit_state::UnitState;
 
-/// What all units have.
+/// Interface of all units.
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
-/// What services have beside that.
+/// Further interface of services.
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 impl Manager {
-    /// The state of a unit, loading it if needed.
+    /// The state of a unit. The manager loads the unit if needed.
     ///
     /// # Errors
     /// When the manager refuses.
     pub async fn state(&self, unit: &str) -> Result<UnitState, ManagerError> {
-        // The empty interface name asks for the properties of all, in one call.
+        // The empty interface name asks for the properties of all interfaces, in one call.
         self.properties(unit, "").await
     }
 
-    /// The part of a unit's state that is named, of what all kinds of units have. To look up all of it takes the manager ten
-    /// times as long: whether files of the unit changed since they were read, for one.
+    /// The named properties of a unit, out of those that all units have. Reading all of them takes the manager ten times as
+    /// long, because it checks whether the unit's files have changed.
     pub(in crate::backend::systemd) async fn part(
         &self,
         unit: &str,
@@ -44,7 +44,7 @@ impl Manager {
         Ok(UnitState::of(proxy.get_all(interface).await?))
     }
 
-    /// The user that the processes of a service are started as; `None` if that is the manager's own.
+    /// The user of a service's processes; `None` for the manager's own.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -68,7 +68,7 @@ impl Manager {
         Ok(u32::try_from(process).unwrap_or(0))
     }
 
-    /// The command of a service's first `ExecStart=`, the program first; empty where it has none.
+    /// The command of a service's first `ExecStart=`, program first; empty if it has none.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -80,7 +80,7 @@ impl Manager {
         Ok(UnitState::command(commands))
     }
 
-    /// What a service says of itself (`STATUS=`).
+    /// The status text of a service (`STATUS=`).
     ///
     /// # Errors
     /// When the manager refuses.
@@ -115,7 +115,7 @@ impl Manager {
         Ok(answer.body().deserialize::<OwnedVariant>()?)
     }
 
-    /// A unit that is asked for by its path is loaded if it is not: `LoadUnit` would be one question more.
+    /// The manager loads a unit whose path is asked for; `LoadUnit` would be a second call.
     async fn properties_of(&self, unit: &str) -> zbus::Result<PropertiesProxy<'static>> {
         PropertiesProxy::builder(&self.connection)
             .path(unit_path(unit))

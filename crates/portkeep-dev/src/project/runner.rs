@@ -1,0 +1,193 @@
+//! The program that `cargo run` would start the app with.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::configuration::Configuration;
+use super::enabled::Target;
+
+/// A command that is followed by the executable and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Runner {
+    words: Vec<String>,
+    /// What it is called in cargo's environment, which wins over its configurations.
+    variable: String,
+}
+
+impl Runner {
+    /// The one that the environment or a configuration names for what is built; configurations are the nearest first. `target`
+    /// is asked only where one may be meant.
+    pub(super) fn of(
+        configurations: &[Configuration],
+        variable: impl Fn(&str) -> Option<String>,
+        has_variable: bool,
+        target: impl FnOnce() -> Option<Target>,
+    ) -> Option<Self> {
+        let named: Vec<_> = configurations.iter().flat_map(runners).collect();
+        if named.is_empty() && !has_variable {
+            return None;
+        }
+        let target = target()?;
+        let name = variable_of(&target.triple);
+        let words = variable(&name)
+            .map(|value| split(&value))
+            .or_else(|| chosen(named, &target))?;
+        let is_something = words.first().is_some_and(|word| !word.is_empty());
+        is_something.then_some(Self {
+            words,
+            variable: name,
+        })
+    }
+
+    /// The program and its first arguments.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        self.words.iter().map(OsString::from).collect()
+    }
+
+    /// What is said where it is used.
+    pub(crate) fn told(&self) -> String {
+        format!(
+            "the app is started by `{self}`, as cargo's configuration wants it ({}=env does without)",
+            self.variable
+        )
+    }
+
+    /// What is said where the app has to take sockets from it.
+    pub(crate) fn told_of_sockets(&self) -> String {
+        format!(
+            "{}; it has to `exec` the app, which else does not take the sockets that it is passed",
+            self.told()
+        )
+    }
+
+    /// What is said where the manager starts the app.
+    pub(crate) fn told_unused(&self) -> String {
+        format!(
+            "the runner `{self}` of cargo's configuration is not used: systemd starts the app itself (--backend local uses it)"
+        )
+    }
+}
+
+impl fmt::Display for Runner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words.join(" "))
+    }
+}
+
+/// Whether `name` may be the variable of a runner, whatever the target.
+pub(super) fn is_variable(name: &str) -> bool {
+    name.starts_with(PREFIX) && name.ends_with(SUFFIX)
+}
+
+const PREFIX: &str = "CARGO_TARGET_";
+const SUFFIX: &str = "_RUNNER";
+
+fn variable_of(triple: &str) -> String {
+    let triple = triple.to_uppercase().replace(['-', '.'], "_");
+    format!("{PREFIX}{triple}{SUFFIX}")
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Those of one configuration, with the targets that they are for.
+fn runners(configuration: &Configuration) -> Vec<(String, Vec<String>)> {
+    let table = configuration.text.parse::<Table>().unwrap_or_default();
+    let targets = table.get("target").and_then(Value::as_table);
+    let named = targets
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, settings)| {
+            let mut words = match settings.get("runner")? {
+                Value::Array(words) => {
+                    let words = words.iter().filter_map(Value::as_str);
+                    words.map(str::to_owned).collect()
+                }
+                words => split(words.as_str()?),
+            };
+            if let Some(program) = words.first_mut() {
+                *program = found(program, &configuration.base);
+            }
+            Some((name.clone(), words))
+        });
+    named.collect()
+}
+
+/// As cargo has it: a path is relative to where the configuration is, and a name is looked up in `PATH`.
+fn found(program: &str, base: &Path) -> String {
+    match program.contains('/') {
+        true => base.join(program).display().to_string(),
+        false => program.to_owned(),
+    }
+}
+
+/// The one of the target by its name, and else the one of a condition that it meets.
+fn chosen(named: Vec<(String, Vec<String>)>, target: &Target) -> Option<Vec<String>> {
+    let is_named = |name: &str| name == target.triple;
+    let is_meant = |name: &str| {
+        let platform = name.parse::<cargo_metadata::cargo_platform::Platform>();
+        platform.is_ok_and(|platform| platform.matches(&target.triple, &target.cfgs))
+    };
+    let place = named
+        .iter()
+        .position(|(name, _)| is_named(name))
+        .or_else(|| named.iter().position(|(name, _)| is_meant(name)))?;
+    named.into_iter().nth(place).map(|(_, words)| words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "x86_64-unknown-linux-gnu";
+
+    fn runner(texts: &[&str], variable: Option<&str>) -> Option<Vec<String>> {
+        let configurations: Vec<_> = texts
+            .iter()
+            .map(|text| Configuration {
+                base: "/base".into(),
+                text: (*text).to_owned(),
+            })
+            .collect();
+        let target = || {
+            Some(Target {
+                triple: HERE.to_owned(),
+                cfgs: vec!["unix".parse().unwrap()],
+            })
+        };
+        let of_here = |name: &str| {
+            assert_eq!(name, "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER");
+            variable.map(str::to_owned)
+        };
+        let found = Runner::of(&configurations, of_here, variable.is_some(), target);
+        found.map(|runner| runner.words)
+    }
+
+    #[test]
+    fn the_runner_of_this_target_is_found() {
+        let here = format!("[target.{HERE}]\nrunner = \"sudo -E\"\n");
+        let unix = "[target.'cfg(unix)']\nrunner = [\"tools/run it\", \"record\"]\n";
+        let other = "[target.wasm32-wasip1]\nrunner = \"wasmtime\"\n";
+        for (texts, variable, expected) in [
+            (&[""][..], None, None),
+            (&[other, "[target"], None, None),
+            (&[&here], None, Some(&["sudo", "-E"][..])),
+            (&[unix], None, Some(&["/base/tools/run it", "record"])),
+            // The target's own name says more than a condition, and the environment more than both.
+            (&[unix, &here], None, Some(&["sudo", "-E"])),
+            (&[unix, &here], Some("env -i"), Some(&["env", "-i"])),
+            (&[], Some("./run"), Some(&["./run"])),
+            (&[&here], Some(""), None),
+        ] {
+            let found = runner(texts, variable);
+            let expected = expected.map(|words| words.iter().map(|word| (*word).to_owned()));
+            assert_eq!(found, expected.map(Iterator::collect), "{texts:?}");
+        }
+        assert!(is_variable("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER"));
+        assert!(!is_variable("CARGO_TARGET_DIR"));
+    }
+}
