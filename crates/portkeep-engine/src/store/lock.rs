@@ -87,7 +87,7 @@ impl LockFile {
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn try_capture(&self) -> io::Result<Option<Lock>> {
+    pub fn try_take(&self) -> io::Result<Option<Lock>> {
         let file = self.open()?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock { file })),
@@ -133,7 +133,7 @@ impl LockFile {
     pub(crate) async fn take_within(&self, patience: Duration) -> Option<Lock> {
         let deadline = Instant::now() + patience;
         loop {
-            match self.try_capture() {
+            match self.try_take() {
                 Ok(Some(lock)) => return Some(lock),
                 Ok(None) if Instant::now() < deadline => tokio::time::sleep(STEP).await,
                 Ok(None) => return None,
@@ -194,7 +194,7 @@ impl Store {
     /// # Errors
     /// When the lock file cannot be opened.
     pub fn try_lock(&self) -> io::Result<Option<Lock>> {
-        self.lock_file().try_capture()
+        self.lock_file().try_take()
     }
 }
 
@@ -208,8 +208,8 @@ mod tests {
     fn who_waits_gets_it_when_it_is_given_back() {
         let directory = tempfile::tempdir().unwrap();
         let lock = LockFile::at(directory.path().join("lock"));
-        let held = lock.try_capture().unwrap().unwrap();
-        assert!(lock.try_capture().unwrap().is_none());
+        let held = lock.try_take().unwrap().unwrap();
+        assert!(lock.try_take().unwrap().is_none());
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| lock.take(Duration::from_secs(60)));
             drop(held);
@@ -223,7 +223,7 @@ mod tests {
     fn who_keeps_it_is_named_and_the_remedy() {
         let directory = tempfile::tempdir().unwrap();
         let lock = LockFile::at(directory.path().join("lock"));
-        let _held = lock.try_capture().unwrap().unwrap();
+        let _held = lock.try_take().unwrap().unwrap();
         let begun = Instant::now();
         let error = lock.take(Duration::from_millis(50)).unwrap_err();
         assert!(begun.elapsed() < Duration::from_secs(30));
@@ -246,11 +246,11 @@ mod tests {
         let lock = LockFile::at(directory.path().join("lock"));
         fs::write(lock.path(), "").unwrap();
         fs::set_permissions(lock.path(), Permissions::from_mode(0o644)).unwrap();
-        drop(lock.try_capture().unwrap());
+        drop(lock.try_take().unwrap());
         assert_eq!(fs::metadata(lock.path()).unwrap().mode() & 0o777, 0o600);
         fs::remove_file(lock.path()).unwrap();
         std::os::unix::fs::symlink("elsewhere", lock.path()).unwrap();
-        assert!(lock.try_capture().is_err());
+        assert!(lock.try_take().is_err());
         assert!(!directory.path().join("elsewhere").exists());
     }
 }
