@@ -397,10 +397,10 @@ async fn run(through: Through, cases: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn none_is_lost_doubled_or_out_of_order() {
-    run(Through::Nothing, 60).await;
+    run(Through::Nothing, 40).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_a_transport() {
-    run(Through::Cipher, 30).await;
+    run(Through::Cipher, 20).await;
 }
