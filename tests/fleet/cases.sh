@@ -50,6 +50,20 @@ under_load() {
   FLEET_WHILE="bash $work/while" fleet load 1 "$rate" >"$seen" 2>"$seen.said" || true
   jq -e . "$seen" >/dev/null || { cat "$seen" "$seen.said"; return 1; }
   jq -c '{requests, failed, failures, cut: .connections.cut, slowest: .latency.all.slowestMilliseconds, versions}' "$seen"
+  echo "measured: $(jq --arg rate "$rate" -r '"\(.requests / .seconds | floor) of \($rate) requests a second were made for \(.seconds | floor) s"' "$seen"), by $1 ${2:-}"
+}
+
+# The same, at half the rate as long as the machine cannot answer as many: then hundreds wait for longer than clients do. A fault
+# that has them wait shows at the lowest rate, too. AGAIN makes it so that there is something to do again.
+# under_bearable_load AGAIN COMMAND…
+under_bearable_load() {
+  local rate
+  for rate in 2000 1000 500; do
+    under_load "${@:2}" || return
+    jq -e '.failures.timedOut > 100 and .reloads.failed == 0' "$seen" >/dev/null || return 0
+    echo "this machine cannot answer $rate requests a second beside what else it does"
+    $1 || return
+  done
 }
 
 # The command did what it should, enough was asked, and nothing was lost.
@@ -74,11 +88,16 @@ case_first_release() {
 }
 
 case_good_release() {
-  local version=$1 begun=$EPOCHSECONDS
+  local version=$1
   fleet build "$version" "{\"version\":\"$version\"}"
-  under_load played good release "$version" || return
+  under_bearable_load something_else_serves played good release "$version" || return
   lost_nothing && everywhere "$version" || return
-  echo "measured: a release rolled over 3 hosts in $((EPOCHSECONDS - begun)) s, $(jq .requests "$seen") requests, $(jq .failed "$seen") failed"
+  echo "measured: a release rolled over 3 hosts in $(jq '.seconds | floor' "$seen") s, $(jq .requests "$seen") requests, $(jq .failed "$seen") failed"
+}
+
+something_else_serves() {
+  fleet build v-between '{"version":"v-between"}'
+  played between release v-between
 }
 
 case_nothing_changes_twice() {
@@ -104,7 +123,7 @@ case_check_mode_changes_nothing() {
 case_crashing_release() {
   local before=$1 host crashes failed
   fleet build v-crash '{"version":"v-crash","mode":{"segvAfterReady":{"afterMs":2000}}}'
-  under_load fails crash release v-crash || return
+  under_bearable_load true fails crash release v-crash || return
   jq -e '.reloads.failed == 0' "$seen" >/dev/null || { wrong 'the playbook did not fail'; return; }
   everywhere "$before" || return
   for host in app2 app3; do
@@ -172,7 +191,7 @@ cut_in_the_middle() {
 case_reboots() {
   local host before after
   before=$(boots)
-  under_load played reboots fleet play reboot || return
+  under_bearable_load true played reboots fleet play reboot || return
   lost_nothing && nobody_is_drained || return
   after=$(boots)
   for host in "${apps[@]}"; do

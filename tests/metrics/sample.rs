@@ -26,12 +26,17 @@ pub(crate) fn history() -> Vec<HistoryEvent> {
         "event": "crash", "at": "2026-01-01T00:00:55Z", "generation": 7, "digest": null, "reason": "it exited with status 1",
         "crashes": 1, "decision": "restart", "pauseMilliseconds": 100,
     });
+    let taken_out = json!({
+        "event": "taken-out", "at": "2026-01-01T00:00:58Z", "cause": "asked", "graceMilliseconds": 10_000, "generation": 7,
+        "digest": "0123456789abcdef", "label": "v1",
+    });
     let events = [
         handover(5, 5, "handed-over"),
         handover(10, 6, "holding"),
         handover(40, 7, "handed-over"),
         drained,
         crash,
+        taken_out,
     ];
     events
         .into_iter()
@@ -60,6 +65,7 @@ pub(crate) fn apps() -> Vec<AppSample> {
         release: Some(digest()),
         label: Some(r#"say "hi" \ 100%"#.parse().unwrap()),
         draining: 1,
+        taken_out: true,
         sockets: vec![SocketSample {
             unit: "hello.socket".to_owned(),
             is_open: true,
@@ -75,6 +81,7 @@ pub(crate) fn apps() -> Vec<AppSample> {
         release: None,
         label: None,
         draining: 0,
+        taken_out: false,
         sockets: Vec::new(),
         last: None,
         totals: Totals::default(),

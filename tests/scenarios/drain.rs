@@ -8,6 +8,8 @@ use portkeep_tests::command::Finished;
 use portkeep_tests::{App, Behaviour, Mode, Outcome, request, wait_until};
 use serde_json::{Value, json};
 
+use crate::metrics;
+
 const SOON: Duration = Duration::from_secs(30);
 const HEALTH: &str = "127.0.0.1:8090";
 
@@ -150,6 +152,59 @@ fn it_stays_taken_out_through_a_handover_a_crash_a_stop_and_a_page() {
     wait_until("it is put back", SOON, || {
         matches!(ready(), Outcome::Answer(_)).then_some(())
     });
+}
+
+#[test]
+fn it_is_in_the_history_and_counted_through_handovers() {
+    let app = app("counted-out", "app");
+    let manager = app.manager();
+    let labels = format!("app=\"counted-out\",manager=\"{}\"", &manager.flag()[2..]);
+    let gauge = |value: u8| {
+        let line = format!("portkeep_drained{{{labels}}} {value}\n");
+        let text = metrics::text(manager, "counted-out");
+        assert!(text.contains(&line), "{text}");
+        metrics::counters(&text)
+    };
+    let before = gauge(0);
+    let _ = app.portkeep("drain", &["--grace", "0s"]).expect_success();
+    let out = gauge(1);
+    app.publish(&Behaviour::version("v2"));
+    app.reload();
+    let handed_over = gauge(1);
+    let _ = app.portkeep("undrain", &[]).expect_success();
+    let _ = app.portkeep("drain", &[]).expect_success();
+    let _ = app.portkeep("undrain", &[]).expect_success();
+    let after = gauge(0);
+    for (earlier, later) in [
+        (&before, &out),
+        (&out, &handed_over),
+        (&handed_over, &after),
+    ] {
+        metrics::expect_none_fell(earlier, later);
+    }
+    let asked = format!("portkeep_taken_out_total{{{labels},cause=\"asked\"}}");
+    let times = [&before, &out, &handed_over, &after].map(|counters| counters[&asked].to_string());
+    assert_eq!(times, ["0", "1", "1", "2"]);
+    let words = ["taken-out", "put-back"];
+    let history = app.history().into_iter();
+    let told: Vec<_> = history
+        .filter(|event| words.iter().any(|word| event["event"] == *word))
+        .collect();
+    let kinds: Vec<_> = told.iter().map(|event| event["event"].clone()).collect();
+    assert_eq!(
+        kinds,
+        ["taken-out", "put-back", "taken-out", "put-back"],
+        "{told:?}"
+    );
+    assert_eq!(
+        (&told[0]["cause"], &told[0]["generation"]),
+        (&json!("asked"), &json!(1))
+    );
+    assert_eq!(
+        (&told[1]["since"], &told[1]["generation"]),
+        (&told[0]["at"], &json!(2))
+    );
+    app.portkeep("history", &[]).expect_mention(&["taken out"]);
 }
 
 #[test]

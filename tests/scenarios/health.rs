@@ -208,3 +208,28 @@ fn an_address_that_is_taken_is_named_and_nothing_is_installed() {
     );
     let _ = fs::remove_dir_all(directory);
 }
+
+#[test]
+fn an_app_that_serves_gets_no_health_socket_that_is_taken_and_serves_on() {
+    let app = App::named("lucky").serve(&Behaviour::version("v1"));
+    let path = app.directory().join("portkeep.json");
+    let text = fs::read(&path).expect("a spec");
+    let mut spec: Value = serde_json::from_slice(&text).expect("JSON");
+    let (units, events) = (units_of("lucky"), app.history().len());
+    let holder = Neighbour::listening(HTTP, "held");
+    spec["health"] = json!(HTTP);
+    fs::write(&path, spec.to_string()).expect("a spec");
+    let path = path.to_string_lossy();
+    let flag = app.manager().flag();
+    let refused = run("portkeep", ["install", flag, "--now", "--spec", &path]);
+    refused.expect_mention(&[HTTP]);
+    refused.expect_mention(&[&format!("process {}", holder.pid())]);
+    let _ = refused.expect_failure();
+    assert_eq!((units_of("lucky"), app.history().len()), (units, events));
+    assert_eq!(app.get("/").version, "v1");
+}
+
+fn units_of(name: &str) -> String {
+    let words = ["list-unit-files", "--no-legend", &format!("{name}*")];
+    Manager::of_this_process().systemctl(&words).stdout
+}

@@ -56,6 +56,37 @@ fn expect(entry: &Value, fields: &[(&str, &str)]) {
     }
 }
 
+const TAKEN_OUT: &str = "82f15950c6a34e3298fbc1cca15865ae";
+const PUT_BACK: &str = "8fa508cc13454a6d8d2e95831344bcb0";
+
+#[test]
+fn an_app_that_is_taken_out_and_put_back_has_entries() {
+    let app = App::named("goes-and-comes").serve(&Behaviour::version("v1"));
+    let _ = app.portkeep("drain", &["--grace", "7s"]).expect_success();
+    let out = entry(&app, TAKEN_OUT);
+    expect(
+        &out,
+        &[
+            ("PORTKEEP_GENERATION", "1"),
+            ("PORTKEEP_DECISION", "taken-out"),
+            ("PORTKEEP_REASON", "somebody asked for that"),
+        ],
+    );
+    let message = out["MESSAGE"].as_str().unwrap();
+    assert!(message.contains("after 7s"), "{out:#}");
+    // A second one changes nothing, so nothing is decided.
+    let _ = app.portkeep("drain", &[]).expect_success();
+    for _ in 0..2 {
+        let _ = app.portkeep("undrain", &[]).expect_success();
+    }
+    expect(&entry(&app, PUT_BACK), &[("PORTKEEP_DECISION", "put-back")]);
+    let of_app = "PORTKEEP_APP=goes-and-comes";
+    for id in [TAKEN_OUT, PUT_BACK] {
+        let words = ["--output=cat", of_app, &format!("MESSAGE_ID={id}")];
+        assert_eq!(journal(&app, &words).lines().count(), 1, "{id}");
+    }
+}
+
 #[test]
 fn each_decision_has_an_entry() {
     let restart = json!({ "delay": "20ms", "rollbackAfter": 2 });

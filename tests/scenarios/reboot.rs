@@ -1,6 +1,8 @@
 //! The port comes back with the machine. A test cannot outlive a reboot, so it is two: `tests/run`
 //! runs the first, reboots the guest, and runs the second.
 
+mod leaving;
+
 use std::fs;
 use std::mem;
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ fn before() {
     let _ = app.systemctl("reload").expect_failure();
     remember_metrics(&app);
     connect_at_boot(&app);
+    leaving::before();
     if app.manager() == Manager::System {
         drain_for_an_hour();
     }
@@ -78,7 +81,7 @@ fn drain_for_an_hour() {
     let _ = portkeep_tests::request(port, "/", Duration::from_secs(10)).expect_answer();
     let limit = Path::new("/etc/systemd/system/portkeep-shutdown.service.d");
     fs::create_dir_all(limit).expect("a directory");
-    fs::write(limit.join("sooner.conf"), "[Service]\nTimeoutStopSec=3s\n").expect("a drop-in");
+    fs::write(limit.join("sooner.conf"), "[Service]\nTimeoutStopSec=8s\n").expect("a drop-in");
     let _ = run("systemctl", ["daemon-reload"]).expect_success();
     mem::forget(app);
 }
@@ -189,4 +192,5 @@ fn after() {
         let _ = run("portkeep", ["uninstall", "--system", PATIENT]).expect_success();
         let _ = fs::remove_dir_all("/etc/systemd/system/portkeep-shutdown.service.d");
     }
+    leaving::after();
 }

@@ -12,7 +12,7 @@ side_by_side=${PORTKEEP_TESTS_SIDE_BY_SIDE:-$(($(nproc) + 1))}
 # The longest first.
 by_length=(browser "${guest_versions[@]/#/guest-}" tls reload examples nix contract launchers metrics units)
 # Whose work is compiling, or which load everything.
-alone=(unit docs packages random tls-long sequences everywhere times scale fleet soak)
+alone=(unit docs packages random clients tls-long sequences everywhere times scale fleet soak)
 
 # By the process that leads a session of its own: what it runs, its log, and when it began.
 declare -A lane_of log_of begun_of

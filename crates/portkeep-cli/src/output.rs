@@ -1,6 +1,7 @@
 //! Output of all commands.
 
 pub(crate) mod changes;
+mod ending;
 pub(crate) mod fault;
 mod foreign;
 mod history;
@@ -11,6 +12,7 @@ mod text;
 use portkeep_engine::Outcome;
 use portkeep_spec::AppName;
 
+pub(crate) use ending::ending_line;
 pub(crate) use foreign::inline;
 pub(crate) use history::{record_line, repeated_line};
 pub(crate) use outcome::{HandoverReport, InstallReport, ServingReport};

@@ -1,8 +1,8 @@
 //! Captures the release that the spec describes now: find, open once, judge, copy, digest.
 //!
-//! Root does for whoever owns the build what he could do himself, and no more: what a path leads to is opened once, with the
-//! rights of everybody who has a say in where it leads; type, size, digest and copy are those of what was opened; and a copy is
-//! never wider than its source. What is put in place of a file meanwhile is another build.
+//! Root captures for the owner of a build only what the owner could read himself. What a path leads to is opened once, with
+//! the rights of everybody who controls where it leads. Type, size, digest and copy are those of the opened file, and a
+//! copy is never more accessible than its source. A file that replaces another one meanwhile belongs to the next build.
 
 mod access;
 mod built;
@@ -43,26 +43,26 @@ use crate::release::{Digest, Release};
 use crate::store::{Key, Store};
 use crate::user::RunsAs;
 
-/// How often a file that changes while it is copied is tried again.
+/// Number of attempts on a file that changes while it is copied.
 const ATTEMPTS: u32 = 50;
-/// Keeps us from competing with the writer for the disk.
+/// Pause between attempts, so that we do not compete with the writer for the disk.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a release is made by, besides the files.
+/// Input of a capture besides the files.
 #[derive(Debug)]
 pub(crate) struct Order<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) parameters: Parameters,
-    /// Who is to run it.
+    /// The user that will run it.
     pub(crate) runs_as: RunsAs,
-    /// Keys its digest.
+    /// The key of its digest.
     pub(crate) key: Key,
 }
 
-/// Takes what the spec describes, or answers one of `known` where nothing changed since that was taken.
+/// Captures what the spec describes, or returns one of `known` if nothing has changed since that was captured.
 ///
 /// # Errors
-/// When the executable is missing, not executable, still being written, or none of what whoever chose it may run.
+/// When the executable is missing, not executable, still being written, or not allowed to those who control its path.
 pub(crate) fn capture(
     order: &Order<'_>,
     store: &Store,
@@ -97,7 +97,7 @@ pub(crate) fn capture(
         files.check(order)?;
         match files.capture(order, store, clock, before.as_ref()) {
             Err(CaptureError::Files(FilesError::Changed(changed))) => path = changed,
-            // The build's directory, or our own, was removed meanwhile: look again.
+            // The build's directory, or our own, was removed meanwhile: try again.
             Err(
                 CaptureError::Io { source, .. }
                 | CaptureError::Copy { source, .. }
@@ -138,7 +138,7 @@ pub(crate) fn capture(
     Err(CaptureError::StillBeingWritten(path))
 }
 
-/// The executable that a handover would take now.
+/// The executable that a handover would run now.
 ///
 /// # Errors
 /// When it is missing, empty or not executable: a handover would be refused for the same reason.
@@ -152,7 +152,8 @@ pub fn executable_of(spec: &Spec) -> Result<Executable, CaptureError> {
     })
 }
 
-/// Whether the program of `exec` has `mark` in its file. False where that cannot be told: it is missing, or an interpreter runs it.
+/// Whether the file of `exec`'s program contains `mark`. False if that is unknown: the program is missing, or an
+/// interpreter runs it.
 #[must_use]
 pub(crate) fn has_mark(spec: &Spec, mark: &str) -> bool {
     let found = spec
@@ -163,17 +164,17 @@ pub(crate) fn has_mark(spec: &Spec, mark: &str) -> bool {
     opened.is_some_and(|opened| opened.contains(mark.as_bytes()))
 }
 
-/// An executable that a handover would take.
+/// An executable that a handover would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executable {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// It is run there; another one is copied to the directory of the releases.
+    /// True if it runs there; else the store has a copy.
     pub runs_in_place: bool,
 }
 
-/// The digest of the release that a handover would take now. Nothing is kept of it. Files that `before` brings are not read
-/// again.
+/// The digest of the release that a handover would capture now. Stores nothing. Files that `before` brings and that have
+/// not changed are not read again.
 ///
 /// # Errors
 /// When a handover would be refused for its executable or its files.
@@ -202,24 +203,24 @@ pub(crate) fn digest_of(
     Ok(finished(parameters, hasher))
 }
 
-/// The digest of a release, of whose files `hasher` knows.
+/// The digest of a release whose files are in `hasher`.
 fn finished(parameters: &Parameters, mut hasher: blake3::Hasher) -> Digest {
     parameters.hash(&mut hasher);
     Digest(hasher.finalize().to_hex()[..32].to_owned())
 }
 
-/// The files of a release, open.
+/// The opened files of a release.
 #[derive(Debug)]
 struct Files {
     executable: Opened,
-    /// The program of the release command, which runs where it is.
+    /// The program of the release command. It runs where it is.
     releaser: Option<Opened>,
     others: Vec<Opened>,
     /// Not opened yet: there may be many.
     tree: Option<Tree>,
 }
 
-/// What was captured, and where it is now.
+/// A captured release: its digest, and the paths of its files.
 #[derive(Debug)]
 struct Captured {
     digest: Digest,
@@ -277,7 +278,7 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
-    /// What belongs to the release and is not its executable.
+    /// The files of the release other than its executable.
     fn beside(&self) -> impl Iterator<Item = &Opened> {
         self.releaser.iter().chain(&self.others)
     }
@@ -287,7 +288,7 @@ impl Files {
             .try_for_each(|other| other.digest(clock, hasher))
     }
 
-    /// Digests the release and puts its executable where no build overwrites it.
+    /// Digests the release, and puts its executable where no build overwrites it.
     fn capture(
         &self,
         order: &Order<'_>,
@@ -318,7 +319,7 @@ impl Files {
                 source.digest(clock, &mut hasher)?;
             }
             Some(staged) => {
-                // Nobody else gets into its directory before it is kept.
+                // Nobody else can enter its directory before the release is kept.
                 let copy = File::options()
                     .read(true)
                     .write(true)
@@ -391,7 +392,7 @@ impl Opened {
         })
     }
 
-    /// Makes one more name of what is open, whatever its own name is now.
+    /// Adds a link to the opened file, whatever its name leads to now.
     fn link_to(&self, path: &Path) -> io::Result<()> {
         use rustix::fs::{AtFlags, CWD, linkat};
 

@@ -200,7 +200,7 @@ impl<K: SettleBackend> Settling<'_, K> {
         let mut told = match event {
             HistoryEvent::Crash(crash) => decided.told(crash, self.budget),
             HistoryEvent::Drained(drained) => drained.told(),
-            HistoryEvent::Handover(_) => return,
+            _ => return,
         };
         let handover = self.store.handover_to(self.ended.generation);
         told.handover = handover.map(|id| id.to_string());

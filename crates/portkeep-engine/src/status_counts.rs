@@ -76,6 +76,12 @@ mod tests {
                 50,
                 4,
             ),
+            (
+                "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, nothing cut; 1234 answered in all; 20 WebSockets handed over",
+                1234,
+                50,
+                0,
+            ),
         ] {
             let counts = StatusCounts::of(status);
             assert_eq!(

@@ -7,6 +7,7 @@
 //! ```
 
 mod catalog;
+mod ending;
 mod files;
 mod helper;
 mod in_systemd;
@@ -24,6 +25,7 @@ mod survey;
 mod unit_files;
 
 pub use catalog::{Catalog, CatalogError};
+pub use ending::{Ending, told_of_endings};
 pub use files::{Change, Entry, Files, difference};
 pub use helper::{Helper, HelperError};
 pub use install::{Call, Failure, Install, InstallError, Installed, installed_spec};

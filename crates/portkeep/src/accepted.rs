@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::listen::Stream;
 
-/// A connection as it was accepted, for [`Server::accept_with`](crate::Server::accept_with) and [`Transport`].
+/// A connection as it was accepted, for [`Server::accept_with`](crate::Server::accept_with) and
+/// [`Transport`](crate::Transport).
 ///
 /// Dropping it closes the connection, unless another process has it.
 #[derive(Debug)]

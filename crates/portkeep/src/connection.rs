@@ -22,9 +22,11 @@ mod probe;
 #[cfg(feature = "http2")]
 mod protocol;
 mod refusal;
+mod resume;
 mod self_test;
 mod told;
 mod upload;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +48,9 @@ pub(crate) use entrance::Entrance;
 #[cfg(feature = "http2")]
 pub(crate) use http2::can_move as http2_can_move;
 pub use peer::Peer;
+pub(crate) use resume::{Resumed, Resumers};
 pub(crate) use self_test::hyper_is_as_expected;
+pub use websocket::{RawWebSocket, Refusal, Refused, hand_over};
 
 /// Serves one connection in a task of its own. It counts from this call on, not from the first
 /// time the task runs: else a drain that begins in between would not wait for it.
@@ -121,6 +125,8 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
                 idle.map(|io| (io, Speaks::Http1))
             }
             Speaks::Http2(state) => go_on(io, &state, app.clone()).await,
+            // They are not served, but resumed.
+            Speaks::WebSocket(_) => return,
             Speaks::Unknown => match begin(io, app.clone()).await {
                 Begun::Http1(begun) => {
                     (io, speaks) = (begun, Speaks::Http1);

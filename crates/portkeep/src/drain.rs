@@ -80,6 +80,8 @@ pub(crate) struct Tally {
 pub(crate) struct Counts {
     /// Connections that the next generation has taken.
     pub(crate) moved: AtomicU64,
+    /// Those of them that are WebSockets.
+    pub(crate) handed_over: AtomicU64,
     /// Requests answered.
     pub(crate) answered: AtomicU64,
     /// Idle connections closed after the linger time.

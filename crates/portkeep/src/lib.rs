@@ -38,8 +38,9 @@
 //! - [`serve`] and [`Server`]: everything above, for an `axum::Router` or any tower service
 //!   ([`App`]).
 //! - [`Sockets`]: passed sockets by name, for those that you handle yourself.
-//! - [`until_drain`], [`close_at_drain`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
+//! - [`until_drain`], [`close_at_drain`], [`stream_ends`], [`shutdown`] and [`ShutdownToken`]: how an endless answer learns that it has
 //!   to end.
+//! - [`hand_over`] and [`Server::resume`]: WebSockets that go on in the next generation.
 //! - [`Health`]: what load balancers are told, where the app has a health socket.
 //! - [`Limits`]: what a connection may not do for ever, on by default.
 //! - [`Peer`]: who sent a request.
@@ -120,11 +121,12 @@ mod sweeper;
 mod task;
 mod transport;
 mod until_drain;
+mod websocket;
 
 pub use accepted::Accepted;
 pub use app::App;
 pub use close_at_drain::{CloseAtDrain, close_at_drain};
-pub use connection::Peer;
+pub use connection::{Peer, RawWebSocket, Refusal, Refused, hand_over};
 pub use error::{BoxError, Error};
 pub use health::Health;
 #[doc(hidden)]
@@ -139,6 +141,7 @@ pub use release_files::{FileBody, ReleaseFiles, is_hashed};
 pub use secret::Secret;
 pub use serve::serve;
 pub use server::{Policy, Server};
-pub use shutdown::{ShutdownToken, shutdown};
+pub use shutdown::{ShutdownToken, shutdown, stream_ends};
 pub use transport::{Parts, Transport};
 pub use until_drain::{UntilDrain, until_drain};
+pub use websocket::SessionState;

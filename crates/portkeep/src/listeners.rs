@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::accept::accept;
 use crate::app::ErasedApp;
+use crate::connection::Resumers;
 use crate::drain::Shared;
 use crate::listen::Listener;
 use crate::moving::{self, Destination, MoveSocket};
@@ -16,11 +17,14 @@ use crate::{ShutdownToken, task};
 pub(crate) struct Listeners {
     pub(crate) sockets: Vec<Listener>,
     pub(crate) move_socket: Option<MoveSocket>,
+    /// Who goes on with WebSockets that come over it.
+    pub(crate) resumers: Resumers,
 }
 
 /// Listeners that accept connections.
 pub(crate) struct OpenListeners {
     closing: ShutdownToken,
+    resumers: Resumers,
     tasks: JoinSet<Closed>,
 }
 
@@ -42,6 +46,7 @@ impl Listeners {
                 socket,
                 destinations.collect(),
                 app.clone(),
+                self.resumers.clone(),
                 Arc::clone(shared),
                 closing.clone(),
             );
@@ -51,7 +56,11 @@ impl Listeners {
             let accepting = accept(listener, app.clone(), Arc::clone(shared), closing.clone());
             tasks.spawn(task::boxed(async { Closed::Listener(accepting.await) }));
         }
-        OpenListeners { closing, tasks }
+        OpenListeners {
+            closing,
+            resumers: self.resumers,
+            tasks,
+        }
     }
 
     /// Whether somebody else holds all of them, and opens them when this process is gone.
@@ -67,6 +76,7 @@ impl OpenListeners {
         let mut listeners = Listeners {
             sockets: Vec::new(),
             move_socket: None,
+            resumers: self.resumers,
         };
         for closed in self.tasks.join_all().await {
             match closed {
@@ -96,6 +106,7 @@ mod tests {
         let listeners = Listeners {
             sockets: vec![Listener::of(listener, "http")],
             move_socket: None,
+            resumers: Resumers::default(),
         };
         (listeners, address)
     }

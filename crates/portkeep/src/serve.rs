@@ -117,6 +117,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     let mut listeners = Listeners {
         sockets: listeners,
         move_socket,
+        resumers: server.resumers,
     };
     let idle_exit = server.idle_exit.filter(|_| listeners.are_held_elsewhere());
     if idle_exit != server.idle_exit {

@@ -11,10 +11,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::accepted::Accepted;
 use crate::acceptor::Acceptor;
 use crate::app::{App, ErasedApp};
+use crate::connection::Resumers;
 use crate::health::{Health, Source};
 use crate::limits::Limits;
 use crate::serve;
-use crate::{BoxError, Error, ShutdownToken, Transport};
+use crate::{BoxError, Error, RawWebSocket, SessionState, ShutdownToken, Transport};
 
 /// Where to listen when no socket is passed and nothing else is said.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -68,6 +69,7 @@ pub struct Server {
     #[cfg(feature = "http2")]
     pub(crate) move_http2: bool,
     pub(crate) acceptor: Option<Acceptor>,
+    pub(crate) resumers: Resumers,
     pub(crate) hangup: Option<Hangup>,
     pub(crate) checks: Vec<Check>,
     pub(crate) health: Health,
@@ -90,6 +92,7 @@ impl Server {
             #[cfg(feature = "http2")]
             move_http2: true,
             acceptor: None,
+            resumers: Resumers::default(),
             hangup: None,
             checks: Vec::new(),
             health: Health::process(),
@@ -218,6 +221,53 @@ impl Server {
     /// The last one of the two that was called is in force.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.acceptor = Some(Acceptor::movable(transport));
+        self
+    }
+
+    /// Goes on with WebSockets that the generation before [hands over](crate::hand_over) to the handler of this name. May be
+    /// called for several names; of two calls with one name the last is in force.
+    ///
+    /// `understand` gets the state before anything is decided, and makes of it what `go_on` needs. If it fails, or panics, the
+    /// WebSocket stays with the generation before, which closes it in good order. It does not wait, and does not touch anything:
+    /// another process still has the socket. `go_on` runs in a task of its own, for each WebSocket.
+    ///
+    /// The state comes from a process of the same user and belongs to this socket. It is not a request: nobody has shown a cookie
+    /// or a password for it. What the app would look up for a request (whether the session is still valid, what its user may)
+    /// it looks up here again.
+    ///
+    /// ```
+    /// use portkeep::{RawWebSocket, Server, SessionState};
+    ///
+    /// struct Session { user: String }
+    ///
+    /// impl Session {
+    ///     fn understand(state: SessionState) -> Result<Self, String> {
+    ///         match state.version() {
+    ///             1 => {
+    ///                 let user = String::from_utf8(state.bytes().to_vec());
+    ///                 Ok(Self { user: user.map_err(|error| error.to_string())? })
+    ///             }
+    ///             other => Err(format!("version {other} of a session is not known here")),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// async fn chat(socket: RawWebSocket, session: Session) {}
+    ///
+    /// let server = Server::new().resume("chat", Session::understand, chat);
+    /// ```
+    pub fn resume<T, E, F>(
+        mut self,
+        name: impl Into<String>,
+        understand: impl Fn(SessionState) -> Result<T, E> + Send + Sync + 'static,
+        go_on: impl Fn(RawWebSocket, T) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        T: Send + 'static,
+        E: Into<BoxError>,
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.resumers.add(name.into(), understand, go_on);
         self
     }
 

@@ -59,8 +59,12 @@ impl Default for ShutdownToken {
     }
 }
 
-/// Resolves when streams of this process are to end: it begins to shut down, or whoever runs it takes it out.
-pub(crate) fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
+/// Resolves when answers without an end are to end: this process begins to shut down, or whoever runs it takes it out by
+/// `portkeep drain`. What [`until_drain`](crate::until_drain) and [`close_at_drain`](crate::close_at_drain) wait for, for
+/// handlers that do something of their own then, such as to [hand over](crate::hand_over) a WebSocket.
+///
+/// Unlike [`shutdown`] it relies on [`serve`](crate::serve), which watches the signals.
+pub fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
     let shutdown = ShutdownToken::process().started();
     let taken_out = ending::begins();
     async {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Systemd;
 use portkeep_engine::helper::{Helper, HelperError, Taken, emptied};
-use portkeep_spec::{AppName, Span, Spec, check_grace};
+use portkeep_spec::{AppName, Manager as Which, Span, Spec, check_grace};
 use serde::Serialize;
 
 use super::reload::not_installed;
@@ -85,7 +85,7 @@ impl Args {
                 connections: left,
             })?;
         } else if let Some(left) = left {
-            outln!("{}", end(&self.name, left, *spec.drain_timeout));
+            outln!("{}", end(which, &self.name, left, *spec.drain_timeout));
         }
         Ok(match left {
             None | Some(0) => ExitCode::SUCCESS,
@@ -125,16 +125,34 @@ fn line(name: &AppName, spec: &Spec, taken: &Taken) -> String {
     format!("{told}; {then}. `portkeep undrain {name}` puts it back")
 }
 
-fn end(name: &AppName, left: usize, longest: Duration) -> String {
-    match left {
-        0 => format!("{name}: nobody is connected any more"),
-        1 => format!(
-            "{name}: one connection is still open, {} after the grace",
-            span(longest)
-        ),
-        many => format!(
-            "{name}: {many} connections are still open, {} after the grace",
-            span(longest)
-        ),
+fn end(which: Which, name: &AppName, left: usize, longest: Duration) -> String {
+    let (are_open, them) = match left {
+        0 => return format!("{name}: nobody is connected any more"),
+        1 => ("one connection is".to_owned(), "it"),
+        many => (format!("{many} connections are"), "them"),
+    };
+    format!(
+        "{name}: {are_open} still open, {} after the grace; `portkeep reload --{which} {name} --force` ends {them} within \
+         `drainTimeout`",
+        span(longest)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_left_is_told_with_what_ends_it() {
+        let name = "shop".parse().unwrap();
+        let end = |left| end(Which::System, &name, left, Duration::from_secs(30));
+        assert_eq!(end(0), "shop: nobody is connected any more");
+        assert_eq!(
+            end(1),
+            "shop: one connection is still open, 30 s after the grace; `portkeep reload --system shop --force` ends it within \
+             `drainTimeout`"
+        );
+        assert!(end(2).starts_with("shop: 2 connections are still open"));
+        assert!(end(2).contains("ends them"));
     }
 }

@@ -10,9 +10,9 @@ use crate::exit::usage;
 use crate::locate::{ManagerArgs, existing_store, place};
 use crate::{control, output};
 
-/// Show what happened to an app, oldest first: handovers, crashes and what was made of them, ends of drains
+/// Show the history of an app, oldest first: handovers, crashes and the decisions about them, ends of drains
 ///
-/// What happened several times in a row for the same reason is one line, with the time of the last and of the first.
+/// Equal events in a row are one line, with the time of the first and of the last.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep history hello\n  portkeep history hello --all              each event, also where it repeats the one before\n  portkeep history hello 41 --trace | curl --json @- http://127.0.0.1:4318/v1/traces\n  portkeep history hello --json | jq '.[] | select(.result == \"failed\")'"
@@ -20,16 +20,16 @@ use crate::{control, output};
 pub(crate) struct Args {
     /// The app.
     name: AppName,
-    /// Only what happened to this generation.
+    /// Only events of this generation.
     #[arg(value_name = "N")]
     generation: Option<u64>,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// Show each event, also where it repeats the one before.
+    /// Show each event, also repeated ones.
     #[arg(long)]
     all: bool,
-    /// As JSON: an array of events (`event` is `handover`, `crash` or `drained`; `count` and `firstAt` say how often it came in a
-    /// row), durations in milliseconds.
+    /// As JSON: an array of events (`event` is `handover`, `crash`, `drained`, `taken-out` or `put-back`; `count` and `firstAt`
+    /// tell of repetitions), durations in milliseconds.
     #[arg(long)]
     json: bool,
     /// The handover that started generation N as a trace, its steps as spans: OTLP in JSON, for a collector or Jaeger.

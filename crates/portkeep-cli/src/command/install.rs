@@ -18,7 +18,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::usage;
 use crate::locate::{self, ManagerArgs};
-use crate::output::{self, HandoverReport, InstallReport, changes, outcome_line, outln};
+use crate::output::{
+    self, HandoverReport, InstallReport, changes, ending_line, errln, outcome_line, outln,
+};
 use crate::{caller, port_owner};
 
 /// Place the units of apps on a machine without Nix
@@ -91,6 +93,7 @@ impl Args {
         }
         let manager = Manager::connect(which).await?;
         let base = Directories::all(units::place(which))?.state;
+        let replaced: Vec<_> = self.replaces.iter().cloned().collect();
         let call = Call {
             asked,
             options: Options {
@@ -112,7 +115,13 @@ impl Args {
             return Ok(ExitCode::SUCCESS);
         }
         let interrupted = interrupted()?;
-        let installed = install.carry_out(&interrupted).await.map_err(told)?;
+        let installed = units::told_of_endings(
+            &manager,
+            &replaced,
+            |ending| errln!("{}", ending_line(which, ending)),
+            install.carry_out(&interrupted),
+        );
+        let installed = installed.await.map_err(told)?;
         if self.json {
             output::json(&report(installed))?;
             return Ok(ExitCode::SUCCESS);

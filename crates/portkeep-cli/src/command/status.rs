@@ -16,10 +16,10 @@ use crate::locate::{ManagerArgs, existing_store, installed_apps};
 use crate::output;
 use app::{AppStatus, GenerationStatus};
 
-/// Show what runs: who is current, what drains, what is wrong, the last handover
+/// Show what runs: the current generation, draining ones, faults, the last handover
 ///
-/// With --wait it first waits until no old generation drains, of the app or of all: what was asked of those has been answered
-/// then, and nothing runs any more of what was replaced.
+/// With --wait it first waits until no old generation of the app, or of all apps, drains. Then all their requests are
+/// answered, and no old code runs.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep status            all apps\n  portkeep status hello\n  portkeep status hello --wait --timeout 1m     until no old generation drains\n  portkeep status --json     an array: name, backend, port, listen, sockets, current, generations, findings, lastHandover\n\nExit code 1: with --timeout, when an old generation drains at the end of that time. What is wrong with an app is told, and is no \
@@ -109,7 +109,7 @@ impl Args {
             return Err(super::reload::not_installed(name, manager.which()));
         }
         let all = apps.into_iter().map(|app| of_units(manager.clone(), app));
-        // Side by side: most of it is files.
+        // In parallel: most of the work is reading files.
         let tasks: Vec<_> = all.map(tokio::spawn).collect();
         let mut found = Vec::new();
         for task in tasks {

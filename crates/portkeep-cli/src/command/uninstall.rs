@@ -7,11 +7,12 @@ use portkeep_spec::AppName;
 use crate::caller;
 use crate::exit::usage;
 use crate::locate::ManagerArgs;
-use crate::output::outln;
+use crate::output::{ending_line, errln, outln};
 
 /// Undo `install`: stop apps, close their ports, remove their units
 ///
-/// Stops what runs (requests under way are finished first). Releases and history go too, unless --keep-state. What is not
+/// Stops what runs. Requests under way are finished first, for `drainTimeout` at most: what that waits for is told, with the command
+/// that cuts it short. Releases and history go too, unless --keep-state. What is not
 /// portkeep's stays, and is named: drop-ins, environment files, credentials, the apps' data.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -35,7 +36,13 @@ impl Args {
         self.names.sort();
         self.names.dedup();
         let manager = Manager::connect(which).await?;
-        let removed = units::remove(&manager, &self.names, self.keep_state).await;
+        let removed = units::told_of_endings(
+            &manager,
+            &self.names,
+            |ending| errln!("{}", ending_line(which, ending)),
+            units::remove(&manager, &self.names, self.keep_state),
+        );
+        let removed = removed.await;
         let removed = removed.map_err(|error| match error {
             RemovalError::NotInstalled { .. } => usage(error.to_string()),
             error => error.into(),

@@ -8,7 +8,10 @@ use super::local_time;
 /// The fault, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
     if let Some(words) = fault.words_of_the_journal() {
-        return words;
+        return match fault {
+            Fault::TakenOut { since } => format!("{words} (since {})", local_time(*since)),
+            _ => words,
+        };
     }
     match fault {
         Fault::ManagerUnreachable { why, .. } => why.clone(),
@@ -165,10 +168,6 @@ fn of_generations(fault: &Fault) -> String {
         Fault::NotServed(instead) => {
             format!("what is installed does not serve: {instead}")
         }
-        Fault::TakenOut { since } => format!(
-            "it was taken out at {}, and load balancers are told to send nothing",
-            local_time(*since)
-        ),
         Fault::OpenFiles {
             generation,
             open,

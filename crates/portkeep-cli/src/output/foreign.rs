@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-/// A text of one line or several. Colours are left out, and what else would steer a terminal or turn the order of what
-/// is read around is written out: `\x1b`, `\u{202e}`.
+/// A text of one or several lines. Colours are removed. Other characters that steer a terminal or reverse the reading order
+/// are written out: `\x1b`, `\u{202e}`.
 pub(super) fn visible(text: &str) -> Cow<'_, str> {
     rewrite(text, Colours::LeftOut, |c| matches!(c, '\n' | '\t'))
 }
 
-/// The same, with its colours; they end with it.
+/// The same with its colours, which end with the text.
 pub(super) fn visible_in_colour(text: &str) -> Cow<'_, str> {
     let shown = rewrite(text, Colours::Kept, |c| matches!(c, '\n' | '\t'));
     if shown.contains('\x1b') {
@@ -17,12 +17,13 @@ pub(super) fn visible_in_colour(text: &str) -> Cow<'_, str> {
     shown
 }
 
-/// A text that is to stay within its line: the end of a line is written out too, so that nobody begins one in our name.
+/// A text that must stay within its line: line breaks are written out too, so that the text cannot begin a line that seems
+/// to be portkeep's.
 pub(crate) fn inline(text: &str) -> Cow<'_, str> {
     rewrite(text, Colours::LeftOut, |_| false)
 }
 
-/// What becomes of sequences that change colours and nothing else.
+/// Fate of sequences that only change colours.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Colours {
     Kept,
@@ -44,7 +45,7 @@ fn rewrite(text: &str, colours: Colours, is_wanted: impl Fn(char) -> bool) -> Co
             continue;
         }
         rest = &rest[c.len_utf8()..];
-        // What Windows ends lines with.
+        // Windows ends lines with this.
         let is_end_of_line = c == '\r' && rest.starts_with('\n') && is_wanted('\n');
         if !steers(c) || is_wanted(c) {
             shown.push(c);
@@ -55,7 +56,7 @@ fn rewrite(text: &str, colours: Colours, is_wanted: impl Fn(char) -> bool) -> Co
     Cow::Owned(shown)
 }
 
-/// Control characters (C0, DEL, C1), and those that turn the direction of writing around or end a line or a paragraph.
+/// Control characters (C0, DEL, C1), and characters that reverse the writing direction or end a line or a paragraph.
 pub(super) fn steers(c: char) -> bool {
     c.is_control()
         || matches!(
@@ -80,7 +81,7 @@ fn write_out(c: char, shown: &mut String) {
     }
 }
 
-/// `ESC [ … m` at the beginning of a text, with nothing but numbers in between.
+/// `ESC [ … m` at the beginning of a text, with only numbers in between.
 fn colour_sequence(text: &str) -> Option<&str> {
     let numbers = text.strip_prefix("\x1b[")?;
     let end = numbers.find(|c: char| !c.is_ascii_digit() && c != ';' && c != ':')?;

@@ -1,10 +1,12 @@
 //! Lines of the history, as text.
 
-use portkeep_engine::Digest;
-use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, Repeated};
+use std::time::Duration;
+
+use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, OutBecause, Repeated};
+use portkeep_engine::{Digest, Generation};
 use portkeep_spec::Label;
 
-use super::local_time;
+use super::{local_time, span};
 
 /// One line of the history; events that came again and again have one together.
 pub(crate) fn repeated_line(repeated: &Repeated) -> String {
@@ -22,10 +24,11 @@ pub(crate) fn repeated_line(repeated: &Repeated) -> String {
 fn event_line(event: &HistoryEvent) -> String {
     let line = |at: jiff::Timestamp,
                 word: &str,
-                generation,
+                generation: Option<Generation>,
                 digest: Option<&Digest>,
                 label: Option<&Label>,
-                rest| {
+                rest: String| {
+        let generation = number(generation);
         let digest = digest.map_or("-", Digest::short);
         let label = bracketed(label);
         format!(
@@ -45,7 +48,7 @@ fn event_line(event: &HistoryEvent) -> String {
             line(
                 crash.at,
                 "crashed",
-                crash.generation,
+                Some(crash.generation),
                 crash.digest.as_ref(),
                 crash.label.as_ref(),
                 rest,
@@ -58,9 +61,43 @@ fn event_line(event: &HistoryEvent) -> String {
             line(
                 drained.at,
                 "drained",
-                drained.generation,
+                Some(drained.generation),
                 drained.digest.as_ref(),
                 drained.label.as_ref(),
+                rest,
+            )
+        }
+        HistoryEvent::TakenOut(record) => {
+            let grace = Duration::from_millis(record.grace_milliseconds);
+            let rest = match record.cause {
+                OutBecause::Shutdown => {
+                    format!(
+                        "the machine shuts down; connections end after {}",
+                        span(grace)
+                    )
+                }
+                _ => format!(
+                    "somebody asked for it; connections end after {}",
+                    span(grace)
+                ),
+            };
+            line(
+                record.at,
+                "taken out",
+                record.generation,
+                record.digest.as_ref(),
+                record.label.as_ref(),
+                rest,
+            )
+        }
+        HistoryEvent::PutBack(record) => {
+            let rest = format!("it was taken out at {}", local_time(record.since));
+            line(
+                record.at,
+                "put back",
+                record.generation,
+                record.digest.as_ref(),
+                record.label.as_ref(),
                 rest,
             )
         }
@@ -71,9 +108,7 @@ fn event_line(event: &HistoryEvent) -> String {
 /// One line about a handover.
 pub(crate) fn record_line(record: &HandoverRecord) -> String {
     let at = local_time(record.at);
-    let generation = record
-        .generation
-        .map_or_else(|| "-".to_owned(), |generation| generation.to_string());
+    let generation = number(record.generation);
     let digest = record.digest.as_ref().map_or("-", |digest| digest.short());
     let label = bracketed(record.label.as_ref());
     let reason = record.first_clause().map(|reason| format!("  {reason}"));
@@ -84,6 +119,10 @@ pub(crate) fn record_line(record: &HandoverRecord) -> String {
         record.purpose,
         reason.unwrap_or_default(),
     )
+}
+
+fn number(generation: Option<Generation>) -> String {
+    generation.map_or_else(|| "-".to_owned(), |generation| generation.to_string())
 }
 
 /// What people call the release, before the rest of a line.
@@ -101,6 +140,39 @@ mod tests {
             "crashes":{second},"decision":"restart","pauseMilliseconds":100}}"#
         );
         serde_json::from_str(&json).unwrap()
+    }
+
+    #[test]
+    fn an_app_that_is_taken_out_and_put_back_says_so() {
+        let event = |json: &str| serde_json::from_str::<HistoryEvent>(json).unwrap();
+        let out = |cause: &str| {
+            event(&format!(
+                r#"{{"event":"taken-out","at":"2026-01-01T00:00:01Z","cause":"{cause}","graceMilliseconds":10000,
+                "generation":7,"digest":null,"label":"v1"}}"#
+            ))
+        };
+        let back = r#"{"event":"put-back","at":"2026-01-01T00:00:09Z","since":"2026-01-01T00:00:01Z","generation":null,
+            "digest":null,"label":null}"#;
+        for (event, ends) in [
+            (
+                out("asked"),
+                "7  -            [v1] somebody asked for it; connections end after 10 s",
+            ),
+            (
+                out("shutdown"),
+                "7  -            [v1] the machine shuts down; connections end after 10 s",
+            ),
+            (
+                event(back),
+                &format!(
+                    "-  -            it was taken out at {}",
+                    local_time(out("asked").at())
+                ),
+            ),
+        ] {
+            let line = event_line(&event);
+            assert!(line.ends_with(ends), "{line}");
+        }
     }
 
     #[test]

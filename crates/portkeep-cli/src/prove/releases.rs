@@ -4,24 +4,24 @@ use portkeep_engine::{Digest, Generation, Store};
 use portkeep_spec::Label;
 use serde::Serialize;
 
-/// One that was current before the first reload, or after one of them.
+/// A release that was current before the first reload, or after one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServedRelease {
     pub(crate) generation: Generation,
     pub(crate) digest: Option<Digest>,
-    /// What people call it.
+    /// Its label.
     pub(crate) label: Option<Label>,
 }
 
-/// Each in its turn, once.
+/// The releases in the order in which they served, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Releases {
     served: Vec<ServedRelease>,
 }
 
 impl Releases {
-    /// Looks which one is current.
+    /// Notes the current release.
     pub(crate) fn look(&mut self, app: Option<&Store>) {
         let Some((store, generation)) = app.and_then(|store| Some((store, store.current()?)))
         else {

@@ -13,14 +13,14 @@ use rustix::io::Errno;
 
 use super::clock::Clock;
 
-/// What one thread digests at a time. A file is digested as the list of the digests of its parts, so that several can be
-/// computed at once.
+/// Size of the parts that threads digest. A file's digest is that of the list of its parts' digests, so that several
+/// threads can work on one file.
 const PART: u64 = 8 << 20;
 
-/// Adds the contents of a file, of which `size` bytes are read, to `hasher`.
+/// Adds `size` bytes of a file to `hasher`.
 ///
 /// # Errors
-/// When it cannot be read, or the time is over.
+/// When the file cannot be read, or the time is over.
 pub(super) fn digest(
     file: &File,
     size: u64,
@@ -58,11 +58,11 @@ pub(super) fn digest(
     Ok(())
 }
 
-/// Copies `size` bytes of `from` to the empty file `to`, sharing its blocks where the file system can, and adds the contents of
-/// the copy to `hasher`: what is named by the digest is what will run. Holes stay holes.
+/// Copies `size` bytes of `from` to the empty file `to`, and adds the contents of the copy to `hasher`, so that the digest
+/// is that of the file that will run. The copy shares blocks if the file system can. Holes stay holes.
 ///
 /// # Errors
-/// When one of them cannot be read or written, there is no space for it, or the time is over; `to` may be there in part.
+/// When a file cannot be read or written, the disk is full, or the time is over. Then `to` may hold a part.
 pub(super) fn copy_and_digest(
     from: &File,
     to: &File,
@@ -78,7 +78,7 @@ pub(super) fn copy_and_digest(
     to.set_len(size)?;
     let (copied, parts) = channel();
     if size <= PART {
-        // Releases may bring thousands of small files: a thread for each would take longer than its copy.
+        // Releases may bring thousands of small files: starting a thread for each would take longer than copying it.
         copy_parts(from, to, size, clock, copied)?;
         let digests = parts.iter().map(|part| digest_of_part(to, part, size));
         add(digests.collect::<io::Result<Vec<_>>>()?, hasher);
@@ -104,12 +104,12 @@ fn in_time(clock: Clock) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether what `from` has on its disk fits beside `to`.
+/// Whether the disk of `to` has room for the allocated blocks of `from`.
 fn has_space(from: &File, to: &File) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
 
     let needed = from.metadata()?.blocks() * 512;
-    // A file system that does not know is not asked again.
+    // If the file system does not know, it is not asked again.
     let Ok(disk) = fstatvfs(to) else {
         return Ok(());
     };
@@ -127,7 +127,7 @@ fn has_space(from: &File, to: &File) -> io::Result<()> {
     ))
 }
 
-/// The kernel does the copying, part after part. One that is a hole is passed over.
+/// The kernel copies, part by part, and skips holes.
 fn copy_parts(
     mut from: &File,
     mut to: &File,
@@ -144,20 +144,20 @@ fn copy_parts(
             io::copy(&mut from.take(PART.min(size - start)), &mut to)?;
         }
         if copied.send(part).is_err() {
-            // Who digests has met an error, and tells it.
+            // The digesting thread has met an error, and reports it.
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// Whether a file has anything but a hole there.
+/// Whether the file has data there, and not only a hole.
 fn has_data(file: &File, start: u64, length: u64) -> io::Result<bool> {
     match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(start)) {
         Ok(data) => Ok(data < start + length),
-        // Nothing but a hole up to its end.
+        // Only a hole up to the end.
         Err(Errno::NXIO) => Ok(false),
-        // A file system that does not tell.
+        // The file system does not tell.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -173,7 +173,7 @@ fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
     Ok(hasher.finalize())
 }
 
-/// Reads from a place of its own: several threads read one file.
+/// Reads at its own position: several threads read one file.
 struct At<'a> {
     file: &'a File,
     offset: u64,
@@ -193,7 +193,7 @@ fn add(digests: impl IntoIterator<Item = Hash>, hasher: &mut blake3::Hasher) {
         hasher.update(digest.as_bytes());
         count += 1;
     }
-    // So that no two lists of files read the same.
+    // So that two different lists of files never give the same input.
     hasher.update(&count.to_le_bytes());
 }
 

@@ -13,7 +13,7 @@ use super::files::Tree;
 use super::found::Found;
 use super::place::is_fixed;
 
-/// What tells one state of a file from another without reading it.
+/// Metadata by which a change of a file is seen without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     device: u64,
@@ -34,7 +34,7 @@ impl From<&Metadata> for Identity {
             modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_nanoseconds: match metadata.nlink() {
                 1 => nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                // Changes whenever one of its names comes or goes. cargo's output has two, and ours.
+                // The change time moves whenever a link comes or goes. cargo's output has two links, and so has ours.
                 _ => 0,
             },
         }
@@ -55,16 +55,15 @@ impl fmt::Display for Identity {
 }
 
 impl Identity {
-    /// The same file, and nobody wrote into it.
+    /// Whether it is the same file with the same contents.
     pub(super) fn has_contents_of(&self, then: &Self) -> bool {
         (self.device, self.inode) == (then.device, then.inode)
             && (self.size, self.modified_nanoseconds) == (then.size, then.modified_nanoseconds)
     }
 }
 
-/// The executable, and the program of the release command and the watched file where these are others (a script that an
-/// interpreter runs): where they are,
-/// symbolic links resolved, and in which state.
+/// Paths (links resolved) and states of the executable, of the release command's program if it is another one, and of the
+/// watched file if it is another one (a script that an interpreter runs).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileStates {
     executable: (PathBuf, Identity),
@@ -78,7 +77,7 @@ pub(crate) struct FileStates {
 #[derive(Debug)]
 pub(super) struct FoundFiles {
     pub(super) executable: Found,
-    /// The program of the release command, where it is another one.
+    /// The program of the release command, if it is another one.
     pub(super) releaser: Option<Found>,
     pub(super) others: Vec<Found>,
     pub(super) files: Option<Tree>,
@@ -143,8 +142,8 @@ impl FileStates {
         &self.executable.0
     }
 
-    /// Whether `executable` can run as the file whose state this is. A copy is another file; what runs in place, or shares its blocks
-    /// with a build's output, could have been written into or replaced, but where files are fixed.
+    /// Whether `executable` can run as the file of this state. A copy can. A file that runs in place, or shares its blocks
+    /// with a build's output, may have been changed or replaced, unless its directory never changes.
     pub(crate) fn holds_for(&self, executable: &Path) -> bool {
         let in_place = executable == self.executable();
         fs::metadata(executable).is_ok_and(|metadata| {
@@ -155,7 +154,7 @@ impl FileStates {
     }
 }
 
-/// Where the program `command` leads, and by which name it was reached.
+/// The file that the program `command` leads to, and the name that it was reached by.
 ///
 /// # Errors
 /// When it is missing.
@@ -164,7 +163,7 @@ pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), CaptureErr
     Ok((found.path().to_owned(), found.named().to_owned()))
 }
 
-/// Where `command` is: a path as it stands, a bare name in `PATH`.
+/// Finds `command`: a path as it stands, a plain name in `PATH`.
 pub(super) fn resolve(command: &str) -> Result<Found, CaptureError> {
     if command.contains('/') {
         return Found::at(Path::new(command));

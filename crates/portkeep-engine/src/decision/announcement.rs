@@ -106,10 +106,13 @@ impl Announcement {
             | DecisionKind::Cut => Weight::Warning,
             DecisionKind::RolledBack
             | DecisionKind::Maintenance
-            | DecisionKind::StaysInMaintenance => Weight::Notice,
-            DecisionKind::HandedOver | DecisionKind::Unchanged | DecisionKind::Drained => {
-                Weight::Info
-            }
+            | DecisionKind::StaysInMaintenance
+            | DecisionKind::TakenOut
+            | DecisionKind::PutBack => Weight::Notice,
+            DecisionKind::Leaves
+            | DecisionKind::HandedOver
+            | DecisionKind::Unchanged
+            | DecisionKind::Drained => Weight::Info,
         }
     }
 
@@ -170,7 +173,10 @@ impl Announcement {
         let known = self.details.reason.as_deref();
         let reason = match (known, self.details.decided) {
             (Some(known), _) if !known.is_empty() => known,
-            (_, DecisionKind::RolledBack) => "somebody asked for that",
+            (_, DecisionKind::RolledBack | DecisionKind::TakenOut | DecisionKind::PutBack) => {
+                "somebody asked for that"
+            }
+            (_, DecisionKind::Leaves) => "the machine shuts down",
             _ => "no reason is known",
         };
         cut(reason, LONGEST_REASON)

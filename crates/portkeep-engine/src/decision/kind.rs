@@ -38,11 +38,17 @@ pub enum DecisionKind {
     Drained,
     /// A generation that was replaced did not finish in time, and was ended.
     Cut,
+    /// A person has taken the app out of its load balancers.
+    TakenOut,
+    /// A person has put it back.
+    PutBack,
+    /// The machine shuts down, and load balancers are told.
+    Leaves,
 }
 
 impl DecisionKind {
     /// All kinds.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::HandedOver,
         Self::RolledBack,
         Self::Unchanged,
@@ -60,6 +66,9 @@ impl DecisionKind {
         Self::NotStartedAgain,
         Self::Drained,
         Self::Cut,
+        Self::TakenOut,
+        Self::PutBack,
+        Self::Leaves,
     ];
 
     /// Its `MESSAGE_ID=`: 32 hexadecimal digits.
@@ -83,6 +92,9 @@ impl DecisionKind {
             Self::NotStartedAgain => "ab02ee96cba84cc2bee910600e3e3a89",
             Self::Drained => "27e663c66fbd44ecaa7bce735a8285cf",
             Self::Cut => "4d4a6298ee554c418f878e537d58ed87",
+            Self::TakenOut => "82f15950c6a34e3298fbc1cca15865ae",
+            Self::PutBack => "8fa508cc13454a6d8d2e95831344bcb0",
+            Self::Leaves => "29760d06fc31481ba4a1495a6065cd9a",
         }
     }
 
@@ -107,6 +119,9 @@ impl DecisionKind {
             Self::NotStartedAgain => "not-started-again",
             Self::Drained => "drained",
             Self::Cut => "cut",
+            Self::TakenOut => "taken-out",
+            Self::PutBack => "put-back",
+            Self::Leaves => "leaves",
         }
     }
 }
@@ -121,7 +136,7 @@ mod tests {
     fn no_two_have_the_same_id_or_name() {
         let ids: BTreeSet<_> = DecisionKind::ALL.map(DecisionKind::id).into();
         let codes: BTreeSet<_> = DecisionKind::ALL.map(DecisionKind::code).into();
-        assert_eq!((ids.len(), codes.len()), (17, 17));
+        assert_eq!((ids.len(), codes.len()), (20, 20));
         for id in ids {
             let is_digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
             assert!(id.len() == 32 && id.chars().all(is_digit), "{id}");

@@ -140,6 +140,26 @@ impl DecisionKind {
                         spec, or have the app end what it holds when it drains",
                 commands: RELOAD,
             },
+            Self::TakenOut => Text {
+                subject: "{app}: taken out of its load balancers",
+                what: "it is taken out: its health sockets say so, and connections end after the grace; whoever comes all the \
+                       same is answered",
+                first: "nothing, as long as it is wanted; this puts it back",
+                commands: &["portkeep undrain --{manager} {app}"],
+            },
+            Self::PutBack => Text {
+                subject: "{app}: put back",
+                what: "it was taken out and is put back: its health sockets say whether it is ready",
+                first: NOTHING,
+                commands: &[],
+            },
+            Self::Leaves => Text {
+                subject: "{app}: the machine shuts down, and load balancers are told",
+                what: "the machine shuts down: the health sockets say that the app goes, it serves for the grace, and then its \
+                       connections end; the next boot brings it back",
+                first: NOTHING,
+                commands: &[],
+            },
         }
     }
 

@@ -473,7 +473,7 @@ pub(super) mod tests {
                 app.generations[0].is_holding_page = true;
                 app.instead = Some(Mismatch::Maintenance);
             }),
-            ("drained", |app| app.taken_out = Some(TakenOut::default())),
+            ("taken-out", |app| app.taken_out = Some(TakenOut::default())),
             ("crashes", |app| app.generations[0].restarts = 2),
             ("fell-back", |app| {
                 app.instead = failed(HandoverResult::FellBack);

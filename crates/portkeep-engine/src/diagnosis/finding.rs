@@ -246,7 +246,7 @@ impl Fault {
             Self::TwoCurrent { .. } => "two-current",
             Self::HoldingPage { .. } => "holding-page",
             Self::NotServed(instead) => code_of(instead),
-            Self::TakenOut { .. } => "drained",
+            Self::TakenOut { .. } => "taken-out",
             Self::OpenFiles { .. } => "open-files",
             Self::Crashes { .. } => "crashes",
         }
@@ -260,6 +260,7 @@ impl Fault {
             Self::HoldingPage { .. } => DecisionKind::HoldingPage,
             Self::NotServed(instead) => return instead.decided(),
             Self::Crashes { .. } => DecisionKind::StartedAgain,
+            Self::TakenOut { .. } => DecisionKind::TakenOut,
             _ => return None,
         })
     }

@@ -114,7 +114,6 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
                 known.reload(""),
             ])
         }
-        Fault::TakenOut { .. } => known.put_back(),
         _ => Remedy::default(),
     }
 }
@@ -231,12 +230,6 @@ impl Known<'_> {
             commands,
             ..install
         }
-    }
-
-    fn put_back(&self) -> Remedy {
-        let (flag, name) = (flag(self.app.which), &self.app.name);
-        Remedy::run([format!("portkeep undrain {flag} {name}")])
-            .after("nothing, as long as it is wanted; this puts it back")
     }
 }
 

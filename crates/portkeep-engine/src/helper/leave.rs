@@ -7,9 +7,10 @@ use portkeep_spec::Manager as Which;
 use tokio::time::sleep;
 
 use super::HelperError;
+use super::take_out::tell;
 use crate::backend::systemd::is_stopping;
 use crate::execute::doing;
-use crate::store::Store;
+use crate::store::{HistoryEvent, OutBecause, Store};
 use crate::taken_out::TakenOut;
 
 /// How long to wait at a shutdown of the machine: not at all for what was told before.
@@ -25,10 +26,16 @@ pub async fn leave(which: Which, store: &Store, grace: Duration) -> Result<(), H
     if !is_stopping(which).await? {
         return Ok(());
     }
+    let leaving = TakenOut::now(grace);
     store
-        .note_leaving(TakenOut::now(grace))
+        .note_leaving(leaving)
         .map_err(doing("note that the machine shuts down"))?;
-    sleep(rest(store.taken_out(), grace, Timestamp::now())).await;
+    let before = store.taken_out();
+    if before.is_none() {
+        let record = store.taken_out_record(leaving, OutBecause::Shutdown);
+        tell(store, Some(which), HistoryEvent::TakenOut(record));
+    }
+    sleep(rest(before, grace, Timestamp::now())).await;
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use portkeep_spec::Spec;
+use portkeep_spec::{Manager as Which, Spec};
 use tokio::time::{Instant, sleep};
 
 use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
+use crate::decision::{self, Announcement};
 use crate::execute::doing;
-use crate::store::Store;
+use crate::store::{HistoryEvent, OutBecause, Store};
 use crate::taken_out::TakenOut;
 
 /// How often it is looked whether all connections have ended: the kernel tells nobody of it.
@@ -53,6 +54,14 @@ impl<M: HandleUnit> Helper<'_, M> {
             .take_out(wanted)
             .map_err(doing("note that the app is taken out"))?;
         let taken_out = self.store.taken_out().unwrap_or(wanted);
+        if changed {
+            let record = self.store.taken_out_record(taken_out, OutBecause::Asked);
+            tell(
+                self.store,
+                self.manager.journal(),
+                HistoryEvent::TakenOut(record),
+            );
+        }
         Ok(Taken { changed, taken_out })
     }
 
@@ -62,7 +71,34 @@ impl<M: HandleUnit> Helper<'_, M> {
     /// When it cannot be noted: then nothing has changed.
     pub fn put_back(&self) -> Result<bool, HelperError> {
         let back = self.store.put_back();
-        Ok(back.map_err(doing("note that the app is put back"))?)
+        let before = back.map_err(doing("note that the app is put back"))?;
+        if let Some(before) = before {
+            let record = self.store.put_back_record(before);
+            tell(
+                self.store,
+                self.manager.journal(),
+                HistoryEvent::PutBack(record),
+            );
+        }
+        Ok(before.is_some())
+    }
+}
+
+/// Tells history and journal. It is done by then: what cannot be written keeps nobody from it.
+pub(super) fn tell(store: &Store, which: Option<Which>, event: HistoryEvent) {
+    let told = match &event {
+        HistoryEvent::TakenOut(record) => record.told(store.name()),
+        HistoryEvent::PutBack(record) => record.told(store.name()),
+        _ => return,
+    };
+    if let Err(error) = store.note_event(&event) {
+        tracing::warn!(
+            "{}; it could not be noted in the history: {error}",
+            told.message
+        );
+    }
+    if let Some(which) = which {
+        decision::send(&Announcement::new(store.name(), which, told));
     }
 }
 

@@ -72,6 +72,11 @@ fn state(apps: &[AppSample]) -> Vec<Family> {
             "Generations that finish what they have.",
             &|app| Some(app.draining),
         ),
+        gauge(
+            "portkeep_drained",
+            "1 from `portkeep drain` until `portkeep undrain`: load balancers are told to send nothing.",
+            &|app| Some(u64::from(app.taken_out)),
+        ),
         family(
             apps,
             "portkeep_socket_open",
@@ -201,6 +206,20 @@ fn ends(apps: &[AppSample]) -> Vec<Family> {
                 .into()
             },
         ),
+        family(
+            apps,
+            "portkeep_taken_out",
+            "How often load balancers were told to send nothing: because a person asked for it, or at a shutdown.",
+            Kind::Counter,
+            |app| {
+                [
+                    ("asked", app.totals.taken_out),
+                    ("shutdown", app.totals.left),
+                ]
+                .map(|(cause, count)| (vec![("cause", cause.to_owned())], Value::Count(count)))
+                .into()
+            },
+        ),
         counter(
             "portkeep_requests_answered",
             "Requests that generations on the server library have answered, as far as they said.",
@@ -273,6 +292,7 @@ mod tests {
             release: Some(Digest("0123456789abcdef".to_owned())),
             label: Some("v1".parse().unwrap()),
             draining: 1,
+            taken_out: true,
             sockets: vec![SocketSample {
                 unit: "hello.socket".to_owned(),
                 is_open: true,
@@ -294,6 +314,9 @@ mod tests {
             r#"portkeep_generation{app="hello",manager="system"} 7"#,
             r#"portkeep_serving{app="hello",manager="system"} 1"#,
             r#"portkeep_holding{app="hello",manager="system"} 0"#,
+            r#"portkeep_drained{app="hello",manager="system"} 1"#,
+            r#"portkeep_taken_out_total{app="hello",manager="system",cause="asked"} 0"#,
+            r#"portkeep_taken_out_total{app="hello",manager="system",cause="shutdown"} 0"#,
             r#"portkeep_socket_open{app="hello",manager="system",socket="hello.socket"} 1"#,
             r#"portkeep_handovers_total{app="hello",manager="system",result="fell-back"} 0"#,
             r#"portkeep_requests_answered_total{app="hello",manager="system"} 123"#,

@@ -71,6 +71,8 @@ pub struct AppSample {
     pub label: Option<Label>,
     /// How many generations drain.
     pub draining: u64,
+    /// A person has taken it out of its load balancers, and has not put it back.
+    pub taken_out: bool,
     /// Its sockets.
     pub sockets: Vec<SocketSample>,
     /// The last handover.

@@ -97,6 +97,10 @@ mod tests {
             DecisionKind::StaysInMaintenance,
             DecisionKind::Drained,
             DecisionKind::Cut,
+            // What is wanted of load balancers.
+            DecisionKind::TakenOut,
+            DecisionKind::PutBack,
+            DecisionKind::Leaves,
         ]);
         assert_eq!(seen, DecisionKind::ALL.into());
     }

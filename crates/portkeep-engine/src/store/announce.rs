@@ -1,8 +1,12 @@
 //! Journal entries about events of the history.
 
+use std::time::Duration;
+
 use portkeep_spec::AppName;
 
-use super::events::{DrainedRecord, HandoverRecord, HandoverResult};
+use super::events::{
+    DrainedRecord, HandoverRecord, HandoverResult, OutBecause, PutBackRecord, TakenOutRecord,
+};
 use crate::backend::StartFailure;
 use crate::decision::{AnnouncementDetails, DecisionKind};
 use crate::handover::Purpose;
@@ -99,6 +103,49 @@ impl DrainedRecord {
             label: self.label.clone(),
             reason: Some(StartFailure::first_clause(&said).to_owned()),
             ..AnnouncementDetails::plain(self.decided(), message)
+        }
+    }
+}
+
+impl TakenOutRecord {
+    /// What was decided.
+    #[must_use]
+    pub fn decided(&self) -> DecisionKind {
+        match self.cause {
+            OutBecause::Asked => DecisionKind::TakenOut,
+            OutBecause::Shutdown => DecisionKind::Leaves,
+        }
+    }
+
+    /// What the journal is told of it.
+    pub(crate) fn told(&self, app: &AppName) -> AnnouncementDetails {
+        let grace = Duration::from_millis(self.grace_milliseconds);
+        let message = match self.cause {
+            OutBecause::Asked => format!(
+                "{app}: taken out, connections end after {grace:?}; `portkeep undrain {app}` puts it back"
+            ),
+            OutBecause::Shutdown => {
+                format!("{app}: the machine shuts down, connections end after {grace:?}")
+            }
+        };
+        AnnouncementDetails {
+            generation: self.generation,
+            release: self.digest.as_ref().map(|one| one.as_str().to_owned()),
+            label: self.label.clone(),
+            ..AnnouncementDetails::plain(self.decided(), message)
+        }
+    }
+}
+
+impl PutBackRecord {
+    /// What the journal is told of it.
+    pub(crate) fn told(&self, app: &AppName) -> AnnouncementDetails {
+        let message = format!("{app}: put back, it was taken out at {:.0}", self.since);
+        AnnouncementDetails {
+            generation: self.generation,
+            release: self.digest.as_ref().map(|one| one.as_str().to_owned()),
+            label: self.label.clone(),
+            ..AnnouncementDetails::plain(DecisionKind::PutBack, message)
         }
     }
 }

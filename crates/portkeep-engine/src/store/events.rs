@@ -19,30 +19,41 @@ use crate::release::Digest;
 pub enum HistoryEvent {
     /// A handover ended.
     Handover(HandoverRecord),
-    /// A generation ended by itself, and not well.
+    /// A generation ended by itself, with a failure.
     Crash(CrashRecord),
-    /// A generation that was replaced has ended.
+    /// A replaced generation has ended.
     Drained(DrainedRecord),
+    /// The app was taken out of its load balancers.
+    #[serde(rename = "taken-out")]
+    TakenOut(TakenOutRecord),
+    /// A person has put it back.
+    #[serde(rename = "put-back")]
+    PutBack(PutBackRecord),
 }
 
 impl HistoryEvent {
-    /// The generation that it is of: of a handover, the one that was started.
+    /// The generation of the event: for a handover, the one that was started; where an app was taken out or put back, the one
+    /// that was current.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
         match self {
             Self::Handover(record) => record.generation,
             Self::Crash(record) => Some(record.generation),
             Self::Drained(record) => Some(record.generation),
+            Self::TakenOut(record) => record.generation,
+            Self::PutBack(record) => record.generation,
         }
     }
 
-    /// When it was.
+    /// The time of the event.
     #[must_use]
     pub fn at(&self) -> Timestamp {
         match self {
             Self::Handover(record) => record.at,
             Self::Crash(record) => record.at,
             Self::Drained(record) => record.at,
+            Self::TakenOut(record) => record.at,
+            Self::PutBack(record) => record.at,
         }
     }
 }
@@ -55,36 +66,36 @@ pub struct Steps {
     pub lock_milliseconds: f64,
     /// Resolving, copying and digesting the executable.
     pub take_milliseconds: f64,
-    /// The release command, where it was run.
+    /// The release command, if it ran.
     #[serde(default)]
     pub release_milliseconds: f64,
     /// From the start of the generation to READY, or to its failure.
     pub start_milliseconds: f64,
-    /// All of it.
+    /// The whole handover.
     pub total_milliseconds: f64,
 }
 
-/// What came of a handover.
+/// Result of a handover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum HandoverResult {
-    /// The release that was asked for serves.
+    /// The requested release serves.
     HandedOver,
     /// The last good release serves instead.
     FellBack,
-    /// Nothing could serve, and a page says so.
+    /// Nothing could serve: the holding page answers.
     Holding,
-    /// The page of maintenance answers, because somebody wants that.
+    /// The maintenance page answers, because a person asked for it.
     Maintenance,
-    /// No generation became READY. What served before serves on.
+    /// No generation became READY. The current one serves on.
     Failed,
-    /// There was nothing to start. What served before serves on.
+    /// No release could be captured. The current generation serves on.
     Refused,
 }
 
 impl HandoverResult {
-    /// The word in the history.
+    /// Its word in the history.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -97,7 +108,7 @@ impl HandoverResult {
         }
     }
 
-    /// Whether a release of the app serves by it.
+    /// Whether a release of the app serves after it.
     #[must_use]
     pub fn serves(self) -> bool {
         matches!(self, Self::HandedOver | Self::FellBack)
@@ -116,12 +127,12 @@ impl fmt::Display for HandoverResult {
 pub struct HandoverRecord {
     /// When it ended.
     pub at: Timestamp,
-    /// Which handover it is: what asked for it finds its own by this.
+    /// Its identity: by it, a caller finds its own handover.
     #[serde(default)]
     pub id: HandoverId,
-    /// What asked for it.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// What came of it.
+    /// Its result.
     pub result: HandoverResult,
     /// The generation that was started.
     pub generation: Option<Generation>,
@@ -129,10 +140,10 @@ pub struct HandoverRecord {
     pub previous: Option<Generation>,
     /// The release.
     pub digest: Option<Digest>,
-    /// What people call it.
+    /// The label of the release.
     #[serde(default)]
     pub label: Option<Label>,
-    /// The executable it was taken from.
+    /// The executable that it was captured from.
     pub source: Option<PathBuf>,
     /// The generations that were told to drain.
     pub drained: Vec<Generation>,
@@ -143,14 +154,14 @@ pub struct HandoverRecord {
 }
 
 impl HandoverRecord {
-    /// Why it failed, in one line: without the last lines of the app.
+    /// Why it failed, in one line, without the last lines of the app.
     #[must_use]
     pub fn first_clause(&self) -> Option<&str> {
         self.reason.as_deref().map(StartFailure::first_clause)
     }
 }
 
-/// A generation ended by itself, and not well.
+/// A generation ended by itself, with a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CrashRecord {
@@ -160,40 +171,40 @@ pub struct CrashRecord {
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
-    /// What people call that.
+    /// The label of the release.
     #[serde(default)]
     pub label: Option<Label>,
     /// How it ended.
     pub reason: String,
-    /// How often it ended so within the spec's `restart.within`.
+    /// Number of such ends within the spec's `restart.within`.
     pub crashes: u32,
-    /// What was made of it: `restart`, `give-up` (too often: the last good release, or the holding page) or `abandon`
-    /// (nobody needs it).
+    /// The decision: `restart`, `give-up` (too many crashes: the last good release, or the holding page) or `abandon`
+    /// (nobody needs the generation).
     pub decision: Decision,
     /// The pause before the restart, in milliseconds.
     pub pause_milliseconds: Option<u64>,
-    /// What it said last of itself.
+    /// Its last status.
     #[serde(default)]
     pub status: String,
-    /// What its manager calls the run that ended.
+    /// The manager's name for the run that ended.
     #[serde(default)]
     pub invocation: Option<String>,
 }
 
-/// What was made of a crash.
+/// Decision after a crash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Decision {
-    /// The same release is started again.
+    /// Start the same release again.
     Restart,
-    /// Too often: the last good release takes its place, or the holding page.
+    /// Too many crashes: the last good release replaces it, or the holding page.
     GiveUp,
-    /// Nobody needs it.
+    /// Nobody needs the generation.
     Abandon,
 }
 
-/// A generation that was replaced has ended.
+/// A replaced generation has ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainedRecord {
@@ -203,14 +214,59 @@ pub struct DrainedRecord {
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
-    /// What people call that.
+    /// The label of the release.
     #[serde(default)]
     pub label: Option<Label>,
-    /// What it said last of itself: what it finished, moved and cut.
+    /// Its last status: what it finished, moved and cut.
     pub status: String,
     /// How it ended: `it exited with status 0`.
     pub reason: String,
-    /// What its manager calls the run that ended.
+    /// The manager's name for the run that ended.
     #[serde(default)]
     pub invocation: Option<String>,
+}
+
+/// The app was taken out of its load balancers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TakenOutRecord {
+    /// Since when it is.
+    pub at: Timestamp,
+    /// Who wanted it.
+    pub cause: OutBecause,
+    /// How long load balancers are told before connections end.
+    pub grace_milliseconds: u64,
+    /// The generation that was current.
+    pub generation: Option<Generation>,
+    /// Its release.
+    pub digest: Option<Digest>,
+    /// What people call that.
+    pub label: Option<Label>,
+}
+
+/// Why an app was taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum OutBecause {
+    /// A person asked for it: it lasts until he ends it.
+    Asked,
+    /// The machine shuts down: it is over with the boot.
+    Shutdown,
+}
+
+/// A person has put an app back that he had taken out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PutBackRecord {
+    /// When.
+    pub at: Timestamp,
+    /// Since when it had been taken out.
+    pub since: Timestamp,
+    /// The generation that was current.
+    pub generation: Option<Generation>,
+    /// Its release.
+    pub digest: Option<Digest>,
+    /// What people call that.
+    pub label: Option<Label>,
 }

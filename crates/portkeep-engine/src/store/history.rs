@@ -131,7 +131,7 @@ impl Store {
     pub fn history(&self) -> io::Result<Vec<HandoverRecord>> {
         let handovers = self.events()?.into_iter().filter_map(|event| match event {
             HistoryEvent::Handover(record) => Some(record),
-            HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
+            _ => None,
         });
         Ok(handovers.collect())
     }
@@ -191,7 +191,7 @@ impl Store {
                     .rev()
                     .find_map(|line| match serde_json::from_str(line).ok()? {
                         HistoryEvent::Handover(record) => Some(record),
-                        HistoryEvent::Crash(_) | HistoryEvent::Drained(_) => None,
+                        _ => None,
                     });
             if last.is_some() || begin == 0 {
                 return Ok(last);

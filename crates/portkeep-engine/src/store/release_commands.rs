@@ -12,7 +12,7 @@ use crate::release::{Digest, Release};
 use crate::release_command::ReleaseCommand;
 
 impl Store {
-    /// Writes what the manager needs to run `command` for `generation`, which is prepared with `release`.
+    /// Writes the files that the manager needs to run `command` for `generation`, prepared with `release`.
     pub(crate) fn prepare_release_command(
         &self,
         generation: Generation,
@@ -36,7 +36,7 @@ impl Store {
         atomic_write(&file, text.as_bytes(), PRIVATE)
     }
 
-    /// Notes that the release command of a release has succeeded: it is not run again as long as the release is kept.
+    /// Records that a release's command has succeeded. It does not run again as long as the release is kept.
     pub(crate) fn mark_released(&self, digest: &Digest) -> io::Result<()> {
         atomic_write(&self.released_path(digest), b"", PRIVATE)
     }

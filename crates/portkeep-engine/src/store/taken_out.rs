@@ -4,9 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use portkeep_spec::{contract, small_file};
+use jiff::Timestamp;
+use portkeep_spec::{Label, contract, small_file};
 
-use super::{Store, atomic_write};
+use super::{OutBecause, PutBackRecord, Store, TakenOutRecord, atomic_write};
+use crate::generation::Generation;
+use crate::release::{Digest, Release};
 use crate::taken_out::TakenOut;
 
 /// The app and the holding page run as another user, and tell everybody what is in it.
@@ -57,14 +60,51 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that nobody wants it any more. False where nobody did.
-    pub(crate) fn put_back(&self) -> io::Result<bool> {
-        remove(&self.drain_path())
+    /// Notes that nobody wants it any more. Answers what somebody wanted; none where nobody did.
+    pub(crate) fn put_back(&self) -> io::Result<Option<TakenOut>> {
+        let before = self.taken_out();
+        Ok(remove(&self.drain_path())?.then(|| before.unwrap_or_default()))
     }
 
     pub(crate) fn note_leaving(&self, leaving: TakenOut) -> io::Result<()> {
         let text = leaving.to_string();
         atomic_write(&self.leaving_path(), text.as_bytes(), READABLE)
+    }
+
+    /// What is written down of it being taken out.
+    pub(crate) fn taken_out_record(
+        &self,
+        taken_out: TakenOut,
+        cause: OutBecause,
+    ) -> TakenOutRecord {
+        let (generation, digest, label) = self.serving();
+        TakenOutRecord {
+            at: taken_out.since,
+            cause,
+            grace_milliseconds: u64::try_from(taken_out.grace.as_millis()).unwrap_or(u64::MAX),
+            generation,
+            digest,
+            label,
+        }
+    }
+
+    /// What is written down of it being put back, after it was `taken_out`.
+    pub(crate) fn put_back_record(&self, taken_out: TakenOut) -> PutBackRecord {
+        let (generation, digest, label) = self.serving();
+        PutBackRecord {
+            at: Timestamp::now(),
+            since: taken_out.since,
+            generation,
+            digest,
+            label,
+        }
+    }
+
+    fn serving(&self) -> (Option<Generation>, Option<Digest>, Option<Label>) {
+        let current = self.current();
+        let release = current.and_then(|current| self.release_of(current));
+        let label = release.as_ref().and_then(Release::label);
+        (current, release.map(|release| release.digest), label)
     }
 
     /// What a shutdown has left that this runtime directory has outlived.
@@ -103,7 +143,7 @@ mod tests {
     fn the_first_who_wants_it_decides_and_the_second_changes_nothing() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::below(root.path());
-        assert!(!store.is_taken_out() && !store.put_back().unwrap());
+        assert!(!store.is_taken_out() && store.put_back().unwrap().is_none());
         let first = TakenOut::now(Duration::from_secs(1));
         assert!(store.take_out(first).unwrap());
         let second = TakenOut::now(Duration::from_secs(9));
@@ -112,7 +152,7 @@ mod tests {
         assert!(store.is_taken_out());
         let mode = fs::metadata(store.drain_path()).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o644, "the app reads it");
-        assert!(store.put_back().unwrap());
+        assert_eq!(store.put_back().unwrap(), Some(first));
         assert_eq!(store.taken_out(), None);
     }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::events::{Decision, HandoverResult, HistoryEvent, Steps};
+use super::events::{Decision, HandoverResult, HistoryEvent, OutBecause, Steps};
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::handover::Purpose;
 use crate::status_counts::StatusCounts;
@@ -31,6 +31,10 @@ pub struct Totals {
     pub drained: u64,
     /// Drains that were ended at their deadline.
     pub drains_cut: u64,
+    /// How often a person took the app out.
+    pub taken_out: u64,
+    /// How often a shutdown did.
+    pub left: u64,
     /// Requests that generations answered that have ended.
     pub answered: u64,
     /// Connections that they gave to the next one.
@@ -111,6 +115,11 @@ impl Totals {
                 }
                 self.add_said(&drained.status);
             }
+            HistoryEvent::TakenOut(record) => match record.cause {
+                OutBecause::Asked => self.taken_out += 1,
+                OutBecause::Shutdown => self.left += 1,
+            },
+            HistoryEvent::PutBack(_) => {}
         }
     }
 
@@ -241,7 +250,7 @@ impl Store {
             let invocation = |line: &&str| match serde_json::from_str(line).ok()? {
                 HistoryEvent::Crash(crash) => crash.invocation,
                 HistoryEvent::Drained(drained) => drained.invocation,
-                HistoryEvent::Handover(_) => None,
+                _ => None,
             };
             let history = History {
                 totals: cut_off.totals,
@@ -280,6 +289,13 @@ mod tests {
         }))
     }
 
+    fn taken_out(second: u32, cause: &str) -> HistoryEvent {
+        event(json!({
+            "event": "taken-out", "at": at(second), "cause": cause, "graceMilliseconds": 10_000,
+            "generation": 1, "digest": null, "label": null,
+        }))
+    }
+
     fn at(second: u32) -> String {
         let (minutes, seconds) = (second / 60, second % 60);
         format!("2026-01-01T00:{minutes:02}:{seconds:02}Z")
@@ -297,6 +313,9 @@ mod tests {
             handover(25, "failed", "retry"),
             handover(40, "fell-back", "reload"),
             drained(41, "a"),
+            taken_out(42, "asked"),
+            taken_out(43, "shutdown"),
+            taken_out(44, "asked"),
         ] {
             totals.add(&event);
         }
@@ -306,6 +325,7 @@ mod tests {
         assert_eq!(totals.handovers(HandoverResult::Refused, None), 0);
         assert_eq!(totals.steps.total_microseconds, 7 * 31_700);
         assert_eq!((totals.answered, totals.moved, totals.cut), (100, 50, 4));
+        assert_eq!((totals.taken_out, totals.left), (2, 1));
         assert_eq!(totals.holding_milliseconds, 30_000);
         totals.add(&handover(50, "holding", "retry"));
         let now: Timestamp = at(55).parse().unwrap();
@@ -322,9 +342,10 @@ mod tests {
         let store = Store::below(root.path());
         let mut all = Totals::default();
         for second in 0..400 {
-            let event = match second % 3 {
+            let event = match second % 4 {
                 0 => handover(second, "handed-over", "reload"),
                 1 => handover(second, "holding", "retry"),
+                2 => taken_out(second, "asked"),
                 _ => drained(second, &format!("run-{second}")),
             };
             all.add(&event);
@@ -339,7 +360,7 @@ mod tests {
             }
         }
         assert!(store.events().unwrap().len() <= 40);
-        assert!(store.totals().unwrap().ended.contains("run-398"));
+        assert!(store.totals().unwrap().ended.contains("run-399"));
     }
 
     #[test]

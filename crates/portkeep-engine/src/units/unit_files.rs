@@ -15,21 +15,21 @@ use super::inventory::{Inventory, wanting};
 use super::place::UnitDirectory;
 use crate::capture::has_mark;
 
-/// The mode of unit files: everybody may read what runs.
+/// The mode of unit files: everybody may read which units there are.
 const READABLE: u32 = 0o644;
-/// The mode of a spec that its owner alone reads: its `environment` may hold secrets.
+/// The mode of a spec that only its owner may read: its `environment` may hold secrets.
 const PRIVATE: u32 = 0o600;
 
-/// Who may read a spec that is written.
+/// Readers of a spec that is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readable {
-    /// Only who installs it: its `environment` may hold secrets.
+    /// Only the user who installs it: its `environment` may hold secrets.
     ByOwner,
-    /// Everybody, since it is part of a package whose user units any user may start.
+    /// Everybody: it is part of a package whose user units any user may start.
     ByAll,
 }
 
-/// The rendered units of one app for one manager.
+/// The rendered unit files of one app for one manager.
 #[derive(Debug, Clone)]
 pub struct UnitFiles {
     name: AppName,
@@ -64,31 +64,31 @@ impl UnitFiles {
         &self.files
     }
 
-    /// The names of its units, templates among them.
+    /// The names of the units, including templates.
     pub fn units(&self) -> impl Iterator<Item = &str> {
         let units = self.files.iter().filter_map(|file| file.path.to_str());
         units.filter(|unit| !unit.contains('/'))
     }
 
-    /// True if it has a unit of that name.
+    /// Whether one of the units has this name.
     #[must_use]
     pub fn has(&self, unit: &str) -> bool {
         self.units().any(|one| one == unit)
     }
 
-    /// The units that are enabled: its sockets, in the order of the spec, and its path unit.
+    /// The enabled units: the app's sockets, in the order of the spec, and its path unit.
     #[must_use]
     pub fn enabled(&self) -> Vec<String> {
         let units = self.units();
         units
-            // A template is started by the names of its instances.
+            // Instances of a template are started by name.
             .filter(|unit| !unit.contains('@'))
             .filter(|unit| unit.ends_with(".socket") || unit.ends_with(".path"))
             .map(str::to_owned)
             .collect()
     }
 
-    /// Its files in `directory`.
+    /// The files in `directory`.
     #[must_use]
     pub fn in_directory(&self, directory: &Path) -> Files {
         let file = |file: &UnitFile| {
@@ -101,7 +101,7 @@ impl UnitFiles {
         self.files.iter().map(file).collect()
     }
 
-    /// The links by which the targets in its `[Install]` sections want its units.
+    /// The links from the targets in the `[Install]` sections to the units.
     #[must_use]
     pub fn links(&self, directory: &Path) -> Files {
         let wants = |file: &UnitFile| -> Vec<(PathBuf, Entry)> {
@@ -117,10 +117,10 @@ impl UnitFiles {
         self.files.iter().flat_map(wants).collect()
     }
 
-    /// Writes the files to `directory`, removing what an earlier rendering of the same app left there, or changes nothing.
+    /// Writes the files to `directory`, and removes those of an earlier rendering. On failure, nothing has changed.
     ///
     /// # Errors
-    /// What the system says, with the path.
+    /// The system's error, with the path.
     pub fn write(&self, directory: &Path) -> io::Result<()> {
         let before = Inventory::of(directory)?.of_app(&self.name);
         let before = before.into_iter().filter(|(path, _)| !wanting(path));
@@ -128,7 +128,7 @@ impl UnitFiles {
     }
 }
 
-/// The spec with who answers its health sockets, where it leaves that to what the program is.
+/// The spec with `healthBy` filled in, by the program, if the spec leaves it out.
 fn who_answers_health(spec: &Spec) -> Cow<'_, Spec> {
     let is_open = !spec.health.is_empty() && spec.health_by.is_none();
     if !is_open || !spec.may_answer_health() || !has_mark(spec, contract::HEALTH_MARK) {
@@ -151,7 +151,7 @@ fn write_all(before: &Files, after: &Files) -> io::Result<()> {
     Ok(())
 }
 
-/// The spec that the units name, all paths absolute, as a file.
+/// The spec that the units name, with absolute paths, as a file.
 pub(super) fn spec_entry(spec: &Spec, readable: Readable) -> Entry {
     Entry::File {
         text: spec.to_json(),
@@ -162,16 +162,16 @@ pub(super) fn spec_entry(spec: &Spec, readable: Readable) -> Entry {
     }
 }
 
-/// Writes the spec that the units name, all paths absolute.
+/// Writes the spec that the units name, with absolute paths.
 ///
 /// # Errors
-/// What the system says, with the path.
+/// The system's error, with the path.
 pub fn write_spec(spec: &Spec, path: &Path, readable: Readable) -> io::Result<()> {
     let after = Files::from([(path.to_owned(), spec_entry(spec, readable))]);
     write_all(&Files::new(), &after)
 }
 
-/// What all apps of a manager share in `directory`. A user's manager needs nothing of it.
+/// The units in `directory` that all apps of a manager share. A user's manager has none.
 ///
 /// # Errors
 /// Never: its text has no values.
@@ -187,7 +187,7 @@ pub(super) fn shared(which: Which, directory: &Path) -> Result<Files, SpecError>
     Ok(Files::from([slice()?, shutdown_limit()?].map(entry)))
 }
 
-/// The units that `install` wrote and would write differently now, helpers of other versions aside.
+/// The installed units that `install` would write differently now, apart from the version of the helper.
 ///
 /// # Errors
 /// When the spec cannot be rendered, or the directory cannot be read.
@@ -218,10 +218,10 @@ pub fn outdated(spec: &Spec, which: Which, directory: &UnitDirectory) -> io::Res
     Ok(names.into_iter().collect())
 }
 
-/// Stands for the helper, as it is written in a unit, whichever that is.
+/// A placeholder for any helper, as a unit writes it.
 const ANY_HELPER: &str = "/portkeep.helper.of.these.units";
 
-/// The helper that a handle calls, as it is written there.
+/// The helper that a handle calls, as the unit writes it.
 fn helper_in(handle: &str) -> Option<String> {
     let command = handle
         .lines()

@@ -17,8 +17,7 @@ use super::erased::{Answered, Erase};
 use super::watched::watched;
 use crate::BoxError;
 
-/// A router whose handlers have become routes once, as `axum::serve` has it. Else each request would make
-/// a route of its handler anew.
+/// A router whose handlers were made into routes once, as `axum::serve` does. Otherwise each request would do that again.
 pub(super) struct Routes(Router);
 
 impl Routes {
@@ -32,7 +31,7 @@ impl Erase for Routes {
         // It is always ready.
         let mut router = self.0.clone();
         let future = match request.body().is_end_stream() {
-            // Most requests: nothing is wrapped, moved and allocated for a body that is not there.
+            // Most requests have no body: nothing is wrapped, moved or allocated for them.
             true => router.call(request),
             false => router.call(watched(request)),
         };

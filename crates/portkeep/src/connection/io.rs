@@ -95,6 +95,11 @@ impl Io {
         }
     }
 
+    /// Whether another process can have it at all.
+    pub(super) fn can_leave(&self) -> bool {
+        self.stream.can_leave()
+    }
+
     /// The next read gives these bytes.
     pub(super) fn give_back(&mut self, bytes: &[u8]) {
         self.unread.splice(0..0, bytes.iter().copied());

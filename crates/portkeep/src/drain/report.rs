@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) took: Duration,
     pub(crate) answered: u64,
     pub(crate) moved: u64,
+    /// Those of them that are WebSockets.
+    pub(crate) handed_over: u64,
     pub(crate) idle_closed: u64,
     pub(crate) cut: Cut,
     /// From the beginning on.
@@ -39,6 +41,11 @@ pub(crate) struct Report {
 /// How many requests were answered since the start. `portkeep metrics` reads it in the status.
 pub(crate) fn answered_in_all(requests: u64) -> String {
     format!("{requests} answered in all")
+}
+
+/// How many WebSockets go on in the next generation, if there are some.
+pub(crate) fn handed_over(websockets: u64) -> Option<String> {
+    (websockets > 0).then(|| format!("{websockets} WebSockets handed over"))
 }
 
 impl Cut {
@@ -55,6 +62,7 @@ impl Report {
             took,
             answered: read(&counts.answered),
             moved: read(&counts.moved),
+            handed_over: read(&counts.handed_over),
             idle_closed: read(&counts.idle_closed),
             cut: Cut {
                 silent: read(&counts.cut.silent),
@@ -94,6 +102,9 @@ impl fmt::Display for Report {
             }
         }
         write!(f, "; {}", answered_in_all(self.answered_in_all))?;
+        if let Some(handed_over) = handed_over(self.handed_over) {
+            write!(f, "; {handed_over}")?;
+        }
         if self.ended.total() > 0 {
             write!(f, "; {}", self.ended)?;
         }
@@ -112,6 +123,7 @@ mod tests {
             took: Duration::from_millis(1234),
             answered: 7,
             moved: 50,
+            handed_over: 0,
             idle_closed: 2,
             cut: Cut::default(),
             answered_in_all: 1234,
@@ -127,6 +139,13 @@ mod tests {
             report.to_string(),
             "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded; 1234 answered in all"
         );
+        report.handed_over = 20;
+        assert_eq!(
+            report.to_string(),
+            "drained in 1.2s: 7 answered, 50 moved, 2 idle closed, cut 4: 1 busy 3 upgraded; 1234 answered in all; \
+             20 WebSockets handed over"
+        );
+        report.handed_over = 0;
         let ended = Ended::default();
         ended.count(Reason::Idle);
         report.ended = ended.now();

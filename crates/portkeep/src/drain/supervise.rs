@@ -1,9 +1,11 @@
 //! Waits for the connections to end, tells the service manager, cuts at the deadline.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
+use super::report::handed_over;
 use super::{Phase, Report, Shared, answered_in_all, count_many};
 use crate::notify;
 use crate::signals::Signals;
@@ -125,12 +127,18 @@ fn tell(shared: &Shared, deadline: Instant) {
 }
 
 fn status(shared: &Shared) -> String {
-    format!(
+    let mut status = format!(
         "draining, {} requests in flight, {} connections left, {}",
         shared.requests.open(),
         shared.live(),
         answered_in_all(shared.requests.ended())
-    )
+    );
+    let websockets = shared.counts.handed_over.load(Ordering::Relaxed);
+    if let Some(handed_over) = handed_over(websockets) {
+        status.push_str("; ");
+        status.push_str(&handed_over);
+    }
+    status
 }
 
 async fn cut(shared: &Shared) {

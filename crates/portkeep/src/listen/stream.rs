@@ -74,6 +74,11 @@ impl Stream {
         }
     }
 
+    /// Whether it can be [taken apart](Self::take_apart) at some moment.
+    pub(crate) fn can_leave(&self) -> bool {
+        !matches!(self, Self::Wrapped(_))
+    }
+
     /// Takes it from the runtime, and from what stands before HTTP.
     pub(crate) fn take_apart(self) -> Result<Apart, NotApart> {
         match self {

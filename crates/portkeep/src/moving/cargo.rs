@@ -36,6 +36,8 @@ pub(crate) enum Speaks {
     Http1,
     /// It has no stream, and this is what the other side has to know of it.
     Http2(Secret),
+    /// The app's own, and this is what the app and its handler in the other process know of it.
+    WebSocket(Secret),
 }
 
 /// A connection that is to be moved, and where to say what came of it.
@@ -71,8 +73,13 @@ impl Departures {
 }
 
 impl Departure {
+    #[cfg(test)]
+    pub(crate) fn cargo(&self) -> &Cargo {
+        &self.cargo
+    }
+
     /// The next generation has it. Closes this process's copy.
-    pub(super) fn arrived(self) {
+    pub(crate) fn arrived(self) {
         drop(self.cargo);
         // A task that is gone was cut; there is nothing that it could do.
         let _ = self.outcome.send(None);

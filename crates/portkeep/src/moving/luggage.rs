@@ -6,6 +6,7 @@
 //! another one's by mistake.
 
 use super::wire::{Features, Flags, Header, Malformed};
+use crate::websocket;
 
 /// Whose state it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) enum Kind {
     Transport,
     /// Of HTTP/2.
     Http2,
+    /// Of the app, about a WebSocket.
+    WebSocket,
 }
 
 /// One state, which follows the listener's name.
@@ -37,12 +40,13 @@ const HEAD: usize = 8 + 1;
 const ENTRY: usize = 1 + 4;
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Transport, Self::Http2];
+    const ALL: [Self; 3] = [Self::Transport, Self::Http2, Self::WebSocket];
 
     fn number(self) -> u8 {
         match self {
             Self::Transport => 1,
             Self::Http2 => 2,
+            Self::WebSocket => 3,
         }
     }
 
@@ -51,6 +55,7 @@ impl Kind {
         match self {
             Self::Transport => Features::TRANSPORT,
             Self::Http2 => Features::HTTP2,
+            Self::WebSocket => Features::WEBSOCKET,
         }
     }
 
@@ -59,6 +64,7 @@ impl Kind {
         match self {
             Self::Transport => 32 * 1024,
             Self::Http2 => 1024,
+            Self::WebSocket => websocket::Luggage::MOST,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::taken::{Claim, Taken};
 use super::wire::{Flags, Header, Kind, LONGEST, Times, name_and_inline};
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
-use crate::connection::{self, Arrival, Moved};
+use crate::connection::{self, Arrival, Moved, Resumed, Resumers};
 use crate::drain::Shared;
 use crate::listen::Stream;
 use crate::secret::wiped;
@@ -45,6 +45,7 @@ pub(crate) async fn receive(
     socket: MoveSocket,
     destinations: Vec<Destination>,
     app: ErasedApp,
+    resumers: Resumers,
     shared: Arc<Shared>,
     closing: ShutdownToken,
 ) -> MoveSocket {
@@ -80,6 +81,7 @@ pub(crate) async fn receive(
                     destinations: Arc::clone(&destinations),
                     taken: Arc::clone(&taken),
                     app: app.clone(),
+                    resumers: resumers.clone(),
                     shared: Arc::clone(&shared),
                     refused: 0,
                 };
@@ -110,6 +112,7 @@ struct Hold {
     destinations: Arc<[Destination]>,
     taken: Arc<Taken>,
     app: ErasedApp,
+    resumers: Resumers,
     shared: Arc<Shared>,
     /// How many were not taken.
     refused: u64,
@@ -174,14 +177,17 @@ impl Hold {
         }
         let answer = |kind| Header::of(kind, header.sequence).encode();
         match self.adopt(&header, rest, received) {
-            Ok((arrival, claim)) => {
+            Ok((arrival, claim, resumed)) => {
                 // Before the first read. If it cannot be sent, the connection is not ours, and
                 // dropping it closes only our copy.
                 packets.send(&[&answer(Kind::Ack)], &[]).await?;
                 if let Some(claim) = claim {
                     claim.keep();
                 }
-                connection::spawn(arrival, self.app.clone(), &self.shared);
+                match resumed {
+                    Some(resumed) => resumed.spawn(arrival, &self.shared),
+                    None => connection::spawn(arrival, self.app.clone(), &self.shared),
+                }
             }
             Err(error) => {
                 self.refused += 1;
@@ -201,7 +207,7 @@ impl Hold {
         header: &Header,
         rest: &[u8],
         received: Received,
-    ) -> io::Result<(Arrival, Option<Claim>)> {
+    ) -> io::Result<(Arrival, Option<Claim>, Option<Resumed>)> {
         if self.shared.is_full() {
             // The generation before ends it, and loses nothing by that.
             return Err(io::Error::other("as many connections as may be are here"));
@@ -234,6 +240,11 @@ impl Hold {
             speaks,
             unread,
         } = unpack(header, list.as_ref(), contents)?;
+        // Before anything is touched: only the app knows whether it understands.
+        let resumed = match &speaks {
+            Speaks::WebSocket(state) => Some(self.resumers.ask(state)?),
+            Speaks::Unknown | Speaks::Http1 | Speaks::Http2(_) => None,
+        };
         let claim = match list {
             Some(list) if socket_cookie(&socket)? != list.cookie => {
                 return Err(io::Error::other("what it takes along is another one's"));
@@ -252,7 +263,7 @@ impl Hold {
         };
         let acceptor = destination.acceptor.as_ref();
         let arrival = Arrival::moved(moved, acceptor, transport, &self.shared)?;
-        Ok((arrival, claim))
+        Ok((arrival, claim, resumed))
     }
 }
 
@@ -278,7 +289,8 @@ fn unpack(header: &Header, list: Option<&List>, mut contents: &[u8]) -> io::Resu
         match (entry.kind, &speaks) {
             (luggage::Kind::Transport, _) => transport = Some(state),
             (luggage::Kind::Http2, Speaks::Unknown) => speaks = Speaks::Http2(state),
-            (luggage::Kind::Http2, _) => {
+            (luggage::Kind::WebSocket, Speaks::Unknown) => speaks = Speaks::WebSocket(state),
+            (luggage::Kind::Http2 | luggage::Kind::WebSocket, _) => {
                 return Err(io::Error::other("it speaks two protocols at once"));
             }
         }

@@ -193,11 +193,12 @@ async fn send_one(
 fn states(cargo: &Cargo) -> Vec<(luggage::Kind, &Secret)> {
     let transport = cargo.transport.as_ref();
     let transport = transport.map(|state| (luggage::Kind::Transport, state));
-    let http2 = match &cargo.speaks {
+    let protocol = match &cargo.speaks {
         Speaks::Http2(state) => Some((luggage::Kind::Http2, state)),
+        Speaks::WebSocket(state) => Some((luggage::Kind::WebSocket, state)),
         Speaks::Unknown | Speaks::Http1 => None,
     };
-    transport.into_iter().chain(http2).collect()
+    transport.into_iter().chain(protocol).collect()
 }
 
 fn list(socket: &OwnedFd, states: &[(luggage::Kind, &Secret)]) -> io::Result<List> {

@@ -149,14 +149,10 @@ mod tests {
         let closed = io::Error::from(io::ErrorKind::ConnectionReset);
         let refused = io::Error::other("no");
         let began = Instant::now();
+        let short = ANSWER_TIMEOUT - Duration::from_millis(1);
         for (ended, after, before, again) in [
             (&closed, Duration::ZERO, 0, true),
-            (
-                &closed,
-                ANSWER_TIMEOUT - Duration::from_millis(1),
-                10_000,
-                true,
-            ),
+            (&closed, short, 10_000, true),
             (&closed, ANSWER_TIMEOUT, 98, true),
             // A machine that has time for a few sessions a second.
             (&closed, 30 * ANSWER_TIMEOUT, 98, true),
@@ -167,8 +163,7 @@ mod tests {
                 times: before,
                 ..Unwelcome::from(began)
             };
-            let now = began + after;
-            let found = unwelcome.may_ask_again(ended, now);
+            let found = unwelcome.may_ask_again(ended, began + after);
             assert_eq!(found, again, "{ended} after {after:?}, {before} times");
         }
     }

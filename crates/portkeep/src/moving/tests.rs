@@ -16,6 +16,7 @@ mod client;
 mod generations;
 #[cfg(feature = "http2")]
 mod http2;
+mod websocket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

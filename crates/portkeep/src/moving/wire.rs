@@ -33,6 +33,8 @@ impl Features {
     pub(super) const TRANSPORT: Self = Self(2);
     /// And that of HTTP/2.
     pub(super) const HTTP2: Self = Self(4);
+    /// And that of a WebSocket.
+    pub(super) const WEBSOCKET: Self = Self(8);
     /// All that this process knows.
     pub(super) const OWN: Self = {
         let http2 = if cfg!(feature = "http2") {
@@ -40,7 +42,7 @@ impl Features {
         } else {
             0
         };
-        Self(Self::TIMES.0 | Self::TRANSPORT.0 | http2)
+        Self(Self::TIMES.0 | Self::TRANSPORT.0 | Self::WEBSOCKET.0 | http2)
     };
 
     pub(super) fn shared_with(self, other: Self) -> Self {

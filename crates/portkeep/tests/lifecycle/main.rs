@@ -6,6 +6,7 @@
 #[path = "../../src/moving/tests/cipher.rs"]
 mod cipher;
 mod client;
+mod example;
 #[path = "../../examples/tls_tickets/keys.rs"]
 mod keys;
 mod load;

@@ -1,5 +1,6 @@
 //! Connections that outlive their process, each on one TCP connection that never reconnects.
 
+mod chat;
 mod clients;
 mod failures;
 mod http2;
@@ -8,6 +9,7 @@ mod long;
 mod many;
 mod midway;
 mod transport;
+mod websocket;
 
 use std::fs::Permissions;
 use std::io::Write;

@@ -22,6 +22,9 @@ use portkeep::{Health, Peer, Server, ShutdownToken, Sockets};
 use tokio::io::AsyncReadExt;
 
 use crate::cipher::{Cipher, Key};
+use crate::example;
+use crate::example::log::Log;
+use crate::example::websocket::{self, Session};
 use crate::tls;
 
 /// Set in the process under test; says what it does.
@@ -49,6 +52,10 @@ pub(crate) const TLS: &str = "PORTKEEP_TEST_TLS";
 pub(crate) const TICKETS: &str = "PORTKEEP_TEST_TICKETS";
 /// A number, and `alone` if states of others are refused: serve behind the cipher.
 pub(crate) const CIPHER: &str = "PORTKEEP_TEST_CIPHER";
+/// A file: be the example of a chat too, with this log.
+pub(crate) const CHAT: &str = "PORTKEEP_TEST_CHAT";
+/// Be a version that does not understand the sessions of another one.
+pub(crate) const FOREIGN: &str = "PORTKEEP_TEST_FOREIGN";
 
 #[test]
 fn probe_process() {
@@ -125,7 +132,23 @@ fn serve() {
     if env::var_os(FAIL).is_some() {
         server = server.ready_when(async { Err("the database is away") });
     }
-    let result = runtime.block_on(server.serve(app()));
+    let mut app = app();
+    if let Some(file) = env::var_os(CHAT) {
+        let _in_runtime = runtime.enter();
+        let log = Log::open(file.as_ref()).unwrap();
+        let chat = Router::new()
+            .route("/chat", get(websocket::upgrade))
+            .route("/log", get(example::events::events))
+            .route("/say", post(example::events::say));
+        app = app.merge(chat.with_state(log.clone()));
+        let understand = match env::var_os(FOREIGN) {
+            None => Session::understand,
+            Some(_) => |_| Err("only version 7 is known here".to_owned()),
+        };
+        let resumed = move |socket, session| websocket::chat(socket, session, log.clone());
+        server = server.resume("chat", understand, resumed);
+    }
+    let result = runtime.block_on(server.serve(app));
     // Cut handlers may still block a thread.
     runtime.shutdown_background();
     if let Err(error) = result {

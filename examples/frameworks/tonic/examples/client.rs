@@ -1,4 +1,4 @@
-//! Run: `cargo run -p hello-tonic --example client -- 127.0.0.1:8080 5`
+//! Run: `cargo run --manifest-path examples/frameworks/Cargo.toml -p hello-tonic --example client -- 127.0.0.1:8080 5`
 //!
 //! Calls the service from twenty tasks for some seconds, over pooled connections. The pool follows
 //! a GOAWAY: a call that finds its connection closing goes out on another one, if no byte of it was

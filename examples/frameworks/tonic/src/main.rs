@@ -1,5 +1,6 @@
 //! Run: `portkeep dev --project examples/frameworks/tonic`, then
-//! `cargo run -p hello-tonic --example client -- 127.0.0.1:8080 5` calls it for five seconds.
+//! `cargo run --manifest-path examples/frameworks/Cargo.toml -p hello-tonic --example client -- 127.0.0.1:8080 5` calls it for
+//! five seconds.
 //!
 //! A tonic service is an axum router inside, so `portkeep::serve` does everything: it takes the
 //! socket, says READY before the first accept, and at SIGTERM tells each HTTP/2 connection by a

@@ -10,11 +10,11 @@ use portkeep_spec::Manager as Which;
 
 use crate::facts::App;
 
-/// What is known of an app now.
+/// The present facts of an app.
 pub(super) fn sample(which: Which, app: &App) -> io::Result<AppSample> {
     let store = &app.store;
     let generations = &app.units.generations;
-    // What runs was looked at before the history is: an end in between is in both, and is known by its run.
+    // Processes are read before the history. An end in between is in both, and its run tells that it is the same.
     let runs: Vec<_> = generations.iter().map(|(_, state)| run(state)).collect();
     let account = store.account_for(&runs)?;
     let current = store.current();
@@ -38,6 +38,7 @@ pub(super) fn sample(which: Which, app: &App) -> io::Result<AppSample> {
             .iter()
             .filter(|(one, _)| one.phase == Phase::Draining)
             .count() as u64,
+        taken_out: store.taken_out().is_some(),
         sockets: app
             .units
             .sockets

@@ -10,14 +10,14 @@ use crate::port_owner::PortOwner;
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PortReport {
-    /// The address that was asked for.
+    /// The requested address.
     pub(crate) address: String,
     /// Whether anybody listens there.
     pub(crate) held: bool,
-    /// The socket unit that systemd holds it for.
+    /// The socket unit of the address, if systemd holds it.
     #[serde(rename = "socketUnit")]
     pub(crate) unit: Option<SocketUnit>,
-    /// The processes that have the listening socket, the one with the smallest number first.
+    /// The processes that own the listening socket, smallest number first.
     #[serde(rename = "holders")]
     pub(crate) owners: Vec<PortOwner>,
     #[serde(skip)]
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// What programs rely on; a field more is no harm, a changed one is.
+    /// Programs rely on this shape: fields may be added, and must not change.
     #[test]
     fn the_json_is_as_documented() {
         let json = serde_json::to_value(report()).unwrap();

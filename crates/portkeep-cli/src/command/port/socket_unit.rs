@@ -15,12 +15,12 @@ use crate::port_owner::{Found, Wanted};
 pub(crate) struct SocketUnit {
     /// Its name.
     pub(crate) name: String,
-    /// Whose it is: `system` or `user`.
+    /// Its manager: `system` or `user`.
     #[serde(serialize_with = "as_text")]
     pub(crate) manager: Which,
-    /// The app of portkeep's that it belongs to.
+    /// The portkeep app that it belongs to.
     pub(crate) app: Option<AppName>,
-    /// Since when it is open.
+    /// Since when it listens.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -28,8 +28,8 @@ fn as_text<S: serde::Serializer>(manager: &Which, serializer: S) -> Result<S::Ok
     serializer.collect_str(manager)
 }
 
-/// The socket unit that listens on what was found, and the main processes of the owners' units. A manager that cannot be
-/// reached is passed over: what the kernel says is told all the same.
+/// The socket unit of the found sockets, and the main processes of the owners' units. A manager that does not answer is
+/// skipped: the kernel's answer counts without it.
 pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>, Vec<i32>) {
     let (mut unit, mut main_pids) = (None, Vec::new());
     let owners = &found.owners;
@@ -91,7 +91,7 @@ fn app_of(fragment: &str) -> Option<AppName> {
         .find_map(|line| line.strip_prefix(&mark)?.parse().ok())
 }
 
-/// Whether what systemd says that it listens on is one of the sockets that were found.
+/// Whether an address of a systemd socket is one of those that were found.
 fn is_one_of(wanted: &Wanted, found: &[SocketAddr], listens: &str) -> bool {
     match wanted {
         Wanted::Address(address) if address.path().is_some() => address

@@ -16,7 +16,7 @@ use super::{Outcome, Shared, answer};
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// The connection that new requests go over, and how many there were before it.
+/// The connection of new requests, and the number of connections before it.
 #[derive(Debug, Default)]
 struct Slot {
     sender: Option<Sender>,
@@ -31,7 +31,7 @@ pub(super) async fn run(shared: Shared, streams: u32) -> Seen {
     }
     let mut seen = Seen::default();
     while let Some(one) = all.join_next().await {
-        // A panic is a fault of this program, and `join_next` would hide it.
+        // A panic is a bug of this program, and `join_next` would hide it.
         seen.add(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
     }
     seen
@@ -71,7 +71,7 @@ async fn request(
             },
             Err(_) => request,
         };
-        // The connection said GOAWAY before the request was sent: it goes over the next one, as the protocol has it.
+        // GOAWAY came before the request was sent, so the request goes over the next connection, as the protocol demands.
         request = unsent;
         seen.connections.moved_by_goaway += 1;
         forget(slot, number, seen, Ending::Told).await;
@@ -84,7 +84,7 @@ enum Ending {
     Cut,
 }
 
-/// The connection, made anew where the last one is closed. Others wait meanwhile, as they would for a connection pool.
+/// The connection, reopened if it is closed. Other requests wait meanwhile, as for a connection pool.
 async fn current(
     shared: &Shared,
     slot: &Mutex<Slot>,
@@ -108,7 +108,7 @@ async fn current(
     Ok((sender, slot.number))
 }
 
-/// Sees that nothing more goes over a connection; the first who finds out counts it.
+/// Closes a connection to new requests; the first caller counts it.
 async fn forget(slot: &Mutex<Slot>, number: u64, seen: &mut Seen, ending: Ending) {
     let mut slot = slot.lock().await;
     if slot.number == number && slot.sender.take().is_some() {

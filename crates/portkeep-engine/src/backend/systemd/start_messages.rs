@@ -6,7 +6,7 @@ use super::UnitState;
 use super::last_lines::read;
 use crate::journal::Entry;
 
-/// What it says of each start that failed.
+/// Message id of each start that failed.
 const GENERAL: [&str; 7] = [
     "Failed with result",
     "Failed to start",
@@ -16,11 +16,11 @@ const GENERAL: [&str; 7] = [
     "Triggering ",
     "Consumed ",
 ];
-/// The step, which comes last and says less.
+/// Message id of the failed step, which comes last and says less.
 const STEP: &str = "Failed at step ";
 
-/// Why the last run of `unit` could not be set up; none where the journal has nothing of it, or cannot be read. The lines are
-/// there by the time at which those of the app are.
+/// Why systemd could not set up the last run of `unit`; none if the journal has nothing of it, or cannot be read. These
+/// lines are in the journal before those of the app.
 pub(super) async fn start_messages(which: Which, unit: &str, state: &UnitState) -> Option<String> {
     let run = match which {
         Which::System => "INVOCATION_ID",
@@ -47,7 +47,7 @@ fn chosen(said: impl Iterator<Item = String>, unit: &str) -> Option<String> {
     Some(chosen.lines().next()?.chars().take(LONGEST).collect())
 }
 
-/// A path is no longer.
+/// Longer than any path.
 const LONGEST: usize = 500;
 
 #[cfg(test)]

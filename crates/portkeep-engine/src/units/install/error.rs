@@ -17,28 +17,28 @@ use crate::units::refusal::Refusals;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InstallError {
-    /// It cannot be told where units belong.
+    /// It is unknown where units belong.
     #[error(transparent)]
     Place(#[from] PlaceError),
     /// The manager does not answer.
     #[error("cannot look at the units of the manager")]
     Manager(#[from] ManagerError),
-    /// What is there cannot be looked at.
+    /// The present units cannot be read.
     #[error("cannot look at what is installed")]
     Survey(#[source] io::Error),
-    /// Something speaks against it.
+    /// The plan was refused.
     #[error(transparent)]
     Refused(#[from] Refusals),
-    /// There is no helper.
+    /// The helper could not be placed.
     #[error(transparent)]
     Helper(#[from] HelperError),
-    /// Where apps have their files cannot be told.
+    /// It is unknown where the files of apps belong.
     #[error(transparent)]
     Directories(#[from] DirectoriesError),
     /// Another install is under way.
     #[error("another install or uninstall is under way")]
     Lock(#[from] LockError),
-    /// A step failed, and what was done before it was taken back.
+    /// A step failed. The steps before it were taken back.
     #[error("{}", failed(.0, .1))]
     Failed(Failure, Vec<String>),
 }
@@ -60,12 +60,12 @@ pub enum Failure {
     /// A file or a directory could not be written.
     #[error("cannot write {path}: {error}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
-    /// The manager did not do its part.
+    /// A call to the manager failed.
     #[error("{}", with_causes(.0))]
     Manager(#[from] BackendError),
     /// Apps did not hand over.
@@ -76,14 +76,14 @@ pub enum Failure {
     NotOpen {
         /// The app.
         name: AppName,
-        /// Where it was to listen.
+        /// Its address.
         addresses: Vec<Address>,
         /// The unit.
         unit: String,
-        /// How its job ended.
+        /// The result of its job.
         result: JobResult,
     },
-    /// Somebody asked for its end.
+    /// The caller was asked to stop.
     #[error("interrupted")]
     Interrupted,
 }

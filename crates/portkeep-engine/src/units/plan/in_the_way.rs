@@ -9,7 +9,7 @@ use crate::units::inventory::is_instance;
 use crate::units::refusal::Why;
 use crate::units::unit_files::UnitFiles;
 
-/// The file of a unit of somebody else with a name that the units of `spec` need.
+/// The file of a unit that belongs to somebody else and has a name that the units of `spec` need.
 ///
 /// # Errors
 /// When the spec breaks a rule.
@@ -26,7 +26,7 @@ pub(in crate::units) fn conflict(
     }))
 }
 
-/// A unit of somebody else with a name that the app needs.
+/// A unit that belongs to somebody else and has a name that the app needs.
 pub(super) fn taken_name(
     facts: &Facts<'_>,
     name: &AppName,
@@ -59,7 +59,7 @@ pub(super) fn taken_name(
         .map(|unit| taken(facts.directory.path().join(unit), None))
 }
 
-/// Ports that another app has: one that is installed, or one of the same call.
+/// Ports of other apps: installed ones, or those of the same call.
 pub(super) fn same_ports<'a>(
     facts: &Facts<'_>,
     spec: &Spec,

@@ -351,3 +351,40 @@ fn who_takes_the_place_of_another_listens_wherever_it_does() {
     let refused = machine.refused(&[asked("new", "127.0.0.1:80")], &open());
     assert!(refused[0].contains("--replaces old"), "{refused:?}");
 }
+
+#[test]
+fn a_health_socket_is_a_port_that_no_other_app_may_have() {
+    let mut machine = Machine::new();
+    let with_health = |name: &str, listen: &str, health: &str| {
+        let text = format!(
+            r#"{{"name":"{name}","exec":["/bin/a"],"listen":[{{"stream":"{listen}"}}],"health":"{health}"}}"#
+        );
+        Asked {
+            source: format!("{name}.json").into(),
+            spec: Spec::from_json(&text).unwrap(),
+        }
+    };
+    machine.install(&with_health("a", "127.0.0.1:80", "127.0.0.1:81"));
+    for (taken, other) in [
+        (
+            "127.0.0.1:81",
+            with_health("b", "127.0.0.1:90", "127.0.0.1:81"),
+        ),
+        (
+            "127.0.0.1:80",
+            with_health("b", "127.0.0.1:90", "127.0.0.1:80"),
+        ),
+        ("0.0.0.0:81", with_health("b", "0.0.0.0:81", "127.0.0.1:91")),
+    ] {
+        let refused = machine.refused(&[other], &open());
+        let [refused] = refused.as_slice() else {
+            panic!("one refusal: {refused:?}");
+        };
+        assert!(
+            refused.contains(taken) && refused.contains('a'),
+            "{refused}"
+        );
+    }
+    let beside = with_health("b", "127.0.0.1:90", "127.0.0.1:91");
+    assert!(machine.plan(&[beside], &open()).is_ok());
+}

@@ -10,18 +10,18 @@ use crate::units::files::Files;
 use crate::units::inventory::{Inventory, wanting};
 use crate::units::place::UnitDirectory;
 
-/// What is left after an app was removed, because it is not portkeep's.
+/// What remains after an app is removed, because portkeep does not own it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Left {
     /// A drop-in for one of its units.
     DropIn(PathBuf),
-    /// A file that its environment was read from.
+    /// A file that its environment came from.
     EnvironmentFile(PathBuf),
-    /// A secret that it was given.
+    /// A file of a secret.
     Credential(PathBuf),
     /// A directory with its data.
     Data(PathBuf),
-    /// Releases and history, which were to be kept.
+    /// Releases and history, which the caller wants to keep.
     State(PathBuf),
 }
 
@@ -38,7 +38,7 @@ impl fmt::Display for Left {
     }
 }
 
-/// What there is of an app.
+/// The installed parts of an app.
 pub(super) struct Found {
     pub(super) name: AppName,
     pub(super) files: Files,
@@ -57,7 +57,7 @@ impl Found {
             for (directory, inventory) in looked {
                 let there = inventory.of_app(name);
                 let spec = directory.spec_path(name);
-                // A spec without units is what an install of a version before left that failed.
+                // A spec without units remains after a failed install of an earlier version.
                 if !there.is_empty() || fs::symlink_metadata(&spec).is_ok() {
                     spec_paths.push(spec);
                 }
@@ -75,7 +75,7 @@ impl Found {
         None
     }
 
-    /// The names of its units, templates among them.
+    /// The names of its units, including templates.
     pub(super) fn units(&self) -> Vec<String> {
         let files = self.files.keys().filter(|path| !wanting(path));
         let names = files.filter_map(|path| path.file_name()?.to_str());
@@ -120,12 +120,12 @@ impl Left {
     }
 }
 
-/// Where an app may have its data: what its unit was given.
+/// Directories where an app may have data: those that its unit was given.
 fn data_of(spec: &Spec, which: Which) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)
         .unwrap_or_default();
-    // `%S` is the one in systemd 254 and newer, the other before.
+    // `%S` is the first one in systemd 254 and newer, and the second one before.
     let (state, cache) = match which {
         Which::System => (vec![PathBuf::from("/var/lib")], PathBuf::from("/var/cache")),
         Which::User => (

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::time::timeout;
 
 use super::*;
+use crate::connection::Resumers;
 use crate::drain::Shared;
 use crate::listen::Listener;
 use crate::listeners::Listeners;
@@ -71,6 +72,7 @@ impl Stage {
         let listeners = Listeners {
             sockets: vec![Listener::of(listener, "web")],
             move_socket: None,
+            resumers: Resumers::default(),
         };
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
         Self {

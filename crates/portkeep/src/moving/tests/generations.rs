@@ -20,6 +20,7 @@ use crate::ShutdownToken;
 use crate::accept::accept;
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
+use crate::connection::Resumers;
 use crate::dice::Dice;
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
@@ -62,20 +63,21 @@ pub(super) fn still_server(app: TestApp) -> SocketAddr {
     address
 }
 
+/// What a generation serves, which may hear when it ends.
+pub(super) type Make = Box<dyn Fn(&ShutdownToken) -> (ErasedApp, Resumers) + Send>;
+
 struct Generation {
     shared: Arc<Shared>,
     listeners: OpenListeners,
+    ends: ShutdownToken,
     next: SocketAddrUnix,
     inbox: Inbox,
 }
 
 impl Generation {
-    fn start(
-        listener: &TcpListener,
-        move_socket: &OwnedFd,
-        app: &ErasedApp,
-        through: Through,
-    ) -> Self {
+    fn start(listener: &TcpListener, move_socket: &OwnedFd, make: &Make, through: Through) -> Self {
+        let ends = ShutdownToken::new();
+        let (app, resumers) = make(&ends);
         let (departures, inbox) = departures();
         let shared = Shared::new(Duration::from_secs(60), departures);
         #[cfg(feature = "http2")]
@@ -95,9 +97,11 @@ impl Generation {
         let listeners = Listeners {
             sockets: vec![listener],
             move_socket: Some(socket),
+            resumers,
         };
         Self {
-            listeners: listeners.open(app, &shared),
+            listeners: listeners.open(&app, &shared),
+            ends,
             shared,
             next,
             inbox,
@@ -107,6 +111,7 @@ impl Generation {
     /// Gives everything to whoever comes next, and answers how much that was, and whether somebody took it to the end.
     async fn drain(self) -> (u64, bool) {
         drop(self.listeners.close().await);
+        self.ends.start();
         let mut departing = JoinSet::new();
         departing.spawn(send(self.next, self.inbox, Arc::clone(&self.shared)));
         self.shared.all_closed().await;
@@ -140,11 +145,18 @@ impl Outcome {
 
 impl Generations {
     pub(super) fn start(app: axum::Router, through: Through, seed: u64) -> Self {
+        // Making one takes longer than a handover.
+        let app = ErasedApp::new(app);
+        let make = move |_: &ShutdownToken| (app.clone(), Resumers::default());
+        Self::of(Box::new(make), through, seed)
+    }
+
+    pub(super) fn of(make: Make, through: Through, seed: u64) -> Self {
         let (listener, address) = tcp();
         let stop = ShutdownToken::new();
         let outcome = tokio::spawn(replace(
             listener,
-            app,
+            make,
             through,
             Dice::new(seed, u64::MAX),
             stop.clone(),
@@ -168,21 +180,19 @@ impl Generations {
 
 async fn replace(
     listener: TcpListener,
-    app: axum::Router,
+    make: Make,
     through: Through,
     mut dice: Dice,
     stop: ShutdownToken,
 ) -> Outcome {
-    // Making one takes longer than a handover.
-    let app = ErasedApp::new(app);
     let directory = tempfile::tempdir().unwrap();
     let move_socket = move_socket(&directory);
-    let mut current = Generation::start(&listener, &move_socket, &app, through);
+    let mut current = Generation::start(&listener, &move_socket, &make, through);
     let mut draining = JoinSet::new();
     let mut outcome = Outcome::default();
     while !stop.is_started() {
         tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
-        let next = Generation::start(&listener, &move_socket, &app, through);
+        let next = Generation::start(&listener, &move_socket, &make, through);
         let old = std::mem::replace(&mut current, next);
         draining.spawn(old.drain());
         outcome.handovers += 1;

@@ -240,26 +240,26 @@ fn with_and_without_a_transport_are_two_kinds() {
     assert!(new.report().contains("0 moved"));
 }
 
-fn message(kind: u8, flags: u8, number: u64) -> Vec<u8> {
+pub(super) fn message(kind: u8, flags: u8, number: u64) -> Vec<u8> {
     let mut message = vec![0; 16];
     (message[0], message[1], message[2]) = (1, kind, flags);
     message[8..].copy_from_slice(&number.to_le_bytes());
     message
 }
 
-const HELLO: u8 = 1;
-const WELCOME: u8 = 2;
-const CONNECTION: u8 = 3;
-const ACK: u8 = 4;
-const NAK: u8 = 5;
+pub(super) const HELLO: u8 = 1;
+pub(super) const WELCOME: u8 = 2;
+pub(super) const CONNECTION: u8 = 3;
+pub(super) const ACK: u8 = 4;
+pub(super) const NAK: u8 = 5;
 /// It speaks HTTP/1 and had a request, and a list of what goes along follows.
 const WITH_LUGGAGE: u8 = 3 + 16;
 /// What every edition since the second one knows, and what this one knows.
-const TIMES: u64 = 1;
-const TRANSPORT: u64 = 2;
+pub(super) const TIMES: u64 = 1;
+pub(super) const TRANSPORT: u64 = 2;
 
 /// A next generation that knows these features: takes what is sent, acknowledges `acks` of it, and is gone.
-fn play(world: &World, features: u64, connections: u64, acks: u64) -> Vec<Vec<u8>> {
+pub(super) fn play(world: &World, features: u64, connections: u64, acks: u64) -> Vec<Vec<u8>> {
     let session = world.next_session();
     let mut bytes = vec![0; 70_000];
     recv(&session, &mut bytes[..], RecvFlags::empty()).unwrap();
@@ -332,13 +332,13 @@ fn is_end(error: &io::Error) -> bool {
 }
 
 /// An old generation, as a test plays it.
-struct Old {
-    session: OwnedFd,
+pub(super) struct Old {
+    pub(super) session: OwnedFd,
     listener: TcpListener,
 }
 
 impl Old {
-    fn greet(world: &World, features: u64) -> Self {
+    pub(super) fn greet(world: &World, features: u64) -> Self {
         let flag = SocketFlags::CLOEXEC;
         let session = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flag, None).unwrap();
         let address = SocketAddrUnix::new(world.directory.path().join("move")).unwrap();
@@ -354,13 +354,13 @@ impl Old {
     }
 
     /// A client's socket, and the one that it is connected to.
-    fn pair(&self) -> (TcpStream, TcpStream) {
+    pub(super) fn pair(&self) -> (TcpStream, TcpStream) {
         let client = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         (client, self.listener.accept().unwrap().0)
     }
 
     /// The kind of the answer.
-    fn give(&self, socket: &TcpStream, flags: u8, rest: &[u8]) -> u8 {
+    pub(super) fn give(&self, socket: &TcpStream, flags: u8, rest: &[u8]) -> u8 {
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = [socket.as_fd()];
@@ -375,7 +375,7 @@ impl Old {
 }
 
 /// What goes along: of which socket, of which kinds and lengths, and what it is.
-fn luggage(cookie: u64, entries: &[(u8, u32)], contents: &[u8]) -> Vec<u8> {
+pub(super) fn luggage(cookie: u64, entries: &[(u8, u32)], contents: &[u8]) -> Vec<u8> {
     let mut bytes = cookie.to_le_bytes().to_vec();
     bytes.push(entries.len() as u8);
     for (kind, length) in entries {
