@@ -4,7 +4,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use portkeep_engine::{Backend, Generation, GiveUp, Phase, Running};
+use portkeep_engine::{Backend, Cancel, Generation, Phase, Running};
 use portkeep_tests::{Behaviour, Mode};
 
 use crate::world::World;
@@ -49,9 +49,9 @@ pub(crate) async fn a_start_ends_at_its_deadline<B: Backend>(world: World<B>) {
 /// A start that nobody waits for any more is ended, and says nothing against the release.
 pub(crate) async fn a_start_can_be_given_up<B: Backend>(world: World<B>) {
     world.publish(&Behaviour::version("v2").mode(Mode::NeverReady));
-    let give_up = GiveUp::default();
+    let cancel = Cancel::default();
     let begun = Instant::now();
-    let starting = world.hand_over_unless(&give_up);
+    let starting = world.hand_over_unless(&cancel);
     let ask = async {
         world
             .until("it starts", async || {
@@ -60,7 +60,7 @@ pub(crate) async fn a_start_can_be_given_up<B: Backend>(world: World<B>) {
                 running.iter().any(is_starting).then_some(())
             })
             .await;
-        give_up.ask();
+        cancel.ask();
     };
     let (result, ()) = tokio::join!(starting, ask);
     let told = result.expect_err("it is given up").to_string();

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use portkeep_engine::backend::local::Local;
-use portkeep_engine::{Generation, GiveUp};
+use portkeep_engine::{Cancel, Generation};
 use portkeep_tests::Behaviour;
 
 use crate::world::World;
@@ -104,13 +104,13 @@ async fn one_that_writes_a_hundred_megabytes_is_told_in_part() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ended_where_its_start_is_given_up() {
     let (world, _kept) = world("echo begun >> log; exec sleep 98765").await;
-    let give_up = GiveUp::default();
-    let starting = world.hand_over_unless(&give_up);
+    let cancel = Cancel::default();
+    let starting = world.hand_over_unless(&cancel);
     let ask = async {
         world
             .until("it runs", async || (!log(&world).is_empty()).then_some(()))
             .await;
-        give_up.ask();
+        cancel.ask();
     };
     let (result, ()) = tokio::join!(starting, ask);
     let told = result.unwrap_err().to_string();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portkeep_engine::handover::{Purpose, Unchanged};
 use portkeep_engine::{
-    Backend, EngineError, Generation, GiveUp, Phase, Request, Running, Store, hand_over,
+    Backend, Cancel, EngineError, Generation, Phase, Request, Running, Store, hand_over,
 };
 use portkeep_spec::Spec;
 use portkeep_tests::{Behaviour, Outcome, Publish, ask, probe, request};
@@ -51,9 +51,9 @@ impl<B: Backend> World<B> {
 
     pub(crate) async fn hand_over_unless(
         &self,
-        give_up: &GiveUp,
+        cancel: &Cancel,
     ) -> Result<portkeep_engine::Outcome, EngineError> {
-        let request = Request::now(Purpose::Reload).unless(give_up);
+        let request = Request::now(Purpose::Reload).unless(cancel);
         hand_over(&self.backend, &self.store, &self.spec, request).await
     }
 

@@ -1,4 +1,4 @@
-//! Asks a `portkeep dev` that runs already, whoever runs its generations.
+//! Client of a `portkeep dev` that runs already, whichever backend it has.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};

@@ -1,6 +1,6 @@
 //! Builds and checks, each of which can be cancelled.
 
-mod behind;
+mod background;
 mod check;
 mod command;
 mod dep_info;
@@ -8,7 +8,7 @@ mod direct;
 mod group;
 mod tee;
 
-pub(crate) use behind::Behind;
+pub(crate) use background::BackgroundBuild;
 pub(crate) use check::{Checking, line as check_line};
 pub(crate) use command::Build;
 pub(crate) use direct::Direct;

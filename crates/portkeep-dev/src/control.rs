@@ -1,4 +1,5 @@
-//! How other commands speak to a `portkeep dev` that runs generations itself: one JSON line each way over a Unix socket.
+//! Protocol for other commands to speak to a `portkeep dev` that runs generations itself: one JSON line each way over a Unix
+//! socket.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as StdStream;

@@ -1,5 +1,5 @@
-//! Diagnostics: what a compiler says, and the compiler's warnings in the output of a check (`cargo clippy`, `cargo test`), which
-//! are folded as those of the build.
+//! Diagnostics of a compiler, and its warnings in the output of a check (`cargo clippy`, `cargo test`), which are folded as
+//! those of the build.
 
 use anstream::adapter::strip_str;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! What is done because of an event.
+//! Effects of an event.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use portkeep_spec::Address;
 
 use super::change::Changed;
 use super::event::{WaitId, Work};
-use super::unread::Unread;
+use super::unread_lines::UnreadLines;
 use super::verdict::Verdict;
 
 /// One thing to do. They are done in their order.
@@ -18,7 +18,7 @@ pub(crate) enum Effect {
     /// Show this.
     Tell(Notice),
     /// Take these lines of generations.
-    Take(Unread),
+    Take(UnreadLines),
     /// Begin to build. What changed since the build before, where that is why.
     Build(Option<Vec<PathBuf>>),
     /// Begin the check of this number.

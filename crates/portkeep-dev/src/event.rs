@@ -1,4 +1,4 @@
-//! What `portkeep dev` hears of: its sources, its builds and checks, the generations, and the person at the terminal.
+//! Events: changes of sources, ends of builds and checks, news of generations, and keys at the terminal.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use portkeep_spec::Address;
 
 use super::change::Change;
 use super::diagnostics::Part;
-use super::unread::Unread;
+use super::unread_lines::UnreadLines;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) enum Event {
     /// What the session tells.
     Session(SessionEvent),
     /// Generations wrote lines. Whoever hears of it takes them, and hands them on one by one.
-    Unread(Unread),
+    UnreadLines(UnreadLines),
     /// An app sent a page compressed though it was asked for a plain one. The path of the page.
     Compressed(String),
     /// The library of the app speaks another version of the protocol.

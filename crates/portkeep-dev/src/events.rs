@@ -1,4 +1,4 @@
-//! `--events FILE`: what happens, one JSON line an event, for programs. A view: it decides nothing.
+//! `--events FILE`: one JSON line an event, for programs. A view: it decides nothing.
 
 mod line;
 

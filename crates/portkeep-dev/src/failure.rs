@@ -1,4 +1,4 @@
-//! What is wrong, as a page shows it.
+//! Failure, as a page shows it.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What the program around this loop does for it: its directories, and its words for other commands.
+//! Services of the program around this loop: its directories, and commands to suggest.
 
 use std::fmt::Debug;
 use std::path::Path;

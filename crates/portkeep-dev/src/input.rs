@@ -1,4 +1,4 @@
-//! Our standard input, where the app is to read it, or we end with it.
+//! Standard input: given to the app where it is to read it, else watched for its end.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

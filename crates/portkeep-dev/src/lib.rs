@@ -16,9 +16,10 @@ mod host;
 mod input;
 mod main_loop;
 mod options;
+mod other_loopback;
 mod pages;
 mod project;
-mod queued;
+mod queued_screen;
 mod runtime;
 mod screen;
 mod status;
@@ -26,8 +27,7 @@ mod streams;
 mod terminal;
 #[cfg(test)]
 mod tests;
-mod twin;
-mod unread;
+mod unread_lines;
 mod usage;
 mod verdict;
 mod watch;
@@ -39,19 +39,19 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use self::build::{Behind, check_line};
+use self::build::{BackgroundBuild, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
 use self::events::Events;
 use self::input::Feed;
 use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
+use self::other_loopback::OtherLoopback;
 use self::pages::Pages;
 use self::project::{BuildCommand, Learned, Project, url};
-use self::queued::Queued;
+use self::queued_screen::QueuedScreen;
 use self::runtime::Session;
 use self::status::{Settings, Status};
 use self::terminal::{Keys, Signals, Terminal};
-use self::twin::Twins;
 use self::watch::Watch;
 
 pub use portkeep_contract::development::AllowedHost;
@@ -76,7 +76,7 @@ pub async fn run(
     host: Arc<dyn Host>,
     screen: Arc<dyn Screen>,
 ) -> anyhow::Result<ExitCode> {
-    let screen = Queued::before(screen);
+    let screen = QueuedScreen::before(screen);
     let result = run_on(&options, host, Arc::new(screen.clone())).await;
     screen.finish(LAST_WORDS);
     result
@@ -182,7 +182,7 @@ async fn session(
     let mut inputs = Inputs {
         signals: &mut person.signals,
         keys: &mut person.keys,
-        behind: Behind::of(project),
+        behind: BackgroundBuild::of(project),
         events,
         sender,
     };
@@ -260,7 +260,7 @@ async fn develop(
     // Whoever says where to listen means that; and what goes on without us would lose them.
     let needs_twins = holder.is_some() && options.listen.is_empty() && !options.detaches;
     let (_twins, of_twins) = match needs_twins {
-        true => Twins::open(&spec.listen),
+        true => OtherLoopback::open(&spec.listen),
         false => Default::default(),
     };
     let opened = Opened {

@@ -1,4 +1,4 @@
-//! The loop: hears what happens, has the status decide, and does what that says.
+//! Main loop: receives events, has the status decide, and carries out the effects.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -7,11 +7,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::handover::HandoverId;
-use portkeep_engine::{GiveUp, Misuse};
+use portkeep_engine::{Cancel, Misuse};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::build::{Behind, Build, Checking, Direct, check_line};
+use super::build::{BackgroundBuild, Build, Checking, Direct, check_line};
 use super::change::Change;
 use super::effect::{Effect, Ending, Notice};
 use super::event::{Event, HandoverEnd, Now, SessionEvent, WaitId, Work};
@@ -24,14 +24,14 @@ use super::runtime::{HandingOver, Session};
 use super::screen::Screen;
 use super::status::Status;
 use super::terminal::{Keys, Signals, Terminal, open_browser};
-use super::unread::{Taken, Unread};
+use super::unread_lines::{Taken, UnreadLines};
 use super::watch::{Seen, Watch};
 
 /// What the loop listens to.
 pub(crate) struct Inputs<'p> {
     pub(crate) signals: &'p mut Signals,
     pub(crate) keys: &'p mut Keys,
-    pub(crate) behind: Behind,
+    pub(crate) behind: BackgroundBuild,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     /// The other end of that.
     pub(crate) sender: mpsc::UnboundedSender<Event>,
@@ -99,7 +99,7 @@ enum Job<'a> {
     Build(Box<Build<'a>>),
     /// A check, and how people write it.
     Check(Checking, String),
-    Handover(HandingOver, GiveUp),
+    Handover(HandingOver, Cancel),
 }
 
 impl Job<'_> {
@@ -144,12 +144,12 @@ impl Job<'_> {
 /// it ends at the latest with this.
 struct Overtaken {
     task: JoinHandle<()>,
-    give_up: GiveUp,
+    cancel: Cancel,
 }
 
 impl Overtaken {
-    fn new(handover: HandingOver, give_up: GiveUp, events: mpsc::UnboundedSender<Event>) -> Self {
-        let is_given_up = give_up.clone();
+    fn new(handover: HandingOver, cancel: Cancel, events: mpsc::UnboundedSender<Event>) -> Self {
+        let is_given_up = cancel.clone();
         let task = tokio::spawn(async move {
             let result = handover.await;
             let event = if result.is_err() && is_given_up.is_asked() {
@@ -160,7 +160,7 @@ impl Overtaken {
             // Nobody listens any more: we are ending.
             let _ = events.send(event);
         });
-        Self { task, give_up }
+        Self { task, cancel }
     }
 }
 
@@ -304,10 +304,10 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             }
             Effect::Overtake => {
                 let job = std::mem::replace(&mut self.job, Job::Nothing);
-                if let Job::Handover(handover, give_up) = job {
+                if let Job::Handover(handover, cancel) = job {
                     let events = self.inputs.sender.clone();
                     self.overtaken
-                        .push(Overtaken::new(handover, give_up, events));
+                        .push(Overtaken::new(handover, cancel, events));
                 }
             }
             Effect::Watch(inputs) => self.watch.also(&inputs),
@@ -428,10 +428,10 @@ impl<'a, 'p> MainLoop<'a, 'p> {
     }
 
     fn hand_over(&mut self, executable: Option<PathBuf>, work: Work) -> Event {
-        let (id, give_up) = (HandoverId::unique(), GiveUp::default());
-        match self.session.hand_over(executable, &id, &give_up) {
+        let (id, cancel) = (HandoverId::unique(), Cancel::default());
+        match self.session.hand_over(executable, &id, &cancel) {
             Ok(handover) => {
-                self.job = Job::Handover(handover, give_up);
+                self.job = Job::Handover(handover, cancel);
                 if work == Work::Something {
                     self.give_up_overtaken();
                 }
@@ -442,9 +442,9 @@ impl<'a, 'p> MainLoop<'a, 'p> {
     }
 
     fn start_again(&mut self) -> Event {
-        let (id, give_up) = (HandoverId::unique(), GiveUp::default());
-        let handover = self.session.start_again(&id, &give_up);
-        self.job = Job::Handover(handover, give_up);
+        let (id, cancel) = (HandoverId::unique(), Cancel::default());
+        let handover = self.session.start_again(&id, &cancel);
+        self.job = Job::Handover(handover, cancel);
         Event::HandoverBegun(id)
     }
 
@@ -453,14 +453,14 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         self.overtaken.retain(|one| !one.task.is_finished());
         if self.session.has_other_release() {
             for overtaken in &self.overtaken {
-                overtaken.give_up.ask();
+                overtaken.cancel.ask();
             }
         }
     }
 }
 
 /// Lines of generations, as events.
-pub(crate) fn taken(unread: &Unread) -> impl Iterator<Item = Event> + use<> {
+pub(crate) fn taken(unread: &UnreadLines) -> impl Iterator<Item = Event> + use<> {
     let Taken { lines, lost } = unread.take();
     let lost = (lost > 0).then_some(SessionEvent::LinesLost(lost));
     let lines = lines

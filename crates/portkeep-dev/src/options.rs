@@ -1,4 +1,4 @@
-//! What `portkeep dev` is asked to do, as plain values.
+//! Options of `portkeep dev`, as plain values.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
-//! What the pages of the app are told while it is developed: what is built, what failed, which generation serves.
+//! News for the pages of the app: what is built, what failed, which generation serves.
 //!
 //! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
 //! answer is the whole [`Page`], so that a page that missed something knows everything again.
 
 mod desk;
-mod hold;
 mod older;
+mod queued_requests;
 mod serve;
 mod view;
 

@@ -1,4 +1,4 @@
-//! The project under development: what to build, what it becomes, what to watch.
+//! Project under development: what to build, what it becomes, what to watch.
 
 mod cargo;
 mod cargo_build;
@@ -10,7 +10,7 @@ mod listen;
 mod profile;
 mod reach;
 mod runner;
-mod sockets;
+mod socket_support;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use self::kind::Kind;
 pub(crate) use self::listen::twins;
 pub(crate) use self::profile::OWN;
 pub(crate) use self::runner::Runner;
-use self::sockets::{Manners, Sources};
+use self::socket_support::{SocketSupport, Sources};
 use super::host::Host;
 use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
@@ -79,10 +79,10 @@ impl Learned {
         })
     }
 
-    fn correct(&self, guess: Manners) -> Manners {
+    fn correct(&self, guess: SocketSupport) -> SocketSupport {
         match &self.misuse {
-            Some(misuse) if misuse.binds_itself() => Manners::Bare,
-            Some(Misuse::NeverSaysReady) => Manners::TakesSockets,
+            Some(misuse) if misuse.binds_itself() => SocketSupport::SelfBinding,
+            Some(Misuse::NeverSaysReady) => SocketSupport::TakesSockets,
             _ => guess,
         }
     }
@@ -248,15 +248,15 @@ impl Project {
         let asked = Asked::of(options, words.unwrap_or_default());
         let reach = reach::reach(&metadata, package, kind, &asked);
         let sources = Sources::of(package, (kind, &binary), &reach);
-        let manners = learned.correct(Manners::of(package, &reach, &sources));
+        let support = learned.correct(SocketSupport::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
             Some(spec) => {
-                let notice = manners.doubt(&spec);
+                let notice = support.doubt(&spec);
                 (spec, notice)
             }
             None => {
-                let spec = cargo::from_manifest(package, &binary, manners)?;
-                (spec, manners.notice())
+                let spec = cargo::from_manifest(package, &binary, support)?;
+                (spec, support.notice())
             }
         };
         if builds_otherwise(&spec) {
@@ -302,7 +302,7 @@ impl Project {
             ports: None,
             cargo_run,
             runner,
-            binds_itself: manners == Manners::Bare && !has_spec_file,
+            binds_itself: support == SocketSupport::SelfBinding && !has_spec_file,
             outputs: build.outputs(),
             directory,
             spec,
@@ -391,7 +391,7 @@ impl Project {
             BuildCommand::Cargo(_) => SHAPING.contains(&name),
             _ => name == contract::SPEC_FILE || name == DOTENV,
         };
-        is_named || self.binds_itself && Manners::may_be_told_by(path)
+        is_named || self.binds_itself && SocketSupport::may_be_told_by(path)
     }
 
     /// How `other`, which was found later, differs from this.

@@ -1,4 +1,4 @@
-//! Who holds the port and runs the app while it is developed.
+//! Sessions: who holds the port and runs the app under development.
 
 mod activator;
 mod beside;
@@ -25,7 +25,7 @@ use anyhow::Context;
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::process::Children;
 use portkeep_engine::store::Store;
-use portkeep_engine::{Generation, GiveUp, Misuse, execute};
+use portkeep_engine::{Cancel, Generation, Misuse, execute};
 use portkeep_spec::{AppName, Spec};
 use tokio::sync::mpsc;
 
@@ -149,27 +149,27 @@ impl Session {
         }
     }
 
-    /// Publishes what was built (where the builder named it) and starts the handover `id`. The start ends early if `give_up`
+    /// Publishes what was built (where the builder named it) and starts the handover `id`. The start ends early if `cancel`
     /// is asked to.
     pub(crate) fn hand_over(
         &self,
         executable: Option<PathBuf>,
         id: &HandoverId,
-        give_up: &GiveUp,
+        cancel: &Cancel,
     ) -> anyhow::Result<HandingOver> {
         Ok(match self {
-            Self::SelfBinding(session) => unless(give_up, session.hand_over(executable, id)?),
-            Self::Local(session) => session.hand_over(executable, id, give_up)?,
-            Self::Systemd(session) => session.hand_over(executable, id, give_up)?,
+            Self::SelfBinding(session) => unless(cancel, session.hand_over(executable, id)?),
+            Self::Local(session) => session.hand_over(executable, id, cancel)?,
+            Self::Systemd(session) => session.hand_over(executable, id, cancel)?,
         })
     }
 
     /// Starts the release that serves once more, in a new generation.
-    pub(crate) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+    pub(crate) fn start_again(&self, id: &HandoverId, cancel: &Cancel) -> HandingOver {
         match self {
-            Self::SelfBinding(session) => unless(give_up, session.start_again(id)),
-            Self::Local(session) => session.start_again(id, give_up),
-            Self::Systemd(session) => session.start_again(id, give_up),
+            Self::SelfBinding(session) => unless(cancel, session.start_again(id)),
+            Self::Local(session) => session.start_again(id, cancel),
+            Self::Systemd(session) => session.start_again(id, cancel),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Where `portkeep dev` shows what it has to say.
+//! Screen: the output of `portkeep dev`.
 
 use std::fmt::{self, Debug, Display};
 use std::ops::Add;

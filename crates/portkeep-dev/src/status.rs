@@ -1,11 +1,11 @@
-//! Everything that is known of a project while it is developed, and what is done because of each event.
+//! Status of a project under development, and the effects of each event on it.
 //!
 //! Nothing here reads a file, asks a clock or prints: whoever feeds events does what the effects say. The terminal and the
 //! pages show this and decide nothing.
 
 mod changes;
 mod handovers;
-mod last_words;
+mod last_lines;
 mod page;
 mod refused;
 mod relevance;
@@ -23,7 +23,7 @@ use portkeep_engine::Generation;
 use portkeep_engine::handover::HandoverId;
 use portkeep_spec::Address;
 
-use self::last_words::LastWords;
+use self::last_lines::LastLines;
 pub(crate) use self::page::{Page, Phase};
 use self::refused::Refused;
 use self::relevance::Relevance;
@@ -82,7 +82,7 @@ pub(crate) struct Status {
     /// What changed since the last version that serves.
     changed: Changes,
     /// What the newest generation wrote.
-    last_words: LastWords,
+    last_lines: LastLines,
     /// The newest generation whose handover was told.
     told: Option<Generation>,
     /// Which of the app's lines are shown.
@@ -176,7 +176,7 @@ impl Status {
             late: Changes::default(),
             unbuilt: Changes::default(),
             changed: Changes::default(),
-            last_words: LastWords::default(),
+            last_lines: LastLines::default(),
             told: None,
             level: Level::All,
             opened: Vec::new(),
@@ -216,7 +216,7 @@ impl Status {
             }
             Event::BuiltBehind { is_good: false } => {}
             Event::Session(event) => self.on_session(event, &mut effects),
-            Event::Unread(unread) => effects.push(Effect::Take(unread)),
+            Event::UnreadLines(unread) => effects.push(Effect::Take(unread)),
             Event::Compressed(path) => {
                 if !std::mem::replace(&mut self.told_of_compression, true) {
                     effects.push(Effect::Tell(Notice::Compressed(path)));
@@ -302,7 +302,7 @@ impl Status {
     fn on_session(&mut self, event: SessionEvent, effects: &mut Vec<Effect>) {
         let told = match event {
             SessionEvent::Line(generation, line) => {
-                self.last_words.hear(generation, &line);
+                self.last_lines.hear(generation, &line);
                 if !shows(self.level, &line) {
                     return;
                 }

@@ -1,4 +1,4 @@
-//! The terminal: what it shows, and what it tells.
+//! Terminal: output, keys and signals.
 
 mod keys;
 mod open_browser;

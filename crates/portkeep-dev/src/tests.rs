@@ -1,4 +1,4 @@
-//! What the terminal and the pages show, for scripted sequences of events.
+//! Output of the terminal and the pages, for scripted sequences of events.
 
 use std::time::{Duration, Instant};
 

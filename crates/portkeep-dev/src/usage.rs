@@ -1,4 +1,4 @@
-//! What was asked for cannot be.
+//! Error of usage: a combination of options that cannot work.
 
 use std::fmt;
 

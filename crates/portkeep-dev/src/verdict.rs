@@ -1,4 +1,4 @@
-//! Whether what is saved serves: what `portkeep dev wait` answers, and `--json` prints.
+//! Verdict: whether the saved sources serve. `portkeep dev wait` and `--json` print it.
 
 use anstream::adapter::strip_str;
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,9 @@
-//! Watches the sources, and says what changed.
+//! Watches the sources, and reports changes.
 
 mod burst;
 mod contents;
 mod editor_files;
-mod eyes;
+mod event_source;
 mod listing;
 mod marks;
 mod own_output;
@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
-use self::eyes::{Eyes, Way, mounts};
+use self::event_source::{EventSource, Way, mounts};
 use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
@@ -56,8 +56,8 @@ impl Watch {
             false => Way::of(&project.sources, &mounts()),
         };
         let kept = [kept_in(store), own_files.to_vec()].concat();
-        Self::of(way, Some(store.run_directory()), |eyes| {
-            Tree::new(eyes, project, kept)
+        Self::of(way, Some(store.run_directory()), |source| {
+            Tree::new(source, project, kept)
         })
     }
 
@@ -65,18 +65,18 @@ impl Watch {
     fn of(
         way: Way,
         run_directory: Option<&Path>,
-        tree: impl FnOnce(Eyes) -> anyhow::Result<Tree>,
+        tree: impl FnOnce(EventSource) -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
-        let mut eyes = Eyes::open(way, sender);
+        let mut source = EventSource::open(way, sender);
         // Without marks, everything is looked at again for whoever waits.
         let marks = run_directory
-            .filter(|_| eyes.are_told_by_the_kernel())
+            .filter(|_| source.are_told_by_the_kernel())
             .and_then(|run_directory| Marks::directory_in(run_directory).ok())
-            .filter(|one| eyes.watch(one).is_ok());
+            .filter(|one| source.watch(one).is_ok());
         Ok(Self {
             marks: marks.map(Marks::of).unwrap_or_default(),
-            tree: tree(eyes)?,
+            tree: tree(source)?,
             events,
             burst: None,
             contents: Contents::default(),
@@ -219,8 +219,8 @@ mod tests {
         let (root, run) = (above.join("app"), above.join("run"));
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&run).unwrap();
-        let mut sources = Watch::of(Way::Kernel, Some(&run), |eyes| {
-            Ok(tree::tests::tree(eyes, &root, &[]))
+        let mut sources = Watch::of(Way::Kernel, Some(&run), |source| {
+            Ok(tree::tests::tree(source, &root, &[]))
         })
         .unwrap();
         for round in 1..=50 {
@@ -265,7 +265,10 @@ mod tests {
     }
 
     fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
-        Watch::of(way, None, |eyes| Ok(tree::tests::tree(eyes, root, single))).unwrap()
+        Watch::of(way, None, |source| {
+            Ok(tree::tests::tree(source, root, single))
+        })
+        .unwrap()
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Execution of a handover: carries out the machine's actions against a backend and a store.
 
+mod cancel;
 mod capture;
-mod give_up;
 mod maintenance;
 mod queue;
 mod record;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use portkeep_spec::Spec;
 use serde::{Deserialize, Serialize};
 
-pub use give_up::GiveUp;
+pub use cancel::Cancel;
 pub(crate) use maintenance::note_maintenance;
 pub use queue::Handovers;
 pub use request::{Outcome, Request, Wanted};
@@ -67,7 +67,7 @@ async fn begin<'a, B: Backend>(
     let lock = tokio::select! {
         biased;
         // What the thread gets too late it gives back.
-        () = request.give_up.asked() => return Err(given_up()),
+        () = request.cancel.asked() => return Err(given_up()),
         lock = lock => lock,
     };
     let lock = lock

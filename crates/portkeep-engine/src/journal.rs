@@ -1,4 +1,4 @@
-//! Entries of the journal, as `journalctl --output=json` writes them.
+//! Journal entries, from the output of `journalctl --output=json`.
 
 use jiff::Timestamp;
 use portkeep_spec::{AppName, Manager as Which, unit_names};

@@ -59,7 +59,7 @@ pub use directories::{
 };
 pub use end::{Cause, End, Step};
 pub use error::EngineError;
-pub use execute::{GiveUp, Handovers, Outcome, Request, Wanted, hand_over};
+pub use execute::{Cancel, Handovers, Outcome, Request, Wanted, hand_over};
 pub use generation::{Generation, Phase, Running};
 pub use installed::{Comparison, Mismatch, compare, compare_to};
 pub use moment::Moment;

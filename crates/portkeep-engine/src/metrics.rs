@@ -1,4 +1,4 @@
-//! What can be seen of apps, as numbers for Prometheus and its like.
+//! Metrics of apps, for Prometheus and tools like it.
 //!
 //! ```text
 //! history (all events, also those cut off) ─▶ Totals ─┐
@@ -18,5 +18,5 @@ pub use crate::status_counts::StatusCounts;
 pub use families::families;
 pub use sample::{AppSample, Run, Serving, SocketSample};
 pub use seen::{Account, Seen};
-pub use text::{Family, Format, Kind, Point, Value, render};
+pub use text::{Format, Kind, MetricFamily, Point, Value, render};
 pub use textfile::{TextfileError, check_directory, file_name, write, write_as_owner};

@@ -1,4 +1,4 @@
-//! A handover as a trace: OTLP in its JSON encoding, which collectors and Jaeger take.
+//! Handover as a trace: OTLP in its JSON encoding, which collectors and Jaeger read.
 //!
 //! The history has how long each step took, and they follow each other: so the spans are laid one behind the other. What is left
 //! at the end is the switch, the order to drain, and the look at what runs.

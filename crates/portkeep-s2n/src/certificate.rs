@@ -1,4 +1,4 @@
-//! Reading what TLS is set up from, and whether it is valid now.
+//! Reads certificates and keys, and checks whether they are valid now.
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -1,4 +1,4 @@
-//! What can be wrong with what TLS is set up from.
+//! Errors of TLS settings.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! What is known of a TLS session.
+//! Facts of a TLS session.
 
 use std::sync::Arc;
 

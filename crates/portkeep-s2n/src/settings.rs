@@ -1,4 +1,4 @@
-//! What TLS is set up from.
+//! Settings of TLS.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

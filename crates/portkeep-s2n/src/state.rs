@@ -1,4 +1,4 @@
-//! A connection as bytes. Pure.
+//! State of a TLS connection as bytes. Pure.
 //!
 //! What s2n-tls exports has a version of its own and no checksum. Around it is what s2n-tls does not export and the other
 //! generation has to know: on which terms the connection was made, and what handlers are told of it.

@@ -1,4 +1,4 @@
-//! What an app puts between the socket and HTTP, such as TLS.
+//! Acceptor: what an app puts between the socket and HTTP, such as TLS.
 
 use std::fmt;
 use std::io;

@@ -4,19 +4,20 @@ mod answering;
 mod arrival;
 mod body;
 mod departure;
-#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
-mod entrance;
-mod farewell;
+#[cfg(feature = "http2")]
+mod goaway_grace;
 mod head_timer;
 mod http1;
 #[cfg(feature = "http2")]
 mod http2;
+mod idle_linger;
 mod in_flight;
 mod io;
-#[cfg(feature = "http2")]
-mod late_pong;
 mod later;
-mod patience;
+mod lingering_close;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+mod listener_name;
+mod orders;
 mod peer;
 mod probe;
 #[cfg(feature = "http2")]
@@ -24,7 +25,6 @@ mod protocol;
 mod refusal;
 mod resume;
 mod self_test;
-mod told;
 mod upload;
 mod websocket;
 
@@ -43,10 +43,10 @@ pub(crate) use self::arrival::{Arrival, Moved};
 use self::departure::depart;
 use self::io::Io;
 use self::probe::Stage;
-#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
-pub(crate) use entrance::Entrance;
 #[cfg(feature = "http2")]
 pub(crate) use http2::can_move as http2_can_move;
+#[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
+pub(crate) use listener_name::ListenerName;
 pub use peer::Peer;
 pub(crate) use resume::{Resumed, Resumers};
 pub(crate) use self_test::hyper_is_as_expected;

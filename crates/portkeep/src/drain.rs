@@ -1,4 +1,4 @@
-//! Ending without losing anything: what the connections of a server share, and who waits for them.
+//! Drain: state that the connections of a server share, and the wait for their end.
 
 mod guard;
 mod idle;

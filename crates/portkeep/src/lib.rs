@@ -94,8 +94,6 @@ mod close_at_drain;
 mod connection;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod dev;
-#[cfg(test)]
-mod dice;
 mod drain;
 mod drain_files;
 mod ending;
@@ -112,6 +110,8 @@ mod notify;
 mod open_files;
 mod release_files;
 mod secret;
+#[cfg(test)]
+mod seeded_random;
 mod sentences;
 mod serve;
 mod server;

@@ -1,5 +1,4 @@
-//! Moving connections: an old generation gives its idle ones to the next, over a socket that all
-//! generations are passed.
+//! Moving connections: an old generation gives its idle ones to the next, over a socket that systemd passes to all generations.
 //!
 //! ```text
 //! old                                   new
@@ -22,30 +21,30 @@
 //! that dies is what it owned.
 //!
 //! What a process knows about a connection and another one could not find out (the keys of TLS, the state of HTTP/2) goes along
-//! as bytes, see [`luggage`]. Each generation says in its greeting which kinds it knows, and is sent no other: what
+//! as bytes, see [`layer_states`]. Each generation says in its greeting which kinds it knows, and is sent no other: what
 //! it does not know stays. A state is of one socket and is taken once.
 //!
 //! *Which* connections may move is decided elsewhere, in `connection::http1`.
 
-mod cargo;
-mod complaints;
-mod luggage;
+mod layer_states;
+mod limited_warnings;
+mod overflow_file;
 mod packets;
 mod peer;
 mod receive;
 mod send;
 mod session;
 mod socket;
-mod spill;
 mod successor;
 mod taken;
+mod transfer;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cargo::{Cargo, Departures, Speaks, departures};
 pub(crate) use receive::{Destination, receive};
 pub(crate) use send::send;
 pub(crate) use socket::MoveSocket;
 pub(crate) use successor::is_succeeded;
+pub(crate) use transfer::{Departures, Speaks, Transfer, departures};

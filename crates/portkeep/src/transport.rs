@@ -1,4 +1,4 @@
-//! What an app puts between the socket and HTTP, where its connections move.
+//! Transport: what an app puts between the socket and HTTP, where its connections move.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! One check between the build and the swap, which can be cancelled.
+//! One check between the build and the handover, which can be cancelled.
 
 use std::sync::Arc;
 use std::time::Instant;

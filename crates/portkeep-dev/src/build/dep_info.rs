@@ -1,4 +1,4 @@
-//! The files that cargo and rustc say something was made of.
+//! Files that cargo and rustc list as the sources of an artefact.
 
 use std::path::{Component, Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Rounds without cargo: where only files changed that recorded calls of rustc read, those calls are made again.
+//! Rounds without cargo: where only files changed that recorded calls of rustc read, those calls are repeated.
 //!
 //! cargo never takes an old unit for a new one: before the first call for a unit, cargo's fingerprint of it is removed, under
 //! cargo's lock. For cargo the unit was never built, whatever the times of its files are, and the next build compiles it again.

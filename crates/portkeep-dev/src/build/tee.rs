@@ -1,5 +1,5 @@
-//! A way for the output of a command to us, which the command takes for a terminal where ours is one: cargo shows its
-//! progress and its colours, and we can keep what it says.
+//! Pipe that relays a command's output. The command takes it for a terminal where ours is one: cargo then shows its progress
+//! and its colours, and the output can still be kept.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! The lines of `--events FILE`. What they are called is documented in docs/json.md of the command.
+//! Lines of `--events FILE`. `docs/json.md` of the command documents them.
 
 use jiff::Timestamp;
 use portkeep_spec::AppName;

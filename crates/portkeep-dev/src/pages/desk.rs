@@ -1,4 +1,4 @@
-//! What the answers to pages are made of.
+//! State that the answers to pages are made of.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

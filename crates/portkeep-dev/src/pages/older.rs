@@ -1,5 +1,5 @@
-//! Generations before the one that serves. They are told to end when it takes over, and may take a connection until they have
-//! heard it.
+//! Generations before the current one. They are told to drain when it takes over, and may accept a connection until they read
+//! that.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

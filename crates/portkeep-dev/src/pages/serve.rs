@@ -1,4 +1,4 @@
-//! Answers what the pages ask, through the app, and what `portkeep dev wait` asks.
+//! Answers the pages' questions, which come through the app, and those of `portkeep dev wait`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::desk::{Desk, Settings};
-use super::{hold, view};
+use super::{queued_requests, view};
 use crate::event::Event;
 use crate::status::Page;
 use crate::verdict::Verdict;
@@ -112,7 +112,7 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
                 told = wait(&mut write, desk) => told,
             };
         }
-        ("hold", asked) => match hold::Request::parse(via, asked) {
+        ("hold", asked) => match queued_requests::Request::parse(via, asked) {
             Some(request) => request.wait(&desk.settings, &mut page).await,
             None => UNKNOWN.to_owned(),
         },

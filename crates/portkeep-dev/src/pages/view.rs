@@ -1,4 +1,4 @@
-//! What a page is told, as JSON. It decides nothing.
+//! Page's view of the status, as JSON. It decides nothing.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! What cargo knows of a project.
+//! Facts of a project that cargo knows.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use cargo_metadata::{CrateType, Metadata, Package};
 use portkeep_spec::Spec;
 
 use super::listen;
-use super::sockets::Manners;
+use super::socket_support::SocketSupport;
 use crate::usage::usage;
 
 /// The package and its example of this name.
@@ -113,7 +113,7 @@ fn list(names: &[String]) -> String {
 pub(super) fn from_manifest(
     package: &Package,
     binary: &str,
-    manners: Manners,
+    support: SocketSupport,
 ) -> anyhow::Result<Spec> {
     let mut fields = match package.metadata.get("portkeep") {
         None => serde_json::Map::new(),
@@ -133,12 +133,12 @@ pub(super) fn from_manifest(
     fields
         .entry("listen")
         .or_insert_with(|| serde_json::json!([{ "stream": listen::DEFAULT }]));
-    if let Some(readiness) = manners.readiness() {
+    if let Some(readiness) = support.readiness() {
         fields
             .entry("readiness")
             .or_insert_with(|| readiness.into());
     }
-    if let Some(moves) = manners.moves_connections() {
+    if let Some(moves) = support.moves_connections() {
         fields
             .entry("moveConnections")
             .or_insert_with(|| moves.into());

@@ -1,4 +1,4 @@
-//! The `cargo build` that makes the app, and whether what it makes is what runs.
+//! The `cargo build` that makes the app, and whether its artefact is what runs.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Which dependencies of a package are enabled, as cargo decides it of features and of the platform. Pure.
+//! Decides which dependencies of a package are enabled, as cargo does by features and platform. Pure.
 
 use std::collections::BTreeSet;
 

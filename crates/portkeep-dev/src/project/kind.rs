@@ -1,4 +1,4 @@
-//! What a package can be built to.
+//! Kinds of cargo targets.
 
 /// A program that a package can be built to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Where `portkeep dev` listens.
+//! Address that `portkeep dev` listens on.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};

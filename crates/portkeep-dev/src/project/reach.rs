@@ -1,4 +1,4 @@
-//! What an app is made of, as far as it is not from a registry.
+//! Packages that an app is made of, apart from those of a registry.
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;

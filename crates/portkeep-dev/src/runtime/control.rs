@@ -1,4 +1,4 @@
-//! Answers other commands that ask this process, which runs the app itself.
+//! Answers other commands for a process that runs the app itself.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The environment that generations see: that of `portkeep dev`, and the project's `.env`.
+//! Environment of generations: that of `portkeep dev`, and the project's `.env`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

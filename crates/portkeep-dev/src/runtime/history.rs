@@ -1,5 +1,5 @@
-//! What others did, as the history tells it: handovers (the path unit after a build in another terminal, `systemctl reload`,
-//! the next connection), and the ends of what was replaced.
+//! Handovers by others, from the history: the path unit after a build in another terminal, `systemctl reload`, the next
+//! connection; and the ends of the replaced generations.
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::Store;

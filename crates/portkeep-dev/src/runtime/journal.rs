@@ -1,4 +1,4 @@
-//! The app's lines, from the journal.
+//! Log lines of the app, from the journal.
 
 use std::process::Stdio;
 
@@ -9,7 +9,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
 use crate::event::Event;
-use crate::unread::Unread;
+use crate::unread_lines::UnreadLines;
 
 /// Follows what the generations of `name` write, from now on. The follower ends with the child.
 pub(super) fn follow(
@@ -38,7 +38,7 @@ pub(super) fn follow(
     let name = name.clone();
     tokio::spawn(async move {
         let Some(stdout) = stdout else { return };
-        let (mut lines, unread) = (Lines::of_json(stdout), Unread::default());
+        let (mut lines, unread) = (Lines::of_json(stdout), UnreadLines::default());
         while let Ok(Some(line)) = lines.next().await {
             let Ok(entry) = serde_json::from_str::<Entry>(&line) else {
                 continue;
@@ -47,7 +47,7 @@ pub(super) fn follow(
                 continue;
             };
             if unread.add(generation, entry.text())
-                && events.send(Event::Unread(unread.clone())).is_err()
+                && events.send(Event::UnreadLines(unread.clone())).is_err()
             {
                 break;
             }

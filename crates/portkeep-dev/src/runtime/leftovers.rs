@@ -1,4 +1,4 @@
-//! What a session leaves behind.
+//! Leftovers of a session.
 
 use anyhow::Context;
 use portkeep_engine::Store;

@@ -1,4 +1,4 @@
-//! The last lines that generations wrote, for `portkeep logs`. Under systemd the journal keeps them.
+//! Last log lines of generations, for `portkeep logs`. Under systemd the journal keeps them.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! `portkeep dev` holds the port and runs the generations itself.
+//! Local session: `portkeep dev` holds the port and runs the generations itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::local::{Input, Listener, Local, LocalEvent, Sockets};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::holding_page;
-use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Place, Request, Store, execute};
+use portkeep_engine::{Cancel, Generation, Handovers, Misuse, Place, Request, Store, execute};
 use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
@@ -27,7 +27,7 @@ use crate::input::Feed;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
-use crate::unread::Unread;
+use crate::unread_lines::UnreadLines;
 
 /// The pause before the start after an end in good order.
 const BREATH: Duration = Duration::from_millis(20);
@@ -151,24 +151,24 @@ impl LocalSession {
         &self,
         executable: Option<PathBuf>,
         id: &HandoverId,
-        give_up: &GiveUp,
+        cancel: &Cancel,
     ) -> anyhow::Result<HandingOver> {
-        let request = self.request(id, give_up);
+        let request = self.request(id, cancel);
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request)))
     }
 
-    fn request(&self, id: &HandoverId, give_up: &GiveUp) -> Request {
+    fn request(&self, id: &HandoverId, cancel: &Cancel) -> Request {
         Request::now(Purpose::Reload)
             .called(id.clone())
             .or_holding_page(holding_page(&self.spec))
-            .unless(give_up)
+            .unless(cancel)
     }
 
-    pub(super) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+    pub(super) fn start_again(&self, id: &HandoverId, cancel: &Cancel) -> HandingOver {
         self.start(Request {
             unchanged: Unchanged::IsStarted,
-            ..self.request(id, give_up)
+            ..self.request(id, cancel)
         })
     }
 
@@ -229,12 +229,12 @@ fn listener(
     seldom: mpsc::UnboundedSender<LocalEvent>,
     events: mpsc::UnboundedSender<Event>,
 ) -> Listener {
-    let unread = Unread::default();
+    let unread = UnreadLines::default();
     Listener::new(move |event| match event {
         LocalEvent::Line(generation, line) => {
             lines.push(generation, &line);
             if unread.add(generation, line) {
-                let _ = events.send(Event::Unread(unread.clone()));
+                let _ = events.send(Event::UnreadLines(unread.clone()));
             }
         }
         event => {

@@ -1,4 +1,4 @@
-//! One `portkeep dev` for a project.
+//! Lock of a project: one `portkeep dev` at a time.
 
 use std::path::Path;
 

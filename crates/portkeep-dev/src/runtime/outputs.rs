@@ -1,4 +1,4 @@
-//! Watches the build output that a spec names: builds in other terminals are handed over too.
+//! Watches the build output that a spec names, so that builds in other terminals are handed over too.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Puts what was built where the units (or the local backend) look for it.
+//! Publishes a build: puts it where the units or the local backend look for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};

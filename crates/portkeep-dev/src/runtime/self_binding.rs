@@ -1,6 +1,6 @@
-//! An app that opens its port itself: nobody can hold that for it, and two versions cannot listen at once. So the old one is
-//! told to end once the new one is built and checked, and the new one starts as soon as the port is free, which is before the
-//! old one has finished what it has. If the new one does not come up, the old one returns.
+//! Session of a self-binding app. Nobody can hold its port for it, and two versions cannot listen at once. So the old version
+//! is told to end once the new one is built and checked. The new one starts as soon as the port is free, which is before the
+//! old one has finished its requests. If the new one does not come up, the old one returns.
 
 mod port;
 mod version;
@@ -32,7 +32,7 @@ use crate::input::Feed;
 use crate::pages;
 use crate::project::{Project, Runner};
 use crate::terminal::Signals;
-use crate::unread::Unread;
+use crate::unread_lines::UnreadLines;
 
 /// So many addresses are looked at to tell who has the one that is in use.
 const ADDRESSES: usize = 16;
@@ -59,7 +59,7 @@ struct App {
     serves: Arc<Shared<Serving>>,
     host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
-    unread: Unread,
+    unread: UnreadLines,
     feed: Option<Feed>,
 }
 
@@ -146,7 +146,7 @@ impl SelfBindingSession {
             serves: Arc::default(),
             host,
             events,
-            unread: Unread::default(),
+            unread: UnreadLines::default(),
             feed,
         };
         Ok(Self {

@@ -1,4 +1,4 @@
-//! systemd holds the port: the app's units in the user manager, until `portkeep dev` ends.
+//! systemd session: the user manager holds the port and runs the units until `portkeep dev` ends.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use notify::RecommendedWatcher;
 use portkeep_engine::backend::systemd::{Manager, Systemd};
 use portkeep_engine::handover::{HandoverId, Purpose, Unchanged};
 use portkeep_engine::helper::{holding_page, reload_handle};
-use portkeep_engine::{Generation, GiveUp, Handovers, Misuse, Outcome, Place, Request, Store};
+use portkeep_engine::{Cancel, Generation, Handovers, Misuse, Outcome, Place, Request, Store};
 use portkeep_spec::{Allow, AppName, Sandbox, Spec, unit_names};
 use tokio::process::Child;
 use tokio::sync::mpsc;
@@ -121,23 +121,23 @@ impl SystemdSession {
         &self,
         executable: Option<PathBuf>,
         id: &HandoverId,
-        give_up: &GiveUp,
+        cancel: &Cancel,
     ) -> anyhow::Result<HandingOver> {
         // Asked before it is published: what the path unit starts meanwhile answers this request too.
         let page = holding_page(&self.spec);
         let request = Request::now(Purpose::Reload).called(id.clone());
-        let request = request.or_holding_page(page).unless(give_up);
+        let request = request.or_holding_page(page).unless(cancel);
         let before = self.serves();
         let replaced = self.published.publish(executable.as_deref())?;
         Ok(replaced.dropped_after(self.start(request, before)))
     }
 
-    pub(super) fn start_again(&self, id: &HandoverId, give_up: &GiveUp) -> HandingOver {
+    pub(super) fn start_again(&self, id: &HandoverId, cancel: &Cancel) -> HandingOver {
         let request = Request {
             unchanged: Unchanged::IsStarted,
             ..Request::now(Purpose::Reload)
                 .called(id.clone())
-                .unless(give_up)
+                .unless(cancel)
         };
         self.start(request, self.serves())
     }

@@ -1,4 +1,4 @@
-//! The units of an app in the user manager, for as long as it is developed.
+//! Units of an app in the user manager, for as long as it is developed.
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::backend::systemd::{JobResult, Manager, Systemd, Until};

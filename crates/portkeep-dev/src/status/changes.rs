@@ -1,4 +1,4 @@
-//! What comes of changed files, while a round is under way and between two of them.
+//! Decides what follows a changed file, in a round and between two rounds.
 
 use std::path::Path;
 use std::time::Duration;

@@ -248,7 +248,7 @@ impl Status {
     fn not_started(&self, reason: &str) -> Failure {
         Failure::of_output(
             "the new version did not start",
-            self.last_words.complete(reason),
+            self.last_lines.complete(reason),
         )
     }
 }

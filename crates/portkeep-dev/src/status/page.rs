@@ -1,4 +1,4 @@
-//! What a page has to know.
+//! State of the project that a page needs.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Pages that get no script, each told once.
+//! Pages that get no script. Each is reported once.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What a changed file means: a build, new styles, a page that has to be loaded again, or nothing.
+//! Decides what a changed file needs: a build, new styles, a reloaded page, or nothing.
 
 use std::collections::HashSet;
 use std::ffi::OsString;

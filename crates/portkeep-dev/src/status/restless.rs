@@ -1,4 +1,4 @@
-//! Files that change in each round because of the round. Pure.
+//! Files that each round changes by itself. Pure.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What each event does in each state, as a table.
+//! Effects of each event in each state, as a table.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Whether what is saved serves, and who is told.
+//! Verdicts: whether the saved sources serve, and who is told.
 
 use super::Status;
 use crate::change::names;

@@ -1,4 +1,4 @@
-//! Who waits until what is saved serves.
+//! Callers that wait until the saved sources serve.
 
 use crate::event::WaitId;
 

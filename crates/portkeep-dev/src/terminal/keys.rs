@@ -1,4 +1,4 @@
-//! The keys of the terminal, while `portkeep dev` runs in one.
+//! Keys of the terminal.
 
 use std::io::{self, IsTerminal, Read};
 

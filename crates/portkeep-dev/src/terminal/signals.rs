@@ -1,4 +1,4 @@
-//! What the terminal tells us: that it is time to stop.
+//! Signals that end `portkeep dev`.
 
 use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};

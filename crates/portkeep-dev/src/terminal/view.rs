@@ -1,4 +1,4 @@
-//! What the terminal shows: one line a notice, in words. It decides nothing.
+//! Terminal's view of the status: one line a notice, in words. It decides nothing.
 
 use std::fmt::Display;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What is heard of and belongs together. Pure.
+//! Burst: events that belong together. Pure.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

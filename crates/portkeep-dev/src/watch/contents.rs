@@ -1,4 +1,4 @@
-//! Whether a file that was written says something new.
+//! Tells whether a written file has new contents.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The files that editors write for themselves beside what they edit.
+//! Files that editors write for themselves beside what they edit.
 
 use std::path::Path;
 

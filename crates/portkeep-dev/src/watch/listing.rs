@@ -1,4 +1,4 @@
-//! What git sees in the directories that a burst of changes is about. Each is listed once, however many of its files changed.
+//! Directory listings as git sees them. Each directory of a burst is listed once.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Marks in what is heard of files. A file of ours is written where the same watcher looks: what was saved before it is heard of
-//! before it.
+//! Marks in the stream of file events. A mark is a file of ours that the same watcher sees: every change that was saved before
+//! it is reported before it.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! Where our own output goes: `portkeep dev > log` writes a file into the project that is no source, at every build.
+//! Files that our own output goes to: `portkeep dev > log` writes into the project, and is no change of a source.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;

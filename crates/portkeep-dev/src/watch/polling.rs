@@ -1,4 +1,4 @@
-//! Directories that are looked at again and again.
+//! Polling: lists directories again and again.
 //!
 //! The `notify` crate has a watcher that does so, by times in whole seconds: it misses the second of two writes within one, and
 //! a file that is replaced by an older one. This compares what `stat` tells.

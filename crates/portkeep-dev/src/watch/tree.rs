@@ -1,4 +1,4 @@
-//! The directories and files that are watched: what git ignores, and what the build writes, is not among them.
+//! Watched directories and files: without those that git ignores or the build writes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -10,7 +10,7 @@ use notify::EventKind;
 
 use super::burst::Of;
 use super::editor_files::is_editors_own;
-use super::eyes::Eyes;
+use super::event_source::EventSource;
 use super::listing::Listing;
 use super::own_output::OwnOutput;
 use super::walk::{ignores, is_source, walker};
@@ -18,7 +18,7 @@ use crate::project::Project;
 
 /// The watched part of the file system.
 pub(super) struct Tree {
-    watcher: Eyes,
+    watcher: EventSource,
     /// Where the sources begin.
     roots: Vec<PathBuf>,
     /// Files that count wherever they are, and whatever git says of them.
@@ -37,7 +37,7 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn new(
-        watcher: Eyes,
+        watcher: EventSource,
         project: &Project,
         kept: Vec<PathBuf>,
     ) -> anyhow::Result<Self> {
@@ -288,12 +288,12 @@ pub(super) mod tests {
 
     use ignore::gitignore::GitignoreBuilder;
 
-    use super::super::eyes::Way;
+    use super::super::event_source::Way;
 
     use super::*;
 
     /// The tree below `root`, with `single` besides.
-    pub(in super::super) fn tree(watcher: Eyes, root: &Path, single: &[&Path]) -> Tree {
+    pub(in super::super) fn tree(watcher: EventSource, root: &Path, single: &[&Path]) -> Tree {
         let mut ignores = GitignoreBuilder::new(root);
         ignores.add_line(None, "/var/").unwrap();
         let mut tree = Tree {
@@ -311,12 +311,12 @@ pub(super) mod tests {
         tree
     }
 
-    fn eyes() -> Eyes {
-        Eyes::open(Way::Kernel, tokio::sync::mpsc::unbounded_channel().0)
+    fn source() -> EventSource {
+        EventSource::open(Way::Kernel, tokio::sync::mpsc::unbounded_channel().0)
     }
 
     fn unheard(root: &Path) -> Tree {
-        tree(eyes(), root, &[])
+        tree(source(), root, &[])
     }
 
     impl Tree {
@@ -416,7 +416,7 @@ pub(super) mod tests {
         let root = above.join("member");
         fs::create_dir(&root).unwrap();
         let manifest = above.join("Cargo.toml");
-        let mut tree = tree(eyes(), &root, &[&manifest]);
+        let mut tree = tree(source(), &root, &[&manifest]);
         fs::create_dir(above.join("other")).unwrap();
         fs::write(above.join("other/a.rs"), "x").unwrap();
         assert!(!tree.counts(&above.join("other")));

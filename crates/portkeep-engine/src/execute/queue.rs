@@ -8,7 +8,7 @@ use portkeep_spec::Spec;
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::request::{Outcome, Request, Wanted};
-use super::{GiveUp, hand_over};
+use super::{Cancel, hand_over};
 use crate::backend::Backend;
 use crate::error::EngineError;
 use crate::handover::Purpose;
@@ -32,7 +32,7 @@ struct Shared {
 struct Queue {
     waiting: VecDeque<Order>,
     /// How the start of the one that is under way is given up.
-    under_way: Option<GiveUp>,
+    under_way: Option<Cancel>,
     is_closed: bool,
 }
 
@@ -108,8 +108,8 @@ impl Handovers {
             let mut queue = self.shared.queue();
             queue.is_closed = true;
             queue.waiting.clear();
-            if let Some(give_up) = &queue.under_way {
-                give_up.ask();
+            if let Some(cancel) = &queue.under_way {
+                cancel.ask();
             }
         }
         self.shared.changed.notify_one();
@@ -136,7 +136,7 @@ async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
         let next = {
             let mut queue = shared.queue();
             let next = queue.waiting.pop_front();
-            queue.under_way = next.as_ref().map(|order| order.request.give_up.clone());
+            queue.under_way = next.as_ref().map(|order| order.request.cancel.clone());
             match next {
                 None if queue.is_closed => break,
                 next => next,

@@ -37,7 +37,7 @@ impl<B: Backend> Run<'_, B> {
         let begun = Instant::now();
         let ran = tokio::select! {
             biased;
-            () = self.request.give_up.asked() => None,
+            () = self.request.cancel.asked() => None,
             ran = self.backend.run_release_command(generation, &command) => Some(ran?),
         };
         self.steps.release_milliseconds = milliseconds(begun);

@@ -1,6 +1,6 @@
 //! Request for a handover, and its outcome.
 
-use super::give_up::GiveUp;
+use super::cancel::Cancel;
 use crate::error::EngineError;
 use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose, Unchanged};
@@ -25,7 +25,7 @@ pub struct Request {
     /// What is shown where no release can serve; nothing where connections are to wait.
     pub holding: Option<HoldingPage>,
     /// How its start is given up.
-    pub give_up: GiveUp,
+    pub cancel: Cancel,
 }
 
 /// Which release is asked for.
@@ -50,7 +50,7 @@ impl Request {
             asked: Moment::now(),
             wanted: Wanted::AsSpecified,
             holding: None,
-            give_up: GiveUp::default(),
+            cancel: Cancel::default(),
         }
     }
 
@@ -79,10 +79,10 @@ impl Request {
         self
     }
 
-    /// The same, whose start is given up when `give_up` is asked to.
+    /// The same, whose start is given up when `cancel` is asked to.
     #[must_use]
-    pub fn unless(mut self, give_up: &GiveUp) -> Self {
-        self.give_up = give_up.clone();
+    pub fn unless(mut self, cancel: &Cancel) -> Self {
+        self.cancel = cancel.clone();
         self
     }
 }

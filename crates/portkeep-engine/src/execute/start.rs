@@ -48,7 +48,7 @@ impl<B: Backend> Run<'_, B> {
         let begun = Instant::now();
         let started = tokio::select! {
             biased;
-            () = self.request.give_up.asked() => None,
+            () = self.request.cancel.asked() => None,
             started = timeout_at(deadline.into(), self.backend.start(generation, self.spec.readiness, deadline)) => Some(started),
         };
         self.steps.start_milliseconds = milliseconds(begun);

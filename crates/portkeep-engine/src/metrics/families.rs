@@ -1,7 +1,7 @@
-//! Which metrics there are: the one list.
+//! Metric families: the one list.
 
 use super::sample::{AppSample, Serving};
-use super::text::{Family, Kind, Point, Value};
+use super::text::{Kind, MetricFamily, Point, Value};
 use crate::handover::Purpose;
 use crate::store::{HandoverResult, Totals};
 
@@ -17,11 +17,11 @@ const CRASHES: [&str; 3] = ["restart", "give-up", "abandon"];
 
 /// All families, of these apps. Each app has each counter from the beginning on, so that its first step is seen as one.
 #[must_use]
-pub fn families(apps: &[AppSample]) -> Vec<Family> {
+pub fn families(apps: &[AppSample]) -> Vec<MetricFamily> {
     [state(apps), handovers(apps), ends(apps)].concat()
 }
 
-fn state(apps: &[AppSample]) -> Vec<Family> {
+fn state(apps: &[AppSample]) -> Vec<MetricFamily> {
     let gauge = |name, help, value: &dyn Fn(&AppSample) -> Option<u64>| {
         family(apps, name, help, Kind::Gauge, |app| {
             let value = value(app).map(Value::Count);
@@ -94,7 +94,7 @@ fn state(apps: &[AppSample]) -> Vec<Family> {
     ]
 }
 
-fn handovers(apps: &[AppSample]) -> Vec<Family> {
+fn handovers(apps: &[AppSample]) -> Vec<MetricFamily> {
     vec![
         family(
             apps,
@@ -171,7 +171,7 @@ fn handovers(apps: &[AppSample]) -> Vec<Family> {
     ]
 }
 
-fn ends(apps: &[AppSample]) -> Vec<Family> {
+fn ends(apps: &[AppSample]) -> Vec<MetricFamily> {
     let counter = |name, help, value: &dyn Fn(&AppSample) -> Value| {
         family(apps, name, help, Kind::Counter, |app| {
             vec![(Vec::new(), value(app))]
@@ -252,7 +252,7 @@ fn family(
     help: &'static str,
     kind: Kind,
     points: impl Fn(&AppSample) -> Vec<Labelled>,
-) -> Family {
+) -> MetricFamily {
     let of_app = |app: &AppSample| {
         let whose = [
             ("app", app.name.to_string()),
@@ -264,7 +264,7 @@ fn family(
         });
         points.collect::<Vec<_>>()
     };
-    Family {
+    MetricFamily {
         name,
         help,
         kind,

@@ -1,4 +1,4 @@
-//! What is known of one app at one moment.
+//! Sample of one app: all facts that its metrics are made from.
 
 use jiff::Timestamp;
 use portkeep_spec::{AppName, Label, Manager as Which};

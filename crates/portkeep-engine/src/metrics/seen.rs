@@ -1,4 +1,4 @@
-//! What generations have said that run, or whose end is not in the history: at a shutdown of the machine nobody settles an end.
+//! Counts of generations whose end is not in the history yet: those that run, and those that ended while the machine shut down.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

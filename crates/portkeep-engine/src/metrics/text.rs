@@ -1,4 +1,4 @@
-//! Families of metrics as text: OpenMetrics 1.0, or the older format of Prometheus, which node_exporter and `promtool` read.
+//! Text of metric families: OpenMetrics 1.0, or the older format of Prometheus, which node_exporter and `promtool` read.
 
 use std::fmt::Write as _;
 
@@ -44,7 +44,7 @@ pub struct Point {
 
 /// Samples of one name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Family {
+pub struct MetricFamily {
     /// Its name, without `_total` and `_info`.
     pub name: &'static str,
     /// What it is.
@@ -57,7 +57,7 @@ pub struct Family {
 
 /// The text of families.
 #[must_use]
-pub fn render(families: &[Family], format: Format) -> String {
+pub fn render(families: &[MetricFamily], format: Format) -> String {
     let mut text = String::new();
     for family in families.iter().filter(|family| !family.points.is_empty()) {
         let sample = match family.kind {
@@ -118,12 +118,12 @@ fn number(value: Value) -> String {
 mod tests {
     use super::*;
 
-    fn families() -> Vec<Family> {
+    fn families() -> Vec<MetricFamily> {
         let point = |value| Point {
             labels: vec![("app", "hello".to_owned()), ("label", "a\"b\\c".to_owned())],
             value,
         };
-        let family = |name, kind, value| Family {
+        let family = |name, kind, value| MetricFamily {
             name,
             help: "What it is.",
             kind,
@@ -138,7 +138,7 @@ mod tests {
             ),
             family("portkeep_generation", Kind::Gauge, Value::Count(7)),
             family("portkeep_release", Kind::Info, Value::Count(1)),
-            Family {
+            MetricFamily {
                 points: Vec::new(),
                 ..family("portkeep_nothing", Kind::Gauge, Value::Count(0))
             },

@@ -1,4 +1,4 @@
-//! A file for node_exporter's textfile collector.
+//! File for node_exporter's textfile collector.
 //!
 //! The directory is often that of the collector's own user (`/var/lib/prometheus/node-exporter` on Debian). Root does not write
 //! into what somebody else controls: there, a process of that user's writes, who can do no more by it than he could before.

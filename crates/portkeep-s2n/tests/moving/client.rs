@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection};
 
-use crate::dice::Dice;
 use crate::manager::PATIENCE;
+use crate::seeded_random::SeededRandom;
 
 pub(crate) struct Client {
     pub(crate) session: ClientConnection,
     pub(crate) socket: TcpStream,
     received: Vec<u8>,
     /// If it sends in pieces.
-    dice: Option<Dice>,
+    random: Option<SeededRandom>,
 }
 
 impl Client {
@@ -34,12 +34,12 @@ impl Client {
             session: ClientConnection::new(Arc::clone(config), name).unwrap(),
             socket,
             received: Vec::new(),
-            dice: None,
+            random: None,
         }
     }
 
-    pub(crate) fn difficult(mut self, dice: Dice) -> Self {
-        self.dice = Some(dice);
+    pub(crate) fn difficult(mut self, random: SeededRandom) -> Self {
+        self.random = Some(random);
         self
     }
 
@@ -54,21 +54,21 @@ impl Client {
 
     fn flush(&mut self) -> io::Result<()> {
         let records = self.records();
-        let Some(dice) = &mut self.dice else {
+        let Some(random) = &mut self.random else {
             return self.socket.write_all(&records);
         };
         let mut rest = &records[..];
         while !rest.is_empty() {
-            let length = match dice.below(4) {
+            let length = match random.below(4) {
                 0 => 1,
-                1 => 1 + dice.below(40) as usize,
-                _ => 1 + dice.size(70_000) as usize,
+                1 => 1 + random.below(40) as usize,
+                _ => 1 + random.size(70_000) as usize,
             };
             let (part, after) = rest.split_at(length.min(rest.len()));
             self.socket.write_all(part)?;
             rest = after;
-            if !rest.is_empty() && dice.once_in(2) {
-                thread::sleep(Duration::from_micros(dice.below(8000)));
+            if !rest.is_empty() && random.once_in(2) {
+                thread::sleep(Duration::from_micros(random.below(8000)));
             }
         }
         Ok(())

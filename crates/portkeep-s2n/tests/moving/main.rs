@@ -8,9 +8,6 @@
 mod bad;
 mod client;
 mod clients;
-#[path = "../../../portkeep/src/dice.rs"]
-#[allow(dead_code, reason = "not all of it is needed here")]
-mod dice;
 mod growth;
 #[path = "../../../portkeep/tests/lifecycle/manager.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
@@ -19,6 +16,9 @@ mod plain;
 mod probe;
 mod programs;
 mod random;
+#[path = "../../../portkeep/src/seeded_random.rs"]
+#[allow(dead_code, reason = "not all of it is needed here")]
+mod seeded_random;
 mod states;
 mod storm;
 mod world;

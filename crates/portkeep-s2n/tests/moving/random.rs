@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::client::{Client, get};
-use crate::dice::Dice;
 use crate::manager::Process;
+use crate::seeded_random::SeededRandom;
 use crate::world::World;
 
 const CLIENTS: u64 = 24;
@@ -28,19 +28,19 @@ struct Total {
     renewed: AtomicU64,
 }
 
-fn ask(client: &mut Client, tls13: bool, dice: &mut Dice, total: &Total) {
-    if tls13 && dice.once_in(5) {
+fn ask(client: &mut Client, tls13: bool, random: &mut SeededRandom, total: &Total) {
+    if tls13 && random.once_in(5) {
         client.renew_keys().unwrap();
         total.renewed.fetch_add(1, SeqCst);
-        if dice.once_in(2) {
-            thread::sleep(Duration::from_millis(dice.below(30)));
+        if random.once_in(2) {
+            thread::sleep(Duration::from_millis(random.below(30)));
         }
     }
     let mut expected = Vec::new();
-    let count = 1 + dice.below(3);
+    let count = 1 + random.below(3);
     for _ in 0..count {
-        if dice.once_in(3) {
-            let body: Vec<u8> = (0..dice.size(60_000)).map(|i| i as u8).collect();
+        if random.once_in(3) {
+            let body: Vec<u8> = (0..random.size(60_000)).map(|i| i as u8).collect();
             let sum: u64 = body.iter().map(|byte| u64::from(*byte)).sum();
             let head = format!(
                 "POST /sum HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
@@ -49,7 +49,7 @@ fn ask(client: &mut Client, tls13: bool, dice: &mut Dice, total: &Total) {
             client.send(&[head.as_bytes(), &body].concat()).unwrap();
             expected.push(format!("{} {sum}", body.len()).into_bytes());
         } else {
-            let size = dice.size(40_000) as usize;
+            let size = random.size(40_000) as usize;
             client
                 .send(get(&format!("/letters?size={size}")).as_bytes())
                 .unwrap();
@@ -85,12 +85,12 @@ fn whenever_they_move_answers_are_right() {
                     let tls13 = number % 3 > 0;
                     let config = world.config(&[if tls13 { &TLS13 } else { &TLS12 }]);
                     let client = Client::connect(world.address, &Arc::new(config));
-                    let mut dice = Dice::new(seed, number);
-                    let mut client = client.difficult(Dice::new(!seed, number));
+                    let mut random = SeededRandom::new(seed, number);
+                    let mut client = client.difficult(SeededRandom::new(!seed, number));
                     client.who();
                     for _ in 0..rounds {
-                        ask(&mut client, tls13, &mut dice, total);
-                        thread::sleep(Duration::from_millis(dice.below(20)));
+                        ask(&mut client, tls13, &mut random, total);
+                        thread::sleep(Duration::from_millis(random.below(20)));
                     }
                 })
             })

@@ -14,10 +14,10 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::client::{Client, get};
-use crate::dice::Dice;
 use crate::manager::Process;
 use crate::probe;
 use crate::random::number;
+use crate::seeded_random::SeededRandom;
 use crate::world::World;
 
 const CLIENTS: usize = 100;
@@ -33,8 +33,8 @@ enum Next {
 }
 
 impl Next {
-    fn any(dice: &mut Dice) -> Self {
-        match dice.below(10) {
+    fn any(random: &mut SeededRandom) -> Self {
+        match random.below(10) {
             0 => Self::Refuses,
             1 => Self::Dies,
             _ => Self::Takes,
@@ -99,13 +99,13 @@ impl Patient {
     }
 
     /// Before its server is replaced: another key, half a request.
-    fn prepare(&mut self, dice: &mut Dice, total: &mut Total) {
-        if self.tls13 && dice.once_in(4) {
+    fn prepare(&mut self, random: &mut SeededRandom, total: &mut Total) {
+        if self.tls13 && random.once_in(4) {
             self.client.renew_keys().unwrap();
             total.renewed += 1;
         }
-        if dice.once_in(5) {
-            let length = dice.size(30_000) as usize;
+        if random.once_in(5) {
+            let length = random.size(30_000) as usize;
             let request = get(&format!("/letters?size={length}"));
             self.client
                 .session
@@ -113,7 +113,7 @@ impl Patient {
                 .write_all(request.as_bytes())
                 .unwrap();
             let mut first = self.client.records();
-            let rest = first.split_off(1 + dice.below(first.len() as u64 - 1) as usize);
+            let rest = first.split_off(1 + random.below(first.len() as u64 - 1) as usize);
             self.client.socket.write_all(&first).unwrap();
             self.half = Some((rest, length));
             total.halves += 1;
@@ -121,14 +121,14 @@ impl Patient {
     }
 
     /// Asks, or finishes what it was asking.
-    fn ask(&mut self, dice: &mut Dice) -> io::Result<Fate> {
+    fn ask(&mut self, random: &mut SeededRandom) -> io::Result<Fate> {
         let length = match self.half.take() {
             Some((rest, length)) => {
                 self.client.socket.write_all(&rest)?;
                 length
             }
             None => {
-                let length = dice.size(30_000) as usize;
+                let length = random.size(30_000) as usize;
                 self.client
                     .send(get(&format!("/letters?size={length}")).as_bytes())?;
                 length
@@ -146,8 +146,8 @@ impl Patient {
         Ok(Fate::Kept(process.unwrap().parse().unwrap()))
     }
 
-    fn fate(&mut self, dice: &mut Dice) -> Fate {
-        self.ask(dice).unwrap_or_else(|error| match error.kind() {
+    fn fate(&mut self, random: &mut SeededRandom) -> Fate {
+        self.ask(random).unwrap_or_else(|error| match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => {
                 Fate::Lost
             }
@@ -159,7 +159,7 @@ impl Patient {
 struct Storm {
     world: World,
     policy: usize,
-    dice: Dice,
+    random: SeededRandom,
     total: Total,
     clients: Vec<Patient>,
 }
@@ -176,7 +176,7 @@ impl Storm {
     fn replace(&mut self, mut old: Process, next: Next) -> Process {
         self.total.handovers[next as usize] += 1;
         for client in &mut self.clients {
-            client.prepare(&mut self.dice, &mut self.total);
+            client.prepare(&mut self.random, &mut self.total);
         }
         if next == Next::Refuses {
             self.policy = 1 - self.policy;
@@ -184,21 +184,21 @@ impl Storm {
         let mut new = self.start();
         old.drain();
         if next == Next::Dies {
-            thread::sleep(Duration::from_micros(self.dice.below(20_000)));
+            thread::sleep(Duration::from_micros(self.random.below(20_000)));
             new.signal(Signal::KILL);
             new.exited();
             new = self.start();
         }
         for client in &mut self.clients {
             // A half is finished; where connections end, each has to hear so.
-            if client.half.is_none() && next == Next::Takes && !self.dice.once_in(4) {
+            if client.half.is_none() && next == Next::Takes && !self.random.once_in(4) {
                 continue;
             }
-            let mut fate = client.fate(&mut self.dice);
+            let mut fate = client.fate(&mut self.random);
             // It may answer, and be refused after that.
             while next != Next::Takes && fate == Fate::Kept(old.id()) {
                 self.total.requests += 1;
-                fate = client.fate(&mut self.dice);
+                fate = client.fate(&mut self.random);
             }
             assert!(next.allows(fate), "{next:?}: {fate:?}\n{}", old.story());
             self.total.requests += u64::from(fate != Fate::Lost);
@@ -234,7 +234,7 @@ fn whatever_becomes_of_the_next_one_answers_are_right() {
         clients: clients.collect(),
         world,
         policy: 0,
-        dice: Dice::new(number("PORTKEEP_MOVE_SEED", 1), 77),
+        random: SeededRandom::new(number("PORTKEEP_MOVE_SEED", 1), 77),
         total: Total::default(),
     };
     // Each at least once.
@@ -243,7 +243,7 @@ fn whatever_becomes_of_the_next_one_answers_are_right() {
         current = storm.replace(current, next);
     }
     while storm.total.moved < moves {
-        let next = Next::any(&mut storm.dice);
+        let next = Next::any(&mut storm.random);
         current = storm.replace(current, next);
     }
     let Total {

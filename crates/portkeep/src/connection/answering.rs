@@ -1,5 +1,5 @@
-//! The app as hyper's service: counts requests, and announces the end of the connection in every
-//! answer that is given while the server drains.
+//! The app as hyper's service: counts requests, and announces the end of the connection in every answer while the server
+//! drains.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl hyper::service::Service<Request<Incoming>> for Answering {
         #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
         request
             .extensions_mut()
-            .insert(super::Entrance(Arc::clone(&self.probe.listener)));
+            .insert(super::ListenerName(Arc::clone(&self.probe.listener)));
         let connect = request.method() == Method::CONNECT;
         let http1 = request.version() < Version::HTTP_2;
         let with_body = !request.body().is_end_stream();

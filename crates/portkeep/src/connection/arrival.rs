@@ -1,4 +1,4 @@
-//! A connection that this process has just got.
+//! Connection that this process has just received.
 
 use std::io;
 use std::sync::Arc;

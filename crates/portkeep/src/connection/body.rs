@@ -1,4 +1,4 @@
-//! The body of an answer, which keeps its request in flight until it is sent.
+//! Body of an answer. It keeps its request in flight until it is sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,4 +1,4 @@
-//! Giving an idle connection to the next generation.
+//! Moves an idle connection to the next generation.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use super::io::{Identity, Io};
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
 use crate::listen::{Apart, NotApart, Stream};
-use crate::moving::{Cargo, Speaks};
+use crate::moving::{Speaks, Transfer};
 
 /// It comes back if it cannot be moved: then, if this was not the moment, it is tried again [later](super::later), else served to
 /// its end here.
@@ -30,7 +30,7 @@ pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
         Err(NotApart::Ever) => return None,
     };
     unread.extend(more);
-    let cargo = Cargo {
+    let transfer = Transfer {
         socket,
         listener: Arc::clone(&probe.listener),
         unread,
@@ -42,25 +42,25 @@ pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
     };
     let outcome = tokio::select! {
         biased;
-        outcome = shared.departures.depart(cargo) => outcome,
+        outcome = shared.departures.depart(transfer) => outcome,
         () = shared.phases.reached(Phase::Cut) => {
             probe.count_cut();
             return None;
         }
     };
-    let Some(cargo) = outcome else {
+    let Some(transfer) = outcome else {
         count(&shared.counts.moved);
         return None;
     };
     probe.stay();
-    stays(cargo, identity)
+    stays(transfer, identity)
 }
 
 /// As it was. It can only fail for a socket that the runtime has lost, and for a transport that cannot read what it has
 /// written itself: that connection is over.
-fn stays(cargo: Cargo, identity: Identity) -> Option<(Io, Speaks)> {
-    let stream = Stream::adopt(cargo.socket).ok()?;
-    let stream = match cargo.transport {
+fn stays(transfer: Transfer, identity: Identity) -> Option<(Io, Speaks)> {
+    let stream = Stream::adopt(transfer.socket).ok()?;
+    let stream = match transfer.transport {
         None => stream,
         Some(state) => match identity.put_together(stream, state) {
             Ok(stream) => stream,
@@ -71,5 +71,8 @@ fn stays(cargo: Cargo, identity: Identity) -> Option<(Io, Speaks)> {
             }
         },
     };
-    Some((Io::assemble(stream, cargo.unread, identity), cargo.speaks))
+    Some((
+        Io::assemble(stream, transfer.unread, identity),
+        transfer.speaks,
+    ))
 }

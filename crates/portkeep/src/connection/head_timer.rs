@@ -1,4 +1,4 @@
-//! hyper's clock for the head-read timer.
+//! hyper's timer for reading a request's head.
 
 use std::pin::Pin;
 use std::sync::Arc;

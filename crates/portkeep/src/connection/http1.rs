@@ -17,14 +17,14 @@ use hyper::server::conn::http1::{Builder, UpgradeableConnection};
 use hyper_util::rt::TokioIo;
 
 use super::answering::Answering;
-use super::farewell::farewell;
 use super::head_timer::HeadTimer;
+use super::idle_linger::IdleLinger;
 use super::io::Io;
 use super::later::Later;
-use super::patience::Patience;
+use super::lingering_close::lingering_close;
+use super::orders::OrderWaker;
 use super::probe::Stage;
 use super::refusal::refuse;
-use super::told::Ear;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 use crate::limits::{Order, Reason};
@@ -45,9 +45,9 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let shared = Arc::clone(&probe.shared);
     probe.enter(Stage::Http1);
     let mut connection = connection(io, app);
-    let mut ear = Ear::default();
+    let mut ear = OrderWaker::default();
     let mut watch = std::pin::pin!(shared.phases.watch());
-    let mut patience = Patience::default();
+    let mut linger = IdleLinger::default();
     let mut later = Later::new(&probe);
 
     let end = std::future::poll_fn(|cx| {
@@ -79,7 +79,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 // It was looked at when it was polled.
                 Some(Order::Look | Order::Last) | None => {}
             }
-            if patience.poll(cx, &probe, phase).is_pending() {
+            if linger.poll(cx, &probe, phase).is_pending() {
                 return Poll::Pending;
             }
             count(&shared.counts.idle_closed);
@@ -118,7 +118,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
             }
             match connection.into_parts() {
                 Some(parts) if say_goodbye => {
-                    farewell(parts.io.into_inner(), !parts.read_buf.is_empty()).await;
+                    lingering_close(parts.io.into_inner(), !parts.read_buf.is_empty()).await;
                 }
                 Some(_) => {}
                 // It was upgraded and belongs to the app now.

@@ -93,10 +93,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::answering::Answering;
-use super::farewell::farewell;
+use super::goaway_grace::GoawayGrace;
 use super::io::Io;
-use super::late_pong::LatePong;
 use super::later::Later;
+use super::lingering_close::lingering_close;
 use super::probe::{Probe, Stage};
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
@@ -154,7 +154,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 
 /// The only type of them: for each one more, every app links all of hyper's HTTP/2 once more.
 type Connection =
-    hyper::server::conn::http2::Connection<TokioIo<LatePong<Socket>>, Answering, Tasks>;
+    hyper::server::conn::http2::Connection<TokioIo<GoawayGrace<Socket>>, Answering, Tasks>;
 
 fn connection(
     socket: Socket,
@@ -172,7 +172,7 @@ fn connection(
             .keep_alive_interval(ping)
             .keep_alive_timeout(pong);
     }
-    let io = TokioIo::new(LatePong::new(socket, Arc::clone(ending)));
+    let io = TokioIo::new(GoawayGrace::new(socket, Arc::clone(ending)));
     builder.serve_connection(io, answering)
 }
 
@@ -219,7 +219,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
                 if let Some(followed) = followed.filter(Followed::was_refused)
                     && let Some(io) = followed.take_anyway()
                 {
-                    farewell(io, true).await;
+                    lingering_close(io, true).await;
                 }
                 return None;
             }
@@ -248,7 +248,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
             over(result, &shared);
             // What the client has sent meanwhile must not turn the end into a reset.
             if in_good_order && let Some(io) = followed.and_then(|followed| followed.take_anyway()) {
-                farewell(io, true).await;
+                lingering_close(io, true).await;
             }
         }
         () = too_late(&probe, reason) => {}

@@ -1,4 +1,4 @@
-//! A request that is not answered to its end.
+//! Request in flight: not answered to its end.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The socket as hyper sees it.
+//! Socket as hyper sees it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! A connection that was to be moved and could not be taken apart at that moment: when to try again.
+//! Decides when to retry moving a connection that could not be taken apart.
 //!
 //! A transport may have a part of a record. Nobody but the transport knows, and nobody but the transport wakes up for the rest of
 //! it, so it is asked again after a while; and after the time that an idle connection lingers, not any more: a

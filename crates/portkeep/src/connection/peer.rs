@@ -1,4 +1,4 @@
-//! Who is on the other side.
+//! Peer of a connection.
 
 use std::net::SocketAddr;
 

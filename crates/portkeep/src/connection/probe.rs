@@ -1,4 +1,4 @@
-//! What hyper does not tell about an HTTP/1 connection, observed from outside.
+//! Observes from outside what hyper does not tell about an HTTP/1 connection.
 //!
 //! Two facts are needed: is the connection *between requests*, and is everything *flushed*?
 //! hyper starts its head-read timer when it begins to wait for a request, and gives the request to
@@ -18,7 +18,7 @@ use http::Extensions;
 use tokio::time::Instant;
 
 use super::later::Attempts;
-use super::told::{Ear, Told};
+use super::orders::{OrderSlot, OrderWaker};
 use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
 use crate::limits::{Order, Reason, Watched};
@@ -70,7 +70,7 @@ pub(super) struct Probe {
     look: AtomicU64,
     /// How much that was.
     unsent: AtomicU64,
-    told: Told,
+    told: OrderSlot,
     /// The next answer is the last one.
     last: AtomicBool,
     /// When it came here, and how old it was then.
@@ -125,7 +125,7 @@ impl Probe {
             pieces: AtomicU64::new(0),
             look: AtomicU64::new(0),
             unsent: AtomicU64::new(UNKNOWN),
-            told: Told::default(),
+            told: OrderSlot::default(),
             last: AtomicBool::new(false),
             came: Instant::now(),
             before: arrival.age,
@@ -189,7 +189,7 @@ impl Probe {
     ///
     /// Only right after the connection was polled and is pending.
     #[inline]
-    pub(super) fn order(&self, cx: &mut Context<'_>, ear: &mut Ear) -> Option<Order> {
+    pub(super) fn order(&self, cx: &mut Context<'_>, ear: &mut OrderWaker) -> Option<Order> {
         let (order, then) = self.told.hear(cx, ear)?;
         let now = self.facts();
         // What ends in good order whatever is going on need not be as it was.
@@ -201,7 +201,7 @@ impl Probe {
     /// Waits for something to do.
     #[cfg(feature = "http2")]
     pub(super) async fn ordered(&self) -> Order {
-        let mut ear = Ear::default();
+        let mut ear = OrderWaker::default();
         std::future::poll_fn(|cx| match self.order(cx, &mut ear) {
             // Looking is done when it is polled.
             Some(Order::Look | Order::Last) | None => std::task::Poll::Pending,

@@ -1,4 +1,4 @@
-//! HTTP/1 or HTTP/2: the first bytes tell.
+//! Detects HTTP/1 or HTTP/2 from the first bytes.
 
 use std::pin::Pin;
 use std::task::{Poll, ready};

@@ -1,4 +1,4 @@
-//! The answer to a request that does not come to its end in time.
+//! Answer to a request that does not arrive in time.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
-use super::farewell::farewell;
 use super::io::Io;
+use super::lingering_close::lingering_close;
 
 const REFUSAL: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_secs(2);
 /// Only where nothing of an answer was sent.
 pub(super) async fn refuse(mut io: Io) {
     if let Ok(Ok(())) = timeout(TIME, say(&mut io)).await {
-        farewell(io, true).await;
+        lingering_close(io, true).await;
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whether hyper is as moving connections needs it.
+//! Self-test: does this hyper behave as moving connections needs it?
 //!
 //! Two facts about a connection are observed from outside (see `probe`), through behaviour that
 //! hyper does not promise. An app may be built with another hyper than the one that was tested, so

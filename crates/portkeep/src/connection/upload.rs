@@ -1,4 +1,4 @@
-//! The body of a request, as far as its connection has to know.
+//! Body of a request, as far as its connection has to know it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};

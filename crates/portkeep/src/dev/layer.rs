@@ -21,7 +21,7 @@ use super::script::{Content, Load, Script};
 use super::{document, forward, guard};
 use crate::acceptor::Acceptor;
 use crate::app::{ErasedApp, ErasedBody};
-use crate::connection::Entrance;
+use crate::connection::ListenerName;
 use crate::{BoxError, ShutdownToken};
 
 /// For programs that waited as long as they may.
@@ -127,9 +127,9 @@ impl Service<Request<Incoming>> for Layer {
         Box::pin(async move {
             if waits {
                 let begun = Instant::now();
-                let entrance = request.extensions().get().cloned();
-                let Entrance(entrance) = entrance.unwrap_or_else(|| Entrance("".into()));
-                match queued_request::wait(&channel, &entrance, waited).await {
+                let listener = request.extensions().get().cloned();
+                let ListenerName(listener) = listener.unwrap_or_else(|| ListenerName("".into()));
+                match queued_request::wait(&channel, &listener, waited).await {
                     Verdict::Serve => {}
                     Verdict::Forward(address) => {
                         let waited = waited + begun.elapsed();

@@ -44,10 +44,10 @@ pub(super) fn note_waited(headers: &mut HeaderMap, waited: Duration) {
     headers.insert(WAITED, HeaderValue::from(milliseconds));
 }
 
-/// Waits as long as `portkeep dev` lets a request wait that came through the listener `entrance` and has waited before.
+/// Waits as long as `portkeep dev` lets a request wait that came through the listener `listener` and has waited before.
 /// After any failure, this generation answers it.
-pub(super) async fn wait(channel: &Channel, entrance: &str, waited: Duration) -> Verdict {
-    let question = format!("hold {} {entrance}", waited.as_millis());
+pub(super) async fn wait(channel: &Channel, listener: &str, waited: Duration) -> Verdict {
+    let question = format!("hold {} {listener}", waited.as_millis());
     let Ok(answer) = channel.ask(&question).await else {
         return Verdict::Serve;
     };

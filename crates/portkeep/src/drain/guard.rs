@@ -1,4 +1,4 @@
-//! Guards that count what is alive.
+//! Guards that count live connections and tasks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

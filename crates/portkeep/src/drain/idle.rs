@@ -1,4 +1,4 @@
-//! Noticing that nobody asks for anything any more.
+//! Detects that a server is idle.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which part of its life a server is in, for many tasks that look often and wait rarely.
+//! Phase of a server, for many tasks that read it often and wait for it rarely.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};

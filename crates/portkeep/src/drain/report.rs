@@ -1,4 +1,4 @@
-//! How a drain ended, in words and numbers.
+//! Report of a finished drain, in words and numbers.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

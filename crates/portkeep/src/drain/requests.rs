@@ -1,4 +1,4 @@
-//! Counting requests without making processors wait for each other.
+//! Counts requests without making processors wait for each other.
 //!
 //! A counter that every request changes is a cache line that goes from processor to processor all
 //! the time. So each thread counts for itself, and whoever wants to know adds up.

@@ -1,4 +1,4 @@
-//! Waits for the connections to end, tells the service manager, cuts at the deadline.
+//! Supervises a drain: waits for the connections to end, reports to the service manager, cuts at the deadline.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

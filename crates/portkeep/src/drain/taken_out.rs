@@ -1,4 +1,4 @@
-//! Whoever runs the app takes it out, and may put it back: unlike a drain, nothing ends but connections.
+//! Whether the operator has taken the app out. Unlike in a drain, only connections end.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Where to listen when no socket is passed.
+//! Address to listen on when no socket is passed.
 
 use std::fmt;
 use std::net::SocketAddr;

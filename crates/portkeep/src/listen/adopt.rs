@@ -1,5 +1,4 @@
-//! Takes over the passed descriptors, all of them and once: what stays behind would be
-//! inherited by every child process of the app.
+//! Adopts the passed descriptors, all of them and once: every child process of the app would inherit one that stays behind.
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};

@@ -1,4 +1,4 @@
-//! Passed descriptors: they come as numbers, and this is where a number becomes a descriptor.
+//! Turns the number of a passed descriptor into a descriptor. Nothing else does.
 
 #![allow(
     unsafe_code,

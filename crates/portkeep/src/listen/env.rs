@@ -1,4 +1,4 @@
-//! What the environment says about passed sockets. Pure: the environment is an argument.
+//! Parses what the environment says about passed sockets. Pure: the environment is an argument.
 
 use std::collections::BTreeMap;
 

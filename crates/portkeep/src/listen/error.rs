@@ -1,4 +1,4 @@
-//! What can be wrong with sockets.
+//! Errors of passed sockets.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! How passed sockets are named and described.
+//! Names and descriptions of passed sockets.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The listeners to serve: passed ones, or one that is bound here.
+//! Listeners of a server: passed ones, or one that is bound here.
 
 use std::fmt;
 use std::io;

@@ -1,4 +1,4 @@
-//! The sockets that were passed to this process.
+//! Sockets that were passed to this process.
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! How much of what was written to a socket is still here.
+//! Number of bytes that were written to a socket and have not left this machine.
 
 #![allow(
     unsafe_code,

@@ -1,4 +1,4 @@
-//! Who may ask to move connections.
+//! Decides who may ask to move connections.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The next generation: takes connections.
+//! Receiver of moved connections: the next generation.
 
 use std::io;
 use std::pin::pin;
@@ -10,14 +10,14 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::cargo::Speaks;
-use super::complaints::Complaints;
-use super::luggage::{self, List};
+use super::layer_states::{self, List};
+use super::limited_warnings::LimitedWarnings;
+use super::overflow_file;
 use super::packets::{Packets, Received};
 use super::session::{self, has_closed};
 use super::socket::MoveSocket;
-use super::spill;
 use super::taken::{Claim, Taken};
+use super::transfer::Speaks;
 use super::wire::{Flags, Header, Kind, LONGEST, Times, name_and_inline};
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
@@ -53,8 +53,8 @@ pub(crate) async fn receive(
     let taken = Arc::clone(&socket.taken);
     let mut closed = pin!(closing.started());
     let mut sessions = JoinSet::new();
-    let mut refused = Complaints::about("a session that moves connections was refused");
-    let mut unaccepted = Complaints::about("cannot accept a session that moves connections");
+    let mut refused = LimitedWarnings::about("a session that moves connections was refused");
+    let mut unaccepted = LimitedWarnings::about("cannot accept a session that moves connections");
     loop {
         let accepted = tokio::select! {
             biased;
@@ -214,8 +214,9 @@ impl Hold {
         }
         let (times, rest) = Times::decode(header, rest).map_err(io::Error::other)?;
         let (list, rest) = List::decode(header, rest).map_err(io::Error::other)?;
-        let luggage = list.as_ref().map_or(0, List::total);
-        let (name, inline) = name_and_inline(header, luggage, rest).map_err(io::Error::other)?;
+        let states_length = list.as_ref().map_or(0, List::total);
+        let (name, inline) =
+            name_and_inline(header, states_length, rest).map_err(io::Error::other)?;
         let in_file = header.flags.has(Flags::IN_FILE);
         let mut descriptors = received.descriptors.into_iter();
         let (socket, file) = match (descriptors.next(), descriptors.next()) {
@@ -232,7 +233,7 @@ impl Hold {
         let destination = destination
             .ok_or_else(|| io::Error::other(format!("its listener {name:?} is not served here")))?;
         let spilled = file
-            .map(|file| spill::from_file(file, luggage + header.unread as usize))
+            .map(|file| overflow_file::from_file(file, states_length + header.unread as usize))
             .transpose()?;
         let contents = spilled.as_ref().map_or(inline, Secret::expose);
         let Unpacked {
@@ -287,10 +288,10 @@ fn unpack(header: &Header, list: Option<&List>, mut contents: &[u8]) -> io::Resu
         contents = rest;
         let state = Secret::from(state.to_vec());
         match (entry.kind, &speaks) {
-            (luggage::Kind::Transport, _) => transport = Some(state),
-            (luggage::Kind::Http2, Speaks::Unknown) => speaks = Speaks::Http2(state),
-            (luggage::Kind::WebSocket, Speaks::Unknown) => speaks = Speaks::WebSocket(state),
-            (luggage::Kind::Http2 | luggage::Kind::WebSocket, _) => {
+            (layer_states::Kind::Transport, _) => transport = Some(state),
+            (layer_states::Kind::Http2, Speaks::Unknown) => speaks = Speaks::Http2(state),
+            (layer_states::Kind::WebSocket, Speaks::Unknown) => speaks = Speaks::WebSocket(state),
+            (layer_states::Kind::Http2 | layer_states::Kind::WebSocket, _) => {
                 return Err(io::Error::other("it speaks two protocols at once"));
             }
         }

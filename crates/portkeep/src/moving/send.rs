@@ -1,4 +1,4 @@
-//! The old generation: gives its connections away.
+//! Sender of moved connections: the old generation.
 
 mod manifest;
 
@@ -12,12 +12,12 @@ use rustix::net::SocketAddrUnix;
 use rustix::net::sockopt::socket_cookie;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::cargo::{Cargo, Departure, Inbox, Speaks};
-use super::luggage::{self, Entry, List};
+use super::layer_states::{self, Entry, List};
+use super::overflow_file;
 use super::packets::Packets;
 use super::session::{self, ANSWER_TIMEOUT, Unwelcome, has_closed};
-use super::spill;
 use super::successor;
+use super::transfer::{Departure, Inbox, Speaks, Transfer};
 use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
 use crate::Secret;
 use crate::drain::{Phase, Shared};
@@ -152,34 +152,34 @@ async fn send_one(
     sequence: u64,
     departure: &Departure,
 ) -> io::Result<()> {
-    let cargo = &departure.cargo;
-    let states = states(cargo);
-    let list = list(&cargo.socket, &states)?;
+    let transfer = &departure.transfer;
+    let states = states(transfer);
+    let list = list(&transfer.socket, &states)?;
     let list = list.encode(features).map_err(io::Error::other)?;
     let with_times = features.has(Features::TIMES);
     let times = Times {
-        waited: cargo.waited,
-        age: cargo.age,
+        waited: transfer.waited,
+        age: transfer.age,
     };
     let times = times.encode();
     let times: &[u8] = if with_times { &times } else { &[] };
     let mut contents: Vec<_> = states.iter().map(|(_, state)| state.expose()).collect();
-    contents.push(&cargo.unread);
-    let file = spill::to_file(&contents)?;
+    contents.push(&transfer.unread);
+    let file = overflow_file::to_file(&contents)?;
     let header = Header {
         kind: Kind::Connection,
         flags: Flags::HTTP1
-            .when(matches!(cargo.speaks, Speaks::Http1))
-            .and(Flags::USED.when(cargo.used))
+            .when(matches!(transfer.speaks, Speaks::Http1))
+            .and(Flags::USED.when(transfer.used))
             .and(Flags::IN_FILE.when(file.is_some()))
             .and(Flags::TIMES.when(with_times))
             .and(Flags::LUGGAGE.when(!list.is_empty())),
-        unread: u32::try_from(cargo.unread.len()).map_err(io::Error::other)?,
+        unread: u32::try_from(transfer.unread.len()).map_err(io::Error::other)?,
         sequence,
     };
-    let name = cargo.listener.as_bytes();
+    let name = transfer.listener.as_bytes();
     let length = u8::try_from(name.len()).map_err(io::Error::other)?;
-    let mut descriptors = vec![cargo.socket.as_fd()];
+    let mut descriptors = vec![transfer.socket.as_fd()];
     descriptors.extend(file.as_ref().map(AsFd::as_fd));
     let header = header.encode();
     let mut parts = vec![&header, times, &list, std::slice::from_ref(&length), name];
@@ -190,18 +190,18 @@ async fn send_one(
 }
 
 /// What it takes along.
-fn states(cargo: &Cargo) -> Vec<(luggage::Kind, &Secret)> {
-    let transport = cargo.transport.as_ref();
-    let transport = transport.map(|state| (luggage::Kind::Transport, state));
-    let protocol = match &cargo.speaks {
-        Speaks::Http2(state) => Some((luggage::Kind::Http2, state)),
-        Speaks::WebSocket(state) => Some((luggage::Kind::WebSocket, state)),
+fn states(transfer: &Transfer) -> Vec<(layer_states::Kind, &Secret)> {
+    let transport = transfer.transport.as_ref();
+    let transport = transport.map(|state| (layer_states::Kind::Transport, state));
+    let protocol = match &transfer.speaks {
+        Speaks::Http2(state) => Some((layer_states::Kind::Http2, state)),
+        Speaks::WebSocket(state) => Some((layer_states::Kind::WebSocket, state)),
         Speaks::Unknown | Speaks::Http1 => None,
     };
     transport.into_iter().chain(protocol).collect()
 }
 
-fn list(socket: &OwnedFd, states: &[(luggage::Kind, &Secret)]) -> io::Result<List> {
+fn list(socket: &OwnedFd, states: &[(layer_states::Kind, &Secret)]) -> io::Result<List> {
     if states.is_empty() {
         return Ok(List::default());
     }

@@ -1,4 +1,4 @@
-//! The beginning of a session between two generations.
+//! Handshake of a session between two generations.
 
 use std::io;
 use std::time::Duration;

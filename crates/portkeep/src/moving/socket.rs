@@ -1,4 +1,4 @@
-//! The socket over which connections move, as it was passed to this process.
+//! Move socket: connections move over it. systemd passes it to this process.
 
 use std::io;
 use std::os::fd::OwnedFd;

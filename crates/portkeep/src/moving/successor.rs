@@ -1,4 +1,4 @@
-//! Whether there is a next generation.
+//! Tells whether there is a next generation.
 
 use std::path::Path;
 

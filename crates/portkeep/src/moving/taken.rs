@@ -1,4 +1,4 @@
-//! Which connections this process has taken over together with a state.
+//! Connections that this process has taken over together with a state.
 //!
 //! A state such as the keys of a connection may be used once: twice would be the same keys and the same counters for other
 //! bytes. So the number that the kernel gives a socket, once for all time, is taken once. It costs eight bytes for each.

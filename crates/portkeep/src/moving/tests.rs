@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::task::JoinSet;
 
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 use app::TestApp;
 use case::{Case, Class};
 use client::Ending;
@@ -71,11 +71,16 @@ async fn run(class: Class, through: Through, cases: u64) {
                 if number >= cases {
                     return;
                 }
-                let case = Case::new(class, number, &mut Dice::new(seed, number));
+                let case = Case::new(class, number, &mut SeededRandom::new(seed, number));
                 let expected = client::plainly(still, &case).await;
-                let got =
-                    client::randomly(address, through, &case, &expected, Dice::new(!seed, number))
-                        .await;
+                let got = client::randomly(
+                    address,
+                    through,
+                    &case,
+                    &expected,
+                    SeededRandom::new(!seed, number),
+                )
+                .await;
                 totals
                     .requests
                     .fetch_add(case.requests.len() as u64, Ordering::Relaxed);

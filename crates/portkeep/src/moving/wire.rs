@@ -1,8 +1,8 @@
-//! The messages of a move as bytes. Pure.
+//! Encoding of the messages of a move. Pure.
 
 use std::time::Duration;
 
-use super::luggage::List;
+use super::layer_states::List;
 
 /// The version of the protocol. The first byte of every message, in every version.
 pub(super) const VERSION: u8 = 1;
@@ -227,11 +227,11 @@ impl Times {
     }
 }
 
-/// The listener's name of a connection, and what is in the message of the `luggage` bytes that go along and of the unread
+/// The listener's name of a connection, and what is in the message of the `states_length` bytes that go along and of the unread
 /// ones; `rest` is what follows the list.
 pub(super) fn name_and_inline<'a>(
     header: &Header,
-    luggage: usize,
+    states_length: usize,
     rest: &'a [u8],
 ) -> Result<(&'a str, &'a [u8]), Malformed> {
     let (length, rest) = rest.split_first().ok_or(Malformed::Length)?;
@@ -245,7 +245,7 @@ pub(super) fn name_and_inline<'a>(
     let expected = if header.flags.has(Flags::IN_FILE) {
         0
     } else {
-        luggage + unread
+        states_length + unread
     };
     if inline.len() != expected {
         return Err(Malformed::Length);

@@ -110,7 +110,7 @@ impl Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dice::Dice;
+    use crate::seeded_random::SeededRandom;
 
     fn frame(first: u8, masked: bool, length: usize) -> Vec<u8> {
         let mask = if masked { 0x80 } else { 0 };
@@ -166,19 +166,19 @@ mod tests {
     #[test]
     fn however_it_is_cut_the_frames_are_the_same() {
         for seed in 0..500 {
-            let mut dice = Dice::new(7, seed);
+            let mut random = SeededRandom::new(7, seed);
             let mut ends = Vec::new();
             let mut bytes = Vec::new();
             for _ in 0..20 {
-                let first = [0x81, 0x01, 0x80, 0x00, 0x89, 0x8a][dice.below(6) as usize];
-                let most = if dice.once_in(8) { 70_000 } else { 200 };
-                let length = dice.below(most);
-                bytes.extend(frame(first, dice.once_in(2), length as usize));
+                let first = [0x81, 0x01, 0x80, 0x00, 0x89, 0x8a][random.below(6) as usize];
+                let most = if random.once_in(8) { 70_000 } else { 200 };
+                let length = random.below(most);
+                bytes.extend(frame(first, random.once_in(2), length as usize));
                 ends.push(bytes.len());
             }
             let (mut frames, mut at, mut seen) = (Frames::default(), 0, Vec::new());
             while at < bytes.len() {
-                let piece = 1 + dice.below(300) as usize;
+                let piece = 1 + random.below(300) as usize;
                 let piece = &bytes[at..bytes.len().min(at + piece)];
                 let followed = frames.follow(piece);
                 at += followed;

@@ -1,4 +1,4 @@
-//! Whether a change is compiled without cargo, and what is compiled then. Pure.
+//! Decides whether a change is compiled without cargo, and what is compiled then. Pure.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What cargo says of the packages that people edit, whether it compiled them or had nothing to do.
+//! Packages that people edit, as cargo reports them, whether it compiled them or had nothing to do.
 
 use std::path::{Path, PathBuf};
 

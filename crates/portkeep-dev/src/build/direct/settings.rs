@@ -1,4 +1,4 @@
-//! The files that say how cargo builds, wherever they are.
+//! Files that configure cargo, wherever they are.
 
 use std::path::{Path, PathBuf};
 

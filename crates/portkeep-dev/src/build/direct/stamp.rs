@@ -1,4 +1,4 @@
-//! Stamps of files: what of a file changes whenever somebody changes it.
+//! Stamp of a file: metadata that changes whenever somebody changes it.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;

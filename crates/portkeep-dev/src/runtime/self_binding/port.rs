@@ -1,4 +1,4 @@
-//! The port of an app that opens it itself: when it is free, and who has it.
+//! Port of a self-binding app: whether it is free, and who owns it.
 
 use std::net::SocketAddr;
 use std::time::Duration;

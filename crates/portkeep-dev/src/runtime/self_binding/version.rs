@@ -1,4 +1,4 @@
-//! One started version of an app that opens its port itself.
+//! One started version of a self-binding app.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::event::Event;
 use crate::input::Feed;
-use crate::unread::Unread;
+use crate::unread_lines::UnreadLines;
 
 /// How many lines of a version that did not come up are told.
 const TOLD: usize = 8;
@@ -48,7 +48,7 @@ pub(super) struct Starting<'a> {
     pub(super) spec: &'a Spec,
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) children: &'a Children,
-    pub(super) unread: &'a Unread,
+    pub(super) unread: &'a UnreadLines,
     pub(super) events: &'a mpsc::UnboundedSender<Event>,
     pub(super) feed: Option<&'a Feed>,
     /// What starts it; nothing where it is started directly.
@@ -164,7 +164,7 @@ impl Starting<'_> {
                     last.push_back(line.clone());
                 }
                 if unread.add(generation, line)
-                    && events.send(Event::Unread(unread.clone())).is_err()
+                    && events.send(Event::UnreadLines(unread.clone())).is_err()
                 {
                     break;
                 }

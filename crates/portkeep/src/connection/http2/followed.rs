@@ -1,4 +1,4 @@
-//! The socket of an HTTP/2 connection that is followed, and from which it can be taken while h2 has it.
+//! Socket of an HTTP/2 connection. It reports all bytes to the follower, and can be taken out while h2 owns it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What the two sides of an HTTP/2 connection know of each other, from the bytes between them. Pure: bytes in, facts out.
+//! State that both sides of an HTTP/2 connection share, derived from the bytes between them. Pure: bytes in, facts out.
 
 use super::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, Head, PADDED, PING,

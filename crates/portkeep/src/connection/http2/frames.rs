@@ -1,4 +1,4 @@
-//! A stream of bytes as HTTP/2 frames, in whatever pieces it comes.
+//! Splits a stream of bytes into HTTP/2 frames, however they are cut into reads.
 
 /// The length of a frame's head.
 pub(super) const HEAD: usize = 9;

@@ -1,4 +1,4 @@
-//! How a new h2 learns where a connection is: by being told as a client would tell it. Pure: bytes in, bytes out.
+//! Prologue of a moved HTTP/2 connection: frames that bring a new h2 to the state of the old one. Pure: bytes in, bytes out.
 //!
 //! See the page of the module for why each line of it is there.
 

@@ -1,4 +1,4 @@
-//! Whether hyper and h2 are as moving HTTP/2 connections needs them.
+//! Self-test: do this hyper and h2 behave as moving HTTP/2 connections needs it?
 //!
 //! Nothing that a move relies on is more than RFC 9113 asks of a server, but for one thing: that h2 does at once what it is told,
 //! and speaks of nothing else meanwhile. An app may be built with another h2 than the one that was tested, so each process makes

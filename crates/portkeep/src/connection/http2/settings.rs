@@ -1,4 +1,4 @@
-//! What one side of a connection has told the other about itself.
+//! Settings that one side of a connection has announced.
 
 /// The first number behind those that h2 knows; it ignores others, and they are not kept.
 const NUMBERS: usize = 16;

@@ -1,4 +1,4 @@
-//! What has to be known of an HTTP/2 connection on which nothing is asked, to go on with it.
+//! State of an idle HTTP/2 connection that another process needs to continue it.
 
 use super::settings::{self, Settings};
 

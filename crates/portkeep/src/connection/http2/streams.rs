@@ -1,4 +1,4 @@
-//! The streams of a connection that are open.
+//! Open streams of a connection.
 
 /// Which streams are open, as the frames on the wire say.
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-//! What the client's compression table is, by what the client itself says.
+//! Size of the client's compression table, as the client announces it.
 //!
 //! A block of header fields may begin with updates of the table's size (RFC 7541, 6.3), and an encoder that has lost room must
 //! say so there, the smallest size first. Nothing else has to be understood of a block, and nothing of what is compressed.

@@ -1,4 +1,4 @@
-//! What limits are about: whose turn it is on a connection.
+//! Facts for the limits: whose turn it is on a connection.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

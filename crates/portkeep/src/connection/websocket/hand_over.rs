@@ -12,7 +12,7 @@ use crate::SessionState;
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
 use crate::listen::{Apart, NotApart, Stream};
-use crate::moving::{Cargo, Speaks};
+use crate::moving::{Speaks, Transfer};
 use crate::websocket::{Luggage, MOST_BYTES, MOST_NAME};
 
 /// Why a WebSocket stays with this process.
@@ -131,7 +131,7 @@ pub async fn hand_over(
         apart = take_apart(io, unread, Instant::now() + shared.linger) => apart?,
         () = shared.phases.reached(Phase::Cut) => return Err(refused(None, Vec::new(), Refusal::Cut)),
     };
-    let cargo = Cargo {
+    let transfer = Transfer {
         socket: apart.socket,
         listener: Arc::clone(&probe.listener),
         unread: apart.unread,
@@ -143,7 +143,7 @@ pub async fn hand_over(
     };
     let outcome = tokio::select! {
         biased;
-        outcome = shared.departures.depart(cargo) => outcome,
+        outcome = shared.departures.depart(transfer) => outcome,
         () = shared.phases.reached(Phase::Cut) => return Err(refused(None, Vec::new(), Refusal::Cut)),
     };
     match outcome {
@@ -152,7 +152,7 @@ pub async fn hand_over(
             count(&shared.counts.handed_over);
             Ok(())
         }
-        Some(cargo) => Err(stays(cargo, identity)),
+        Some(transfer) => Err(stays(transfer, identity)),
     }
 }
 
@@ -243,13 +243,13 @@ async fn take_apart(
 }
 
 /// As it was, unless the runtime has lost its socket, or its transport cannot read its own state.
-fn stays(cargo: Cargo, identity: Identity) -> Refused {
-    let Cargo {
+fn stays(transfer: Transfer, identity: Identity) -> Refused {
+    let Transfer {
         socket,
         transport,
         unread,
         ..
-    } = cargo;
+    } = transfer;
     let stream = Stream::adopt(socket).and_then(|stream| match transport {
         None => Ok(stream),
         Some(state) => identity.put_together(stream, state),

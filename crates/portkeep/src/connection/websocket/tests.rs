@@ -230,8 +230,8 @@ async fn what_goes_along() {
     read(&mut socket, 4096).await;
     let handing = tokio::spawn(hand_over(socket, "chat", state()));
     let departure = inbox.recv().await.unwrap();
-    assert_eq!(departure.cargo().unread, all[7..]);
-    let Speaks::WebSocket(luggage) = &departure.cargo().speaks else {
+    assert_eq!(departure.transfer().unread, all[7..]);
+    let Speaks::WebSocket(luggage) = &departure.transfer().speaks else {
         panic!("{departure:?}");
     };
     let expected = Luggage {

@@ -1,11 +1,11 @@
-//! Which connections are to be sent, and which are on their way.
+//! Connections that are to be sent, and those on their way.
 
 use std::collections::VecDeque;
 use std::io;
 
 use tokio::time::Instant;
 
-use super::super::cargo::Departure;
+use super::super::transfer::Departure;
 use super::super::wire::{Header, Kind};
 
 /// Connections that this process owns and wants to give away.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::Through;
 use super::case::{Case, Class, Request};
 use super::cipher::{self, Counter};
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 
 /// Longer than any case takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -123,7 +123,7 @@ pub(super) async fn randomly(
     through: Through,
     case: &Case,
     expected: &Answers,
-    mut dice: Dice,
+    mut random: SeededRandom,
 ) -> Got {
     let socket = TcpSocket::new_v4().unwrap();
     if case.small_buffers {
@@ -133,14 +133,16 @@ pub(super) async fn randomly(
     let stream = socket.connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (reading, mut writing) = stream.into_split();
-    let key = dice.below(u64::MAX);
+    let key = random.below(u64::MAX);
     let (mut to_server, from_server) = cipher::keys(key);
     let from_server = (through == Through::Cipher).then_some(from_server);
     if through == Through::Cipher {
         writing.write_all(&key.to_le_bytes()).await.unwrap();
     }
     let received = Arc::new((AtomicUsize::new(0), Notify::new()));
-    let slow = case.slow_reader.then(|| Dice::new(7, dice.below(u64::MAX)));
+    let slow = case
+        .slow_reader
+        .then(|| SeededRandom::new(7, random.below(u64::MAX)));
     let reader = tokio::spawn(read_all(reading, from_server, Arc::clone(&received), slow));
 
     let mut answered = 0;
@@ -155,22 +157,22 @@ pub(super) async fn randomly(
             let sent = match through {
                 Through::Nothing => request.bytes.clone(),
                 Through::Cipher => {
-                    let parts = request.bytes.chunks(1 + dice.size(70_000) as usize);
+                    let parts = request.bytes.chunks(1 + random.size(70_000) as usize);
                     parts.flat_map(|part| to_server.seal(part)).collect()
                 }
             };
             let mut rest = &sent[..];
             while !rest.is_empty() {
-                let length = match dice.below(4) {
+                let length = match random.below(4) {
                     0 => 1,
-                    1 => 1 + dice.below(40) as usize,
-                    _ => 1 + dice.size(70_000) as usize,
+                    1 => 1 + random.below(40) as usize,
+                    _ => 1 + random.size(70_000) as usize,
                 };
                 let (part, after) = rest.split_at(length.min(rest.len()));
                 writing.write_all(part).await?;
                 rest = after;
-                if dice.once_in(3) {
-                    sleep(Duration::from_micros(dice.below(2500))).await;
+                if random.once_in(3) {
+                    sleep(Duration::from_micros(random.below(2500))).await;
                 }
             }
         }
@@ -214,16 +216,16 @@ async fn read_all(
     mut reading: tokio::net::tcp::OwnedReadHalf,
     mut from_server: Option<Counter>,
     received: Arc<(AtomicUsize, Notify)>,
-    mut slow: Option<Dice>,
+    mut slow: Option<SeededRandom>,
 ) -> Got {
     let mut bytes = Vec::new();
     let mut records = Vec::new();
     let error = loop {
         let mut part = [0; 16 * 1024];
         let mut room = part.len();
-        if let Some(dice) = &mut slow {
-            room = 1 + dice.below(12_000) as usize;
-            sleep(Duration::from_micros(dice.below(300))).await;
+        if let Some(random) = &mut slow {
+            room = 1 + random.below(12_000) as usize;
+            sleep(Duration::from_micros(random.below(300))).await;
         }
         match reading.read(&mut part[..room]).await {
             Ok(0) => break None,

@@ -21,13 +21,13 @@ use crate::accept::accept;
 use crate::acceptor::Acceptor;
 use crate::app::ErasedApp;
 use crate::connection::Resumers;
-use crate::dice::Dice;
 use crate::drain::{Phase, Shared};
 use crate::listen::Listener;
 use crate::listeners::{Listeners, OpenListeners};
-use crate::moving::cargo::{Inbox, departures};
 use crate::moving::send;
 use crate::moving::socket::MoveSocket;
+use crate::moving::transfer::{Inbox, departures};
+use crate::seeded_random::SeededRandom;
 
 /// How many generations may drain at once before the next one comes.
 const MOST_DRAINING: usize = 8;
@@ -158,7 +158,7 @@ impl Generations {
             listener,
             make,
             through,
-            Dice::new(seed, u64::MAX),
+            SeededRandom::new(seed, u64::MAX),
             stop.clone(),
         ));
         Self {
@@ -182,7 +182,7 @@ async fn replace(
     listener: TcpListener,
     make: Make,
     through: Through,
-    mut dice: Dice,
+    mut random: SeededRandom,
     stop: ShutdownToken,
 ) -> Outcome {
     let directory = tempfile::tempdir().unwrap();
@@ -191,7 +191,7 @@ async fn replace(
     let mut draining = JoinSet::new();
     let mut outcome = Outcome::default();
     while !stop.is_started() {
-        tokio::time::sleep(Duration::from_micros(1000 + dice.size(10_000))).await;
+        tokio::time::sleep(Duration::from_micros(1000 + random.size(10_000))).await;
         let next = Generation::start(&listener, &move_socket, &make, through);
         let old = std::mem::replace(&mut current, next);
         draining.spawn(old.drain());

@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 use self::app::Http2App;
 use super::generations::{Generations, Outcome};
 use super::{Through, number};
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 
 /// Connections at a time.
 const AT_ONCE: u64 = 32;
@@ -73,7 +73,7 @@ async fn run<F>(
     name: &str,
     through: Through,
     cases: u64,
-    case: impl Fn(SocketAddr, u64, Dice, Arc<Totals>) -> F + Clone + Send + 'static,
+    case: impl Fn(SocketAddr, u64, SeededRandom, Arc<Totals>) -> F + Clone + Send + 'static,
 ) where
     F: Future<Output = Result<(), String>> + Send,
 {
@@ -94,8 +94,8 @@ async fn run<F>(
                 if number >= cases {
                     return;
                 }
-                let dice = Dice::new(seed, number);
-                if let Err(difference) = case(address, number, dice, Arc::clone(&totals)).await {
+                let random = SeededRandom::new(seed, number);
+                if let Err(difference) = case(address, number, random, Arc::clone(&totals)).await {
                     panic!("seed {seed}, case {number}: {difference}");
                 }
             }

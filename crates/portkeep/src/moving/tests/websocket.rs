@@ -27,7 +27,7 @@ use super::generations::{Generations, Make, Outcome};
 use super::{Through, number};
 use crate::app::ErasedApp;
 use crate::connection::Resumers;
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 use crate::{RawWebSocket, Refusal, SessionState, ShutdownToken, hand_over};
 
 /// Connections at a time.
@@ -177,15 +177,15 @@ fn frame(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
 }
 
 /// A message in some frames, with pings between them.
-fn message(payload: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn message(payload: &[u8], random: &mut SeededRandom) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = payload;
     let mut first = 0x02;
     loop {
-        let mask = (dice.below(u64::from(u32::MAX)) as u32).to_le_bytes();
-        let length = match dice.once_in(2) {
+        let mask = (random.below(u64::from(u32::MAX)) as u32).to_le_bytes();
+        let length = match random.once_in(2) {
             true => rest.len(),
-            false => dice.below(rest.len() as u64 + 1) as usize,
+            false => random.below(rest.len() as u64 + 1) as usize,
         };
         let (part, after) = rest.split_at(length);
         rest = after;
@@ -195,7 +195,7 @@ fn message(payload: &[u8], dice: &mut Dice) -> Vec<u8> {
             return bytes;
         }
         first = 0;
-        if dice.once_in(3) {
+        if random.once_in(3) {
             bytes.extend(frame(0x89, b"ping", mask));
         }
     }
@@ -209,12 +209,12 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(address: SocketAddr, through: Through, dice: &mut Dice) -> Self {
+    async fn connect(address: SocketAddr, through: Through, random: &mut SeededRandom) -> Self {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut sealed = None;
         if through == Through::Cipher {
-            let key = dice.below(u64::MAX);
+            let key = random.below(u64::MAX);
             stream.write_all(&key.to_le_bytes()).await.unwrap();
             let (to_server, from_server) = cipher::keys(key);
             sealed = Some((to_server, from_server, Vec::new()));
@@ -227,22 +227,22 @@ impl Client {
     }
 
     /// In pieces, with pauses.
-    async fn send(&mut self, bytes: &[u8], dice: &mut Dice) {
+    async fn send(&mut self, bytes: &[u8], random: &mut SeededRandom) {
         let sealed = match &mut self.sealed {
             None => bytes.to_vec(),
             Some((to_server, ..)) => to_server.seal(bytes),
         };
         let mut rest = &sealed[..];
         while !rest.is_empty() {
-            let length = match dice.below(3) {
-                0 => 1 + dice.below(10) as usize,
-                _ => 1 + dice.size(70_000) as usize,
+            let length = match random.below(3) {
+                0 => 1 + random.below(10) as usize,
+                _ => 1 + random.size(70_000) as usize,
             };
             let (part, after) = rest.split_at(length.min(rest.len()));
             self.stream.write_all(part).await.unwrap();
             rest = after;
-            if dice.once_in(3) {
-                sleep(Duration::from_micros(dice.below(4000))).await;
+            if random.once_in(3) {
+                sleep(Duration::from_micros(random.below(4000))).await;
             }
         }
     }
@@ -304,26 +304,30 @@ impl Client {
 const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-async fn case(address: SocketAddr, through: Through, mut dice: Dice) -> Result<(), String> {
-    let mut client = Client::connect(address, through, &mut dice).await;
-    client.send(HANDSHAKE.as_bytes(), &mut dice).await;
+async fn case(
+    address: SocketAddr,
+    through: Through,
+    mut random: SeededRandom,
+) -> Result<(), String> {
+    let mut client = Client::connect(address, through, &mut random).await;
+    client.send(HANDSHAKE.as_bytes(), &mut random).await;
     // Or messages come right behind the handshake.
-    let mut waited = dice.once_in(2);
+    let mut waited = random.once_in(2);
     if waited {
         client.head().await?;
     }
     let mut expected = VecDeque::new();
     for count in 0..MESSAGES {
-        let most = if dice.once_in(10) { 100_000 } else { 300 };
-        let payload = (0..dice.below(most)).map(|at| (at * 7 + count) as u8);
+        let most = if random.once_in(10) { 100_000 } else { 300 };
+        let payload = (0..random.below(most)).map(|at| (at * 7 + count) as u8);
         let payload: Vec<_> = payload.collect();
-        let bytes = message(&payload, &mut dice);
-        client.send(&bytes, &mut dice).await;
+        let bytes = message(&payload, &mut random);
+        client.send(&bytes, &mut random).await;
         expected.push_back(answer(count, &payload));
         let ahead = if count + 1 == MESSAGES {
             0
         } else {
-            dice.below(4)
+            random.below(4)
         };
         while expected.len() as u64 > ahead {
             if !std::mem::replace(&mut waited, true) {
@@ -340,7 +344,7 @@ async fn case(address: SocketAddr, through: Through, mut dice: Dice) -> Result<(
     client
         .send(
             &frame(0x88, &1000_u16.to_be_bytes(), [1, 2, 3, 4]),
-            &mut dice,
+            &mut random,
         )
         .await;
     match client.answer().await? {
@@ -366,7 +370,7 @@ async fn run(through: Through, cases: u64) {
                 if number >= cases {
                     return;
                 }
-                if let Err(error) = case(address, through, Dice::new(seed, number)).await {
+                if let Err(error) = case(address, through, SeededRandom::new(seed, number)).await {
                     panic!("seed {seed}, {through:?} case {number}: {error}");
                 }
             }

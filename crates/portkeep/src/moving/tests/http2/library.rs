@@ -19,16 +19,16 @@ use tokio::time::{sleep, timeout};
 use super::super::app::letters;
 use super::app::{SAME, sum_of};
 use super::{Sent, Totals};
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 
 /// Longer than any request takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 type Body = http_body_util::combinators::BoxBody<Bytes, Infallible>;
 
-async fn connect(address: SocketAddr, dice: &mut Dice) -> SendRequest<Body> {
+async fn connect(address: SocketAddr, random: &mut SeededRandom) -> SendRequest<Body> {
     let socket = TcpSocket::new_v4().unwrap();
-    if dice.once_in(3) {
+    if random.once_in(3) {
         socket.set_recv_buffer_size(4096).unwrap();
         socket.set_send_buffer_size(4096).unwrap();
     }
@@ -37,19 +37,19 @@ async fn connect(address: SocketAddr, dice: &mut Dice) -> SendRequest<Body> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.timer(TokioTimer::new());
     let windows = [1, 20_000, 65_535, 65_536, 200_000, 1 << 20, (1 << 31) - 1];
-    let mut window = || windows[dice.below(windows.len() as u64) as usize];
+    let mut window = || windows[random.below(windows.len() as u64) as usize];
     builder.initial_stream_window_size(window().max(3000));
     builder.initial_connection_window_size(window().max(65_535));
     let tables = [0, 100, 1000, 4096, 65_536];
-    builder.header_table_size(tables[dice.below(tables.len() as u64) as usize]);
-    if dice.once_in(3) {
-        builder.max_frame_size(16_384 + dice.below(100_000) as u32);
+    builder.header_table_size(tables[random.below(tables.len() as u64) as usize]);
+    if random.once_in(3) {
+        builder.max_frame_size(16_384 + random.below(100_000) as u32);
     }
-    if dice.once_in(4) {
+    if random.once_in(4) {
         builder.adaptive_window(true);
     }
-    if dice.once_in(4) {
-        builder.keep_alive_interval(Duration::from_millis(1 + dice.below(20)));
+    if random.once_in(4) {
+        builder.keep_alive_interval(Duration::from_millis(1 + random.below(20)));
     }
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move {
@@ -62,17 +62,17 @@ async fn connect(address: SocketAddr, dice: &mut Dice) -> SendRequest<Body> {
 pub(super) async fn case(
     address: SocketAddr,
     number: u64,
-    mut dice: Dice,
+    mut random: SeededRandom,
     totals: Arc<Totals>,
 ) -> Result<(), String> {
-    let mut sender = connect(address, &mut dice).await;
+    let mut sender = connect(address, &mut random).await;
     let mut age = 0;
-    for round in 0..2 + dice.below(10) {
-        let streams = if round < 2 { 1 } else { 1 + dice.below(6) };
+    for round in 0..2 + random.below(10) {
+        let streams = if round < 2 { 1 } else { 1 + random.below(6) };
         let requests = (0..streams).map(|index| {
             let id = format!("l{number}.{round}.{index}");
-            let dice = Dice::new(dice.below(u64::MAX), index);
-            ask(sender.clone(), id, dice)
+            let random = SeededRandom::new(random.below(u64::MAX), index);
+            ask(sender.clone(), id, random)
         });
         let requests: Vec<_> = requests.collect();
         totals
@@ -92,10 +92,10 @@ pub(super) async fn case(
             age = 0;
             // What was refused was not executed.
             totals.ended();
-            sender = connect(address, &mut dice).await;
+            sender = connect(address, &mut random).await;
         }
-        if dice.once_in(2) {
-            sleep(Duration::from_micros(dice.below(6000))).await;
+        if random.once_in(2) {
+            sleep(Duration::from_micros(random.below(6000))).await;
         }
     }
     Ok(())
@@ -107,9 +107,13 @@ enum Failed {
     Wrong(String),
 }
 
-async fn ask(mut sender: SendRequest<Body>, id: String, mut dice: Dice) -> Result<(), Failed> {
+async fn ask(
+    mut sender: SendRequest<Body>,
+    id: String,
+    mut random: SeededRandom,
+) -> Result<(), Failed> {
     let wrong = |what: String| Failed::Wrong(format!("{id}: {what}"));
-    let (method, path, body, expected) = request(&mut dice);
+    let (method, path, body, expected) = request(&mut random);
     let request = Request::builder()
         .method(method)
         .uri(format!("http://test{path}"))
@@ -138,7 +142,7 @@ async fn ask(mut sender: SendRequest<Body>, id: String, mut dice: Dice) -> Resul
         return Err(wrong(format!("{path}: {response:?}")));
     }
     let mut body = response.into_body();
-    if dice.once_in(10) {
+    if random.once_in(10) {
         // Not to the end.
         let _ = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
         return Ok(());
@@ -172,9 +176,9 @@ fn is_refused(error: &hyper::Error) -> bool {
     text.contains("REFUSED_STREAM") || text.contains("GoAway") && text.contains("NO_ERROR")
 }
 
-fn request(dice: &mut Dice) -> (&'static str, String, Body, Vec<u8>) {
-    let size = dice.size(200_000);
-    match dice.below(6) {
+fn request(random: &mut SeededRandom) -> (&'static str, String, Body, Vec<u8>) {
+    let size = random.size(200_000);
+    match random.below(6) {
         0 => (
             "GET",
             format!("/fixed/{size}"),
@@ -183,12 +187,12 @@ fn request(dice: &mut Dice) -> (&'static str, String, Body, Vec<u8>) {
         ),
         1 => (
             "GET",
-            format!("/late/{}", dice.below(4)),
+            format!("/late/{}", random.below(4)),
             empty(),
             b"late".to_vec(),
         ),
         2 => {
-            let chunks = dice.below(6) as usize;
+            let chunks = random.below(6) as usize;
             (
                 "GET",
                 format!("/stream/{chunks}"),
@@ -196,16 +200,16 @@ fn request(dice: &mut Dice) -> (&'static str, String, Body, Vec<u8>) {
                 b"chunk".repeat(chunks),
             )
         }
-        3 if dice.once_in(4) => {
+        3 if random.once_in(4) => {
             // The server resets what nobody reads.
-            let body = upload(letters(size as usize), None, dice);
+            let body = upload(letters(size as usize), None, random);
             ("POST", "/late/0".to_owned(), body, b"late".to_vec())
         }
         _ => {
-            let trailer = dice.once_in(3).then_some("of the request");
+            let trailer = random.once_in(3).then_some("of the request");
             let content = letters(size as usize);
             let expected = sum_of(&content, trailer).into_bytes();
-            let body = upload(content, trailer, dice);
+            let body = upload(content, trailer, random);
             ("POST", "/sum".to_owned(), body, expected)
         }
     }
@@ -215,10 +219,10 @@ fn empty() -> Body {
     Empty::new().boxed()
 }
 
-fn upload(content: Vec<u8>, trailer: Option<&'static str>, dice: &mut Dice) -> Body {
+fn upload(content: Vec<u8>, trailer: Option<&'static str>, random: &mut SeededRandom) -> Body {
     let (sender, body) = Sent::channel();
-    let piece = 1 + dice.below(30_000) as usize;
-    let pause = dice.once_in(3);
+    let piece = 1 + random.below(30_000) as usize;
+    let pause = random.once_in(3);
     tokio::spawn(async move {
         for piece in content.chunks(piece.max(content.len() / 50)) {
             if sender

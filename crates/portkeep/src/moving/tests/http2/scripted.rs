@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::super::app::letters;
 use super::Totals;
 use super::app::sum_of;
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 
 /// Longer than any case takes, and as long as one may wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ struct Asked {
 
 struct Client {
     stream: TcpStream,
-    dice: Dice,
+    random: SeededRandom,
     number: u64,
     /// What is to be sent, and what of it may still be cut.
     out: Vec<u8>,
@@ -74,13 +74,13 @@ struct Client {
 pub(super) async fn case(
     address: SocketAddr,
     number: u64,
-    dice: Dice,
+    random: SeededRandom,
     totals: Arc<Totals>,
 ) -> Result<(), String> {
-    let mut client = Client::connect(address, number, dice).await;
-    let rounds = 3 + client.dice.below(12);
+    let mut client = Client::connect(address, number, random).await;
+    let rounds = 3 + client.random.below(12);
     for round in 0..rounds {
-        let streams = 1 + client.dice.below(5);
+        let streams = 1 + client.random.below(5);
         for _ in 0..streams {
             client.ask();
             totals.asked();
@@ -95,17 +95,17 @@ pub(super) async fn case(
         if client.ended {
             break;
         }
-        let pause = client.dice.below(5000);
-        if client.dice.once_in(2) {
+        let pause = client.random.below(5000);
+        if client.random.once_in(2) {
             // Half of something, which the next one finishes.
             client.between();
-            let cut = client.dice.below(client.out.len() as u64 + 1) as usize;
+            let cut = client.random.below(client.out.len() as u64 + 1) as usize;
             client.flush(cut).await.map_err(|error| error.to_string())?;
             let idle = timeout(Duration::from_micros(pause), client.hear()).await;
             if let Ok(Err(why)) = idle {
                 return if client.ended { Ok(()) } else { Err(why) };
             }
-        } else if client.dice.once_in(2) {
+        } else if client.random.once_in(2) {
             sleep(Duration::from_micros(pause)).await;
         }
     }
@@ -123,9 +123,9 @@ fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
 }
 
 impl Client {
-    async fn connect(address: SocketAddr, number: u64, mut dice: Dice) -> Self {
+    async fn connect(address: SocketAddr, number: u64, mut random: SeededRandom) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        if dice.once_in(3) {
+        if random.once_in(3) {
             socket.set_recv_buffer_size(4096).unwrap();
             socket.set_send_buffer_size(4096).unwrap();
         }
@@ -133,7 +133,7 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         let mut client = Self {
             stream,
-            dice,
+            random,
             number,
             out: b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
             read: Vec::new(),
@@ -151,8 +151,8 @@ impl Client {
             ended: false,
         };
         client.tell();
-        if client.dice.once_in(2) {
-            client.grant(0, 1 + client.dice.clone().below(1 << 20) as u32);
+        if client.random.once_in(2) {
+            client.grant(0, 1 + client.random.clone().below(1 << 20) as u32);
         }
         client
     }
@@ -170,18 +170,18 @@ impl Client {
             payload.extend_from_slice(&number.to_be_bytes());
             payload.extend_from_slice(&value.to_be_bytes());
         };
-        if self.dice.once_in(2) {
-            set(1, [0, 1, 100, 4096, 1 << 20][self.dice.below(5) as usize]);
+        if self.random.once_in(2) {
+            set(1, [0, 1, 100, 4096, 1 << 20][self.random.below(5) as usize]);
         }
-        if self.dice.once_in(2) {
-            let window = [100, 1000, 65_535, 300_000][self.dice.below(4) as usize];
+        if self.random.once_in(2) {
+            let window = [100, 1000, 65_535, 300_000][self.random.below(4) as usize];
             change = Some(i64::from(window));
             set(4, window);
         }
-        if self.dice.once_in(3) {
-            set(5, 16_384 + self.dice.below(1000) as u32);
+        if self.random.once_in(3) {
+            set(5, 16_384 + self.random.below(1000) as u32);
         }
-        if self.dice.once_in(3) {
+        if self.random.once_in(3) {
             // Nobody knows this one.
             set(0xfafa, 7);
         }
@@ -191,7 +191,7 @@ impl Client {
 
     /// What may stand between two requests.
     fn between(&mut self) {
-        match self.dice.below(6) {
+        match self.random.below(6) {
             0 => {
                 put(&mut self.out, PING, 0, 0, &[7; 8]);
                 self.pings += 1;
@@ -222,18 +222,18 @@ impl Client {
         self.last += if self.last == 0 {
             1
         } else {
-            2 + 2 * self.dice.below(2) as u32
+            2 + 2 * self.random.below(2) as u32
         };
-        let size = self.dice.size(60_000) as usize;
-        let (path, body, trailers, expected) = match self.dice.below(4) {
+        let size = self.random.size(60_000) as usize;
+        let (path, body, trailers, expected) = match self.random.below(4) {
             0 => (format!("/fixed/{size}"), None, false, letters(size)),
             1 => {
-                let ms = self.dice.below(3);
+                let ms = self.random.below(3);
                 (format!("/late/{ms}"), None, false, b"late".to_vec())
             }
             _ => {
                 let body = letters(size);
-                let trailers = self.dice.once_in(3);
+                let trailers = self.random.once_in(3);
                 let expected = sum_of(&body, trailers.then_some("t")).into_bytes();
                 ("/sum".to_owned(), Some(body), trailers, expected)
             }
@@ -278,19 +278,19 @@ impl Client {
             updates.extend_from_slice(if size == 0 { b"\x20" } else { b"\x3f\xe1\x1f" });
         }
         let block = [&updates, block].concat();
-        let cut = match self.dice.below(3) {
-            0 => self.dice.below(block.len() as u64) as usize,
+        let cut = match self.random.below(3) {
+            0 => self.random.below(block.len() as u64) as usize,
             _ => block.len(),
         };
         let (first, mut rest) = block.split_at(cut);
         let mut payload = first.to_vec();
-        if self.dice.once_in(3) {
+        if self.random.once_in(3) {
             flags |= PRIORITY;
             payload.splice(0..0, [0, 0, 0, 0, 15]);
         }
-        if self.dice.once_in(3) {
+        if self.random.once_in(3) {
             flags |= PADDED;
-            let padding = self.dice.below(30) as u8;
+            let padding = self.random.below(30) as u8;
             payload.insert(0, padding);
             payload.extend(vec![0; padding.into()]);
         }
@@ -301,7 +301,7 @@ impl Client {
         // h2 does not bear many.
         let least = rest.len().div_ceil(4);
         while !rest.is_empty() {
-            let more = self.dice.below(rest.len() as u64) as usize;
+            let more = self.random.below(rest.len() as u64) as usize;
             let (part, after) = rest.split_at(more.max(least).min(rest.len()));
             let flags = if after.is_empty() { END_HEADERS } else { 0 };
             put(&mut self.out, CONTINUATION, flags, stream, part);
@@ -319,8 +319,8 @@ impl Client {
             let Some(body) = asked.body.take() else {
                 continue;
             };
-            let padding = if self.dice.once_in(3) {
-                1 + self.dice.below(40)
+            let padding = if self.random.once_in(3) {
+                1 + self.random.below(40)
             } else {
                 0
             };
@@ -330,7 +330,7 @@ impl Client {
                 continue;
             }
             let most = (body.len() as u64).min(room.max(0) as u64);
-            let count = self.dice.below(most + 1) as usize;
+            let count = self.random.below(most + 1) as usize;
             let (part, rest) = body.split_at(count);
             let ends = rest.is_empty();
             let mut payload = part.to_vec();
@@ -359,16 +359,16 @@ impl Client {
         let out: Vec<u8> = self.out.drain(..whole).collect();
         let mut rest = &out[..];
         while !rest.is_empty() {
-            let length = match self.dice.below(4) {
+            let length = match self.random.below(4) {
                 0 => 1,
-                1 => 1 + self.dice.below(30) as usize,
-                _ => 1 + self.dice.size(70_000) as usize,
+                1 => 1 + self.random.below(30) as usize,
+                _ => 1 + self.random.size(70_000) as usize,
             };
             let (part, after) = rest.split_at(length.min(rest.len()));
             self.stream.write_all(part).await?;
             rest = after;
-            if self.dice.once_in(4) {
-                sleep(Duration::from_micros(self.dice.below(1500))).await;
+            if self.random.once_in(4) {
+                sleep(Duration::from_micros(self.random.below(1500))).await;
             }
         }
         Ok(())
@@ -546,12 +546,12 @@ impl Client {
         let (all, its) = (self.receive, asked.receive);
         if flags & END != 0 {
             self.answered(stream)?;
-        } else if its < 50 || self.dice.once_in(4) {
-            let more = 1 + self.dice.below(30_000) as u32;
+        } else if its < 50 || self.random.once_in(4) {
+            let more = 1 + self.random.below(30_000) as u32;
             self.grant(stream, more);
         }
-        if all < 30 || self.dice.once_in(5) {
-            let more = 1 + self.dice.below(60_000) as u32;
+        if all < 30 || self.random.once_in(5) {
+            let more = 1 + self.random.below(60_000) as u32;
             self.grant(0, more);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Random conversations, and noise.
 
 use super::*;
-use crate::dice::Dice;
+use crate::seeded_random::SeededRandom;
 
 /// What a conversation comes to, counted in another way: frame by frame, with nothing left out.
 #[derive(Default)]
@@ -21,13 +21,13 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn new(dice: &mut Dice) -> (Self, Vec<Option<Model>>) {
+    fn new(random: &mut SeededRandom) -> (Self, Vec<Option<Model>>) {
         let mut frames = Vec::new();
         let mut facts = Vec::new();
         let mut model = Model::default();
-        let count = 1 + dice.below(60);
+        let count = 1 + random.below(60);
         for _ in 0..count {
-            let (client, bytes) = model.step(dice);
+            let (client, bytes) = model.step(random);
             frames.push((client, bytes));
             facts.push(model.snapshot());
         }
@@ -50,13 +50,13 @@ impl Model {
         })
     }
 
-    fn step(&mut self, dice: &mut Dice) -> (bool, Vec<u8>) {
-        let ends = if dice.once_in(2) { END_STREAM } else { 0 };
-        let size = dice.size(300) as usize;
-        match dice.below(14) {
+    fn step(&mut self, random: &mut SeededRandom) -> (bool, Vec<u8>) {
+        let ends = if random.once_in(2) { END_STREAM } else { 0 };
+        let size = random.size(300) as usize;
+        match random.below(14) {
             0..=2 => {
-                self.last += 1 + 2 * dice.below(3) as u32 + self.last % 2;
-                let says = dice.below(4);
+                self.last += 1 + 2 * random.below(3) as u32 + self.last % 2;
+                let says = random.below(4);
                 let mut block: Vec<u8> = match says {
                     0 => vec![0x20],
                     1 => vec![0x3f, 0xe1, 0x1f],
@@ -70,13 +70,13 @@ impl Model {
                 }
                 block.extend_from_slice(PLAIN);
                 let mut flags = ends | END_HEADERS;
-                if dice.once_in(3) {
+                if random.once_in(3) {
                     flags |= PRIORITY;
                     block.splice(0..0, [0; 5]);
                 }
-                if dice.once_in(3) {
+                if random.once_in(3) {
                     flags |= PADDED;
-                    let padding = dice.below(9) as u8;
+                    let padding = random.below(9) as u8;
                     block.insert(0, padding);
                     block.extend(vec![0x20; padding.into()]);
                 }
@@ -84,11 +84,11 @@ impl Model {
                 (true, frame(HEADERS, flags, self.last, &block))
             }
             3..=7 if !self.open.is_empty() => {
-                let place = dice.below(self.open.len() as u64) as usize;
+                let place = random.below(self.open.len() as u64) as usize;
                 let number = self.open[place].0;
-                let bytes = vec![dice.below(256) as u8; size];
-                let client = dice.once_in(2);
-                match dice.below(6) {
+                let bytes = vec![random.below(256) as u8; size];
+                let client = random.once_in(2);
+                match random.below(6) {
                     0 => {
                         self.open.remove(place);
                         return (client, frame(RST_STREAM, 0, number, &[0; 4]));
@@ -107,7 +107,7 @@ impl Model {
                 if stream.1 && stream.2 {
                     self.open.remove(place);
                 }
-                if dice.once_in(4) {
+                if random.once_in(4) {
                     return (client, frame(HEADERS, ends | END_HEADERS, number, PLAIN));
                 }
                 *(if client {
@@ -118,8 +118,8 @@ impl Model {
                 (client, frame(DATA, ends, number, &bytes))
             }
             8 => {
-                let more = 1 + dice.below(1000) as u32;
-                let client = dice.once_in(2);
+                let more = 1 + random.below(1000) as u32;
+                let client = random.once_in(2);
                 *(if client {
                     &mut self.sent
                 } else {
@@ -128,7 +128,7 @@ impl Model {
                 (client, frame(WINDOW_UPDATE, 0, 0, &more.to_be_bytes()))
             }
             9 | 10 => {
-                let which = dice.below(4) as usize;
+                let which = random.below(4) as usize;
                 let kind = if which < 2 { PING } else { SETTINGS };
                 let payload: &[u8] = if which < 2 { &[0x20; 8] } else { b"" };
                 let client = which.is_multiple_of(2);
@@ -140,11 +140,11 @@ impl Model {
                 self.waits[which] += 1;
                 (client, frame(kind, 0, 0, payload))
             }
-            11 if dice.once_in(20) => {
+            11 if random.once_in(20) => {
                 self.over = true;
-                (dice.once_in(2), frame(GOAWAY, 0, 0, &[0; 8]))
+                (random.once_in(2), frame(GOAWAY, 0, 0, &[0; 8]))
             }
-            12 => (dice.once_in(2), frame(0xfa, 0xff, 1, &vec![0x20; size])),
+            12 => (random.once_in(2), frame(0xfa, 0xff, 1, &vec![0x20; size])),
             // Priority.
             _ => (true, frame(2, 0, self.last | 1, &[0; 5])),
         }
@@ -168,13 +168,13 @@ fn what_is_followed_is_what_was_said_however_it_is_split() {
     let (cases, seed) = cases(3000);
     let mut moments = 0;
     for case in 0..cases {
-        let mut dice = Dice::new(seed, case);
-        let (conversation, facts) = Conversation::new(&mut dice);
+        let mut random = SeededRandom::new(seed, case);
+        let (conversation, facts) = Conversation::new(&mut random);
         let mut it = introduced();
         for ((client, bytes), expected) in conversation.frames.iter().zip(&facts) {
             let mut rest = &bytes[..];
             while !rest.is_empty() {
-                let length = 1 + dice.below(rest.len() as u64) as usize;
+                let length = 1 + random.below(rest.len() as u64) as usize;
                 let (piece, after) = rest.split_at(length.min(rest.len()));
                 match client {
                     true => it.hears(piece),
@@ -211,21 +211,21 @@ fn what_is_followed_is_what_was_said_however_it_is_split() {
 fn noise_is_survived() {
     let (cases, seed) = cases(3000);
     for case in 0..cases {
-        let mut dice = Dice::new(!seed, case);
-        let mut it = if dice.once_in(2) {
+        let mut random = SeededRandom::new(!seed, case);
+        let mut it = if random.once_in(2) {
             Follower::new()
         } else {
             quiet()
         };
-        for _ in 0..dice.below(20) {
-            let length = dice.size(500) as usize;
-            let mut bytes: Vec<u8> = (0..length).map(|_| dice.below(256) as u8).collect();
-            if dice.once_in(2) {
-                let kind = dice.below(11) as u8;
-                let stream = dice.below(9) as u32;
-                bytes = frame(kind, dice.below(256) as u8, stream, &bytes);
+        for _ in 0..random.below(20) {
+            let length = random.size(500) as usize;
+            let mut bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
+            if random.once_in(2) {
+                let kind = random.below(11) as u8;
+                let stream = random.below(9) as u32;
+                bytes = frame(kind, random.below(256) as u8, stream, &bytes);
             }
-            match dice.once_in(2) {
+            match random.once_in(2) {
                 true => _ = it.read(&bytes),
                 false => it.wrote(&bytes),
             }

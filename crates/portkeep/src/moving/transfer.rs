@@ -1,4 +1,4 @@
-//! A connection on its way, and the way from its task to the one who sends it.
+//! Connection on its way to the next generation, and the channel from its task to the sender.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::Secret;
 /// Everything of a connection that outlives its process. Peer address and socket options are the
 /// socket's own.
 #[derive(Debug)]
-pub(crate) struct Cargo {
+pub(crate) struct Transfer {
     pub(crate) socket: OwnedFd,
     /// The name of the listener that it came from: it may only go to a server of that name.
     pub(crate) listener: Arc<str>,
@@ -43,9 +43,9 @@ pub(crate) enum Speaks {
 /// A connection that is to be moved, and where to say what came of it.
 #[derive(Debug)]
 pub(crate) struct Departure {
-    pub(super) cargo: Cargo,
-    /// Nothing if the next generation has it now, else the cargo.
-    pub(super) outcome: oneshot::Sender<Option<Cargo>>,
+    pub(super) transfer: Transfer,
+    /// Nothing if the next generation has it now, else the transfer.
+    pub(super) outcome: oneshot::Sender<Option<Transfer>>,
 }
 
 /// Where connection tasks hand over what is to be moved.
@@ -62,31 +62,31 @@ pub(crate) fn departures() -> (Departures, Inbox) {
 
 impl Departures {
     /// `None` if it was moved; else it is given back and has to end here.
-    pub(crate) async fn depart(&self, cargo: Cargo) -> Option<Cargo> {
+    pub(crate) async fn depart(&self, transfer: Transfer) -> Option<Transfer> {
         let (outcome, moved) = oneshot::channel();
-        match self.0.send(Departure { cargo, outcome }) {
+        match self.0.send(Departure { transfer, outcome }) {
             Ok(()) => moved.await.ok().flatten(),
             // Nobody sends any more.
-            Err(mpsc::error::SendError(departure)) => Some(departure.cargo),
+            Err(mpsc::error::SendError(departure)) => Some(departure.transfer),
         }
     }
 }
 
 impl Departure {
     #[cfg(test)]
-    pub(crate) fn cargo(&self) -> &Cargo {
-        &self.cargo
+    pub(crate) fn transfer(&self) -> &Transfer {
+        &self.transfer
     }
 
     /// The next generation has it. Closes this process's copy.
     pub(crate) fn arrived(self) {
-        drop(self.cargo);
+        drop(self.transfer);
         // A task that is gone was cut; there is nothing that it could do.
         let _ = self.outcome.send(None);
     }
 
     /// It stays with this process.
     pub(super) fn stays(self) {
-        let _ = self.outcome.send(Some(self.cargo));
+        let _ = self.outcome.send(Some(self.transfer));
     }
 }

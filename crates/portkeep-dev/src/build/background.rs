@@ -1,4 +1,4 @@
-//! The build of the profile that is meant, behind the builds of one that is there already.
+//! Background build of the wanted profile, behind builds of a profile that is there already.
 //!
 //! cargo compiles for a profile of its own all that the app depends on once more. Where that is there for `dev`, the first
 //! page would have to wait for it, so the first builds are made with `dev`.
@@ -11,14 +11,14 @@ use rustix::process::{Pid, setpriority_process};
 
 use crate::project::{BuildCommand, Project, With};
 
-/// Behind everything else on the machine.
+/// After everything else on the machine.
 const NICE: i32 = 19;
 /// How long it may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far it is.
 #[derive(Debug)]
-pub(crate) enum Behind {
+pub(crate) enum BackgroundBuild {
     /// The profile that is meant builds.
     Over,
     /// It is begun as soon as something serves.
@@ -27,7 +27,7 @@ pub(crate) enum Behind {
     Running(Process),
 }
 
-impl Behind {
+impl BackgroundBuild {
     pub(crate) fn of(project: &Project) -> Self {
         match &project.build {
             BuildCommand::Cargo(build) if build.begins_with_dev() => Self::Due,

@@ -1,4 +1,4 @@
-//! What a generation wrote before it failed. The engine tells the last lines only, and a panic comes before its backtrace.
+//! Last lines of a failed generation. The engine reports only a few, and a panic comes before its backtrace.
 
 use std::collections::VecDeque;
 
@@ -10,12 +10,12 @@ const KEPT: usize = 200;
 
 /// The lines of the newest generation that wrote any.
 #[derive(Debug, Default)]
-pub(super) struct LastWords {
+pub(super) struct LastLines {
     generation: Option<Generation>,
     lines: VecDeque<String>,
 }
 
-impl LastWords {
+impl LastLines {
     pub(super) fn hear(&mut self, generation: Generation, line: &str) {
         if self.generation < Some(generation) {
             self.generation = Some(generation);
@@ -53,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_from_its_beginning() {
-        let mut words = LastWords::default();
+        let mut words = LastLines::default();
         words.hear(Generation(1), "old");
         for line in ["panicked at src/main.rs:1:2", "1: frame", "2: frame"] {
             words.hear(Generation(2), line);

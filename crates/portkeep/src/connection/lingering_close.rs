@@ -1,4 +1,4 @@
-//! Closing a connection without destroying the answer that is on its way.
+//! Lingering close: closes a connection without destroying the answer that is on its way.
 //!
 //! A socket that is closed while bytes of the client are unread sends a reset, and a reset throws
 //! away what the client has received but not read. So after the end of our side (hyper has sent
@@ -20,7 +20,7 @@ use crate::drain::Phase;
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// `unparsed`: hyper had read more than it used.
-pub(super) async fn farewell(mut io: Io, unparsed: bool) {
+pub(super) async fn lingering_close(mut io: Io, unparsed: bool) {
     let probe = io.probe();
     if probe.has_ended() {
         return;

@@ -1,4 +1,4 @@
-//! Warnings about what others can cause as often as they like: one at once, and then one in a while for all that came.
+//! Rate limit for warnings that others can cause as often as they like.
 
 use std::fmt::Display;
 use std::future::pending;
@@ -11,7 +11,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 
 /// Warnings that have one thing to say.
 #[derive(Debug)]
-pub(super) struct Complaints {
+pub(super) struct LimitedWarnings {
     what: &'static str,
     /// Nothing is said before.
     silent_until: Option<Instant>,
@@ -19,7 +19,7 @@ pub(super) struct Complaints {
     untold: Option<(u64, String)>,
 }
 
-impl Complaints {
+impl LimitedWarnings {
     pub(super) fn about(what: &'static str) -> Self {
         Self {
             what,
@@ -97,22 +97,22 @@ mod tests {
             .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
 
-        let mut complaints = Complaints::about("was refused");
+        let mut warnings = LimitedWarnings::about("was refused");
         for _ in 0..12_000 {
-            complaints.add(&"user 7 is not 8");
+            warnings.add(&"user 7 is not 8");
         }
         assert_eq!(log.lines().len(), 1);
         assert!(log.lines()[0].contains("was refused"), "{:?}", log.lines());
         assert!(log.lines()[0].contains("times=1"), "{:?}", log.lines());
-        complaints.due().await;
-        complaints.tell();
+        warnings.due().await;
+        warnings.tell();
         assert!(log.lines()[1].contains("times=11999"), "{:?}", log.lines());
         // With nothing to tell, nobody is woken.
-        assert!(timeout(PAUSE * 9, complaints.due()).await.is_err());
-        complaints.tell();
-        complaints.add(&"again");
+        assert!(timeout(PAUSE * 9, warnings.due()).await.is_err());
+        warnings.tell();
+        warnings.add(&"again");
         advance(PAUSE).await;
-        complaints.add(&"again");
+        warnings.add(&"again");
         assert_eq!(log.lines().len(), 4, "{:?}", log.lines());
     }
 }

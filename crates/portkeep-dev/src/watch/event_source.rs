@@ -1,4 +1,4 @@
-//! How changes are heard of: the kernel tells, or directories are looked at again and again.
+//! Sources of file events: the kernel's notifications, or polling.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -77,14 +77,14 @@ enum Kind {
 }
 
 /// Watches directories, each by itself.
-pub(super) struct Eyes {
+pub(super) struct EventSource {
     kind: Kind,
     events: mpsc::UnboundedSender<notify::Event>,
     watched: BTreeSet<PathBuf>,
     notices: Vec<String>,
 }
 
-impl Eyes {
+impl EventSource {
     pub(super) fn open(way: Way, events: mpsc::UnboundedSender<notify::Event>) -> Self {
         let mut notices = Vec::new();
         let kind = match way {
@@ -219,13 +219,13 @@ mod tests {
         std::fs::create_dir(&a).unwrap();
         std::fs::create_dir(&b).unwrap();
         let (sender, mut events) = mpsc::unbounded_channel();
-        let mut eyes = Eyes::open(Way::Kernel, sender);
-        eyes.watch(&a).unwrap();
-        assert_eq!(eyes.take_notices(), Vec::<String>::new());
+        let mut source = EventSource::open(Way::Kernel, sender);
+        source.watch(&a).unwrap();
+        assert_eq!(source.take_notices(), Vec::<String>::new());
         let limit = notify::Error::new(ErrorKind::MaxFilesWatch);
         assert!(is_limit(&limit));
-        eyes.look_instead();
-        eyes.watch(&b).unwrap();
+        source.look_instead();
+        source.watch(&b).unwrap();
         for one in [a, b] {
             let file = one.join("x.rs");
             std::fs::write(&file, "x").unwrap();

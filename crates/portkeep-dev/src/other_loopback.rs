@@ -1,4 +1,5 @@
-//! The other loopback address: a browser may take 127.0.0.1 or [::1] for `localhost`, and the app listens at one of them.
+//! Listener on the other loopback address: a browser may take 127.0.0.1 or [::1] for `localhost`, and the app listens on one of
+//! them.
 //!
 //! What connects there is led to where the app listens, byte by byte. Only this process does it: it is no socket of the app's,
 //! which an app that does not know of it would let wait for ever.
@@ -20,9 +21,9 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// Leads on until it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Twins(Vec<JoinHandle<()>>);
+pub(crate) struct OtherLoopback(Vec<JoinHandle<()>>);
 
-impl Twins {
+impl OtherLoopback {
     /// Opens those that these listeners lack. Answers what to tell of those that cannot be opened.
     pub(crate) fn open(listen: &[Listen]) -> (Self, Vec<String>) {
         let (mut opened, mut notices) = (Self::default(), Vec::new());
@@ -40,7 +41,7 @@ impl Twins {
     }
 }
 
-impl Drop for Twins {
+impl Drop for OtherLoopback {
     fn drop(&mut self) {
         for task in &self.0 {
             task.abort();
@@ -121,7 +122,7 @@ mod tests {
         let other = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = other.local_addr().unwrap().port();
         let at = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
-        let (_twins, notices) = Twins::open(&listen(at));
+        let (_twins, notices) = OtherLoopback::open(&listen(at));
         assert!(
             notices[0].contains("is held by another process"),
             "{notices:?}"

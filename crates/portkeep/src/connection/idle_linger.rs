@@ -1,4 +1,4 @@
-//! How long an idle HTTP/1 connection waits for a last request while the server drains.
+//! Decides how long an idle HTTP/1 connection waits for a last request while the server drains.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,7 +11,7 @@ use crate::drain::Phase;
 
 /// Its timer is made when it is first needed.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct IdleLinger {
     /// The wait that the timer is for.
     current: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -33,7 +33,7 @@ fn awaited(probe: &Probe, phase: Phase) -> Option<Duration> {
     probe.was_used().then_some(probe.shared.linger)
 }
 
-impl Patience {
+impl IdleLinger {
     /// Ready when it did not come in time, once for each wait.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, probe: &Probe, phase: Phase) -> Poll<()> {

@@ -1,4 +1,4 @@
-//! What a connection is told by whoever looks at all of them.
+//! Orders to a connection from whoever looks at all of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use crate::limits::{Facts, Order};
 
 /// Something to look at after each poll of a connection: it takes no lock unless something was said.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct OrderSlot {
     something: AtomicBool,
     inner: Mutex<Inner>,
 }
@@ -22,9 +22,9 @@ struct Inner {
 
 /// The task that is woken already.
 #[derive(Debug, Default)]
-pub(super) struct Ear(Option<Waker>);
+pub(super) struct OrderWaker(Option<Waker>);
 
-impl Told {
+impl OrderSlot {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -41,7 +41,11 @@ impl Told {
 
     /// What was said, and to whom. The task is woken when something is.
     #[inline]
-    pub(super) fn hear(&self, cx: &mut Context<'_>, ear: &mut Ear) -> Option<(Order, Facts)> {
+    pub(super) fn hear(
+        &self,
+        cx: &mut Context<'_>,
+        ear: &mut OrderWaker,
+    ) -> Option<(Order, Facts)> {
         if !ear.0.as_ref().is_some_and(|ear| ear.will_wake(cx.waker())) {
             self.inner().waker = Some(cx.waker().clone());
             ear.0 = Some(cx.waker().clone());
@@ -79,11 +83,11 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn nothing_that_is_said_is_missed() {
         for _ in 0..2000 {
-            let told = Arc::new(Told::default());
+            let told = Arc::new(OrderSlot::default());
             let hears = tokio::spawn({
                 let told = Arc::clone(&told);
                 async move {
-                    let mut ear = Ear::default();
+                    let mut ear = OrderWaker::default();
                     poll_fn(|cx| match told.hear(cx, &mut ear) {
                         Some(said) => Poll::Ready(said),
                         None => Poll::Pending,

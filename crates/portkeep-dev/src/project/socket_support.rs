@@ -1,4 +1,4 @@
-//! How a program comes to its sockets, as far as its dependencies and sources tell.
+//! Detects a program's socket support from its dependencies and sources.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ const BY_HAND: [&str; 1] = ["LISTEN_FDS"];
 
 /// How a program comes to its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manners {
+pub(super) enum SocketSupport {
     /// It is on our library.
     Library,
     /// It says READY by itself.
@@ -39,7 +39,7 @@ pub(super) enum Manners {
     /// It takes sockets that are passed to it, and does not say when it is ready.
     TakesSockets,
     /// It knows nothing but to open its port itself.
-    Bare,
+    SelfBinding,
 }
 
 /// Where a program may say how it comes to its sockets.
@@ -101,7 +101,7 @@ impl Sources {
     }
 }
 
-impl Manners {
+impl SocketSupport {
     /// As far as the sources tell: a crate that nobody calls does nothing.
     pub(super) fn of(package: &Package, reach: &Reach, sources: &Sources) -> Self {
         let uses = |name: &str| {
@@ -126,7 +126,7 @@ impl Manners {
         if takes {
             Self::TakesSockets
         } else {
-            Self::Bare
+            Self::SelfBinding
         }
     }
 
@@ -149,7 +149,7 @@ impl Manners {
     pub(super) fn readiness(self) -> Option<&'static str> {
         match self {
             Self::Library | Self::Notifies => None,
-            Self::TakesSockets | Self::Bare => Some("accepts"),
+            Self::TakesSockets | Self::SelfBinding => Some("accepts"),
         }
     }
 
@@ -166,13 +166,13 @@ impl Manners {
                 "this app does not seem to be on the server library, and portkeep.json passes it a socket to move connections by: \
                  write \"moveConnections\": false there, or use `portkeep::serve(app)` (cargo add portkeep)",
             ),
-            (Self::Library | Self::Notifies, _) | (Self::Bare, Readiness::Started) => None,
+            (Self::Library | Self::Notifies, _) | (Self::SelfBinding, Readiness::Started) => None,
             (Self::TakesSockets, Readiness::Notify) => Some(
                 "this app does not seem to say READY, and portkeep.json waits for that: use `portkeep::serve(app)` (cargo add \
                  portkeep), or write \"readiness\": \"accepts\" there",
             ),
             (Self::TakesSockets, _) => self.notice(),
-            (Self::Bare, _) => Some(
+            (Self::SelfBinding, _) => Some(
                 "this app does not seem to take the sockets that portkeep.json gives it: use `portkeep::serve(app)` (cargo add \
                  portkeep) in place of `TcpListener::bind` and `axum::serve`",
             ),
@@ -187,7 +187,7 @@ impl Manners {
                 "this app counts as ready when it accepts connections; with `portkeep::serve(app)` (cargo add portkeep) it \
                  says so itself, no request is lost when it ends, and its pages reload and show errors",
             ),
-            Self::Bare => Some(
+            Self::SelfBinding => Some(
                 "this app opens its port itself, so it is stopped before the new version starts, and requests in between \
                  are refused; `portkeep::serve(app)` in place of `TcpListener::bind` and `axum::serve` (cargo add portkeep) \
                  ends that, and its pages reload and show errors",
@@ -217,7 +217,7 @@ mod tests {
     use crate::project::reach::reach;
 
     /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
-    fn manners(dependencies: &str, source: &str, part: &str) -> Manners {
+    fn support(dependencies: &str, source: &str, part: &str) -> SocketSupport {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path: PathBuf = directory.path().join(name);
@@ -254,7 +254,7 @@ mod tests {
         };
         let reach = reach(&metadata, package, Kind::Binary, &asked);
         let sources = Sources::of(package, (Kind::Binary, &binary), &reach);
-        Manners::of(package, &reach, &sources)
+        SocketSupport::of(package, &reach, &sources)
     }
 
     #[test]
@@ -262,99 +262,99 @@ mod tests {
         const MAIN: &str = "fn main() {}";
         const PART: &str = "[dependencies]\npart = { path = \"../part\" }\n";
         for (dependencies, source, part, expected) in [
-            ("", MAIN, "", Manners::Bare),
+            ("", MAIN, "", SocketSupport::SelfBinding),
             (
                 "[dependencies]\nlistenfd = \"1\"\n",
                 "fn main() { listenfd::ListenFd::from_env() }",
                 "",
-                Manners::TakesSockets,
+                SocketSupport::TakesSockets,
             ),
             // Another program of the package uses it.
             (
                 "[dependencies]\nlistenfd = \"1\"\n",
                 MAIN,
                 "",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
             (
                 "[dependencies]\nfds = { package = \"listenfd\", version = \"1\" }\n",
                 "fn main() { fds::ListenFd::from_env() }",
                 "",
-                Manners::TakesSockets,
+                SocketSupport::TakesSockets,
             ),
             // It is not enabled.
             (
                 "[dependencies]\nsd-notify = { version = \"0.4\", optional = true }\n",
                 "fn main() { #[cfg(feature = \"sd-notify\")] sd_notify::notify() }",
                 "",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
             (
                 "[features]\ndefault = [\"sd-notify\"]\n[dependencies]\nsd-notify = { version = \"0.4\", optional = true }\n",
                 "fn main() { #[cfg(feature = \"sd-notify\")] sd_notify::notify() }",
                 "",
-                Manners::Notifies,
+                SocketSupport::Notifies,
             ),
             // It takes its sockets, and never says READY.
             (
                 "[dependencies]\nsd-notify = \"0.4\"\n",
                 "fn main() { sd_notify::listen_fds() }",
                 "",
-                Manners::TakesSockets,
+                SocketSupport::TakesSockets,
             ),
             (
                 "",
                 "fn main() { var(\"LISTEN_FDS\") }",
                 "",
-                Manners::TakesSockets,
+                SocketSupport::TakesSockets,
             ),
             (
                 "[dependencies]\nsd-notify = \"0.4\"\n",
                 "fn main() { sd_notify::notify(&[NotifyState::Ready]) }",
                 "",
-                Manners::Notifies,
+                SocketSupport::Notifies,
             ),
             (
                 PART,
                 MAIN,
                 "[dependencies]\nportkeep = \"0.1\"\n",
-                Manners::Library,
+                SocketSupport::Library,
             ),
             // For logging only.
             (
                 "[dependencies]\nlibsystemd = \"0.7\"\n",
                 MAIN,
                 "",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
             (
                 "[dependencies]\nlibsystemd = \"0.7\"\n",
                 "fn main() { libsystemd::daemon::notify() }",
                 "",
-                Manners::Notifies,
+                SocketSupport::Notifies,
             ),
             // For tests and for building only.
             (
                 "[dev-dependencies]\nportkeep = \"0.1\"\n",
                 MAIN,
                 "",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
             (
                 "[build-dependencies]\nsd-notify = \"0.4\"\n",
                 MAIN,
                 "",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
             (
                 "[dev-dependencies]\npart = { path = \"../part\" }\n",
                 MAIN,
                 "[dependencies]\nportkeep = \"0.1\"\n",
-                Manners::Bare,
+                SocketSupport::SelfBinding,
             ),
         ] {
             assert_eq!(
-                manners(dependencies, source, part),
+                support(dependencies, source, part),
                 expected,
                 "{dependencies}{source}{part}"
             );

@@ -1,4 +1,4 @@
-//! A screen that holds up nobody: what is shown waits in a queue of bounded size.
+//! Screen behind a queue of bounded size: a slow terminal holds up nobody.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ const MOST: usize = 1 << 20;
 
 /// Shows on another screen, in a thread of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Queued(Arc<Shared>);
+pub(crate) struct QueuedScreen(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -63,7 +63,7 @@ impl Shared {
     }
 }
 
-impl Queued {
+impl QueuedScreen {
     pub(crate) fn before(screen: Arc<dyn Screen>) -> Self {
         let shared = Arc::new(Shared::default());
         // It ends with the process: a write to a terminal that is stopped cannot be taken back.
@@ -103,7 +103,7 @@ impl Queued {
     }
 }
 
-impl Screen for Queued {
+impl Screen for QueuedScreen {
     fn line(&self, line: &Line) {
         self.push(Item::Line(line.clone()));
     }
@@ -175,7 +175,7 @@ mod tests {
     fn a_stopped_terminal_holds_up_nobody_and_shows_the_newest_when_it_goes_on() {
         let (allow, allowed) = channel();
         let (shown, seen) = channel();
-        let queued = Queued::before(Arc::new(Slow {
+        let queued = QueuedScreen::before(Arc::new(Slow {
             allowed: Mutex::new(allowed),
             shown: Mutex::new(shown),
         }));

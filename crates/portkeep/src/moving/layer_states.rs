@@ -1,5 +1,5 @@
-//! What a connection takes along besides its socket, its listener and what is unread: the states of those who stand between
-//! its socket and the app. Pure.
+//! State that moves with a connection besides its socket, its listener and its unread bytes: that of each layer between the
+//! socket and the app. Pure.
 //!
 //! Each is of a kind that the other side has said it knows, comes once, and is no longer than its kind may be. The list
 //! names the socket that it belongs to, by the number that the kernel gives each socket once: it cannot become

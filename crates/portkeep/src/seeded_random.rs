@@ -1,14 +1,14 @@
-//! Numbers that are random and the same each time.
+//! Random numbers that a seed determines.
 
 /// A generator of SplitMix64.
 #[derive(Debug, Clone)]
-pub(crate) struct Dice(u64);
+pub(crate) struct SeededRandom(u64);
 
-impl Dice {
+impl SeededRandom {
     pub(crate) fn new(seed: u64, stream: u64) -> Self {
-        let mut dice = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
-        dice.next();
-        dice
+        let mut random = Self(seed ^ stream.wrapping_mul(0xd134_2543_de82_ef95));
+        random.next();
+        random
     }
 
     fn next(&mut self) -> u64 {

@@ -5,9 +5,9 @@ use tokio::sync::watch;
 /// Given with a request, and kept by who makes it: ends the start of the new generation before that is READY, because
 /// something better is there. What serves serves on, and nothing bad is noted of the release.
 #[derive(Debug, Clone, Default)]
-pub struct GiveUp(watch::Sender<bool>);
+pub struct Cancel(watch::Sender<bool>);
 
-impl GiveUp {
+impl Cancel {
     /// Gives up, now or as soon as something is started.
     pub fn ask(&self) {
         self.0.send_replace(true);

@@ -1,4 +1,4 @@
-//! Time for requests that are on their way when an HTTP/2 connection is told to end.
+//! Grace for requests that are on their way when an HTTP/2 connection is told to end.
 //!
 //! h2 ends a connection in two steps: "no new streams soon" and a ping; when that is answered, "none
 //! after this one", and what comes later is thrown away. But clients answer a ping before they send
@@ -28,7 +28,7 @@ const PONG: [u8; HEAD + 8] = [
     0, 0, 8, 6, 1, 0, 0, 0, 0, 0x0b, 0x7b, 0xa2, 0xf0, 0x8b, 0x9b, 0xfe, 0x54,
 ];
 
-pub(super) struct LatePong<T> {
+pub(super) struct GoawayGrace<T> {
     io: T,
     /// Set when the connection is told to end.
     ending: Arc<AtomicBool>,
@@ -55,7 +55,7 @@ struct Frames {
     head: Vec<u8>,
 }
 
-impl<T> LatePong<T> {
+impl<T> GoawayGrace<T> {
     /// `ending` is set by whoever tells the connection to end, before it does.
     pub(super) fn new(io: T, ending: Arc<AtomicBool>) -> Self {
         Self {
@@ -122,7 +122,7 @@ fn length(head: &[u8]) -> usize {
     u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for LatePong<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for GoawayGrace<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,7 +186,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for LatePong<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for LatePong<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for GoawayGrace<T> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -246,7 +246,7 @@ mod tests {
     async fn read(bytes: &[u8], piece: usize, before: usize) -> Vec<u8> {
         let (mut client, server) = duplex(1 << 16);
         let ending = Arc::new(AtomicBool::new(false));
-        let mut server = LatePong::new(server, Arc::clone(&ending));
+        let mut server = GoawayGrace::new(server, Arc::clone(&ending));
         let mut read = Vec::new();
         let mut buf = [0; 64];
         for piece in bytes[..before].chunks(piece) {

@@ -1,4 +1,4 @@
-//! What is too long for a message travels in a file that has no name.
+//! Unnamed file for what is too long for a message.
 
 use std::fs::File;
 use std::io::{self, Write};

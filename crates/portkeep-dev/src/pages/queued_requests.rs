@@ -1,4 +1,4 @@
-//! How long a request waits for the build under way, and who answers it then.
+//! Queued requests: how long one waits for the build under way, and who answers it then.
 
 use std::time::Duration;
 

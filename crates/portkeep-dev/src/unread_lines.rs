@@ -1,4 +1,4 @@
-//! Lines of generations that the loop has not taken yet. Who writes more than can be shown, loses the oldest.
+//! Log lines of generations that the loop has not read yet. If there are too many, the oldest are dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ const MOST: usize = 1000;
 
 /// A clone is the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Unread(Arc<Mutex<Waiting>>);
+pub(crate) struct UnreadLines(Arc<Mutex<Waiting>>);
 
 #[derive(Debug, Default)]
 struct Waiting {
@@ -26,7 +26,7 @@ pub(crate) struct Taken {
     pub(crate) lost: u64,
 }
 
-impl Unread {
+impl UnreadLines {
     /// Adds a line. True for the first of those that wait: whoever takes them is to be told.
     pub(crate) fn add(&self, generation: Generation, line: String) -> bool {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_bounded_and_its_end_is_kept() {
-        let unread = Unread::default();
+        let unread = UnreadLines::default();
         let told: usize = (0..5000)
             .map(|line| usize::from(unread.add(Generation(1), line.to_string())))
             .sum();

@@ -1,4 +1,4 @@
-//! By which listener a request came in.
+//! Name of the listener that a request came through.
 
 use std::sync::Arc;
 
@@ -6,4 +6,4 @@ use std::sync::Arc;
 ///
 /// Only where `portkeep dev` may ask: every extension is memory of its own, for every request.
 #[derive(Debug, Clone)]
-pub(crate) struct Entrance(pub(crate) Arc<str>);
+pub(crate) struct ListenerName(pub(crate) Arc<str>);
