@@ -56,8 +56,8 @@ fn ask(address: &str, times: usize) -> Command {
 
 fn place(directory: &Path, name: &str) {
     let path = directory.join(name);
-    fs::copy(Path::new("/opt/portkeep/bin").join(name), &path).unwrap();
-    fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    fs::copy(Path::new("/opt/portkeep/bin").join(name), &path).expect("it can be copied");
+    fs::set_permissions(path, Permissions::from_mode(0o600)).expect("it is ours");
 }
 
 #[test]
