@@ -2,6 +2,8 @@
 // serves, the next answer is of it.
 // `node chaos.mjs [SEQUENCES] [SEED]`
 import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
 
 import { check, run, same } from "./cases.mjs";
 import { Dev, get } from "./dev.mjs";
@@ -17,7 +19,8 @@ function random(below) {
   return Math.floor((seed / 2 ** 32) * below);
 }
 
-const dev = await Dev.serving();
+const events = path.join(fs.mkdtempSync(path.join(os.tmpdir(), "events-")), "events");
+const dev = await Dev.serving(["--events", events]);
 const good = fs.readFileSync(dev.path("src/main.rs"), "utf8");
 const write = (text) => fs.writeFileSync(dev.path("src/main.rs"), text);
 const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -105,8 +108,14 @@ await run([[`chaos: ${sequences} random sequences`, async () => {
   await Promise.all(asking);
   same(failures, [], "failures");
   check(asked > sequences * 10, `only ${asked} requests`);
+  // What `--events` wrote of it: a value a line, however much there was.
+  const told = fs.readFileSync(events, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line));
+  same(told[0].event, "begins", "the first event");
+  check(told.every(({ version, event }) => version === 1 && event), "an event without its version or name");
+  check(told.some(({ event }) => event === "verdict"), "no verdict among the events");
   console.log(`measured: ${sequences} random sequences, ${number} versions, ${asked} requests, none failed, slowest ${slowest} ms`);
 }]]).finally(async () => {
   over = true;
   await dev.stop();
+  fs.rmSync(path.dirname(events), { recursive: true });
 });

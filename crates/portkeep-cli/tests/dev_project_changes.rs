@@ -151,6 +151,27 @@ fn a_project_that_is_moved_away_is_named_and_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_project_that_is_deleted_and_made_again_is_served_again() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    session.expect_said("/hello is gone: it was moved or removed", || {
+        // A build that still goes on may write into it meanwhile.
+        session.wait("it is deleted", || {
+            std::fs::remove_dir_all(session.path("hello")).is_ok()
+        });
+    });
+    session.expect_answer("one");
+    for (name, text) in files {
+        session.write(name, &text.replace("\"one\"", "\"two\""));
+    }
+    session.expect_answer("two");
+}
+
+#[test]
 fn a_second_session_on_another_path_of_the_project_is_refused() {
     let files = [
         ("hello/Cargo.toml", &*manifest("")),
@@ -183,13 +204,19 @@ fn a_source_that_is_replaced_by_an_older_file_is_built() {
     ];
     let session = Session::start(&files, &[]);
     session.expect_answer("one");
-    for version in ["two", "three"] {
+    let hour = std::time::Duration::from_secs(3600);
+    let now = std::time::SystemTime::now();
+    // The clock is set back, and forward, and back again.
+    for (version, time) in [
+        ("two", now - hour),
+        ("three", now - hour),
+        ("four", now + 9999 * hour),
+        ("five", now),
+    ] {
         // As a copy that keeps the times, or a clock that was set back, leaves it.
         let aside = session.write_aside(&APP.replace("\"one\"", &format!("\"{version}\"")));
         let file = std::fs::File::options().write(true).open(&aside).unwrap();
-        let hour = std::time::Duration::from_secs(3600);
-        file.set_modified(std::time::SystemTime::now() - hour)
-            .unwrap();
+        file.set_modified(time).unwrap();
         std::fs::rename(&aside, session.path("hello/src/main.rs")).unwrap();
         session.expect_answer(version);
     }

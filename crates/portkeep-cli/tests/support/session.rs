@@ -231,13 +231,18 @@ impl Session {
 
     /// Ends it; what is in its directory stays until this is dropped.
     pub(crate) fn end(mut self) -> Self {
+        self.interrupt();
+        let _ = self.child.wait();
+        self
+    }
+
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
         #[expect(
             clippy::disallowed_methods,
             reason = "not reaped yet, so the number still names it"
         )]
         let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
-        let _ = self.child.wait();
-        self
     }
 
     pub(crate) fn is_running(&mut self) -> bool {
@@ -248,11 +253,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if self.is_running() {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "not reaped yet, so the number still names it"
-            )]
-            let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
+            self.interrupt();
         }
         let _ = self.child.wait();
     }
