@@ -140,12 +140,16 @@ impl Measure {
             !again
         });
         for tool in &tools {
-            results.tools.retain(|known| known.name != tool.name());
-            results.tools.push(About {
+            let about = About {
                 name: tool.name().to_owned(),
                 used: tool.used().to_owned(),
                 version: tool.version()?,
-            });
+            };
+            // In its place: their order is that of the tables.
+            match results.tools.iter_mut().find(|known| known.name == about.name) {
+                Some(known) => *known = about,
+                None => results.tools.push(about),
+            }
         }
         let bench = Bench {
             root: self.root.clone(),
