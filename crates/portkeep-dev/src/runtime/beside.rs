@@ -119,6 +119,12 @@ impl Beside {
     }
 }
 
+/// Whether both lead to one file. cargo makes a new file for a new build; a link of ours is the same file.
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
+    let found = |path: &Path| fs::metadata(path).ok().map(|metadata| state(&metadata));
+    found(one).is_some_and(|one| found(other) == Some(one))
+}
+
 type State = (u64, u64, u64, i64, i64);
 
 fn state(metadata: &Metadata) -> State {

@@ -21,7 +21,7 @@ use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
 use self::version::{Starting, Version, is_cut};
-use super::beside::{Beside, Named};
+use super::beside::{Beside, Named, is_same};
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::no_executable;
@@ -417,21 +417,6 @@ impl App {
             let _ = events.send(Event::Session(event));
         });
     }
-}
-
-/// cargo makes a new file for a new build; a link of ours is the same file.
-fn is_same(one: &Path, other: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let identity = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((
-            metadata.dev(),
-            metadata.ino(),
-            metadata.mtime(),
-            metadata.mtime_nsec(),
-        ))
-    };
-    identity(one).is_some_and(|found| identity(other) == Some(found))
 }
 
 fn record(running: &Running, id: HandoverId, begun: Instant, stopped: Instant) -> HandoverRecord {

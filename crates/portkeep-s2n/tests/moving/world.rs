@@ -121,3 +121,15 @@ fn pem(text: &str) -> CertificateDer<'static> {
     use tokio_rustls::rustls::pki_types::pem::PemObject;
     CertificateDer::from_pem_slice(text.as_bytes()).unwrap()
 }
+
+/// Waits for the end of a generation whose connections have all moved or ended by themselves, and returns how many moved.
+pub(crate) fn only_moved(old: &mut Process) -> u64 {
+    let report = old.report();
+    assert!(
+        report.contains(" 0 idle closed, nothing cut"),
+        "{report}\n{}",
+        old.story()
+    );
+    let before = report.split(" moved").next().unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
