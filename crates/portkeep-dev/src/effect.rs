@@ -35,7 +35,7 @@ pub(crate) enum Effect {
     /// End the build or the check under way.
     Cancel,
     /// Let the handover under way go on beside what is done next.
-    Overtake,
+    Supersede,
     /// Watch these files too: a build looked at them.
     Watch(Vec<PathBuf>),
     /// The next write to a file counts, whatever it writes.
@@ -87,11 +87,11 @@ pub(crate) enum Notice {
     CheckPassed(String, Duration),
     CheckFailed(String, Duration, Serving),
     CouldNot(String, Serving),
-    Overtaken(Serving),
+    Superseded(Serving),
     GivenUp,
     /// Files changed that no build is needed for.
     Files(String, Changed),
-    Restless(Restless),
+    RewrittenFile(RewrittenFile),
     /// These changed, and are built when the key for it is pressed.
     WaitsForKey(String),
     Serves {
@@ -143,7 +143,7 @@ pub(crate) type Serving = Option<Generation>;
 
 /// A file that changes in each round.
 #[derive(Debug, Clone)]
-pub(crate) struct Restless {
+pub(crate) struct RewrittenFile {
     pub(crate) name: String,
     /// In so many rounds.
     pub(crate) rounds: usize,

@@ -29,7 +29,7 @@ pub(crate) enum Event {
     /// That handover ended.
     HandoverEnded(HandoverEnd),
     /// A handover ended that newer sources had overtaken.
-    OvertakenEnded(anyhow::Result<Outcome>),
+    SupersededEnded(anyhow::Result<Outcome>),
     /// The start that newer sources had overtaken was given up, as it was asked to.
     GivenUp,
     /// What was asked for could not be begun, or not be carried on.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portkeep_spec::AppName;
 
-use self::line::{Line, Told};
+use self::line::{EventLine, Line};
 use super::effect::Notice;
 use super::screen::Screen;
 use super::usage::usage;
@@ -86,7 +86,7 @@ impl Events {
             lost: AtomicU64::new(0),
             path: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
         };
-        opened.write(&Told::Begins {
+        opened.write(&EventLine::Begins {
             app: name.as_str(),
             project: &project.to_string_lossy(),
             process: std::process::id(),
@@ -101,7 +101,7 @@ impl Events {
 
     pub(crate) fn tell(&self, notice: &Notice) {
         let text = line::words(&self.name, notice);
-        self.write(&Told::of(notice, &text));
+        self.write(&EventLine::of(notice, &text));
     }
 
     /// A round has ended.
@@ -110,12 +110,12 @@ impl Events {
             app: Some(self.name.to_string()),
             ..verdict.clone()
         };
-        self.write(&Told::Verdict { verdict: &verdict });
+        self.write(&EventLine::Verdict { verdict: &verdict });
     }
 
-    fn write(&self, told: &Told<'_>) {
+    fn write(&self, told: &EventLine<'_>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && !self.push(&Told::EventsLost { count: lost }) {
+        if lost > 0 && !self.push(&EventLine::EventsLost { count: lost }) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
         if !self.push(told) {
@@ -124,7 +124,7 @@ impl Events {
     }
 
     /// False where that would hold up the loop.
-    fn push(&self, told: &Told<'_>) -> bool {
+    fn push(&self, told: &EventLine<'_>) -> bool {
         let (Some(lines), Ok(line)) = (&self.lines, Line::now(Timestamp::now(), told).text())
         else {
             return true;
@@ -136,7 +136,7 @@ impl Events {
 /// Waits for what is written last, but not for long.
 impl Drop for Events {
     fn drop(&mut self) {
-        self.write(&Told::Ends);
+        self.write(&EventLine::Ends);
         self.lines = None;
         let until = Instant::now() + LAST;
         if let Ok(done) = self.done.get_mut() {

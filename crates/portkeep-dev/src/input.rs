@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::options::Input;
 
-/// Hands our input on to the newest generation. A clone is the same one.
+/// Relay of standard input to the newest generation. A clone is the same relay.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Feed(Arc<Shared>);
+pub(crate) struct InputRelay(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -28,7 +28,7 @@ struct Readers {
     is_over: bool,
 }
 
-impl Feed {
+impl InputRelay {
     fn readers(&self) -> MutexGuard<'_, Readers> {
         let readers = self.0.readers.lock();
         readers.unwrap_or_else(PoisonError::into_inner)
@@ -85,8 +85,8 @@ pub(crate) fn read(
     mut from: impl Read + Send + 'static,
     input: Input,
     end: mpsc::UnboundedSender<()>,
-) -> Option<Feed> {
-    let feed = input.is_for_the_app.then(Feed::default);
+) -> Option<InputRelay> {
+    let feed = input.is_for_the_app.then(InputRelay::default);
     if !input.is_for_the_app && !input.ends_us {
         return None;
     }

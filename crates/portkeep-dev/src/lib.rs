@@ -43,7 +43,7 @@ use self::build::{BackgroundBuild, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
 use self::events::Events;
-use self::input::Feed;
+use self::input::InputRelay;
 use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::other_loopback::OtherLoopback;
 use self::pages::Pages;
@@ -129,7 +129,7 @@ struct Person {
     signals: Signals,
     keys: Keys,
     /// What the app reads.
-    feed: Option<Feed>,
+    feed: Option<InputRelay>,
     events: Option<Events>,
 }
 

@@ -54,7 +54,7 @@ pub(crate) struct MainLoop<'a, 'p> {
     pub(crate) watch: Watch,
     direct: Direct,
     job: Job<'a>,
-    overtaken: Vec<Overtaken>,
+    superseded: Vec<Superseded>,
     ending: Option<Ending>,
     finding: Finding,
     /// What the project has become.
@@ -142,12 +142,12 @@ impl Job<'_> {
 
 /// A handover that was overtaken by newer sources. It goes on, since what it starts may be READY before those are built;
 /// it ends at the latest with this.
-struct Overtaken {
+struct Superseded {
     task: JoinHandle<()>,
     cancel: Cancel,
 }
 
-impl Overtaken {
+impl Superseded {
     fn new(handover: HandingOver, cancel: Cancel, events: mpsc::UnboundedSender<Event>) -> Self {
         let is_given_up = cancel.clone();
         let task = tokio::spawn(async move {
@@ -155,7 +155,7 @@ impl Overtaken {
             let event = if result.is_err() && is_given_up.is_asked() {
                 Event::GivenUp
             } else {
-                Event::OvertakenEnded(result)
+                Event::SupersededEnded(result)
             };
             // Nobody listens any more: we are ending.
             let _ = events.send(event);
@@ -164,7 +164,7 @@ impl Overtaken {
     }
 }
 
-impl Drop for Overtaken {
+impl Drop for Superseded {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -189,7 +189,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             watch,
             direct: Direct::of(project),
             job: Job::Nothing,
-            overtaken: Vec::new(),
+            superseded: Vec::new(),
             ending: None,
             finding,
             reopened: None,
@@ -302,12 +302,12 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 self.job = Job::Nothing;
                 return is_stopped.then_some(Event::Stop);
             }
-            Effect::Overtake => {
+            Effect::Supersede => {
                 let job = std::mem::replace(&mut self.job, Job::Nothing);
                 if let Job::Handover(handover, cancel) = job {
                     let events = self.inputs.sender.clone();
-                    self.overtaken
-                        .push(Overtaken::new(handover, cancel, events));
+                    self.superseded
+                        .push(Superseded::new(handover, cancel, events));
                 }
             }
             Effect::Watch(inputs) => self.watch.also(&inputs),
@@ -433,7 +433,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             Ok(handover) => {
                 self.job = Job::Handover(handover, cancel);
                 if work == Work::Something {
-                    self.give_up_overtaken();
+                    self.cancel_superseded();
                 }
                 Event::HandoverBegun(id)
             }
@@ -449,11 +449,11 @@ impl<'a, 'p> MainLoop<'a, 'p> {
     }
 
     /// What is published now is to be started. Starts of another release are not waited for.
-    fn give_up_overtaken(&mut self) {
-        self.overtaken.retain(|one| !one.task.is_finished());
+    fn cancel_superseded(&mut self) {
+        self.superseded.retain(|one| !one.task.is_finished());
         if self.session.has_other_release() {
-            for overtaken in &self.overtaken {
-                overtaken.cancel.ask();
+            for superseded in &self.superseded {
+                superseded.cancel.ask();
             }
         }
     }

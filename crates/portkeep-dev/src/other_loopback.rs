@@ -12,7 +12,7 @@ use portkeep_spec::Listen;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::project::twins;
+use super::project::other_loopbacks;
 
 /// How many clients may wait to be led on.
 const QUEUE: u32 = 1024;
@@ -27,13 +27,13 @@ impl OtherLoopback {
     /// Opens those that these listeners lack. Answers what to tell of those that cannot be opened.
     pub(crate) fn open(listen: &[Listen]) -> (Self, Vec<String>) {
         let (mut opened, mut notices) = (Self::default(), Vec::new());
-        for (address, twin) in twins(listen) {
-            match bind(twin) {
+        for (address, other_loopback) in other_loopbacks(listen) {
+            match bind(other_loopback) {
                 Ok(listener) => opened.0.push(tokio::spawn(lead(listener, address))),
                 // This machine does not have it, or we may not.
                 Err(error) if error.kind() != ErrorKind::AddrInUse => {}
                 Err(_) => notices.push(format!(
-                    "{twin} is held by another process: a browser that takes `localhost` for it does not see this app"
+                    "{other_loopback} is held by another process: a browser that takes `localhost` for it does not see this app"
                 )),
             }
         }
@@ -101,9 +101,9 @@ mod tests {
     async fn what_connects_to_the_other_address_reaches_the_app() {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
-        let twin = other.local_addr().unwrap();
+        let other_loopback = other.local_addr().unwrap();
         let leading = tokio::spawn(lead(other, app.local_addr().unwrap()));
-        let mut client = TcpStream::connect(twin).await.unwrap();
+        let mut client = TcpStream::connect(other_loopback).await.unwrap();
         client.write_all(b"ping").await.unwrap();
         client.shutdown().await.unwrap();
         let (mut served, _) = app.accept().await.unwrap();

@@ -3,10 +3,10 @@
 //! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
 //! answer is the whole [`Page`], so that a page that missed something knows everything again.
 
-mod desk;
 mod older;
 mod queued_requests;
 mod serve;
+mod state;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use portkeep_spec::Listen;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
-use self::desk::{Desk, Heard};
+use self::state::{PageState, Reports};
 use super::event::{Event, WaitId};
 use super::status::Page;
 use super::verdict::{Found, Verdict};
 
-pub(crate) use self::desk::Settings;
+pub(crate) use self::state::Settings;
 #[cfg(test)]
 pub(crate) use self::view::told;
 
@@ -35,7 +35,7 @@ pub(crate) const FILE: &str = "dev";
 #[derive(Debug)]
 pub(crate) struct Pages {
     page: watch::Sender<Page>,
-    heard: Arc<Heard>,
+    reports: Arc<Reports>,
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
 }
@@ -58,16 +58,16 @@ impl Pages {
             .and_then(UnixListener::from_std)
             .with_context(fail)?;
         let (page, _) = watch::channel(page);
-        let heard = Arc::new(Heard::new(events));
-        let desk = Desk {
+        let reports = Arc::new(Reports::new(events));
+        let state = PageState {
             settings,
-            heard: heard.clone(),
+            reports: reports.clone(),
             page: page.clone(),
         };
-        let task = tokio::spawn(serve::serve(listener, Arc::new(desk)));
+        let task = tokio::spawn(serve::serve(listener, Arc::new(state)));
         Ok(Self {
             page,
-            heard,
+            reports,
             path,
             task,
         })
@@ -86,18 +86,18 @@ impl Pages {
 
     /// Tells those who wait; that something serves, as soon as nothing older can answer.
     pub(crate) fn answer(&self, ids: Vec<WaitId>, verdict: Verdict) {
-        let (heard, path) = (self.heard.clone(), self.path.clone());
+        let (reports, path) = (self.reports.clone(), self.path.clone());
         tokio::spawn(async move {
             if let (Found::Serves, Some(serves)) = (verdict.result, verdict.generation) {
                 older::rest(&path, serves).await;
             }
-            heard.answer(&ids, &verdict);
+            reports.answer(&ids, &verdict);
         });
     }
 
     /// Whether requests wait in this generation, which is READY.
     pub(crate) fn is_held_in(&self, generation: u64) -> bool {
-        self.heard.holds.load(Ordering::Relaxed) >= generation
+        self.reports.holds.load(Ordering::Relaxed) >= generation
     }
 }
 

@@ -1,5 +1,6 @@
 //! Project under development: what to build, what it becomes, what to watch.
 
+mod app_packages;
 mod cargo;
 mod cargo_build;
 mod cargo_run;
@@ -8,7 +9,6 @@ mod enabled;
 mod kind;
 mod listen;
 mod profile;
-mod reach;
 mod runner;
 mod socket_support;
 
@@ -20,11 +20,11 @@ use cargo_metadata::MetadataCommand;
 use portkeep_contract::development::AllowedHost;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
-pub(crate) use self::cargo_build::{CargoBuild, With};
+pub(crate) use self::cargo_build::{CargoBuild, ProfileChoice};
 use self::cargo_run::CargoRun;
 use self::enabled::Asked;
 use self::kind::Kind;
-pub(crate) use self::listen::twins;
+pub(crate) use self::listen::other_loopbacks;
 pub(crate) use self::profile::OWN;
 pub(crate) use self::runner::Runner;
 use self::socket_support::{SocketSupport, Sources};
@@ -246,7 +246,7 @@ impl Project {
         };
         let words = own_spec.as_ref().map(|spec| spec.build.as_slice());
         let asked = Asked::of(options, words.unwrap_or_default());
-        let reach = reach::reach(&metadata, package, kind, &asked);
+        let reach = app_packages::reach(&metadata, package, kind, &asked);
         let sources = Sources::of(package, (kind, &binary), &reach);
         let support = learned.correct(SocketSupport::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
@@ -283,7 +283,7 @@ impl Project {
             &configurations,
             |name| std::env::var(name).ok(),
             named.into_iter().any(|name| runner::is_variable(&name)),
-            || reach::target(&directory),
+            || app_packages::target(&directory),
         );
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();

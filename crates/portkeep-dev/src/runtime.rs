@@ -1,7 +1,6 @@
 //! Sessions: who holds the port and runs the app under development.
 
 mod activator;
-mod beside;
 mod control;
 mod dotenv;
 mod environment;
@@ -17,6 +16,7 @@ mod publish;
 mod self_binding;
 mod systemd;
 mod units;
+mod version_names;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use self::handing_over::unless;
 use super::event::Event;
 use super::host::Host;
-use super::input::Feed;
+use super::input::InputRelay;
 use super::options::{Backend, Options};
 use super::pages;
 use super::project::{Project, url, url_of_app};
@@ -55,7 +55,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
     ) -> anyhow::Result<Self> {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
@@ -99,7 +99,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
         why: String,
     ) -> anyhow::Result<Self> {
         if options.detaches {

@@ -9,7 +9,7 @@ mod last_lines;
 mod page;
 mod refused;
 mod relevance;
-mod restless;
+mod rewritten_files;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -27,7 +27,7 @@ use self::last_lines::LastLines;
 pub(crate) use self::page::{Page, Phase};
 use self::refused::Refused;
 use self::relevance::Relevance;
-use self::restless::Restless;
+use self::rewritten_files::RewrittenFiles;
 use self::waiting::Waiting;
 use super::change::{Change, Changes};
 use super::effect::{Effect, Ending, Level, Notice, Step};
@@ -68,7 +68,7 @@ pub(crate) struct Status {
     /// How far the newest version has come.
     step: Step,
     relevance: Relevance,
-    restless: Restless,
+    rewritten_files: RewrittenFiles,
     /// A failure is shown.
     is_failing: bool,
     /// The last build came to a good end: what a build does next, it does because of what changed since.
@@ -116,7 +116,7 @@ enum Activity {
     },
     Checking {
         index: usize,
-        made: Made,
+        made: BuildResult,
     },
     Starting {
         start: Start,
@@ -135,9 +135,9 @@ enum Trigger {
     Asked,
 }
 
-/// What a build made.
+/// Result of a build.
 #[derive(Debug)]
-struct Made {
+struct BuildResult {
     executable: Option<PathBuf>,
     work: Work,
 }
@@ -169,7 +169,7 @@ impl Status {
             page: Page::new(session),
             activity: Activity::Idle,
             step: Step::Making,
-            restless: Restless::default(),
+            rewritten_files: RewrittenFiles::default(),
             is_failing: false,
             is_built: false,
             round_ended: None,
@@ -208,7 +208,7 @@ impl Status {
                 }
             }
             Event::HandoverEnded(end) => self.handover_ended(end, now, &mut effects),
-            Event::OvertakenEnded(result) => self.other_ended(&result, &mut effects),
+            Event::SupersededEnded(result) => self.other_ended(&result, &mut effects),
             Event::GivenUp => effects.push(Effect::Tell(Notice::GivenUp)),
             Event::CouldNot(error) => self.could_not(&error, now, &mut effects),
             Event::BuiltBehind { is_good: true } => {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
-use self::event_source::{EventSource, Way, mounts};
+use self::event_source::{EventSource, WatchMethod, mounts};
 use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
@@ -52,8 +52,8 @@ impl Watch {
         own_files: &[PathBuf],
     ) -> anyhow::Result<Self> {
         let way = match polls {
-            true => Way::Poll(None),
-            false => Way::of(&project.sources, &mounts()),
+            true => WatchMethod::Poll(None),
+            false => WatchMethod::of(&project.sources, &mounts()),
         };
         let kept = [kept_in(store), own_files.to_vec()].concat();
         Self::of(way, Some(store.run_directory()), |source| {
@@ -63,7 +63,7 @@ impl Watch {
 
     /// `run_directory` is where marks are made.
     fn of(
-        way: Way,
+        way: WatchMethod,
         run_directory: Option<&Path>,
         tree: impl FnOnce(EventSource) -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Self> {
@@ -219,7 +219,7 @@ mod tests {
         let (root, run) = (above.join("app"), above.join("run"));
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&run).unwrap();
-        let mut sources = Watch::of(Way::Kernel, Some(&run), |source| {
+        let mut sources = Watch::of(WatchMethod::Kernel, Some(&run), |source| {
             Ok(tree::tests::tree(source, &root, &[]))
         })
         .unwrap();
@@ -261,10 +261,10 @@ mod tests {
 
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        watched(Way::Kernel, root, single)
+        watched(WatchMethod::Kernel, root, single)
     }
 
-    fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
+    fn watched(way: WatchMethod, root: &Path, single: &[&Path]) -> Watch {
         Watch::of(way, None, |source| {
             Ok(tree::tests::tree(source, root, single))
         })
@@ -278,7 +278,7 @@ mod tests {
         fs::create_dir(root.join("src")).unwrap();
         let main = root.join("src/main.rs");
         fs::write(&main, "x").unwrap();
-        let mut sources = watched(Way::Poll(None), &root, &[]);
+        let mut sources = watched(WatchMethod::Poll(None), &root, &[]);
         expect_noticed(&mut sources, &main, "one").await;
         expect_noticed(&mut sources, &main, "two").await;
         let made = root.join("deep/er/new.rs");

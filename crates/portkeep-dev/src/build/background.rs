@@ -9,7 +9,7 @@ use std::time::Duration;
 use portkeep_engine::process::{Children, Process, Rest};
 use rustix::process::{Pid, setpriority_process};
 
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 
 /// After everything else on the machine.
 const NICE: i32 = 19;
@@ -36,16 +36,16 @@ impl BackgroundBuild {
     }
 
     /// With which profile the next build is made.
-    pub(crate) fn with(&self) -> With {
+    pub(crate) fn with(&self) -> ProfileChoice {
         match self {
-            Self::Over => With::Meant,
-            Self::Due | Self::Running(_) => With::Dev,
+            Self::Over => ProfileChoice::Meant,
+            Self::Due | Self::Running(_) => ProfileChoice::Dev,
         }
     }
 
     /// Whether the first builds use another profile than the one that is meant.
     pub(crate) fn is_due(&self) -> bool {
-        self.with() == With::Dev
+        self.with() == ProfileChoice::Dev
     }
 
     /// The sources are good: it can begin. Where it cannot be run, the next good build tries again.
@@ -53,7 +53,7 @@ impl BackgroundBuild {
         let (Self::Due, BuildCommand::Cargo(build)) = (&*self, &project.build) else {
             return;
         };
-        let mut command = build.command(With::Meant, &project.directory);
+        let mut command = build.command(ProfileChoice::Meant, &project.directory);
         // What is wrong with it is said by a build in the foreground.
         command
             .stdin(Stdio::null())

@@ -15,14 +15,14 @@ use super::direct::{Direct, End, Recording, Run};
 use super::group::{Group, Show};
 use crate::diagnostics::{Level, Part};
 use crate::event::{Built, Work};
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 use crate::screen::Screen;
 
 /// A build under way.
 #[derive(Debug)]
 pub(crate) struct Build<'a> {
     project: &'a Project,
-    with: With,
+    with: ProfileChoice,
     screen: Arc<dyn Screen>,
     children: Children,
     direct: Direct,
@@ -44,7 +44,7 @@ impl<'a> Build<'a> {
     /// `changed` is what changed since the build before, where that is why.
     pub(crate) fn start(
         project: &'a Project,
-        with: With,
+        with: ProfileChoice,
         direct: &Direct,
         changed: Option<&[PathBuf]>,
         screen: Arc<dyn Screen>,

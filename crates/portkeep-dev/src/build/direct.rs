@@ -27,7 +27,7 @@ use portkeep_engine::process::Children;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use self::decide::{Cargos, decide, is_passing};
+use self::decide::{NeedsCargo, decide, is_passing};
 use self::graph::Graph;
 pub use self::record::wrap_rustc;
 pub(super) use self::run::{End, Run};
@@ -35,7 +35,7 @@ use self::settings::Settings;
 use self::stamp::{Stamp, Stamps};
 use self::unit::Unit;
 use super::dep_info;
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 use crate::screen::Screen;
 
 /// The kernel gives files the time of its last tick: each 1 to 10 ms. A time in the future, which somebody set, is not waited for.
@@ -45,12 +45,12 @@ const TICKS: u32 = 12;
 /// With it in the environment, every build is cargo's.
 const CARGO_ONLY: &str = "PORTKEEP_CARGO_ONLY";
 
-/// What is known of the builds of this session. A copy is the same one.
+/// Records of the builds of this session. A clone shares them.
 #[derive(Debug, Clone)]
-pub(crate) struct Direct(Option<Rc<RefCell<Known>>>);
+pub(crate) struct Direct(Option<Rc<RefCell<BuildRecords>>>);
 
 #[derive(Debug)]
-struct Known {
+struct BuildRecords {
     directory: PathBuf,
     binary: String,
     /// Where the calls of a build are recorded. Only this user can read it.
@@ -111,7 +111,7 @@ impl Direct {
         }
         // Without it, every build is cargo's.
         let records = tempfile::Builder::new().prefix("portkeep-").tempdir();
-        let known = records.ok().map(|records| Known {
+        let known = records.ok().map(|records| BuildRecords {
             directory: project.directory.clone(),
             binary: build.binary.clone(),
             records,
@@ -126,14 +126,14 @@ impl Direct {
     /// The calls that a change asks for; nothing where the round is cargo's. `changed` is what was heard of.
     pub(super) fn plan(
         &self,
-        with: With,
+        with: ProfileChoice,
         changed: Option<&[PathBuf]>,
         screen: &Arc<dyn Screen>,
         children: &Children,
     ) -> Option<Run> {
         let mut known = self.0.as_ref()?.borrow_mut();
         match (with, changed) {
-            (With::Meant, Some(changed)) => known.plan(changed, screen, children),
+            (ProfileChoice::Meant, Some(changed)) => known.plan(changed, screen, children),
             _ => {
                 known.forget_records();
                 None
@@ -142,10 +142,10 @@ impl Direct {
     }
 
     /// Has the calls of a build by cargo recorded, where nobody else wraps them.
-    pub(super) fn record(&self, with: With, command: &mut Command) -> Option<Recording> {
+    pub(super) fn record(&self, with: ProfileChoice, command: &mut Command) -> Option<Recording> {
         let mut known = self.0.as_ref()?.borrow_mut();
         known.good = None;
-        if with != With::Meant {
+        if with != ProfileChoice::Meant {
             return None;
         }
         // Says nothing where it cannot: the next build is cargo's, too.
@@ -195,7 +195,7 @@ impl Direct {
     }
 }
 
-impl Known {
+impl BuildRecords {
     fn plan(
         &mut self,
         heard: &[PathBuf],
@@ -204,8 +204,8 @@ impl Known {
     ) -> Option<Run> {
         let planned = self.choose(heard);
         match &planned {
-            Ok(_) | Err(Some(Cargos::NotRecorded)) => {}
-            Err(Some(Cargos::Unknown)) => self.is_doubtful = true,
+            Ok(_) | Err(Some(NeedsCargo::NotRecorded)) => {}
+            Err(Some(NeedsCargo::Unknown)) => self.is_doubtful = true,
             Err(_) => self.forget_records(),
         }
         let planned = planned.ok()?;
@@ -259,7 +259,7 @@ impl Known {
     }
 
     /// Holds cargo's lock from before the last look at what cargo made.
-    fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<Cargos>> {
+    fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<NeedsCargo>> {
         let good = self.good.as_ref().ok_or(None)?;
         let begun = self.mark_after(heard).map_err(|_| None)?;
         if good.settings != good.settings.now() {
@@ -280,7 +280,7 @@ impl Known {
         }
         let (since, unknown): (Vec<_>, Vec<_>) = since.into_iter().partition(is_known);
         if !unknown.iter().all(|path| good.graph.is_read_by_none(path)) {
-            return Err(Some(Cargos::Unknown));
+            return Err(Some(NeedsCargo::Unknown));
         }
         if since.is_empty() && !unknown.is_empty() {
             let is_ours = good.made == good.made.now();

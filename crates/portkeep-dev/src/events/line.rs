@@ -18,11 +18,11 @@ pub(super) struct Line<'a> {
     version: u32,
     at: Timestamp,
     #[serde(flatten)]
-    told: &'a Told<'a>,
+    told: &'a EventLine<'a>,
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn now(at: Timestamp, told: &'a Told<'a>) -> Self {
+    pub(super) fn now(at: Timestamp, told: &'a EventLine<'a>) -> Self {
         Self {
             version: VERSION,
             at,
@@ -43,7 +43,7 @@ impl<'a> Line<'a> {
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Told<'a> {
+pub(super) enum EventLine<'a> {
     Begins {
         app: &'a str,
         project: &'a str,
@@ -124,7 +124,7 @@ pub(super) enum Told<'a> {
     Ends,
 }
 
-impl<'a> Told<'a> {
+impl<'a> EventLine<'a> {
     /// `words` are those of the terminal.
     pub(super) fn of(notice: &'a Notice, words: &'a str) -> Self {
         let milliseconds =
@@ -270,14 +270,14 @@ mod tests {
             assert!(documentation.contains(&format!("| `{event}` |")), "{event}");
         }
         let verdict = Verdict::serves(Some(1));
-        let told = Told::Verdict { verdict: &verdict };
+        let told = EventLine::Verdict { verdict: &verdict };
         let line = Line::now(Timestamp::UNIX_EPOCH, &told).text().unwrap();
         assert_eq!(
             line,
             "{\"version\":1,\"at\":\"1970-01-01T00:00:00Z\",\"event\":\"verdict\",\"app\":null,\"result\":\"serves\",\
              \"generation\":1,\"reason\":null,\"diagnostics\":[]}\n"
         );
-        let told = Told::Serves {
+        let told = EventLine::Serves {
             generation: 1,
             start_milliseconds: 2,
             total_milliseconds: 3,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::desk::Settings;
+use super::state::Settings;
 use crate::status::Page;
 
 const PAGE: &str = include_str!("waiting.html");

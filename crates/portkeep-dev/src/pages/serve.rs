@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::desk::{Desk, Settings};
+use super::state::{PageState, Settings};
 use super::{queued_requests, view};
 use crate::event::Event;
 use crate::status::Page;
@@ -39,14 +39,14 @@ const PLAIN: &str = "200 text/plain\n";
 const UNKNOWN: &str = "404 text/plain\nportkeep dev does not have that\n";
 const JAVASCRIPT: &str = "200 text/javascript; charset=utf-8\n";
 
-pub(super) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+pub(super) async fn serve(listener: UnixListener, state: Arc<PageState>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let desk = desk.clone();
+                let state = state.clone();
                 tokio::spawn(async move {
                     // The page has gone: nobody to tell.
-                    let _ = answer(stream, &desk).await;
+                    let _ = answer(stream, &state).await;
                 });
             }
             // Too many open files, most likely; they become fewer.
@@ -55,7 +55,7 @@ pub(super) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
     }
 }
 
-async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = String::new();
@@ -69,15 +69,15 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     };
     let understanding = Understanding::with(question.version);
     if understanding != Understanding::Same {
-        desk.heard.tell(Event::NotUnderstood(understanding));
+        state.reports.tell(Event::NotUnderstood(understanding));
         let text = not_understood(understanding, question.what);
         return write.write_all(text.as_bytes()).await;
     }
     let (via, asked) = (question.generation, question.what);
-    let mut page = desk.page.subscribe();
+    let mut page = state.page.subscribe();
     // Pages cannot ask for what has a space in it.
     let text = match asked.split_once(' ').unwrap_or((asked, "")) {
-        (SCRIPT, "") => script(&desk.settings),
+        (SCRIPT, "") => script(&state.settings),
         ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
             // Ends when the page is gone: then the app closes its end.
@@ -90,30 +90,30 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
         ("page", "") => format!("{PLAIN}{}\n", view::made_of(&page.borrow())),
         ("hello", "") => PLAIN.to_owned(),
         ("holds", "") => {
-            desk.heard.holds.fetch_max(via, Ordering::Relaxed);
+            state.reports.holds.fetch_max(via, Ordering::Relaxed);
             PLAIN.to_owned()
         }
         ("compressed", path) if !path.is_empty() => {
-            desk.heard.tell(Event::Compressed(path.to_owned()));
+            state.reports.tell(Event::Compressed(path.to_owned()));
             PLAIN.to_owned()
         }
         ("refused", asked) => match refusal(asked) {
             Some((why, whose)) => {
-                desk.heard.tell(Event::Refused(why, whose.to_owned()));
+                state.reports.tell(Event::Refused(why, whose.to_owned()));
                 PLAIN.to_owned()
             }
             None => UNKNOWN.to_owned(),
         },
-        ("attached", "now") => attached(&desk.settings),
+        ("attached", "now") => attached(&state.settings),
         ("wait", "now") => {
             let mut gone = [0; 1];
             return tokio::select! {
                 _ = read.read(&mut gone) => Ok(()),
-                told = wait(&mut write, desk) => told,
+                told = wait(&mut write, state) => told,
             };
         }
         ("hold", asked) => match queued_requests::Request::parse(via, asked) {
-            Some(request) => request.wait(&desk.settings, &mut page).await,
+            Some(request) => request.wait(&state.settings, &mut page).await,
             None => UNKNOWN.to_owned(),
         },
         _ => UNKNOWN.to_owned(),
@@ -153,8 +153,8 @@ fn attached(settings: &Settings) -> String {
 }
 
 /// The verdict on what is saved, once there is one; an empty line now and then before it.
-async fn wait(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk) -> std::io::Result<()> {
-    let mut verdict = desk.heard.wait();
+async fn wait(write: &mut (impl AsyncWriteExt + Unpin), state: &PageState) -> std::io::Result<()> {
+    let mut verdict = state.reports.wait();
     write.write_all(PLAIN.as_bytes()).await?;
     let verdict = loop {
         match tokio::time::timeout(WAIT_HEARTBEAT, &mut verdict).await {
@@ -165,7 +165,7 @@ async fn wait(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk) -> std::io:
         }
     };
     let verdict = Verdict {
-        app: Some(desk.settings.app.clone()),
+        app: Some(state.settings.app.clone()),
         ..verdict
     };
     write
@@ -216,7 +216,7 @@ mod tests {
     /// What is answered to a question, as a line, and what the loop hears of it.
     async fn asked(line: &str) -> (String, Option<Event>) {
         let directory = tempfile::tempdir().unwrap();
-        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (events, mut reports) = tokio::sync::mpsc::unbounded_channel();
         let settings = Settings {
             editor: "vscode".to_owned(),
             root: "/".into(),
@@ -235,7 +235,7 @@ mod tests {
             .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        (answer, heard.try_recv().ok())
+        (answer, reports.try_recv().ok())
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use crate::status::{Page, Phase};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+struct PageMessage<'a> {
     session: u128,
     generation: Option<u64>,
     page_since: u64,
@@ -24,7 +24,7 @@ struct Told<'a> {
 /// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new generation
 /// from the old one.
 pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
-    serde_json::to_string(&Told {
+    serde_json::to_string(&PageMessage {
         session: page.session,
         generation: page.generation,
         page_since: page.page_since,

@@ -41,10 +41,10 @@ pub(crate) struct CargoBuild {
     build_directory: PathBuf,
 }
 
-/// With which profile a build is made, where the choice is ours.
+/// Profile of a build, where portkeep chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum With {
-    /// The one that is meant.
+pub(crate) enum ProfileChoice {
+    /// The configured one.
     Meant,
     /// cargo's `dev`, which is there already.
     Dev,
@@ -134,7 +134,7 @@ impl CargoBuild {
 
     /// The command, which is run in the project's directory: its own `.cargo/config.toml` and `rust-toolchain.toml` are found
     /// from there.
-    pub(crate) fn command(&self, with: With, directory: &Path) -> Command {
+    pub(crate) fn command(&self, with: ProfileChoice, directory: &Path) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .arg("build")
@@ -144,10 +144,10 @@ impl CargoBuild {
     }
 
     /// What follows `cargo build`.
-    fn words(&self, with: With) -> Vec<String> {
+    fn words(&self, with: ProfileChoice) -> Vec<String> {
         let profile = match with {
-            With::Meant => self.profile.words(),
-            With::Dev => Vec::new(),
+            ProfileChoice::Meant => self.profile.words(),
+            ProfileChoice::Dev => Vec::new(),
         };
         [self.words.clone(), profile].concat()
     }
@@ -351,7 +351,7 @@ mod tests {
             "settings",
         ];
         let all = |words, arguments, profile, watched| {
-            with_arguments(words, arguments, profile, watched).words(With::Meant)
+            with_arguments(words, arguments, profile, watched).words(ProfileChoice::Meant)
         };
         assert_eq!(all(&["--locked"], &["portkeep"], None, &[]), own);
         let fast = ["--locked", "--profile", "fast"];
@@ -400,7 +400,11 @@ mod tests {
         assert!(!build.begins_with_dev());
         write("build/x86_64-unknown-linux-gnu/debug/deps/libaxum-1.rlib");
         assert!(build.begins_with_dev());
-        assert!(!build.words(With::Dev).contains(&"--profile".to_owned()));
+        assert!(
+            !build
+                .words(ProfileChoice::Dev)
+                .contains(&"--profile".to_owned())
+        );
         write("target/x86_64-unknown-linux-gnu/portkeep-dev/hello");
         assert!(!build.begins_with_dev());
 

@@ -106,11 +106,11 @@ pub(crate) fn is_free(address: SocketAddr) -> bool {
         let tried = TcpListener::bind(address);
         tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
     };
-    !is_held(address) && !twin(address).is_some_and(is_held)
+    !is_held(address) && !other_loopback(address).is_some_and(is_held)
 }
 
 /// The same port of the other loopback address: a browser may take either for `localhost`.
-pub(crate) fn twin(address: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn other_loopback(address: SocketAddr) -> Option<SocketAddr> {
     let other: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => Ipv6Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip == Ipv6Addr::LOCALHOST => Ipv4Addr::LOCALHOST.into(),
@@ -120,7 +120,7 @@ pub(crate) fn twin(address: SocketAddr) -> Option<SocketAddr> {
 }
 
 /// The loopback addresses that belong to those of a spec and that nothing listens at.
-pub(crate) fn twins(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
+pub(crate) fn other_loopbacks(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
     let tcp = |one: &Listen| match one.address {
         Address::Tcp(address) => Some(address),
         _ => None,
@@ -132,8 +132,10 @@ pub(crate) fn twins(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
     let pairs = listen
         .iter()
         .filter_map(tcp)
-        .filter_map(|one| Some((one, twin(one)?)));
-    pairs.filter(|(_, twin)| !has(*twin)).collect()
+        .filter_map(|one| Some((one, other_loopback(one)?)));
+    pairs
+        .filter(|(_, other_loopback)| !has(*other_loopback))
+        .collect()
 }
 
 /// In development nothing listens beyond this machine unless it was asked for on the command line: an address of the
@@ -287,25 +289,27 @@ mod tests {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = held.local_addr().unwrap();
         assert!(!is_free(address));
-        if let Some(twin) = twin(address) {
-            assert!(!is_free(twin));
+        if let Some(other_loopback) = other_loopback(address) {
+            assert!(!is_free(other_loopback));
         }
     }
 
     #[test]
     fn each_loopback_address_has_its_twin_but_where_the_spec_has_it() {
-        let twins = |words: &[&str]| {
+        let other_loopbacks = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
-            let found = twins(&parse(&words).unwrap()).into_iter();
-            found.map(|(_, twin)| twin.to_string()).collect::<Vec<_>>()
+            let found = other_loopbacks(&parse(&words).unwrap()).into_iter();
+            found
+                .map(|(_, other_loopback)| other_loopback.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(
-            twins(&["127.0.0.1:80", "b=127.0.0.2:80", "c=/run/x"]),
+            other_loopbacks(&["127.0.0.1:80", "b=127.0.0.2:80", "c=/run/x"]),
             ["[::1]:80"]
         );
-        assert_eq!(twins(&["[::1]:80"]), ["127.0.0.1:80"]);
-        assert_eq!(twins(&["127.0.0.1:80", "b=[::1]:80"]), [""; 0]);
-        assert_eq!(twins(&["127.0.0.1:80", "b=[::]:80"]), [""; 0]);
+        assert_eq!(other_loopbacks(&["[::1]:80"]), ["127.0.0.1:80"]);
+        assert_eq!(other_loopbacks(&["127.0.0.1:80", "b=[::1]:80"]), [""; 0]);
+        assert_eq!(other_loopbacks(&["127.0.0.1:80", "b=[::]:80"]), [""; 0]);
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Package, Target};
 use portkeep_spec::{Readiness, Spec};
 
+use super::app_packages::AppPackages;
 use super::kind::Kind;
-use super::reach::Reach;
 
 /// Says READY, takes passed sockets, moves connections.
 const LIBRARY: [&str; 1] = ["portkeep"];
@@ -52,7 +52,7 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &Reach) -> Self {
+    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &AppPackages) -> Self {
         let is_it = |target: &Target| {
             let is_of_kind = match kind {
                 Kind::Binary => target.is_bin(),
@@ -103,7 +103,7 @@ impl Sources {
 
 impl SocketSupport {
     /// As far as the sources tell: a crate that nobody calls does nothing.
-    pub(super) fn of(package: &Package, reach: &Reach, sources: &Sources) -> Self {
+    pub(super) fn of(package: &Package, reach: &AppPackages, sources: &Sources) -> Self {
         let uses = |name: &str| {
             reach.dependencies.iter().any(|one| {
                 one.package == name
@@ -212,9 +212,9 @@ mod tests {
     use cargo_metadata::MetadataCommand;
 
     use super::*;
+    use crate::project::app_packages::reach;
     use crate::project::cargo::binary;
     use crate::project::enabled::Asked;
-    use crate::project::reach::reach;
 
     /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
     fn support(dependencies: &str, source: &str, part: &str) -> SocketSupport {

@@ -8,7 +8,7 @@ use portkeep_engine::helper::holding_page;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::control::Desk;
+use super::control::ControlServer;
 use crate::event::{Event, SessionEvent};
 
 /// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
@@ -19,9 +19,9 @@ const THROTTLE: Duration = Duration::from_secs(1);
 pub(super) struct Activator(watch::Sender<Instant>);
 
 impl Activator {
-    pub(super) fn new(desk: &Desk) -> Self {
+    pub(super) fn new(server: &ControlServer) -> Self {
         let (sender, due) = watch::channel(Instant::now());
-        tokio::spawn(Starting(desk.clone()).run(due));
+        tokio::spawn(Starting(server.clone()).run(due));
         Self(sender)
     }
 
@@ -36,7 +36,7 @@ impl Activator {
     }
 }
 
-struct Starting(Desk);
+struct Starting(ControlServer);
 
 impl Starting {
     async fn run(self, mut due: watch::Receiver<Instant>) {
@@ -57,16 +57,16 @@ impl Starting {
 
     /// Waits for a connection, and answers whether there is nothing more to do.
     async fn start(&self) -> bool {
-        let Self(desk) = self;
-        if desk.local.connection_waits().await.is_err() || desk.store.current().is_some() {
+        let Self(server) = self;
+        if server.local.connection_waits().await.is_err() || server.store.current().is_some() {
             return true;
         }
-        let page = holding_page(&desk.spec);
+        let page = holding_page(&server.spec);
         let request = Request::now(Purpose::Connect).or_holding_page(page);
-        let result = desk.handovers.ask(desk.spec.clone(), request).await;
+        let result = server.handovers.ask(server.spec.clone(), request).await;
         let serves = result.is_ok();
         let event = SessionEvent::Ended(result.map_err(Into::into));
-        let told = desk.events.send(Event::Session(event));
+        let told = server.events.send(Event::Session(event));
         serves || told.is_err()
     }
 }

@@ -18,9 +18,9 @@ use crate::host::Host;
 /// The pause after a connection that could not be accepted.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// What answers are made of.
+/// Server that answers other commands about a session of the local backend.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ControlServer {
     pub(super) local: Local,
     pub(super) handovers: Handovers,
     pub(super) store: Store,
@@ -30,7 +30,7 @@ pub(super) struct Desk {
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
-impl Desk {
+impl ControlServer {
     /// Answers until it is aborted.
     pub(super) async fn serve(self, control: Control) {
         loop {

@@ -14,7 +14,7 @@ use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
 use super::activator::Activator;
-use super::control::Desk;
+use super::control::ControlServer;
 use super::handing_over::HandingOver;
 use super::lines::Lines;
 use super::lock::DevLock;
@@ -23,7 +23,7 @@ use super::{environment, leftovers, outputs};
 use crate::control::Control;
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
@@ -56,7 +56,7 @@ impl LocalSession {
     pub(super) async fn open(
         project: &Project,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
         why: String,
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
@@ -88,7 +88,7 @@ impl LocalSession {
             local.run_with(runner.words());
         }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
-        let desk = Desk {
+        let server = ControlServer {
             local: local.clone(),
             handovers: handovers.clone(),
             store: store.clone(),
@@ -97,11 +97,11 @@ impl LocalSession {
             host,
             events: events.clone(),
         };
-        let activator = Arc::new(Activator::new(&desk));
+        let activator = Arc::new(Activator::new(&server));
         tokio::spawn(forward(from_local, Arc::downgrade(&activator), events));
         let output_watcher = match (&published, &spec.watch) {
             (Published::BySpec, Some(output)) => {
-                let watched = outputs::watch(output, deploys(&desk));
+                let watched = outputs::watch(output, deploys(&server));
                 if let Err(error) = &watched {
                     notices.push(format!(
                         "{} is not watched ({error:#}): a build in another terminal is served after `portkeep reload {}`",
@@ -113,7 +113,7 @@ impl LocalSession {
             }
             _ => None,
         };
-        let control = tokio::spawn(desk.serve(Control::listen(&spec.name)?));
+        let control = tokio::spawn(server.serve(Control::listen(&spec.name)?));
         // Whoever connects during a long first build sees what is built.
         activator.after(FIRST_BUILD);
         Ok(Self {
@@ -205,16 +205,16 @@ impl LocalSession {
 }
 
 /// Hands over when the output changes. One write is many events, and our own build is one of the writers.
-fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
-    let (desk, runtime) = (desk.clone(), tokio::runtime::Handle::current());
+fn deploys(server: &ControlServer) -> impl Fn() + Send + 'static {
+    let (server, runtime) = (server.clone(), tokio::runtime::Handle::current());
     move || {
-        if !execute::has_changed(&desk.store, &desk.spec) {
+        if !execute::has_changed(&server.store, &server.spec) {
             return;
         }
-        let page = holding_page(&desk.spec);
+        let page = holding_page(&server.spec);
         let request = Request::now(Purpose::Deploy).or_holding_page(page);
-        if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
-            let events = desk.events.clone();
+        if let Some(asked) = server.handovers.ask_to_deploy(&server.spec, request) {
+            let events = server.events.clone();
             runtime.spawn(async move {
                 let result = asked.await.map_err(Into::into);
                 let _ = events.send(Event::Session(SessionEvent::Ended(result)));

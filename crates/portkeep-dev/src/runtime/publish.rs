@@ -10,8 +10,8 @@ use portkeep_engine::store::atomic_symlink;
 use portkeep_spec::Spec;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::beside::Beside;
 use super::handing_over::HandingOver;
+use super::version_names::VersionNames;
 use crate::project::Project;
 
 /// Numbers what is published.
@@ -24,19 +24,19 @@ const STAGED: &str = "new";
 #[derive(Debug, Clone)]
 pub(super) enum Published {
     /// We put it there.
-    Here(Here),
+    Publication(Publication),
     /// The spec names its executable itself.
     BySpec,
 }
 
-/// What is published by us.
+/// Published executable of a session.
 #[derive(Debug, Clone)]
-pub(super) struct Here {
+pub(super) struct Publication {
     place: PathBuf,
     /// Where it says where that was built.
     from: PathBuf,
     /// Names there; none where the app goes on when we end.
-    beside: Option<Beside>,
+    beside: Option<VersionNames>,
 }
 
 impl Published {
@@ -65,17 +65,17 @@ impl Published {
         spec.watch = Some(path.clone());
         // A run that was killed has left it, and what it says is none of ours.
         let _ = fs::remove_file(&from);
-        Ok(Self::Here(Here {
+        Ok(Self::Publication(Publication {
             place: path,
             from,
-            beside: (!goes_on).then(|| Beside::of(spec)),
+            beside: (!goes_on).then(|| VersionNames::of(spec)),
         }))
     }
 
     /// Publishes by one rename, so that nobody sees a part of it. The answer is to be dropped when the new
     /// version serves.
     pub(super) fn publish(&self, executable: Option<&Path>) -> anyhow::Result<Replaced> {
-        let Self::Here(here) = self else {
+        let Self::Publication(here) = self else {
             return Ok(Replaced(None));
         };
         here.publish(executable.ok_or_else(no_executable)?)
@@ -83,7 +83,7 @@ impl Published {
 
     /// Removes the names where it was built.
     pub(super) fn remove(&self) {
-        if let Self::Here(Here {
+        if let Self::Publication(Publication {
             beside: Some(beside),
             ..
         }) = self
@@ -93,7 +93,7 @@ impl Published {
     }
 }
 
-impl Here {
+impl Publication {
     fn publish(&self, executable: &Path) -> anyhow::Result<Replaced> {
         let path = &self.place;
         // What is published, and what runs where it was built, is one file, whatever another build does meanwhile.
@@ -178,10 +178,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("app");
         let spec = Spec::new("app".parse().unwrap(), Vec::new(), Vec::new());
-        let published = Published::Here(Here {
+        let published = Published::Publication(Publication {
             place: place.clone(),
             from: directory.path().join("app.built"),
-            beside: Some(Beside::of(&spec)),
+            beside: Some(VersionNames::of(&spec)),
         });
         for contents in ["one", "two", "two"] {
             let built = directory.path().join("built");

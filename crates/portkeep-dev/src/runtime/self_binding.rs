@@ -21,14 +21,14 @@ use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
 use self::version::{Starting, Version, is_cut};
-use super::beside::{Beside, Named, is_same};
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::no_executable;
+use super::version_names::{Named, VersionNames, is_same};
 use super::{environment, leftovers};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::pages;
 use crate::project::{Project, Runner};
 use crate::terminal::Signals;
@@ -52,7 +52,7 @@ struct App {
     /// Where executables are kept, so that the next build does not take them away.
     kept: PathBuf,
     /// Where they run: they may look for their files from where they were built.
-    beside: Beside,
+    beside: VersionNames,
     runner: Vec<OsString>,
     children: Children,
     running: Mutex<Running>,
@@ -60,7 +60,7 @@ struct App {
     host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
     unread: UnreadLines,
-    feed: Option<Feed>,
+    feed: Option<InputRelay>,
 }
 
 /// What is told of the app without waiting for a handover.
@@ -119,7 +119,7 @@ impl SelfBindingSession {
         project: &Project,
         host: Arc<dyn Host>,
         events: mpsc::UnboundedSender<Event>,
-        feed: Option<Feed>,
+        feed: Option<InputRelay>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = host.store(&spec.name, Place::Local)?;
@@ -132,7 +132,7 @@ impl SelfBindingSession {
         let socket = pages::socket_path(store.run_directory());
         notices.extend(project.runner.as_ref().map(Runner::told));
         let app = App {
-            beside: Beside::of(&spec),
+            beside: VersionNames::of(&spec),
             runner: project
                 .runner
                 .as_ref()

@@ -63,7 +63,7 @@ impl SystemdSession {
         // The sandbox is production's: a developed app writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
         let published = Published::prepare(project, &store, &mut spec, options.detaches)?;
-        if matches!(published, Published::Here(_)) && !options.detaches {
+        if matches!(published, Published::Publication(_)) && !options.detaches {
             // What is published here is handed over here: nobody else is to start it as well.
             spec.watch = None;
         }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::restless::MOST;
+use super::rewritten_files::MOST;
 use super::{Activity, Status, Trigger, relevance};
 use crate::change::{Change, names};
-use crate::effect::{Effect, Notice, Restless};
+use crate::effect::{Effect, Notice, RewrittenFile};
 use crate::event::Now;
 
 /// What was written at the end of a round may be heard of so much later.
@@ -25,8 +25,8 @@ impl Status {
         }
         if self.is_near_a_round(now) {
             let paths = changes.iter().map(|change| change.path.as_path());
-            for path in self.restless.changed(paths) {
-                effects.push(Effect::Tell(self.restless_file(&path)));
+            for path in self.rewritten_files.changed(paths) {
+                effects.push(Effect::Tell(self.rewritten_file(&path)));
             }
         }
         let (put_off, at_once): (Vec<_>, Vec<_>) = changes
@@ -55,7 +55,7 @@ impl Status {
         self.round_ended = Some(now.at);
         let mut late = self.late.take();
         late.retain(|Change { path, .. }| {
-            let may_mend = self.is_failing && !self.restless.is(path);
+            let may_mend = self.is_failing && !self.rewritten_files.is(path);
             may_mend || self.relevance.is_input(path)
         });
         self.changed.add(late.iter().cloned());
@@ -88,7 +88,7 @@ impl Status {
     /// afterwards, since it may be a person who writes it; of another file nothing more is expected.
     fn is_put_off(&self, path: &Path, now: &Now) -> bool {
         let is_under_way = self.round_ended.is_none();
-        self.restless.is(path)
+        self.rewritten_files.is(path)
             && (is_under_way || self.is_near_a_round(now) && !self.relevance.is_input(path))
     }
 
@@ -106,14 +106,14 @@ impl Status {
         self.is_failing || !self.settings.checks.is_empty() || self.relevance.needs_build(changes)
     }
 
-    fn restless_file(&self, path: &Path) -> Notice {
+    fn rewritten_file(&self, path: &Path) -> Notice {
         // A pattern is of the project, wherever we were called; of what is elsewhere it knows the name.
         let pattern = match path.strip_prefix(&self.settings.directory) {
             Ok(inside) => format!("/{}", inside.display()),
             Err(_) => path.file_name().unwrap_or_default().display().to_string(),
         };
         let name = path.strip_prefix(&self.settings.here).unwrap_or(path);
-        Notice::Restless(Restless {
+        Notice::RewrittenFile(RewrittenFile {
             name: name.display().to_string(),
             rounds: MOST,
             is_input: self.relevance.is_input(path),

@@ -1,6 +1,6 @@
 //! Rounds: from sources to a serving generation, one step after the other.
 
-use super::{Activity, Made, RoundEnd, Start, Status, Trigger};
+use super::{Activity, BuildResult, RoundEnd, Start, Status, Trigger};
 use crate::change::names;
 use crate::effect::{Effect, Ending, Notice, Step};
 use crate::event::{Built, Checked, Now, Work};
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 impl Status {
     /// Begins to build. What changed until now is in it.
     pub(super) fn begin_round(&mut self, trigger: Trigger, now: &Now, effects: &mut Vec<Effect>) {
-        self.restless.begin();
+        self.rewritten_files.begin();
         self.late.clear();
         self.round_ended = None;
         // Nothing is learned of sources that a build may have compiled before it was cancelled or failed, and nothing while a
@@ -47,8 +47,8 @@ impl Status {
             }
             (Activity::Starting { start, .. }, Trigger::Changed(_)) => {
                 let is_round = *start != Start::Again;
-                effects.push(Effect::Tell(Notice::Overtaken(now.serves)));
-                effects.push(Effect::Overtake);
+                effects.push(Effect::Tell(Notice::Superseded(now.serves)));
+                effects.push(Effect::Supersede);
                 if is_round {
                     self.note_late(now);
                 }
@@ -81,7 +81,7 @@ impl Status {
                 if let (true, Work::Nothing, Trigger::Changed(changes)) = (learns, work, &trigger) {
                     self.relevance.not_built(changes);
                 }
-                self.check_or_start(0, Made { executable, work }, now, effects);
+                self.check_or_start(0, BuildResult { executable, work }, now, effects);
             }
             Built::Bad { took, parts } => {
                 self.step = Step::NotMade;
@@ -142,7 +142,13 @@ impl Status {
     }
 
     /// Checks what was made, and starts it when all checks have passed.
-    fn check_or_start(&mut self, index: usize, made: Made, now: &Now, effects: &mut Vec<Effect>) {
+    fn check_or_start(
+        &mut self,
+        index: usize,
+        made: BuildResult,
+        now: &Now,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(check) = self.settings.checks.get(index) {
             self.page.checking(check, now.milliseconds);
             effects.push(Effect::Tell(Notice::Checking(check.clone())));
@@ -152,7 +158,7 @@ impl Status {
         }
         self.step = Step::Started;
         self.page.starting(now.milliseconds);
-        let Made { executable, work } = made;
+        let BuildResult { executable, work } = made;
         self.activity = Activity::Starting {
             start: Start::New(work),
             id: None,

@@ -9,7 +9,7 @@ use portkeep_engine::Generation;
 use portkeep_spec::{Address, AppName};
 
 use crate::change::Changed;
-use crate::effect::{Level, Notice, Restless, Serving, Step};
+use crate::effect::{Level, Notice, RewrittenFile, Serving, Step};
 use crate::event::Work;
 use crate::project::{OWN, url_of_app};
 use crate::screen::Line;
@@ -75,13 +75,13 @@ fn of_project(notice: &Notice) -> Option<Line> {
         }
         Notice::Files(names, Changed::Pages) => format!("{names} changed, pages reload").into(),
         Notice::WaitsForKey(names) => format!("{names} changed; b builds").into(),
-        Notice::Restless(file) => restless(file).into(),
+        Notice::RewrittenFile(file) => rewritten(file).into(),
         _ => return None,
     })
 }
 
-fn restless(file: &Restless) -> String {
-    let Restless {
+fn rewritten(file: &RewrittenFile) -> String {
+    let RewrittenFile {
         name,
         rounds,
         is_input,
@@ -108,7 +108,7 @@ fn of_round(notice: &Notice) -> Option<Line> {
         Notice::CheckPassed(check, took) => format!("{check} passed in {}", seconds(*took)).into(),
         Notice::CheckFailed(check, took, serves) => failed(check, *took, *serves),
         Notice::CouldNot(error, serves) => bad(error) + format!("; {}", meanwhile(*serves)),
-        Notice::Overtaken(serves) => format!(
+        Notice::Superseded(serves) => format!(
             "newer sources overtake the version that starts; {}",
             meanwhile(*serves)
         )

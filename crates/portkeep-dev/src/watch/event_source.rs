@@ -35,15 +35,15 @@ const BLIND: [&str; 22] = [
     "vmhgfs",
 ];
 
-/// Whether to ask the kernel.
+/// How changes are noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum WatchMethod {
     Kernel,
     /// For this reason, where it is not the user's wish.
     Poll(Option<String>),
 }
 
-impl Way {
+impl WatchMethod {
     /// The way for these directories. `mounts` are mount points with the types of their file systems, later ones above earlier.
     pub(super) fn of(directories: &[PathBuf], mounts: &[(PathBuf, String)]) -> Self {
         for directory in directories {
@@ -85,17 +85,17 @@ pub(super) struct EventSource {
 }
 
 impl EventSource {
-    pub(super) fn open(way: Way, events: mpsc::UnboundedSender<notify::Event>) -> Self {
+    pub(super) fn open(way: WatchMethod, events: mpsc::UnboundedSender<notify::Event>) -> Self {
         let mut notices = Vec::new();
         let kind = match way {
-            Way::Kernel => match recommended(events.clone()) {
+            WatchMethod::Kernel => match recommended(events.clone()) {
                 Ok(watcher) => Kind::Kernel(watcher),
                 Err(error) => {
                     notices.push(without(&error, "fs.inotify.max_user_instances"));
                     Kind::Poll(Polling::start(events.clone()))
                 }
             },
-            Way::Poll(why) => {
+            WatchMethod::Poll(why) => {
                 notices.extend(why);
                 Kind::Poll(Polling::start(events.clone()))
             }
@@ -198,10 +198,10 @@ mod tests {
             ("/workshop/app", None),
             ("/mnt/app", None),
         ] {
-            let way = Way::of(&[directory.into()], &mounts);
+            let way = WatchMethod::of(&[directory.into()], &mounts);
             match (way, kind) {
-                (Way::Kernel, None) => {}
-                (Way::Poll(Some(why)), Some(kind)) => assert!(why.contains(kind), "{why}"),
+                (WatchMethod::Kernel, None) => {}
+                (WatchMethod::Poll(Some(why)), Some(kind)) => assert!(why.contains(kind), "{why}"),
                 (way, _) => panic!("{directory}: {way:?}"),
             }
         }
@@ -219,7 +219,7 @@ mod tests {
         std::fs::create_dir(&a).unwrap();
         std::fs::create_dir(&b).unwrap();
         let (sender, mut events) = mpsc::unbounded_channel();
-        let mut source = EventSource::open(Way::Kernel, sender);
+        let mut source = EventSource::open(WatchMethod::Kernel, sender);
         source.watch(&a).unwrap();
         assert_eq!(source.take_notices(), Vec::<String>::new());
         let limit = notify::Error::new(ErrorKind::MaxFilesWatch);

@@ -288,7 +288,7 @@ pub(super) mod tests {
 
     use ignore::gitignore::GitignoreBuilder;
 
-    use super::super::event_source::Way;
+    use super::super::event_source::WatchMethod;
 
     use super::*;
 
@@ -312,7 +312,10 @@ pub(super) mod tests {
     }
 
     fn source() -> EventSource {
-        EventSource::open(Way::Kernel, tokio::sync::mpsc::unbounded_channel().0)
+        EventSource::open(
+            WatchMethod::Kernel,
+            tokio::sync::mpsc::unbounded_channel().0,
+        )
     }
 
     fn unheard(root: &Path) -> Tree {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::graph::Graph;
-use super::unit::{Makes, Unit};
+use super::unit::{Unit, UnitKind};
 
-/// Why a round is cargo's.
+/// Why cargo builds a round, and not rustc alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cargos {
+pub(super) enum NeedsCargo {
     /// A package has a build script, or cargo did not say what a library is made of.
     Graph,
     /// A changed file was not read by any recorded call.
@@ -30,9 +30,9 @@ pub(super) fn decide<'a>(
     graph: &Graph,
     changed: &[PathBuf],
     binary: &str,
-) -> Result<Vec<&'a Unit>, Cargos> {
+) -> Result<Vec<&'a Unit>, NeedsCargo> {
     if graph.needs_cargo() {
-        return Err(Cargos::Graph);
+        return Err(NeedsCargo::Graph);
     }
     let keys: Vec<_> = units.iter().map(Unit::key).collect();
     let is_recorded = |file: &PathBuf| {
@@ -40,29 +40,29 @@ pub(super) fn decide<'a>(
         units.iter().any(reads) && !graph.others_use(file, &keys)
     };
     if !changed.iter().all(is_recorded) {
-        return Err(Cargos::NotRecorded);
+        return Err(NeedsCargo::NotRecorded);
     }
     let affected = affected(units, changed);
     let programs: Vec<_> = affected
         .iter()
-        .filter(|unit| unit.makes == Makes::Program)
+        .filter(|unit| unit.makes == UnitKind::Program)
         .collect();
     for (at, unit) in affected.iter().enumerate() {
-        if unit.makes == Makes::Other {
-            return Err(Cargos::Kind);
+        if unit.makes == UnitKind::Other {
+            return Err(NeedsCargo::Kind);
         }
         if !unit.is_incremental() {
-            return Err(Cargos::NotIncremental);
+            return Err(NeedsCargo::NotIncremental);
         }
         let is_twin = |other: &&Unit| other.name == unit.name && other.makes == unit.makes;
         if affected[at + 1..].iter().any(is_twin) {
-            return Err(Cargos::Twice);
+            return Err(NeedsCargo::Twice);
         }
     }
     match programs[..] {
         // rustc has no dashes in the names of crates.
         [program] if program.name == binary.replace('-', "_") => Ok(affected),
-        _ => Err(Cargos::Program),
+        _ => Err(NeedsCargo::Program),
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     use super::super::unit::tests::unit;
     use super::*;
 
-    fn names(result: Result<Vec<&Unit>, Cargos>) -> Result<String, Cargos> {
+    fn names(result: Result<Vec<&Unit>, NeedsCargo>) -> Result<String, NeedsCargo> {
         let names = |units: Vec<&Unit>| {
             let names: Vec<_> = units.iter().map(|unit| unit.name.clone()).collect();
             names.join(" ")
@@ -130,7 +130,7 @@ mod tests {
         result.map(names)
     }
 
-    fn of(units: &[Unit], changed: &[&str]) -> Result<String, Cargos> {
+    fn of(units: &[Unit], changed: &[&str]) -> Result<String, NeedsCargo> {
         let changed: Vec<_> = changed
             .iter()
             .map(|name| PathBuf::from(format!("/p/{name}/src/x.rs")))
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_for_certain_is_cargos() {
-        use Cargos::{Kind, NotIncremental, NotRecorded, Program, Twice};
+        use NeedsCargo::{Kind, NotIncremental, NotRecorded, Program, Twice};
         let units = diamond();
         assert_eq!(of(&units, &["unknown"]), Err(NotRecorded));
         assert_eq!(of(&units, &["my_app", "unknown"]), Err(NotRecorded));
@@ -184,15 +184,16 @@ mod tests {
             of(&with(unit("other", "bin", &["base"])), &["other"]),
             Err(Program)
         );
-        let mut twin = unit("left", "lib", &["base"]);
-        twin.record
+        let mut duplicate = unit("left", "lib", &["base"]);
+        duplicate
+            .record
             .arguments
             .iter_mut()
             .for_each(|word| *word = word.replace("left1", "left2"));
-        let mut twin = Unit::new(twin.record).unwrap();
-        twin.inputs = units[1].inputs.clone();
-        assert_eq!(of(&with(twin.clone()), &["left"]), Err(Twice));
-        assert_eq!(of(&with(twin), &["my_app"]).as_deref(), Ok("my_app"));
+        let mut duplicate = Unit::new(duplicate.record).unwrap();
+        duplicate.inputs = units[1].inputs.clone();
+        assert_eq!(of(&with(duplicate.clone()), &["left"]), Err(Twice));
+        assert_eq!(of(&with(duplicate), &["my_app"]).as_deref(), Ok("my_app"));
         let mut whole = unit("whole", "lib", &["base"]).record;
         whole
             .arguments
@@ -224,15 +225,15 @@ mod tests {
             expected
         );
         // The same sources, for a macro for instance.
-        let twin = graph(&[("/t/deps/left-2", "left/src/x.rs")]);
-        assert_eq!(of(twin), Err(Cargos::NotRecorded));
+        let duplicate = graph(&[("/t/deps/left-2", "left/src/x.rs")]);
+        assert_eq!(of(duplicate), Err(NeedsCargo::NotRecorded));
         for change in [
             |graph: &mut Graph| graph.has_build_script = true,
             |graph: &mut Graph| graph.is_unclear = true,
         ] {
             let mut graph = graph(&[]);
             change(&mut graph);
-            assert_eq!(of(graph), Err(Cargos::Graph));
+            assert_eq!(of(graph), Err(NeedsCargo::Graph));
         }
     }
 

@@ -13,7 +13,7 @@ use portkeep_engine::process::{Children, Lines, Process, Rest};
 use tokio::process::{ChildStderr, Command};
 
 use super::stamp::Stamp;
-use super::unit::{Makes, Unit};
+use super::unit::{Unit, UnitKind};
 use crate::diagnostics::{Level, Part};
 use crate::screen::Screen;
 
@@ -150,7 +150,10 @@ impl Run {
             unit.inputs = inputs.with_context(|| format!("rustc made no {}", made.display()))?;
             self.done += 1;
         }
-        let program = self.units.iter().find(|unit| unit.makes == Makes::Program);
+        let program = self
+            .units
+            .iter()
+            .find(|unit| unit.makes == UnitKind::Program);
         let (program, _) = program.context("there is no program")?.files();
         put(&program, &self.executable)?;
         Ok(End::Good {

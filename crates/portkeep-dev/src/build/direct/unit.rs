@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::record::Record;
 use crate::build::dep_info;
 
-/// What a unit makes.
+/// Kind of file that a unit of a build makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Makes {
+pub(crate) enum UnitKind {
     /// A library for other crates.
     Library,
     /// A program.
@@ -21,7 +21,7 @@ pub(crate) enum Makes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unit {
     pub(super) name: String,
-    pub(super) makes: Makes,
+    pub(super) makes: UnitKind,
     /// Its directory of output, and the beginning of its files' names there.
     output: PathBuf,
     stem: String,
@@ -42,7 +42,7 @@ impl Unit {
     pub(super) fn new(record: Record) -> Option<Self> {
         let mut unit = Self {
             name: String::new(),
-            makes: Makes::Other,
+            makes: UnitKind::Other,
             output: PathBuf::new(),
             stem: String::new(),
             uses: Vec::new(),
@@ -74,9 +74,9 @@ impl Unit {
         unit.extra = extra.to_owned();
         unit.stem = format!("{}{extra}", unit.name);
         unit.makes = match kinds[..] {
-            ["lib" | "rlib"] => Makes::Library,
-            ["bin"] => Makes::Program,
-            _ => Makes::Other,
+            ["lib" | "rlib"] => UnitKind::Library,
+            ["bin"] => UnitKind::Program,
+            _ => UnitKind::Other,
         };
         let is_known = !unit.name.is_empty() && unit.output.is_absolute() && !extra.is_empty();
         is_known.then_some(unit)
@@ -95,7 +95,7 @@ impl Unit {
     /// What it makes: the file that is used, and what goes with it.
     pub(super) fn files(&self) -> (PathBuf, Option<PathBuf>) {
         match self.makes {
-            Makes::Program => (self.key(), None),
+            UnitKind::Program => (self.key(), None),
             _ => {
                 let library = self.library();
                 (
@@ -113,7 +113,7 @@ impl Unit {
 
     /// What people edit is compiled whole each time, as in a release.
     pub(super) fn is_whole(&self) -> bool {
-        self.makes != Makes::Other && !self.is_incremental && !self.is_foreign
+        self.makes != UnitKind::Other && !self.is_incremental && !self.is_foreign
     }
 
     pub(super) fn is_foreign(&self) -> bool {
@@ -195,7 +195,7 @@ pub(super) mod tests {
     #[test]
     fn a_command_line_says_what_a_unit_is() {
         let unit = unit("app", "bin", &["lib", "other"]);
-        assert_eq!(unit.makes, Makes::Program);
+        assert_eq!(unit.makes, UnitKind::Program);
         assert_eq!(unit.key(), Path::new("/t/deps/app-app1"));
         assert_eq!(unit.uses[0], Path::new("/t/deps/liblib-lib1"));
         assert!(unit.is_incremental());
@@ -207,7 +207,7 @@ pub(super) mod tests {
         let fingerprint = unit.fingerprint().unwrap();
         assert_eq!(fingerprint, Path::new("/t/.fingerprint/app-package-app1"));
         for kind in ["proc-macro", "cdylib", "lib --crate-type cdylib"] {
-            assert_eq!(super::tests::unit("x", kind, &[]).makes, Makes::Other);
+            assert_eq!(super::tests::unit("x", kind, &[]).makes, UnitKind::Other);
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::event::Event;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::unread_lines::UnreadLines;
 
 /// How many lines of a version that did not come up are told.
@@ -50,7 +50,7 @@ pub(super) struct Starting<'a> {
     pub(super) children: &'a Children,
     pub(super) unread: &'a UnreadLines,
     pub(super) events: &'a mpsc::UnboundedSender<Event>,
-    pub(super) feed: Option<&'a Feed>,
+    pub(super) feed: Option<&'a InputRelay>,
     /// What starts it; nothing where it is started directly.
     pub(super) runner: &'a [OsString],
 }

@@ -10,22 +10,22 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Packa
 use super::enabled::{Asked, Target, enabled, name};
 use super::kind::Kind;
 
-/// What an app is made of, as far as it is not from a registry.
+/// Packages that an app is made of, but for those of a registry.
 #[derive(Debug)]
-pub(super) struct Reach {
+pub(super) struct AppPackages {
     /// The directories of its package and of all packages that it depends on by path.
     pub(super) directories: Vec<PathBuf>,
     /// Those of them that are linked into it.
     pub(super) linked: Vec<PathBuf>,
     /// What those depend on: what is enabled, and not what only their tests and their building need.
-    pub(super) dependencies: Vec<Depended>,
+    pub(super) dependencies: Vec<LinkedDependency>,
     /// One of them is a library that is shared, and found when the app starts.
     pub(super) has_shared_libraries: bool,
 }
 
 /// A dependency of something that is linked into the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Depended {
+pub(super) struct LinkedDependency {
     /// The name of the package.
     pub(super) package: String,
     /// What sources call it.
@@ -35,7 +35,12 @@ pub(super) struct Depended {
 }
 
 /// Follows dependencies by path of a program of this kind, without asking any registry; `asked` is what the app is built with.
-pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &Asked) -> Reach {
+pub(super) fn reach(
+    metadata: &Metadata,
+    package: &Package,
+    kind: Kind,
+    asked: &Asked,
+) -> AppPackages {
     let mut seen = BTreeMap::new();
     let mut dependencies = Vec::new();
     let target = LazyCell::new(|| target(metadata.workspace_root.as_std_path()));
@@ -87,7 +92,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
                         _ => false,
                     };
                 if is_linked {
-                    dependencies.push(Depended {
+                    dependencies.push(LinkedDependency {
                         package: dependency.name.clone(),
                         called: name(dependency).replace('-', "_"),
                         by: directory.clone(),
@@ -99,7 +104,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
         }
     }
     let linked = seen.iter().filter(|(_, linked)| **linked);
-    Reach {
+    AppPackages {
         linked: linked.map(|(directory, _)| directory.clone()).collect(),
         directories: seen.into_keys().collect(),
         dependencies,

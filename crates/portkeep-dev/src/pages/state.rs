@@ -29,9 +29,9 @@ pub(crate) struct Settings {
     pub(crate) addresses: Vec<(String, String)>,
 }
 
-/// What generations said.
+/// Reports of generations, and commands that wait.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct Reports {
     /// The newest generation that lets requests wait; 0 before there is one.
     pub(super) holds: AtomicU64,
     events: mpsc::UnboundedSender<Event>,
@@ -40,7 +40,7 @@ pub(super) struct Heard {
     last_wait: AtomicU64,
 }
 
-impl Heard {
+impl Reports {
     pub(super) fn new(events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
             holds: AtomicU64::new(0),
@@ -80,9 +80,9 @@ impl Heard {
     }
 }
 
-/// What the answers are made of.
-pub(super) struct Desk {
+/// State that answers to generations are made of.
+pub(super) struct PageState {
     pub(super) settings: Settings,
-    pub(super) heard: Arc<Heard>,
+    pub(super) reports: Arc<Reports>,
     pub(super) page: watch::Sender<Page>,
 }

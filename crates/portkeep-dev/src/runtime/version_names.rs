@@ -19,9 +19,9 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 /// So many versions are named besides those that somebody may roll back to: one that serves, and one that starts.
 const BESIDES: usize = 2;
 
-/// The names that one session makes.
+/// Names of versions that one session makes beside cargo's output.
 #[derive(Debug, Clone)]
-pub(super) struct Beside {
+pub(super) struct VersionNames {
     /// Stands between the name of an executable and a number: no other session's.
     mark: String,
     keeps: usize,
@@ -42,7 +42,7 @@ impl Named {
     }
 }
 
-impl Beside {
+impl VersionNames {
     pub(super) fn of(spec: &Spec) -> Self {
         Self {
             mark: format!(".portkeep-{}-", spec.name),
@@ -161,7 +161,7 @@ mod tests {
         }
         // A session was killed.
         fs::write(directory.path().join("hello.portkeep-app-99"), "").unwrap();
-        let beside = Beside::of(&spec);
+        let beside = VersionNames::of(&spec);
         let mut names = Vec::new();
         for contents in ["one", "two", "three", "four"] {
             build(contents);
