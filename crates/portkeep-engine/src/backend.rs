@@ -14,7 +14,7 @@ use portkeep_spec::{Manager as Which, Readiness, Spec};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::Misuse;
 use crate::user::RunsAs;
 
@@ -210,7 +210,7 @@ pub trait Backend: Sync {
     }
 
     /// Nobody serves, and nobody else will see to it: the next connection starts a generation.
-    fn nobody_serves(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
+    fn nobody_serves(&self) -> impl Future<Output = Result<HandleReset, BackendError>> + Send;
 
     /// All generations that have processes or are about to.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;

@@ -67,8 +67,8 @@ use portkeep_spec::{AppName, contract};
 pub use attempt::FailedAttempt;
 pub use ends::Settled;
 pub use events::{
-    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent, OutBecause,
-    PutBackRecord, Steps, TakenOutRecord,
+    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent,
+    PutBackRecord, Steps, TakenOutReason, TakenOutRecord,
 };
 pub use history::Follower;
 pub(crate) use key::Key;

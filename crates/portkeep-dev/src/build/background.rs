@@ -6,7 +6,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use portkeep_engine::process::{Children, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Process};
 use rustix::process::{Pid, setpriority_process};
 
 use crate::project::{BuildCommand, ProfileChoice, Project};
@@ -59,7 +59,7 @@ impl BackgroundBuild {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let Ok(started) = children.start(command, "`cargo`", Rest::GoesOn) else {
+        let Ok(started) = children.start(command, "`cargo`", Descendants::LeftRunning) else {
             return;
         };
         let process = started.process;

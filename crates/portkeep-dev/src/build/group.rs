@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use portkeep_engine::process::{Children, Process, Rest, Started};
+use portkeep_engine::process::{Children, Descendants, Process, Started};
 use tokio::process::{ChildStdout, Command};
 
 use super::tee;
@@ -89,7 +89,7 @@ impl Group {
         };
         command.stderr(theirs);
         // Our copies of the other end go with the command, so that its end can be seen.
-        let started = children.start(command, &format!("`{program}`"), Rest::GoesOn);
+        let started = children.start(command, &format!("`{program}`"), Descendants::LeftRunning);
         let Started {
             process, stdout, ..
         } = started.with_context(|| format!("cannot run `{program}`"))?;

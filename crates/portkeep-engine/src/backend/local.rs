@@ -26,7 +26,7 @@ use crate::backend::{Backend, BackendError, StartFailure};
 use crate::generation::{Generation, Phase, Running};
 use crate::process::Children as Processes;
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::Misuse;
 use crate::store::Store;
 
@@ -323,8 +323,8 @@ impl Backend for Local {
     }
 
     /// Nothing to do: a connection that waits is seen by whoever holds a [`Local`].
-    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
-        Ok(GivenBack::Done)
+    async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
+        Ok(HandleReset::Done)
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

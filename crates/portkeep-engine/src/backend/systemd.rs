@@ -40,7 +40,7 @@ use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Store;
 use crate::user::RunsAs;
@@ -422,7 +422,7 @@ impl Backend for Systemd {
         Ok(state.text())
     }
 
-    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+    async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
         Units::by(self.manager.clone(), self.store.clone())
             .nobody_serves()
             .await

@@ -67,7 +67,7 @@ fn list_of(file: &File) -> Option<Vec<u8>> {
 
 /// What a copy gets.
 #[derive(Debug, PartialEq, Eq)]
-struct Given {
+struct CopyAccess {
     /// None: who makes it keeps it.
     owner: Option<u32>,
     mode: u32,
@@ -140,9 +140,9 @@ impl Access {
 
     /// Root keeps its copies where everybody may use them, so that nobody can change them; else whoever owns the source owns
     /// the copy, or could not use it.
-    fn given(&self, what: For, is_root: bool) -> Given {
+    fn given(&self, what: For, is_root: bool) -> CopyAccess {
         let is_open = self.mode & what.needed() == what.needed();
-        Given {
+        CopyAccess {
             owner: (is_root && !is_open).then_some(self.owner),
             mode: self.mode & what.kept(),
         }
@@ -201,7 +201,7 @@ mod tests {
                 list: None,
             };
             let given = access.given(what, true);
-            let expected = Given {
+            let expected = CopyAccess {
                 owner,
                 mode: expected,
             };

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::clock::Clock;
 use super::contents;
 use super::file_states::Identity;
-use super::found::Opened;
+use super::found_file::Opened;
 
 /// A name beside the build's file, and what it led to when the release was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

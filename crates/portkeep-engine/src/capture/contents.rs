@@ -164,7 +164,7 @@ fn has_data(file: &File, start: u64, length: u64) -> io::Result<bool> {
 }
 
 fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
-    let mut reader = At {
+    let mut reader = PositionedRead {
         file,
         offset: part * PART,
     };
@@ -174,12 +174,12 @@ fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
 }
 
 /// Reads at its own position: several threads read one file.
-struct At<'a> {
+struct PositionedRead<'a> {
     file: &'a File,
     offset: u64,
 }
 
-impl Read for At<'_> {
+impl Read for PositionedRead<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
         self.offset += count as u64;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::files::FilesError;
-use super::found::LARGEST;
+use super::found_file::LARGEST;
 
 /// Why there is no release to take. Nothing was changed.
 #[derive(Debug, thiserror::Error)]

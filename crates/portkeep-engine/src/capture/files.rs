@@ -17,7 +17,7 @@ mod patterns;
 mod place;
 mod state;
 
-pub(super) use capture::How;
+pub(super) use capture::FilesContext;
 pub use error::FilesError;
 pub(super) use find::Tree;
 pub(crate) use manifest::{MANIFEST, Manifest};

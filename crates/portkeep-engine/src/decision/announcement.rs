@@ -38,7 +38,7 @@ pub(crate) struct AnnouncementDetails {
 
 /// How much an entry matters, in the words of syslog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
+pub(super) enum Severity {
     Error,
     Warning,
     Notice,
@@ -91,10 +91,10 @@ impl Announcement {
         &self.details.message
     }
 
-    pub(super) fn weight(&self) -> Weight {
+    pub(super) fn severity(&self) -> Severity {
         match self.details.decided {
             DecisionKind::NothingServes | DecisionKind::HoldingPage | DecisionKind::GivenUp => {
-                Weight::Error
+                Severity::Error
             }
             DecisionKind::FellBack
             | DecisionKind::Failed
@@ -103,16 +103,16 @@ impl Announcement {
             | DecisionKind::StartedAgain
             | DecisionKind::Waits
             | DecisionKind::NotStartedAgain
-            | DecisionKind::Cut => Weight::Warning,
+            | DecisionKind::Cut => Severity::Warning,
             DecisionKind::RolledBack
             | DecisionKind::Maintenance
             | DecisionKind::StaysInMaintenance
             | DecisionKind::TakenOut
-            | DecisionKind::PutBack => Weight::Notice,
+            | DecisionKind::PutBack => Severity::Notice,
             DecisionKind::Leaves
             | DecisionKind::HandedOver
             | DecisionKind::Unchanged
-            | DecisionKind::Drained => Weight::Info,
+            | DecisionKind::Drained => Severity::Info,
         }
     }
 

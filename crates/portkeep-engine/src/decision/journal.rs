@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use libsystemd::logging::{Priority, connected_to_journal, journal_send};
 
-use super::announcement::{Announcement, Weight};
+use super::announcement::{Announcement, Severity};
 
 /// A journal that takes nothing must not hold up a handover.
 const DEADLINE: Duration = Duration::from_secs(1);
@@ -20,7 +20,7 @@ pub fn send(announcement: &Announcement) {
     let started = sender.spawn(move || {
         let fields = copy.fields().into_iter();
         // Nobody waits any more where the journal took its time.
-        let _ = done.send(journal_send(priority(copy.weight()), copy.message(), fields).is_ok());
+        let _ = done.send(journal_send(priority(copy.severity()), copy.message(), fields).is_ok());
     });
     let is_sent = started.is_ok() && sent.recv_timeout(DEADLINE).unwrap_or(false);
     // Elsewhere whoever asked is told by who prints.
@@ -35,11 +35,11 @@ pub fn is_connected() -> bool {
     connected_to_journal()
 }
 
-fn priority(weight: Weight) -> Priority {
-    match weight {
-        Weight::Error => Priority::Error,
-        Weight::Warning => Priority::Warning,
-        Weight::Notice => Priority::Notice,
-        Weight::Info => Priority::Info,
+fn priority(severity: Severity) -> Priority {
+    match severity {
+        Severity::Error => Priority::Error,
+        Severity::Warning => Priority::Warning,
+        Severity::Notice => Priority::Notice,
+        Severity::Info => Priority::Info,
     }
 }

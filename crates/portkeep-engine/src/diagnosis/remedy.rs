@@ -39,7 +39,7 @@ pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
 
 /// What helps against what is wrong with an app.
 pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
-    let known = Known { app };
+    let known = RemedyContext { app };
     if let Some(decided) = fault.decided() {
         return decided.remedy(&app.name, app.which, &fault.values());
     }
@@ -118,11 +118,11 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
     }
 }
 
-struct Known<'a> {
+struct RemedyContext<'a> {
     app: &'a AppFacts,
 }
 
-impl Known<'_> {
+impl RemedyContext<'_> {
     /// `systemctl`, as it must be typed for this app.
     fn systemctl(&self, verb: &str) -> String {
         match self.app.which {

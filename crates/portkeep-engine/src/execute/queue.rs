@@ -118,9 +118,9 @@ impl Handovers {
 }
 
 /// However the task ends, nobody waits for it any more.
-struct Over(Arc<Shared>);
+struct ClosesQueue(Arc<Shared>);
 
-impl Drop for Over {
+impl Drop for ClosesQueue {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.is_closed = true;
@@ -131,7 +131,7 @@ impl Drop for Over {
 }
 
 async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
-    let _over = Over(shared.clone());
+    let _over = ClosesQueue(shared.clone());
     loop {
         let next = {
             let mut queue = shared.queue();

@@ -13,7 +13,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
 use crate::release::Release;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
@@ -171,8 +171,8 @@ impl<B: Backend> Run<'_, B> {
         match self.backend.nobody_serves().await {
             Err(error) => tracing::warn!("connections may wait: {}", chain(&error)),
             // Whoever starts the handle is told that this failed, and an end of the current one is settled by its own unit.
-            Ok(GivenBack::Busy) => {}
-            Ok(GivenBack::Done | GivenBack::NotUp) => {
+            Ok(HandleReset::Busy) => {}
+            Ok(HandleReset::Done | HandleReset::NotUp) => {
                 if let Err(error) = self.store.clear_current() {
                     tracing::warn!("`current` could not be removed: {error}");
                 }

@@ -10,7 +10,7 @@ use super::HelperError;
 use super::take_out::tell;
 use crate::backend::systemd::is_stopping;
 use crate::execute::doing;
-use crate::store::{HistoryEvent, OutBecause, Store};
+use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
 /// How long to wait at a shutdown of the machine: not at all for what was told before.
@@ -32,7 +32,7 @@ pub async fn leave(which: Which, store: &Store, grace: Duration) -> Result<(), H
         .map_err(doing("note that the machine shuts down"))?;
     let before = store.taken_out();
     if before.is_none() {
-        let record = store.taken_out_record(leaving, OutBecause::Shutdown);
+        let record = store.taken_out_record(leaving, TakenOutReason::Shutdown);
         tell(store, Some(which), HistoryEvent::TakenOut(record));
     }
     sleep(rest(before, grace, Timestamp::now())).await;

@@ -50,14 +50,14 @@ pub enum NotServing {
 
 /// One look at an app.
 #[derive(Debug)]
-struct Look {
+struct Snapshot {
     current: Option<Generation>,
     running: Vec<Running>,
     /// The last one of the release within the time that counts.
     crash: Option<CrashRecord>,
 }
 
-impl Look {
+impl Snapshot {
     /// Why `generation`, which was current, does not serve.
     fn against(&self, generation: Generation) -> Option<NotServing> {
         // First, because it says why where the others say what came of it.
@@ -88,7 +88,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             Ok(current) => current,
             Err(why) => return Ok(Serving::No(why)),
         };
-        let stretch = Stretch::of(&self.events()?, current);
+        let stretch = CurrentPeriod::of(&self.events()?, current);
         let since = stretch.as_ref().map(|stretch| stretch.current_since);
         let until = begun + remaining(since, now, time);
         let look = || self.look(stretch.as_ref(), now - time);
@@ -137,9 +137,13 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(self.store.events().map_err(doing("read the history"))?)
     }
 
-    async fn look(&self, stretch: Option<&Stretch>, since: Timestamp) -> Result<Look, HelperError> {
+    async fn look(
+        &self,
+        stretch: Option<&CurrentPeriod>,
+        since: Timestamp,
+    ) -> Result<Snapshot, HelperError> {
         let events = self.events()?;
-        Ok(Look {
+        Ok(Snapshot {
             crash: stretch.and_then(|stretch| stretch.crash(&events, since)),
             running: self.manager.running().await?,
             current: self.store.current(),
@@ -150,14 +154,14 @@ impl<M: HandleUnit> Helper<'_, M> {
 /// The time for which a release has been current without another one in between, in one generation or in several: one that
 /// crashed may have been started again as another generation.
 #[derive(Debug)]
-struct Stretch {
+struct CurrentPeriod {
     release: Option<Digest>,
     begun: Timestamp,
     /// The handover to the current generation.
     current_since: Timestamp,
 }
 
-impl Stretch {
+impl CurrentPeriod {
     /// That of the release of `current`; none where the history does not reach back to its handover.
     fn of(events: &[HistoryEvent], current: Generation) -> Option<Self> {
         let handovers = events.iter().rev().filter_map(|event| match event {
@@ -232,8 +236,8 @@ mod tests {
 
     const GENERATION: Generation = Generation(4);
 
-    fn steady() -> Look {
-        Look {
+    fn steady() -> Snapshot {
+        Snapshot {
             current: Some(GENERATION),
             running: vec![Running {
                 generation: GENERATION,
@@ -287,7 +291,7 @@ mod tests {
             handover(5, 23, "other", "failed"),
             handover(4, 24, "new", "handed-over"),
         ];
-        let stretch = Stretch::of(&events, GENERATION).unwrap();
+        let stretch = CurrentPeriod::of(&events, GENERATION).unwrap();
         assert_eq!((stretch.begun, stretch.current_since), (at(20), at(24)));
         let crash = |since| {
             let crash = stretch.crash(&events, at(since))?;
@@ -301,7 +305,7 @@ mod tests {
             None,
             "it was tried before, and replaced"
         );
-        assert!(Stretch::of(&events, Generation(9)).is_none());
+        assert!(CurrentPeriod::of(&events, Generation(9)).is_none());
     }
 
     #[test]

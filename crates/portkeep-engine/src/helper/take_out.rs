@@ -10,7 +10,7 @@ use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::decision::{self, Announcement};
 use crate::execute::doing;
-use crate::store::{HistoryEvent, OutBecause, Store};
+use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
 /// How often it is looked whether all connections have ended: the kernel tells nobody of it.
@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakeOutResult {
     /// It was not taken out before.
     pub changed: bool,
     /// Since when it is, and with which grace: those of whoever was first.
@@ -47,7 +47,7 @@ impl<M: HandleUnit> Helper<'_, M> {
     ///
     /// # Errors
     /// When it cannot be noted: then nothing has changed.
-    pub fn take_out(&self, grace: Duration) -> Result<Taken, HelperError> {
+    pub fn take_out(&self, grace: Duration) -> Result<TakeOutResult, HelperError> {
         let wanted = TakenOut::now(grace);
         let changed = self
             .store
@@ -55,14 +55,16 @@ impl<M: HandleUnit> Helper<'_, M> {
             .map_err(doing("note that the app is taken out"))?;
         let taken_out = self.store.taken_out().unwrap_or(wanted);
         if changed {
-            let record = self.store.taken_out_record(taken_out, OutBecause::Asked);
+            let record = self
+                .store
+                .taken_out_record(taken_out, TakenOutReason::Asked);
             tell(
                 self.store,
                 self.manager.journal(),
                 HistoryEvent::TakenOut(record),
             );
         }
-        Ok(Taken { changed, taken_out })
+        Ok(TakeOutResult { changed, taken_out })
     }
 
     /// Has load balancers told that it is ready, if it is. False where it was not taken out.

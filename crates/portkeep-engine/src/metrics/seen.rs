@@ -18,7 +18,7 @@ const REMEMBERED: usize = 64;
 #[serde(rename_all = "camelCase", default)]
 pub struct Seen {
     /// Requests that each has answered, by what its manager calls the run.
-    runs: BTreeMap<String, Remembered>,
+    runs: BTreeMap<String, SavedCounts>,
     /// The same of those that are not remembered one by one.
     lost: u64,
     /// Counts looks, so that it is known which run was seen last.
@@ -26,7 +26,7 @@ pub struct Seen {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct SavedCounts {
     answered: u64,
     look: u64,
 }

@@ -21,14 +21,14 @@ const LONGEST: u64 = 4096;
 
 /// What was left running, and has been ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct LeftoverProcess {
     /// Its number.
     pub pid: u32,
     /// What it was, in the words of whoever started it.
     pub what: String,
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for LeftoverProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.what, self.pid)
     }
@@ -135,7 +135,7 @@ fn boot() -> String {
 }
 
 /// Ends what the notes of a directory name, all at once, and answers what has run.
-pub(super) async fn end_left(directory: &Path) -> Vec<Left> {
+pub(super) async fn end_left(directory: &Path) -> Vec<LeftoverProcess> {
     let mut left = Vec::new();
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
@@ -168,7 +168,7 @@ pub(super) async fn end_left(directory: &Path) -> Vec<Left> {
         }
         let _ = fs::remove_file(path);
         if has_run {
-            ended.push(Left {
+            ended.push(LeftoverProcess {
                 pid: noted.pid.as_raw_nonzero().get().unsigned_abs(),
                 what: noted.what,
             });

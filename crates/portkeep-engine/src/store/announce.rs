@@ -5,7 +5,7 @@ use std::time::Duration;
 use portkeep_spec::AppName;
 
 use super::events::{
-    DrainedRecord, HandoverRecord, HandoverResult, OutBecause, PutBackRecord, TakenOutRecord,
+    DrainedRecord, HandoverRecord, HandoverResult, PutBackRecord, TakenOutReason, TakenOutRecord,
 };
 use crate::backend::StartFailure;
 use crate::decision::{AnnouncementDetails, DecisionKind};
@@ -112,8 +112,8 @@ impl TakenOutRecord {
     #[must_use]
     pub fn decided(&self) -> DecisionKind {
         match self.cause {
-            OutBecause::Asked => DecisionKind::TakenOut,
-            OutBecause::Shutdown => DecisionKind::Leaves,
+            TakenOutReason::Asked => DecisionKind::TakenOut,
+            TakenOutReason::Shutdown => DecisionKind::Leaves,
         }
     }
 
@@ -121,10 +121,10 @@ impl TakenOutRecord {
     pub(crate) fn told(&self, app: &AppName) -> AnnouncementDetails {
         let grace = Duration::from_millis(self.grace_milliseconds);
         let message = match self.cause {
-            OutBecause::Asked => format!(
+            TakenOutReason::Asked => format!(
                 "{app}: taken out, connections end after {grace:?}; `portkeep undrain {app}` puts it back"
             ),
-            OutBecause::Shutdown => {
+            TakenOutReason::Shutdown => {
                 format!("{app}: the machine shuts down, connections end after {grace:?}")
             }
         };

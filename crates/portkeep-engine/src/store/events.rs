@@ -233,7 +233,7 @@ pub struct TakenOutRecord {
     /// Since when it is.
     pub at: Timestamp,
     /// Who wanted it.
-    pub cause: OutBecause,
+    pub cause: TakenOutReason,
     /// How long load balancers are told before connections end.
     pub grace_milliseconds: u64,
     /// The generation that was current.
@@ -248,7 +248,7 @@ pub struct TakenOutRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum OutBecause {
+pub enum TakenOutReason {
     /// A person asked for it: it lasts until he ends it.
     Asked,
     /// The machine shuts down: it is over with the boot.

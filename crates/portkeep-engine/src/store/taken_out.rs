@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use portkeep_spec::{Label, contract, small_file};
 
-use super::{OutBecause, PutBackRecord, Store, TakenOutRecord, atomic_write};
+use super::{PutBackRecord, Store, TakenOutReason, TakenOutRecord, atomic_write};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
 use crate::taken_out::TakenOut;
@@ -75,7 +75,7 @@ impl Store {
     pub(crate) fn taken_out_record(
         &self,
         taken_out: TakenOut,
-        cause: OutBecause,
+        cause: TakenOutReason,
     ) -> TakenOutRecord {
         let (generation, digest, label) = self.serving();
         TakenOutRecord {

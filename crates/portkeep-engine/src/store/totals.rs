@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::events::{Decision, HandoverResult, HistoryEvent, OutBecause, Steps};
+use super::events::{Decision, HandoverResult, HistoryEvent, Steps, TakenOutReason};
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::handover::Purpose;
 use crate::status_counts::StatusCounts;
@@ -116,8 +116,8 @@ impl Totals {
                 self.add_said(&drained.status);
             }
             HistoryEvent::TakenOut(record) => match record.cause {
-                OutBecause::Asked => self.taken_out += 1,
-                OutBecause::Shutdown => self.left += 1,
+                TakenOutReason::Asked => self.taken_out += 1,
+                TakenOutReason::Shutdown => self.left += 1,
             },
             HistoryEvent::PutBack(_) => {}
         }

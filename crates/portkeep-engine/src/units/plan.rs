@@ -262,7 +262,7 @@ fn of_app(
         elsewhere,
     } = changes;
     if !elsewhere.is_empty() {
-        let elsewhere = elsewhere.into_iter().map(|socket| Why::Elsewhere {
+        let elsewhere = elsewhere.into_iter().map(|socket| Why::AddressMismatch {
             name: name.clone(),
             which: facts.which,
             socket,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use portkeep_spec::{Address, AppName, Manager as Which, SpecError, unit_names};
 
-use super::sockets::Elsewhere;
+use super::sockets::AddressMismatch;
 use crate::app_directories::Foreign;
 
 /// What speaks against one of the specs.
@@ -64,13 +64,13 @@ pub enum Why {
         owner: String,
     },
     /// A socket that is open would have to listen elsewhere.
-    Elsewhere {
+    AddressMismatch {
         /// The app.
         name: AppName,
         /// Its manager.
         which: Which,
         /// Which socket.
-        socket: Elsewhere,
+        socket: AddressMismatch,
     },
     /// The app that is to be replaced is not installed.
     NothingToReplace(AppName),
@@ -81,7 +81,7 @@ pub enum Why {
         /// The app that is to be replaced.
         old: AppName,
         /// Which socket.
-        socket: Elsewhere,
+        socket: AddressMismatch,
     },
 }
 
@@ -93,7 +93,7 @@ impl Why {
             Self::Directories { .. }
             | Self::SamePort { .. }
             | Self::Held { .. }
-            | Self::Elsewhere { .. } => false,
+            | Self::AddressMismatch { .. } => false,
             Self::Spec(_)
             | Self::Twice { .. }
             | Self::Name { .. }
@@ -144,12 +144,12 @@ impl fmt::Display for Why {
                  and keep its port open: `portkeep install --replaces {app}`"
             ),
             Self::Held { address, owner } => write!(f, "{address} is held by {owner}"),
-            Self::Elsewhere {
+            Self::AddressMismatch {
                 name,
                 which,
                 socket,
             } => {
-                let Elsewhere {
+                let AddressMismatch {
                     unit,
                     opened,
                     wanted,

@@ -1,6 +1,6 @@
 //! Removes apps: stops each as a whole, then deletes its files, wherever the manager or portkeep looks for them.
 
-mod found;
+mod installed_parts;
 
 use std::fs;
 use std::io;
@@ -24,8 +24,8 @@ use crate::backend::systemd::{Manager, ManagerError};
 use crate::directories::{Directories, DirectoriesError};
 use crate::metrics::{file_name, write};
 
-use found::Found;
-pub use found::Left;
+use installed_parts::InstalledParts;
+pub use installed_parts::LeftBehind;
 
 /// Why apps were not removed.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ pub struct Removed {
     /// How many unit files it had.
     pub units: usize,
     /// What of others was left.
-    pub left: Vec<Left>,
+    pub left: Vec<LeftBehind>,
 }
 
 /// The unit files of one app, and the links to them, in one directory.
@@ -149,7 +149,7 @@ pub async fn remove(
     let inventories = inventories(which, &unit_path)?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in names {
-        match Found::of(name, &inventories) {
+        match InstalledParts::of(name, &inventories) {
             Some(one) => found.push(one),
             None => missing.push(name.clone()),
         }
@@ -189,7 +189,7 @@ pub async fn remove(
         let directories = Directories::of(place(which), &one.name)?;
         let _ = fs::remove_dir_all(&directories.run);
         if keep_state {
-            left.push(Left::State(directories.state));
+            left.push(LeftBehind::State(directories.state));
         } else {
             let _ = fs::remove_dir_all(&directories.state);
         }
@@ -280,8 +280,8 @@ fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalErr
 }
 
 /// A socket whose file was missing before: it was not stopped with its target.
-async fn close_the_rest(manager: &Manager, found: &[Found]) -> Result<(), RemovalError> {
-    let sockets = |one: &Found| {
+async fn close_the_rest(manager: &Manager, found: &[InstalledParts]) -> Result<(), RemovalError> {
+    let sockets = |one: &InstalledParts| {
         let units = one.units().into_iter();
         let sockets = units.filter(|unit| unit.ends_with(".socket"));
         sockets

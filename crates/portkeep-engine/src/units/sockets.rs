@@ -19,12 +19,12 @@ pub(super) struct SocketChanges {
     /// Open ones whose mode, owner or the like change only when they are opened anew.
     pub(super) anew: Vec<String>,
     /// Open ones that would have to listen elsewhere.
-    pub(super) elsewhere: Vec<Elsewhere>,
+    pub(super) elsewhere: Vec<AddressMismatch>,
 }
 
 /// A socket that is open, and is to listen at another address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct AddressMismatch {
     /// Its unit.
     pub unit: String,
     /// Where it listens.
@@ -54,7 +54,7 @@ pub(super) fn changes(
         } else if let Some(new) = listening_at(after, &opened) {
             changes.renamed.push((unit.clone(), new.to_owned()));
         } else if let Some(there) = there {
-            changes.elsewhere.push(Elsewhere {
+            changes.elsewhere.push(AddressMismatch {
                 unit: unit.clone(),
                 opened,
                 wanted: Some(listens(there)),
@@ -76,9 +76,9 @@ pub(super) fn changes(
     };
     let (added, closed) = (missing_in(after, before), missing_in(before, after));
     // Where one takes the name of another that is open, the manager would mix them up.
-    let clash = |(old, new): &(String, String)| -> Option<Elsewhere> {
+    let clash = |(old, new): &(String, String)| -> Option<AddressMismatch> {
         let taken = before.contains_key(new) && active.contains(new);
-        (taken || after.contains_key(old)).then(|| Elsewhere {
+        (taken || after.contains_key(old)).then(|| AddressMismatch {
             unit: old.clone(),
             opened: before
                 .get(old)
@@ -97,16 +97,22 @@ pub(super) fn changes(
 
 /// What has to be true so that the app of `after` takes over the sockets that the app of `before` has: those of them that
 /// it would not have.
-pub(super) fn lost(before_name: &AppName, before: &Sockets, after: &Sockets) -> Vec<Elsewhere> {
+pub(super) fn lost(
+    before_name: &AppName,
+    before: &Sockets,
+    after: &Sockets,
+) -> Vec<AddressMismatch> {
     let moving = unit_names::move_socket(before_name);
     let ports = before.iter().filter(|(unit, _)| **unit != moving);
     let lost = ports.filter_map(|(unit, text)| {
         let opened = listens(text);
-        listening_at(after, &opened).is_none().then(|| Elsewhere {
-            unit: unit.clone(),
-            opened,
-            wanted: None,
-        })
+        listening_at(after, &opened)
+            .is_none()
+            .then(|| AddressMismatch {
+                unit: unit.clone(),
+                opened,
+                wanted: None,
+            })
     });
     lost.collect()
 }

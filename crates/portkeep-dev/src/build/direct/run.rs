@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
-use portkeep_engine::process::{Children, Lines, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Lines, Process};
 use tokio::process::{ChildStderr, Command};
 
 use super::stamp::Stamp;
@@ -178,7 +178,9 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let started = self.children.start(command, "`rustc`", Rest::GoesOn);
+        let started = self
+            .children
+            .start(command, "`rustc`", Descendants::LeftRunning);
         let started =
             started.with_context(|| format!("cannot run {}", unit.record.program.display()))?;
         Ok(Call {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::process::{Children, Output, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Output, Process};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
@@ -73,7 +73,7 @@ impl Starting<'_> {
             })?;
             command.stdin(input);
         }
-        let started = self.children.start(command, &what, Rest::Ends);
+        let started = self.children.start(command, &what, Descendants::Killed);
         let started = started.map_err(|error| {
             StartFailure::by_circumstances(format!(
                 "cannot start {}: {error}",

@@ -15,7 +15,7 @@ use super::{LocalEvent, Shared};
 use crate::backend::{BackendError, StartFailure};
 use crate::end::Cause;
 use crate::generation::Generation;
-use crate::process::{Output, Rest, Started};
+use crate::process::{Descendants, Output, Started};
 use crate::release_command::ReleaseCommand;
 
 /// How long it may take to end once it is asked to: that of its unit under systemd.
@@ -82,8 +82,11 @@ impl Run {
         let store = self.shared.store.clone();
         let launched = launch_release_command(&store, &spec, self.generation, &command);
         let what = format!("the release command of generation {}", self.generation);
-        let started =
-            launched.and_then(|program| self.shared.processes.start(program, &what, Rest::Ends));
+        let started = launched.and_then(|program| {
+            self.shared
+                .processes
+                .start(program, &what, Descendants::Killed)
+        });
         match started {
             Ok(started) => self.watch(started, command.timeout, stopped).await,
             Err(error) => {

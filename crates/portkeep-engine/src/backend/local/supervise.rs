@@ -22,7 +22,7 @@ use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
 use crate::prerequisites::Prerequisites;
-use crate::process::{Output, Rest, Started};
+use crate::process::{Descendants, Output, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
@@ -182,7 +182,10 @@ impl Supervisor {
                 command.stdin(input.make()?);
             }
             let what = format!("generation {}", self.generation);
-            let started = self.shared.processes.start(command, &what, Rest::Ends)?;
+            let started = self
+                .shared
+                .processes
+                .start(command, &what, Descendants::Killed)?;
             Ok((socket, started))
         });
         match launched {

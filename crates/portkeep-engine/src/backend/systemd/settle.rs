@@ -12,7 +12,7 @@ use super::without_bus::systemctl;
 use crate::backend::BackendError;
 use crate::end::End;
 use crate::generation::Generation;
-use crate::settle::{GivenBack, Handle, SettleBackend};
+use crate::settle::{Handle, HandleReset, SettleBackend};
 use crate::store::Store;
 
 /// What says whether a unit runs, or is about to.
@@ -103,26 +103,26 @@ impl Units {
         &self,
         verb: Verb,
         even_reloading: bool,
-    ) -> Result<GivenBack, BackendError> {
+    ) -> Result<HandleReset, BackendError> {
         let handle = unit_names::handle(self.name());
         let state = self.state_of_handle().await;
         // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
         if let Some(state) = state {
             match up(&state) {
-                Handle::Down => return Ok(GivenBack::NotUp),
-                Handle::Starting => return Ok(GivenBack::Busy),
+                Handle::Down => return Ok(HandleReset::NotUp),
+                Handle::Starting => return Ok(HandleReset::Busy),
                 Handle::Up if state.job.is_some() && !even_reloading => {
-                    return Ok(GivenBack::Busy);
+                    return Ok(HandleReset::Busy);
                 }
                 Handle::Up => {}
             }
         }
         self.do_to(verb, &handle).await?;
-        Ok(GivenBack::Done)
+        Ok(HandleReset::Done)
     }
 
     /// Nobody serves, and whoever asks has just handed over without success.
-    pub(super) async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+    pub(super) async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Stop, true).await
     }
 }
@@ -220,11 +220,11 @@ impl SettleBackend for Units {
             .await
     }
 
-    async fn rest(&self) -> Result<GivenBack, BackendError> {
+    async fn rest(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Stop, false).await
     }
 
-    async fn renew(&self) -> Result<GivenBack, BackendError> {
+    async fn renew(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Restart, false).await
     }
 }

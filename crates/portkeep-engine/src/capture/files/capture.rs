@@ -19,7 +19,7 @@ use super::state::State;
 use crate::capture::access::{Access, For};
 use crate::capture::clock::Clock;
 use crate::capture::contents;
-use crate::capture::found::descriptor_path;
+use crate::capture::found_file::descriptor_path;
 use crate::store::Key;
 use crate::user::{RunsAs, User, group_name, may, name_of};
 
@@ -31,7 +31,7 @@ const OPEN: u32 = 0o755;
 
 /// What files are captured by, besides themselves.
 #[derive(Debug)]
-pub(crate) struct How<'a> {
+pub(crate) struct FilesContext<'a> {
     /// Who is to read them.
     pub(crate) runs_as: &'a RunsAs,
     pub(crate) key: &'a Key,
@@ -48,7 +48,7 @@ impl Tree {
     pub(crate) fn capture(
         &self,
         to: &Path,
-        how: &How<'_>,
+        how: &FilesContext<'_>,
         hasher: &mut blake3::Hasher,
     ) -> Result<Manifest, FilesError> {
         let mut capture = Capture::new(self, Some(to), how);
@@ -74,7 +74,7 @@ impl Tree {
     /// As [`capture`](Self::capture).
     pub(crate) fn digest_contents(
         &self,
-        how: &How<'_>,
+        how: &FilesContext<'_>,
         hasher: &mut blake3::Hasher,
     ) -> Result<(), FilesError> {
         let mut capture = Capture::new(self, None, how);
@@ -103,7 +103,7 @@ struct Capture<'a> {
     tree: &'a Tree,
     /// Nothing where nothing is to be kept.
     to: Option<&'a Path>,
-    how: &'a How<'a>,
+    how: &'a FilesContext<'a>,
     /// Who is to read them, where that is neither us nor root.
     app: Option<User>,
     manifest: Manifest,
@@ -111,7 +111,7 @@ struct Capture<'a> {
 }
 
 impl<'a> Capture<'a> {
-    fn new(tree: &'a Tree, to: Option<&'a Path>, how: &'a How<'a>) -> Self {
+    fn new(tree: &'a Tree, to: Option<&'a Path>, how: &'a FilesContext<'a>) -> Self {
         Self {
             tree,
             to,

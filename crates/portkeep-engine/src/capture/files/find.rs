@@ -12,14 +12,14 @@ use rustix::io::Errno;
 
 use super::error::FilesError;
 use super::links::{self, Named, Wrong};
-use super::patterns::{Patterns, Reached, Verdict};
-use super::place::{Base, Place, read};
+use super::patterns::{PatternProgress, Patterns, Verdict};
+use super::place::{FilesRoot, Place, read};
 use super::state::{State, kind_name};
 
 /// What the patterns of a spec lead to, and in which state it is.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub(super) base: Base,
+    pub(super) base: FilesRoot,
     /// By their paths below the base: each directory comes before what is in it.
     pub(super) entries: BTreeMap<PathBuf, Entry>,
     /// When it was looked at.
@@ -44,7 +44,7 @@ impl Tree {
         }
         let from = spec.files_from.as_ref().ok_or(FilesError::NoDirectory)?;
         let seen = SystemTime::now();
-        let base = Base::at(from)?;
+        let base = FilesRoot::at(from)?;
         let entries = Search::new(spec, &base).run()?;
         let tree = Self {
             base,
@@ -116,7 +116,7 @@ pub(super) fn hash_path(path: &Path, hasher: &mut blake3::Hasher) {
 /// A search under way.
 struct Search<'a> {
     spec: &'a Spec,
-    base: &'a Base,
+    base: &'a FilesRoot,
     patterns: Patterns,
     entries: BTreeMap<PathBuf, Entry>,
     /// Directories that patterns lead through.
@@ -126,7 +126,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(spec: &'a Spec, base: &'a Base) -> Self {
+    fn new(spec: &'a Spec, base: &'a FilesRoot) -> Self {
         Self {
             spec,
             base,
@@ -162,8 +162,8 @@ impl<'a> Search<'a> {
     fn look_into(
         &mut self,
         path: &Path,
-        reached: &Reached,
-        pending: &mut Vec<(PathBuf, Reached)>,
+        reached: &PatternProgress,
+        pending: &mut Vec<(PathBuf, PatternProgress)>,
     ) -> Result<(), FilesError> {
         let place = self.base.directory(path)?;
         let names = match self.patterns.names(reached) {
@@ -173,14 +173,14 @@ impl<'a> Search<'a> {
             }
             None => place.names()?,
         };
-        if *reached == Reached::All {
+        if *reached == PatternProgress::All {
             self.check_count(names.len(), path)?;
         }
         for name in names {
             let below = path.join(&name);
             let shown = self.base.path.join(&below);
             let Some(text) = name.to_str() else {
-                if *reached == Reached::All {
+                if *reached == PatternProgress::All {
                     return Err(FilesError::NotText(shown));
                 }
                 continue;
@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
             match (verdict, state.kind()) {
                 (Verdict::Brought, FileType::Directory) => {
                     self.add(&below, Entry::at(state), path)?;
-                    pending.push((below, Reached::All));
+                    pending.push((below, PatternProgress::All));
                 }
                 (Verdict::Brought, _) => {
                     let entry = Entry::of(&place, &name, state, shown)?;

@@ -13,7 +13,7 @@ pub(super) struct Patterns {
 
 /// How far the patterns have led: pairs of a pattern and the number of its steps that were gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(super) enum PatternProgress {
     /// All that is here is brought.
     All,
     /// What the next steps lead to is.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     /// It is brought; a directory with all that is in it.
     Brought,
     /// If it is a directory, what is in it may be.
-    Passed(Reached),
+    Passed(PatternProgress),
     /// None of them leads there.
     LeftOut,
 }
@@ -39,12 +39,12 @@ impl Patterns {
     }
 
     /// Where they start. One without a step means all that is there.
-    pub(super) fn start(&self) -> Reached {
+    pub(super) fn start(&self) -> PatternProgress {
         if self.steps.iter().any(Vec::is_empty) {
-            return Reached::All;
+            return PatternProgress::All;
         }
         let first = (0..self.steps.len()).map(|pattern| (pattern, 0));
-        Reached::By(self.with_none_deeper(first))
+        PatternProgress::By(self.with_none_deeper(first))
     }
 
     /// The first pattern that brings none of `paths`.
@@ -90,8 +90,8 @@ impl Patterns {
     }
 
     /// The only names in a directory that are of interest there; none where it has to be listed.
-    pub(super) fn names(&self, reached: &Reached) -> Option<Vec<String>> {
-        let Reached::By(reached) = reached else {
+    pub(super) fn names(&self, reached: &PatternProgress) -> Option<Vec<String>> {
+        let PatternProgress::By(reached) = reached else {
             return None;
         };
         let name = |&(pattern, step): &(usize, usize)| match &self.steps[pattern][step] {
@@ -103,8 +103,8 @@ impl Patterns {
     }
 
     /// What they say of `name` in a directory to which they have led so far.
-    pub(super) fn judge(&self, reached: &Reached, name: &str) -> Verdict {
-        let Reached::By(reached) = reached else {
+    pub(super) fn judge(&self, reached: &PatternProgress, name: &str) -> Verdict {
+        let PatternProgress::By(reached) = reached else {
             return Verdict::Brought;
         };
         let mut next = Vec::new();
@@ -122,12 +122,12 @@ impl Patterns {
         if next.is_empty() {
             return Verdict::LeftOut;
         }
-        Verdict::Passed(Reached::By(self.with_none_deeper(next)))
+        Verdict::Passed(PatternProgress::By(self.with_none_deeper(next)))
     }
 
     /// The pattern by which `reached` leads to just this name, and further.
-    pub(super) fn that_names(&self, reached: &Reached, name: &str) -> Option<usize> {
-        let Reached::By(reached) = reached else {
+    pub(super) fn that_names(&self, reached: &PatternProgress, name: &str) -> Option<usize> {
+        let PatternProgress::By(reached) = reached else {
             return None;
         };
         let names = |&&(pattern, step): &&(usize, usize)| matches!(&self.steps[pattern][step], PatternStep::Name(own) if own == name);

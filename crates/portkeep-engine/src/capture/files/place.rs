@@ -15,13 +15,13 @@ use rustix::process::geteuid;
 
 use super::error::FilesError;
 use super::state::State;
-use crate::capture::found::{descriptor_path, reopen};
+use crate::capture::found_file::{descriptor_path, reopen};
 use crate::resolve_path::{LOOK, resolve_path};
 use crate::user::{User, is_outside, may};
 
 /// The directory that has them all.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(super) struct FilesRoot {
     pub(super) path: PathBuf,
     descriptor: File,
     choosers: Vec<Chooser>,
@@ -44,7 +44,7 @@ pub(super) struct Place {
     choosers: Vec<Chooser>,
 }
 
-impl Base {
+impl FilesRoot {
     /// Follows `path`, links too: it is the spec that names it.
     pub(super) fn at(path: &Path) -> Result<Self, FilesError> {
         let walk = resolve_path(path).map_err(|source| match source.kind() {

@@ -23,7 +23,7 @@ const PIECE: usize = 1 << 20;
 
 /// A file that a path led to, not opened yet.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     resolved: ResolvedPath,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct Opened {
     pub(super) metadata: Metadata,
 }
 
-impl Found {
+impl FoundFile {
     /// Follows `path`. Nothing is opened: a FIFO does not block, and no device is woken.
     ///
     /// # Errors
