@@ -13,7 +13,6 @@ mod http2;
 mod idle_linger;
 mod in_flight;
 mod io;
-mod later;
 mod lingering_close;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod listener_name;
@@ -24,6 +23,7 @@ mod probe;
 mod protocol;
 mod refusal;
 mod resume;
+mod retry_pause;
 mod self_test;
 mod upload;
 mod websocket;
@@ -157,13 +157,13 @@ enum Begun {
 #[cfg(feature = "http2")]
 async fn begin(mut io: Io, app: ErasedApp) -> Begun {
     match protocol::detect(&mut io).await {
-        protocol::First::Http1 => Begun::Http1(io),
-        protocol::First::Http2 => {
+        protocol::Detected::Http1 => Begun::Http1(io),
+        protocol::Detected::Http2 => {
             let idle = http2::serve(io, None, app).await;
             idle.map_or(Begun::Over, |(io, state)| Begun::Idle(io, speaks(&state)))
         }
-        protocol::First::Quiet => Begun::Idle(io, Speaks::Unknown),
-        protocol::First::Over => Begun::Over,
+        protocol::Detected::Undecided => Begun::Idle(io, Speaks::Unknown),
+        protocol::Detected::Over => Begun::Over,
     }
 }
 

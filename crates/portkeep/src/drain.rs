@@ -25,7 +25,7 @@ pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report, answered_in_all};
 pub(crate) use requests::{Began, Requests};
-pub(crate) use supervise::{Asked, Limits, supervise};
+pub(crate) use supervise::{Limits, ShutdownCause, supervise};
 pub(crate) use taken_out::TakenOut;
 
 /// What the accept loops, the connections and the one who drains them have in common.

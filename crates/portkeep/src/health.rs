@@ -5,7 +5,7 @@ mod checks;
 
 use std::sync::{Arc, LazyLock};
 
-pub use answer::{Standing, Told};
+pub use answer::{HealthReport, Readiness};
 
 use self::checks::Checks;
 use crate::BoxError;
@@ -18,7 +18,7 @@ static PROCESS: LazyLock<Health> = LazyLock::new(Health::new);
 #[doc(hidden)]
 pub trait Source: Send + Sync + 'static {
     /// How it is now.
-    fn ask(self: Arc<Self>) -> Boxed<Told>;
+    fn ask(self: Arc<Self>) -> Boxed<HealthReport>;
 }
 
 /// Whether whoever runs this process takes it out.

@@ -73,7 +73,7 @@ struct Shared {
 
 /// What an answer depends on.
 #[derive(Debug)]
-struct Asked {
+struct FileRequest {
     is_head: bool,
     path: PathBuf,
     etag: HeaderValue,
@@ -133,7 +133,12 @@ impl<B> Service<Request<B>> for ReleaseFiles {
 
 impl Shared {
     /// What is asked for, or why there is no such thing.
-    fn judge(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Asked, StatusCode> {
+    fn judge(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<FileRequest, StatusCode> {
         if method != Method::GET && method != Method::HEAD {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -144,7 +149,7 @@ impl Shared {
         // By the whole path: the same name may be in two directories.
         let etag = format!("\"{}\"", path.display());
         let etag = HeaderValue::try_from(etag).map_err(|_| StatusCode::NOT_FOUND)?;
-        Ok(Asked {
+        Ok(FileRequest {
             is_head: method == Method::HEAD,
             is_known: is_known(headers, &etag),
             path,
@@ -152,7 +157,7 @@ impl Shared {
         })
     }
 
-    async fn answer(self: Arc<Self>, asked: Asked) -> Response<FileBody> {
+    async fn answer(self: Arc<Self>, asked: FileRequest) -> Response<FileBody> {
         let path = asked.path.clone();
         // A disk may take its time.
         let located = tokio::task::spawn_blocking(move || self.places.open(&path)).await;
@@ -181,7 +186,7 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     })
 }
 
-fn found(asked: Asked, located: Located) -> Response<FileBody> {
+fn found(asked: FileRequest, located: Located) -> Response<FileBody> {
     let Located { file, size } = located;
     let is_whole = !asked.is_known && !asked.is_head;
     let mut response = Response::new(match is_whole {

@@ -9,10 +9,10 @@ use crate::app::{App, ErasedApp};
 #[cfg(feature = "http2")]
 use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
-use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
+use crate::drain::{Limits, Phase, Report, Shared, ShutdownCause, supervise};
 use crate::drain_files::{DrainFiles, Drained};
 use crate::health::Source;
-use crate::health_in_app::InApp;
+use crate::health_in_app::AppHealth;
 use crate::health_sockets::{Answered, HealthSockets};
 use crate::listen::{self, Listener};
 use crate::listeners::Listeners;
@@ -60,7 +60,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     // Before those of the app, which takes what is left.
     let health_sockets = HealthSockets::open()?;
     let drains = DrainFiles::from_env();
-    let in_app = Arc::new(InApp::new(server.health, drains.clone()));
+    let in_app = Arc::new(AppHealth::new(server.health, drains.clone()));
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);
@@ -141,13 +141,13 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         // What came in the moment of closing has to be served by somebody who accepts.
         if shared.is_still(quiet) {
             shared.hurry();
-            break Asked::Idle;
+            break ShutdownCause::Idle;
         }
     };
     let limits = Limits::from_now(server.drain_timeout, server.linger);
     // Who asks for the health from now on asks the next generation. Where there is none, this one says that it ends.
     let mut health = Some(health);
-    if asked == Asked::Idle || moving::is_succeeded(drains.run_directory()) {
+    if asked == ShutdownCause::Idle || moving::is_succeeded(drains.run_directory()) {
         close(&mut health).await;
     } else {
         in_app.stop();
@@ -158,7 +158,7 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
     match next {
         // Whoever ends because nobody asks for anything has no next generation; to look for it
         // would start it.
-        Some(next) if asked != Asked::Idle => {
+        Some(next) if asked != ShutdownCause::Idle => {
             departing.spawn(task::boxed(moving::send(next, inbox, Arc::clone(&shared))));
         }
         _ => shared.phases.advance(Phase::Draining),
@@ -188,12 +188,12 @@ fn move_socket() -> Option<MoveSocket> {
 }
 
 /// Waits until somebody wants the server to end.
-async fn end(signals: &mut Signals, token: &ShutdownToken) -> Asked {
+async fn end(signals: &mut Signals, token: &ShutdownToken) -> ShutdownCause {
     tokio::select! {
         // The signal first: a handler may have heard it too and started the token.
         biased;
-        signal = signals.next() => Asked::Signal(signal),
-        () = token.started() => Asked::Token,
+        signal = signals.next() => ShutdownCause::Signal(signal),
+        () = token.started() => ShutdownCause::Token,
     }
 }
 

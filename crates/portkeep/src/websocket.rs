@@ -5,4 +5,4 @@ mod state;
 
 pub(crate) use frames::Frames;
 pub use state::SessionState;
-pub(crate) use state::{Luggage, MOST_BYTES, MOST_NAME};
+pub(crate) use state::{AddressedState, MOST_BYTES, MOST_NAME};

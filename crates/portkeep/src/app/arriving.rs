@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 /// Whoever wants to know how the body of a request comes along.
-pub(crate) trait Awaits: Send + Sync {
+pub(crate) trait BodyObserver: Send + Sync {
     /// The app asked for more, and nothing is there.
     #[cfg_attr(not(feature = "axum"), allow(dead_code))]
     fn waits(&self);
@@ -19,5 +19,5 @@ pub(crate) struct Arriving(
         not(feature = "axum"),
         allow(dead_code, reason = "only axum's body can be watched")
     )]
-    pub(crate) Arc<dyn Awaits>,
+    pub(crate) Arc<dyn BodyObserver>,
 );

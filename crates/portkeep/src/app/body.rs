@@ -27,7 +27,7 @@ impl ErasedBody {
             Ok(body) => return Self::Axum(body),
             Err(body) => body,
         };
-        Self::Other(Box::pin(InBytes { body }))
+        Self::Other(Box::pin(BytesBody { body }))
     }
 }
 
@@ -71,13 +71,13 @@ impl Body for ErasedBody {
 
 pin_project! {
     /// A body whose data is `Bytes`: as it is if the app's is, else copied.
-    struct InBytes<B> {
+    struct BytesBody<B> {
         #[pin]
         body: B,
     }
 }
 
-impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
+impl<B: Body<Error: Into<BoxError>>> Body for BytesBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 

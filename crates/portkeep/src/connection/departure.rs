@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::io::{Identity, Io};
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
-use crate::listen::{Apart, NotApart, Stream};
+use crate::listen::{Disassembled, StaysWhole, Stream};
 use crate::moving::{Speaks, Transfer};
 
 /// It comes back if it cannot be moved: then, if this was not the moment, it is tried again [later](super::later), else served to
@@ -16,18 +16,18 @@ pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
     let (stream, mut unread, identity) = io.dismantle();
     let probe = identity.probe();
     let shared = Arc::clone(&probe.shared);
-    let Apart {
+    let Disassembled {
         socket,
         transport,
         unread: more,
-    } = match stream.take_apart() {
+    } = match stream.disassemble() {
         Ok(apart) => apart,
-        Err(NotApart::Now(stream)) => {
+        Err(StaysWhole::ForNow(stream)) => {
             tracing::debug!("a connection cannot be taken apart now");
             probe.try_later(Instant::now());
             return Some((Io::assemble(stream, unread, identity), speaks));
         }
-        Err(NotApart::Ever) => return None,
+        Err(StaysWhole::ForEver) => return None,
     };
     unread.extend(more);
     let transfer = Transfer {

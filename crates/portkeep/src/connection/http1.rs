@@ -20,11 +20,11 @@ use super::answering::Answering;
 use super::head_timer::HeadTimer;
 use super::idle_linger::IdleLinger;
 use super::io::Io;
-use super::later::Later;
 use super::lingering_close::lingering_close;
 use super::orders::OrderWaker;
 use super::probe::Stage;
 use super::refusal::refuse;
+use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 use crate::limits::{Order, Reason};
@@ -48,7 +48,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let mut ear = OrderWaker::default();
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut linger = IdleLinger::default();
-    let mut later = Later::new(&probe);
+    let mut pause = RetryPause::new(&probe);
 
     let end = std::future::poll_fn(|cx| {
         loop {
@@ -66,7 +66,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 // answer before was still on its way out; without this poll it hangs.
                 continue;
             }
-            if phase == Phase::Moving && probe.is_movable() && later.poll(cx).is_ready() {
+            if phase == Phase::Moving && probe.is_movable() && pause.poll(cx).is_ready() {
                 return Poll::Ready(End::Idle);
             }
             match probe.order(cx, &mut ear) {

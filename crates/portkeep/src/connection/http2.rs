@@ -95,9 +95,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::answering::Answering;
 use super::goaway_grace::GoawayGrace;
 use super::io::Io;
-use super::later::Later;
 use super::lingering_close::lingering_close;
 use super::probe::{Probe, Stage};
+use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
 use crate::limits::{Order, Reason};
@@ -264,7 +264,7 @@ async fn until_quiet(
     probe: &Probe,
 ) -> Next {
     let mut watch = pin!(probe.shared.phases.watch());
-    let mut waiting = Waiting::new(probe);
+    let mut waiting = MoveAttempt::new(probe);
     std::future::poll_fn(|cx| {
         // Before the connection: if the phase ends in between, the task is woken again.
         let phase = probe.sees(watch.as_mut().poll_phase(cx));
@@ -283,8 +283,8 @@ async fn until_quiet(
 }
 
 /// A connection that is to be moved, in the moment after it was polled.
-struct Waiting {
-    later: Later,
+struct MoveAttempt {
+    pause: RetryPause,
     /// What was cut off, and when that was seen.
     cut_off: Option<(u64, Instant)>,
     /// Since when nothing was asked.
@@ -292,10 +292,10 @@ struct Waiting {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Waiting {
+impl MoveAttempt {
     fn new(probe: &Probe) -> Self {
         Self {
-            later: Later::new(probe),
+            pause: RetryPause::new(probe),
             cut_off: None,
             calm: None,
             timer: None,
@@ -320,7 +320,7 @@ impl Waiting {
         let forgotten = seen + FORGETS;
         if (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
-            && self.later.poll(cx).is_ready()
+            && self.pause.poll(cx).is_ready()
             && let Some(parts) = followed.take()
         {
             return Poll::Ready(Next::Move(Box::new(parts)));

@@ -17,8 +17,8 @@ use std::time::Duration;
 use http::Extensions;
 use tokio::time::Instant;
 
-use super::later::Attempts;
 use super::orders::{OrderSlot, OrderWaker};
+use super::retry_pause::Attempts;
 use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
 use crate::limits::{Order, Reason, Watched};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use super::probe::Probe;
-use crate::app::Awaits;
+use crate::app::BodyObserver;
 
 const COMING: u8 = 0;
 const AWAITED: u8 = 1;
@@ -38,7 +38,7 @@ impl Upload {
     }
 }
 
-impl Awaits for Upload {
+impl BodyObserver for Upload {
     fn waits(&self) {
         // Counted before it shows, so that an answer in between takes back what was counted.
         self.probe.awaits_body(true);

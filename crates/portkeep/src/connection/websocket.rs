@@ -31,7 +31,7 @@ const SMALL: usize = 4 * 1024;
 pub struct RawWebSocket(Box<Inner>);
 
 struct Inner {
-    below: Below,
+    below: Underlying,
     /// From the client.
     incoming: Frames,
     /// To the client.
@@ -40,12 +40,12 @@ struct Inner {
     ahead: Vec<u8>,
     at: usize,
     /// What the library has of a message that has not ended.
-    kept: Kept,
+    kept: PartialMessage,
     /// The rest of a message is of no use to anybody.
     skips: bool,
 }
 
-enum Below {
+enum Underlying {
     /// It may leave this process.
     Own(Box<Io>),
     /// Of HTTP/2, or of another server.
@@ -54,7 +54,7 @@ enum Below {
     Gone,
 }
 
-enum Kept {
+enum PartialMessage {
     Bytes(Vec<u8>),
     TooMuch,
 }
@@ -70,28 +70,28 @@ impl RawWebSocket {
             Ok(parts) => {
                 let mut io = parts.io.into_inner();
                 io.give_back(&parts.read_buf);
-                Below::Own(Box::new(io))
+                Underlying::Own(Box::new(io))
             }
-            Err(upgraded) => Below::Foreign(Box::new(TokioIo::new(upgraded))),
+            Err(upgraded) => Underlying::Foreign(Box::new(TokioIo::new(upgraded))),
         };
         Self::over(below)
     }
 
-    fn over(below: Below) -> Self {
+    fn over(below: Underlying) -> Self {
         Self(Box::new(Inner {
             below,
             incoming: Frames::default(),
             outgoing: Frames::default(),
             ahead: Vec::new(),
             at: 0,
-            kept: Kept::Bytes(Vec::new()),
+            kept: PartialMessage::Bytes(Vec::new()),
             skips: false,
         }))
     }
 
     /// One that was in another process before.
     pub(super) fn moved(io: Io) -> Self {
-        Self::over(Below::Own(Box::new(io)))
+        Self::over(Underlying::Own(Box::new(io)))
     }
 
     /// Whether nothing is there of a message that has not ended: neither of the client's, nor of the server's.
@@ -105,8 +105,8 @@ impl RawWebSocket {
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {
         match &self.0.below {
-            Below::Own(io) => Some(io.probe().peer),
-            Below::Foreign(_) | Below::Gone => None,
+            Underlying::Own(io) => Some(io.probe().peer),
+            Underlying::Foreign(_) | Underlying::Gone => None,
         }
     }
 }
@@ -115,13 +115,13 @@ impl Inner {
     /// For another library, which has nothing of it: what the one before had of a message is read again, or skipped if it is not
     /// here any more.
     fn rewind(&mut self) {
-        match std::mem::replace(&mut self.kept, Kept::Bytes(Vec::new())) {
-            Kept::Bytes(mut kept) => {
+        match std::mem::replace(&mut self.kept, PartialMessage::Bytes(Vec::new())) {
+            PartialMessage::Bytes(mut kept) => {
                 kept.extend(&self.ahead[self.at..]);
                 (self.ahead, self.at) = (kept, 0);
                 self.incoming.restart();
             }
-            Kept::TooMuch => self.skips = true,
+            PartialMessage::TooMuch => self.skips = true,
         }
     }
 
@@ -152,15 +152,17 @@ impl Inner {
     fn gives(&mut self, bytes: &[u8]) {
         if self.incoming.is_between_messages() {
             match &mut self.kept {
-                Kept::Bytes(kept) if kept.capacity() <= SMALL => kept.clear(),
-                kept => *kept = Kept::Bytes(Vec::new()),
+                PartialMessage::Bytes(kept) if kept.capacity() <= SMALL => kept.clear(),
+                kept => *kept = PartialMessage::Bytes(Vec::new()),
             }
             return;
         }
         match &mut self.kept {
-            Kept::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => kept.extend(bytes),
+            PartialMessage::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => {
+                kept.extend(bytes)
+            }
             // For a message that is skipped, too: it is not counted any more.
-            kept => *kept = Kept::TooMuch,
+            kept => *kept = PartialMessage::TooMuch,
         }
     }
 }
@@ -185,7 +187,7 @@ impl AsyncRead for RawWebSocket {
     }
 }
 
-impl Below {
+impl Underlying {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Own(io) => Pin::new(io).poll_read(cx, buf),
@@ -203,9 +205,9 @@ impl AsyncWrite for RawWebSocket {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self.0;
         let written = ready!(match &mut this.below {
-            Below::Own(io) => Pin::new(io).poll_write(cx, buf),
-            Below::Foreign(io) => Pin::new(io).poll_write(cx, buf),
-            Below::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+            Underlying::Own(io) => Pin::new(io).poll_write(cx, buf),
+            Underlying::Foreign(io) => Pin::new(io).poll_write(cx, buf),
+            Underlying::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
         })?;
         let mut rest = &buf[..written];
         while !rest.is_empty() {
@@ -217,17 +219,17 @@ impl AsyncWrite for RawWebSocket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0.below {
-            Below::Own(io) => Pin::new(io).poll_flush(cx),
-            Below::Foreign(io) => Pin::new(io).poll_flush(cx),
-            Below::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+            Underlying::Own(io) => Pin::new(io).poll_flush(cx),
+            Underlying::Foreign(io) => Pin::new(io).poll_flush(cx),
+            Underlying::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0.below {
-            Below::Own(io) => Pin::new(io).poll_shutdown(cx),
-            Below::Foreign(io) => Pin::new(io).poll_shutdown(cx),
-            Below::Gone => Poll::Ready(Ok(())),
+            Underlying::Own(io) => Pin::new(io).poll_shutdown(cx),
+            Underlying::Foreign(io) => Pin::new(io).poll_shutdown(cx),
+            Underlying::Gone => Poll::Ready(Ok(())),
         }
     }
 }

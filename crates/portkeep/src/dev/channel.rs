@@ -158,8 +158,8 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The body, which ends when the server drains: an open tab must not hold that up.
-    pub(super) fn into_body(self, token: &ShutdownToken) -> Pieces {
-        Pieces {
+    pub(super) fn into_body(self, token: &ShutdownToken) -> StreamedBody {
+        StreamedBody {
             first: self.first,
             stream: self.stream,
             end: Box::pin(token.started()),
@@ -175,13 +175,13 @@ impl Answer {
 }
 
 /// A body that is handed through as it comes.
-pub(super) struct Pieces {
+pub(super) struct StreamedBody {
     first: Bytes,
     stream: UnixStream,
     end: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
-impl Pieces {
+impl StreamedBody {
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if !self.first.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.first)));

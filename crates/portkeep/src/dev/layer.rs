@@ -253,7 +253,7 @@ async fn ask(channel: &Channel, asked: &str, token: &ShutdownToken) -> Response<
         HeaderValue::from_static("nosniff"),
     );
     let pieces = answer.into_body(token);
-    response.map(|()| DevBody::Pieces { pieces })
+    response.map(|()| DevBody::StreamedBody { pieces })
 }
 
 fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<DevBody> {

@@ -12,7 +12,7 @@ const STEPS: u32 = 10;
 
 /// A moment in which nothing was going on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quiet {
+pub(crate) struct IdleMoment {
     /// Connections and requests that ever came.
     came: [u64; 2],
 }
@@ -20,22 +20,22 @@ pub(crate) struct Quiet {
 impl Shared {
     /// This moment, if no request is open and no connection belongs to the app. Connections that
     /// wait for a request do not count: they are there for as long as their clients like.
-    fn quiet(&self) -> Option<Quiet> {
+    fn quiet(&self) -> Option<IdleMoment> {
         // First: what begins after this is not part of the moment.
         let came = [self.arrived.load(Ordering::SeqCst), self.requests.began()];
         // A socket without a task of ours was upgraded.
         let upgraded = self.live() > self.tasks();
-        (self.requests.open() == 0 && !upgraded).then_some(Quiet { came })
+        (self.requests.open() == 0 && !upgraded).then_some(IdleMoment { came })
     }
 
     /// Whether nothing has come since.
-    pub(crate) fn is_still(&self, moment: Quiet) -> bool {
+    pub(crate) fn is_still(&self, moment: IdleMoment) -> bool {
         self.quiet() == Some(moment)
     }
 
     /// Waits until no connection and no request has come, and none was open, for `time`; at most a
     /// tenth longer. For ever without a time.
-    pub(crate) async fn idle_for(&self, time: Option<Duration>) -> Quiet {
+    pub(crate) async fn idle_for(&self, time: Option<Duration>) -> IdleMoment {
         let Some(time) = time else {
             return std::future::pending().await;
         };

@@ -23,7 +23,7 @@ const CUT_GRACE: Duration = Duration::from_secs(1);
 
 /// Who asked for the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum ShutdownCause {
     Signal(&'static str),
     Token,
     /// Nobody: nothing was going on for long enough.
@@ -55,18 +55,18 @@ impl Limits {
 pub(crate) async fn supervise(
     shared: &Shared,
     signals: &mut Signals,
-    asked: Asked,
+    asked: ShutdownCause,
     limits: Limits,
 ) -> Report {
     let began = Instant::now();
     announce(shared, asked, limits);
     // A drain that the token began has no signal yet. The first one may even be the reason: a
     // handler that waits for `shutdown` can hear it before the server does.
-    let mut signalled = matches!(asked, Asked::Signal(_));
+    let mut signalled = matches!(asked, ShutdownCause::Signal(_));
     let moves = || shared.phases.current() < Phase::Draining;
     let mut deadline = match asked {
-        Asked::Idle => limits.deadline.min(began + IDLE_CLIENTS),
-        Asked::Signal(_) | Asked::Token => limits.deadline,
+        ShutdownCause::Idle => limits.deadline.min(began + IDLE_CLIENTS),
+        ShutdownCause::Signal(_) | ShutdownCause::Token => limits.deadline,
     };
 
     let mut news = interval(NEWS);
@@ -82,7 +82,7 @@ pub(crate) async fn supervise(
                     break;
                 }
                 signalled = true;
-                announce(shared, Asked::Signal(signal), limits);
+                announce(shared, ShutdownCause::Signal(signal), limits);
             }
             () = sleep_until(deadline) => {
                 if deadline < limits.deadline && shared.requests.open() > 0 {
@@ -101,11 +101,11 @@ pub(crate) async fn supervise(
     Report::new(shared, began.elapsed())
 }
 
-fn announce(shared: &Shared, asked: Asked, limits: Limits) {
+fn announce(shared: &Shared, asked: ShutdownCause, limits: Limits) {
     let connections = shared.live();
     let timeout = limits.timeout;
     match asked {
-        Asked::Signal(signal) => {
+        ShutdownCause::Signal(signal) => {
             tracing::info!(
                 signal,
                 connections,
@@ -114,8 +114,8 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
             );
             notify::stopping(&status(shared));
         }
-        Asked::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
-        Asked::Idle => tracing::info!(connections, "idle for long enough, ending"),
+        ShutdownCause::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
+        ShutdownCause::Idle => tracing::info!(connections, "idle for long enough, ending"),
     }
 }
 

@@ -27,10 +27,10 @@ pub(crate) struct Checks(Mutex<BTreeMap<String, Check>>);
 #[derive(Clone)]
 enum Check {
     Said(Verdict),
-    Asked(Arc<Asked>),
+    PolledCheck(Arc<PolledCheck>),
 }
 
-struct Asked {
+struct PolledCheck {
     ask: Ask,
     last: tokio::sync::Mutex<Option<(Instant, Verdict)>>,
 }
@@ -41,11 +41,12 @@ impl Checks {
         name: String,
         ask: impl Fn() -> Boxed<Result<(), BoxError>> + Send + Sync + 'static,
     ) {
-        let asked = Asked {
+        let asked = PolledCheck {
             ask: Box::new(ask),
             last: tokio::sync::Mutex::default(),
         };
-        self.lock().insert(name, Check::Asked(Arc::new(asked)));
+        self.lock()
+            .insert(name, Check::PolledCheck(Arc::new(asked)));
     }
 
     pub(super) fn say(&self, name: String, verdict: Verdict) {
@@ -66,7 +67,7 @@ impl Checks {
         for (name, check) in checks {
             match check {
                 Check::Said(verdict) => drop(verdicts.insert(name, verdict)),
-                Check::Asked(asked) => {
+                Check::PolledCheck(asked) => {
                     // What is there if it panics.
                     verdicts.insert(name.clone(), Err("it panicked".to_owned()));
                     asking.spawn(task::boxed(async move { (name, asked.verdict().await) }));
@@ -85,7 +86,7 @@ impl Checks {
     }
 }
 
-impl Asked {
+impl PolledCheck {
     async fn verdict(&self) -> Verdict {
         // Whoever comes meanwhile waits, and is told the same.
         let mut last = self.last.lock().await;

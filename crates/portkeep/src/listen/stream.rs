@@ -19,7 +19,7 @@ pub(crate) enum Stream {
     /// What it says is not what its socket says, so it cannot leave this process.
     Wrapped(Box<dyn Duplex>),
     /// What else there is to it can leave too.
-    Movable(Box<dyn TakeApart>),
+    Movable(Box<dyn Disassemble>),
 }
 
 /// Something that can be read and written.
@@ -28,13 +28,13 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// A connection behind something that can export its part of it.
-pub(crate) trait TakeApart: Duplex {
+pub(crate) trait Disassemble: Duplex {
     /// In parts, or as it was if this is not the moment.
-    fn take_apart(self: Box<Self>) -> Result<Apart, NotApart>;
+    fn disassemble(self: Box<Self>) -> Result<Disassembled, StaysWhole>;
 }
 
-/// A connection that this process does not read or write any more.
-pub(crate) struct Apart {
+/// Parts of a connection that this process no longer reads or writes.
+pub(crate) struct Disassembled {
     pub(crate) socket: OwnedFd,
     /// Of what stands between the socket and HTTP.
     pub(crate) transport: Option<Secret>,
@@ -42,12 +42,12 @@ pub(crate) struct Apart {
     pub(crate) unread: Vec<u8>,
 }
 
-/// Why it is not.
-pub(crate) enum NotApart {
+/// Why a stream was not disassembled.
+pub(crate) enum StaysWhole {
     /// Later, perhaps.
-    Now(Stream),
+    ForNow(Stream),
     /// The runtime has lost its socket, or it can never be.
-    Ever,
+    ForEver,
 }
 
 impl Stream {
@@ -80,10 +80,10 @@ impl Stream {
     }
 
     /// Takes it from the runtime, and from what stands before HTTP.
-    pub(crate) fn take_apart(self) -> Result<Apart, NotApart> {
+    pub(crate) fn disassemble(self) -> Result<Disassembled, StaysWhole> {
         match self {
-            Self::Movable(stream) => stream.take_apart(),
-            bare => Ok(Apart {
+            Self::Movable(stream) => stream.disassemble(),
+            bare => Ok(Disassembled {
                 socket: bare.into_socket()?,
                 transport: None,
                 unread: Vec::new(),
@@ -92,13 +92,13 @@ impl Stream {
     }
 
     /// The socket of one with nothing around it.
-    pub(crate) fn into_socket(self) -> Result<OwnedFd, NotApart> {
+    pub(crate) fn into_socket(self) -> Result<OwnedFd, StaysWhole> {
         match self {
             Self::Tcp(stream) => stream.into_std().map(OwnedFd::from),
             Self::Unix(stream) => stream.into_std().map(OwnedFd::from),
-            Self::Wrapped(_) | Self::Movable(_) => return Err(NotApart::Ever),
+            Self::Wrapped(_) | Self::Movable(_) => return Err(StaysWhole::ForEver),
         }
-        .map_err(|_| NotApart::Ever)
+        .map_err(|_| StaysWhole::ForEver)
     }
 }
 

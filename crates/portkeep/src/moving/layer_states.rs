@@ -64,7 +64,7 @@ impl Kind {
         match self {
             Self::Transport => 32 * 1024,
             Self::Http2 => 1024,
-            Self::WebSocket => websocket::Luggage::MOST,
+            Self::WebSocket => websocket::AddressedState::MOST,
         }
     }
 }
@@ -91,7 +91,7 @@ impl List {
         bytes.push(u8::try_from(self.entries.len()).map_err(|_| Malformed::Length)?);
         for &Entry { kind, length } in &self.entries {
             if !features.has(kind.feature()) {
-                return Err(Malformed::Luggage(kind.number()));
+                return Err(Malformed::LayerState(kind.number()));
             }
             if length > kind.most() {
                 return Err(Malformed::Heavy(kind.number(), length));
@@ -124,7 +124,7 @@ impl List {
             let kind = Kind::ALL.into_iter().find(|kind| kind.number() == number);
             let kind = kind
                 .filter(|kind| Features::OWN.has(kind.feature()))
-                .ok_or(Malformed::Luggage(number))?;
+                .ok_or(Malformed::LayerState(number))?;
             let length = u32::from_le_bytes(length) as usize;
             if length > kind.most() {
                 return Err(Malformed::Heavy(number, length));
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn nobody_is_sent_what_it_does_not_know() {
         let refused = transport(1).encode(Features::TIMES);
-        assert_eq!(refused, Err(Malformed::Luggage(1)));
+        assert_eq!(refused, Err(Malformed::LayerState(1)));
         let heavy = transport(32 * 1024 + 1).encode(Features::OWN);
         assert_eq!(heavy, Err(Malformed::Heavy(1, 32 * 1024 + 1)));
     }
@@ -200,7 +200,7 @@ mod tests {
         for cut in 0..good.len() {
             assert_eq!(refused(&good[..cut]), Malformed::Length, "{cut}");
         }
-        assert_eq!(refused(&bytes(1, &[(9, 1)])), Malformed::Luggage(9));
+        assert_eq!(refused(&bytes(1, &[(9, 1)])), Malformed::LayerState(9));
         assert_eq!(refused(&bytes(1, &[(1, 1), (1, 1)])), Malformed::Twice(1));
         let huge = u32::MAX;
         assert_eq!(

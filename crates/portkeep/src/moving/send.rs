@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::layer_states::{self, Entry, List};
 use super::overflow_file;
 use super::packets::Packets;
-use super::session::{self, ANSWER_TIMEOUT, Unwelcome, has_closed};
+use super::session::{self, ANSWER_TIMEOUT, Refusals, has_closed};
 use super::successor;
 use super::transfer::{Departure, Inbox, Speaks, Transfer};
 use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
@@ -50,7 +50,7 @@ async fn give_away(
     inbox: &mut Inbox,
     shared: &Shared,
 ) {
-    let mut unwelcome = Unwelcome::from(Instant::now());
+    let mut unwelcome = Refusals::from(Instant::now());
     while shared.phases.current() < Phase::Draining {
         if !successor::exists(address) {
             tracing::debug!("no next generation to move connections to");
@@ -61,7 +61,7 @@ async fn give_away(
                 shared.phases.advance(Phase::Moving);
                 let Err(error) = exchange(&packets, features, manifest, inbox).await;
                 settle(&packets, manifest);
-                unwelcome = Unwelcome::from(Instant::now());
+                unwelcome = Refusals::from(Instant::now());
                 error
             }
             Err(error) => error,

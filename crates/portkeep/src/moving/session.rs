@@ -81,12 +81,12 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Featur
 
 /// How often nobody has answered since the last session that was welcome.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unwelcome {
+pub(super) struct Refusals {
     since: Instant,
     times: u32,
 }
 
-impl Unwelcome {
+impl Refusals {
     /// The moment at which a session was welcome, or could have been for the first time.
     pub(super) fn from(since: Instant) -> Self {
         Self { since, times: 0 }
@@ -159,9 +159,9 @@ mod tests {
             (&closed, ANSWER_TIMEOUT, 99, false),
             (&refused, Duration::ZERO, 0, false),
         ] {
-            let mut unwelcome = Unwelcome {
+            let mut unwelcome = Refusals {
                 times: before,
-                ..Unwelcome::from(began)
+                ..Refusals::from(began)
             };
             let found = unwelcome.may_ask_again(ended, began + after);
             assert_eq!(found, again, "{ended} after {after:?}, {before} times");

@@ -126,7 +126,7 @@ pub(super) enum Malformed {
     #[error(
         "something of kind {0} goes along with a connection, which one of the two generations does not know"
     )]
-    Luggage(u8),
+    LayerState(u8),
     #[error("what goes along of kind {0} is there twice")]
     Twice(u8),
     #[error("what goes along of kind {0} has {1} bytes, which is too much")]

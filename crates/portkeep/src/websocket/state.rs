@@ -23,9 +23,9 @@ pub struct SessionState {
     bytes: Secret,
 }
 
-/// A state on its way, and who is to take it.
+/// State of a WebSocket with the name of the handler that it is for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Luggage {
+pub(crate) struct AddressedState {
     pub(crate) handler: String,
     pub(crate) state: SessionState,
 }
@@ -53,7 +53,7 @@ impl SessionState {
     }
 }
 
-impl Luggage {
+impl AddressedState {
     /// The most bytes that [`encode`](Self::encode) makes of what may go along.
     pub(crate) const MOST: usize = HEAD + MOST_NAME + MOST_BYTES;
 
@@ -91,25 +91,25 @@ mod tests {
             ("r\u{e4}ume", &[255; 70_000]),
         ] {
             let state = SessionState::new(7, bytes);
-            let encoded = Luggage::encode(handler, &state);
+            let encoded = AddressedState::encode(handler, &state);
             let handler = handler.to_owned();
             assert_eq!(
-                Luggage::decode(encoded.expose()),
-                Some(Luggage { handler, state })
+                AddressedState::decode(encoded.expose()),
+                Some(AddressedState { handler, state })
             );
         }
     }
 
     #[test]
     fn what_is_cut_is_none_or_a_shorter_state() {
-        let encoded = Luggage::encode("chat", &SessionState::new(1, *b"state"));
+        let encoded = AddressedState::encode("chat", &SessionState::new(1, *b"state"));
         let encoded = encoded.expose();
         for length in 0..9 {
-            assert_eq!(Luggage::decode(&encoded[..length]), None, "{length}");
+            assert_eq!(AddressedState::decode(&encoded[..length]), None, "{length}");
         }
         let mut bad = encoded.to_vec();
         bad[5] = 0xff;
-        assert_eq!(Luggage::decode(&bad), None, "no name");
+        assert_eq!(AddressedState::decode(&bad), None, "no name");
     }
 
     #[test]

@@ -50,12 +50,12 @@ pub(super) fn can_resume(state: &State) -> bool {
 
 /// What a new connection announces.
 #[derive(Debug, PartialEq, Eq)]
-struct Known {
+struct InitialSettings {
     ours: Settings,
     window: u32,
 }
 
-static KNOWN: LazyLock<Option<Known>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Option<InitialSettings>> = LazyLock::new(|| {
     let known = check();
     if let Err(when) = known {
         tracing::error!(when, "h2 is not as expected");
@@ -73,7 +73,7 @@ const REQUEST: &[u8] = b"\x20\x82\x84\x86";
 const PLAIN: &[u8] = b"\x82\x84\x86";
 
 /// What a new connection announces, or the first thing that is not as expected.
-fn check() -> Result<Known, &'static str> {
+fn check() -> Result<InitialSettings, &'static str> {
     let mut it = Scenario::begin(None);
     let mut settings = Settings::default();
     settings.set(HEADER_TABLE_SIZE, TABLE);
@@ -111,7 +111,7 @@ fn check() -> Result<Known, &'static str> {
     if (state.last, state.send_window) != (1, sent) {
         return Err("the state is another one after a request");
     }
-    let known = Known {
+    let known = InitialSettings {
         ours: state.ours.without(HEADER_TABLE_SIZE),
         window: state.receive_window,
     };

@@ -42,9 +42,9 @@ impl Attempts {
 }
 
 /// The pause before the next attempt.
-pub(super) struct Later(Option<Pin<Box<Sleep>>>);
+pub(super) struct RetryPause(Option<Pin<Box<Sleep>>>);
 
-impl Later {
+impl RetryPause {
     pub(super) fn new(probe: &Probe) -> Self {
         Self(probe.attempts.pause().map(|pause| Box::pin(sleep(pause))))
     }
