@@ -21,7 +21,7 @@ use portkeep_spec::Span;
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<DevCommand>,
     /// The project: a directory with a Cargo.toml or a portkeep.json.
     #[arg(long, value_name = "DIR", default_value = ".")]
     project: PathBuf,
@@ -112,7 +112,7 @@ pub(crate) struct Args {
 
 /// What is asked of one that runs already.
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum DevCommand {
     Wait(wait::Args),
 }
 
@@ -197,7 +197,7 @@ impl std::str::FromStr for Editor {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        if let Some(What::Wait(args)) = self.what {
+        if let Some(DevCommand::Wait(args)) = self.what {
             return args.run();
         }
         portkeep_dev::run(

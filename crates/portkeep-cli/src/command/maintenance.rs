@@ -25,13 +25,13 @@ pub(crate) struct Args {
     /// The app.
     name: AppName,
     #[command(subcommand)]
-    what: What,
+    what: MaintenanceCommand,
     #[command(flatten)]
     manager: ManagerArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum MaintenanceCommand {
     /// Show the page; when it is shown already, with another message
     On {
         /// What the page says: one line of at most 500 characters [default: a text of portkeep's own].
@@ -46,7 +46,7 @@ enum What {
     },
 }
 
-impl What {
+impl MaintenanceCommand {
     fn change(self) -> Change {
         match self {
             Self::On { message } => Change::On(message),

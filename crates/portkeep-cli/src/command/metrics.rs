@@ -32,12 +32,12 @@ pub(crate) struct Args {
     textfile: Option<PathBuf>,
     /// The format [default: openmetrics; prometheus with --textfile].
     #[arg(long, value_enum)]
-    format: Option<Written>,
+    format: Option<TextFormat>,
 }
 
 /// How they are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Written {
+enum TextFormat {
     /// OpenMetrics 1.0, what Prometheus asks for first.
     Openmetrics,
     /// The older text format, which node_exporter and promtool read.
@@ -70,8 +70,8 @@ impl Args {
             samples.push(sample);
         }
         let format = match (self.format, &self.textfile) {
-            (Some(Written::Prometheus), _) | (None, Some(_)) => Format::Prometheus,
-            (Some(Written::Openmetrics), _) | (None, None) => Format::OpenMetrics,
+            (Some(TextFormat::Prometheus), _) | (None, Some(_)) => Format::Prometheus,
+            (Some(TextFormat::Openmetrics), _) | (None, None) => Format::OpenMetrics,
         };
         let text = metrics::render(&metrics::families(&samples), format);
         match &self.textfile {

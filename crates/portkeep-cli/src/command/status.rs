@@ -124,7 +124,7 @@ async fn of_units(manager: Manager, app: App) -> anyhow::Result<AppStatus> {
     let facts = facts::app(&manager, app, Depth::Quick).await?;
     status.findings = diagnosis::of_app(facts)
         .iter()
-        .map(app::Told::from)
+        .map(app::Problem::from)
         .collect();
     Ok(status)
 }

@@ -12,7 +12,7 @@ pub(crate) struct Sample {
     pub(crate) start: Duration,
     /// How long it took, to its last byte or its failure.
     pub(crate) took: Duration,
-    /// The failure, or the number of the version that answered (see [`Seen::versions`]).
+    /// The failure, or the number of the version that answered (see [`Observations::versions`]).
     pub(crate) outcome: Result<Option<u16>, Failure>,
 }
 
@@ -25,7 +25,7 @@ impl Sample {
 
 /// All that clients saw.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observations {
     pub(crate) samples: Vec<Sample>,
     /// Versions by their number.
     pub(crate) versions: Vec<String>,
@@ -67,7 +67,7 @@ impl Connections {
     }
 }
 
-impl Seen {
+impl Observations {
     /// The number of a version.
     pub(crate) fn version(&mut self, name: &str) -> u16 {
         let known = self.versions.iter().position(|version| version == name);
@@ -109,9 +109,9 @@ mod tests {
 
     #[test]
     fn versions_keep_their_names_when_clients_are_added_up() {
-        let mut all = Seen::default();
+        let mut all = Observations::default();
         for names in [["a", "b"], ["b", "c"]] {
-            let mut one = Seen::default();
+            let mut one = Observations::default();
             for name in names {
                 let version = one.version(name);
                 one.samples.push(Sample {

@@ -6,11 +6,11 @@ use hyper::header::ACCEPT;
 use tokio::time::Instant;
 
 use super::super::failure::Failure;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{RECONNECT, Shared, answer, keep_alive};
 
-pub(super) async fn run(shared: Shared) -> Seen {
-    let mut seen = Seen::default();
+pub(super) async fn run(shared: Shared) -> Observations {
+    let mut seen = Observations::default();
     // Counts from when the last event came, over the gap between two streams too.
     let mut last = Instant::now();
     while !shared.pace.is_over(Instant::now()) {
@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Shared) -> Seen {
 
 async fn open(
     shared: &Shared,
-    seen: &mut Seen,
+    seen: &mut Observations,
     deadline: Instant,
 ) -> Result<(Incoming, Option<u16>), Failure> {
     let opened = tokio::time::timeout_at(deadline, async {
@@ -55,7 +55,7 @@ async fn listen(
     mut body: Incoming,
     version: Option<u16>,
     last: &mut Instant,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) {
     loop {
         let next = tokio::time::timeout_at(*last + shared.plan.timeout, body.frame()).await;
