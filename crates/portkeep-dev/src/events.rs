@@ -1,4 +1,4 @@
-//! `--events FILE`: one JSON line an event, for programs. A view: it decides nothing.
+//! `--events FILE`: one JSON line for each event, for programs. A view: it decides nothing.
 
 mod line;
 
@@ -21,11 +21,11 @@ use super::screen::Screen;
 use super::usage::usage;
 use super::verdict::Verdict;
 
-/// So many events may wait for a disk that is slow.
+/// Number of events that may wait for a slow disk.
 const MOST: usize = 10_000;
-/// What the app writes may be for nobody else.
+/// The app's lines may be private.
 const MODE: u32 = 0o600;
-/// How long the file may take for what is written last.
+/// How long the last lines may take to be written.
 const LAST: Duration = Duration::from_millis(500);
 
 /// Writes events to a file, in a thread of its own.
@@ -40,7 +40,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Opens the file, and begins with what is known of the project.
+    /// Opens the file, and writes what is known of the project.
     ///
     /// # Errors
     /// When it cannot be written to.
@@ -56,7 +56,7 @@ impl Events {
                 path.display()
             ))
         };
-        // A pipe that nobody reads would be waited for.
+        // Opening a pipe that nobody reads would block.
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
         let file = OpenOptions::new()
             .append(true)
@@ -104,7 +104,7 @@ impl Events {
         self.write(&EventLine::of(notice, &text));
     }
 
-    /// A round has ended.
+    /// Writes the end of a round.
     pub(crate) fn end_round(&self, verdict: &Verdict) {
         let verdict = Verdict {
             app: Some(self.name.to_string()),
@@ -123,7 +123,7 @@ impl Events {
         }
     }
 
-    /// False where that would hold up the loop.
+    /// Returns false if the event would hold up the loop.
     fn push(&self, told: &EventLine<'_>) -> bool {
         let (Some(lines), Ok(line)) = (&self.lines, Line::now(Timestamp::now(), told).text())
         else {
@@ -133,7 +133,7 @@ impl Events {
     }
 }
 
-/// Waits for what is written last, but not for long.
+/// Waits a short time for the last lines.
 impl Drop for Events {
     fn drop(&mut self) {
         self.write(&EventLine::Ends);

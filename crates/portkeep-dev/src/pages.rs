@@ -1,7 +1,7 @@
 //! News for the pages of the app: what is built, what failed, which generation serves.
 //!
-//! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
-//! answer is the whole [`Page`], so that a page that missed something knows everything again.
+//! The server library puts our script into the app's pages and passes its questions through to the socket here. Each answer
+//! is the whole [`Page`], so that a page that missed something is up to date again.
 
 mod older;
 mod queued_requests;
@@ -31,7 +31,7 @@ pub(crate) use self::view::told;
 /// The file of the socket, in the app's runtime directory.
 pub(crate) const FILE: &str = "dev";
 
-/// Tells the pages.
+/// Answers the pages.
 #[derive(Debug)]
 pub(crate) struct Pages {
     page: watch::Sender<Page>,
@@ -46,7 +46,7 @@ pub(crate) fn socket_path(run_directory: &Path) -> PathBuf {
 }
 
 impl Pages {
-    /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
+    /// Opens the socket. The caller holds the app's lock for `portkeep dev`, so an existing file is a leftover.
     pub(crate) fn listen(
         path: PathBuf,
         settings: Settings,
@@ -73,7 +73,7 @@ impl Pages {
         })
     }
 
-    /// Tells the pages, where there is something new.
+    /// Updates the pages if something changed.
     pub(crate) fn show(&self, page: &Page) {
         self.page.send_if_modified(|shown| {
             let is_new = shown != page;
@@ -84,7 +84,7 @@ impl Pages {
         });
     }
 
-    /// Tells those who wait; that something serves, as soon as nothing older can answer.
+    /// Answers those who wait; "serves" only once no older generation can answer any more.
     pub(crate) fn answer(&self, ids: Vec<WaitId>, verdict: Verdict) {
         let (reports, path) = (self.reports.clone(), self.path.clone());
         tokio::spawn(async move {
@@ -95,7 +95,7 @@ impl Pages {
         });
     }
 
-    /// Whether requests wait in this generation, which is READY.
+    /// Whether requests wait in this READY generation.
     pub(crate) fn is_held_in(&self, generation: u64) -> bool {
         self.reports.holds.load(Ordering::Relaxed) >= generation
     }
@@ -109,8 +109,7 @@ impl Drop for Pages {
     }
 }
 
-/// The addresses at which requests that waited are given to the next generation, by the names of the listeners that they
-/// came in by.
+/// The addresses for passing waiting requests to the next generation, by the names of the listeners that they came in by.
 pub(crate) fn addresses(listen: &[Listen]) -> Vec<(String, String)> {
     let http = listen
         .iter()

@@ -9,7 +9,7 @@ use crate::effect::Notice;
 use crate::terminal;
 use crate::verdict::Verdict;
 
-/// The version of these lines. A field or an event more does not change it.
+/// The version of these lines. A new field or event does not change it.
 const VERSION: u32 = 1;
 
 /// One line.
@@ -30,7 +30,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// With its end.
+    /// The line with its newline.
     pub(super) fn text(&self) -> serde_json::Result<String> {
         Ok(format!("{}\n", serde_json::to_string(self)?))
     }
@@ -117,7 +117,7 @@ pub(super) enum EventLine<'a> {
         generation: u64,
         status: &'a str,
     },
-    /// All else that the terminal shows.
+    /// Everything else that the terminal shows.
     Message {
         text: &'a str,
     },
@@ -221,7 +221,7 @@ fn without_version<S: serde::Serializer>(
     rest.serialize(serializer)
 }
 
-/// The words of the terminal, without what each line begins with.
+/// The words of the terminal, without the prefix of each line.
 pub(super) fn words(name: &AppName, notice: &Notice) -> String {
     let begin = format!("portkeep {name}: ");
     let lines = terminal::lines(name, notice).into_iter().map(|line| {
@@ -238,7 +238,7 @@ pub(super) fn words(name: &AppName, notice: &Notice) -> String {
 mod tests {
     use super::*;
 
-    /// The names are a promise.
+    /// Programs rely on the names.
     #[test]
     fn the_documentation_has_each_event() {
         let all = [

@@ -1,4 +1,4 @@
-//! Answers the pages' questions, which come through the app, and those of `portkeep dev wait`.
+//! Answers questions of pages, which come through the app, and those of `portkeep dev wait`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -24,15 +24,15 @@ const CLIENT: &str = concat!(
     include_str!("client/overlay.js"),
     include_str!("client/terminal.js"),
 );
-/// What a page shows whose library speaks another version.
+/// The page script for a library that speaks another version.
 const NOT_UNDERSTOOD: &str = include_str!("client/not_understood.js");
 const STYLE: &str = include_str!("client/style.css");
 
-/// Whoever connects and says nothing is not waited for.
+/// How long a client that has connected may take to ask.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A line now and then tells both ends that the other is still there.
+/// Interval of lines that tell both ends that the other still exists.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The same for whoever waits, and would hear nothing of a process that is stopped.
+/// The same for `portkeep dev wait`, which would not notice a stopped process otherwise.
 pub(crate) const WAIT_HEARTBEAT: Duration = Duration::from_secs(1);
 const EVENTS: &str = "200 text/event-stream\n";
 const PLAIN: &str = "200 text/plain\n";
@@ -45,11 +45,11 @@ pub(super) async fn serve(listener: UnixListener, state: Arc<PageState>) {
             Ok((stream, _)) => {
                 let state = state.clone();
                 tokio::spawn(async move {
-                    // The page has gone: nobody to tell.
+                    // The page has gone.
                     let _ = answer(stream, &state).await;
                 });
             }
-            // Too many open files, most likely; they become fewer.
+            // Most likely too many open files; some will be closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
@@ -75,12 +75,12 @@ async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
     }
     let (via, asked) = (question.generation, question.what);
     let mut page = state.page.subscribe();
-    // Pages cannot ask for what has a space in it.
+    // Paths in questions have no spaces.
     let text = match asked.split_once(' ').unwrap_or((asked, "")) {
         (SCRIPT, "") => script(&state.settings),
         ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
-            // Ends when the page is gone: then the app closes its end.
+            // Ends when the page is gone: the app closes its end then.
             let mut gone = [0; 1];
             return tokio::select! {
                 _ = read.read(&mut gone) => Ok(()),
@@ -123,13 +123,13 @@ async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
 
 /// The script of a page.
 fn script(settings: &Settings) -> String {
-    // A path need not be text; what cannot be shown leads nowhere.
+    // A path need not be text; one that cannot be shown gets no link.
     let root = settings.root.to_string_lossy();
     let options = json!({ "editor": settings.editor, "root": root, "style": STYLE });
     format!("{JAVASCRIPT}((options) => {{\n{CLIENT}\n}})({options});\n")
 }
 
-/// What a library is told that speaks another version: in each version the script goes into pages.
+/// The answer to a library that speaks another version: in every version the script goes into pages.
 fn not_understood(understanding: Understanding, asked: &str) -> String {
     if asked == SCRIPT {
         let words = json!(understanding.to_string());
@@ -139,27 +139,27 @@ fn not_understood(understanding: Understanding, asked: &str) -> String {
     }
 }
 
-/// `WHY HOST-OR-PATH`; a browser need not have said who it is.
+/// Parses `WHY HOST-OR-PATH`; a browser need not have sent a host.
 fn refusal(asked: &str) -> Option<(Refusal, &str)> {
     let (why, whose) = asked.split_once(' ')?;
     Some((Refusal::of_word(why)?, whose))
 }
 
-/// Which app this is, for other commands of the same user.
+/// Names this app to other commands of the same user.
 fn attached(settings: &Settings) -> String {
     let Settings { app, directory, .. } = settings;
     let told = json!({ "app": app, "project": directory.to_string_lossy(), "version": VERSION });
     format!("{PLAIN}{told}\n")
 }
 
-/// The verdict on what is saved, once there is one; an empty line now and then before it.
+/// Sends the verdict on the saved sources once there is one, and an empty line now and then before it.
 async fn wait(write: &mut (impl AsyncWriteExt + Unpin), state: &PageState) -> std::io::Result<()> {
     let mut verdict = state.reports.wait();
     write.write_all(PLAIN.as_bytes()).await?;
     let verdict = loop {
         match tokio::time::timeout(WAIT_HEARTBEAT, &mut verdict).await {
             Ok(Ok(verdict)) => break verdict,
-            // We are ending.
+            // This process is ending.
             Ok(Err(_)) => return Ok(()),
             Err(_elapsed) => write.write_all(b"\n").await?,
         }
@@ -213,7 +213,7 @@ mod tests {
         assert!(script.contains("\"root\":\"/home/\u{fffd}/app\""));
     }
 
-    /// What is answered to a question, as a line, and what the loop hears of it.
+    /// The answer to a question, as a line, and the event that the loop receives.
     async fn asked(line: &str) -> (String, Option<Event>) {
         let directory = tempfile::tempdir().unwrap();
         let (events, mut reports) = tokio::sync::mpsc::unbounded_channel();
@@ -249,7 +249,7 @@ mod tests {
             assert!(script.starts_with(JAVASCRIPT), "{line}: {script}");
             assert!(script.contains(word), "{line}: {script}");
             assert!(matches!(event, Some(Event::NotUnderstood(_))), "{line}");
-            // As each version reads it: what it waits for is over.
+            // As each version reads it: its wait is over.
             let hold = line.replace("dev.js", "hold 0 http");
             assert!(
                 asked(&hold).await.0.starts_with("426 text/plain\n"),

@@ -1,4 +1,4 @@
-//! Page's view of the status, as JSON. It decides nothing.
+//! The pages' view of the status, as JSON. It decides nothing.
 
 use serde::Serialize;
 
@@ -21,8 +21,8 @@ struct PageMessage<'a> {
     via: u64,
 }
 
-/// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new generation
-/// from the old one.
+/// The whole message for a page that asks through the generation `via`: a page must not act on news of a new generation
+/// that the old one passes on.
 pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
     serde_json::to_string(&PageMessage {
         session: page.session,
@@ -39,7 +39,7 @@ pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
     })
 }
 
-/// What changes pages and is no generation, for a page that is about to be made.
+/// Numbers of page contents other than the generation, for a page that is about to be made.
 pub(crate) fn made_of(page: &Page) -> String {
     format!("{} {} {}", page.session, page.styles, page.assets)
 }

@@ -1,4 +1,4 @@
-//! Address that `portkeep dev` listens on.
+//! Addresses that `portkeep dev` listens on.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use portkeep_spec::{Address, Listen, SocketName, is_ipv6_only};
 
 use crate::usage::usage;
 
-/// Where a project listens that says nothing of it.
+/// The address of a project that names none.
 pub(crate) const DEFAULT: &str = "127.0.0.1:8080";
 
 /// Reads `[NAME=]ADDR`.
@@ -41,7 +41,7 @@ pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
     Ok(listen)
 }
 
-/// How many ports are tried.
+/// Number of ports that are tried.
 const PORTS: u16 = 100;
 
 /// Gives the first TCP listener another port.
@@ -55,7 +55,7 @@ pub(crate) fn at_port(listen: &mut [Listen], port: u16) -> anyhow::Result<()> {
         .ok_or_else(|| usage("--port: this app does not listen at a port; use --listen"))
 }
 
-/// Gives each TCP listener whose port somebody else has the next one that is free. Answers what was replaced.
+/// Gives each TCP listener whose port is taken the next free one. Returns the replaced addresses.
 pub(crate) fn at_free_ports(
     listen: &mut [Listen],
     is_free: impl Fn(SocketAddr) -> bool,
@@ -89,7 +89,7 @@ pub(crate) fn at_free_ports(
     Ok(replaced)
 }
 
-/// Gives TCP listeners the addresses that were found for them before.
+/// Gives TCP listeners the addresses that were found for them earlier.
 pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]) {
     for one in listen {
         if let Address::Tcp(address) = &mut one.address
@@ -100,7 +100,7 @@ pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]
     }
 }
 
-/// Whether nobody listens there, or at the same port of the other loopback address.
+/// Whether nobody listens on the address, or on the same port of the other loopback address.
 pub(crate) fn is_free(address: SocketAddr) -> bool {
     let is_held = |address: SocketAddr| {
         let tried = TcpListener::bind(address);
@@ -109,7 +109,7 @@ pub(crate) fn is_free(address: SocketAddr) -> bool {
     !is_held(address) && !other_loopback(address).is_some_and(is_held)
 }
 
-/// The same port of the other loopback address: a browser may take either for `localhost`.
+/// The same port of the other loopback address: a browser may use either for `localhost`.
 pub(crate) fn other_loopback(address: SocketAddr) -> Option<SocketAddr> {
     let other: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => Ipv6Addr::LOCALHOST.into(),
@@ -119,7 +119,7 @@ pub(crate) fn other_loopback(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(other, address.port()))
 }
 
-/// The loopback addresses that belong to those of a spec and that nothing listens at.
+/// The missing other loopback addresses of a spec's listeners.
 pub(crate) fn other_loopbacks(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
     let tcp = |one: &Listen| match one.address {
         Address::Tcp(address) => Some(address),
@@ -138,8 +138,8 @@ pub(crate) fn other_loopbacks(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)
         .collect()
 }
 
-/// In development nothing listens beyond this machine unless it was asked for on the command line: an address of the
-/// spec that does is replaced by loopback with the same port, another one for each. Answers what was replaced.
+/// In development nothing listens beyond this machine unless the command line says so: each such address of the spec is
+/// replaced by a loopback address of its own with the same port. Returns what was replaced.
 pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)> {
     let asked = listen.to_vec();
     let mut replaced = Vec::new();
@@ -171,7 +171,8 @@ pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)>
     replaced
 }
 
-/// In development the file of a Unix socket is the developer's, who cannot give it to the users and groups of a server.
+/// In development, the file of a Unix socket belongs to the developer, who cannot give it to the users and groups of a
+/// server.
 pub(crate) fn keep_to_developer(listen: &mut [Listen]) {
     for one in listen {
         (one.user, one.group) = (None, None);
@@ -180,7 +181,7 @@ pub(crate) fn keep_to_developer(listen: &mut [Listen]) {
 
 fn loopback(address: &Address, ip: IpAddr, all: &[Listen]) -> IpAddr {
     match ip {
-        // `[::]` takes IPv4 too, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
+        // `[::]` accepts IPv4 as well, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
         IpAddr::V6(_) if is_ipv6_only(address, all) != Some(false) => Ipv6Addr::LOCALHOST.into(),
         _ => Ipv4Addr::LOCALHOST.into(),
     }

@@ -1,4 +1,4 @@
-//! Starts a generation for the next connection, as a handle does under systemd.
+//! Starts a generation for the next connection, as the handle does under systemd.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use super::control::ControlServer;
 use crate::event::{Event, SessionEvent};
 
-/// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
+/// The interval between failing starts: the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
 
-/// One task for the whole session: whatever is asked for meanwhile, nothing is started twice. Ends when it is dropped.
+/// One task for the whole session, so that nothing is started twice. Dropping it ends the task.
 #[derive(Debug)]
 pub(super) struct Activator(watch::Sender<Instant>);
 
@@ -25,12 +25,12 @@ impl Activator {
         Self(sender)
     }
 
-    /// After `pause`, the next connection starts a generation, unless one serves by then. The last call counts.
+    /// After `pause`, the next connection starts a generation unless one serves by then. The last call counts.
     pub(super) fn after(&self, pause: Duration) {
         self.0.send_replace(Instant::now() + pause);
     }
 
-    /// The same, at the pace of starts that fail.
+    /// The same, after the pause for failing starts.
     pub(super) fn after_failure(&self) {
         self.after(THROTTLE);
     }
@@ -55,7 +55,7 @@ impl Starting {
         }
     }
 
-    /// Waits for a connection, and answers whether there is nothing more to do.
+    /// Waits for a connection. Returns whether there is nothing more to do.
     async fn start(&self) -> bool {
         let Self(server) = self;
         if server.local.connection_waits().await.is_err() || server.store.current().is_some() {

@@ -29,10 +29,10 @@ use crate::project::Project;
 use crate::terminal::Signals;
 use crate::unread_lines::UnreadLines;
 
-/// The pause before the start after an end in good order.
+/// The pause before a start after a generation that ended when it was idle.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How long connections wait for the first build before a page tells them what it does.
+/// How long connections wait for the first build before a page answers them.
 const FIRST_BUILD: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -44,10 +44,10 @@ pub(crate) struct LocalSession {
     published: Published,
     notices: Vec<String>,
     why: String,
-    /// Sees builds in other terminals, where the spec watches its output.
+    /// Notices builds in other terminals, if the spec watches its output.
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
-    /// Ends when this does.
+    /// Ends with the session.
     _activator: Arc<Activator>,
     _lock: DevLock,
 }
@@ -114,7 +114,7 @@ impl LocalSession {
             _ => None,
         };
         let control = tokio::spawn(server.serve(Control::listen(&spec.name)?));
-        // Whoever connects during a long first build sees what is built.
+        // A page tells clients about a long first build.
         activator.after(FIRST_BUILD);
         Ok(Self {
             local,
@@ -189,7 +189,7 @@ impl LocalSession {
         self.control.abort();
         let (local, handovers) = (self.local.clone(), self.handovers.clone());
         let mut stopping = std::pin::pin!(async {
-            // First what could start one more.
+            // First, so that nothing new is started.
             handovers.close().await;
             local.stop_all().await;
         });
@@ -204,7 +204,7 @@ impl LocalSession {
     }
 }
 
-/// Hands over when the output changes. One write is many events, and our own build is one of the writers.
+/// Hands over when the output changes. One write is many events, and our own build writes there as well.
 fn deploys(server: &ControlServer) -> impl Fn() + Send + 'static {
     let (server, runtime) = (server.clone(), tokio::runtime::Handle::current());
     move || {
@@ -223,7 +223,7 @@ fn deploys(server: &ControlServer) -> impl Fn() + Send + 'static {
     }
 }
 
-/// Takes lines where they are written, so that they wait nowhere without a bound. The rest is seldom.
+/// Takes lines where they are written, so that no unbounded number waits. Other events are rare.
 fn listener(
     lines: Lines,
     seldom: mpsc::UnboundedSender<LocalEvent>,
@@ -243,7 +243,7 @@ fn listener(
     })
 }
 
-/// Tells what the backend tells, and has what ended started again for the next connection.
+/// Forwards the backend's events, and has an ended app started again for the next connection.
 async fn forward(
     mut from_local: mpsc::UnboundedReceiver<LocalEvent>,
     activator: std::sync::Weak<Activator>,
@@ -254,7 +254,7 @@ async fn forward(
             LocalEvent::Gone(..) => {
                 activator.upgrade().inspect(|one| one.after_failure());
             }
-            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            // Nobody waits for an idle app; one that ends at once is not started in a busy loop.
             LocalEvent::Rested(_) => {
                 activator.upgrade().inspect(|one| one.after(BREATH));
             }

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Somebody who edits a file while it is built stops at some time; a build that writes it does not.
+/// A person who edits a file during builds stops at some time; a build that writes it does not.
 pub(super) const MOST: usize = 5;
 
-/// Counts in how many rounds in a row a file changed, from the start of the build to the end of the start.
+/// Counts the rounds in a row in which a file changed, from the start of the build to the end of the handover.
 #[derive(Debug, Default)]
 pub(super) struct RewrittenFiles {
     rounds: HashMap<PathBuf, Seen>,
@@ -14,9 +14,9 @@ pub(super) struct RewrittenFiles {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// In so many rounds, each after the other.
+    /// Number of rounds in a row.
     times: usize,
-    /// In the round that is under way.
+    /// Whether it changed in the current round.
     now: bool,
 }
 
@@ -26,7 +26,7 @@ impl RewrittenFiles {
         self.rounds.retain(|_, seen| std::mem::take(&mut seen.now));
     }
 
-    /// These changed in the round. Answers those that have just done so once too often.
+    /// Takes the changes of a round. Returns the files that have just reached the limit.
     pub(super) fn changed<'a>(
         &mut self,
         paths: impl IntoIterator<Item = &'a Path>,
@@ -44,7 +44,7 @@ impl RewrittenFiles {
         found
     }
 
-    /// Whether it changes in every round.
+    /// Whether the file changes in every round.
     pub(super) fn is(&self, path: &Path) -> bool {
         self.rounds.get(path).is_some_and(|seen| seen.times >= MOST)
     }
@@ -62,7 +62,7 @@ mod tests {
         for _ in 0..10 {
             rewritten_files.begin();
             told += rewritten_files.changed(written).len();
-            // A file that is written in two steps is one that changed.
+            // A file that is written in two steps changed once.
             told += rewritten_files.changed(written).len();
         }
         assert_eq!(told, 1);

@@ -1,4 +1,4 @@
-//! Terminal's view of the status: one line a notice, in words. It decides nothing.
+//! Terminal's view of the status: one line for each notice. It decides nothing.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -18,7 +18,7 @@ const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// What is shown of the keys.
+/// The help for keys.
 const KEYS: &str = "keys: r reload   b rebuild   o open   l log level   q quit";
 
 fn good(words: impl Display) -> Line {
@@ -29,7 +29,7 @@ fn bad(words: impl Display) -> Line {
     Line::styled(BAD, words)
 }
 
-/// The lines of a notice; of a few there is nothing to say.
+/// The lines of a notice; none for some.
 pub(crate) fn lines(name: &AppName, notice: &Notice) -> Vec<Line> {
     let ours = |words: Line| Line::styled(DIM, "portkeep") + format!(" {name}: ") + words;
     match notice {
@@ -156,7 +156,7 @@ fn of_handover(notice: &Notice) -> Option<Line> {
     })
 }
 
-/// Why there is a holding page in place of the app; `reason` is what the handover found.
+/// Why a holding page answers instead of the app; `reason` is from the handover.
 fn nothing_serves(step: Step, reason: &str) -> Line {
     match step {
         Step::Making => "nothing serves before the first build is done: pages show how far it is, other clients are answered \
@@ -190,7 +190,7 @@ fn of_generation(notice: &Notice) -> Option<Line> {
         Notice::Restarted(generation, why) => {
             format!("generation {generation} is started again: {why}").into()
         }
-        // An app on the server library has said what it answered, moved and cut.
+        // An app with the server library has reported what it answered, moved and cut.
         Notice::Drained(generation, said) if said.starts_with("drained") => {
             format!("generation {generation} {said}").into()
         }
@@ -248,7 +248,7 @@ fn of_session(name: &AppName, notice: &Notice) -> Option<Line> {
     })
 }
 
-/// Why pages get no script, and what helps.
+/// Why pages get no script, and the remedy.
 fn refused(why: Refusal, whose: &str) -> String {
     let name = host_name(whose).unwrap_or("HOST");
     let at = match whose {

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::polling::Polling;
 
-/// Where the kernel tells of what this machine changes, and of nothing that others do: network file systems, and what a virtual
-/// machine or a container is given of its host.
+/// File systems of which the kernel reports only this machine's changes: network file systems, and those that a virtual
+/// machine or a container shares with its host.
 const BLIND: [&str; 22] = [
     "9p",
     "afs",
@@ -39,12 +39,12 @@ const BLIND: [&str; 22] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum WatchMethod {
     Kernel,
-    /// For this reason, where it is not the user's wish.
+    /// By polling, for this reason if it is not the user's wish.
     Poll(Option<String>),
 }
 
 impl WatchMethod {
-    /// The way for these directories. `mounts` are mount points with the types of their file systems, later ones above earlier.
+    /// The method for these directories. `mounts` has mount points with the types of their file systems, later ones on top.
     pub(super) fn of(directories: &[PathBuf], mounts: &[(PathBuf, String)]) -> Self {
         for directory in directories {
             let around = mounts
@@ -63,7 +63,7 @@ impl WatchMethod {
     }
 }
 
-/// What is mounted where, as this process sees it.
+/// The mount points that this process sees.
 pub(super) fn mounts() -> Vec<(PathBuf, String)> {
     let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo());
     let mounts = mounts.map(|all| all.0).unwrap_or_default();
@@ -76,7 +76,7 @@ enum Kind {
     Poll(Polling),
 }
 
-/// Watches directories, each by itself.
+/// Watches single directories.
 pub(super) struct EventSource {
     kind: Kind,
     events: mpsc::UnboundedSender<notify::Event>,
@@ -112,13 +112,12 @@ impl EventSource {
         matches!(self.kind, Kind::Kernel(_))
     }
 
-    /// What is to be told of the way, once.
+    /// Notices about the method, once.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
 
-    /// Watches a directory, and what is directly in it. Where the kernel keeps no more watches, everything is looked at from
-    /// then on.
+    /// Watches a directory and its direct entries. If the kernel has no more watches, it polls from then on.
     pub(super) fn watch(&mut self, directory: &Path) -> notify::Result<()> {
         let watched = match &mut self.kind {
             Kind::Kernel(watcher) => watcher.watch(directory, RecursiveMode::NonRecursive),
@@ -153,7 +152,7 @@ impl EventSource {
 
 fn recommended(events: mpsc::UnboundedSender<notify::Event>) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+        // Reading a file changes nothing; and if nobody receives any more, this process is ending.
         let _ = event.map(|event| !event.kind.is_access() && events.send(event).is_ok());
     })
 }

@@ -1,4 +1,4 @@
-//! Decides whether a change is compiled without cargo, and what is compiled then. Pure.
+//! Decides whether a change is compiled without cargo, and which units are compiled then. Pure.
 
 use std::path::{Path, PathBuf};
 
@@ -8,23 +8,23 @@ use super::unit::{Unit, UnitKind};
 /// Why cargo builds a round, and not rustc alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NeedsCargo {
-    /// A package has a build script, or cargo did not say what a library is made of.
+    /// A package has a build script, or cargo did not say what a library is made from.
     Graph,
-    /// A changed file was not read by any recorded call.
+    /// No recorded call read a changed file.
     NotRecorded,
-    /// What changed is in a macro, a library for C, or something else that is not made here.
+    /// The change is in a macro, a C library, or another kind of unit that is not made here.
     Kind,
-    /// The change does not lead to the program, or to several.
+    /// The change leads to no executable, or to several.
     Program,
-    /// Two units of one crate.
+    /// Two units belong to one crate.
     Twice,
-    /// A unit that is compiled whole each time.
+    /// A unit is compiled whole each time.
     NotIncremental,
-    /// A changed file was read by no call at all.
+    /// No call at all read a changed file.
     Unknown,
 }
 
-/// The units to compile, in their order, for the program `binary`; or why cargo has to.
+/// The units to compile for the executable `binary`, in order; or why cargo has to build.
 pub(super) fn decide<'a>(
     units: &'a [Unit],
     graph: &Graph,
@@ -60,13 +60,13 @@ pub(super) fn decide<'a>(
         }
     }
     match programs[..] {
-        // rustc has no dashes in the names of crates.
+        // rustc replaces dashes in crate names.
         [program] if program.name == binary.replace('-', "_") => Ok(affected),
         _ => Err(NeedsCargo::Program),
     }
 }
 
-/// The units that read a changed file, and those that use a unit that does. Each comes after those that it uses.
+/// The units that read a changed file, and their users. Each comes after the units that it uses.
 fn affected<'a>(units: &'a [Unit], changed: &[PathBuf]) -> Vec<&'a Unit> {
     let mut affected: Vec<&Unit> = Vec::new();
     let reads = |unit: &Unit| changed.iter().any(|file| unit.inputs.contains(file));
@@ -88,7 +88,7 @@ fn affected<'a>(units: &'a [Unit], changed: &[PathBuf]) -> Vec<&'a Unit> {
     in_order(affected)
 }
 
-/// A library before all that use it.
+/// Orders units so that a library comes before its users.
 fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
     let mut ordered = Vec::new();
     while !left.is_empty() {
@@ -98,7 +98,7 @@ fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
         };
         let (later, now): (Vec<_>, Vec<_>) = left.iter().partition(|unit| waits(unit));
         if now.is_empty() {
-            // No cargo makes a circle.
+            // cargo never makes a circle.
             return Vec::new();
         }
         ordered.extend(now);
@@ -107,7 +107,7 @@ fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
     ordered
 }
 
-/// Whether a path that was heard of says nothing: what an editor wrote and removed, which no build reads.
+/// Whether a changed path means nothing: an editor wrote and removed it, and no build reads it.
 pub(super) fn is_passing(path: &Path, exists: bool, is_known: bool) -> bool {
     let is_source = path
         .extension()
