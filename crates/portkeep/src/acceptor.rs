@@ -10,7 +10,7 @@ use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::accepted::{Accepted, hand_on};
-use crate::listen::{Disassemble, Disassembled, StaysWhole, Stream};
+use crate::listen::{StaysWhole, Stream, TakeApart, TakenApart};
 use crate::{Secret, Transport};
 
 /// A connection that went through, and what handlers are to know of it.
@@ -126,14 +126,14 @@ struct TransportStream<T: Transport> {
     transport: Arc<T>,
 }
 
-impl<T: Transport> Disassemble for TransportStream<T> {
-    fn disassemble(self: Box<Self>) -> Result<Disassembled, StaysWhole> {
+impl<T: Transport> TakeApart for TransportStream<T> {
+    fn take_apart(self: Box<Self>) -> Result<TakenApart, StaysWhole> {
         let Self { stream, transport } = *self;
-        let parts = transport.disassemble(stream).map_err(|stream| {
+        let parts = transport.take_apart(stream).map_err(|stream| {
             let as_it_was = Box::new(Self { stream, transport });
             StaysWhole::ForNow(Stream::Movable(as_it_was))
         })?;
-        Ok(Disassembled {
+        Ok(TakenApart {
             socket: parts.connection.0.into_socket()?,
             transport: Some(parts.state),
             unread: parts.unread,

@@ -11,7 +11,7 @@ use crate::accepted::Accepted;
 /// Something between the socket and HTTP whose connections can go on in another process, such as a TLS library that can export
 /// a session. For [`Server::transport`](crate::Server::transport).
 ///
-/// A connection that moves is taken apart in the process that has it ([`disassemble`](Self::take_apart)), sent to the next
+/// A connection that moves is taken apart in the process that has it ([`take_apart`](Self::take_apart)), sent to the next
 /// generation, and put together there ([`reassemble`](Self::reassemble)). Whose it is, is decided between the two processes: the
 /// old one touches it no more once it has taken it apart, and the next one not before it has told that it has it. If the
 /// next one refuses, the *old* process puts it together again, from the same state, and serves on.
@@ -38,7 +38,7 @@ pub trait Transport: Send + Sync + 'static {
     /// The connection as it was, if this is not the moment: a part of a record has arrived, or something is still to be sent.
     /// It is asked again some milliseconds later; after the [linger](crate::Server::linger) time the connection stays, and
     /// ends with this process.
-    fn disassemble(&self, stream: Self::Stream) -> Result<Parts, Self::Stream>;
+    fn take_apart(&self, stream: Self::Stream) -> Result<Parts, Self::Stream>;
 
     /// Puts together what this method's counterpart has taken apart, here or in another process, perhaps of another version of
     /// the app. The state comes from the same user and may be of any length up to 32 KiB, but its content is to be checked.

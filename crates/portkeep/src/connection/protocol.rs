@@ -19,13 +19,13 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) enum Detected {
     Http1,
     Http2,
-    /// They have not decided, and the connection can be moved. The next process looks again.
+    /// Undecided, and the connection can move. The next process looks again.
     Undecided,
-    /// The client has left or sent nothing in time, or the server is at its end.
+    /// The client has closed or sent nothing in time, or the server ends.
     Over,
 }
 
-/// Waits for enough bytes to tell, and gives them back to be read again.
+/// Waits for enough bytes to decide, and puts them back to be read again.
 pub(super) async fn detect(io: &mut Io) -> Detected {
     let probe = io.probe();
     let mut bytes = [0; PREFACE.len()];
@@ -53,7 +53,7 @@ pub(super) async fn detect(io: &mut Io) -> Detected {
     first
 }
 
-/// Waits for the phase in which a connection moves, and until it may be tried; for ever, if this one does not.
+/// Waits for the phase in which a connection moves, and until it may be tried; for ever if this one does not move.
 async fn reached(probe: &Probe, phase: Phase) {
     probe.shared.phases.reached(phase).await;
     RetryPause::new(probe).now().await;
@@ -62,12 +62,12 @@ async fn reached(probe: &Probe, phase: Phase) {
     }
 }
 
-/// Waits until a connection that has not begun may not begin any more.
+/// Waits until a connection without a request may not begin one any more.
 async fn too_late(probe: &Probe) {
     if !probe.draining() {
         probe.shared.phases.reached(Phase::Draining).await;
     }
-    // Known by the time that phase begins.
+    // It is known when that phase begins.
     if !probe.shared.is_hurried() {
         std::future::pending::<()>().await;
     }
@@ -76,7 +76,7 @@ async fn too_late(probe: &Probe) {
 async fn first_bytes(io: &mut Io, buf: &mut ReadBuf<'_>) -> Detected {
     loop {
         let before = buf.filled().len();
-        // An error ends it like the end: hyper would not say more.
+        // An error is like the end: hyper would not say more.
         std::future::poll_fn(|cx| {
             ready!(Pin::new(&mut *io).poll_read(cx, buf)).ok();
             Poll::Ready(())

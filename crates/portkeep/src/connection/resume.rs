@@ -1,4 +1,4 @@
-//! Who goes on with a WebSocket that the generation before hands over.
+//! Handlers that continue WebSockets of the last generation.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::task::{self, Boxed};
 use crate::websocket::AddressedState;
 use crate::{BoxError, Secret, SessionState};
 
-/// What an app does with a WebSocket whose state it has understood.
+/// Continues a WebSocket whose state was understood.
 type GoOn = Box<dyn FnOnce(RawWebSocket) -> Boxed<()> + Send>;
 type Understand = dyn Fn(SessionState) -> Result<GoOn, BoxError> + Send + Sync;
 
@@ -50,7 +50,7 @@ impl Resumers {
 
     /// # Errors
     ///
-    /// If nobody goes on with it here.
+    /// If no handler continues it here.
     pub(crate) fn ask(&self, addressed: &Secret) -> io::Result<Resumed> {
         let addressed = AddressedState::decode(addressed.expose())
             .ok_or_else(|| io::Error::other("the state of a WebSocket is cut off"))?;

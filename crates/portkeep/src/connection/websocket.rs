@@ -1,4 +1,4 @@
-//! A WebSocket as bytes, which an app may give to the next generation.
+//! WebSocket as bytes, which an app may hand over to the next generation.
 
 mod hand_over;
 
@@ -17,9 +17,9 @@ use crate::websocket::Frames;
 
 pub use hand_over::{Refusal, Refused, hand_over};
 
-/// More than this of a message that has not ended is not kept, and then it does not move before its end.
+/// Bytes of an incomplete message that are kept. After more, the WebSocket does not move before the message ends.
 const MOST_KEPT: usize = 512 * 1024;
-/// A buffer that is larger than this is given back after a message.
+/// A larger buffer is freed after a message.
 const SMALL: usize = 4 * 1024;
 
 /// The bytes of a WebSocket: what a WebSocket library reads and writes, such as tokio-tungstenite's
@@ -36,21 +36,21 @@ struct Inner {
     incoming: Frames,
     /// To the client.
     outgoing: Frames,
-    /// Read from below, and not by the library. A library reads it from `at` on.
+    /// Read from the connection, and not by the library, which reads it from `at` on.
     ahead: Vec<u8>,
     at: usize,
-    /// What the library has of a message that has not ended.
+    /// What the library has of an incomplete message.
     kept: PartialMessage,
-    /// The rest of a message is of no use to anybody.
+    /// Whether the rest of a message is skipped.
     skips: bool,
 }
 
 enum Underlying {
-    /// It may leave this process.
+    /// A connection of ours, which may leave this process.
     Own(Box<Io>),
-    /// Of HTTP/2, or of another server.
+    /// From HTTP/2, or from another server.
     Foreign(Box<TokioIo<Upgraded>>),
-    /// Cut, at the deadline of a drain.
+    /// Cut at the deadline of a drain.
     Gone,
 }
 
@@ -89,12 +89,12 @@ impl RawWebSocket {
         }))
     }
 
-    /// One that was in another process before.
+    /// A WebSocket of another process.
     pub(super) fn moved(io: Io) -> Self {
         Self::over(Underlying::Own(Box::new(io)))
     }
 
-    /// Whether nothing is there of a message that has not ended: neither of the client's, nor of the server's.
+    /// Whether no message is incomplete, in either direction.
     #[cfg(test)]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.0.incoming.is_between_messages() && self.0.outgoing.is_between_messages()
@@ -112,8 +112,7 @@ impl RawWebSocket {
 }
 
 impl Inner {
-    /// For another library, which has nothing of it: what the one before had of a message is read again, or skipped if it is not
-    /// here any more.
+    /// For another library: it reads an incomplete message again from its beginning, or skips it if that is gone.
     fn rewind(&mut self) {
         match std::mem::replace(&mut self.kept, PartialMessage::Bytes(Vec::new())) {
             PartialMessage::Bytes(mut kept) => {
@@ -125,7 +124,7 @@ impl Inner {
         }
     }
 
-    /// At most up to the end of a frame.
+    /// Reads at most up to the end of a frame.
     fn poll_frame(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.at < self.ahead.len() {
@@ -148,7 +147,7 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// The library gets this, which is not more than a frame.
+    /// The library gets these bytes, of one frame at most.
     fn gives(&mut self, bytes: &[u8]) {
         if self.incoming.is_between_messages() {
             match &mut self.kept {
@@ -161,7 +160,7 @@ impl Inner {
             PartialMessage::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => {
                 kept.extend(bytes)
             }
-            // For a message that is skipped, too: it is not counted any more.
+            // Also for a skipped message: it is no longer counted.
             kept => *kept = PartialMessage::TooMuch,
         }
     }

@@ -19,7 +19,7 @@ pub(crate) enum Stream {
     /// What it says is not what its socket says, so it cannot leave this process.
     Wrapped(Box<dyn Duplex>),
     /// What else there is to it can leave too.
-    Movable(Box<dyn Disassemble>),
+    Movable(Box<dyn TakeApart>),
 }
 
 /// Something that can be read and written.
@@ -28,13 +28,13 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
 /// A connection behind something that can export its part of it.
-pub(crate) trait Disassemble: Duplex {
+pub(crate) trait TakeApart: Duplex {
     /// In parts, or as it was if this is not the moment.
-    fn disassemble(self: Box<Self>) -> Result<Disassembled, StaysWhole>;
+    fn take_apart(self: Box<Self>) -> Result<TakenApart, StaysWhole>;
 }
 
 /// Parts of a connection that this process no longer reads or writes.
-pub(crate) struct Disassembled {
+pub(crate) struct TakenApart {
     pub(crate) socket: OwnedFd,
     /// Of what stands between the socket and HTTP.
     pub(crate) transport: Option<Secret>,
@@ -42,7 +42,7 @@ pub(crate) struct Disassembled {
     pub(crate) unread: Vec<u8>,
 }
 
-/// Why a stream was not disassembled.
+/// Why a stream was not taken apart.
 pub(crate) enum StaysWhole {
     /// Later, perhaps.
     ForNow(Stream),
@@ -80,10 +80,10 @@ impl Stream {
     }
 
     /// Takes it from the runtime, and from what stands before HTTP.
-    pub(crate) fn disassemble(self) -> Result<Disassembled, StaysWhole> {
+    pub(crate) fn take_apart(self) -> Result<TakenApart, StaysWhole> {
         match self {
-            Self::Movable(stream) => stream.disassemble(),
-            bare => Ok(Disassembled {
+            Self::Movable(stream) => stream.take_apart(),
+            bare => Ok(TakenApart {
                 socket: bare.into_socket()?,
                 transport: None,
                 unread: Vec::new(),

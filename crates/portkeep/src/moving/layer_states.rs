@@ -108,7 +108,7 @@ impl List {
         header: &Header,
         rest: &'a [u8],
     ) -> Result<(Option<Self>, &'a [u8]), Malformed> {
-        if !header.flags.has(Flags::LUGGAGE) {
+        if !header.flags.has(Flags::LAYER_STATES) {
             return Ok((None, rest));
         }
         let (cookie, rest) = rest.split_first_chunk().ok_or(Malformed::Length)?;
@@ -145,7 +145,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
-            flags: Flags::LUGGAGE,
+            flags: Flags::LAYER_STATES,
             ..Header::of(wire::Kind::Connection, 0)
         }
     }

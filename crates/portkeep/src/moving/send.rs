@@ -173,7 +173,7 @@ async fn send_one(
             .and(Flags::USED.when(transfer.used))
             .and(Flags::IN_FILE.when(file.is_some()))
             .and(Flags::TIMES.when(with_times))
-            .and(Flags::LUGGAGE.when(!list.is_empty())),
+            .and(Flags::LAYER_STATES.when(!list.is_empty())),
         unread: u32::try_from(transfer.unread.len()).map_err(io::Error::other)?,
         sequence,
     };

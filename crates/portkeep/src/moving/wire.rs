@@ -83,7 +83,7 @@ impl Flags {
     /// Two times follow the header: see [`Times`]. Only to who knows [`Features::TIMES`].
     pub(super) const TIMES: Self = Self(8);
     /// A list of what goes along follows them: see [`List`]. Only to who knows all of what is in it.
-    pub(super) const LUGGAGE: Self = Self(16);
+    pub(super) const LAYER_STATES: Self = Self(16);
     const ALL: u16 = 1 | 2 | 4 | 8 | 16;
 
     pub(super) fn when(self, condition: bool) -> Self {

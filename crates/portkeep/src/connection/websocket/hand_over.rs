@@ -1,4 +1,4 @@
-//! Giving a WebSocket to the next generation.
+//! Handing a WebSocket over to the next generation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::{Inner, MOST_KEPT, PartialMessage, RawWebSocket, Underlying};
 use crate::SessionState;
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
-use crate::listen::{Disassembled, StaysWhole, Stream};
+use crate::listen::{StaysWhole, Stream, TakenApart};
 use crate::moving::{Speaks, Transfer};
 use crate::websocket::{AddressedState, MOST_BYTES, MOST_NAME};
 
@@ -128,7 +128,7 @@ pub async fn hand_over(
     }
     let (apart, identity) = tokio::select! {
         biased;
-        apart = disassemble(io, unread, Instant::now() + shared.linger) => apart?,
+        apart = take_apart(io, unread, Instant::now() + shared.linger) => apart?,
         () = shared.phases.reached(Phase::Cut) => return Err(refused(None, Vec::new(), Refusal::Cut)),
     };
     let transfer = Transfer {
@@ -165,7 +165,7 @@ impl RawWebSocket {
         }
     }
 
-    /// What is below, and what is to be read before it.
+    /// The connection, and the bytes to be read before its own.
     fn dismantle(self) -> Result<(Io, Vec<u8>), Refused> {
         let Inner {
             below,
@@ -198,7 +198,7 @@ impl RawWebSocket {
     }
 }
 
-/// It stays, with this to be read first.
+/// It stays, with these bytes to be read first.
 fn refused(io: Option<Io>, unread: Vec<u8>, reason: Refusal) -> Refused {
     let below = io.map_or(Underlying::Gone, |io| Underlying::Own(Box::new(io)));
     let mut socket = RawWebSocket::over(below);
@@ -206,21 +206,21 @@ fn refused(io: Option<Io>, unread: Vec<u8>, reason: Refusal) -> Refused {
     socket.refused(reason)
 }
 
-/// What a transport has of a record is waited for: nobody else reads.
-async fn disassemble(
+/// Waits for the rest of a transport's record: nobody else reads.
+async fn take_apart(
     mut io: Io,
     mut unread: Vec<u8>,
     deadline: Instant,
-) -> Result<(Disassembled, Identity), Refused> {
+) -> Result<(TakenApart, Identity), Refused> {
     loop {
         match timeout_at(deadline, io.flush()).await {
             Ok(Ok(())) => {}
-            // Its client reads nothing, or is gone: the app will see.
+            // Its client sends nothing, or is gone: the app will notice.
             Ok(Err(_)) | Err(_) => return Err(refused(Some(io), unread, Refusal::HalfWritten)),
         }
         let (stream, before, identity) = io.dismantle();
         unread.extend(before);
-        match stream.disassemble() {
+        match stream.take_apart() {
             Ok(mut apart) => {
                 unread.append(&mut apart.unread);
                 apart.unread = unread;
@@ -228,7 +228,7 @@ async fn disassemble(
             }
             Err(StaysWhole::ForNow(stream)) => io = Io::assemble(stream, Vec::new(), identity),
             Err(StaysWhole::ForEver) => {
-                // As for one behind an acceptor, which was asked before.
+                // As for one behind an acceptor, which was checked before.
                 return Err(refused(None, unread, Refusal::CannotMove));
             }
         }
@@ -242,7 +242,7 @@ async fn disassemble(
     }
 }
 
-/// As it was, unless the runtime has lost its socket, or its transport cannot read its own state.
+/// Restores it, unless the runtime has lost its socket, or its transport cannot read its own state.
 fn stays(transfer: Transfer, identity: Identity) -> Refused {
     let Transfer {
         socket,

@@ -124,7 +124,7 @@ impl Transport for Cipher {
         Ok(Self::stream(connection, key))
     }
 
-    fn disassemble(&self, stream: CipherStream) -> Result<Parts, CipherStream> {
+    fn take_apart(&self, stream: CipherStream) -> Result<Parts, CipherStream> {
         if !stream.records.is_empty() || !stream.unsent.is_empty() {
             return Err(stream);
         }
