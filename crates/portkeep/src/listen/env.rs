@@ -1,4 +1,4 @@
-//! Parses what the environment says about passed sockets. Pure: the environment is an argument.
+//! Parses the environment's variables for passed sockets. Pure: the environment is an argument.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) type Environment = BTreeMap<String, String>;
 /// `SD_LISTEN_FDS_START`: the first passed descriptor, unless `LISTEN_FDS_FIRST_FD` says otherwise.
 const LISTEN_FDS_START: u16 = 3;
 
-/// Where the passed descriptors are, and what they are called.
+/// Numbers and names of the passed descriptors.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct PassedDescriptors {
     /// The number of the first one.
@@ -25,10 +25,10 @@ pub(crate) struct PassedDescriptors {
     pub(crate) names: Vec<Option<String>>,
 }
 
-/// The process that asks.
+/// The process that the sockets are for.
 pub(crate) struct Process<'a> {
     pub(crate) id: u32,
-    /// The inode of its pidfd, if the kernel has such.
+    /// The inode of its pidfd, if the kernel has one.
     pub(crate) pidfd_inode: &'a dyn Fn() -> Option<u64>,
 }
 
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(with(&INODE.to_string()), 1);
         assert_eq!(with(&(INODE + 1).to_string()), 0);
         assert_eq!(with(""), 1);
-        // A kernel that has no such inodes cannot tell.
+        // A kernel without such inodes cannot tell.
         let environment = env(&[("LISTEN_FDS", "1"), ("LISTEN_PIDFDID", "5")]);
         let own = Process {
             id: OWN,
