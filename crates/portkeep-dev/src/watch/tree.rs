@@ -119,7 +119,19 @@ impl Tree {
     /// Whether an event may matter. It has to be fast, because all writes of a build are reported as well.
     pub(super) fn may_count(&self, event: &notify::Event) -> bool {
         let is_read = matches!(event.kind, EventKind::Access(_) | EventKind::Other);
-        !is_read && event.paths.iter().any(|path| !self.is_output(path))
+        let mut paths = event.paths.iter();
+        !is_read && paths.any(|path| !self.is_output(path) && self.is_near(path))
+    }
+
+    /// Whether it is something that is watched for its own sake: a busy neighbour in a directory that is watched for the sake
+    /// of one name would draw out every burst.
+    fn is_near(&self, path: &Path) -> bool {
+        let parent = path.parent();
+        self.watched.contains(path)
+            || parent.is_some_and(|parent| self.watched.contains(parent))
+            || self.linked.contains_key(path)
+            || self.roots.iter().any(|root| root.starts_with(path))
+            || below(&self.single, path).next().is_some()
     }
 
     /// The files that count among reported paths.
@@ -212,10 +224,9 @@ impl Tree {
     }
 
     fn add_root(&mut self, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        if !root.is_dir() {
-            // A branch without it may be checked out, and later one with it.
-            self.watch_above(root);
-        }
+        // It may be deleted and made again, as when another branch is checked out and back. Only the directory above reports that
+        // at once: the kernel reports the directory itself when no process is in it any more, and the app runs in its project.
+        self.watch_above(root);
         if root.is_dir() {
             self.add(root)
         } else {
