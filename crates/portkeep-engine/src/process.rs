@@ -31,12 +31,12 @@ use pid_file::PidFile;
 
 use crate::store::Store;
 
-/// How long processes that a stopped process started may go on after its end.
+/// How long descendants of a stopped process may run after its end.
 const DESCENDANTS_GRACE: Duration = Duration::from_millis(200);
 /// An instant that is never reached.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-/// Fate of the processes that a process started, when it ends by itself.
+/// What happens to the descendants of a process that ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Descendants {
     /// They are killed, as systemd kills the rest of a control group.
@@ -63,13 +63,13 @@ pub struct Started {
 }
 
 impl Children {
-    /// Those of an app, recorded beside its generations.
+    /// Processes of an app, recorded beside its generations.
     #[must_use]
     pub fn of(store: &Store) -> Self {
         Self::noted_in(store.run_directory().join("processes"))
     }
 
-    /// Records them in `directory`, which nobody else may write to. It is created when needed.
+    /// Records processes in `directory`, which nobody else may write to. It is created when needed.
     #[must_use]
     pub fn noted_in(directory: PathBuf) -> Self {
         Self {
@@ -172,7 +172,7 @@ impl Process {
         self.end.0.borrow().is_none()
     }
 
-    /// Its end, as something to wait for.
+    /// A future for its end.
     #[must_use]
     pub fn end(&self) -> Ending {
         self.end.clone()
@@ -250,7 +250,7 @@ impl Leader {
                 }
             }
         }
-        // A kill that is asked for at this moment counts, too.
+        // A kill that is requested at this moment counts, too.
         while let Ok(order) = inbox.try_recv() {
             is_told_to_end |= matches!(order, Order::Stop(_) | Order::Kill);
         }

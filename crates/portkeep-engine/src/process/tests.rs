@@ -11,7 +11,7 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A shell that runs `script`, with a pipe for what it writes.
+/// A shell that runs `script`, with a pipe for its output.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -26,7 +26,7 @@ fn start(script: &str, rest: Descendants) -> Started {
     children.start(shell(script), "a test", rest).unwrap()
 }
 
-/// The first word that it writes.
+/// The first word of its output.
 async fn first_word(started: &mut Started) -> String {
     let mut lines = Lines::of(started.stdout.take().unwrap());
     let line = timeout(DEADLINE, lines.next()).await.unwrap().unwrap();
@@ -115,7 +115,7 @@ async fn a_signal_reaches_the_process_alone() {
     assert_eq!(status.unwrap().code(), Some(3));
 }
 
-/// What a killed portkeep leaves behind: a process of its own, and the note of it.
+/// The leftovers of a killed portkeep: a process, and its pid file.
 fn leave(script: &str, directory: &std::path::Path) -> std::process::Child {
     use std::os::unix::process::CommandExt;
 
@@ -136,7 +136,7 @@ async fn what_a_killed_portkeep_left_running_is_ended_with_all_it_started() {
     let children = Children::noted_in(directory.path().join("children"));
     let notes = directory.path().join("children");
     let mut stubborn = leave("trap '' TERM; sleep 60 & wait; sleep 60", &notes);
-    // One that has ended by itself, and left the one behind that has the port.
+    // It has ended by itself, and left a descendant that has the port.
     let mut gone = leave("sleep 60 & exit 0", &notes);
     gone.wait().unwrap();
     let pipes = [stubborn.stdout.take().unwrap(), gone.stdout.take().unwrap()];

@@ -158,7 +158,7 @@ impl Inner {
         }
         match &mut self.kept {
             PartialMessage::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => {
-                kept.extend(bytes)
+                kept.extend(bytes);
             }
             // Also for a skipped message: it is no longer counted.
             kept => *kept = PartialMessage::TooMuch,

@@ -1,4 +1,4 @@
-//! Health page of an app that does not answer its health sockets itself. It runs while somebody asks.
+//! Answers the health sockets of an app that does not do so itself. It runs only while it is asked.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use portkeep_spec::{AppName, Manager as Which};
 
 use crate::locate::{existing_store, place};
 
-/// After so long without a question it ends; the next one starts it again.
+/// It ends after this time without a question; the next one starts it again.
 const IDLE: Duration = Duration::from_secs(15);
 
 /// Answers until nobody has asked for a while.
@@ -21,10 +21,10 @@ pub(super) async fn run(name: &AppName, which: Which) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whoever looks at an app.
+/// Health by the app's store.
 struct StoreHealth(Store);
 
-/// What is told of it.
+/// The report for a health.
 fn told(health: Health) -> HealthReport {
     let told = |readiness, reason: &str| HealthReport::new(readiness, reason.to_owned());
     let of = |generation, told| HealthReport { generation, ..told };

@@ -1,4 +1,4 @@
-//! Client of server-sent events: a stream that stays open. It measures for how long nothing came.
+//! Client of server-sent events, on a stream that stays open. It measures pauses between events.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -11,7 +11,7 @@ use super::{RECONNECT, Shared, answer, keep_alive};
 
 pub(super) async fn run(shared: Shared) -> Observations {
     let mut seen = Observations::default();
-    // Counts from when the last event came, over the gap between two streams too.
+    // Measured from the last event, even across two streams.
     let mut last = Instant::now();
     while !shared.pace.is_over(Instant::now()) {
         match open(&shared, &mut seen, last + shared.plan.timeout).await {
@@ -49,7 +49,7 @@ async fn open(
     Ok((body, version))
 }
 
-/// Until the stream or the run ends.
+/// Reads until the stream or the run ends.
 async fn listen(
     shared: &Shared,
     mut body: Incoming,

@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge: several requests at a time on a connection, by clients that follow GOAWAY.
+//! HTTP/2 by prior knowledge: several concurrent requests on a connection, by clients that obey GOAWAY.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::{Outcome, Shared, answer};
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// The connection of new requests, and the number of connections before it.
+/// The connection for new requests, and the number of connections before it.
 #[derive(Debug, Default)]
 struct Slot {
     sender: Option<Sender>,
@@ -72,7 +72,7 @@ async fn request(
             },
             Err(_) => request,
         };
-        // GOAWAY came before the request was sent, so the request goes over the next connection, as the protocol demands.
+        // GOAWAY came before the request was sent, so the request goes over the next connection, as the protocol requires.
         request = unsent;
         seen.connections.moved_by_goaway += 1;
         forget(slot, number, seen, Ending::Told).await;

@@ -1,4 +1,4 @@
-//! HTTP/1.1, many requests on a connection.
+//! HTTP/1.1, many requests on each connection.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -32,7 +32,7 @@ async fn request(
     connection: &mut Option<Sender>,
     seen: &mut Observations,
 ) -> Result<Option<u16>, Failure> {
-    // Closed by the server while it was idle: a client that looks opens another one, and nothing is lost.
+    // The server closed it while it was idle: a client that checks opens another one, and nothing is lost.
     if connection.as_ref().is_some_and(SendRequest::is_closed) {
         *connection = None;
         seen.connections.told("idle closed");
@@ -45,7 +45,7 @@ async fn request(
     match &asked {
         Ok((_, KeptOpen::Yes)) => *connection = Some(sender),
         Ok((_, KeptOpen::No)) => seen.connections.told("connection: close"),
-        // An answer of 500 is a whole answer.
+        // An answer with status 500 is complete.
         Err(Failure::ServerError) => *connection = Some(sender),
         Err(_) => seen.connections.cut += 1,
     }
@@ -62,7 +62,7 @@ pub(super) async fn open(shared: &Shared, seen: &mut Observations) -> Result<Sen
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::of(&error))?;
-    // Its errors are told to the request that they hit.
+    // The request that they hit reports its errors.
     tokio::spawn(connection);
     Ok(sender)
 }
