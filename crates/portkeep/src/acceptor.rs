@@ -1,4 +1,4 @@
-//! Acceptor: what an app puts between the socket and HTTP, such as TLS.
+//! Acceptor: the app's layer between the socket and HTTP, such as TLS.
 
 use std::fmt;
 use std::io;
@@ -13,17 +13,17 @@ use crate::accepted::{Accepted, hand_on};
 use crate::listen::{StaysWhole, Stream, TakeApart, TakenApart};
 use crate::{Secret, Transport};
 
-/// A connection that went through, and what handlers are to know of it.
+/// A connection that has passed, and extensions for its requests.
 type Passed = (Stream, Extensions);
 type PassingFuture = Pin<Box<dyn Future<Output = io::Result<Passed>> + Send>>;
 
-/// What connections go through. Shared by all of them.
+/// The layer that connections pass. All of them share it.
 #[derive(Clone)]
 pub(crate) struct Acceptor(Arc<dyn ErasedAcceptor>);
 
 trait ErasedAcceptor: Send + Sync {
     fn enter(&self, accepted: Accepted) -> PassingFuture;
-    /// Of one that went through before, here or in another process.
+    /// For a connection that has passed it before, here or in another process.
     fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Passed>;
     fn can_be_left(&self) -> bool;
 }
@@ -35,7 +35,7 @@ struct Function<A>(A);
 struct Movable<T>(Arc<T>);
 
 impl Acceptor {
-    /// What it makes of a connection stays in this process.
+    /// The connections that it returns stay in this process.
     pub(crate) fn new<F, S>(accept: impl Fn(Accepted) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,

@@ -6,12 +6,12 @@ use crate::drain_files::DrainFiles;
 use crate::health::{Health, HealthReport, Readiness, Source};
 use crate::task::{self, Boxed};
 
-/// The names that portkeep gives.
+/// Names for values of the environment.
 const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
 const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 
-/// Found in the file of every program that answers its health socket itself. `portkeep install` looks for it, so that those
-/// that do not are answered for.
+/// Mark in the file of every program that answers its health socket itself. `portkeep install` searches for it, and answers
+/// for programs without it.
 static MARK: [u8; 48] = *b"portkeep: this program answers its health socket";
 
 pub(crate) struct AppHealth {
@@ -35,7 +35,7 @@ impl AppHealth {
         }
     }
 
-    /// It has been asked to end, and nobody follows.
+    /// It was asked to end, and there is no next generation.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }

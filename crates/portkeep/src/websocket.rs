@@ -1,4 +1,4 @@
-//! What goes along with a WebSocket that another process goes on with: where its messages end, and the app's state of it. Pure.
+//! State of a WebSocket that another process continues: the bounds of its messages, and the app's own state. Pure.
 
 mod frames;
 mod state;

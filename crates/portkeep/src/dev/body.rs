@@ -15,10 +15,10 @@ use crate::BoxError;
 use crate::app::ErasedBody;
 
 pin_project! {
-    /// The app's own, or ours.
+    /// The app's body, or one of ours.
     #[project = Projection]
     pub(crate) enum DevBody {
-        /// As the app made it.
+        /// Unchanged from the app.
         App { #[pin] body: ErasedBody },
         /// A page that gets the script.
         Page { #[pin] body: ErasedBody, injector: Injector, last: PageEnd },
@@ -26,16 +26,16 @@ pin_project! {
         StreamedBody { pieces: StreamedBody },
         /// From the next generation.
         Forwarded { #[pin] body: Incoming },
-        /// Known as a whole.
+        /// A whole text.
         Text { text: Bytes },
     }
 }
 
-/// The end of a page.
+/// Whether the page has ended.
 pub(crate) enum PageEnd {
-    /// It is not over.
+    /// It has not.
     Open,
-    /// It is; these may follow.
+    /// It has; trailers may follow.
     Trailers(Option<HeaderMap>),
 }
 

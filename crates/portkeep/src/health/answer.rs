@@ -8,18 +8,18 @@ use http::StatusCode;
 /// The longest reason in the one line that HAProxy reads, in characters.
 const SHORT: usize = 80;
 
-/// Whether requests are to be sent to an app.
+/// Whether load balancers should send requests to an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
-    /// They are.
+    /// They should.
     Ready,
-    /// They are: nothing runs, and the next connection starts it.
+    /// They should: nothing runs, and the next connection starts it.
     Resting,
     /// One of its checks fails.
     NotReady,
-    /// Somebody takes it out: what is there ends in good order, and what comes is answered.
+    /// Somebody has taken it out: its connections end in good order, and new ones are still answered.
     Draining,
-    /// It has been asked to end, and there is no next generation.
+    /// It was asked to end, and there is no next generation.
     Stopping,
     /// A person wants a page to answer instead.
     Maintenance,
@@ -47,25 +47,25 @@ impl Readiness {
     }
 }
 
-/// All that is said.
+/// A health report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthReport {
-    /// Whether requests are to be sent.
+    /// Whether load balancers should send requests.
     pub readiness: Readiness,
-    /// Why, in one sentence.
+    /// The reason, in one sentence.
     pub reason: Option<String>,
-    /// Somebody takes it out, whatever else it is.
+    /// Whether somebody has taken it out, whatever else its state is.
     pub drained: bool,
     /// The name of the app.
     pub app: Option<String>,
     /// The number of the generation that serves.
     pub generation: Option<u64>,
-    /// What the app's own checks say.
+    /// Results of the app's own checks.
     pub checks: BTreeMap<String, Result<(), String>>,
 }
 
 impl HealthReport {
-    /// One with nothing but a standing and its reason.
+    /// A report with only a readiness and its reason.
     #[must_use]
     pub fn new(readiness: Readiness, reason: impl Into<Option<String>>) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl HealthReport {
         }
     }
 
-    /// The answer to a request for `path`: its status, and JSON.
+    /// The answer to a request for `path`: its status and JSON.
     pub(crate) fn http(&self, path: &str) -> (StatusCode, String) {
         let well = |well: bool| match well {
             true => StatusCode::OK,
@@ -89,7 +89,7 @@ impl HealthReport {
                 let ready = self.readiness.is_ready();
                 (well(ready), self.json("ready", ready))
             }
-            // To restart what is taken out or in maintenance would help nobody.
+            // Restarting an app that is taken out or in maintenance would not help.
             "/livez" => {
                 let alive = self.readiness != Readiness::Down;
                 (well(alive), self.json("alive", alive))
@@ -132,7 +132,7 @@ impl HealthReport {
         text
     }
 
-    /// HAProxy's one line. What it does not say stays as the last one left it: so whoever is ready says that it is up again, and
+    /// HAProxy's one line. What it leaves out stays as the last line set it: so a ready app says that it is up again, and
     /// one that is taken out while nothing serves says both.
     pub(crate) fn agent(&self) -> String {
         let down = || {
@@ -155,7 +155,7 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            // Also those that end a line or steer a terminal, for whoever prints it as it is.
+            // Also characters that end a line or steer a terminal, for a client that prints the text as it is.
             control if control.is_control() => {
                 let _ = write!(quoted, "\\u{:04x}", u32::from(control));
             }
@@ -166,7 +166,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A few words, and nothing that ends the line.
+/// Shortened, and without line breaks.
 fn short(reason: &str) -> String {
     let printable = |c: char| match c {
         ' '..='~' => c,

@@ -1,4 +1,4 @@
-//! What an app knows of a WebSocket and another process could not find out.
+//! The app's knowledge about a WebSocket, which another process could not find out.
 
 use crate::Secret;
 
@@ -6,17 +6,17 @@ use crate::Secret;
 pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 /// The longest name of a handler, in bytes.
 pub(crate) const MOST_NAME: usize = 255;
-/// A version, and the length of a name.
+/// Length of the version and of the name's length.
 const HEAD: usize = 4 + 1;
 
-/// What an app knows of a WebSocket that it [hands over](crate::hand_over): bytes of the app's own, and which version of the app's
-/// own format they are. At most 1 MiB.
+/// The app's state of a WebSocket that it [hands over](crate::hand_over): bytes in the app's own format, and the version of
+/// that format. At most 1 MiB.
 ///
-/// The version is what makes a later release possible: a release reads the formats of those before it that may still serve, and
-/// says no to what it does not know.
+/// The version makes later releases possible: a release reads the formats of earlier ones that may still serve, and refuses
+/// unknown ones.
 ///
-/// The bytes are overwritten when they are dropped, and are in no log. They are not signed: they come from a process of the same
-/// user, and a user who can write them can read the app's memory.
+/// The bytes are overwritten when they are dropped, and are never logged. They are not signed: they come from a process of
+/// the same user, and a user who can write them can read the app's memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SessionState {
     version: u32,
@@ -31,7 +31,7 @@ pub(crate) struct AddressedState {
 }
 
 impl SessionState {
-    /// Bytes of this version.
+    /// A state with bytes of this version.
     #[must_use]
     pub fn new(version: u32, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -40,13 +40,13 @@ impl SessionState {
         }
     }
 
-    /// Which format the bytes are in.
+    /// The version of the bytes' format.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// The bytes. What is copied from them is not overwritten.
+    /// The bytes. Copies of them are not overwritten.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.expose()
@@ -54,7 +54,7 @@ impl SessionState {
 }
 
 impl AddressedState {
-    /// The most bytes that [`encode`](Self::encode) makes of what may go along.
+    /// The longest result of [`encode`](Self::encode).
     pub(crate) const MOST: usize = HEAD + MOST_NAME + MOST_BYTES;
 
     /// The name is no longer than [`MOST_NAME`].
@@ -67,7 +67,7 @@ impl AddressedState {
         Secret::from(bytes)
     }
 
-    /// Nothing, if it is none.
+    /// Nothing if it is invalid.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first()?;
