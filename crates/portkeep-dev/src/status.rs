@@ -75,6 +75,8 @@ pub(crate) struct Status {
     is_built: bool,
     /// None during a round.
     round_ended: Option<Instant>,
+    /// When the last change was reported.
+    heard: Option<Instant>,
     /// Changes in a round that did not end it.
     late: Changes,
     /// Changes that wait for the key.
@@ -173,6 +175,7 @@ impl Status {
             is_failing: false,
             is_built: false,
             round_ended: None,
+            heard: None,
             late: Changes::default(),
             unbuilt: Changes::default(),
             changed: Changes::default(),
