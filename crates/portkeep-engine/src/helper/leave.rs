@@ -1,4 +1,4 @@
-//! Tells load balancers of a shutdown of the machine before anything of the app ends.
+//! Tells load balancers about a shutdown of the machine before any part of the app ends.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::execute::doing;
 use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
-/// How long to wait at a shutdown of the machine: not at all for what was told before.
+/// How long to wait at a shutdown of the machine: not at all if load balancers were told before.
 fn rest(before: Option<TakenOut>, grace: Duration, now: Timestamp) -> Duration {
     before.map_or(grace, |before| before.left(now).min(grace))
 }
 
-/// `ExecStop=` of the unit that a shutdown stops first. If anybody else stops it, it does nothing.
+/// `ExecStop=` of the unit that a shutdown stops first. At any other stop it does nothing.
 ///
 /// # Errors
 /// When the file cannot be written.

@@ -6,18 +6,18 @@ use crate::generation::Generation;
 use crate::handover::Unchanged;
 use crate::installed::{Comparison, compare};
 
-/// What a reload would do.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preview {
     /// Another generation would be started.
     HandsOver,
-    /// The current one serves what is there.
+    /// The current generation runs the present release already.
     Unchanged(Generation),
-    /// It would fail: somebody wants maintenance.
+    /// It would fail, because of maintenance.
     InMaintenance,
 }
 
-/// What a preview goes by.
+/// Facts for a preview.
 #[derive(Debug, Clone, Copy)]
 struct PreviewInput {
     is_up: bool,
