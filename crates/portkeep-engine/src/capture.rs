@@ -265,7 +265,7 @@ impl Files {
         place::runs_in_place(path, named, self.executable.is_script())
     }
 
-    /// Where `portkeep dev` has it run, which is where it was built.
+    /// The name beside the build that `portkeep dev` runs.
     fn built(&self, order: &Order<'_>, store: &Store, clock: Clock) -> Option<Built> {
         let is_ours = order.runs_as == RunsAs::Us && !self.runs_in_place();
         let path = is_ours.then(|| store.built(&self.executable.path))??;
@@ -278,7 +278,7 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
-    /// The files of the release other than its executable.
+    /// The files of the release except for its executable.
     fn beside(&self) -> impl Iterator<Item = &Opened> {
         self.releaser.iter().chain(&self.others)
     }
@@ -319,7 +319,7 @@ impl Files {
                 source.digest(clock, &mut hasher)?;
             }
             Some(staged) => {
-                // Nobody else can enter its directory before the release is kept.
+                // Nobody else can enter its directory until the release is kept.
                 let copy = File::options()
                     .read(true)
                     .write(true)

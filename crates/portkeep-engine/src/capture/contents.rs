@@ -1,4 +1,4 @@
-//! Contents of large files: all processors digest them, and copy them meanwhile where a copy is wanted.
+//! Contents of large files: all processors digest them, while they are copied if necessary.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -157,7 +157,7 @@ fn has_data(file: &File, start: u64, length: u64) -> io::Result<bool> {
         Ok(data) => Ok(data < start + length),
         // Only a hole up to the end.
         Err(Errno::NXIO) => Ok(false),
-        // The file system does not tell.
+        // The file system does not say.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(true),
         Err(error) => Err(error.into()),
     }
@@ -193,7 +193,7 @@ fn add(digests: impl IntoIterator<Item = Hash>, hasher: &mut blake3::Hasher) {
         hasher.update(digest.as_bytes());
         count += 1;
     }
-    // So that two different lists of files never give the same input.
+    // So that two different lists of files never have the same input.
     hasher.update(&count.to_le_bytes());
 }
 

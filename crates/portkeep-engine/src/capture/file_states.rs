@@ -1,4 +1,4 @@
-//! States of the files that make a release: cheap to find out, and enough to tell whether anything changed.
+//! States of a release's files: quick to read, and enough to tell whether anything changed.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -13,7 +13,7 @@ use super::files::Tree;
 use super::found_file::FoundFile;
 use super::place::is_fixed;
 
-/// Metadata by which a change of a file is seen without reading it.
+/// Metadata that shows a change of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     device: u64,
@@ -34,7 +34,7 @@ impl From<&Metadata> for Identity {
             modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_nanoseconds: match metadata.nlink() {
                 1 => nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                // The change time moves whenever a link comes or goes. cargo's output has two links, and so has ours.
+                // The change time changes with each link. cargo's output has two links, and ours adds another.
                 _ => 0,
             },
         }
@@ -68,7 +68,7 @@ impl Identity {
 pub(crate) struct FileStates {
     executable: (PathBuf, Identity),
     others: Vec<(PathBuf, Identity)>,
-    /// The digest of the states of all files that the release brings along.
+    /// The digest of the states of all the release's `files`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     files: Option<String>,
 }

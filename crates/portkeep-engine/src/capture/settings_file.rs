@@ -1,4 +1,4 @@
-//! State of files that systemd reads for a generation, found without reading endless ones.
+//! State of files that systemd reads for a generation, without reading endless ones.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use super::CaptureError;
 use super::found_file::{FoundFile, reopen};
 
-/// As much as systemd takes for a credential. A larger file is known by its size and times.
+/// systemd's limit for a credential. A larger file is identified by its size and times.
 const LARGEST: u64 = 1 << 20;
 
-/// The state of an environment file. What cannot be read here is for systemd to complain about.
+/// The state of an environment file. If it cannot be read here, systemd will report that.
 ///
 /// # Errors
 /// When it is no regular file: whoever reads it would wait for ever, or read without an end.
@@ -23,7 +23,7 @@ pub(super) fn environment(path: &Path) -> Result<String, CaptureError> {
     Ok(state(&found))
 }
 
-/// The state of a credential. A socket or a directory is none of ours: systemd asks the one and copies the other.
+/// The state of a credential. Sockets and directories are not read: systemd asks the one and copies the other.
 pub(super) fn credential(path: &Path) -> String {
     FoundFile::at(path).map_or_else(|_| String::new(), |found| state(&found))
 }
@@ -36,7 +36,7 @@ fn state(found: &FoundFile) -> String {
     }
 }
 
-/// None for what is not to be read.
+/// None for a file that must not be read.
 fn contents(found: &FoundFile) -> io::Result<Option<blake3::Hash>> {
     if !found.is_regular() || found.size() > LARGEST {
         return Ok(None);

@@ -11,23 +11,23 @@ pub(super) struct Patterns {
     steps: Vec<Vec<PatternStep>>,
 }
 
-/// How far the patterns have led: pairs of a pattern and the number of its steps that were gone.
+/// How far the patterns match a directory: pairs of a pattern and the number of its matched steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PatternProgress {
-    /// All that is here is brought.
+    /// Everything here is captured.
     All,
-    /// What the next steps lead to is.
+    /// Whatever matches the next steps is.
     By(BTreeSet<(usize, usize)>),
 }
 
-/// What the patterns say of a name in a directory.
+/// The patterns' decision about a name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is brought; a directory with all that is in it.
+    /// It is captured; a directory with everything in it.
     Brought,
-    /// If it is a directory, what is in it may be.
+    /// If it is a directory, its contents may match.
     Passed(PatternProgress),
-    /// None of them leads there.
+    /// No pattern matches it.
     LeftOut,
 }
 
@@ -38,7 +38,7 @@ impl Patterns {
         }
     }
 
-    /// Where they start. One without a step means all that is there.
+    /// The state at the base. A pattern without a step matches everything.
     pub(super) fn start(&self) -> PatternProgress {
         if self.steps.iter().any(Vec::is_empty) {
             return PatternProgress::All;
@@ -47,7 +47,7 @@ impl Patterns {
         PatternProgress::By(self.with_none_deeper(first))
     }
 
-    /// The first pattern that brings none of `paths`.
+    /// The first pattern that matches none of `paths`.
     pub(super) fn first_without<'a, I>(&self, paths: impl Fn() -> I) -> Option<usize>
     where
         I: Iterator<Item = &'a Path>,
@@ -60,7 +60,7 @@ impl Patterns {
         })
     }
 
-    /// Whether a path is brought, itself or with a directory above it.
+    /// Whether a path is captured, itself or with a directory above it.
     fn bring(&self, path: &Path) -> bool {
         let mut reached = self.start();
         for name in path {
@@ -73,7 +73,7 @@ impl Patterns {
         false
     }
 
-    /// `**` stands for no directory, too.
+    /// `**` also matches no directory.
     fn with_none_deeper(
         &self,
         reached: impl IntoIterator<Item = (usize, usize)>,
@@ -89,7 +89,7 @@ impl Patterns {
         all
     }
 
-    /// The only names in a directory that are of interest there; none where it has to be listed.
+    /// The names in a directory that matter; none if it has to be listed.
     pub(super) fn names(&self, reached: &PatternProgress) -> Option<Vec<String>> {
         let PatternProgress::By(reached) = reached else {
             return None;
@@ -102,7 +102,7 @@ impl Patterns {
         names.map(|names| names.into_iter().collect())
     }
 
-    /// What they say of `name` in a directory to which they have led so far.
+    /// The decision about `name` in a directory that the patterns match so far.
     pub(super) fn judge(&self, reached: &PatternProgress, name: &str) -> Verdict {
         let PatternProgress::By(reached) = reached else {
             return Verdict::Brought;
@@ -125,7 +125,7 @@ impl Patterns {
         Verdict::Passed(PatternProgress::By(self.with_none_deeper(next)))
     }
 
-    /// The pattern by which `reached` leads to just this name, and further.
+    /// The pattern by which `reached` requires just this name, and more below it.
     pub(super) fn that_names(&self, reached: &PatternProgress, name: &str) -> Option<usize> {
         let PatternProgress::By(reached) = reached else {
             return None;
