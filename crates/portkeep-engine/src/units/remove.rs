@@ -31,20 +31,20 @@ pub use installed_parts::LeftBehind;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemovalError {
-    /// There are no units of these apps where anybody could have placed them. Nothing was changed.
+    /// These apps have no units in any directory for placed units. Nothing was changed.
     #[error("{}", not_installed(.names, .directory, .elsewhere))]
     NotInstalled {
         /// The apps.
         names: Vec<AppName>,
-        /// Where `install` places units.
+        /// The directory of `install`.
         directory: PathBuf,
-        /// Where there are units of them that others have placed.
+        /// Their units that others have placed.
         elsewhere: Vec<PathBuf>,
     },
-    /// It cannot be told where units are.
+    /// The directories of units are unknown.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Where apps have their files cannot be told.
+    /// The directories of apps are unknown.
     #[error(transparent)]
     Directories(#[from] DirectoriesError),
     /// The manager does not answer.
@@ -53,15 +53,15 @@ pub enum RemovalError {
     /// Another install is under way.
     #[error(transparent)]
     Lock(#[from] InstallError),
-    /// The manager did not do its part.
+    /// A call to the manager failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// A file cannot be looked at or removed.
     #[error("cannot remove {path}")]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -95,9 +95,9 @@ fn not_installed(names: &[AppName], directory: &Path, elsewhere: &[PathBuf]) -> 
 pub struct Removed {
     /// Its name.
     pub name: AppName,
-    /// How many unit files it had.
+    /// Number of its unit files.
     pub units: usize,
-    /// What of others was left.
+    /// Files that portkeep does not own.
     pub left: Vec<LeftBehind>,
 }
 
@@ -109,7 +109,7 @@ pub fn on_disk(name: &AppName, directory: &Path) -> io::Result<Files> {
     Ok(Inventory::of(directory)?.of_app(name))
 }
 
-/// Removes files and the directories that this leaves empty, or none of them.
+/// Removes files and directories that become empty, or nothing.
 ///
 /// # Errors
 /// What the system says, with the path.
@@ -132,8 +132,8 @@ pub fn remove_files<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<
     Ok(())
 }
 
-/// Stops apps, closes their ports, and removes what `install` or `portkeep dev` placed of them. All of them are found before
-/// anything is changed.
+/// Stops apps, closes their ports, and removes the files that `install` or `portkeep dev` placed. All are found before
+/// anything changes.
 ///
 /// # Errors
 /// When one of them is not installed, or a step fails.
@@ -176,7 +176,7 @@ pub async fn remove(
     if none_is_left {
         let units = [contract::METRICS_TIMER, contract::METRICS_SERVICE];
         manager.stop_all(&units.map(str::to_owned)).await?;
-        // Else the collector would tell for ever what was so last.
+        // Otherwise the collector would report the last state for ever.
         if let Some(directory) = textfiles
             && let Err(error) = write(&directory, &file_name(which), "")
         {
@@ -221,7 +221,7 @@ fn inventories(
     read.collect()
 }
 
-/// The error for apps that we have placed nothing of.
+/// The error for apps without placed units.
 fn not_found(
     which: Which,
     unit_path: &[PathBuf],
@@ -243,14 +243,14 @@ fn not_found(
     })
 }
 
-/// Where the metrics of the apps are written, if they are.
+/// The directory of the apps' metrics, if there is one.
 fn metrics_directory(which: Which, unit_path: &[PathBuf]) -> Option<PathBuf> {
     let directory = UnitDirectory::lasting(which, unit_path).ok()?;
     let inventory = Inventory::of(directory.path()).ok()?;
     metrics::textfiles(&metrics::placed(&inventory))
 }
 
-/// Removes the message catalog that an install has placed. What it explained stays in the journal, and is shown without it.
+/// Removes the message catalog that an install has placed. Old entries stay in the journal, without explanations.
 async fn explain_no_more(which: Which) {
     let catalog = Catalog::of_machine();
     if let Some(change) = catalog.removal(which)
@@ -260,7 +260,7 @@ async fn explain_no_more(which: Which) {
     }
 }
 
-/// Removes what all apps shared, where none is left and nobody has changed it. Answers whether none is left.
+/// Removes shared files if no app is left and nobody has changed them. Returns whether no app is left.
 fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalError> {
     let directory = UnitDirectory::lasting(which, unit_path)?;
     let fail = |source| RemovalError::File {
@@ -279,7 +279,7 @@ fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalErr
     Ok(true)
 }
 
-/// A socket whose file was missing before: it was not stopped with its target.
+/// Closes a socket whose file was missing before: it did not stop with its target.
 async fn close_the_rest(manager: &Manager, found: &[InstalledParts]) -> Result<(), RemovalError> {
     let sockets = |one: &InstalledParts| {
         let units = one.units().into_iter();

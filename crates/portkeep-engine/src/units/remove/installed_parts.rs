@@ -1,4 +1,4 @@
-//! Units and files of an app that is to be removed, and what remains of others.
+//! Units and files of an app to remove, and files that portkeep does not own.
 
 use std::fmt;
 use std::fs;
@@ -47,7 +47,7 @@ pub(super) struct InstalledParts {
 }
 
 impl InstalledParts {
-    /// In all directories of `inventories` that live on; only if there is nothing, in those of `portkeep dev`.
+    /// In all lasting directories of `inventories`; only if there is nothing, in those of `portkeep dev`.
     pub(super) fn of(name: &AppName, inventories: &[(UnitDirectory, Inventory)]) -> Option<Self> {
         for runtime in [false, true] {
             let looked = inventories
