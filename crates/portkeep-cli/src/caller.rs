@@ -1,4 +1,4 @@
-//! User and umask of the caller. Nothing else reads them.
+//! Reads the user and sets the umask of the caller. No other module touches them.
 
 use std::path::Path;
 
@@ -7,18 +7,18 @@ use rustix::process::{geteuid, getuid};
 
 use crate::exit::usage;
 
-/// Files of ours have the modes that we mean: their directories must not be closed to the app by a strict umask, nor open to
-/// others by a wide one.
+/// Sets the umask so that portkeep's files get the modes that the code names. A strict umask would close their directories
+/// to the app, and a wide one would open them to others.
 pub(crate) fn set_umask() {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
 }
 
-/// Whether it is root.
+/// Whether the caller is root.
 pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// The manager of whoever asks: the system's for root, else the user's.
+/// The caller's manager: the system manager for root, else the user manager.
 pub(crate) fn own_manager() -> Which {
     match is_root() {
         true => Which::System,
@@ -26,7 +26,7 @@ pub(crate) fn own_manager() -> Which {
     }
 }
 
-/// Refuses whoever may not change units of that manager.
+/// Refuses a caller that may not change units of that manager.
 pub(crate) fn may_change(which: Which) -> anyhow::Result<()> {
     match which {
         Which::System if !is_root() => Err(usage(
@@ -36,7 +36,7 @@ pub(crate) fn may_change(which: Which) -> anyhow::Result<()> {
     }
 }
 
-/// Whether the user manager outlives the last session. logind marks it by a file that is called after the user.
+/// Whether the user manager outlives the user's last session. logind marks such a user by a file with the user's name.
 pub(crate) fn lingers() -> bool {
     let marks = Path::new("/var/lib/systemd/linger");
     let named = portkeep_engine::user_name(getuid().as_raw());

@@ -1,4 +1,4 @@
-//! The command line as a whole.
+//! The whole command line.
 
 use std::process::ExitCode;
 
@@ -60,7 +60,7 @@ enum Command {
 }
 
 impl Command {
-    /// Builds and apps under development have the umask of the shell.
+    /// Whether the command runs programs of the caller. Builds and apps under development keep the shell's umask.
     fn runs_programs_of_the_caller(&self) -> bool {
         matches!(self, Self::Dev(_) | Self::Prove(_))
     }

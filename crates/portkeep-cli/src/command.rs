@@ -1,4 +1,4 @@
-//! Commands, one a file: the doc comment is the help.
+//! Commands, one in each file. The doc comments become the help.
 
 pub(crate) mod catalog;
 pub(crate) mod completions;

@@ -11,14 +11,14 @@ use portkeep_spec::AppName;
 
 use crate::cli::Cli;
 
-/// The variable by which a shell's script asks.
+/// A shell's script asks for completions by this variable.
 const VARIABLE: &str = "PORTKEEP_COMPLETE";
-/// What is completed, and what is called for it: whichever is in `PATH`.
+/// Completed and called command. The shell looks for it in `PATH`.
 const PROGRAM: &str = "portkeep";
-/// The mark of our units, before the app's name.
+/// Mark of portkeep's units, before the app's name.
 const MARK: &str = "X-Portkeep-App=";
 
-/// Answers a shell that asks how a word goes on; false where none asked.
+/// Answers a shell that asks for completions; false if no shell asked.
 pub(crate) fn answer() -> Result<bool, clap::Error> {
     CompleteEnv::with_factory(command)
         .var(VARIABLE)
@@ -27,7 +27,7 @@ pub(crate) fn answer() -> Result<bool, clap::Error> {
         .try_complete(std::env::args_os(), std::env::current_dir().ok().as_deref())
 }
 
-/// The script that has a shell ask; none for a shell that is not known.
+/// The script that makes a shell ask; none for an unknown shell.
 pub(crate) fn script(shell: &str) -> Option<std::io::Result<Vec<u8>>> {
     let shells = Shells::builtins();
     let shell = shells.completer(shell)?;
@@ -41,14 +41,14 @@ pub(crate) fn script(shell: &str) -> Option<std::io::Result<Vec<u8>>> {
     }))
 }
 
-/// zsh reads the file of a function at its first call, and expects that call to be answered.
+/// zsh reads the file of a function at its first call, and expects an answer to that call.
 const AUTOLOADED: &str = r#"
 if [[ "${funcstack[1]}" == _portkeep ]]; then
     _clap_dynamic_completer_portkeep "$@"
 fi
 "#;
 
-/// The command line, with the names of apps wherever one is asked for.
+/// The command line. Every argument that is an app's name completes to the names of apps.
 fn command() -> Command {
     let mut command = Cli::command();
     let verbs: Vec<String> = command
@@ -58,7 +58,7 @@ fn command() -> Command {
         .collect();
     for verb in verbs {
         command = command.mut_subcommand(verb, |verb| {
-            // All, because one that is changed alone becomes the last.
+            // All arguments are visited, because clap moves an argument that is changed alone to the end.
             verb.mut_args(|argument| match names_an_app(&argument) {
                 true => argument.add(ArgValueCandidates::new(candidates)),
                 false => argument,
@@ -80,8 +80,8 @@ fn candidates() -> Vec<CompletionCandidate> {
         .collect()
 }
 
-/// Where units are that everybody may read, and the directories of apps that `portkeep dev` runs. No manager is asked: it may
-/// be busy, and who types waits.
+/// Directories of units that every user may read, and of apps that `portkeep dev` runs. The completion asks no manager,
+/// because a busy manager would make the user wait.
 fn directories() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["/etc", "/run", "/usr/local/lib", "/usr/lib"]
         .iter()
@@ -98,7 +98,7 @@ fn directories() -> Vec<PathBuf> {
     found
 }
 
-/// The names of the apps whose targets, or whose own directories, are in `directories`, each once.
+/// The names of the apps that have a target or a directory in `directories`, without duplicates.
 fn names(directories: &[PathBuf]) -> Vec<AppName> {
     let entries = directories
         .iter()
@@ -114,7 +114,7 @@ fn names(directories: &[PathBuf]) -> Vec<AppName> {
                     .parse()
                     .ok()
                     .filter(|name| is_ours(&entry.path(), name)),
-                // Of a `portkeep dev` that runs.
+                // A directory of a running `portkeep dev`.
                 None => file
                     .parse()
                     .ok()

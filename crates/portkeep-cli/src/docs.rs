@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::cli::Cli;
 
-/// A page in Markdown.
+/// A Markdown page.
 struct Page {
     path: PathBuf,
     text: String,
 }
 
-/// A block of code: its language, and its text.
+/// A block of code: its language and its text.
 type Block = (String, String);
 
 impl Page {
@@ -48,7 +48,7 @@ impl Page {
         (prose, blocks)
     }
 
-    /// The anchor of a heading, as forges form it.
+    /// The anchors of all headings, in the form that forges give them.
     fn anchors(&self) -> BTreeSet<String> {
         let prose = self.prose();
         let headings = prose.lines().filter(|line| line.starts_with('#'));
@@ -114,7 +114,7 @@ fn every_link_leads_to_a_file_and_its_heading() {
     for page in &pages {
         for link in links(&page.prose()) {
             let is_elsewhere = link.contains("://") || link.starts_with("crate::");
-            // rustdoc resolves this one.
+            // rustdoc resolves this link.
             let is_item = link.contains("::") || link.starts_with("fn@");
             if is_elsewhere || is_item {
                 continue;
@@ -163,14 +163,14 @@ fn commands(line: &str) -> Vec<Vec<String>> {
 
 const HELP: [ErrorKind; 2] = [ErrorKind::DisplayHelp, ErrorKind::DisplayVersion];
 
-/// A command that is only mentioned has no arguments.
+/// Errors of a command without arguments, which the text only mentions.
 const NAMED: [ErrorKind; 3] = [
     ErrorKind::DisplayHelp,
     ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand,
     ErrorKind::MissingRequiredArgument,
 ];
 
-/// Counts the commands of a line, and reports the wrong ones.
+/// Counts the commands of a line, and reports invalid ones.
 fn expect_commands(
     page: &Page,
     line: &str,
@@ -189,7 +189,7 @@ fn expect_commands(
     commands.len()
 }
 
-/// A command in a sentence, with a value for each word in capitals.
+/// A command of a sentence, with a value in place of each word in capitals.
 fn filled_in(code: &str) -> String {
     let words = code.split(' ').map(|word| match word {
         "ADDR" => "127.0.0.1:8080",
@@ -211,7 +211,7 @@ fn every_command_is_one() {
                 count += expect_commands(&page, line, &HELP, &mut wrong);
             }
         }
-        // A sentence may only mention a command, and capitals are placeholders.
+        // A sentence may mention a command without arguments. Words in capitals are placeholders.
         for code in page.prose().split('`').skip(1).step_by(2) {
             let is_whole = code.starts_with("portkeep ")
                 && !code.starts_with("portkeep =")
@@ -230,7 +230,7 @@ fn every_spec_is_one() {
     let mut count = 0;
     for page in pages() {
         for block in page.blocks("json") {
-            // A block may be a part of a spec, a whole one, or other JSON.
+            // A block may hold a whole spec, a part of one, or other JSON.
             let is_whole = block.trim_start().starts_with('{');
             let text = if is_whole {
                 block.clone()

@@ -9,7 +9,7 @@ use portkeep_spec::SpecError;
 
 use crate::output::{self, Text};
 
-/// What the user asked for cannot be: exit code 2.
+/// The user asked for something impossible: exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -21,15 +21,15 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// An error of usage, to be returned with `?`.
+/// A usage error, for use with `?`.
 pub(crate) fn usage(message: impl Into<String>) -> anyhow::Error {
     Usage(message.into()).into()
 }
 
-/// A release failed, and the last good one was brought back: exit code 3.
+/// Exit code 3: a release failed, and portkeep restored the last good one.
 pub(crate) const FELL_BACK: u8 = 3;
 
-/// Something is wrong that only a person can put right; no release can serve, for one. Exit code 4.
+/// Exit code 4: only a person can repair the state, for example if no release can serve.
 pub(crate) const NEEDS_A_PERSON: u8 = 4;
 
 /// The exit code of a handover that did not fail.
@@ -41,7 +41,7 @@ pub(crate) fn code_of(outcome: &Outcome) -> u8 {
     }
 }
 
-/// Prints an error with its causes, and answers the exit code.
+/// Prints an error with its causes, and returns the exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let bold = anstyle::AnsiColor::Red.on_default().bold();
     output::print_error(Text::styled(bold, "error:") + format!(" {error}"));

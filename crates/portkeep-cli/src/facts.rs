@@ -1,4 +1,4 @@
-//! Collects the facts of a diagnosis. Decides nothing.
+//! Collects the facts of a diagnosis, without any decision.
 
 mod helper;
 mod machine;
@@ -25,17 +25,17 @@ use crate::port_owner;
 pub(crate) use machine::machine;
 use places::place_of;
 
-/// An app with what is asked of it once for all.
+/// An app and the facts that one question to the manager answered.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) units: AppUnits,
     pub(crate) last: Option<HandoverRecord>,
-    /// Where `portkeep install` places units.
+    /// Here `portkeep install` writes units.
     directory: Option<UnitDirectory>,
 }
 
-/// These apps, in their order.
+/// Collects the facts of these apps, in their order.
 pub(crate) async fn apps(
     manager: &Manager,
     names: &[AppName],
@@ -50,7 +50,7 @@ pub(crate) async fn apps(
         .into_iter()
         .zip(units)
         .map(|(store, units)| App {
-            // The history is its owner's; what runs is for everybody.
+            // Only the owner reads the history. Everybody reads the running state.
             last: store.last_handover().ok().flatten(),
             store,
             units,
@@ -59,7 +59,7 @@ pub(crate) async fn apps(
         .collect())
 }
 
-/// With less, a handover may fail half-way: a release is a copy of the executable.
+/// With less free space a handover may fail half-way, because a release is a copy of the executable.
 const ENOUGH_SPACE: u64 = 64 << 20;
 
 /// An error with its causes, on one line.
@@ -74,7 +74,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// One app.
+/// Collects the facts of one app.
 pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Result<AppFacts> {
     let which = manager.which();
     let App {
@@ -112,7 +112,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
         depth,
         stop_limits,
     };
-    // Files are read, and with `Full` an executable.
+    // This reads files, and with `Full` an executable.
     Ok(tokio::task::spawn_blocking(move || looked.facts()).await?)
 }
 
@@ -125,7 +125,7 @@ async fn faulty_helper(handle: &UnitState, depth: Depth) -> Option<(PathBuf, Hel
     Some((path, fault))
 }
 
-/// What starts a generation: as the next one would find it, or as the current one has it loaded.
+/// The unit text that starts a generation: of the next generation, or as the manager loaded it for the current one.
 async fn unit_text(
     manager: &Manager,
     store: &Store,
@@ -144,11 +144,11 @@ async fn unit_text(
 
 /// The spec that an app's units name.
 struct Specs {
-    /// By which it is started; none where it may not be read.
+    /// The spec that starts generations; none without the right to read it.
     spec: Option<Result<Spec, SpecError>>,
-    /// The one that `portkeep install` placed.
+    /// The spec that `portkeep install` wrote.
     installed: Option<PathBuf>,
-    /// The last handover went by another one than the units name now.
+    /// Whether the last handover used another spec than the units name now.
     is_other: bool,
 }
 
@@ -170,7 +170,7 @@ impl Specs {
     }
 }
 
-/// None where it may not be read.
+/// Reads a spec; none without the right to read it.
 fn read_spec(path: &Path) -> Option<Result<Spec, SpecError>> {
     match Spec::load(path) {
         Err(SpecError::Read { source, .. })
@@ -182,8 +182,8 @@ fn read_spec(path: &Path) -> Option<Result<Spec, SpecError>> {
     }
 }
 
-/// The units that `portkeep install` wrote and would write differently now. Others (Nix, `portkeep dev`) are written anew
-/// with each change.
+/// The units that `portkeep install` wrote and would now write differently. Nix and `portkeep dev` write their units anew
+/// at each change.
 fn outdated_units(
     spec: &Spec,
     which: Which,
@@ -219,7 +219,7 @@ impl GatheredFacts {
             .spec
             .as_ref()
             .and_then(|spec| spec.as_ref().err());
-        // Only root can read what a system app is; nobody else is told that it is wrong.
+        // Only root can read the executable of a system app. For other callers this is no problem.
         let executable = spec.map(executable_of);
         let bad_executable = executable.as_ref().and_then(|found| found.as_ref().err());
         let is_copied = matches!(&executable, Some(Ok(found)) if !found.runs_in_place);
@@ -260,7 +260,7 @@ impl GatheredFacts {
         unsuccessful.first_clause().map(str::to_owned)
     }
 
-    /// What serves instead of what is installed.
+    /// Says which release serves in place of the installed one.
     fn instead(&self, spec: Option<&Spec>) -> Option<Mismatch> {
         let store = &self.store;
         if store.maintenance().is_some() {
@@ -318,7 +318,7 @@ fn socket(unit: &str, state: &UnitState, listen: Option<&Listen>, depth: Depth) 
     let missing = wanted
         .and_then(Address::ip)
         .filter(|ip| places::is_missing(*ip));
-    // What all sockets and processes of the machine are read for.
+    // A full diagnosis reads all sockets and processes of the machine.
     let is_full = depth == Depth::Full;
     let closed = wanted.filter(|_| is_full && state.active != "active");
     SocketFacts {
@@ -346,7 +346,7 @@ fn socket(unit: &str, state: &UnitState, listen: Option<&Listen>, depth: Depth) 
     }
 }
 
-/// Whether nobody can connect by a path: no socket is there.
+/// Whether the socket file is missing, so that no client can connect.
 fn is_lost(path: &Path) -> bool {
     match fs::symlink_metadata(path) {
         Ok(metadata) => !metadata.file_type().is_socket(),
@@ -354,7 +354,7 @@ fn is_lost(path: &Path) -> bool {
     }
 }
 
-/// An address as the manager tells it.
+/// An address in the manager's notation.
 fn address(kind: &str, text: &str) -> Option<Address> {
     match kind {
         "Stream" => Address::stream(text).ok(),
@@ -364,7 +364,7 @@ fn address(kind: &str, text: &str) -> Option<Address> {
     }
 }
 
-/// Open files of a process and how many it may have; none where /proc does not show them to us.
+/// Number of open files of a process, and its limit; none if /proc hides them.
 #[cfg(target_os = "linux")]
 fn open_files(pid: u32) -> Option<(u64, u64)> {
     use procfs::process::{LimitValue, Process};
@@ -382,12 +382,12 @@ fn open_files(_pid: u32) -> Option<(u64, u64)> {
     None
 }
 
-/// What is wrong with the directories that handovers write to, and that releases are run from where they are copied.
+/// Problems of the directories that handovers write to, and of the directory of copied releases.
 fn directories(store: &Store, is_copied: bool) -> Vec<DirectoryFault> {
     let state = store.state_directory();
     let places = [(state, is_copied), (store.run_directory(), false)];
     let faults = places.into_iter().filter_map(|(directory, is_run_from)| {
-        // Made by the first handover.
+        // The first handover creates the directory.
         let place = place_of(directory)?;
         let directory = directory.to_owned();
         if place.read_only {

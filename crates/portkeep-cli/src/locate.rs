@@ -26,7 +26,7 @@ impl ManagerArgs {
         self.named().unwrap_or_else(crate::caller::own_manager)
     }
 
-    /// The named manager.
+    /// The named manager, if the caller named one.
     pub(crate) fn named(self) -> Option<Which> {
         match (self.system, self.user) {
             (true, _) => Some(Which::System),
@@ -38,7 +38,7 @@ impl ManagerArgs {
 
 pub(crate) use portkeep_engine::units::place;
 
-/// The apps with units in the directories of a manager; in the usual directories if it does not answer.
+/// The apps with units in the directories of a manager. If the manager does not answer, the usual directories count.
 pub(crate) async fn installed_apps(which: Which) -> Vec<AppName> {
     let unit_path = match Manager::connect(which).await {
         Ok(manager) => manager.unit_path().await.unwrap_or_default(),
@@ -47,7 +47,7 @@ pub(crate) async fn installed_apps(which: Which) -> Vec<AppName> {
     units::apps(which, &unit_path)
 }
 
-/// The store of an app, to look into: nothing is made, and nothing may be there.
+/// The store of an app, for reading. This creates no directory, and the store may not exist.
 pub(crate) fn existing_store(name: &AppName, place: Place) -> anyhow::Result<Store> {
     Ok(Store::at(name, &Directories::of(place, name)?))
 }
@@ -63,7 +63,7 @@ pub(crate) fn store(name: &AppName, place: Place) -> anyhow::Result<Store> {
         .with_context(|| format!("the directories of {name} cannot be used; {remedy}"))
 }
 
-/// The same, for a caller that is about to keep releases in it. Without a place for them, no port may be opened.
+/// The store of an app, for a caller that keeps releases in it. Without a directory for them, no port may be opened.
 pub(crate) fn store_for_releases(name: &AppName, place: Place) -> anyhow::Result<Store> {
     let store = store(name, place)?;
     store.ensure_state().with_context(|| {

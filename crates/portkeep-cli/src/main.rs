@@ -44,7 +44,7 @@ fn main() -> ExitCode {
         }
     };
     let result = runtime.block_on(cli.run());
-    // A task that still waits (a follower of the journal) must not hold up the end.
+    // A waiting task (a follower of the journal) must not delay the end.
     runtime.shutdown_background();
     match result {
         Ok(code) => match output::lost() {
@@ -55,7 +55,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Warnings of the engine about failures that it continued after. The journal and the terminal add the time.
+/// Shows warnings of the engine about failures that did not stop it. The journal and the terminal add the time.
 fn show_warnings() {
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)

@@ -1,4 +1,4 @@
-//! Man pages: one a command, made of its help, and `portkeep.json(5)`, made of the schema.
+//! Man pages: one for each command, from its help, and `portkeep.json(5)`, from the schema.
 
 mod command;
 mod fields;
@@ -9,7 +9,7 @@ mod spec;
 
 use std::path::PathBuf;
 
-/// A page: where it belongs below a directory of man pages, and its text.
+/// A page: its path below a directory of man pages, and its text.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) path: PathBuf,

@@ -22,7 +22,7 @@ pub(crate) use sink::{
 };
 pub(crate) use text::Text;
 
-/// Prints a line, as `println!` does. What is written in by `{}` may be anybody's.
+/// Prints a line, as `println!` does. The text for `{}` may come from anybody.
 macro_rules! outln {
     ($($words:tt)*) => {
         $crate::output::print(format_args!($($words)*))
@@ -38,10 +38,10 @@ macro_rules! errln {
 
 pub(crate) use {errln, outln};
 
-/// Columns of a terminal that everybody has.
+/// Columns that every terminal has.
 pub(crate) const COLUMNS: usize = 80;
 
-/// A line cut to [`COLUMNS`], which is one line whatever is in it.
+/// A line cut to [`COLUMNS`]. Its text cannot break the line.
 pub(crate) fn clip(line: &str) -> String {
     let line = inline(line);
     if line.chars().count() <= COLUMNS {
@@ -50,7 +50,7 @@ pub(crate) fn clip(line: &str) -> String {
     line.chars().take(COLUMNS - 1).chain(['…']).collect()
 }
 
-/// Columns of the terminal that is written to; where it is none, of one that everybody has.
+/// Columns of the terminal; [`COLUMNS`] if the output is no terminal.
 pub(crate) fn columns() -> usize {
     let size = rustix::termios::tcgetwinsize(stdout()).ok();
     let columns = size.map(|size| usize::from(size.ws_col));

@@ -1,4 +1,4 @@
-//! Tests whether the helper of an app runs, by running it.
+//! Tests an app's helper by running it.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,27 +14,27 @@ use tokio::time::{sleep, timeout};
 
 use super::places::place_of;
 
-/// It only has to say its version.
+/// The helper only has to print its version in this time.
 const DEADLINE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is wrong with the helper at `path`.
+/// The fault of the helper at `path`.
 pub(super) async fn fault(path: &Path) -> Option<HelperFault> {
     if let Some(fault) = seen(path) {
         return Some(fault);
     }
-    // Nothing is run that somebody else could have put there.
+    // portkeep runs no file that another user could have written.
     if let Some(why) = untrusted(path) {
         return Some(HelperFault::Untrusted(why));
     }
     runs(path).await.err().map(HelperFault::DoesNotRun)
 }
 
-/// What can be seen to be wrong with it, without running it.
+/// The fault that shows without running the helper.
 pub(super) fn seen(path: &Path) -> Option<HelperFault> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
-        // Only its owner may look at it.
+        // Only the owner may read the file.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
         Err(_) => return Some(HelperFault::Missing),
     };
@@ -70,7 +70,7 @@ async fn runs(path: &Path) -> Result<(), String> {
     let said = async {
         loop {
             match command.output().await {
-                // Somebody is about to put it there.
+                // A process is about to write the file.
                 Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => sleep(PAUSE).await,
                 said => return said,
             }

@@ -9,7 +9,7 @@ use portkeep_spec::Manager as Which;
 
 use super::chain;
 
-/// The machine, and its manager if that can be asked.
+/// The facts of the machine, and its manager if that answers.
 pub(crate) async fn machine(which: Which) -> (MachineFacts, Option<Manager>) {
     let mut manager = None;
     let version = match Manager::connect(which).await {

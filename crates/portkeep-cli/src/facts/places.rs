@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{StatVfsMountFlags, statvfs};
 
-/// What is known of the file system that something is on.
+/// The file system of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     path: PathBuf,
     pub(super) read_only: bool,
-    /// Nothing is executed from it.
+    /// Whether the mount forbids execution.
     pub(super) no_exec: bool,
-    /// Bytes that are left.
+    /// Free bytes.
     pub(super) free: u64,
 }
 
-/// The file system of `path`; none where that is not there.
+/// The file system of `path`; none if the path does not exist.
 pub(super) fn place_of(path: &Path) -> Option<Place> {
     let path = fs::canonicalize(path).ok()?;
     let facts = statvfs(&path).ok()?;
@@ -31,13 +31,13 @@ pub(super) fn place_of(path: &Path) -> Option<Place> {
 }
 
 impl Place {
-    /// Where it is mounted.
+    /// Mount point.
     pub(super) fn mount(&self) -> PathBuf {
         mount_of(&self.path).unwrap_or_else(|| "/".into())
     }
 }
 
-/// The last one that was mounted at the nearest level above.
+/// The mount of the nearest directory above. Of several mounts on it, the last one counts.
 #[cfg(target_os = "linux")]
 fn mount_of(path: &Path) -> Option<PathBuf> {
     let mounts = procfs::process::Process::myself().ok()?.mountinfo().ok()?;
@@ -52,18 +52,18 @@ fn mount_of(_path: &Path) -> Option<PathBuf> {
     None
 }
 
-/// Whether no interface has the address of a socket: a socket of ours is bound to it, which sends and hears nothing.
+/// Whether no interface has the address. A socket on such an address receives nothing.
 pub(super) fn is_missing(address: SocketAddr) -> bool {
     let is_of_one_link = match address.ip() {
         IpAddr::V4(ip) => ip.is_multicast() || ip.is_broadcast(),
-        // It needs the name of the link.
+        // The address needs the name of its link.
         IpAddr::V6(ip) => ip.is_multicast() || ip.is_unicast_link_local(),
     };
     let bound = UdpSocket::bind((address.ip(), 0));
     !is_of_one_link && bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
-/// The interface by which this machine reaches others, else the loopback.
+/// The interface of the default route, else the loopback.
 pub(super) fn main_interface() -> String {
     let routes = fs::read_to_string("/proc/net/route").unwrap_or_default();
     by_default(&routes).unwrap_or("lo").to_owned()
@@ -86,7 +86,7 @@ mod tests {
         for (address, missing) in [
             ("127.0.0.1:80", false),
             ("0.0.0.0:80", false),
-            // For documentation: nobody has it.
+            // No interface has an address that is reserved for documentation.
             ("192.0.2.77:80", true),
             ("224.0.0.1:80", false),
         ] {

@@ -5,17 +5,17 @@ use serde_json::{Map, Value};
 /// One field.
 #[derive(Debug)]
 pub(crate) struct Field {
-    /// From the spec's own object on: `listen[].stream`.
+    /// Path from the spec's root: `listen[].stream`.
     pub(crate) path: String,
-    /// What is written there: `list of strings`, `"strict" or "off"`.
+    /// Kind of the value: `list of strings`, `"strict" or "off"`.
     pub(crate) kind: String,
-    /// What it means, and what is meant where it is not written. `code` stands in backticks.
+    /// Meaning and default. `code` stands in backticks.
     pub(crate) text: String,
-    /// Values with their meanings, where there are few.
+    /// Values with their meanings, for a field with few.
     pub(crate) choices: Vec<(String, String)>,
 }
 
-/// All fields, each object's before those of the objects in it.
+/// All fields. Those of an object precede those of the objects in it.
 pub(crate) fn fields(schema: &Value) -> Vec<Field> {
     let mut found = Vec::new();
     let schema = Schema(schema);
@@ -53,7 +53,7 @@ fn list<'v>(value: &'v Value, name: &str) -> impl Iterator<Item = &'v Value> {
     value[name].as_array().into_iter().flatten()
 }
 
-/// What is meant where the field is not written; nothing where its description says so.
+/// The default of a field; empty if the description names it.
 fn default_of(field: &Value, described: &str, is_required: bool) -> Option<String> {
     if is_required {
         return Some("It must be written.".to_owned());
@@ -82,7 +82,7 @@ fn default_of(field: &Value, described: &str, is_required: bool) -> Option<Strin
 struct Schema<'v>(&'v Value);
 
 impl<'v> Schema<'v> {
-    /// What a value is: what it refers to, and of several the one that is not null.
+    /// The type of a value: resolves a reference, and takes the variant that is not null.
     fn resolve(&self, value: &'v Value) -> &'v Value {
         let of_several = list(value, "anyOf").find(|one| one["type"] != "null");
         if let Some(one) =
@@ -100,14 +100,14 @@ impl<'v> Schema<'v> {
         list(self.resolve(field), "oneOf").filter(|one| one.get("const").is_some())
     }
 
-    /// The object that a field is, or a list of which it is.
+    /// The object type of a field or of the items of its list.
     fn object(&self, field: &'v Value) -> Option<(&'v Value, bool)> {
         let value = self.resolve(field);
         let (object, is_list) = match value.get("items") {
             Some(items) => (self.resolve(items), true),
             None => (value, false),
         };
-        // An entry of a list may be an object or something shorter.
+        // A list item may be an object or its short form.
         let object = list(object, "anyOf")
             .map(|one| self.resolve(one))
             .find(|one| is_object(one))
@@ -115,7 +115,7 @@ impl<'v> Schema<'v> {
         is_object(object).then_some((object, is_list))
     }
 
-    /// What is written there: `list of strings`, `"strict" or "off"`, with the unit where it has one.
+    /// The kind of a value: `list of strings`, `"strict" or "off"`, with the unit if it has one.
     fn kind(&self, field: &'v Value) -> String {
         let value = self.resolve(field);
         let choices: Vec<_> = self

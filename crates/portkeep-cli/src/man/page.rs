@@ -14,7 +14,7 @@ pub(super) fn inlines(text: &str) -> Vec<Inline> {
         .collect()
 }
 
-/// Lines as they are.
+/// Adds lines without any change.
 pub(super) fn verbatim(roff: &mut Roff, lines: &str) {
     roff.control("nf", []);
     for line in lines.lines() {

@@ -11,7 +11,7 @@ use super::fields::{Field, fields};
 const MADE: &str =
     "<!-- Made by `UPDATE_GOLDEN=1 cargo test -p portkeep-cli reference`; do not edit. -->";
 
-/// All commands that people call, with their help.
+/// All commands for people, with their help.
 fn commands() -> String {
     let mut command = crate::cli::Cli::command()
         .disable_help_subcommand(true)

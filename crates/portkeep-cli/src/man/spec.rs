@@ -54,7 +54,7 @@ pub(super) fn page(schema: &Value) -> Page {
         "portkeep(1), portkeep-install(1), systemd.exec(5), systemd.socket(5), systemd.time(7)",
     );
     let mut text = Vec::new();
-    // Into memory, which takes everything.
+    // A write into memory cannot fail.
     let _ = roff.to_writer(&mut text);
     Page {
         path: Path::new("man5").join("portkeep.json.5"),

@@ -1,4 +1,4 @@
-//! Services that this program offers to the loop of `portkeep dev`: directories, and commands to suggest.
+//! Services that this program offers to the loop of `portkeep dev`: directories, and commands for its advice.
 
 use std::path::Path;
 

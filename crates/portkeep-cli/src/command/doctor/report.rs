@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use crate::output::{self, Text, fault, wrapped};
 
-/// The shape of `portkeep doctor --json`.
+/// Output of `portkeep doctor --json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Diagnosis {
-    /// `system` or `user`.
+    /// Manager: `system` or `user`.
     pub(crate) manager: String,
-    /// systemd's version; none where it cannot be reached.
+    /// Version of systemd; none if the manager does not answer.
     pub(crate) version: Option<String>,
-    /// The apps that were looked at.
+    /// The checked apps.
     pub(crate) checked: Vec<AppName>,
-    /// What was found; empty when all is well.
+    /// All findings; empty if nothing is wrong.
     pub(crate) findings: Vec<Line>,
 }
 
-/// One thing that was found.
+/// One finding.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Line {
@@ -28,11 +28,11 @@ pub(crate) struct Line {
     app: Option<AppName>,
     code: &'static str,
     what: String,
-    /// In one sentence, the commands included.
+    /// The remedy in one sentence, with its commands.
     remedy: String,
-    /// What a person has to do first; empty where the commands are all.
+    /// What a person has to do before the commands; empty if the commands suffice.
     first: String,
-    /// For a shell.
+    /// Commands of the remedy, for a shell.
     commands: Vec<String>,
 }
 
@@ -87,7 +87,7 @@ impl Line {
                 output::outln!("{line}");
             }
         }
-        // To be copied, so in one line however long.
+        // The user copies the command, so it stays on one line.
         for command in &self.commands {
             output::outln!("    $ {}", output::inline(command));
         }
@@ -102,7 +102,7 @@ mod tests {
 
     const DOCUMENTED: &str = include_str!("../../../docs/json.md");
 
-    /// What programs rely on; a field more is no harm, a changed one is.
+    /// Programs rely on this output: a field may be added, but none may change.
     #[test]
     fn the_json_is_as_documented() {
         let finding = Finding {

@@ -1,7 +1,7 @@
 //! Holding page: answers of a generation that runs no release of the app.
 //!
-//! It says nothing of the app: neither its name nor why it cannot serve. Whoever may know finds that in the journal. In
-//! maintenance it says what a person wants it to.
+//! The page says neither the app's name nor why the app cannot serve; people with access find both in the journal. During
+//! maintenance the page shows the operator's message.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -44,24 +44,23 @@ p { margin: .5rem 0 0; }
 </html>
 "#;
 
-/// How the page tries again, also where a policy in front of it allows no script.
+/// Has the browser load the page again, even where a policy of a proxy forbids scripts.
 const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
 
-/// The same under `portkeep dev`, whose own script loads the page again when there is something to see, and loses nothing
-/// that is folded, dismissed or scrolled until then. Where that script is not, as in a browser elsewhere, or with none, it
-/// tries again as ever.
+/// The same under `portkeep dev`. Its script loads the page again after a change, and keeps what the user folded, dismissed
+/// or scrolled to. Without the script, the browser loads the page again at an interval.
 const REFRESH_IN_DEVELOPMENT: &str = r#"<noscript><meta http-equiv="refresh" content="5"></noscript>
 <script>setTimeout(() => window["portkeep-dev"] || location.reload(), 5000);</script>"#;
 
-/// What is told.
+/// Texts of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PageText {
-    /// For programs.
+    /// Error code for programs.
     error: &'static str,
     title: &'static str,
-    /// Anybody's words.
+    /// Message for people. It may come from anybody.
     text: Cow<'static, str>,
-    /// When clients are to ask again.
+    /// After this time, clients ask again.
     retry: Duration,
 }
 
@@ -73,7 +72,7 @@ const UNAVAILABLE: PageText = PageText {
     retry: Duration::from_secs(5),
 };
 
-/// Minutes, as a rule.
+/// Maintenance usually takes minutes.
 const MAINTENANCE: PageText = PageText {
     error: "maintenance",
     title: "Down for maintenance",
@@ -96,10 +95,10 @@ impl PageText {
     }
 }
 
-/// No message is as long, whatever its characters are.
+/// Every valid message, whatever its characters, fits in a file of this size.
 const LONGEST_FILE: u64 = 64 << 10;
 
-/// What the file says now. It is small, and in the kernel's cache.
+/// Reads the maintenance file. It is small and in the kernel's cache.
 fn maintenance(file: Option<&Path>) -> Option<Maintenance> {
     let text = small_file::read(file?, LONGEST_FILE).ok()?;
     serde_json::from_slice(&text).ok()
@@ -123,7 +122,7 @@ pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the page tells load balancers, by the same file.
+/// Health answer of the page for load balancers. It follows the maintenance file.
 struct PageHealth(Option<PathBuf>);
 
 impl PageHealth {
@@ -149,7 +148,7 @@ impl Source for PageHealth {
 #[derive(Clone)]
 struct Page {
     refresh: &'static str,
-    /// The file that is there as long as there is maintenance: it may begin and end while the page is shown.
+    /// This file exists during maintenance, which may begin and end while the page is served.
     maintenance: Option<PathBuf>,
 }
 
@@ -162,7 +161,7 @@ impl Page {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind.name()));
         headers.insert(RETRY_AFTER, HeaderValue::from(words.retry.as_secs()));
-        // Nobody is to remember it.
+        // No cache may keep the page.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VARY, HeaderValue::from_static("accept"));
         response
@@ -183,7 +182,7 @@ impl<B> Service<Request<B>> for Page {
     }
 }
 
-/// How it is told.
+/// Format of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Html,
@@ -192,7 +191,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// Browsers name HTML, some programs JSON. Others take anything, and are better off with text.
+    /// Browsers ask for HTML by name, and some programs ask for JSON. All other clients get text.
     fn of(headers: &HeaderMap) -> Self {
         if names(headers, "text/html") {
             Self::Html
@@ -213,7 +212,7 @@ impl Kind {
 
     fn body(self, words: &PageText, refresh: &str) -> String {
         match self {
-            // The words of others come last: nothing is replaced in them.
+            // The foreign text is inserted last, so that no placeholder in it is replaced.
             Self::Html => HTML
                 .replace("{refresh}", refresh)
                 .replace("{title}", words.title)
@@ -227,7 +226,7 @@ impl Kind {
     }
 }
 
-/// Text that is text in HTML, whatever is in it.
+/// Escapes text for HTML.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -243,7 +242,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// Whether a type is among those that are asked for by name.
+/// Whether the client names a media type.
 fn names(headers: &HeaderMap, kind: &str) -> bool {
     let ranges = headers
         .get_all(ACCEPT)
@@ -358,7 +357,7 @@ mod tests {
         let expected = serde_json::json!({ "error": "maintenance", "message": message });
         assert_eq!(json, expected);
         assert!(told(None).await.1.contains(message));
-        // What is no message is not told.
+        // The page does not show a file that is no valid message.
         let wrong = serde_json::json!({ "since": "2026-01-01T00:00:00Z", "message": "a\r\nb" });
         std::fs::write(&file, wrong.to_string()).expect("it can be written");
         assert_eq!(told(None).await.0, "5");

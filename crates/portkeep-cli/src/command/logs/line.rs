@@ -7,7 +7,7 @@ use super::query::Query;
 use crate::control::LogLine;
 use crate::output::{Text, local_time};
 
-/// Neighbouring generations differ in colour.
+/// Consecutive generations get different colours.
 const COLOURS: [AnsiColor; 5] = [
     AnsiColor::Cyan,
     AnsiColor::Green,
@@ -16,7 +16,7 @@ const COLOURS: [AnsiColor; 5] = [
     AnsiColor::Blue,
 ];
 
-/// An entry of the journal.
+/// The line of a journal entry.
 pub(super) fn of(entry: &Entry, query: &Query<'_>) -> LogLine {
     LogLine {
         at: entry.at(),

@@ -3,7 +3,7 @@
 use portkeep_engine::Generation;
 use portkeep_spec::{AppName, Manager as Which, unit_names};
 
-/// Which lines.
+/// Selects lines of the journal.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Query<'a> {
     pub(crate) name: &'a AppName,
@@ -14,8 +14,8 @@ pub(crate) struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// For `journalctl`. Generations to come must be found too, and a pattern of unit names is resolved once, to those that
-    /// exist. So it goes by what the units of generations call themselves.
+    /// Arguments for `journalctl`. It must also find generations that start later, but resolves a pattern of unit names
+    /// only once, to the units that exist. So the query matches the syslog identifier of the generations' units.
     pub(crate) fn arguments(&self) -> Vec<String> {
         let name = self.name;
         let (by, about) = match self.which {
@@ -62,7 +62,8 @@ impl Query<'_> {
         arguments
     }
 
-    /// Anybody can call himself like the app; the unit is the journal's own word.
+    /// Whether a unit belongs to the app. Any program can use the app's identifier, but the journal itself records the
+    /// unit.
     pub(crate) fn is_of_app(&self, unit: &str) -> bool {
         let generation = unit_names::parse_about_generation(self.name, unit);
         match self.generation {

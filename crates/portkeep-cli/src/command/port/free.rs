@@ -1,4 +1,4 @@
-//! Decides how a port is freed: who owns it, and whether more than the port would be lost.
+//! Decides how to free a port: who owns it, and whether freeing it would end more than the port.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use super::socket_unit::SocketUnit;
 use crate::output::inline;
 use crate::port_owner::PortOwner;
 
-/// One thing to do.
+/// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Stop a unit by its manager.
     StopUnit { unit: String, manager: Which },
     /// Send SIGTERM to a process.
     Terminate { pid: i32, command: String },
-    /// It cannot be done from here.
+    /// portkeep cannot free the port.
     Refused(String),
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Step {
     }
 }
 
-/// What to do, in order. `main_pids` are the main processes of the owners' units.
+/// The steps, in order. `main_pids` are the main processes of the owners' units.
 pub(crate) fn steps(
     socket: &Option<SocketUnit>,
     owners: &[PortOwner],
@@ -39,7 +39,7 @@ pub(crate) fn steps(
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     if let Some(socket) = socket {
-        // The socket units of an app refuse to be stopped one by one; its target closes the port and ends the app.
+        // The socket units of an app refuse a separate stop. The app's target closes the port and ends the app.
         let unit = match &socket.app {
             Some(app) => unit_names::target(app),
             None => socket.name.clone(),
@@ -64,8 +64,8 @@ pub(crate) fn steps(
                  `systemctl list-sockets`"
             )),
             (owner, Some(pid)) => {
-                // A unit is stopped for what its main process holds. What it merely started (a job of cron, a shell in a
-                // session) is asked itself: stopping the unit would end much more.
+                // portkeep stops a unit only if its main process owns the port. Another process of the unit (a job of cron,
+                // a shell in a session) gets a signal of its own, because a stop of the unit would end much more.
                 let of_main =
                     |unit: &String| unit.ends_with(".service") && main_pids.contains(&pid);
                 match (
@@ -91,7 +91,7 @@ pub(crate) fn steps(
     steps
 }
 
-/// A worker of a service whose main process holds the port as well.
+/// Whether the owner is a worker of a service whose main process owns the port as well.
 fn of_stopped_unit(owner: &PortOwner, owners: &[PortOwner], main_pids: &[i32]) -> bool {
     owner.unit.is_some()
         && owners.iter().any(|other| {

@@ -6,18 +6,18 @@ use super::socket_unit::SocketUnit;
 use crate::output::{clip, local_time};
 use crate::port_owner::PortOwner;
 
-/// The shape of `portkeep port --json`.
+/// Output of `portkeep port --json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PortReport {
     /// The requested address.
     pub(crate) address: String,
-    /// Whether anybody listens there.
+    /// Whether a process listens on the address.
     pub(crate) held: bool,
     /// The socket unit of the address, if systemd holds it.
     #[serde(rename = "socketUnit")]
     pub(crate) unit: Option<SocketUnit>,
-    /// The processes that own the listening socket, smallest number first.
+    /// The processes that own the listening socket, in order of their number.
     #[serde(rename = "holders")]
     pub(crate) owners: Vec<PortOwner>,
     #[serde(skip)]
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// Programs rely on this shape: fields may be added, and must not change.
+    /// Programs rely on this output: fields may be added, but none may change.
     #[test]
     fn the_json_is_as_documented() {
         let json = serde_json::to_value(report()).unwrap();

@@ -1,4 +1,4 @@
-//! Finds the socket unit whose address this is.
+//! Finds the socket unit of an address.
 
 use std::net::SocketAddr;
 
@@ -20,7 +20,7 @@ pub(crate) struct SocketUnit {
     pub(crate) manager: Which,
     /// The portkeep app that it belongs to.
     pub(crate) app: Option<AppName>,
-    /// Since when it listens.
+    /// Start of the socket unit.
     pub(crate) since: Option<Timestamp>,
 }
 
@@ -28,8 +28,8 @@ fn as_text<S: serde::Serializer>(manager: &Which, serializer: S) -> Result<S::Ok
     serializer.collect_str(manager)
 }
 
-/// The socket unit of the found sockets, and the main processes of the owners' units. A manager that does not answer is
-/// skipped: the kernel's answer counts without it.
+/// Finds the socket unit, and the main processes of the owners' units. It skips a manager that does not answer, because the
+/// kernel's answer suffices.
 pub(crate) async fn find(wanted: &Wanted, found: &PortConflict) -> (Option<SocketUnit>, Vec<i32>) {
     let (mut unit, mut main_pids) = (None, Vec::new());
     let owners = &found.owners;
@@ -87,7 +87,7 @@ async fn listening_unit(
     None
 }
 
-/// The mark in every unit of an app.
+/// Reads the app's name from the mark that every unit of an app carries.
 fn app_of(fragment: &str) -> Option<AppName> {
     let text = std::fs::read_to_string(fragment).ok()?;
     let mark = format!("{}=", contract::MARK);
@@ -95,7 +95,7 @@ fn app_of(fragment: &str) -> Option<AppName> {
         .find_map(|line| line.strip_prefix(&mark)?.parse().ok())
 }
 
-/// Whether an address of a systemd socket is one of those that were found.
+/// Whether one of the found addresses is the address of a systemd socket.
 fn is_one_of(wanted: &Wanted, found: &[SocketAddr], listens: &str) -> bool {
     match wanted {
         Wanted::Address(address) if address.path().is_some() => address

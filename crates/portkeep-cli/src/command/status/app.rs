@@ -22,38 +22,38 @@ pub(crate) struct AppStatus {
     pub(crate) backend: String,
     /// State of the first socket: `listening` or `running` while the port is open; `held` by `portkeep dev`.
     pub(crate) port: String,
-    /// Where the first socket listens; empty where `portkeep dev` holds it.
+    /// Addresses of the first socket; empty if `portkeep dev` holds it.
     pub(crate) listen: Vec<String>,
-    /// All sockets, the first one first.
+    /// All sockets, in the order of the spec.
     pub(crate) sockets: Vec<SocketStatus>,
     /// The generation that accepts connections.
     pub(crate) current: Option<Generation>,
-    /// Oldest first.
+    /// All generations, oldest first.
     pub(crate) generations: Vec<GenerationStatus>,
-    /// What is wrong, as far as it can be seen at a glance.
+    /// Problems that show without a diagnosis.
     pub(crate) findings: Vec<Problem>,
     pub(crate) last_handover: Option<HandoverRecord>,
-    /// Somebody wants maintenance: nothing but its page is started.
+    /// Maintenance, if an operator began it. Only the holding page is started then.
     pub(crate) maintenance: Option<MaintenanceStatus>,
-    /// Somebody has it taken out: load balancers are told to send nothing.
+    /// Drain, if an operator took the app out: the app tells load balancers to send no requests.
     pub(crate) drain: Option<DrainStatus>,
 }
 
-/// That somebody has the app taken out.
+/// An app that an operator took out.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DrainStatus {
     pub(crate) since: Timestamp,
-    /// How long load balancers are told before connections end.
+    /// For this time load balancers are told, before connections end.
     pub(crate) grace_milliseconds: u128,
 }
 
-/// Maintenance that somebody wants.
+/// Maintenance that an operator began.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MaintenanceStatus {
     pub(crate) since: Timestamp,
-    /// What its page says; none for a text of portkeep's own.
+    /// Message of the page; none for portkeep's own text.
     pub(crate) message: Option<String>,
 }
 
@@ -61,15 +61,15 @@ pub(crate) struct MaintenanceStatus {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SocketStatus {
-    /// Its unit.
+    /// Unit of the socket.
     pub(crate) unit: String,
-    /// As `port` of the app.
+    /// State, as in `port` of the app.
     pub(crate) state: String,
-    /// Where it listens.
+    /// Addresses of the socket.
     pub(crate) listen: Vec<String>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Problem {
@@ -94,31 +94,31 @@ impl From<&Finding> for Problem {
 pub(crate) struct GenerationStatus {
     pub(crate) generation: Generation,
     pub(crate) phase: Phase,
-    /// It is portkeep's holding page: no release can serve.
+    /// Whether the generation is portkeep's holding page: no release can serve.
     pub(crate) is_holding_page: bool,
-    /// Since when it serves; none before.
+    /// Since this time the generation serves; none before it does.
     pub(crate) since: Option<Timestamp>,
-    /// When it was started.
+    /// Start of the generation.
     pub(crate) started_at: Option<Timestamp>,
-    /// Since when it drains; none while it does not.
+    /// Since this time the generation drains; none before it does.
     pub(crate) draining_since: Option<Timestamp>,
-    /// What is left of it is cut then; none while it does not drain.
+    /// At this time systemd ends the drain; none before the generation drains.
     pub(crate) drains_until: Option<Timestamp>,
-    /// The release.
+    /// Digest of the release.
     pub(crate) digest: Option<String>,
-    /// What people call that.
+    /// Label of the release.
     pub(crate) label: Option<Label>,
-    /// What it says of itself (`STATUS=`), such as the requests in flight; empty where it says nothing.
+    /// Status that the generation reports (`STATUS=`), such as the number of requests; empty without a report.
     pub(crate) status: String,
     pub(crate) main_pid: Option<u32>,
-    /// How often it was restarted after a crash.
+    /// Restarts after a crash.
     pub(crate) restarts: u32,
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) cpu_nanoseconds: Option<u64>,
 }
 
 impl AppStatus {
-    /// One that a `portkeep dev` runs itself.
+    /// State of an app that `portkeep dev` runs itself.
     pub(crate) fn local(
         store: &Store,
         generations: Vec<GenerationStatus>,
@@ -142,7 +142,7 @@ impl AppStatus {
         status
     }
 
-    /// One whose units a manager has.
+    /// State of an app with units in a manager.
     pub(crate) fn of_units(which: Which, app: &App) -> Self {
         let sockets: Vec<_> = app.units.sockets.iter().map(SocketStatus::from).collect();
         let generations = app.units.generations.iter();
@@ -170,7 +170,7 @@ impl AppStatus {
         status
     }
 
-    /// What a person wants of it until he says that it is over.
+    /// Adds the operator's wishes (maintenance and drain), which last until the operator ends them.
     fn note_wishes(&mut self, store: &Store) {
         self.drain = store.taken_out().map(|one| DrainStatus {
             since: one.since,
@@ -182,7 +182,7 @@ impl AppStatus {
         });
     }
 
-    /// Of a generation that does not run, `current` may be left.
+    /// Adds the current generation. The `current` file may remain after that generation has ended.
     fn note_current(&mut self, current: Option<Generation>) {
         let runs = |current: &Generation| {
             let mut generations = self.generations.iter();
@@ -191,7 +191,7 @@ impl AppStatus {
         self.current = current.filter(runs);
     }
 
-    /// The current one first, then the newer before the older.
+    /// The current generation first, then the others from new to old.
     pub(crate) fn current_first(&self) -> Vec<&GenerationStatus> {
         let mut sorted: Vec<_> = self.generations.iter().collect();
         let is_other = |one: &GenerationStatus| Some(one.generation) != self.current;
@@ -234,7 +234,7 @@ impl GenerationStatus {
         }
     }
 
-    /// With what systemd knows of its unit.
+    /// Adds the facts of the generation's unit.
     fn with(mut self, unit: &UnitState) -> Self {
         self.since = unit
             .active_since()

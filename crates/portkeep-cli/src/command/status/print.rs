@@ -10,9 +10,9 @@ use portkeep_engine::diagnosis::Level;
 use super::app::{AppStatus, GenerationStatus, SocketStatus};
 use crate::output::{Text, inline, local_time, record_line, span, wrapped_to};
 
-/// How far the lines of a generation's facts are indented, under its phase; less where there is no room for that.
+/// Indent of a generation's facts below its phase; smaller on a narrow terminal.
 const FACTS: usize = 18;
-/// A terminal for which that is too far.
+/// A terminal of at most this width gets the smaller indent.
 const NARROW: usize = 60;
 
 pub(crate) fn lines(app: &AppStatus, now: Timestamp, columns: usize) -> Vec<Text> {
@@ -58,12 +58,12 @@ struct Lines {
 }
 
 impl Lines {
-    /// A text, indented; what does not fit is indented by four more.
+    /// Adds an indented text. Its continuation lines are indented by four more.
     fn add(&mut self, indent: usize, text: &str) {
         self.add_after(indent, Text::default(), 0, text);
     }
 
-    /// The same behind a word, which is so many columns wide.
+    /// Adds the text after a word of the given width.
     fn add_after(&mut self, indent: usize, word: Text, width: usize, text: &str) {
         let hanging = indent + 4;
         let first = indent + width;
@@ -88,7 +88,7 @@ impl Lines {
         }
     }
 
-    /// That there is maintenance, and how it is ended.
+    /// Says that there is maintenance, and how to end it.
     fn of_maintenance(&mut self, app: &AppStatus) {
         let Some(maintenance) = &app.maintenance else {
             return;
@@ -102,7 +102,7 @@ impl Lines {
         }
     }
 
-    /// That it is taken out, and how it is put back.
+    /// Says that the app is taken out, and how to put it back.
     fn of_drain(&mut self, app: &AppStatus, now: Timestamp) {
         let Some(drain) = &app.drain else {
             return;
@@ -176,7 +176,7 @@ fn opened(socket: &SocketStatus) -> String {
     format!("{address} is {state}")
 }
 
-/// Since when, and until when.
+/// Says since when the phase lasts, and until when.
 fn when(one: &GenerationStatus, now: Timestamp) -> String {
     let since = |at: Timestamp| format!("since {} ({})", local_time(at), span(left(now, at)));
     match one.phase {
@@ -192,7 +192,7 @@ fn when(one: &GenerationStatus, now: Timestamp) -> String {
     }
 }
 
-/// From `earlier` to `later`; nothing where the clock was set back.
+/// Time from `earlier` to `later`; zero if the clock was set back.
 fn left(later: Timestamp, earlier: Timestamp) -> Duration {
     later.duration_since(earlier).try_into().unwrap_or_default()
 }
@@ -304,7 +304,7 @@ mod tests {
             let lines = shown(&app(), at(125), columns);
             for line in &lines {
                 let longest = line.split_whitespace().map(|word| word.chars().count());
-                // A word that is longer than all of it stays whole.
+                // A word that is longer than the line stays whole.
                 assert!(
                     line.chars().count() <= columns || longest.max() > Some(columns - 24),
                     "{columns}: {line}"
@@ -326,7 +326,7 @@ mod tests {
         );
     }
 
-    /// What programs rely on; a field more is no harm, a changed one is.
+    /// Programs rely on this output: a field may be added, but none may change.
     #[test]
     fn the_json_is_as_documented() {
         let json = serde_json::to_value(app()).unwrap();

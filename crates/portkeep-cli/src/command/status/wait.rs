@@ -10,10 +10,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::control::{self, Answer, Ask};
 
-/// How often a `portkeep dev` is asked, which sends no signals.
+/// Interval of the questions to `portkeep dev`, which sends no signals.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Waits for the apps of a manager, and for those that a `portkeep dev` runs.
+/// Waits for the apps of a manager, and for those that `portkeep dev` runs.
 ///
 /// # Errors
 /// When one drains at the end of the time; the message names it.
@@ -58,7 +58,7 @@ pub(super) async fn until_drained(
 
 fn local_draining(names: &[AppName]) -> anyhow::Result<Vec<(AppName, Generation)>> {
     let mut found = Vec::new();
-    // One that has ended meanwhile has ended what drained, too.
+    // After the end of `portkeep dev`, none of its generations drains.
     for name in names.iter().filter(|name| control::is_served(name)) {
         let Answer::Running(running) = control::ask(name, &Ask::Status)? else {
             continue;
