@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 pub use lines::Lines;
-pub use output::Output;
+pub use output::{Finish, Output};
 pub use pid_file::Left;
 
 use pid_file::PidFile;

@@ -1,31 +1,25 @@
 //! Last lines of a failed generation. The engine reports only a few, and a panic comes before its backtrace.
 
-use std::collections::VecDeque;
-
 use portkeep_engine::Generation;
 use portkeep_engine::backend::StartFailure;
 
-/// Enough for a panic with a long backtrace.
-const KEPT: usize = 200;
+use crate::last_lines::LastLines;
 
 /// The lines of the newest generation that wrote any.
 #[derive(Debug, Default)]
-pub(super) struct LastLines {
+pub(super) struct LastLinesOfNewest {
     generation: Option<Generation>,
-    lines: VecDeque<String>,
+    lines: LastLines,
 }
 
-impl LastLines {
+impl LastLinesOfNewest {
     pub(super) fn hear(&mut self, generation: Generation, line: &str) {
         if self.generation < Some(generation) {
             self.generation = Some(generation);
-            self.lines.clear();
+            self.lines = LastLines::default();
         }
         if self.generation == Some(generation) {
-            if self.lines.len() == KEPT {
-                self.lines.pop_front();
-            }
-            self.lines.push_back(line.to_owned());
+            self.lines.hear(line);
         }
     }
 
@@ -38,10 +32,11 @@ impl LastLines {
             .lines()
             .last()
             .and_then(|line| line.strip_prefix("  | "));
-        if end.is_none_or(|end| self.lines.iter().all(|line| line != end)) {
+        let lines = self.lines.all();
+        if end.is_none_or(|end| lines.iter().all(|line| line != end)) {
             return reason.to_owned();
         }
-        self.lines
+        lines
             .iter()
             .fold(format!("{why}\n"), |text, line| format!("{text}\n{line}"))
     }
@@ -53,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_told_from_its_beginning() {
-        let mut words = LastLines::default();
+        let mut words = LastLinesOfNewest::default();
         words.hear(Generation(1), "old");
         for line in ["panicked at src/main.rs:1:2", "1: frame", "2: frame"] {
             words.hear(Generation(2), line);

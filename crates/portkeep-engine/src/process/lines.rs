@@ -5,7 +5,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 /// So much is read at once: a pipe holds no more.
 const READ: usize = 64 * 1024;
 /// A longer line of a program for people is told in pieces.
-const LONGEST: usize = 64 * 1024;
+pub(super) const LONGEST: usize = 64 * 1024;
 /// The same of one that writes JSON for programs.
 const LONGEST_JSON: usize = 64 * 1024 * 1024;
 
@@ -59,20 +59,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 return Ok(Some(self.take()));
             }
         }
-    }
-
-    /// The lines that have been read already, whole ones only.
-    pub(super) fn read_already(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        while let Some(end) = self.reader.buffer().iter().position(|byte| *byte == b'\n') {
-            if self.line.len() + end >= self.longest {
-                break;
-            }
-            self.line.extend_from_slice(&self.reader.buffer()[..=end]);
-            self.reader.consume(end + 1);
-            lines.push(self.take());
-        }
-        lines
     }
 
     fn take(&mut self) -> String {

@@ -1,6 +1,6 @@
 //! One started version of a self-binding app.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -13,23 +13,15 @@ use portkeep_engine::process::{Children, Output, Process, Rest};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::event::Event;
 use crate::input::Feed;
+use crate::last_lines::{LastLines, PANIC};
 use crate::unread_lines::UnreadLines;
 
 /// How many lines of a version that did not come up are told.
 const TOLD: usize = 8;
-/// How many are looked at: a panic comes before its backtrace.
-const KEPT: usize = 200;
-/// What begins a panic.
-const PANIC: &str = "panicked at ";
-/// How long after the end of a process its last lines are waited for: something it started may have kept the other side
-/// open.
-const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
 /// What was never up has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -49,13 +41,10 @@ pub(super) struct Starting<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) children: &'a Children,
     pub(super) unread: &'a UnreadLines,
-    pub(super) events: &'a mpsc::UnboundedSender<Event>,
     pub(super) feed: Option<&'a Feed>,
     /// What starts it; nothing where it is started directly.
     pub(super) runner: &'a [OsString],
 }
-
-type LastLines = Arc<Mutex<VecDeque<String>>>;
 
 impl Starting<'_> {
     /// Starts `executable`, and waits until it accepts connections.
@@ -81,8 +70,9 @@ impl Starting<'_> {
             ))
         })?;
         let process = started.process;
-        let last = LastLines::default();
+        let last = Arc::new(Mutex::new(LastLines::default()));
         let output = Output::of(started.stdout, started.stderr);
+        let finish = output.when_it_ends();
         let follower = self.follow(generation, output, &last);
         let mut end = process.end();
         let came_up = tokio::select! {
@@ -102,14 +92,16 @@ impl Starting<'_> {
             });
         };
         process.stop(PATIENCE).await;
-        let _ = timeout(LAST_LINES_DEADLINE, follower).await;
-        let last = std::mem::take(&mut *last.lock().unwrap_or_else(PoisonError::into_inner));
+        // Something it started may have kept the other side open.
+        finish.finish();
+        let _ = follower.await;
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner);
         Err(StartFailure {
             reason,
             cause: None,
             said: None,
             blame: Blame::Release,
-            log: last.into(),
+            log: last.all(),
         })
     }
 
@@ -151,21 +143,19 @@ impl Starting<'_> {
         &self,
         generation: Generation,
         mut output: Output,
-        last: &LastLines,
+        last: &Arc<Mutex<LastLines>>,
     ) -> JoinHandle<()> {
-        let (events, unread, last) = (self.events.clone(), self.unread.clone(), last.clone());
+        let (unread, last) = (self.unread.clone(), last.clone());
         tokio::spawn(async move {
             while let Some(line) = output.next().await {
-                {
-                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                    if last.len() == KEPT {
-                        last.pop_front();
-                    }
-                    last.push_back(line.clone());
+                let lost = output.lost();
+                if lost > 0 {
+                    unread.lose(lost);
                 }
-                if unread.add(generation, line)
-                    && events.send(Event::UnreadLines(unread.clone())).is_err()
-                {
+                last.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .hear(&line);
+                if !unread.add(generation, line) {
                     break;
                 }
             }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::launch::launch_release_command;
-use super::supervise::{LAST_LINES, LAST_LINES_DEADLINE, end as ended_without_process, ended};
+use super::supervise::{LAST_LINES, end as ended_without_process, ended};
 use super::{LocalEvent, Shared};
 use crate::backend::{BackendError, StartFailure};
 use crate::end::Cause;
@@ -109,7 +109,10 @@ impl Run {
         let status = loop {
             tokio::select! {
                 status = end.come() => break status,
-                Some(line) = output.next() => self.line(line),
+                Some(line) = output.next() => {
+                    self.lines_lost(output.lost());
+                    self.line(line);
+                }
                 Ok(_) = stopped.wait_for(|stop| *stop), if !is_stopped => {
                     is_stopped = true;
                     is_told_to_end = true;
@@ -128,8 +131,9 @@ impl Run {
                 }
             }
         };
-        let last = Instant::now() + LAST_LINES_DEADLINE;
-        while let Ok(Some(line)) = timeout_at(last, output.next()).await {
+        output.when_it_ends().finish();
+        while let Some(line) = output.next().await {
+            self.lines_lost(output.lost());
             self.line(line);
         }
         if self.lines > SHOWN {
@@ -145,6 +149,11 @@ impl Run {
             Cause::Clean => Ok(()),
             _ => Err(StartFailure::of(&end, self.last_lines.drain(..).collect())),
         }
+    }
+
+    /// They came before the next one.
+    fn lines_lost(&mut self, count: u64) {
+        self.lines += usize::try_from(count).unwrap_or(usize::MAX);
     }
 
     fn line(&mut self, line: String) {

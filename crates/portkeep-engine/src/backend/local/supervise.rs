@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use portkeep_spec::{Readiness, Spec};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
@@ -30,8 +30,8 @@ use crate::store::Settled;
 
 /// Lines kept for the report of a failure.
 pub(super) const LAST_LINES: usize = 8;
-/// How long after the end of a process its last lines are waited for.
-pub(super) const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
+/// So many more lines are told before anything else is looked at.
+const AT_ONCE: usize = 1000;
 /// A moment that never comes, for timers that are off.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
@@ -218,8 +218,9 @@ impl Supervisor {
             tokio::select! {
                 status = end.come() => break status,
                 Some(line) = output.next() => {
+                    self.lines_lost(output.lost());
                     self.line(line);
-                    output.at_hand().for_each(|line| self.line(line));
+                    output.at_hand().take(AT_ONCE).for_each(|line| self.line(line));
                 }
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
@@ -289,8 +290,9 @@ impl Supervisor {
             }
         };
         // A child that left the group may still write; its lines are not waited for.
-        let last_lines = Instant::now() + LAST_LINES_DEADLINE;
-        while let Ok(Some(line)) = timeout_at(last_lines, output.next()).await {
+        output.when_it_ends().finish();
+        while let Some(line) = output.next().await {
+            self.lines_lost(output.lost());
             self.line(line);
         }
         // What it said last may still be in the socket: it was said before it ended.
@@ -319,6 +321,13 @@ impl Supervisor {
             if let Message::Status(status) = message {
                 self.status = status;
             }
+        }
+    }
+
+    fn lines_lost(&self, count: u64) {
+        if count > 0 {
+            let lost = LocalEvent::LinesLost(self.generation, count);
+            self.shared.tell(lost);
         }
     }
 
