@@ -41,6 +41,8 @@ fn start() -> Session {
     let files = [("hello/portkeep.json", SPEC), ("hello/app.py", APP)];
     let session = Session::start(&files, &[]);
     session.expect_answer("v0");
+    // It may answer before anybody has seen that it accepts; what is saved until then overtakes it.
+    session.wait("it serves", || session.count("generation 1 serves") > 0);
     session
 }
 

@@ -158,11 +158,7 @@ impl Drop for Events {
     }
 }
 
-fn write(
-    mut file: File,
-    lines: &Receiver<String>,
-    waiting: &AtomicUsize,
-) -> std::io::Result<()> {
+fn write(mut file: File, lines: &Receiver<String>, waiting: &AtomicUsize) -> std::io::Result<()> {
     for line in lines {
         file.write_all(line.as_bytes())?;
         waiting.fetch_sub(line.len(), Ordering::Relaxed);

@@ -71,7 +71,6 @@ impl<T> Newest<T> {
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.items.iter().map(|(item, _)| item)
     }
-
 }
 
 #[cfg(test)]

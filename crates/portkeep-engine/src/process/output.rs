@@ -381,7 +381,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_of_one_stream_takes_no_room_of_the_other() {
-        let (mut child, mut output) = run("echo panicked >&2; head -c 20000000 /dev/zero | tr '\\0' '\\n'");
+        let (mut child, mut output) =
+            run("echo panicked >&2; head -c 20000000 /dev/zero | tr '\\0' '\\n'");
         timeout(DEADLINE, child.wait()).await.unwrap().unwrap();
         assert!(all(&mut output).await.contains(&"panicked".to_owned()));
         assert!(output.lost() > 0);
@@ -393,7 +394,10 @@ mod tests {
         timeout(DEADLINE, child.wait()).await.unwrap().unwrap();
         output.when_it_ends().finish();
         let lines = all(&mut output).await;
-        assert_eq!((lines.len(), lines.last().unwrap().as_str()), (10_001, "last"));
+        assert_eq!(
+            (lines.len(), lines.last().unwrap().as_str()),
+            (10_001, "last")
+        );
         let kept = Command::new("kill").arg(&lines[0]).status().await;
         assert!(kept.unwrap().success());
     }
