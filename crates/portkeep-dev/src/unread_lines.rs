@@ -4,8 +4,7 @@ use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portkeep_engine::Generation;
-
-use crate::newest::{Most, Newest};
+use portkeep_engine::newest::{Most, Newest};
 
 /// What is kept: more than waits of a process that writes faster than it is read.
 const KEPT: Most = Most {

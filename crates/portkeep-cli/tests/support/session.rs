@@ -296,16 +296,6 @@ impl Session {
         let _ = kill_process(Pid::from_child(&self.child), Signal::INT);
     }
 
-    /// Waits until it has ended by itself.
-    #[track_caller]
-    pub(crate) fn wait_for_end(&mut self) {
-        let until = Instant::now() + BUILD;
-        while self.is_running() {
-            assert!(Instant::now() < until, "it goes on\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }

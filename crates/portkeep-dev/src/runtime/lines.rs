@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use portkeep_engine::Generation;
+use portkeep_engine::newest::{Most, Newest};
 use tokio::sync::broadcast;
 
 use crate::control::{Ask, LogLine, Question};
-use crate::newest::{Most, Newest};
 
 /// Lines kept; the oldest go first.
 const KEPT: Most = Most {

@@ -2,8 +2,7 @@
 
 use portkeep_engine::Generation;
 use portkeep_engine::backend::StartFailure;
-
-use crate::last_lines::LastLines;
+use portkeep_engine::process::LastLines;
 
 /// The lines of the newest generation that wrote any.
 #[derive(Debug, Default)]
@@ -23,17 +22,16 @@ impl LastLinesOfNewest {
         }
     }
 
-    /// Puts all lines in place of the last ones that `reason` ends with, where they are of the same generation.
+    /// Puts all lines in place of those that `reason` ends with, where they are of the same generation and were heard: the end of
+    /// a start may be known before its last lines are.
     pub(super) fn complete(&self, reason: &str) -> String {
         let Some((why, last)) = reason.split_once(StartFailure::LAST_LINES) else {
             return reason.to_owned();
         };
-        let end = last
-            .lines()
-            .last()
-            .and_then(|line| line.strip_prefix("  | "));
         let lines = self.lines.all();
-        if end.is_none_or(|end| lines.iter().all(|line| line != end)) {
+        let told = last.lines().filter(|line| !line.is_empty());
+        let mut told = told.map(|line| line.strip_prefix("  | "));
+        if !told.all(|line| line.is_some_and(|line| lines.iter().any(|one| one == line))) {
             return reason.to_owned();
         }
         lines
@@ -60,5 +58,7 @@ mod tests {
         );
         let other = "it exited; its last lines:\n  | something else";
         assert_eq!(words.complete(other), other);
+        let unheard = "it exited; its last lines:\n  | panicked at src/lib.rs\n  | 2: frame";
+        assert_eq!(words.complete(unheard), unheard);
     }
 }

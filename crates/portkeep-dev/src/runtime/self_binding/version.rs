@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::process::{Children, Output, Process, Rest};
+use portkeep_engine::process::{Children, LastLines, Output, Process, Rest, telling};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
@@ -17,11 +17,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::input::Feed;
-use crate::last_lines::{LastLines, PANIC};
 use crate::unread_lines::UnreadLines;
 
-/// How many lines of a version that did not come up are told.
-const TOLD: usize = 8;
 /// What was never up has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -163,13 +160,6 @@ impl Starting<'_> {
     }
 }
 
-/// Those that say why: from the panic on, where there is one, else the last ones.
-pub(super) fn telling(lines: &[String]) -> Vec<String> {
-    let panic = lines.iter().rposition(|line| line.contains(PANIC));
-    let from = panic.unwrap_or(lines.len().saturating_sub(TOLD));
-    lines[from..].iter().take(TOLD).cloned().collect()
-}
-
 pub(super) fn told(status: Option<ExitStatus>) -> String {
     status.map_or_else(
         || "nobody knows how".to_owned(),
@@ -190,22 +180,4 @@ pub(super) fn describe(failure: StartFailure, reason: Option<String>) -> String 
         ..failure
     };
     told.describe()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_told_from_its_beginning() {
-        let lines =
-            |texts: &[&str]| -> Vec<_> { texts.iter().map(|one| (*one).to_owned()).collect() };
-        let many: Vec<_> = (0..20).map(|line| line.to_string()).collect();
-        assert_eq!(telling(&many), many[12..]);
-        let mut panicked = lines(&["begins", "thread 'main' panicked at src/main.rs:1:2:", "no"]);
-        panicked.extend(many);
-        let told = telling(&panicked);
-        assert_eq!((told.len(), &told[..2]), (TOLD, &panicked[1..3]));
-        assert_eq!(telling(&[]), Vec::<String>::new());
-    }
 }

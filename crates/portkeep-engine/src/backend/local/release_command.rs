@@ -1,6 +1,5 @@
 //! Release command as a child process, with a deadline. Its process group ends with it.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -10,12 +9,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::launch::launch_release_command;
-use super::supervise::{LAST_LINES, end as ended_without_process, ended};
+use super::supervise::{end as ended_without_process, ended};
 use super::{LocalEvent, Shared};
 use crate::backend::{BackendError, StartFailure};
 use crate::end::Cause;
 use crate::generation::Generation;
-use crate::process::{Output, Rest, Started};
+use crate::process::{LastLines, Output, Rest, Started};
 use crate::release_command::ReleaseCommand;
 
 /// How long it may take to end once it is asked to: that of its unit under systemd.
@@ -39,7 +38,7 @@ pub(super) async fn run(
     let run = Run {
         shared: shared.clone(),
         generation,
-        last_lines: VecDeque::new(),
+        last_lines: LastLines::default(),
         lines: 0,
     };
     let running = tokio::spawn(run.follow(command.clone(), stopped));
@@ -68,7 +67,7 @@ impl Shared {
 struct Run {
     shared: Arc<Shared>,
     generation: Generation,
-    last_lines: VecDeque<String>,
+    last_lines: LastLines,
     lines: usize,
 }
 
@@ -147,7 +146,7 @@ impl Run {
         let end = ended(status, is_late.then_some("timeout"), true);
         match end.cause() {
             Cause::Clean => Ok(()),
-            _ => Err(StartFailure::of(&end, self.last_lines.drain(..).collect())),
+            _ => Err(StartFailure::of(&end, self.last_lines.telling())),
         }
     }
 
@@ -157,10 +156,7 @@ impl Run {
     }
 
     fn line(&mut self, line: String) {
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(line.clone());
+        self.last_lines.hear(&line);
         self.lines += 1;
         if self.lines <= SHOWN {
             self.shared.tell(LocalEvent::Line(self.generation, line));

@@ -1,6 +1,5 @@
 //! Supervisor of one generation, with what a unit of systemd does: start, READY, restarts, drain, deadlines.
 
-use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -22,14 +21,12 @@ use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
 use crate::prerequisites::Prerequisites;
-use crate::process::{Output, Rest, Started};
+use crate::process::{LastLines, Output, Rest, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Settled;
 
-/// Lines kept for the report of a failure.
-pub(super) const LAST_LINES: usize = 8;
 /// So many more lines are told before anything else is looked at.
 const AT_ONCE: usize = 1000;
 /// A moment that never comes, for timers that are off.
@@ -46,7 +43,7 @@ pub(super) struct Supervisor {
     starter: Option<Answer>,
     /// What was ordered; nothing is restarted after that.
     order: Option<Order>,
-    last_lines: VecDeque<String>,
+    last_lines: LastLines,
     /// What it said of itself last (`STATUS=`).
     status: String,
     /// What it does in place of getting ready.
@@ -61,7 +58,7 @@ impl Supervisor {
         inbox: mpsc::UnboundedReceiver<Order>,
         starter: Answer,
     ) -> Self {
-        let (starter, last_lines) = (Some(starter), VecDeque::new());
+        let (starter, last_lines) = (Some(starter), LastLines::default());
         Self {
             shared,
             generation,
@@ -80,7 +77,7 @@ impl Supervisor {
         loop {
             (self.status, self.misuse) = (String::new(), None);
             let end = self.run_once(&spec).await;
-            let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
+            let failure = StartFailure::of(&end, std::mem::take(&mut self.last_lines).telling());
             let ended = self.ended(&spec, end);
             let starter = self.starter.take();
             // What was told to end, or has somebody who judges it, is not started again.
@@ -188,7 +185,7 @@ impl Supervisor {
         match launched {
             Ok((socket, started)) => self.watch(spec, socket, started).await,
             Err(error) => {
-                self.last_lines.push_back(error.to_string());
+                self.last_lines.hear(&error.to_string());
                 end("resources", "", "", false)
             }
         }
@@ -335,10 +332,7 @@ impl Supervisor {
         if self.starter.is_some() && says_in_use(&line) {
             self.misuse = Some(Misuse::PortInUse);
         }
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(line.clone());
+        self.last_lines.hear(&line);
         self.shared.tell(LocalEvent::Line(self.generation, line));
     }
 }

@@ -4,21 +4,25 @@ use std::collections::VecDeque;
 
 /// What it holds at most.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Most {
-    pub(crate) items: usize,
-    pub(crate) bytes: usize,
+pub struct Most {
+    /// In number.
+    pub items: usize,
+    /// In bytes.
+    pub bytes: usize,
 }
 
 /// A queue that loses the oldest.
 #[derive(Debug)]
-pub(crate) struct Newest<T> {
+pub struct Newest<T> {
     items: VecDeque<(T, usize)>,
     bytes: usize,
     most: Most,
 }
 
 impl<T> Newest<T> {
-    pub(crate) fn of(most: Most) -> Self {
+    /// An empty one.
+    #[must_use]
+    pub fn of(most: Most) -> Self {
         Self {
             items: VecDeque::new(),
             bytes: 0,
@@ -27,7 +31,7 @@ impl<T> Newest<T> {
     }
 
     /// Adds what has so many bytes, and answers how many were lost for that. The newest is kept, however large it is.
-    pub(crate) fn push(&mut self, item: T, bytes: usize) -> u64 {
+    pub fn push(&mut self, item: T, bytes: usize) -> u64 {
         self.items.push_back((item, bytes));
         self.bytes += bytes;
         let mut lost = 0;
@@ -41,14 +45,14 @@ impl<T> Newest<T> {
     }
 
     /// The oldest.
-    pub(crate) fn pop(&mut self) -> Option<T> {
+    pub fn pop(&mut self) -> Option<T> {
         let (item, bytes) = self.items.pop_front()?;
         self.bytes -= bytes;
         Some(item)
     }
 
     /// The oldest, no more than that, and one at least where there is one.
-    pub(crate) fn take(&mut self, most: Most) -> Vec<T> {
+    pub fn take(&mut self, most: Most) -> Vec<T> {
         let (mut taken, before) = (Vec::new(), self.bytes);
         while taken.len() < most.items
             && (taken.is_empty() || before - self.bytes < most.bytes)
@@ -63,12 +67,14 @@ impl<T> Newest<T> {
         taken
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
     /// The oldest first.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.items.iter().map(|(item, _)| item)
     }
 }
