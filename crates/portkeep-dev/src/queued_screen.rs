@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::screen::{Line, Screen};
 
-/// How much may wait for a terminal that is slow or stopped, in bytes. What waits longest goes first, and what we say ourselves
-/// only after all else: a flood of the app's is not to take along that the app serves.
+/// Bytes that may wait for a slow or stopped terminal. The oldest are dropped first, and portkeep's own lines last: a flood of the
+/// app must not hide that the app serves.
 const MOST: usize = 1 << 20;
-/// How much of that may be ours.
+/// Bytes of portkeep's own lines that are kept when they would be dropped.
 const MOST_OF_OURS: usize = 1 << 16;
 
 /// Shows on another screen, in a thread of its own.
@@ -25,14 +25,14 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// What we said before all other items, and was not shown with those around it.
+    /// portkeep's own lines that were older than all other items when those were dropped.
     ours: VecDeque<Item>,
     bytes_of_ours: usize,
     items: VecDeque<Item>,
     bytes: usize,
-    /// So many items were not shown.
+    /// Number of dropped items.
     lost: usize,
-    /// One is being shown.
+    /// An item is being shown.
     is_busy: bool,
 }
 
@@ -116,7 +116,7 @@ impl Shared {
 impl QueuedScreen {
     pub(crate) fn before(screen: Arc<dyn Screen>) -> Self {
         let shared = Arc::new(Shared::default());
-        // It ends with the process: a write to a terminal that is stopped cannot be taken back.
+        // It ends with the process: a write to a stopped terminal cannot be cancelled.
         thread::spawn({
             let shared = shared.clone();
             move || show_all(&shared, &*screen)
@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells what it shows, each when it is allowed to.
+    /// A screen that shows each item when it is allowed to.
     #[derive(Debug)]
     struct Slow {
         allowed: Mutex<Receiver<()>>,

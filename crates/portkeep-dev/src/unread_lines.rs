@@ -34,7 +34,7 @@ struct Waiting {
     is_told: bool,
 }
 
-/// What is taken at once.
+/// The lines that were taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) lines: Vec<(Generation, String)>,

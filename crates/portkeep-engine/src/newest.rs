@@ -74,6 +74,7 @@ impl<T> Newest<T> {
     }
 
     /// The oldest first.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> + ExactSizeIterator {
         self.items.iter().map(|(item, _)| item)
     }

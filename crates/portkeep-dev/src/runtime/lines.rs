@@ -17,7 +17,7 @@ const KEPT: Most = Most {
 /// So many may wait for whoever follows: each of them may be long.
 const FOLLOWED: usize = 256;
 
-/// The lines, shared.
+/// The lines. A clone shares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
     kept: Arc<Mutex<Newest<LogLine>>>,
@@ -67,7 +67,7 @@ impl Lines {
         (last, self.live.subscribe())
     }
 
-    /// Answers a question for lines, until nobody listens.
+    /// Answers a question for lines until its client has gone.
     pub(crate) async fn answer(self, mut question: Question) {
         let Ask::Logs {
             generation,
@@ -78,7 +78,7 @@ impl Lines {
             return;
         };
         let (last, mut live) = self.last(generation, lines);
-        // Or it would keep the channel open that it waits for.
+        // It would keep the channel open that it waits for.
         drop(self);
         for line in last {
             if !question.answer_with(&line).await {
@@ -96,7 +96,7 @@ impl Lines {
                         return;
                     }
                 }
-                // A reader that is too slow misses lines, and the app is not held up.
+                // A slow reader misses lines; the app is not held up.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }

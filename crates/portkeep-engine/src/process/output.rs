@@ -1,5 +1,5 @@
-//! Output of a process, line by line. Who writes is never held up: of what nobody has taken yet, the newest is kept, of each
-//! stream for itself. So the last words of a flood are there, and an error beside it.
+//! Output of a process, line by line. The process never waits for whoever takes the lines: for each stream, the newest lines are
+//! kept in bounded memory. So the end of a flood is kept, and an error on the other stream.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::lines::LONGEST;
 
-/// So much is read at once: a pipe holds no more, unless somebody has made it larger.
+/// Size of a read: a pipe holds no more by default.
 const READ: usize = 64 * 1024;
-/// The largest pipe that anybody may make without privileges.
+/// Size of the largest pipe that can be made without privileges.
 const LARGEST_PIPE: usize = 1 << 20;
-/// So much of a stream waits to be taken, in bytes.
+/// Bytes of a stream that may wait to be taken.
 const WAITING: usize = 1 << 20;
-/// What a line costs beside its bytes: so many short ones are no more than a few long ones.
+/// Memory of a line beside its bytes.
 const PER_LINE: usize = 48;
-/// Pause between two pieces of a flood. Nobody reads all of that, and to show it costs more than to write it: the processors are
-/// left to the process.
+/// Pause between two pieces of a flood. To show a line takes more processor time than to write it: the processors are left to the
+/// process.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The lines of both streams of a process, in the order in which they come.
@@ -33,10 +33,10 @@ pub struct Output {
     shared: Arc<Shared>,
     lines: std::vec::IntoIter<String>,
     lost: u64,
-    /// Nothing more is taken before, unless there is an end of it.
+    /// No piece is taken before this time, unless the output is finished.
     pause: Option<Instant>,
     finish: watch::Sender<bool>,
-    /// They end with this.
+    /// Tasks that end with this value.
     _readers: JoinSet<()>,
 }
 

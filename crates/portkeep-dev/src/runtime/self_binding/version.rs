@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::process::{Children, LastLines, Output, Process, Rest, telling};
+use portkeep_engine::process::{Children, Descendants, LastLines, Output, Process, telling};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::unread_lines::UnreadLines;
 
-/// What was never up has nothing to finish.
+/// A version that was never up has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A version that came up.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Version {
     pub(super) generation: Generation,
     pub(super) process: Process,
-    /// Where it listened when it had come up.
+    /// The sockets that it listened on when it had come up.
     pub(super) sockets: Vec<Listening>,
 }
 
@@ -38,8 +38,8 @@ pub(super) struct Starting<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) children: &'a Children,
     pub(super) unread: &'a UnreadLines,
-    pub(super) feed: Option<&'a Feed>,
-    /// What starts it; nothing where it is started directly.
+    pub(super) feed: Option<&'a InputRelay>,
+    /// The runner; empty if the version is started directly.
     pub(super) runner: &'a [OsString],
 }
 
@@ -59,7 +59,7 @@ impl Starting<'_> {
             })?;
             command.stdin(input);
         }
-        let started = self.children.start(command, &what, Rest::Ends);
+        let started = self.children.start(command, &what, Descendants::Killed);
         let started = started.map_err(|error| {
             StartFailure::by_circumstances(format!(
                 "cannot start {}: {error}",
@@ -112,7 +112,7 @@ impl Starting<'_> {
             }
             None => Command::new(executable),
         };
-        // As for any generation: they speak of us, or of sockets that are not its.
+        // As for any generation: these variables are about this process, or about sockets that the version does not get.
         for name in contract::NOT_INHERITED {
             command.env_remove(name);
         }
@@ -124,7 +124,7 @@ impl Starting<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(directory) = &self.spec.files_from {
-            // Nothing is captured of what runs where it was built.
+            // An executable that runs where it was built has no captured release.
             command
                 .current_dir(directory)
                 .env(contract::PORTKEEP_RELEASE_DIR, directory);
@@ -135,7 +135,7 @@ impl Starting<'_> {
         command
     }
 
-    /// Tells and keeps what it writes, until nobody has the other end.
+    /// Reports and keeps its output until nobody has the other end.
     fn follow(
         &self,
         generation: Generation,
@@ -172,7 +172,7 @@ pub(super) fn is_cut(status: Option<ExitStatus>) -> bool {
     status.is_some_and(|status| status.signal() == Some(9))
 }
 
-/// What did not come up: for a reason that is known better, if there is one, and with the lines that tell.
+/// A version that did not come up: the known reason, if there is one, and the lines that explain it.
 pub(super) fn describe(failure: StartFailure, reason: Option<String>) -> String {
     let told = StartFailure {
         reason: reason.unwrap_or(failure.reason),
