@@ -157,11 +157,11 @@ mod tests {
     }
 
     /// A server that answers nobody until `back`, and then needs longer for a new connection than for a request.
-    async fn client(shared: Shared, back: Instant) -> Seen {
-        let mut seen = Seen::default();
+    async fn client(shared: Shared, back: Instant) -> Observations {
+        let mut seen = Observations::default();
         let mut is_open = false;
         while let Some(start) = shared.pace.next().await {
-            let request = async |_: &mut Seen| -> Outcome {
+            let request = async |_: &mut Observations| -> Outcome {
                 tokio::time::sleep_until(back).await;
                 let connect = Duration::from_millis(if is_open { 0 } else { 150 });
                 tokio::time::sleep(connect + Duration::from_millis(30)).await;
@@ -200,10 +200,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_comes_too_late_is_none() {
         let shared = shared(1);
-        let mut seen = Seen::default();
+        let mut seen = Observations::default();
         let due = Instant::now();
         tokio::time::advance(TIMEOUT - Duration::from_millis(1)).await;
-        let answer = async |_: &mut Seen| -> Outcome {
+        let answer = async |_: &mut Observations| -> Outcome {
             tokio::time::sleep(Duration::from_secs(1)).await;
             Some(Ok(None))
         };
@@ -211,9 +211,9 @@ mod tests {
         assert_eq!(shared.timed(&mut seen, due, answer).await, Timed::Ended);
         assert!(matches!(seen.samples[0].outcome, Err(Failure::TimedOut)));
         // Nothing is sent for one that is given up.
-        let never = async |_: &mut Seen| -> Outcome { panic!("it is sent") };
+        let never = async |_: &mut Observations| -> Outcome { panic!("it is sent") };
         assert_eq!(shared.timed(&mut seen, due, never).await, Timed::Ended);
-        let silence = async |_: &mut Seen| -> Outcome { std::future::pending().await };
+        let silence = async |_: &mut Observations| -> Outcome { std::future::pending().await };
         let now = Instant::now();
         assert_eq!(shared.timed(&mut seen, now, silence).await, Timed::Out);
         assert_eq!(now.elapsed(), TIMEOUT);
