@@ -1,4 +1,4 @@
-//! Resident memory of `portkeep dev`: after many rounds, and after a flood of output.
+//! Resident memory of `portkeep dev`: after many rounds, and after a flood of output, which holds up nobody.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -16,7 +16,8 @@ const SPEC: &str = r#"{
     "exec": ["/usr/bin/python3", "app.py"],
     "listen": [{ "stream": "127.0.0.1:8080" }],
     "files": ["app.py"],
-    "readiness": "accepts"
+    "readiness": "accepts",
+    "startTimeout": "10m"
 }"#;
 const APP: &str = r#"import signal, socket, sys
 
@@ -40,6 +41,8 @@ fn start() -> Session {
     let files = [("hello/portkeep.json", SPEC), ("hello/app.py", APP)];
     let session = Session::start(&files, &[]);
     session.expect_answer("v0");
+    // It may answer before anybody has seen that it accepts; what is saved until then overtakes it.
+    session.wait("it serves", || session.count("generation 1 serves") > 0);
     session
 }
 
@@ -63,20 +66,90 @@ fn two_hundred_rounds_leave_nothing_behind() {
     );
 }
 
+/// What the app does before it takes the socket: 500 MB of lines of this length.
+fn flood(length: usize) -> String {
+    let line = length - 1;
+    format!(
+        "piece = ({line} * \"x\" + \"\\n\") * max(1, 65000 // {length})\n\
+         for _ in range(500000000 // len(piece)):\n    sys.stdout.write(piece)\nsys.stdout.flush()\n"
+    )
+}
+
+/// The app, which does this before it takes the socket.
+fn app(first: &str, version: &str) -> String {
+    APP.replace("# start\n", first).replace("v0", version)
+}
+
+#[track_caller]
+fn expect_little_memory(session: &Session, when: &str) {
+    let resident = session.resident() / MIB;
+    println!("{resident} MiB {when}");
+    assert!(resident < 100, "{resident} MiB {when}");
+}
+
 #[test]
-fn a_flood_of_output_is_not_kept() {
+fn a_flood_of_output_holds_up_nobody_and_is_not_kept() {
     let session = start();
-    // 100 MB of lines, and 20 MB without an end of a line.
-    let flood = "for _ in range(1000):\n    sys.stdout.write((9999 * \"x\" + \"\\n\") * 10)\n\
-                 for _ in range(20):\n    sys.stdout.write(\"y\" * 1000000)\nsys.stdout.flush()\n";
-    let app = APP.replace("# start\n", flood).replace("v0", "v1");
-    let before = session.resident() / MIB;
-    session.write("hello/app.py", &app);
+    for (length, version) in [(100, "v1"), (65_000, "v2"), (2, "v3")] {
+        session.write("hello/app.py", &app(&flood(length), version));
+        session.expect_answer(version);
+        expect_little_memory(&session, &format!("after lines of {length} bytes"));
+    }
+    // What we say ourselves is there, whatever the app writes.
+    session.wait("it is told", || session.count("generation 4 serves") > 0);
+    assert!(session.count("lines of the app are not shown") > 0);
+}
+
+#[test]
+fn an_app_that_floods_comes_up_while_the_terminal_takes_nothing() {
+    let files = [
+        ("hello/portkeep.json", SPEC),
+        ("hello/app.py", &app(&flood(100), "v1")),
+    ];
+    let mut session = Session::start_before_a_stopped_terminal(&files, &[]);
     session.expect_answer("v1");
-    let after = session.resident() / MIB;
-    println!("before {before} MiB, after 120 MB of output {after} MiB");
-    assert!(
-        after < before + 96,
-        "before {before} MiB, after {after} MiB"
-    );
+    expect_little_memory(&session, "and nothing was shown");
+    session.interrupt();
+    session.wait_for_end();
+}
+
+#[test]
+fn a_panic_is_shown_at_the_end_of_a_flood_and_before_the_rest_of_one() {
+    let session = start();
+    let panic = "sys.stderr.write(\"thread 'main' panicked at src/main.rs:NR:1:\\n\")\n";
+    let rest = "sys.stdout.write(100000 * (99 * \"y\" + \"\\n\"))\n";
+    for (nr, rest) in [("1", ""), ("2", rest)] {
+        let panic = panic.replace("NR", nr);
+        let first = format!("{}{panic}{rest}sys.exit(101)\n", flood(100));
+        let before = session.count("did not take over");
+        session.write("hello/app.py", &app(&first, "v1"));
+        session.wait("it fails", || session.count("did not take over") > before);
+        let words = format!("panicked at src/main.rs:{nr}:1:");
+        session.wait("the panic is shown", || {
+            let log = session.log();
+            let (_, told) = log.rsplit_once("did not take over").unwrap();
+            told.contains(&words)
+        });
+    }
+    assert_eq!(session.get().unwrap(), "v0");
+}
+
+#[test]
+fn an_endless_flood_is_overtaken_and_ended() {
+    let mut session = start();
+    let endless = "while True:\n    sys.stdout.write(1000 * (99 * \"x\" + \"\\n\"))\n";
+    let endless = app(endless, "v1");
+    session.expect_said("lines of the app are not shown", || {
+        session.write("hello/app.py", &endless);
+    });
+    assert_eq!(session.get().unwrap(), "v0");
+    // What is saved meanwhile overtakes it.
+    session.write("hello/app.py", &app("", "v2"));
+    session.expect_answer("v2");
+    session.expect_said("lines of the app are not shown", || {
+        session.write("hello/app.py", &endless);
+    });
+    // Its start may take ten minutes.
+    session.interrupt();
+    session.wait_for_end();
 }

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,9 +21,11 @@ use super::screen::Screen;
 use super::usage::usage;
 use super::verdict::Verdict;
 
-/// Number of events that may wait for a slow disk.
+/// So many events may wait for a disk that is slow,
 const MOST: usize = 10_000;
-/// The app's lines may be private.
+/// and so many bytes of them.
+const MOST_BYTES: usize = 4 << 20;
+/// What the app writes may be for nobody else.
 const MODE: u32 = 0o600;
 /// How long the last lines may take to be written.
 const LAST: Duration = Duration::from_millis(500);
@@ -36,6 +38,8 @@ pub(crate) struct Events {
     /// Taken when this ends.
     done: Mutex<Receiver<()>>,
     lost: AtomicU64,
+    /// In bytes.
+    waiting: Arc<AtomicUsize>,
     path: PathBuf,
 }
 
@@ -68,9 +72,10 @@ impl Events {
         rustix::io::ioctl_fionbio(&file, false).map_err(|error| fail(error.into()))?;
         let (lines, to_write) = sync_channel(MOST);
         let (ended, done) = sync_channel(1);
-        let shown = path.to_owned();
+        let waiting = Arc::<AtomicUsize>::default();
+        let (shown, of_writer) = (path.to_owned(), waiting.clone());
         thread::spawn(move || {
-            if let Err(error) = write(file, &to_write) {
+            if let Err(error) = write(file, &to_write, &of_writer) {
                 let words = format!(
                     "portkeep: {} is not written to any more: {error}",
                     shown.display()
@@ -84,6 +89,7 @@ impl Events {
             lines: Some(lines),
             done: Mutex::new(done),
             lost: AtomicU64::new(0),
+            waiting,
             path: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
         };
         opened.write(&EventLine::Begins {
@@ -129,7 +135,14 @@ impl Events {
         else {
             return true;
         };
-        !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
+        let bytes = line.len();
+        if self.waiting.fetch_add(bytes, Ordering::Relaxed) < MOST_BYTES
+            && !matches!(lines.try_send(line), Err(TrySendError::Full(_)))
+        {
+            return true;
+        }
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        false
     }
 }
 
@@ -145,9 +158,10 @@ impl Drop for Events {
     }
 }
 
-fn write(mut file: File, lines: &Receiver<String>) -> std::io::Result<()> {
+fn write(mut file: File, lines: &Receiver<String>, waiting: &AtomicUsize) -> std::io::Result<()> {
     for line in lines {
         file.write_all(line.as_bytes())?;
+        waiting.fetch_sub(line.len(), Ordering::Relaxed);
     }
     Ok(())
 }

@@ -7,8 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::screen::{Line, Screen};
 
-/// Bytes that may wait for a slow or stopped terminal. The oldest are dropped first.
+/// Bytes that may wait for a slow or stopped terminal. The oldest are dropped first, and portkeep's own lines last: a flood of the
+/// app must not hide that the app serves.
 const MOST: usize = 1 << 20;
+/// Bytes of portkeep's own lines that are kept when they would be dropped.
+const MOST_OF_OURS: usize = 1 << 16;
 
 /// Shows on another screen, in a thread of its own.
 #[derive(Debug, Clone)]
@@ -22,6 +25,9 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// portkeep's own lines that were older than all other items when those were dropped.
+    ours: VecDeque<Item>,
+    bytes_of_ours: usize,
     items: VecDeque<Item>,
     bytes: usize,
     /// Number of dropped items.
@@ -40,12 +46,16 @@ enum Item {
 impl Item {
     fn size(&self) -> usize {
         let size = match self {
-            Self::Line(line) => line.to_string().len(),
+            Self::Line(line) => line.len(),
             Self::Bytes(bytes) => bytes.len(),
             Self::Text(text) => text.len(),
         };
         // Its place in the queue counts, too.
         size + size_of::<Self>()
+    }
+
+    fn is_ours(&self) -> bool {
+        matches!(self, Self::Line(line) if line.is_ours())
     }
 
     fn show(&self, screen: &dyn Screen) {
@@ -54,6 +64,46 @@ impl Item {
             Self::Bytes(bytes) => screen.relay(bytes),
             Self::Text(text) => screen.relay_text(text),
         }
+    }
+}
+
+impl Queue {
+    fn push(&mut self, item: Item) {
+        self.bytes += item.size();
+        self.items.push_back(item);
+        while self.bytes > MOST
+            && let Some(oldest) = self.items.pop_front()
+        {
+            self.bytes -= oldest.size();
+            if oldest.is_ours() {
+                self.bytes_of_ours += oldest.size();
+                self.ours.push_back(oldest);
+            } else {
+                self.lost += 1;
+            }
+        }
+        while self.bytes_of_ours > MOST_OF_OURS
+            && let Some(oldest) = self.ours.pop_front()
+        {
+            self.bytes_of_ours -= oldest.size();
+            self.lost += 1;
+        }
+    }
+
+    /// The oldest, and how many are lost of those before it.
+    fn pop(&mut self) -> Option<(Item, usize)> {
+        if let Some(item) = self.ours.pop_front() {
+            self.bytes_of_ours -= item.size();
+            // What was lost is told before the first one of the rest.
+            return Some((item, 0));
+        }
+        let item = self.items.pop_front()?;
+        self.bytes -= item.size();
+        Some((item, std::mem::take(&mut self.lost)))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ours.is_empty() && self.items.is_empty()
     }
 }
 
@@ -75,17 +125,7 @@ impl QueuedScreen {
     }
 
     fn push(&self, item: Item) {
-        let mut queue = self.0.queue();
-        queue.bytes += item.size();
-        queue.items.push_back(item);
-        while queue.bytes > MOST {
-            let Some(oldest) = queue.items.pop_front() else {
-                break;
-            };
-            queue.bytes -= oldest.size();
-            queue.lost += 1;
-        }
-        drop(queue);
+        self.0.queue().push(item);
         self.0.changed.notify_all();
     }
 
@@ -93,7 +133,7 @@ impl QueuedScreen {
     pub(crate) fn finish(&self, patience: Duration) {
         let until = Instant::now() + patience;
         let mut queue = self.0.queue();
-        while queue.is_busy || !queue.items.is_empty() {
+        while queue.is_busy || !queue.is_empty() {
             let Some(rest) = until.checked_duration_since(Instant::now()) else {
                 return;
             };
@@ -119,22 +159,21 @@ impl Screen for QueuedScreen {
 
 fn show_all(shared: &Shared, screen: &dyn Screen) {
     loop {
-        let (lost, item) = {
+        let (item, lost) = {
             let mut queue = shared.queue();
             queue.is_busy = false;
             shared.changed.notify_all();
-            let item = loop {
-                match queue.items.pop_front() {
-                    Some(item) => break item,
+            let next = loop {
+                match queue.pop() {
+                    Some(next) => break next,
                     None => {
                         let woken = shared.changed.wait(queue);
                         queue = woken.unwrap_or_else(PoisonError::into_inner);
                     }
                 }
             };
-            queue.bytes -= item.size();
             queue.is_busy = true;
-            (std::mem::take(&mut queue.lost), item)
+            next
         };
         if lost > 0 {
             let words = format!(
@@ -180,8 +219,9 @@ mod tests {
             shown: Mutex::new(shown),
         }));
         const LINES: usize = 100_000;
+        queued.line(&"generation 1 serves".into());
         for line in 0..LINES {
-            queued.line(&format!("line {line:>40}").into());
+            queued.line(&Line::in_colour(format!("line {line:>40}")));
         }
         queued.line(&"panicked".into());
         assert!(queued.0.queue().bytes <= MOST);
@@ -190,14 +230,31 @@ mod tests {
             allow.send(()).unwrap();
         }
         let mut last = String::new();
-        let (mut count, mut told) = (0, false);
+        let (mut count, mut told, mut is_served) = (0, false, false);
         while last != "panicked" {
             last = seen.recv_timeout(Duration::from_secs(60)).unwrap();
             count += 1;
             told |= last.contains("are not shown");
+            is_served |= last.contains("serves");
         }
-        assert!(told && count < LINES);
+        assert!(told && is_served && count < LINES);
         queued.finish(Duration::from_secs(60));
-        assert!(queued.0.queue().items.is_empty());
+        assert!(queued.0.queue().is_empty());
+    }
+
+    #[test]
+    fn our_own_words_are_bounded_too() {
+        let mut queue = Queue::default();
+        for number in 0..200_000 {
+            queue.push(Item::Line(format!("{number:>100}").into()));
+        }
+        assert!(queue.bytes <= MOST && queue.bytes_of_ours <= MOST_OF_OURS);
+        let (mut kept, mut before) = (0, None);
+        while let Some((Item::Line(line), lost)) = queue.pop() {
+            kept += lost + 1;
+            assert!(before < Some(line.to_string()));
+            before = Some(line.to_string());
+        }
+        assert_eq!((kept, queue.bytes, queue.bytes_of_ours), (200_000, 0, 0));
     }
 }

@@ -29,6 +29,20 @@ impl Line {
         Self(vec![Piece::InColour(words.to_string())])
     }
 
+    /// Its length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        let lengths = self.0.iter().map(|piece| match piece {
+            Piece::Words(_, words) | Piece::InColour(words) => words.len(),
+        });
+        lengths.sum()
+    }
+
+    /// Whether all of it is ours: no word of the app.
+    pub(crate) fn is_ours(&self) -> bool {
+        let mut pieces = self.0.iter();
+        pieces.all(|piece| matches!(piece, Piece::Words(..)))
+    }
+
     /// The parts, in order.
     #[must_use]
     pub fn pieces(&self) -> &[Piece] {

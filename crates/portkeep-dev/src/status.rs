@@ -23,7 +23,7 @@ use portkeep_engine::Generation;
 use portkeep_engine::handover::HandoverId;
 use portkeep_spec::Address;
 
-use self::last_lines::LastLines;
+use self::last_lines::LastLinesOfNewest;
 pub(crate) use self::page::{Page, Phase};
 use self::refused::Refused;
 use self::relevance::Relevance;
@@ -83,9 +83,9 @@ pub(crate) struct Status {
     unbuilt: Changes,
     /// Changes since the last version that serves.
     changed: Changes,
-    /// Lines of the newest generation.
-    last_lines: LastLines,
-    /// The newest generation whose handover was reported.
+    /// What the newest generation wrote.
+    last_lines: LastLinesOfNewest,
+    /// The newest generation whose handover was told.
     told: Option<Generation>,
     /// Which lines of the app are shown.
     level: Level,
@@ -179,7 +179,7 @@ impl Status {
             late: Changes::default(),
             unbuilt: Changes::default(),
             changed: Changes::default(),
-            last_lines: LastLines::default(),
+            last_lines: LastLinesOfNewest::default(),
             told: None,
             level: Level::All,
             opened: Vec::new(),

@@ -33,6 +33,7 @@ pub mod maintenance;
 pub mod metrics;
 mod moment;
 pub mod move_socket;
+pub mod newest;
 mod prerequisites;
 pub mod process;
 pub mod release;

@@ -5,6 +5,7 @@
 //! process: until then, no other process can have its number or that of its group. [`Children`] record running processes in
 //! a directory, where the next portkeep finds those that a killed one left running.
 
+mod last_lines;
 mod lines;
 mod members;
 mod output;
@@ -23,8 +24,9 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
+pub use last_lines::{LastLines, telling};
 pub use lines::Lines;
-pub use output::Output;
+pub use output::{Finish, Output};
 pub use pid_file::LeftoverProcess;
 
 use pid_file::PidFile;

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     child: Child,
     home: Home,
     address: SocketAddr,
+    /// The other end of what it writes, where nobody reads that.
+    _unread: Option<std::io::PipeReader>,
 }
 
 impl Session {
@@ -82,8 +85,32 @@ impl Session {
         Self::start_in(home, address, arguments)
     }
 
+    /// The same, where nobody reads what it writes.
+    pub(crate) fn start_before_a_stopped_terminal(
+        files: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> Self {
+        let home = Home::new();
+        for (name, text) in files {
+            home.write(name, text);
+        }
+        let (unread, output) = std::io::pipe().unwrap();
+        let mut session = Self::start_writing_to(output.into(), home, free_address(), arguments);
+        session._unread = Some(unread);
+        session
+    }
+
     fn start_in(home: Home, address: SocketAddr, arguments: &[&str]) -> Self {
         let output = File::create(home.path().join("log")).unwrap();
+        Self::start_writing_to(output.into(), home, address, arguments)
+    }
+
+    fn start_writing_to(
+        output: OwnedFd,
+        home: Home,
+        address: SocketAddr,
+        arguments: &[&str],
+    ) -> Self {
         let listen = address.to_string();
         let first = ["dev", "--backend", "local", "--project", "hello"];
         let child = home
@@ -101,6 +128,7 @@ impl Session {
             child,
             home,
             address,
+            _unread: None,
         }
     }
 

@@ -38,7 +38,10 @@ pub(super) fn follow(
     let name = name.clone();
     tokio::spawn(async move {
         let Some(stdout) = stdout else { return };
-        let (mut lines, unread) = (Lines::of_json(stdout), UnreadLines::default());
+        let (mut lines, unread) = (
+            Lines::of_json(stdout),
+            UnreadLines::new(move |unread| events.send(Event::UnreadLines(unread)).is_ok()),
+        );
         while let Ok(Some(line)) = lines.next().await {
             let Ok(entry) = serde_json::from_str::<Entry>(&line) else {
                 continue;
@@ -46,9 +49,7 @@ pub(super) fn follow(
             let Some(generation) = entry.generation(&name, Which::User) else {
                 continue;
             };
-            if unread.add(generation, entry.text())
-                && events.send(Event::UnreadLines(unread.clone())).is_err()
-            {
+            if !unread.add(generation, entry.text()) {
                 break;
             }
         }

@@ -1,29 +1,34 @@
 //! Last log lines of generations, for `portkeep logs`. Under systemd the journal keeps them.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use portkeep_engine::Generation;
+use portkeep_engine::newest::{Most, Newest};
 use tokio::sync::broadcast;
 
 use crate::control::{Ask, LogLine, Question};
 
-/// Number of kept lines; the oldest are dropped first.
-const KEPT: usize = 1000;
+/// Lines kept; the oldest go first.
+const KEPT: Most = Most {
+    items: 1000,
+    bytes: 4 << 20,
+};
+/// So many may wait for whoever follows: each of them may be long.
+const FOLLOWED: usize = 256;
 
 /// The lines. A clone shares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
-    kept: Arc<Mutex<VecDeque<LogLine>>>,
+    kept: Arc<Mutex<Newest<LogLine>>>,
     live: broadcast::Sender<LogLine>,
 }
 
 impl Default for Lines {
     fn default() -> Self {
         Self {
-            kept: Arc::default(),
-            live: broadcast::channel(KEPT).0,
+            kept: Arc::new(Mutex::new(Newest::of(KEPT))),
+            live: broadcast::channel(FOLLOWED).0,
         }
     }
 }
@@ -37,12 +42,11 @@ impl Lines {
             message: message.to_owned(),
         };
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == KEPT {
-            kept.pop_front();
+        // Under the lock, so that whoever begins to listen gets each line once.
+        if self.live.receiver_count() > 0 {
+            let _ = self.live.send(line.clone());
         }
-        kept.push_back(line.clone());
-        // Under the lock, so that a new listener gets each line once. There may be no listener.
-        let _ = self.live.send(line);
+        kept.push(line, message.len());
     }
 
     /// The last `count` lines of one generation or of all, and the lines to come.
@@ -111,13 +115,13 @@ mod tests {
     #[test]
     fn the_last_lines_of_a_generation_and_those_to_come() {
         let lines = Lines::default();
-        for number in 0..u64::try_from(KEPT).unwrap() + 10 {
+        for number in 0..u64::try_from(KEPT.items).unwrap() + 10 {
             lines.push(Generation(number % 2 + 1), &number.to_string());
         }
         let (last, mut live) = lines.last(Some(Generation(1)), 2);
         let texts: Vec<_> = last.iter().map(|line| line.message.as_str()).collect();
         assert_eq!(texts, ["1006", "1008"]);
-        assert_eq!(lines.last(None, usize::MAX).0.len(), KEPT);
+        assert_eq!(lines.last(None, usize::MAX).0.len(), KEPT.items);
         lines.push(Generation(1), "new");
         assert_eq!(live.try_recv().unwrap().message, "new");
     }

@@ -229,13 +229,14 @@ fn listener(
     seldom: mpsc::UnboundedSender<LocalEvent>,
     events: mpsc::UnboundedSender<Event>,
 ) -> Listener {
-    let unread = UnreadLines::default();
+    let unread = UnreadLines::new(move |unread| events.send(Event::UnreadLines(unread)).is_ok());
     Listener::new(move |event| match event {
         LocalEvent::Line(generation, line) => {
             lines.push(generation, &line);
-            if unread.add(generation, line) {
-                let _ = events.send(Event::UnreadLines(unread.clone()));
-            }
+            unread.add(generation, line);
+        }
+        LocalEvent::LinesLost(_, count) => {
+            unread.lose(count);
         }
         event => {
             let _ = seldom.send(event);
@@ -267,6 +268,7 @@ async fn forward(
 fn translate(event: LocalEvent) -> SessionEvent {
     match event {
         LocalEvent::Line(generation, line) => SessionEvent::Line(generation, line),
+        LocalEvent::LinesLost(_, count) => SessionEvent::LinesLost(count),
         LocalEvent::Restarted(generation, why) => SessionEvent::Restarted(generation, why),
         LocalEvent::Gone(generation, why) => SessionEvent::Gone(generation, why),
         LocalEvent::Rested(generation) => SessionEvent::Rested(generation),

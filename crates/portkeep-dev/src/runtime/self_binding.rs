@@ -145,8 +145,11 @@ impl SelfBindingSession {
             running: Mutex::default(),
             serves: Arc::default(),
             host,
+            unread: UnreadLines::new({
+                let events = events.clone();
+                move |unread| events.send(Event::UnreadLines(unread)).is_ok()
+            }),
             events,
-            unread: UnreadLines::default(),
             feed,
         };
         Ok(Self {
@@ -369,7 +372,6 @@ impl App {
             environment: &environment,
             children: &self.children,
             unread: &self.unread,
-            events: &self.events,
             feed: self.feed.as_ref(),
             runner: &self.runner,
         };

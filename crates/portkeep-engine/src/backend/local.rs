@@ -36,6 +36,8 @@ use crate::store::Store;
 pub enum LocalEvent {
     /// It wrote a line.
     Line(Generation, String),
+    /// So many lines that it wrote were not kept: it writes faster than they are taken.
+    LinesLost(Generation, u64),
     /// It ended by itself and is started again.
     Restarted(Generation, String),
     /// It was current, ended by itself, and is not started again.

@@ -4,9 +4,9 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// Size of a read: a pipe holds no more.
 const READ: usize = 64 * 1024;
-/// A longer line for people is passed on in pieces.
-const LONGEST: usize = 64 * 1024;
-/// The same for a program that writes JSON for programs.
+/// A longer line of a program for people is told in pieces.
+pub(super) const LONGEST: usize = 64 * 1024;
+/// The same of one that writes JSON for programs.
 const LONGEST_JSON: usize = 64 * 1024 * 1024;
 
 /// Reads lines of bounded length.
@@ -59,20 +59,6 @@ impl<R: AsyncRead + Unpin> Lines<R> {
                 return Ok(Some(self.take()));
             }
         }
-    }
-
-    /// Whole lines that have been read already.
-    pub(super) fn read_already(&mut self) -> Vec<String> {
-        let mut lines = Vec::new();
-        while let Some(end) = self.reader.buffer().iter().position(|byte| *byte == b'\n') {
-            if self.line.len() + end >= self.longest {
-                break;
-            }
-            self.line.extend_from_slice(&self.reader.buffer()[..=end]);
-            self.reader.consume(end + 1);
-            lines.push(self.take());
-        }
-        lines
     }
 
     fn take(&mut self) -> String {

@@ -1,6 +1,6 @@
 //! One started version of a self-binding app.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -9,26 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::process::{Children, Descendants, Output, Process};
+use portkeep_engine::process::{Children, Descendants, LastLines, Output, Process, telling};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::event::Event;
 use crate::input::InputRelay;
 use crate::unread_lines::UnreadLines;
 
-/// Number of reported lines of a version that did not come up.
-const TOLD: usize = 8;
-/// Number of lines that are searched: a panic comes before its backtrace.
-const KEPT: usize = 200;
-/// Beginning of a panic.
-const PANIC: &str = "panicked at ";
-/// How long last lines are read after the end of a process: one that it started may keep the pipe open.
-const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
 /// A version that was never up has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -48,13 +38,10 @@ pub(super) struct Starting<'a> {
     pub(super) environment: &'a BTreeMap<String, String>,
     pub(super) children: &'a Children,
     pub(super) unread: &'a UnreadLines,
-    pub(super) events: &'a mpsc::UnboundedSender<Event>,
     pub(super) feed: Option<&'a InputRelay>,
     /// The runner; empty if the version is started directly.
     pub(super) runner: &'a [OsString],
 }
-
-type LastLines = Arc<Mutex<VecDeque<String>>>;
 
 impl Starting<'_> {
     /// Starts `executable`, and waits until it accepts connections.
@@ -80,8 +67,9 @@ impl Starting<'_> {
             ))
         })?;
         let process = started.process;
-        let last = LastLines::default();
+        let last = Arc::new(Mutex::new(LastLines::default()));
         let output = Output::of(started.stdout, started.stderr);
+        let finish = output.when_it_ends();
         let follower = self.follow(generation, output, &last);
         let mut end = process.end();
         let came_up = tokio::select! {
@@ -101,14 +89,16 @@ impl Starting<'_> {
             });
         };
         process.stop(PATIENCE).await;
-        let _ = timeout(LAST_LINES_DEADLINE, follower).await;
-        let last = std::mem::take(&mut *last.lock().unwrap_or_else(PoisonError::into_inner));
+        // Something it started may have kept the other side open.
+        finish.finish();
+        let _ = follower.await;
+        let last = last.lock().unwrap_or_else(PoisonError::into_inner);
         Err(StartFailure {
             reason,
             cause: None,
             said: None,
             blame: Blame::Release,
-            log: last.into(),
+            log: last.all(),
         })
     }
 
@@ -150,33 +140,24 @@ impl Starting<'_> {
         &self,
         generation: Generation,
         mut output: Output,
-        last: &LastLines,
+        last: &Arc<Mutex<LastLines>>,
     ) -> JoinHandle<()> {
-        let (events, unread, last) = (self.events.clone(), self.unread.clone(), last.clone());
+        let (unread, last) = (self.unread.clone(), last.clone());
         tokio::spawn(async move {
             while let Some(line) = output.next().await {
-                {
-                    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-                    if last.len() == KEPT {
-                        last.pop_front();
-                    }
-                    last.push_back(line.clone());
+                let lost = output.lost();
+                if lost > 0 {
+                    unread.lose(lost);
                 }
-                if unread.add(generation, line)
-                    && events.send(Event::UnreadLines(unread.clone())).is_err()
-                {
+                last.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .hear(&line);
+                if !unread.add(generation, line) {
                     break;
                 }
             }
         })
     }
-}
-
-/// The lines that say why: from a panic on, else the last ones.
-pub(super) fn telling(lines: &[String]) -> Vec<String> {
-    let panic = lines.iter().rposition(|line| line.contains(PANIC));
-    let from = panic.unwrap_or(lines.len().saturating_sub(TOLD));
-    lines[from..].iter().take(TOLD).cloned().collect()
 }
 
 pub(super) fn told(status: Option<ExitStatus>) -> String {
@@ -199,22 +180,4 @@ pub(super) fn describe(failure: StartFailure, reason: Option<String>) -> String 
         ..failure
     };
     told.describe()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_is_told_from_its_beginning() {
-        let lines =
-            |texts: &[&str]| -> Vec<_> { texts.iter().map(|one| (*one).to_owned()).collect() };
-        let many: Vec<_> = (0..20).map(|line| line.to_string()).collect();
-        assert_eq!(telling(&many), many[12..]);
-        let mut panicked = lines(&["begins", "thread 'main' panicked at src/main.rs:1:2:", "no"]);
-        panicked.extend(many);
-        let told = telling(&panicked);
-        assert_eq!((told.len(), &told[..2]), (TOLD, &panicked[1..3]));
-        assert_eq!(telling(&[]), Vec::<String>::new());
-    }
 }

@@ -1,21 +1,20 @@
 //! Release command as a child process, with a deadline. Its process group ends with it.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::launch::launch_release_command;
-use super::supervise::{LAST_LINES, LAST_LINES_DEADLINE, end as ended_without_process, ended};
+use super::supervise::{end as ended_without_process, ended};
 use super::{LocalEvent, Shared};
 use crate::backend::{BackendError, StartFailure};
 use crate::end::Cause;
 use crate::generation::Generation;
-use crate::process::{Descendants, Output, Started};
+use crate::process::{Descendants, LastLines, Output, Started};
 use crate::release_command::ReleaseCommand;
 
 /// How long it may take to end after SIGTERM, as in its unit under systemd.
@@ -39,7 +38,7 @@ pub(super) async fn run(
     let run = Run {
         shared: shared.clone(),
         generation,
-        last_lines: VecDeque::new(),
+        last_lines: LastLines::default(),
         lines: 0,
     };
     let running = tokio::spawn(run.follow(command.clone(), stopped));
@@ -68,7 +67,7 @@ impl Shared {
 struct Run {
     shared: Arc<Shared>,
     generation: Generation,
-    last_lines: VecDeque<String>,
+    last_lines: LastLines,
     lines: usize,
 }
 
@@ -112,7 +111,10 @@ impl Run {
         let status = loop {
             tokio::select! {
                 status = end.come() => break status,
-                Some(line) = output.next() => self.line(line),
+                Some(line) = output.next() => {
+                    self.lines_lost(output.lost());
+                    self.line(line);
+                }
                 Ok(_) = stopped.wait_for(|stop| *stop), if !is_stopped => {
                     is_stopped = true;
                     is_told_to_end = true;
@@ -131,8 +133,9 @@ impl Run {
                 }
             }
         };
-        let last = Instant::now() + LAST_LINES_DEADLINE;
-        while let Ok(Some(line)) = timeout_at(last, output.next()).await {
+        output.when_it_ends().finish();
+        while let Some(line) = output.next().await {
+            self.lines_lost(output.lost());
             self.line(line);
         }
         if self.lines > SHOWN {
@@ -146,15 +149,17 @@ impl Run {
         let end = ended(status, is_late.then_some("timeout"), true);
         match end.cause() {
             Cause::Clean => Ok(()),
-            _ => Err(StartFailure::of(&end, self.last_lines.drain(..).collect())),
+            _ => Err(StartFailure::of(&end, self.last_lines.telling())),
         }
     }
 
+    /// They came before the next one.
+    fn lines_lost(&mut self, count: u64) {
+        self.lines += usize::try_from(count).unwrap_or(usize::MAX);
+    }
+
     fn line(&mut self, line: String) {
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(line.clone());
+        self.last_lines.hear(&line);
         self.lines += 1;
         if self.lines <= SHOWN {
             self.shared.tell(LocalEvent::Line(self.generation, line));

@@ -1,6 +1,5 @@
 //! Supervisor of one generation. It does what a unit of systemd does: start, READY, restarts, drain, deadlines.
 
-use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
 use std::process::ExitStatus;
@@ -12,7 +11,7 @@ use jiff::Timestamp;
 use portkeep_spec::{Readiness, Spec};
 use rustix::process::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::launch::{self, launch};
 use super::notify::{Message, NotifySocket};
@@ -22,17 +21,15 @@ use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
 use crate::prerequisites::Prerequisites;
-use crate::process::{Descendants, Output, Started};
+use crate::process::{Descendants, LastLines, Output, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Settled;
 
-/// Lines kept for the report of a failure.
-pub(super) const LAST_LINES: usize = 8;
-/// How long last lines are read after the end of a process.
-pub(super) const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
-/// A time that never comes, for timers that are off.
+/// So many more lines are told before anything else is looked at.
+const AT_ONCE: usize = 1000;
+/// A moment that never comes, for timers that are off.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 type Answer = oneshot::Sender<Result<(), StartFailure>>;
@@ -46,8 +43,8 @@ pub(super) struct Supervisor {
     starter: Option<Answer>,
     /// The order; nothing is restarted after one.
     order: Option<Order>,
-    last_lines: VecDeque<String>,
-    /// Its last status (`STATUS=`).
+    last_lines: LastLines,
+    /// What it said of itself last (`STATUS=`).
     status: String,
     /// How it uses its sockets instead of becoming ready.
     misuse: Option<Misuse>,
@@ -61,7 +58,7 @@ impl Supervisor {
         inbox: mpsc::UnboundedReceiver<Order>,
         starter: Answer,
     ) -> Self {
-        let (starter, last_lines) = (Some(starter), VecDeque::new());
+        let (starter, last_lines) = (Some(starter), LastLines::default());
         Self {
             shared,
             generation,
@@ -80,7 +77,7 @@ impl Supervisor {
         loop {
             (self.status, self.misuse) = (String::new(), None);
             let end = self.run_once(&spec).await;
-            let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
+            let failure = StartFailure::of(&end, std::mem::take(&mut self.last_lines).telling());
             let ended = self.ended(&spec, end);
             let starter = self.starter.take();
             // A generation that was told to end, or whose end its caller judges, is not started again.
@@ -191,7 +188,7 @@ impl Supervisor {
         match launched {
             Ok((socket, started)) => self.watch(spec, socket, started).await,
             Err(error) => {
-                self.last_lines.push_back(error.to_string());
+                self.last_lines.hear(&error.to_string());
                 end("resources", "", "", false)
             }
         }
@@ -221,8 +218,9 @@ impl Supervisor {
             tokio::select! {
                 status = end.come() => break status,
                 Some(line) = output.next() => {
+                    self.lines_lost(output.lost());
                     self.line(line);
-                    output.at_hand().for_each(|line| self.line(line));
+                    output.at_hand().take(AT_ONCE).for_each(|line| self.line(line));
                 }
                 Ok(messages) = socket.receive() => for message in messages {
                     match message {
@@ -292,8 +290,9 @@ impl Supervisor {
             }
         };
         // A child that left the group may still write; its lines are not waited for.
-        let last_lines = Instant::now() + LAST_LINES_DEADLINE;
-        while let Ok(Some(line)) = timeout_at(last_lines, output.next()).await {
+        output.when_it_ends().finish();
+        while let Some(line) = output.next().await {
+            self.lines_lost(output.lost());
             self.line(line);
         }
         // Its last messages may still be in the socket: they were sent before it ended.
@@ -325,14 +324,18 @@ impl Supervisor {
         }
     }
 
+    fn lines_lost(&self, count: u64) {
+        if count > 0 {
+            let lost = LocalEvent::LinesLost(self.generation, count);
+            self.shared.tell(lost);
+        }
+    }
+
     fn line(&mut self, line: String) {
         if self.starter.is_some() && says_in_use(&line) {
             self.misuse = Some(Misuse::PortInUse);
         }
-        if self.last_lines.len() == LAST_LINES {
-            self.last_lines.pop_front();
-        }
-        self.last_lines.push_back(line.clone());
+        self.last_lines.hear(&line);
         self.shared.tell(LocalEvent::Line(self.generation, line));
     }
 }
