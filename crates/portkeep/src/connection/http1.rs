@@ -28,19 +28,20 @@ use super::refusal::refuse;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 use crate::limits::{Order, Reason};
+use crate::moving::{Queue, Turn};
 
 /// How the connection's future ended.
 enum End {
     Over(hyper::Result<()>),
-    /// Not the end: it can go to the next generation.
-    Idle,
+    /// Not the end: it can go to the next generation, and it is its turn.
+    Idle(Turn),
     /// A limit, and there is nothing that hyper could do about it.
     Limit(Reason),
     Cut,
 }
 
 /// Serves it until it is over. If it comes back, it is idle and can be moved.
-pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
+pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<(Io, Turn)> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     probe.enter(Stage::Http1);
@@ -49,6 +50,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut linger = IdleLinger::default();
     let mut later = Later::new(&probe);
+    let mut queue = Queue::default();
 
     let end = std::future::poll_fn(|cx| {
         loop {
@@ -66,8 +68,13 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 // answer before was still on its way out; without this poll it hangs.
                 continue;
             }
-            if phase == Phase::Moving && probe.is_movable() && later.poll(cx).is_ready() {
-                return Poll::Ready(End::Idle);
+            if phase == Phase::Moving {
+                let can = probe.is_movable() && later.poll(cx).is_ready();
+                if let Some(turn) = queue.poll(cx, can, || shared.departures.turn()) {
+                    return Poll::Ready(End::Idle(turn));
+                }
+            } else {
+                queue.leave();
             }
             match probe.order(cx, &mut ear) {
                 Some(Order::End(reason @ (Reason::Idle | Reason::Age | Reason::Crowded))) => {
@@ -99,13 +106,13 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 refuse(parts.io.into_inner()).await;
             }
         }
-        End::Idle => {
+        End::Idle(turn) => {
             // Its parts are there: an upgraded connection is over, not idle.
             let parts = connection.into_parts()?;
             let mut io = parts.io.into_inner();
             // What hyper has read comes before what is still to be read again.
             io.give_back(&parts.read_buf);
-            return Some(io);
+            return Some((io, turn));
         }
         End::Over(result) => {
             let say_goodbye = match &result {

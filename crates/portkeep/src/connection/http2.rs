@@ -101,6 +101,7 @@ use super::probe::{Probe, Stage};
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
 use crate::limits::{Order, Reason};
+use crate::moving::{Queue, Turn};
 use crate::task;
 
 use self::followed::{Followed, Socket};
@@ -179,14 +180,18 @@ fn connection(
 /// What is done with a connection next.
 enum Next {
     Over(hyper::Result<()>),
-    /// It can go to the next generation.
-    Move(Box<(Io, State)>),
+    /// It can go to the next generation, and it is its turn.
+    Move(Box<(Io, State, Turn)>),
     /// It is told to end.
     End,
 }
 
 /// Until it is over, or can go to the next generation. With a `state`, it was served elsewhere before.
-pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Option<(Io, State)> {
+pub(super) async fn serve(
+    io: Io,
+    state: Option<State>,
+    app: ErasedApp,
+) -> Option<(Io, State, Turn)> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     probe.enter(Stage::Http2);
@@ -271,6 +276,9 @@ async fn until_quiet(
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             return Poll::Ready(Next::Over(result));
         }
+        if phase != Phase::Moving {
+            waiting.queue.leave();
+        }
         match (phase, followed) {
             (Phase::Serving, _) => Poll::Pending,
             (Phase::Moving, Some(followed)) => waiting.poll(cx, followed, probe),
@@ -285,6 +293,7 @@ async fn until_quiet(
 /// A connection that is to be moved, in the moment after it was polled.
 struct Waiting {
     later: Later,
+    queue: Queue,
     /// What was cut off, and when that was seen.
     cut_off: Option<(u64, Instant)>,
     /// Since when nothing was asked.
@@ -296,6 +305,7 @@ impl Waiting {
     fn new(probe: &Probe) -> Self {
         Self {
             later: Later::new(probe),
+            queue: Queue::default(),
             cut_off: None,
             calm: None,
             timer: None,
@@ -304,8 +314,10 @@ impl Waiting {
 
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
         followed.prepare(cx, probe);
+        let mut turn = || probe.shared.departures.turn();
         if followed.is_busy() {
             self.calm = None;
+            self.queue.poll(cx, false, &mut turn);
             return Poll::Pending;
         }
         if followed.is_over() {
@@ -318,12 +330,19 @@ impl Waiting {
         }
         let (cut_off, seen) = self.cut_off.unwrap_or((0, now));
         let forgotten = seen + FORGETS;
-        if (cut_off == 0 || forgotten <= now)
+        let can = (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
             && self.later.poll(cx).is_ready()
-            && let Some(parts) = followed.take()
+            && followed.can_be_taken();
+        if let Some(turn) = self.queue.poll(cx, can, &mut turn)
+            && let Some((io, state)) = followed.take()
         {
-            return Poll::Ready(Next::Move(Box::new(parts)));
+            return Poll::Ready(Next::Move(Box::new((io, state, turn))));
+        }
+        if can {
+            // That others are before it is not its client's fault.
+            self.calm = None;
+            return Poll::Pending;
         }
         let patience = match followed.is_certain() {
             true => SETTLES,

@@ -10,17 +10,18 @@ use super::later::Later;
 use super::probe::Probe;
 use crate::drain::{Phase, count};
 use crate::limits::Order;
+use crate::moving::Turn;
 
 /// What an HTTP/2 client with prior knowledge sends first. No HTTP/1 request begins like this.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What came of waiting for the first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum First {
     Http1,
     Http2,
     /// They have not decided, and the connection can be moved. The next process looks again.
-    Quiet,
+    Quiet(Turn),
     /// The client has left or sent nothing in time, or the server is at its end.
     Over,
 }
@@ -39,7 +40,7 @@ pub(super) async fn detect(io: &mut Io) -> First {
             }
             First::Over
         }
-        () = reached(&probe, Phase::Moving) => First::Quiet,
+        turn = may_move(&probe) => First::Quiet(turn),
         () = too_late(&probe) => {
             count(&probe.shared.counts.idle_closed);
             First::Over
@@ -53,13 +54,18 @@ pub(super) async fn detect(io: &mut Io) -> First {
     first
 }
 
-/// Waits for the phase in which a connection moves, and until it may be tried; for ever, if this one does not.
-async fn reached(probe: &Probe, phase: Phase) {
-    probe.shared.phases.reached(phase).await;
+/// Waits for the phase in which a connection moves, until it may be tried, and for its turn; for ever, if this one does not.
+async fn may_move(probe: &Probe) -> Turn {
+    probe.shared.phases.reached(Phase::Moving).await;
     Later::new(probe).now().await;
-    if probe.sees(probe.shared.phases.current()) != phase {
-        std::future::pending::<()>().await;
+    let moves = || probe.sees(probe.shared.phases.current()) == Phase::Moving;
+    if moves() {
+        let turn = probe.shared.departures.turn().await;
+        if moves() {
+            return turn;
+        }
     }
+    std::future::pending().await
 }
 
 /// Waits until a connection that has not begun may not begin any more.
