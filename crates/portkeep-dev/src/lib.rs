@@ -116,7 +116,8 @@ async fn run_on(
             learned,
         } = ended;
         match (ending, reopened) {
-            (Ending::Reopened, Some(other)) => project = other,
+            // While one session is closed for the next, a signal is heard as well.
+            (Ending::Reopened, Some(other)) if !person.signals.has_stopped() => project = other,
             (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
             _ => return Ok(ExitCode::SUCCESS),
         }
@@ -207,6 +208,9 @@ async fn session(
     inputs.behind.stop().await;
     let views = (&terminal, person.events.as_ref());
     close(session, &mut status, views, &mut inputs).await?;
+    if matches!(ending, Ok(Ending::Reopened)) && person.signals.has_stopped() {
+        terminal.show(&Notice::Stopping);
+    }
     result
 }
 

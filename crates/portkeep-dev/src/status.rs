@@ -75,6 +75,8 @@ pub(crate) struct Status {
     is_built: bool,
     /// Nothing while a round is under way.
     round_ended: Option<Instant>,
+    /// When the last change was heard of.
+    heard: Option<Instant>,
     /// What changed in a round without ending it.
     late: Changes,
     /// What changed and waits for a key.
@@ -173,6 +175,7 @@ impl Status {
             is_failing: false,
             is_built: false,
             round_ended: None,
+            heard: None,
             late: Changes::default(),
             unbuilt: Changes::default(),
             changed: Changes::default(),

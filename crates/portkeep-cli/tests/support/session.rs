@@ -232,8 +232,31 @@ impl Session {
     /// Ends it; what is in its directory stays until this is dropped.
     pub(crate) fn end(mut self) -> Self {
         self.interrupt();
-        let _ = self.child.wait();
+        self.wait_for_end();
         self
+    }
+
+    /// Waits until it has ended, by itself or because it was told to.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self) {
+        assert!(
+            self.has_ended(),
+            "it did not end within {BUILD:?}\n{}",
+            self.log()
+        );
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let start = Instant::now();
+        while self.is_running() {
+            if start.elapsed() > BUILD {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     /// As Ctrl-C does.
@@ -255,7 +278,9 @@ impl Drop for Session {
         if self.is_running() {
             self.interrupt();
         }
-        let _ = self.child.wait();
+        if !self.has_ended() && !thread::panicking() {
+            panic!("Ctrl-C did not end it within {BUILD:?}\n{}", self.log());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portkeep_contract::development::{
     LONGEST_QUESTION, Question, Refusal, SCRIPT, Understanding, VERSION,
@@ -179,7 +179,7 @@ async fn events(
     page: &mut watch::Receiver<Page>,
 ) -> std::io::Result<()> {
     loop {
-        let told = view::told(&page.borrow_and_update(), via)?;
+        let told = view::told(&page.borrow_and_update(), via, Instant::now())?;
         write
             .write_all(format!("data: {told}\n\n").as_bytes())
             .await?;

@@ -1,5 +1,7 @@
 //! Page's view of the status, as JSON. It decides nothing.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use crate::failure::Failure;
@@ -14,6 +16,8 @@ struct Told<'a> {
     styles: u64,
     assets: u64,
     files: &'a str,
+    /// Milliseconds since they changed, so that no clock of the browser's is compared with ours.
+    files_ago: u128,
     phase: Phase,
     since: u128,
     what: &'a str,
@@ -22,8 +26,11 @@ struct Told<'a> {
 }
 
 /// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new generation
-/// from the old one.
-pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
+/// from the old one. It is sent `now`.
+pub(crate) fn told(page: &Page, via: u64, now: Instant) -> serde_json::Result<String> {
+    let files_ago = page
+        .files_changed
+        .map(|at| now.saturating_duration_since(at));
     serde_json::to_string(&Told {
         session: page.session,
         generation: page.generation,
@@ -31,6 +38,7 @@ pub(crate) fn told(page: &Page, via: u64) -> serde_json::Result<String> {
         styles: page.styles,
         assets: page.assets,
         files: &page.files,
+        files_ago: files_ago.unwrap_or_default().as_millis(),
         phase: page.phase,
         since: page.since,
         what: &page.what,
@@ -46,29 +54,34 @@ pub(crate) fn made_of(page: &Page) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
     use crate::change::Changed;
 
-    fn of(page: &Page) -> Value {
-        serde_json::from_str(&told(page, 7).unwrap()).unwrap()
+    fn of(page: &Page, now: Instant) -> Value {
+        serde_json::from_str(&told(page, 7, now).unwrap()).unwrap()
     }
 
     #[test]
     fn a_page_is_told_what_is_wrong_and_by_whom() {
         let mut page = Page::new(3);
         page.serves(1, Changed::Pages);
-        page.files(Changed::Pages, "a.html");
+        let heard = Instant::now();
+        page.files(Changed::Pages, "a.html", Some(heard));
+        let now = heard + Duration::from_millis(70);
         assert_eq!(
-            of(&page),
+            of(&page, now),
             json!({
                 "session": 3, "generation": 1, "pageSince": 1, "styles": 0, "assets": 1, "files": "a.html",
+                "filesAgo": 70,
                 "phase": "idle", "since": 3, "what": "", "failure": null, "via": 7,
             })
         );
         page.failed(Failure::of_output("the build failed", "x"));
-        assert_eq!(of(&page)["failure"]["title"], "the build failed");
+        assert_eq!(of(&page, now)["failure"]["title"], "the build failed");
         assert_eq!(made_of(&page), "3 0 1");
     }
 }

@@ -196,7 +196,7 @@ impl LocalSession {
         loop {
             tokio::select! {
                 () = &mut stopping => break,
-                () = signals.stop() => self.local.kill_all(),
+                () = signals.stop_at_once() => self.local.kill_all(),
             }
         }
         self.published.remove();

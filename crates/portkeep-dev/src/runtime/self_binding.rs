@@ -224,7 +224,7 @@ impl SelfBindingSession {
             loop {
                 tokio::select! {
                     _ = end.come() => break,
-                    () = signals.stop() => all.iter().for_each(|one| one.process.kill()),
+                    () = signals.stop_at_once() => all.iter().for_each(|one| one.process.kill()),
                 }
             }
         }

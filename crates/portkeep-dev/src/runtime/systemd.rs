@@ -171,7 +171,7 @@ impl SystemdSession {
     pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         tokio::select! {
             removed = self.remove() => return removed,
-            () = signals.stop() => {}
+            () = signals.stop_at_once() => {}
         }
         // Told twice: what still drains is ended now.
         let pattern = unit_names::generation_pattern(&self.spec.name);

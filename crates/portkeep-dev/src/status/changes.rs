@@ -23,6 +23,7 @@ impl Status {
         if changes.is_empty() {
             return;
         }
+        self.heard = Some(now.at);
         if self.is_near_a_round(now) {
             let paths = changes.iter().map(|change| change.path.as_path());
             for path in self.restless.changed(paths) {
@@ -42,7 +43,7 @@ impl Status {
         }
         let what = relevance::of_files(&changes);
         let names = names(&changes, &self.settings.here);
-        self.page.files(what, &names);
+        self.page.files(what, &names, self.heard);
         effects.push(Effect::Tell(Notice::Files(names, what)));
         if self.round_ended.is_none() {
             // The build that is under way may be the first to look at them.

@@ -179,7 +179,8 @@ impl Status {
                 let changes = self.changed.take();
                 let changed = relevance::of_files(&changes);
                 let names = names(&changes, &self.settings.here);
-                self.page.unchanged(generation.0, changed, &names);
+                self.page
+                    .unchanged(generation.0, changed, &names, self.heard);
             }
             other => {
                 if let Ok(outcome) = other {

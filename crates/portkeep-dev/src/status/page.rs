@@ -1,6 +1,7 @@
 //! State of the project that a page needs.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub(crate) struct Page {
     pub(crate) assets: u64,
     /// The files that changed last, for people.
     pub(crate) files: String,
+    /// When they were heard of, however long it took to find out that no build looks at them.
+    pub(crate) files_changed: Option<Instant>,
     pub(crate) phase: Phase,
     /// When the phase began, in milliseconds since 1970: the page counts by the same clock.
     pub(crate) since: u128,
@@ -64,6 +67,7 @@ impl Page {
             styles: 0,
             assets: 0,
             files: String::new(),
+            files_changed: None,
             phase: Phase::Idle,
             since: session,
             what: String::new(),
@@ -125,10 +129,16 @@ impl Page {
     }
 
     /// The build changed nothing, but files that the app reads itself may have.
-    pub(crate) fn unchanged(&mut self, generation: u64, changed: Changed, files: &str) {
+    pub(crate) fn unchanged(
+        &mut self,
+        generation: u64,
+        changed: Changed,
+        files: &str,
+        heard: Option<Instant>,
+    ) {
         self.is_served_by(generation);
         self.done();
-        self.files(changed, files);
+        self.files(changed, files, heard);
     }
 
     /// What was built last was started once more: that is no news of sources that cannot be built.
@@ -174,14 +184,15 @@ impl Page {
         }
     }
 
-    /// Files changed that no build is needed for.
-    pub(crate) fn files(&mut self, changed: Changed, files: &str) {
+    /// Files changed that no build is needed for, and were `heard` of then.
+    pub(crate) fn files(&mut self, changed: Changed, files: &str, heard: Option<Instant>) {
         match changed {
             Changed::Nothing => return,
             Changed::Styles => self.styles += 1,
             Changed::Pages => self.assets += 1,
         }
         files.clone_into(&mut self.files);
+        self.files_changed = heard;
     }
 
     fn done(&mut self) {

@@ -119,7 +119,19 @@ impl Tree {
     /// Whether an event may be of something that counts; told quickly, for all that a build writes is heard of too.
     pub(super) fn may_count(&self, event: &notify::Event) -> bool {
         let is_read = matches!(event.kind, EventKind::Access(_) | EventKind::Other);
-        !is_read && event.paths.iter().any(|path| !self.is_output(path))
+        let mut paths = event.paths.iter();
+        !is_read && paths.any(|path| !self.is_output(path) && self.is_near(path))
+    }
+
+    /// Whether it is something that is watched for its own sake: a busy neighbour in a directory that is watched for the sake
+    /// of one name would draw out every burst.
+    fn is_near(&self, path: &Path) -> bool {
+        let parent = path.parent();
+        self.watched.contains(path)
+            || parent.is_some_and(|parent| self.watched.contains(parent))
+            || self.linked.contains_key(path)
+            || self.roots.iter().any(|root| root.starts_with(path))
+            || below(&self.single, path).next().is_some()
     }
 
     /// The files that count, of paths that were heard of.
@@ -212,10 +224,9 @@ impl Tree {
     }
 
     fn add_root(&mut self, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        if !root.is_dir() {
-            // A branch without it may be switched to, and back.
-            self.watch_above(root);
-        }
+        // It may be deleted and made anew, as when another branch is switched to and back. Only the directory above tells that
+        // at once: the kernel tells of a directory itself when nobody is in it any more, and the app runs in its project.
+        self.watch_above(root);
         if root.is_dir() {
             self.add(root)
         } else {
