@@ -94,6 +94,8 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<(Io, Turn)> {
         }
     })
     .await;
+    // Whatever takes time from here on, a turn that comes is not for this one.
+    queue.leave();
 
     match end {
         End::Cut => probe.count_cut(),

@@ -314,10 +314,10 @@ impl Waiting {
 
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
         followed.prepare(cx, probe);
-        let mut turn = || probe.shared.departures.turn();
+        let turn = || probe.shared.departures.turn();
         if followed.is_busy() {
             self.calm = None;
-            self.queue.poll(cx, false, &mut turn);
+            self.queue.poll(cx, false, turn);
             return Poll::Pending;
         }
         if followed.is_over() {
@@ -334,7 +334,7 @@ impl Waiting {
             && probe.is_clean()
             && self.later.poll(cx).is_ready()
             && followed.can_be_taken();
-        if let Some(turn) = self.queue.poll(cx, can, &mut turn)
+        if let Some(turn) = self.queue.poll(cx, can, turn)
             && let Some((io, state)) = followed.take()
         {
             return Poll::Ready(Next::Move(Box::new((io, state, turn))));

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// How many connections may be on their way: enough that both processes always have one to work at, and so few that the last one
 /// is there after some milliseconds. Far below the number of descriptors that a user may have on their way in sockets, its limit
 /// of open files.
-pub(crate) const AT_ONCE: usize = 128;
+pub(crate) const AT_ONCE: usize = 256;
 
 /// In the order in which they were asked for.
 #[derive(Debug, Clone)]
