@@ -1,4 +1,4 @@
-//! Page's view of the status, as JSON. It decides nothing.
+//! The pages' view of the status, as JSON. It decides nothing.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::status::{Page, Phase};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told<'a> {
+struct PageMessage<'a> {
     session: u128,
     generation: Option<u64>,
     page_since: u64,
@@ -25,13 +25,13 @@ struct Told<'a> {
     via: u64,
 }
 
-/// All of it, for a page that asks through the generation `via`: a page must not act on what it hears of a new generation
-/// from the old one. It is sent `now`.
+/// The whole message for a page that asks through the generation `via`: a page must not act on news of a new generation
+/// that the old one passes on. It is sent `now`.
 pub(crate) fn told(page: &Page, via: u64, now: Instant) -> serde_json::Result<String> {
     let files_ago = page
         .files_changed
         .map(|at| now.saturating_duration_since(at));
-    serde_json::to_string(&Told {
+    serde_json::to_string(&PageMessage {
         session: page.session,
         generation: page.generation,
         page_since: page.page_since,
@@ -47,7 +47,7 @@ pub(crate) fn told(page: &Page, via: u64, now: Instant) -> serde_json::Result<St
     })
 }
 
-/// What changes pages and is no generation, for a page that is about to be made.
+/// Numbers of page contents other than the generation, for a page that is about to be made.
 pub(crate) fn made_of(page: &Page) -> String {
     format!("{} {} {}", page.session, page.styles, page.assets)
 }

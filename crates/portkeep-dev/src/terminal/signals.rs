@@ -10,7 +10,7 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
-    /// What else means that.
+    /// Other causes to stop.
     more: (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>),
     /// How many of them came.
     heard: usize,
@@ -28,7 +28,7 @@ impl Signals {
         })
     }
 
-    /// Whatever is sent here means "stop cleanly", too.
+    /// Sender for other causes to stop.
     pub(crate) fn more(&mut self) -> mpsc::UnboundedSender<()> {
         self.more.0.clone()
     }

@@ -10,7 +10,7 @@ use crate::connection::Arrival;
 use crate::drain::{Phase, Shared};
 use crate::listen::Stream;
 use crate::moving::{Speaks, departures};
-use crate::websocket::{Luggage, MOST_BYTES};
+use crate::websocket::{AddressedState, MOST_BYTES};
 
 /// A WebSocket, its client, and the server that it is of. Nobody takes anything.
 fn websocket() -> (RawWebSocket, UnixStream, Arc<Shared>) {
@@ -231,14 +231,14 @@ async fn what_goes_along() {
     let handing = tokio::spawn(hand_over(socket, "chat", state()));
     let departure = inbox.recv().await.unwrap();
     assert_eq!(departure.transfer().unread, all[7..]);
-    let Speaks::WebSocket(luggage) = &departure.transfer().speaks else {
+    let Speaks::WebSocket(addressed) = &departure.transfer().speaks else {
         panic!("{departure:?}");
     };
-    let expected = Luggage {
+    let expected = AddressedState {
         handler: "chat".to_owned(),
         state: state(),
     };
-    assert_eq!(Luggage::decode(luggage.expose()), Some(expected));
+    assert_eq!(AddressedState::decode(addressed.expose()), Some(expected));
     departure.arrived();
     handing.await.unwrap().unwrap();
     assert_eq!(shared.live(), 0);
