@@ -227,7 +227,9 @@ fn very_many_idle_connections_move() {
     let wanted = number("PORTKEEP_TLS_IDLE", 50_000);
     let most = wanted.min(files - 1000);
     if most < wanted {
-        println!("measured: {most} idle connections are the most here: each process may have {files} open files");
+        println!(
+            "measured: {most} idle connections are the most here: each process may have {files} open files"
+        );
     }
     for count in [1000, 10_000, 50_000].map(|count| most.min(count)) {
         measure(false, count);
