@@ -198,11 +198,11 @@ fn measure(tls: bool, count: u64) {
     let arrived = Usage::of(&new);
     let kib = |more: Usage, less: Usage| more.memory.saturating_sub(less.memory) / count / 1024;
     let micros = |time: Duration| time.as_micros() / u128::from(count);
-    let (slowest, asked, who) = slowest;
-    let asked = asked.saturating_duration_since(began);
+    let (slowest, at, who) = slowest;
+    let at = at.saturating_duration_since(began);
     let who = if who == new.id() { "new" } else { "old" };
     println!(
-        "measured: {} {count} idle, {BUSY} busy: moved in {took:?}; {} KiB each in the old process, {} in the new one; {} µs of the old process for each, {} of the new one; {answers} answers meanwhile, the slowest {slowest:?}, asked for {asked:?} after the signal and given by the {who} process",
+        "measured: {} {count} idle, {BUSY} busy: moved in {took:?}; {} KiB each in the old process, {} in the new one; {} µs of the old process for each, {} of the new one; {answers} answers meanwhile, the slowest {slowest:?}, asked for {at:?} after the signal and given by the {who} process",
         if tls { "TLS" } else { "plain" },
         kib(full, before),
         kib(arrived, empty),
