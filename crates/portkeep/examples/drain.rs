@@ -5,9 +5,9 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::{Router, routing::get};
-use http_body_util::channel::Channel;
+use futures_util::stream::{StreamExt, unfold};
 use portkeep::{Error, Server};
 
 #[tokio::main]
@@ -21,20 +21,14 @@ async fn main() -> Result<(), Error> {
 }
 
 async fn clock() -> Body {
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
-    tokio::spawn(async move {
-        let mut seconds = tokio::time::interval(Duration::from_secs(1));
-        let mut shutdown = std::pin::pin!(portkeep::shutdown());
-        loop {
-            let line = tokio::select! {
-                () = &mut shutdown => break,
-                _ = seconds.tick() => Bytes::from_static(b"tick\n"),
-            };
-            if sender.send_data(line).await.is_err() {
-                return;
-            }
+    let seconds = tokio::time::interval(Duration::from_secs(1));
+    let shutdown = Box::pin(portkeep::shutdown());
+    let lines = unfold(Some((seconds, shutdown)), |clock| async {
+        let (mut seconds, mut shutdown) = clock?;
+        tokio::select! {
+            () = &mut shutdown => Some(("bye\n", None)),
+            _ = seconds.tick() => Some(("tick\n", Some((seconds, shutdown)))),
         }
-        let _ = sender.send_data(Bytes::from_static(b"bye\n")).await;
     });
-    Body::new(body)
+    Body::from_stream(lines.map(Ok::<_, Infallible>))
 }

@@ -36,7 +36,7 @@ use tokio::time::sleep;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, Task};
 use crate::limits::Reason;
-use crate::moving::Speaks;
+use crate::moving::{Speaks, Turn};
 use crate::{Secret, task};
 
 pub(crate) use self::arrival::{Arrival, Moved};
@@ -122,7 +122,7 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
         let idle = match speaks {
             Speaks::Http1 => {
                 let idle = http1::serve(io, app.clone()).await;
-                idle.map(|io| (io, Speaks::Http1))
+                idle.map(|(io, turn)| (io, Speaks::Http1, turn))
             }
             Speaks::Http2(state) => go_on(io, &state, app.clone()).await,
             // WebSockets are not served, but resumed.
@@ -132,12 +132,14 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
                     (io, speaks) = (begun, Speaks::Http1);
                     continue;
                 }
-                Begun::Idle(idle, speaks) => Some((idle, speaks)),
+                Begun::Idle(idle, speaks, turn) => Some((idle, speaks, turn)),
                 Begun::Over => return,
             },
         };
-        let Some((idle, spoke)) = idle else { return };
-        match depart(idle, spoke).await {
+        let Some((idle, spoke, turn)) = idle else {
+            return;
+        };
+        match depart(idle, spoke, turn).await {
             Some(stays) => (io, speaks) = stays,
             None => return,
         }
@@ -149,7 +151,7 @@ enum Begun {
     Http1(Io),
     /// It is to move: the protocol is undecided, or everything is answered.
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
-    Idle(Io, Speaks),
+    Idle(Io, Speaks, Turn),
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
     Over,
 }
@@ -160,19 +162,21 @@ async fn begin(mut io: Io, app: ErasedApp) -> Begun {
         protocol::Detected::Http1 => Begun::Http1(io),
         protocol::Detected::Http2 => {
             let idle = http2::serve(io, None, app).await;
-            idle.map_or(Begun::Over, |(io, state)| Begun::Idle(io, speaks(&state)))
+            idle.map_or(Begun::Over, |(io, state, turn)| {
+                Begun::Idle(io, speaks(&state), turn)
+            })
         }
-        protocol::Detected::Undecided => Begun::Idle(io, Speaks::Unknown),
+        protocol::Detected::Undecided(turn) => Begun::Idle(io, Speaks::Unknown, turn),
         protocol::Detected::Over => Begun::Over,
     }
 }
 
 /// Continues an HTTP/2 connection of another process.
 #[cfg(feature = "http2")]
-async fn go_on(io: Io, state: &Secret, app: ErasedApp) -> Option<(Io, Speaks)> {
+async fn go_on(io: Io, state: &Secret, app: ErasedApp) -> Option<(Io, Speaks, Turn)> {
     let state = http2::State::decode(state.expose())?;
-    let (io, state) = http2::serve(io, Some(state), app).await?;
-    Some((io, speaks(&state)))
+    let (io, state, turn) = http2::serve(io, Some(state), app).await?;
+    Some((io, speaks(&state), turn))
 }
 
 #[cfg(feature = "http2")]
@@ -183,7 +187,7 @@ fn speaks(state: &http2::State) -> Speaks {
 /// Nobody sends a state that this process has not announced.
 #[cfg(not(feature = "http2"))]
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
-async fn go_on(_: Io, _: &Secret, _: ErasedApp) -> Option<(Io, Speaks)> {
+async fn go_on(_: Io, _: &Secret, _: ErasedApp) -> Option<(Io, Speaks, Turn)> {
     None
 }
 

@@ -24,7 +24,8 @@
 //! bytes, see [`layer_states`]. Each generation announces in its greeting which kinds it knows, and is sent no others. A
 //! state belongs to one socket and is taken once.
 //!
-//! *Which* connections may move is decided elsewhere, in `connection::http1`.
+//! *Which* connections may move is decided elsewhere, in `connection::http1`. They leave in turns, see [`turns`]: until its
+//! turn has come, a connection is served where it is.
 
 mod layer_states;
 mod limited_warnings;
@@ -38,6 +39,7 @@ mod socket;
 mod successor;
 mod taken;
 mod transfer;
+mod turns;
 mod wire;
 
 #[cfg(test)]
@@ -48,3 +50,6 @@ pub(crate) use send::send;
 pub(crate) use socket::MoveSocket;
 pub(crate) use successor::is_succeeded;
 pub(crate) use transfer::{Departures, Speaks, Transfer, departures};
+#[cfg(test)]
+pub(crate) use turns::AT_ONCE;
+pub(crate) use turns::{Queue, Turn};

@@ -102,10 +102,18 @@ impl Asked {
     }
 }
 
-/// Sends a request on each of `busy` in turn, with this pause, until `over`. Returns the number of answers, and the
-/// slowest.
-fn load(mut busy: Vec<Asked>, pause: Duration, over: &AtomicBool) -> (u32, Duration) {
-    let (mut answers, mut slowest) = (0, Duration::ZERO);
+/// What clients have seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    answers: u32,
+    /// Of the slowest answer: what it took, when it was asked for, and which process gave it.
+    slowest: (Duration, Instant, u32),
+}
+
+/// Sends a request on each of `busy` in turn, with this pause, until `over`.
+fn load(mut busy: Vec<Asked>, pause: Duration, over: &AtomicBool) -> Seen {
+    let mut answers = 0;
+    let mut slowest = (Duration::ZERO, Instant::now(), 0);
     let began = Instant::now();
     while !over.load(SeqCst) {
         for one in &mut busy {
@@ -113,12 +121,12 @@ fn load(mut busy: Vec<Asked>, pause: Duration, over: &AtomicBool) -> (u32, Durat
             let due = began + pause * answers;
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let asked = Instant::now();
-            one.who();
-            slowest = slowest.max(asked.elapsed());
+            let who = one.who();
+            slowest = slowest.max((asked.elapsed(), asked, who));
             answers += 1;
         }
     }
-    (answers, slowest)
+    Seen { answers, slowest }
 }
 
 fn measure(tls: bool, count: u64) {
@@ -155,7 +163,7 @@ fn measure(tls: bool, count: u64) {
     let new = start();
     let empty = Usage::of(&new);
     let over = AtomicBool::new(false);
-    let (report, took, answers, slowest, spent) = thread::scope(|scope| {
+    let (report, began, took, answers, slowest, spent) = thread::scope(|scope| {
         let over = &over;
         let busy = (0..BUSY).map(|number| {
             Asked::connect(world.address, count + u64::from(number), config.as_ref())
@@ -182,14 +190,19 @@ fn measure(tls: bool, count: u64) {
         over.store(true, SeqCst);
         let [one, other] = loads.map(|load| load.join().unwrap());
         let spent = last.processor.saturating_sub(loaded.processor);
-        (report, took, one.0 + other.0, one.1.max(other.1), spent)
+        let answers = one.answers + other.answers;
+        let slowest = one.slowest.max(other.slowest);
+        (report, began, took, answers, slowest, spent)
     });
     assert!(report.contains(" 0 idle closed, nothing cut"), "{report}");
     let arrived = Usage::of(&new);
     let kib = |more: Usage, less: Usage| more.memory.saturating_sub(less.memory) / count / 1024;
     let micros = |time: Duration| time.as_micros() / u128::from(count);
+    let (slowest, at, who) = slowest;
+    let at = at.saturating_duration_since(began);
+    let who = if who == new.id() { "new" } else { "old" };
     println!(
-        "measured: {} {count} idle, {BUSY} busy: moved in {took:?}; {} KiB each in the old process, {} in the new one; {} µs of the old process for each, {} of the new one; {answers} answers meanwhile, the slowest {slowest:?}",
+        "measured: {} {count} idle, {BUSY} busy: moved in {took:?}; {} KiB each in the old process, {} in the new one; {} µs of the old process for each, {} of the new one; {answers} answers meanwhile, the slowest {slowest:?}, asked for {at:?} after the signal and given by the {who} process",
         if tls { "TLS" } else { "plain" },
         kib(full, before),
         kib(arrived, empty),
@@ -211,7 +224,13 @@ fn a_thousand_idle_connections_move() {
 fn very_many_idle_connections_move() {
     // Each is an open file, in this process and in the one under test.
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
-    let most = number("PORTKEEP_TLS_IDLE", 50_000).min(files - 1000);
+    let wanted = number("PORTKEEP_TLS_IDLE", 50_000);
+    let most = wanted.min(files - 1000);
+    if most < wanted {
+        println!(
+            "measured: {most} idle connections are the most here: each process may have {files} open files"
+        );
+    }
     for count in [1000, 10_000, 50_000].map(|count| most.min(count)) {
         measure(false, count);
         measure(true, count);

@@ -8,11 +8,11 @@ use super::io::{Identity, Io};
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
 use crate::listen::{StaysWhole, Stream, TakenApart};
-use crate::moving::{Speaks, Transfer};
+use crate::moving::{Speaks, Transfer, Turn};
 
 /// Returns the connection if it cannot be moved: if it was only the wrong moment, it is tried again
 /// [later](super::retry_pause), otherwise it is served to its end here.
-pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
+pub(super) async fn depart(io: Io, speaks: Speaks, turn: Turn) -> Option<(Io, Speaks)> {
     let (stream, mut unread, identity) = io.dismantle();
     let probe = identity.probe();
     let shared = Arc::clone(&probe.shared);
@@ -42,7 +42,7 @@ pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
     };
     let outcome = tokio::select! {
         biased;
-        outcome = shared.departures.depart(transfer) => outcome,
+        outcome = shared.departures.depart(transfer, turn) => outcome,
         () = shared.phases.reached(Phase::Cut) => {
             probe.count_cut();
             return None;
@@ -75,4 +75,86 @@ fn stays(transfer: Transfer, identity: Identity) -> Option<(Io, Speaks)> {
         Io::assemble(stream, transfer.unread, identity),
         transfer.speaks,
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixStream;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+    use crate::app::ErasedApp;
+    use crate::connection::{Arrival, spawn};
+    use crate::drain::Shared;
+    use crate::moving::{AT_ONCE, departures};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const ALL: usize = 3 * AT_ONCE;
+
+    /// An answer, or none of one that is elsewhere.
+    async fn ask(client: &mut UnixStream) -> Option<String> {
+        let request = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"here") {
+            if client.read_buf(&mut answer).await.unwrap() == 0 {
+                return None;
+            }
+        }
+        Some(String::from_utf8(answer).unwrap())
+    }
+
+    /// The next generation takes nothing for a while. Only those that are on their way wait for it.
+    #[tokio::test]
+    async fn who_waits_for_its_turn_is_answered_meanwhile() {
+        let (departures, mut inbox) = departures();
+        let shared = Arc::new(Shared::new(PATIENCE, departures));
+        let app = ErasedApp::new(axum::Router::new().route("/", get(|| async { "here" })));
+        let mut clients = Vec::new();
+        for _ in 0..ALL {
+            let (mut client, server) = UnixStream::pair().unwrap();
+            let arrival = Arrival::rehearsed(Stream::Unix(server));
+            spawn(arrival, app.clone(), &shared);
+            ask(&mut client).await.unwrap();
+            clients.push(client);
+        }
+        shared.phases.advance(Phase::Moving);
+        timeout(PATIENCE, async {
+            while inbox.len() < AT_ONCE {
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap();
+        let answered = Arc::new(AtomicUsize::new(0));
+        let asks = clients.into_iter().map(|mut client| {
+            let answered = Arc::clone(&answered);
+            tokio::spawn(async move {
+                if let Some(answer) = ask(&mut client).await {
+                    assert!(!answer.contains("connection: close"), "{answer}");
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+                client
+            })
+        });
+        let asks: Vec<_> = asks.collect();
+        let others = async {
+            while answered.load(Ordering::SeqCst) < ALL - AT_ONCE {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, others).await.unwrap();
+        assert_eq!(inbox.len(), AT_ONCE);
+        // When it takes them, all leave.
+        for _ in 0..ALL {
+            let departure = timeout(PATIENCE, inbox.recv()).await.unwrap();
+            departure.unwrap().arrived();
+        }
+        drop(asks);
+    }
 }

@@ -27,19 +27,20 @@ use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 use crate::limits::{Order, Reason};
+use crate::moving::{Queue, Turn};
 
 /// How the connection's future ended.
 enum End {
     Over(hyper::Result<()>),
-    /// Idle: it can go to the next generation.
-    Idle,
+    /// Idle, and it is its turn to go to the next generation.
+    Idle(Turn),
     /// A limit, and hyper cannot end it in good order.
     Limit(Reason),
     Cut,
 }
 
-/// Serves until the connection is over. If it returns the connection, that is idle and can move.
-pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
+/// Serves until the connection is over. If it returns the connection, that is idle, and it is its turn to move.
+pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<(Io, Turn)> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     probe.enter(Stage::Http1);
@@ -48,6 +49,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut linger = IdleLinger::default();
     let mut pause = RetryPause::new(&probe);
+    let mut queue = Queue::default();
 
     let end = std::future::poll_fn(|cx| {
         loop {
@@ -65,8 +67,13 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 // this poll it hangs.
                 continue;
             }
-            if phase == Phase::Moving && probe.is_movable() && pause.poll(cx).is_ready() {
-                return Poll::Ready(End::Idle);
+            if phase == Phase::Moving {
+                let can = probe.is_movable() && pause.poll(cx).is_ready();
+                if let Some(turn) = queue.poll(cx, can, || shared.departures.turn()) {
+                    return Poll::Ready(End::Idle(turn));
+                }
+            } else {
+                queue.leave();
             }
             match probe.order(cx, &mut ear) {
                 Some(Order::End(reason @ (Reason::Idle | Reason::Age | Reason::Crowded))) => {
@@ -86,6 +93,8 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
         }
     })
     .await;
+    // Whatever takes time from here on, a turn that comes is not for this one.
+    queue.leave();
 
     match end {
         End::Cut => probe.count_cut(),
@@ -98,13 +107,13 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 refuse(parts.io.into_inner()).await;
             }
         }
-        End::Idle => {
+        End::Idle(turn) => {
             // If its parts are there, an upgraded connection is over, not idle.
             let parts = connection.into_parts()?;
             let mut io = parts.io.into_inner();
             // hyper's bytes come before those that are still to be read again.
             io.give_back(&parts.read_buf);
-            return Some(io);
+            return Some((io, turn));
         }
         End::Over(result) => {
             let say_goodbye = match &result {

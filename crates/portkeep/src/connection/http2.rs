@@ -101,6 +101,7 @@ use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
 use crate::limits::{Order, Reason};
+use crate::moving::{Queue, Turn};
 use crate::task;
 
 use self::followed::{Followed, Socket};
@@ -179,14 +180,18 @@ fn connection(
 /// What happens to a connection next.
 enum Next {
     Over(hyper::Result<()>),
-    /// It can go to the next generation.
-    Move(Box<(Io, State)>),
+    /// It can go to the next generation, and it is its turn.
+    Move(Box<(Io, State, Turn)>),
     /// It is told to end.
     End,
 }
 
 /// Serves until the connection is over, or can go to the next generation. With a `state`, another process served it before.
-pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Option<(Io, State)> {
+pub(super) async fn serve(
+    io: Io,
+    state: Option<State>,
+    app: ErasedApp,
+) -> Option<(Io, State, Turn)> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
     probe.enter(Stage::Http2);
@@ -270,6 +275,9 @@ async fn until_quiet(
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             return Poll::Ready(Next::Over(result));
         }
+        if phase != Phase::Moving {
+            waiting.queue.leave();
+        }
         match (phase, followed) {
             (Phase::Serving, _) => Poll::Pending,
             (Phase::Moving, Some(followed)) => waiting.poll(cx, followed, probe),
@@ -284,6 +292,7 @@ async fn until_quiet(
 /// An attempt to move a connection, right after it was polled.
 struct MoveAttempt {
     pause: RetryPause,
+    queue: Queue,
     /// Number of streams that were reset, and when that was seen.
     cut_off: Option<(u64, Instant)>,
     /// Since when no stream is open.
@@ -295,6 +304,7 @@ impl MoveAttempt {
     fn new(probe: &Probe) -> Self {
         Self {
             pause: RetryPause::new(probe),
+            queue: Queue::default(),
             cut_off: None,
             calm: None,
             timer: None,
@@ -303,8 +313,10 @@ impl MoveAttempt {
 
     fn poll(&mut self, cx: &mut Context<'_>, followed: &Followed, probe: &Probe) -> Poll<Next> {
         followed.prepare(cx, probe);
+        let turn = || probe.shared.departures.turn();
         if followed.is_busy() {
             self.calm = None;
+            self.queue.poll(cx, false, turn);
             return Poll::Pending;
         }
         if followed.is_over() {
@@ -317,12 +329,19 @@ impl MoveAttempt {
         }
         let (cut_off, seen) = self.cut_off.unwrap_or((0, now));
         let forgotten = seen + FORGETS;
-        if (cut_off == 0 || forgotten <= now)
+        let can = (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
             && self.pause.poll(cx).is_ready()
-            && let Some(parts) = followed.take()
+            && followed.can_be_taken();
+        if let Some(turn) = self.queue.poll(cx, can, turn)
+            && let Some((io, state)) = followed.take()
         {
-            return Poll::Ready(Next::Move(Box::new(parts)));
+            return Poll::Ready(Next::Move(Box::new((io, state, turn))));
+        }
+        if can {
+            // That others are before it is not its client's fault.
+            self.calm = None;
+            return Poll::Pending;
         }
         let patience = match followed.is_certain() {
             true => SETTLES,

@@ -10,17 +10,18 @@ use super::probe::Probe;
 use super::retry_pause::RetryPause;
 use crate::drain::{Phase, count};
 use crate::limits::Order;
+use crate::moving::Turn;
 
 /// What an HTTP/2 client with prior knowledge sends first. No HTTP/1 request begins like this.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Protocol that the first bytes of a connection show.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Detected {
     Http1,
     Http2,
-    /// Undecided, and the connection can move. The next process looks again.
-    Undecided,
+    /// Undecided, and it is the connection's turn to move. The next process looks again.
+    Undecided(Turn),
     /// The client has closed or sent nothing in time, or the server ends.
     Over,
 }
@@ -39,7 +40,7 @@ pub(super) async fn detect(io: &mut Io) -> Detected {
             }
             Detected::Over
         }
-        () = reached(&probe, Phase::Moving) => Detected::Undecided,
+        turn = may_move(&probe) => Detected::Undecided(turn),
         () = too_late(&probe) => {
             count(&probe.shared.counts.idle_closed);
             Detected::Over
@@ -53,13 +54,18 @@ pub(super) async fn detect(io: &mut Io) -> Detected {
     first
 }
 
-/// Waits for the phase in which a connection moves, and until it may be tried; for ever if this one does not move.
-async fn reached(probe: &Probe, phase: Phase) {
-    probe.shared.phases.reached(phase).await;
+/// Waits for the phase in which a connection moves, until it may be tried, and for its turn; for ever if this one does not move.
+async fn may_move(probe: &Probe) -> Turn {
+    probe.shared.phases.reached(Phase::Moving).await;
     RetryPause::new(probe).now().await;
-    if probe.sees(probe.shared.phases.current()) != phase {
-        std::future::pending::<()>().await;
+    let moves = || probe.sees(probe.shared.phases.current()) == Phase::Moving;
+    if moves() {
+        let turn = probe.shared.departures.turn().await;
+        if moves() {
+            return turn;
+        }
     }
+    std::future::pending().await
 }
 
 /// Waits until a connection without a request may not begin one any more.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::net::sockopt::socket_cookie;
 use tokio::net::UnixStream;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use super::layer_states::{self, List};
@@ -157,6 +157,8 @@ impl Hold {
             // It may have had keys.
             wiped(message);
             unloaded?;
+            // There may be thousands, and what is here already wants to be served, too.
+            yield_now().await;
         }
     }
 

@@ -24,9 +24,6 @@ use crate::drain::{Phase, Shared};
 
 use manifest::Manifest;
 
-/// Most connections without an answer. It is far below the number of descriptors that a user may have in transit, the limit
-/// of open files.
-const WINDOW: usize = 64;
 /// The pause between two sessions.
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -86,10 +83,7 @@ async fn exchange(
     let mut bytes = [0; HEADER];
     let mut crowded = false;
     loop {
-        while !crowded && manifest.on_the_way() < WINDOW {
-            let Some(departure) = manifest.next() else {
-                break;
-            };
+        while !crowded && let Some(departure) = manifest.next() {
             match timeout(
                 ANSWER_TIMEOUT,
                 send_one(packets, features, manifest.number(), &departure),
@@ -125,7 +119,7 @@ async fn exchange(
                 manifest.answered(&bytes[..length])?;
                 crowded = false;
             }
-            Some(departure) = inbox.recv(), if manifest.on_the_way() < WINDOW => {
+            Some(departure) = inbox.recv() => {
                 manifest.add(departure);
             }
             () = overdue => return Err(io::ErrorKind::TimedOut.into()),

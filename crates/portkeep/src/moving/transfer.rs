@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::turns::{Turn, Turns};
 use crate::Secret;
 
 /// Everything of a connection that outlives its process. The socket itself has the peer's address and the options.
@@ -43,27 +44,46 @@ pub(crate) enum Speaks {
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub(super) transfer: Transfer,
+    /// Until it is known what came of it.
+    turn: Turn,
     /// Nothing if the next generation has it now, else the transfer.
     pub(super) outcome: oneshot::Sender<Option<Transfer>>,
 }
 
 /// Channel for connections that are to move.
 #[derive(Debug)]
-pub(crate) struct Departures(mpsc::UnboundedSender<Departure>);
+pub(crate) struct Departures {
+    channel: mpsc::UnboundedSender<Departure>,
+    turns: Turns,
+}
 
 /// The other end of [`Departures`].
 pub(crate) type Inbox = mpsc::UnboundedReceiver<Departure>;
 
 pub(crate) fn departures() -> (Departures, Inbox) {
     let (sender, inbox) = mpsc::unbounded_channel();
-    (Departures(sender), inbox)
+    let departures = Departures {
+        channel: sender,
+        turns: Turns::default(),
+    };
+    (departures, inbox)
 }
 
 impl Departures {
+    /// Waits until another connection may leave. Once nobody moves anything any more, that is soon.
+    pub(crate) fn turn(&self) -> impl Future<Output = Turn> + Send + 'static {
+        self.turns.clone().next()
+    }
+
     /// `None` if it was moved; otherwise it is returned and has to end here.
-    pub(crate) async fn depart(&self, transfer: Transfer) -> Option<Transfer> {
+    pub(crate) async fn depart(&self, transfer: Transfer, turn: Turn) -> Option<Transfer> {
         let (outcome, moved) = oneshot::channel();
-        match self.0.send(Departure { transfer, outcome }) {
+        let departure = Departure {
+            transfer,
+            turn,
+            outcome,
+        };
+        match self.channel.send(departure) {
             Ok(()) => moved.await.ok().flatten(),
             // There is no sender any more.
             Err(mpsc::error::SendError(departure)) => Some(departure.transfer),
@@ -79,13 +99,14 @@ impl Departure {
 
     /// The next generation has it. Closes this process's copy.
     pub(crate) fn arrived(self) {
-        drop(self.transfer);
+        drop((self.transfer, self.turn));
         // If its task is gone, it was cut, and could do nothing.
         let _ = self.outcome.send(None);
     }
 
     /// It stays with this process.
     pub(super) fn stays(self) {
+        drop(self.turn);
         let _ = self.outcome.send(Some(self.transfer));
     }
 }

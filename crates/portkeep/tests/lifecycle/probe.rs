@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::Bytes;
+use futures_util::stream::once;
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
-use http_body_util::channel::Channel;
 use hyper_util::rt::TokioIo;
 use portkeep::{Health, Peer, Server, ShutdownToken, Sockets};
 
@@ -356,23 +356,23 @@ async fn block(Path(ms): Path<u64>) -> &'static str {
 
 /// Sends the head and a first chunk at once, the rest later.
 async fn stream(Path(ms): Path<u64>) -> Body {
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
-    tokio::spawn(async move {
-        let _ = sender.send_data(Bytes::from_static(b"start ")).await;
+    start_and(async move {
         tokio::time::sleep(Duration::from_millis(ms)).await;
-        let _ = sender.send_data(Bytes::from_static(b"end")).await;
-    });
-    Body::new(body)
+        "end"
+    })
 }
 
 async fn until_shutdown() -> Body {
-    let (mut sender, body) = Channel::<Bytes, Infallible>::new(1);
-    tokio::spawn(async move {
-        let _ = sender.send_data(Bytes::from_static(b"start ")).await;
+    start_and(async {
         portkeep::shutdown().await;
-        let _ = sender.send_data(Bytes::from_static(b"bye")).await;
-    });
-    Body::new(body)
+        "bye"
+    })
+}
+
+/// Not by `http_body_util::channel`, which may lose what is sent together with the end.
+fn start_and(last: impl Future<Output = &'static str> + Send + 'static) -> Body {
+    let parts = once(async { "start " }).chain(once(last));
+    Body::from_stream(parts.map(Ok::<_, Infallible>))
 }
 
 /// Answers at once and reads the request's body beside it.

@@ -137,14 +137,15 @@ impl Followed {
         self.inner().io.take()
     }
 
+    /// Whether [`take`](Self::take) gives it now.
+    pub(super) fn can_be_taken(&self) -> bool {
+        self.inner().state().is_some()
+    }
+
     /// The socket and the state to continue it, if no request is open. All that h2 has written has to be flushed.
     pub(super) fn take(&self) -> Option<(Io, State)> {
         let mut inner = self.inner();
-        let on_the_way = inner.out.len() + inner.passed.len();
-        if inner.prologue.is_some() || inner.refused.is_some() || on_the_way > 0 {
-            return None;
-        }
-        let state = inner.follower.state()?;
+        let state = inner.state()?;
         let mut io = inner.io.take()?;
         io.give_back(inner.follower.unread());
         Some((io, state))
@@ -152,6 +153,15 @@ impl Followed {
 }
 
 impl Inner {
+    /// The state to continue it elsewhere, if no request is open.
+    fn state(&self) -> Option<State> {
+        let on_the_way = self.out.len() + self.passed.len();
+        if self.prologue.is_some() || self.refused.is_some() || on_the_way > 0 {
+            return None;
+        }
+        self.io.as_ref().and_then(|_| self.follower.state())
+    }
+
     /// Takes all of these bytes, which h2 has written.
     fn hear(&mut self, bytes: &[u8]) {
         let Some(prologue) = &mut self.prologue else {

@@ -141,9 +141,13 @@ pub async fn hand_over(
         waited: identity.waited(),
         age: probe.age(Instant::now()),
     };
+    let moving = async {
+        let turn = shared.departures.turn().await;
+        shared.departures.depart(transfer, turn).await
+    };
     let outcome = tokio::select! {
         biased;
-        outcome = shared.departures.depart(transfer) => outcome,
+        outcome = moving => outcome,
         () = shared.phases.reached(Phase::Cut) => return Err(refused(None, Vec::new(), Refusal::Cut)),
     };
     match outcome {

@@ -12,7 +12,7 @@ const MANY: usize = 10_000;
 /// What a process needs besides its connections, and more.
 const BESIDES: usize = 800;
 /// Some seconds where everything else is busy; 0.2 s where nothing is.
-const LONGEST: Duration = Duration::from_secs(10);
+const LONGEST: Duration = Duration::from_secs(60);
 /// For each connection: hyper keeps its read buffer of 8 KiB, and the task has some of its own.
 const MOST_BYTES: usize = 24 * 1024;
 
