@@ -131,7 +131,8 @@ fn app() -> Router {
         .route(
             "/told",
             get(|request: Request| async {
-                eprintln!("BROWSER {}", request.uri().query().unwrap());
+                let seen = request.uri().query().unwrap();
+                eprintln!("BROWSER {:?} {seen}", request.version());
                 peer(request).await
             }),
         )
