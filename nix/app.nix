@@ -13,7 +13,7 @@ in
     package = lib.mkOption {
       type = lib.types.nullOr lib.types.package;
       default = null;
-      description = "The app. Its main program is what runs, unless `exec` says something else.";
+      description = "The app's package. Its main program runs, unless `exec` names another.";
     };
 
     environment.description = ''
@@ -29,7 +29,7 @@ in
       type = lib.types.raw;
       internal = true;
       readOnly = true;
-      description = "What portkeep.json would say.";
+      description = "The contents of portkeep.json.";
     };
   };
 

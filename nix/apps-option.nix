@@ -43,7 +43,7 @@ in
       type = types.package;
       default = pkgs.callPackage ./package.nix { };
       defaultText = lib.literalMD "portkeep, built with your nixpkgs";
-      description = "The portkeep that renders the units and hands over.";
+      description = "The portkeep package that renders the units and hands over.";
     };
     apps = mkOption {
       type = types.attrsOf (

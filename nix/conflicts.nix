@@ -1,10 +1,10 @@
-# What no two apps may share, as assertions: unit files and addresses. Only Nix sees all apps at once.
+# Assertions that no two apps share a unit file or an address. Only Nix sees all apps at once.
 { lib }:
 apps:
 let
   fileNames = import ./unit-names.nix;
 
-  # Every two different apps, once.
+  # Each pair of apps, once.
   pairs = lib.concatLists (
     lib.imap0 (index: one: map (other: { inherit one other; }) (lib.drop (index + 1) apps)) apps
   );

@@ -1,4 +1,4 @@
-# The apps of `services.portkeep` and their units, for the manager that a module speaks to.
+# The apps of `services.portkeep` and their units, for the manager of a module.
 {
   lib,
   pkgs,
@@ -23,13 +23,13 @@ rec {
         expected = (fileNames app.spec).${manager};
       };
 
-  # What runs before and in a switch.
+  # Scripts that run before and during a switch.
   scripts = builtins.path {
     name = "portkeep-switch";
     path = ./.;
     filter = path: _type: lib.hasSuffix ".sh" path;
   };
 
-  # Of the apps whose addresses a switch may change, and of those where it is refused.
+  # For the apps whose addresses a switch may change, and for those where that is refused.
   mayRestart = builtins.partition (app: app.restartSocket) apps;
 }

@@ -1,7 +1,7 @@
-# What flakes of users call.
+# Functions for flakes of users.
 { lib }:
 let
-  # A plain attribute set is checked as the modules check it: wrong fields and types are told with their place.
+  # A plain attribute set is checked like a module: an error names the field with a wrong name or type.
   evaluate =
     settings:
     (lib.evalModules {

@@ -1,5 +1,5 @@
 # The spec's JSON Schema (schema.json) as options of the module system: `portkeep schema` is the one description of an app,
-# and a field that is added there is an option here. What this cannot express is an error, not a gap.
+# and each of its fields becomes an option here. A type that cannot be expressed is an error, not a gap.
 { lib }:
 let
   inherit (lib) mkOption types;

@@ -9,7 +9,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
   pname = "portkeep";
   inherit ((lib.importTOML ../Cargo.toml).workspace.package) version;
 
-  # What cargo reads, and nothing else: an edited README or Nix file builds nothing anew.
+  # Only what cargo reads: an edit of a README or a Nix file causes no build.
   src = lib.fileset.toSource {
     root = ../.;
     fileset = lib.fileset.unions [
@@ -21,7 +21,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
       ../examples
       ../systemd
       ./schema.json
-      # Not all of tests: the guests are kept below it.
+      # Not all of tests, which contains the guests.
       ../tests/Cargo.toml
       ../tests/bench/throughput
       ../tests/contract
@@ -38,7 +38,7 @@ rustPlatform.buildRustPackage (finalAttrs: {
   cargoLock.lockFile = ../Cargo.lock;
 
   cargoBuildFlags = [ "--package=portkeep-cli" ];
-  # What needs only cargo, nothing of a booted system; checks/tests.nix runs more.
+  # Tests that need only cargo and no booted system; checks/tests.nix runs more.
   cargoTestFlags = [
     "--package=portkeep-spec"
     "--package=portkeep-engine"

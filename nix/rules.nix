@@ -1,18 +1,18 @@
-# What the build of an app's units would refuse, as assertions: told with the option's name before anything is built.
+# Assertions for what the build of an app's units would refuse: they name the option before anything is built.
 { lib }:
 # "system" or "user".
 manager: apps:
 let
   locks = (lib.importJSON ./schema.json)."$defs".Allow.properties;
 
-  # Written, though without a sandbox nothing is locked.
+  # Fields that have no effect without a sandbox.
   withoutEffect =
     app:
     lib.filter (field: field != "user" && app.allow.${field} != locks.${field}.default or null) (
       lib.attrNames locks
     );
 
-  # Directories of portkeep's own: the names are in crates/portkeep-contract/src/lib.rs.
+  # Reserved for portkeep's own directories: the names are in crates/portkeep-contract/src/lib.rs.
   ours = [
     "portkeep"
     "portkeep-local"

@@ -1,4 +1,4 @@
-# Warns of variables that look like secrets: what a spec says is readable by everybody in the Nix store.
+# Warns about variables that look like secrets: everybody can read a spec in the Nix store.
 { lib }:
 apps:
 let

@@ -1,5 +1,5 @@
 # The files of an app's units, from its spec: home-manager links them one by one, and no two apps may share one.
-# units.nix compares them with what was rendered, so the two cannot drift apart.
+# units.nix compares them with the rendered files, so the two cannot drift apart.
 spec:
 let
   inherit (spec) name;
@@ -9,7 +9,7 @@ let
   watchesSecrets =
     spec.watchSecrets or false && (spec.environmentFiles or [ ] != [ ] || spec.credentials or { } != { });
 
-  # Over which idle connections go on to the next generation.
+  # For moving idle connections to the next generation.
   speaksHttp = listen: listen.protocol or (if listen ? stream then "http" else "raw") == "http";
   http = builtins.any speaksHttp spec.listen;
   moves = spec.moveConnections or true && spec.readiness or "notify" == "notify" && http;
@@ -34,7 +34,7 @@ rec {
   ++ builtins.genList healthSocket (builtins.length health)
   ++ (if moves then [ "${name}-move.socket" ] else [ ]);
 
-  # What opens the ports. Not the same in a user's manager, where the start of any service starts sockets.target again, and
+  # The target that opens the ports. It differs in a user's manager, where the start of any service starts sockets.target again, and
   # with it a port that was closed.
   wantedBy = {
     system = "sockets.target";
@@ -46,7 +46,7 @@ rec {
   ofTheApp = [ "${name}@.service" ] ++ (if releases then [ "${name}-release@.service" ] else [ ]);
   dropIn = map (unit: "${unit}.d/50-sandbox.conf") ofTheApp;
 
-  # What both managers get.
+  # Units for both managers.
   both = [
     "${name}.target"
     "${name}.service"
@@ -56,7 +56,7 @@ rec {
   ++ ofTheApp
   ++ sockets
   ++ (if moves then [ "${name}-move.service" ] else [ ])
-  # What answers on the health sockets, and what tells there of a shutdown.
+  # Units that answer on the health sockets, and report a shutdown there.
   ++ (
     if tells then
       [
@@ -77,7 +77,7 @@ rec {
     else
       [ ]
   )
-  # The holding page, and what waits beside it.
+  # The holding page, and the unit that waits for a release beside it.
   ++ (
     if http then
       [
@@ -89,7 +89,7 @@ rec {
       [ ]
   );
 
-  # The system manager's drop-in says who the app is, also without a sandbox.
+  # The system manager's drop-in names the app's user, also without a sandbox.
   system = both ++ dropIn ++ map (unit: "${unit}.d/40-system.conf") ofTheApp;
 
   # A user's manager can watch a build, too.

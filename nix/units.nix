@@ -1,23 +1,23 @@
 # Renders the units of an app. The text of units is made in one place, by `portkeep units`; nothing else in Nix writes any.
 #
-# Needs no more than these three, so that it can be tried without nixpkgs.
+# Needs only these three, so that it can be tried without nixpkgs.
 {
   runCommand,
   writeText,
   portkeep,
 }:
 {
-  # What portkeep.json holds (`portkeep schema`); unknown fields are refused by the build.
+  # The contents of portkeep.json (`portkeep schema`); the build refuses unknown fields.
   spec,
   # "system" or "user"; null renders both.
   manager ? null,
-  # The files that are expected to come out, relative to the unit directory; null takes what comes.
+  # The expected files, relative to the unit directory; null accepts any.
   expected ? null,
 }:
 let
   inherit (spec) name;
 
-  # A relative path would start at the spec's directory, which is the Nix store: never what is meant.
+  # A relative path would start at the spec's directory, which is in the Nix store: that is never meant.
   relative = builtins.filter (path: path != null && builtins.match "/.*" (toString path) == null) (
     # A program without a slash is looked up in PATH, and stays one.
     builtins.filter (program: builtins.match ".*/.*" program != null) (

@@ -1,4 +1,4 @@
-# What `nix flake check` builds. One file a check; those in vm/ boot a machine, one behaviour a file.
+# Checks of `nix flake check`, one in each file; those in vm/ boot a machine.
 { self, pkgs }:
 let
   inherit (pkgs) lib;

@@ -1,4 +1,4 @@
-# systemd's own opinion of the units that Nix renders, and that development and production get the same.
+# systemd accepts the units that Nix renders, and development and production get the same units.
 {
   self,
   pkgs,

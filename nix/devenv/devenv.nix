@@ -22,13 +22,13 @@ let
         bin = mkOption {
           type = types.nullOr types.str;
           default = null;
-          description = "The binary to run, where the project has several.";
+          description = "The binary to run, if the project has several.";
         };
         listen = mkOption {
           type = types.listOf types.str;
           default = [ ];
           example = [ "127.0.0.1:3000" ];
-          description = "Where to listen, like `portkeep dev --listen`. Default: what the project says.";
+          description = "Addresses to listen on, as for `portkeep dev --listen`. Default: the project's.";
         };
         backend = mkOption {
           type = types.enum [
@@ -43,7 +43,7 @@ let
           type = types.listOf types.str;
           default = [ ];
           example = [ "--release" ];
-          description = "More arguments of `portkeep dev`.";
+          description = "Further arguments of `portkeep dev`.";
         };
         args = mkOption {
           type = types.listOf types.str;
@@ -91,7 +91,7 @@ let
     echo "  nix develop --impure        (direnv: use flake . --impure)" >&2
     exit 1
   '';
-  # Unless somebody wants something done whenever the shell is entered; devenv itself removes files that it once wrote.
+  # Unless the user has tasks for entering the shell; devenv itself removes files that it once wrote.
   atEntry = lib.filterAttrs (
     name: task:
     builtins.elem "devenv:enterShell" task.before
@@ -107,7 +107,7 @@ in
       type = types.package;
       default = pkgs.callPackage ../package.nix { };
       defaultText = lib.literalMD "portkeep, built with your nixpkgs";
-      description = "The portkeep that serves.";
+      description = "The portkeep package to use.";
     };
     apps = mkOption {
       type = types.attrsOf (types.submodule app);
@@ -119,7 +119,7 @@ in
           listen = [ "127.0.0.1:9000" ];
         };
       };
-      description = "The apps that `devenv up` serves, each a process of this name.";
+      description = "The apps that `devenv up` serves, each a process with this name.";
     };
   };
 
@@ -129,12 +129,12 @@ in
       packages = [ cfg.package ];
       processes = lib.mapAttrs (_: app: {
         exec = "exec ${command app}";
-        # It supervises the app itself; what ends it is a bad spec or a person.
+        # It supervises the app itself; only a bad spec or a person ends it.
         restart.on = lib.mkDefault "never";
       }) cfg.apps;
     })
     (lib.mkIf (config.devenv.flakesIntegration or false) {
-      # Stronger than devenv's own default, weaker than what a user writes.
+      # Wins over devenv's own default, and not over the user's setting.
       devenv.root = lib.mkOverride 900 (
         let
           directory = builtins.getEnv "PWD";
@@ -142,7 +142,7 @@ in
         if directory != "" then directory else anywhere
       );
       task.package = lib.mkIf (isPure && atEntry == { }) (lib.mkOverride 900 noTasks);
-      # Before anything uses them: what stays in the environment must not change with the directory.
+      # First: what stays in the environment must not depend on the directory.
       enterShell = lib.mkIf isPure (
         lib.mkOrder 100 ''
           export DEVENV_ROOT=$PWD DEVENV_DOTFILE=$PWD/.devenv DEVENV_STATE=$PWD/.devenv/state

@@ -1,4 +1,4 @@
-# home-manager: apps whose ports are held by the user's manager.
+# home-manager module: apps whose ports the user's manager holds.
 {
   config,
   lib,
@@ -41,7 +41,7 @@ let
     generation:
     "${generation}/home-files${lib.removePrefix config.home.homeDirectory config.xdg.configHome}/systemd/user";
 
-  # A script of a switch, about some of the apps. Without a manager nothing runs, and nothing is in the way.
+  # A script of a switch, for some of the apps. Without a manager nothing runs, and there is nothing to do.
   script =
     needed: file: words: which:
     lib.optionalString (which != [ ]) ''

@@ -1,4 +1,4 @@
-# NixOS: apps whose ports are held by the system's manager.
+# NixOS module: apps whose ports the system's manager holds.
 {
   config,
   lib,
@@ -32,7 +32,7 @@ let
       "${app.name}.service" = wanted "multi-user.target";
     };
 
-  # A script of a switch, about some of the apps; nothing where there are none.
+  # A script of a switch, for some of the apps; empty if there are none.
   script =
     file: words: which:
     if which == [ ] then
@@ -91,7 +91,7 @@ in
     # At the end of each switch, which starts what multi-user.target wants: a reload that failed is not asked for again by
     # the next one, and a start that ends in a holding page is a success for systemd.
     systemd.services = {
-      # What `journalctl -x` says of entries of portkeep's. systemd reads two directories for it: its own, and this one.
+      # Explanations of portkeep's entries for `journalctl -x`. systemd reads two directories for it: its own, and this one.
       portkeep-catalog = {
         description = "what the journal's entries of portkeep mean";
         wantedBy = [ "multi-user.target" ];

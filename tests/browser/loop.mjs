@@ -2,7 +2,7 @@
 import fs from "node:fs";
 
 import { check, run, same } from "./cases.mjs";
-import { launch, overlay } from "./chromium.mjs";
+import { launch, mark, overlay } from "./chromium.mjs";
 import { BUILD, Dev, get, until, withDev } from "./dev.mjs";
 
 const plain = async (dev) => (await get(`${dev.url}/plain`)).body.toString();
@@ -61,6 +61,15 @@ await run([
       } finally {
         await browser.close();
       }
+    })],
+  ["a page that changes files whenever it is made is left as it is, however long it takes to be told of them", () =>
+    // Any file may be what a check looks at: each change waits for it, for longer than what counts as at once.
+    withDev(["--check", "sleep 2.5"], async (dev) => {
+      const browser = await launch();
+      const page = await browser.newPage();
+      await page.goto(`${dev.url}/chart`);
+      await mark(page).filter({ hasText: "chart.svg changes whenever this page is loaded" }).waitFor({ timeout: BUILD });
+      await browser.close();
     })],
   ["a change during a build starts it over, and a burst is one build", () =>
     withDev([], async (dev) => {

@@ -128,7 +128,7 @@ tests_run() {
     -e "s|^test (.*) \.\.\. ok\$|passed $label: \1|p" \
     -e "s|^test (.*) \.\.\. FAILED\$|failed $label: \1|p" \
     -e "s|^ *(TRY 2 )?PASS \[[^]]*\] *(\([^)]*\) *)?(.*)|passed $label: \3|p" \
-    -e "s|^ *(TRY 2 )?(FAIL\|TIMEOUT\|SIG[A-Z]+\|ABORT) \[[^]]*\] *(\([^)]*\) *)?(.*)|failed $label: \4|p" \
+    -e "s|^ *(TRY 2 )?(FAIL\|TIMEOUT\|TMT\|SIG[A-Z]+\|ABORT) \[[^]]*\] *(\([^)]*\) *)?(.*)|failed $label: \4|p" \
     -e "s|^ *FLAKY 2/2 \[[^]]*\] *(\([^)]*\) *)?(.*)|unsteady $label: \2|p" \
     "$output" | sort -u >"$output.cases"
   tests_why "$label" >"$output.why"
@@ -151,7 +151,7 @@ tests_why() {
   awk -v label="$1" '
     FNR == NR { if (sub("^(failed|unsteady) " label ": ", "")) failed[$0] = 1; next }
     function say(name, line) { if (said[name]++ < 6) print label ": " name ": " substr(line, 1, 300) }
-    /^---- .* stdout ----$/ || /^ *(TRY [12] )?(FAIL|TIMEOUT|ABORT|SIG[A-Z]+) \[/ {
+    /^---- .* stdout ----$/ || /^ *(TRY [12] )?(FAIL|TIMEOUT|TMT|ABORT|SIG[A-Z]+) \[/ {
       block = $0
       # What nextest shows of a case begins with what libtest made of it.
       skips = !/^---- /

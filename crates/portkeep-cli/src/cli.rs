@@ -21,8 +21,8 @@ const EXAMPLES: &str = "\
 Examples:
   portkeep dev                               build, serve and reload the project in this directory
   portkeep install --system --now            place the units of ./portkeep.json and open the port
-  portkeep install --dry-run                 what that would change
-  portkeep reload hello                      hand over to what was built since
+  portkeep install --dry-run                 show what install would change
+  portkeep reload hello                      hand over to the newest build
   portkeep rollback hello                    hand over to the release before
   portkeep maintenance hello on              answer with a page until it is turned off
   portkeep drain hello --wait                take it out of its load balancers before a reboot
@@ -31,7 +31,7 @@ Examples:
 
 Exit codes:
   0 done   1 failed, nothing changed   2 bad usage or bad spec   3 fell back to the last good release
-  4 needs a person: nothing can serve (a holding page answers where HTTP is spoken), or the doctor found a problem";
+  4 needs a person: nothing can serve (a holding page answers on HTTP sockets), or the doctor found a problem";
 
 #[derive(Debug, Subcommand)]
 enum Command {

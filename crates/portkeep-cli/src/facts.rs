@@ -94,7 +94,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
             }
         }
     }
-    let looked = Looked {
+    let looked = GatheredFacts {
         which,
         unit: unit_text(manager, &store, &units, depth).await,
         helper: faulty_helper(&units.handle, depth).await,
@@ -191,7 +191,7 @@ fn outdated_units(
     units::outdated(spec, which, directory).unwrap_or_default()
 }
 
-struct Looked {
+struct GatheredFacts {
     which: Which,
     store: Store,
     units: AppUnits,
@@ -204,7 +204,7 @@ struct Looked {
     depth: Depth,
 }
 
-impl Looked {
+impl GatheredFacts {
     fn facts(self) -> AppFacts {
         let spec = self.specs.spec.as_ref().and_then(|spec| spec.as_ref().ok());
         let bad_spec = self

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::output::inline;
 
-pub(crate) use find::{Asked, Found, all, ask_to_stop, is_held, listening_at, of};
+pub(crate) use find::{Asked, PortConflict, all, ask_to_stop, is_held, listening_at, of};
 pub(crate) use wanted::Wanted;
 
 /// A process that listens on an address.

@@ -221,3 +221,26 @@ fn a_source_that_is_replaced_by_an_older_file_is_built() {
         session.expect_answer(version);
     }
 }
+
+#[test]
+fn ctrl_c_while_everything_is_started_again_ends_it() {
+    // It takes SIGTERM for nothing, so that ending the session takes as long as it may drain.
+    let app = APP.replace(
+        "    // start",
+        "    unsafe extern \"C\" { fn signal(number: i32, what: usize) -> usize; }\n    \
+         unsafe { signal(15, 1) };",
+    );
+    let drains = |for_so_long| manifest(&format!("drainTimeout = \"{for_so_long}\""));
+    let files = [
+        ("hello/Cargo.toml", &*drains("5s")),
+        ("hello/src/main.rs", &*app),
+    ];
+    let mut session = Session::start(&files, &[]);
+    session.expect_answer("one");
+    session.expect_said("everything is started again", || {
+        session.write("hello/Cargo.toml", &drains("6s"));
+    });
+    session.interrupt();
+    session.wait_for_end();
+    assert!(session.log().ends_with("stopping\n"), "{}", session.log());
+}

@@ -1,12 +1,13 @@
 //! The protocol between an app on the server library and `portkeep dev`, over a Unix socket: one question a connection.
 //!
-//! A question is a line, `portkeep-dev/VERSION GENERATION WHAT`. An answer is a line, `STATUS CONTENT-TYPE`, and then a body until
-//! the connection ends; it may never end. These two lines, and that the library puts [`SCRIPT`] into pages, are the same in each
-//! version, so that each version can be told that it is not understood. Everything else belongs to its version.
+//! A question is a line, `portkeep-dev/VERSION GENERATION WHAT`. An answer is a line, `STATUS CONTENT-TYPE`, and then a
+//! body until the connection ends; it may never end. These two lines, and that the library puts [`SCRIPT`] into pages, are
+//! the same in every version, so that every version can be told that it is not understood. Everything else depends on the
+//! version.
 
 use std::fmt::{self, Display, Formatter};
 
-/// Version of the protocol that this crate describes. It grows with each change that an end has to know of.
+/// Version of the protocol that this crate describes. It grows with each change that the other side has to know of.
 pub const VERSION: u32 = 2;
 
 /// The version of libraries whose questions do not name one: they begin with the number of the generation.
@@ -18,10 +19,10 @@ pub const PREFIX: &str = "/.portkeep/";
 /// The script of pages, below [`PREFIX`].
 pub const SCRIPT: &str = "dev.js";
 
-/// Maximal length of a question, in bytes.
+/// Longest question, in bytes.
 pub const LONGEST_QUESTION: u64 = 1024;
 
-/// Maximal length of the first line of an answer, in bytes.
+/// Longest first line of an answer, in bytes.
 pub const LONGEST_HEAD: usize = 256;
 
 const NAME: &str = "portkeep-dev/";
@@ -29,7 +30,7 @@ const NAME: &str = "portkeep-dev/";
 /// One question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Question<'a> {
-    /// The version of the protocol that is spoken.
+    /// The version of the protocol.
     pub version: u32,
     /// The generation that asks; 0 if no generation does.
     pub generation: u64,
@@ -135,11 +136,11 @@ impl Display for Understanding {
 pub enum Refusal {
     /// The browser asked for the page under a name that is not this machine's.
     Host,
-    /// Another machine asked for the page, or something that looks like one: Docker, a proxy.
+    /// The client is another machine, or looks like one: Docker, a proxy.
     Peer,
-    /// The page came under another name than its script: a proxy has changed the name.
+    /// The page has another host name than its script: a proxy has changed it.
     Page,
-    /// The page's policy (`Content-Security-Policy: sandbox`) keeps its scripts from asking this app.
+    /// The page's policy (`Content-Security-Policy: sandbox`) forbids its scripts to ask this app.
     Sandbox,
 }
 

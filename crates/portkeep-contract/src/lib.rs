@@ -6,17 +6,17 @@ pub mod development;
 pub const LISTEN_FDS: &str = "LISTEN_FDS";
 /// The names of the passed sockets, separated by colons (systemd's protocol).
 pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
-/// The process the sockets are meant for (systemd's protocol).
+/// The process that the sockets are for (systemd's protocol).
 pub const LISTEN_PID: &str = "LISTEN_PID";
 /// The same process by the inode of its pidfd, which is never reused (systemd 259 and newer).
 pub const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
-/// The number of the first passed socket, where it is not 3 (watchexec's addition to the protocol).
+/// The number of the first passed socket, if it is not 3 (watchexec's addition to the protocol).
 pub const LISTEN_FDS_FIRST_FD: &str = "LISTEN_FDS_FIRST_FD";
 /// Socket for READY=1 and other messages (systemd's protocol).
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// The watchdog's period in microseconds (systemd's protocol).
 pub const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
-/// The process the watchdog watches (systemd's protocol).
+/// The process that the watchdog watches (systemd's protocol).
 pub const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
 /// The app's name, in the environment of a generation.
@@ -41,17 +41,17 @@ pub const PORTKEEP_IDLE_EXIT_USEC: &str = "PORTKEEP_IDLE_EXIT_USEC";
 pub const PORTKEEP_LIMIT_IDLE_USEC: &str = "PORTKEEP_LIMIT_IDLE_USEC";
 /// How long a request's head may take.
 pub const PORTKEEP_LIMIT_HEAD_USEC: &str = "PORTKEEP_LIMIT_HEAD_USEC";
-/// How long a client may send nothing of a request's body.
+/// How long a client may send no byte of a request's body.
 pub const PORTKEEP_LIMIT_BODY_USEC: &str = "PORTKEEP_LIMIT_BODY_USEC";
-/// How long a client may take nothing of an answer.
+/// How long a client may take no byte of an answer.
 pub const PORTKEEP_LIMIT_ANSWER_USEC: &str = "PORTKEEP_LIMIT_ANSWER_USEC";
 /// How long an HTTP/2 client may be silent before it gets a ping.
 pub const PORTKEEP_LIMIT_PING_USEC: &str = "PORTKEEP_LIMIT_PING_USEC";
 /// How long it may take to answer a ping.
 pub const PORTKEEP_LIMIT_PONG_USEC: &str = "PORTKEEP_LIMIT_PONG_USEC";
-/// How old a connection may become.
+/// Longest age of a connection.
 pub const PORTKEEP_LIMIT_AGE_USEC: &str = "PORTKEEP_LIMIT_AGE_USEC";
-/// How many connections may be open, or `off`.
+/// Number of open connections, or `off`.
 pub const PORTKEEP_LIMIT_CONNECTIONS: &str = "PORTKEEP_LIMIT_CONNECTIONS";
 /// Time without a packet after which TCP probes the other machine.
 pub const PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC: &str = "PORTKEEP_LIMIT_TCP_KEEPALIVE_USEC";
@@ -62,7 +62,7 @@ pub const PORTKEEP_DRAIN: &str = "PORTKEEP_DRAIN";
 
 /// Directory of the files of the release that a generation runs.
 pub const PORTKEEP_RELEASE_DIR: &str = "PORTKEEP_RELEASE_DIR";
-/// File with the directories of the files of all kept releases, one a line.
+/// File with the directories of the files of all kept releases, one on each line.
 pub const PORTKEEP_KEPT_FILES: &str = "PORTKEEP_KEPT_FILES";
 /// The paths of [`DRAIN_FILE`] and [`LEAVING_FILE`], separated by a colon.
 pub const PORTKEEP_DRAIN_FILES: &str = "PORTKEEP_DRAIN_FILES";
@@ -155,10 +155,10 @@ pub const LOCK: &str = "lock";
 pub const CURRENT: &str = "current";
 /// The directory of the generations, one directory for each number, in the app's runtime directory.
 pub const GENERATIONS: &str = "generations";
-/// The directory of a generation's release command, in that generation's own: its program, which carries the app's name, and
+/// Directory of a generation's release command, in the generation's directory: its program, which has the app's name, and
 /// its environment file.
 pub const RELEASE_COMMAND: &str = "release-command";
-/// Takes the place of a generation's number for the holding page: in the names of its settle units, and as its directory.
+/// Replaces a generation's number for the holding page: in the names of its settle units, and as its directory.
 pub const HOLDING: &str = "holding";
 /// Slice of all apps of the system manager.
 pub const SLICE: &str = "portkeep.slice";

@@ -15,21 +15,21 @@ use super::control::connect;
 use super::pages;
 use super::verdict::{Found, Verdict};
 
-/// Whoever runs says something each second.
+/// A running `portkeep dev` writes a line each second.
 const SILENCE: Duration = Duration::from_secs(10);
-/// How long one may take to say which app it runs.
+/// How long a running `portkeep dev` may take to name its app.
 const HELLO: Duration = Duration::from_secs(5);
 
-/// Which one is meant.
+/// Which running `portkeep dev` is asked.
 #[derive(Debug, Clone)]
 pub enum Choice {
     /// The one that runs this app.
     App(AppName),
-    /// The one whose project this directory is, or is in.
+    /// The one whose project is this directory or contains it.
     Project(PathBuf),
 }
 
-/// One that runs.
+/// A running `portkeep dev`.
 #[derive(Debug)]
 struct Attached {
     app: String,
@@ -62,7 +62,7 @@ pub fn wait(choice: &Choice, limit: Option<Duration>) -> Verdict {
     }
 }
 
-/// The verdict; nothing where that took too long.
+/// The verdict; nothing if the time is over before there is one.
 fn ask(attached: &Attached, until: Option<Instant>) -> anyhow::Result<Option<Verdict>> {
     let mut lines = question(&attached.socket, "wait now", SILENCE)?;
     loop {
@@ -103,7 +103,7 @@ fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
-/// Asks, and leaves the body to be read.
+/// Sends a question. The caller reads the answer.
 fn question(
     socket: &Path,
     what: &str,
@@ -125,7 +125,7 @@ fn question(
     Ok(lines)
 }
 
-/// The one that is meant.
+/// The running `portkeep dev` that `choice` means.
 fn find(choice: &Choice) -> anyhow::Result<Attached> {
     let directory = match choice {
         Choice::App(_) => None,
@@ -167,7 +167,7 @@ fn find(choice: &Choice) -> anyhow::Result<Attached> {
     }
 }
 
-/// All that this user runs.
+/// All that run as this user.
 fn all() -> Vec<Attached> {
     [Place::User, Place::Local]
         .into_iter()

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// A build looks at these even where none did so far.
+/// Extensions of files that a build may read even if none has done so yet.
 const SOURCES: [&str; 3] = ["rs", "toml", "lock"];
 const SOURCE_NAMES: [&str; 6] = [
     "Makefile",
@@ -21,7 +21,7 @@ pub(crate) struct Change {
     pub(crate) found: Found,
 }
 
-/// What is under the name of a changed file when it is looked at.
+/// What exists under the name of a changed file when it is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
     File,
@@ -42,18 +42,18 @@ impl Change {
     }
 }
 
-/// What pages have to do when files changed.
+/// What pages do after files changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Changed {
-    /// Nothing that a page could show.
+    /// Nothing: no page shows them.
     Nothing,
-    /// Style sheets only.
+    /// Replace style sheets.
     Styles,
-    /// Pages have to be loaded again.
+    /// Load again.
     Pages,
 }
 
-/// Changes of several rounds, each file once, in the order in which they came.
+/// Changed files of several rounds, each file once, oldest first.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Changes {
     list: Vec<Change>,
@@ -78,14 +78,14 @@ impl Changes {
         self.known.clear();
     }
 
-    /// Takes all of them, and leaves none.
+    /// Takes all of them.
     pub(crate) fn take(&mut self) -> Vec<Change> {
         self.known.clear();
         std::mem::take(&mut self.list)
     }
 }
 
-/// Whether a build may look at it by its name, where none did so far.
+/// Whether a build may read this file, by its name, even if none has done so yet.
 pub(crate) fn is_source(path: &Path) -> bool {
     has_extension(path, &SOURCES)
         || path
@@ -100,9 +100,9 @@ pub(crate) fn has_extension(path: &Path, of: &[&str]) -> bool {
         .is_some_and(|extension| of.contains(&extension))
 }
 
-/// Changed files for people, as they are called from the directory `here`.
+/// The changed files for people, relative to the directory `here`.
 pub(crate) fn names(changes: &[Change], here: &Path) -> String {
-    // Some editors write another file first, which is gone when it is looked at.
+    // Some editors write another file first, which is gone by now.
     let is_there = |change: &&Change| change.found != Found::Nothing;
     let first = changes.iter().find(is_there).or(changes.first());
     let first = first.map(|change| change.path.strip_prefix(here).unwrap_or(&change.path));

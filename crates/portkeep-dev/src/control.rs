@@ -17,50 +17,50 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-/// How long a running `portkeep dev` may take to say what runs.
+/// How long a running `portkeep dev` may take to list what runs.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What is asked.
+/// A question.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "camelCase")]
 pub enum Ask {
     /// Hand over.
     Reload {
-        /// Also when nothing changed.
+        /// Also if nothing changed.
         force: bool,
     },
-    /// Hand over to a release that served before.
+    /// Hand over to an earlier release.
     Rollback {
-        /// The generation that ran it; none for the newest other good one.
+        /// The generation that ran it; none for the newest good one before the current.
         generation: Option<u64>,
     },
     /// Begin or end maintenance.
     Maintenance(Change),
-    /// What runs.
+    /// List what runs.
     Status,
-    /// What the generations wrote: a line each, for as long as it is listened to if that is to be followed.
+    /// Lines that generations wrote, one answer each; new ones as well if `follow` is set.
     Logs {
-        /// Only this one.
+        /// Only lines of this generation.
         generation: Option<Generation>,
-        /// The last so many.
+        /// Number of last lines.
         lines: usize,
-        /// And those to come.
+        /// Whether to send new lines as well.
         follow: bool,
     },
 }
 
-/// What is answered.
+/// An answer.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Answer {
-    /// It went well.
+    /// It succeeded.
     Done {
-        /// What to tell.
+        /// The line to print.
         line: String,
-        /// The exit code of who asked.
+        /// The exit code of the asking command.
         code: u8,
     },
-    /// It did not.
+    /// It failed.
     Failed(String),
     /// What runs.
     Running(Vec<RunningLine>),
@@ -72,7 +72,7 @@ pub enum Answer {
 pub struct LogLine {
     /// When it was written.
     pub at: Option<Timestamp>,
-    /// The generation that wrote it; none for what is said of the app as a whole.
+    /// The generation that wrote it; none for a line about the app as a whole.
     pub generation: Option<Generation>,
     /// The unit; none without systemd.
     pub unit: Option<String>,
@@ -83,9 +83,9 @@ pub struct LogLine {
 /// A [`Running`] on the wire.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RunningLine {
-    /// Which one.
+    /// The generation.
     pub generation: Generation,
-    /// How far it is.
+    /// Its phase.
     pub phase: portkeep_engine::Phase,
 }
 
@@ -111,14 +111,14 @@ fn path(name: &AppName) -> anyhow::Result<PathBuf> {
     Ok(Directories::of(Place::Local, name)?.run.join("control"))
 }
 
-/// True while a `portkeep dev` of this user runs this app with the local backend.
+/// Whether a `portkeep dev` of this user runs this app with the local backend.
 #[must_use]
 pub fn is_served(name: &AppName) -> bool {
     path(name).is_ok_and(|path| connect(&path).is_ok())
 }
 
-/// Connects to a `portkeep dev` of this user. Another's is not believed, whatever it would answer: neither one in a directory
-/// that somebody else could have made, nor one that somebody else runs.
+/// Connects to a `portkeep dev` of this user. A socket in a directory that another user could have made, or a process of
+/// another user, is not believed.
 pub(crate) fn connect(path: &Path) -> anyhow::Result<StdStream> {
     let directory = path
         .parent()
@@ -154,7 +154,7 @@ pub fn open(name: &AppName, ask: &Ask) -> anyhow::Result<StdStream> {
 /// When none of this user answers, or it ends before it does.
 pub fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
     let stream = open(name, ask)?;
-    // A question about what runs is answered at once; a handover takes as long as it takes.
+    // The list of what runs comes at once; a handover takes as long as it takes.
     let deadline = matches!(ask, Ask::Status).then_some(STATUS_DEADLINE);
     stream.set_read_timeout(deadline)?;
     let mut answer = String::new();
@@ -164,14 +164,14 @@ pub fn ask(name: &AppName, ask: &Ask) -> anyhow::Result<Answer> {
     serde_json::from_str(&answer).context("`portkeep dev` ended before it answered")
 }
 
-/// The answering end.
+/// The end that answers.
 #[derive(Debug)]
 pub(crate) struct Control {
     listener: UnixListener,
     path: PathBuf,
 }
 
-/// One question, with the way to answer it.
+/// A question and the connection for its answer.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) ask: Ask,
@@ -179,7 +179,7 @@ pub(crate) struct Question {
 }
 
 impl Control {
-    /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
+    /// Opens the socket. The caller holds the app's lock for `portkeep dev`, so an existing file is a leftover.
     pub(crate) fn listen(name: &AppName) -> anyhow::Result<Self> {
         let path = path(name)?;
         let listener = listen_private(&path)
@@ -188,7 +188,7 @@ impl Control {
         Ok(Self { listener, path })
     }
 
-    /// The next question. One that cannot be read, or that another user asks, is passed over.
+    /// The next question. Skips one that cannot be read or that another user asks.
     pub(crate) async fn next(&self) -> std::io::Result<Option<Question>> {
         let (mut stream, _) = self.listener.accept().await?;
         if !is_own_peer(&stream).unwrap_or(false) {
@@ -197,7 +197,7 @@ impl Control {
         let mut line = String::new();
         let mut reader = tokio::io::BufReader::new(&mut stream);
         let read = reader.read_line(&mut line);
-        // Whoever connects and says nothing must not hold up the others.
+        // A client that connects and sends nothing must not hold up the others.
         if !matches!(
             tokio::time::timeout(Duration::from_secs(1), read).await,
             Ok(Ok(_))
@@ -211,7 +211,7 @@ impl Control {
 }
 
 impl Question {
-    /// One of many answers; false when whoever asked has gone.
+    /// Sends one of several answers; false if the client has gone.
     pub(crate) async fn answer_with(&mut self, answer: &impl Serialize) -> bool {
         let Ok(mut line) = serde_json::to_vec(answer) else {
             return false;
@@ -220,7 +220,7 @@ impl Question {
         self.stream.write_all(&line).await.is_ok()
     }
 
-    /// Answers; whoever asked may have gone.
+    /// Sends the answer; the client may have gone.
     pub(crate) async fn answer(mut self, answer: &Answer) {
         if let Ok(mut line) = serde_json::to_vec(answer) {
             line.push(b'\n');

@@ -1,10 +1,10 @@
-//! Diagnostics of a compiler, and its warnings in the output of a check (`cargo clippy`, `cargo test`), which are folded as
-//! those of the build.
+//! Diagnostics of a compiler, and warnings in the output of a check (`cargo clippy`, `cargo test`), which are folded as
+//! those of a build.
 
 use anstream::adapter::strip_str;
 use serde::Serialize;
 
-/// One diagnostic, or the output of a program; with the escapes that colour a terminal.
+/// One diagnostic, or the output of a program, with the colours of a terminal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Part {
     pub(crate) level: Level,
@@ -18,13 +18,13 @@ pub(crate) enum Level {
     Warning,
 }
 
-/// Takes warnings out of the output of a command that failed; the rest stays together, in its order.
+/// Separates the warnings from the output of a failed command; the rest keeps its order.
 pub(crate) fn parts(output: &str) -> Vec<Part> {
     let mut rest = String::new();
     let mut warnings = Vec::new();
     let mut lines = output.lines().peekable();
     while let Some(line) = lines.next() {
-        // The line after the message says where. Whatever else is called a warning is the command's own way to speak.
+        // The next line says where. Other lines that begin with "warning" are the command's own.
         let is_warning = is_headline(line) && lines.peek().is_some_and(|next| is_place(next));
         if !is_warning {
             push_line(&mut rest, line);
@@ -62,7 +62,7 @@ fn is_place(line: &str) -> bool {
     bare(line).starts_with("--> ")
 }
 
-/// Without colours and space around.
+/// Without colours and surrounding space.
 fn bare(line: &str) -> String {
     strip_str(line).to_string().trim().to_owned()
 }

@@ -12,43 +12,43 @@ use super::event::{WaitId, Work};
 use super::unread_lines::UnreadLines;
 use super::verdict::Verdict;
 
-/// One thing to do. They are done in their order.
+/// One thing to do. Effects are carried out in order.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Show this.
+    /// Show this notice.
     Tell(Notice),
     /// Take these lines of generations.
     Take(UnreadLines),
-    /// Begin to build. What changed since the build before, where that is why.
+    /// Begin a build. The files that changed since the last one, if that is its reason.
     Build(Option<Vec<PathBuf>>),
-    /// Begin the check of this number.
+    /// Begin the check with this index.
     Check(usize),
-    /// Hand over to what was built.
+    /// Hand over to the built version.
     HandOver {
-        /// Where the builder named it.
+        /// The executable, if the builder named it.
         executable: Option<PathBuf>,
-        /// It is new: starts that were overtaken are given up, where they are of another release.
+        /// Whether it is new: then superseded starts of another release are cancelled.
         work: Work,
     },
-    /// Start what serves once more.
+    /// Start the serving release again.
     StartAgain,
-    /// End the build or the check under way.
+    /// Cancel the running build or check.
     Cancel,
-    /// Let the handover under way go on beside what is done next.
-    Overtake,
-    /// Watch these files too: a build looked at them.
+    /// Let the running handover go on beside what is done next.
+    Supersede,
+    /// Watch these files as well, because a build read them.
     Watch(Vec<PathBuf>),
-    /// The next write to a file counts, whatever it writes.
+    /// Count the next write to a file as a change, whatever it writes.
     TakeAllAsNew,
-    /// Begin the build behind the others, if it is due.
+    /// Begin the background build if it is due.
     BuildBehind,
     /// Open the app in the browser.
     OpenPage,
-    /// Make a mark in what is seen of the files.
+    /// Make a mark in the stream of file events.
     Mark(WaitId),
-    /// A round has ended.
+    /// Report the end of a round.
     EndRound(Verdict),
-    /// Tell this to those who wait.
+    /// Give this verdict to those who wait.
     Answer(Vec<WaitId>, Verdict),
     /// End the loop.
     End(Ending),
@@ -59,18 +59,18 @@ pub(crate) enum Effect {
 pub(crate) enum Ending {
     /// The user wants it.
     Stopped,
-    /// The app serves, and is to go on without this process.
+    /// The app serves and goes on without this process.
     Detached,
-    /// It was to go on without this process, but does not serve.
+    /// The app was to go on without this process, but does not serve.
     Failed,
-    /// The project is another one by now: it is developed on, in another session.
+    /// The project has changed so much that another session has to begin.
     Reopened,
 }
 
 /// A fact for the terminal.
 #[derive(Debug, Clone)]
 pub(crate) enum Notice {
-    /// What was found out of the project.
+    /// A fact about the project.
     Project(String),
     Open {
         address: String,
@@ -79,7 +79,7 @@ pub(crate) enum Notice {
     Keys,
     BeginsWithDev,
     BuiltBehind,
-    /// A build begins; of which changed files.
+    /// A build begins, because of these changed files.
     Building(Option<String>),
     Built(Duration),
     BuildFailed(Duration, Serving),
@@ -87,12 +87,12 @@ pub(crate) enum Notice {
     CheckPassed(String, Duration),
     CheckFailed(String, Duration, Serving),
     CouldNot(String, Serving),
-    Overtaken(Serving),
+    Superseded(Serving),
     GivenUp,
-    /// Files changed that no build is needed for.
+    /// Files changed that need no build.
     Files(String, Changed),
-    Restless(Restless),
-    /// These changed, and are built when the key for it is pressed.
+    RewrittenFile(RewrittenFile),
+    /// These files changed; they are built when the user presses the key.
     WaitsForKey(String),
     Serves {
         generation: Generation,
@@ -105,22 +105,22 @@ pub(crate) enum Notice {
         reason: String,
     },
     Unchanged(Work, Generation),
-    /// Files changed that are no part of what runs, where nothing is built of them.
+    /// Files changed that are no part of what runs, and nothing is built from them.
     NotOfRelease(String, Generation),
     KnownBad(Digest),
     NothingServes(Step, String),
     InMaintenance,
     DidNotTakeOver(String),
-    /// What this version of the engine can answer and this loop does not know.
+    /// An answer of the engine that this loop does not know.
     Answered(String),
-    /// `--while-building hold` does nothing in this app.
+    /// `--while-building hold` has no effect in this app.
     RequestsDoNotWait,
     Compressed(String),
     NotUnderstood(Understanding),
     Refused(Refusal, String),
     Line(Generation, String),
     LinesLost(u64),
-    /// Where the app has opened its port itself.
+    /// Addresses that the app opened itself.
     OpenedByApp(Vec<Address>),
     HoldsPort {
         generation: Generation,
@@ -138,32 +138,32 @@ pub(crate) enum Notice {
     Stopping,
 }
 
-/// The generation that serves meanwhile.
+/// The generation that serves in the meantime.
 pub(crate) type Serving = Option<Generation>;
 
 /// A file that changes in each round.
 #[derive(Debug, Clone)]
-pub(crate) struct Restless {
+pub(crate) struct RewrittenFile {
     pub(crate) name: String,
-    /// In so many rounds.
+    /// Number of rounds.
     pub(crate) rounds: usize,
     pub(crate) is_input: bool,
-    /// What would ignore it.
+    /// Pattern that would ignore it.
     pub(crate) pattern: String,
 }
 
-/// How far the newest version has come, where nothing serves.
+/// How far the newest version has come while nothing serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It is built and checked.
+    /// It is being built or checked.
     Making,
-    /// It cannot be built, or a check failed.
+    /// The build or a check failed.
     NotMade,
-    /// It is started, or has been.
+    /// It starts or has started.
     Started,
 }
 
-/// Which of the app's lines are shown.
+/// Which lines of the app are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     All,

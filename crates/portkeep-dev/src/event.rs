@@ -16,7 +16,7 @@ use super::unread_lines::UnreadLines;
 /// One thing that happened.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The port is open, where somebody holds it for the app: everything may begin.
+    /// The port is open, if portkeep holds it for the app: the first round may begin.
     Opened(Opened),
     /// These files changed.
     Changed(Vec<Change>),
@@ -24,88 +24,88 @@ pub(crate) enum Event {
     BuildEnded(Built),
     /// The check under way ended.
     CheckEnded(Checked),
-    /// The handover that was asked for has this identity.
+    /// The requested handover has this identity.
     HandoverBegun(HandoverId),
-    /// That handover ended.
+    /// The requested handover ended.
     HandoverEnded(HandoverEnd),
-    /// A handover ended that newer sources had overtaken.
-    OvertakenEnded(anyhow::Result<Outcome>),
-    /// The start that newer sources had overtaken was given up, as it was asked to.
+    /// A handover ended that newer sources had superseded.
+    SupersededEnded(anyhow::Result<Outcome>),
+    /// A superseded start was cancelled, as requested.
     GivenUp,
-    /// What was asked for could not be begun, or not be carried on.
+    /// Something requested could not be begun or continued.
     CouldNot(anyhow::Error),
-    /// The build behind the others ended.
+    /// The background build ended.
     BuiltBehind {
         is_good: bool,
     },
-    /// What the session tells.
+    /// A session reports this.
     Session(SessionEvent),
-    /// Generations wrote lines. Whoever hears of it takes them, and hands them on one by one.
+    /// Generations wrote lines. The receiver takes them and passes them on one by one.
     UnreadLines(UnreadLines),
-    /// An app sent a page compressed though it was asked for a plain one. The path of the page.
+    /// An app sent a page compressed although a plain one was requested. The path of the page.
     Compressed(String),
-    /// The library of the app speaks another version of the protocol.
+    /// The app's library speaks another version of the protocol.
     NotUnderstood(Understanding),
-    /// Pages get no script: of this host, or of this path where it is for their policy.
+    /// Pages of this host get no script, or pages at this path, because of their policy.
     Refused(Refusal, String),
-    /// Somebody waits until what is saved serves.
+    /// A command waits until the saved sources serve.
     Waits(WaitId),
-    /// All was seen that was saved before the mark of this one was made.
+    /// All saves before this command's mark have been seen.
     Marked(WaitId),
     /// No page could be opened.
     NotOpened(anyhow::Error),
     Key(Key),
-    /// This process was told to end.
+    /// A signal told this process to end.
     Stop,
 }
 
-/// Whoever waits until what is saved serves.
+/// A command that waits until the saved sources serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct WaitId(pub(crate) u64);
 
-/// What a session tells of the generations that it runs.
+/// Reports of a session about its generations.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
     /// A generation wrote a line.
     Line(Generation, String),
-    /// So many lines were not kept: more were written than could be shown.
+    /// So many lines were dropped: generations wrote more than could be shown.
     LinesLost(u64),
-    /// The app has come up, and opened these itself.
+    /// The app has come up, and opened these addresses itself.
     Opened(Vec<Address>),
-    /// A generation is to end, and still listens where the next one will: so long at most.
+    /// A generation is ending and still listens where the next one will, at most for this long.
     HoldsPort {
         generation: Generation,
         addresses: Vec<Address>,
         limit: Duration,
     },
-    /// A generation is gone, and nothing serves. Why.
+    /// A generation is gone, and nothing serves. The reason.
     Gone(Generation, String),
-    /// A generation has ended in good order, and nothing serves until somebody connects.
+    /// A generation ended when it was idle, and nothing serves until the next connection.
     Rested(Generation),
-    /// A generation is started again. Why.
+    /// A generation is started again. The reason.
     Restarted(Generation, String),
-    /// A replaced generation ended. What it said last.
+    /// A replaced generation ended. Its last status.
     Drained(Generation, String),
-    /// A replaced generation was ended at its deadline. What it said last.
+    /// A replaced generation was killed at its deadline. Its last status.
     Cut(Generation, String),
     /// The history has a new handover.
     Recorded(HandoverRecord),
-    /// A handover ended that this process did, but not for a build of this loop.
+    /// A handover by this process ended that was not for a build of this loop.
     Ended(anyhow::Result<Outcome>),
-    /// Something is wrong that does not end the session.
+    /// A problem that does not end the session.
     Trouble(String),
 }
 
-/// What is told at the beginning.
+/// Facts at the beginning of a session.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Opened {
-    /// What was found out of the project, and is worth a line.
+    /// Facts about the project that are worth a line.
     pub(crate) notices: Vec<String>,
-    /// Where the app is reached, where somebody holds the port for it.
+    /// Addresses of the app, if portkeep holds its port.
     pub(crate) addresses: Vec<String>,
     /// Who holds the port.
     pub(crate) holder: String,
-    /// The keys of the terminal are heard.
+    /// The terminal's keys are read.
     pub(crate) has_keys: bool,
     /// The first builds use cargo's profile `dev`.
     pub(crate) begins_with_dev: bool,
@@ -114,24 +114,24 @@ pub(crate) struct Opened {
 /// How a build ended.
 #[derive(Debug)]
 pub(crate) enum Built {
-    /// With an executable, where the builder names it.
+    /// With an executable, if the builder names it.
     Good {
         executable: Option<PathBuf>,
         took: Duration,
         work: Work,
-        /// The files that the executable was made of, where the builder names them.
+        /// The files that the executable was made from, if the builder names them.
         inputs: Vec<PathBuf>,
     },
-    /// With errors, which are on the terminal.
+    /// With errors, which the terminal shows.
     Bad { took: Duration, parts: Vec<Part> },
 }
 
-/// Whether a build did anything.
+/// Whether a build made anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// All it would have made was there.
+    /// Everything was up to date.
     Nothing,
-    /// It made something, or does not tell.
+    /// It made something, or does not say.
     Something,
 }
 
@@ -139,11 +139,11 @@ pub(crate) enum Work {
 #[derive(Debug)]
 pub(crate) enum Checked {
     Passed(Duration),
-    /// With what it said.
+    /// With this output.
     Failed(Duration, String),
 }
 
-/// How the handover ended that was asked for.
+/// How the requested handover ended.
 #[derive(Debug)]
 pub(crate) struct HandoverEnd {
     pub(crate) result: anyhow::Result<Outcome>,
@@ -151,7 +151,7 @@ pub(crate) struct HandoverEnd {
     pub(crate) requests_wait: bool,
 }
 
-/// What a key of the terminal asks for.
+/// A key of the terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
     /// Start the app again.
@@ -160,7 +160,7 @@ pub(crate) enum Key {
     Rebuild,
     /// Open the app in the browser.
     Open,
-    /// Show more or less of what the app writes.
+    /// Show more or fewer lines of the app.
     Level,
     Quit,
     Help,
@@ -170,7 +170,7 @@ pub(crate) enum Key {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Now {
     pub(crate) at: Instant,
-    /// Milliseconds since 1970: pages count by the same clock.
+    /// Milliseconds since 1970: pages use the same clock.
     pub(crate) milliseconds: u128,
     /// The generation that serves.
     pub(crate) serves: Option<Generation>,

@@ -1,4 +1,4 @@
-//! `--events FILE`: one JSON line an event, for programs. A view: it decides nothing.
+//! `--events FILE`: one JSON line for each event, for programs. A view: it decides nothing.
 
 mod line;
 
@@ -15,17 +15,17 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use portkeep_spec::AppName;
 
-use self::line::{Line, Told};
+use self::line::{EventLine, Line};
 use super::effect::Notice;
 use super::screen::Screen;
 use super::usage::usage;
 use super::verdict::Verdict;
 
-/// So many events may wait for a disk that is slow.
+/// Number of events that may wait for a slow disk.
 const MOST: usize = 10_000;
-/// What the app writes may be for nobody else.
+/// The app's lines may be private.
 const MODE: u32 = 0o600;
-/// How long the file may take for what is written last.
+/// How long the last lines may take to be written.
 const LAST: Duration = Duration::from_millis(500);
 
 /// Writes events to a file, in a thread of its own.
@@ -40,7 +40,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Opens the file, and begins with what is known of the project.
+    /// Opens the file, and writes what is known of the project.
     ///
     /// # Errors
     /// When it cannot be written to.
@@ -56,7 +56,7 @@ impl Events {
                 path.display()
             ))
         };
-        // A pipe that nobody reads would be waited for.
+        // Opening a pipe that nobody reads would block.
         let flags = rustix::fs::OFlags::NONBLOCK.bits();
         let file = OpenOptions::new()
             .append(true)
@@ -86,7 +86,7 @@ impl Events {
             lost: AtomicU64::new(0),
             path: path.canonicalize().unwrap_or_else(|_| path.to_owned()),
         };
-        opened.write(&Told::Begins {
+        opened.write(&EventLine::Begins {
             app: name.as_str(),
             project: &project.to_string_lossy(),
             process: std::process::id(),
@@ -101,21 +101,21 @@ impl Events {
 
     pub(crate) fn tell(&self, notice: &Notice) {
         let text = line::words(&self.name, notice);
-        self.write(&Told::of(notice, &text));
+        self.write(&EventLine::of(notice, &text));
     }
 
-    /// A round has ended.
+    /// Writes the end of a round.
     pub(crate) fn end_round(&self, verdict: &Verdict) {
         let verdict = Verdict {
             app: Some(self.name.to_string()),
             ..verdict.clone()
         };
-        self.write(&Told::Verdict { verdict: &verdict });
+        self.write(&EventLine::Verdict { verdict: &verdict });
     }
 
-    fn write(&self, told: &Told<'_>) {
+    fn write(&self, told: &EventLine<'_>) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
-        if lost > 0 && !self.push(&Told::EventsLost { count: lost }) {
+        if lost > 0 && !self.push(&EventLine::EventsLost { count: lost }) {
             self.lost.fetch_add(lost, Ordering::Relaxed);
         }
         if !self.push(told) {
@@ -123,8 +123,8 @@ impl Events {
         }
     }
 
-    /// False where that would hold up the loop.
-    fn push(&self, told: &Told<'_>) -> bool {
+    /// Returns false if the event would hold up the loop.
+    fn push(&self, told: &EventLine<'_>) -> bool {
         let (Some(lines), Ok(line)) = (&self.lines, Line::now(Timestamp::now(), told).text())
         else {
             return true;
@@ -133,10 +133,10 @@ impl Events {
     }
 }
 
-/// Waits for what is written last, but not for long.
+/// Waits a short time for the last lines.
 impl Drop for Events {
     fn drop(&mut self) {
-        self.write(&Told::Ends);
+        self.write(&EventLine::Ends);
         self.lines = None;
         let until = Instant::now() + LAST;
         if let Ok(done) = self.done.get_mut() {

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::diagnostics::{self, Level, Part};
 
-/// More than this is not read, and would make pages slow.
+/// Longer texts are not read, and make pages slow.
 const LONGEST_TEXT: usize = 100_000;
 const MOST_PARTS: usize = 100;
 
-/// What is wrong.
+/// What failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Failure {
     pub(crate) title: String,
@@ -17,7 +17,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(title: impl Into<String>, mut parts: Vec<Part>) -> Self {
-        // Errors first, each kind in its order.
+        // Errors first; otherwise in order.
         parts.sort_by_key(|part| part.level);
         let more = parts.len().saturating_sub(MOST_PARTS);
         parts.truncate(MOST_PARTS);
@@ -35,19 +35,19 @@ impl Failure {
         }
     }
 
-    /// With the output of a check, which may be the compiler's.
+    /// A failure with the output of a check, which may be a compiler's.
     pub(crate) fn of_check(title: impl Into<String>, output: &str) -> Self {
         Self::new(title, diagnostics::parts(output))
     }
 
-    /// With the output of a program.
+    /// A failure with the output of a program.
     pub(crate) fn of_output(title: impl Into<String>, output: impl Into<String>) -> Self {
         let (level, text) = (Level::Error, output.into());
         Self::new(title, vec![Part { level, text }])
     }
 }
 
-/// Keeps the end, where programs say what went wrong.
+/// Keeps the end, which says what went wrong.
 fn shorten(text: &mut String) {
     if text.len() > LONGEST_TEXT {
         let mut from = text.len() - LONGEST_TEXT;

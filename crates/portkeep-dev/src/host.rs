@@ -1,4 +1,4 @@
-//! Services of the program around this loop: its directories, and commands to suggest.
+//! Services of the program around the loop: directories, and commands to suggest.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -22,9 +22,9 @@ pub trait Host: Debug + Send + Sync {
     /// When its directories cannot be used.
     fn store(&self, name: &AppName, place: Place) -> anyhow::Result<Store>;
 
-    /// Who listens at an address, and what to do about it.
+    /// The owner of a port, and what to do about it.
     fn port_owner(&self, address: &Address) -> Option<String>;
 
-    /// What another command is answered that asked for a handover.
+    /// The answer to another command that requested a handover.
     fn answer(&self, name: &AppName, outcome: &Outcome) -> Answer;
 }

@@ -1,4 +1,4 @@
-//! Standard input: given to the app where it is to read it, else watched for its end.
+//! Standard input: passed to the app if `--stdin` says so, else watched for its end.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,9 +10,9 @@ use tokio::sync::mpsc;
 
 use super::options::Input;
 
-/// Hands our input on to the newest generation. A clone is the same one.
+/// Relay of standard input to the newest generation. A clone is the same relay.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Feed(Arc<Shared>);
+pub(crate) struct InputRelay(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -22,19 +22,19 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Readers {
-    /// The ends of pipes that we write to, the newest generation's last.
+    /// Our ends of the pipes, the newest generation's last.
     pipes: Vec<Arc<File>>,
-    /// There is no more.
+    /// Standard input has ended.
     is_over: bool,
 }
 
-impl Feed {
+impl InputRelay {
     fn readers(&self) -> MutexGuard<'_, Readers> {
         let readers = self.0.readers.lock();
         readers.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The standard input of a generation that is about to start. It is told of the end of ours.
+    /// Standard input for a generation that is about to start. It ends when ours does.
     pub(crate) fn pipe(&self) -> io::Result<OwnedFd> {
         let (read, write) = io::pipe()?;
         let mut readers = self.readers();
@@ -48,7 +48,7 @@ impl Feed {
         Ok(read.into())
     }
 
-    /// Hands on what was read, to the newest generation that still reads; waits for one.
+    /// Passes bytes to the newest generation that still reads; waits for one.
     fn push(&self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let newest = {
@@ -64,7 +64,7 @@ impl Feed {
             match (&*newest).write(bytes) {
                 Ok(written) => bytes = &bytes[written..],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // It is gone, or has closed it: the one before may serve on.
+                // It is gone, or has closed the pipe: the one before may still serve.
                 Err(_) => self
                     .readers()
                     .pipes
@@ -80,13 +80,13 @@ impl Feed {
     }
 }
 
-/// Reads `from` until its end, in a thread of its own: a read cannot be cancelled, so that ends with the process.
+/// Reads `from` to its end, in a thread of its own that ends with the process, because a read cannot be cancelled.
 pub(crate) fn read(
     mut from: impl Read + Send + 'static,
     input: Input,
     end: mpsc::UnboundedSender<()>,
-) -> Option<Feed> {
-    let feed = input.is_for_the_app.then(Feed::default);
+) -> Option<InputRelay> {
+    let feed = input.is_for_the_app.then(InputRelay::default);
     if !input.is_for_the_app && !input.ends_us {
         return None;
     }

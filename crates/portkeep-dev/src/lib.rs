@@ -1,7 +1,7 @@
 //! The development loop behind `portkeep dev`: hold the port, build, check, hand over, watch, again.
 //!
-//! One loop hears what happens (`event`), has one model decide (`status`) and does what that says (`effect`). The
-//! terminal and the pages are views of the model. Sessions run the app and tell what happens to it.
+//! One loop receives events (`event`), has one model decide (`status`) and carries out its effects (`effect`). The terminal
+//! and the pages are views of the model. Sessions run the app and report what happens to it.
 
 mod attached;
 mod build;
@@ -43,7 +43,7 @@ use self::build::{BackgroundBuild, check_line};
 use self::effect::{Effect, Ending, Notice};
 use self::event::{Event, Now, Opened};
 use self::events::Events;
-use self::input::Feed;
+use self::input::InputRelay;
 use self::main_loop::{Ended, Finding, Inputs, MainLoop, Views, milliseconds, now, taken};
 use self::other_loopback::OtherLoopback;
 use self::pages::Pages;
@@ -64,10 +64,10 @@ pub use self::screen::{Line, Piece, Screen};
 pub use self::usage::Usage;
 pub use self::verdict::{Diagnostic, Found, Severity, VERDICT_VERSION, Verdict};
 
-/// How long a terminal may take for what is said last.
+/// How long a terminal may take for the last lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Develops a project until somebody ends it.
+/// Develops a project until the user ends it.
 ///
 /// # Errors
 /// When the project cannot be developed, or what was placed for it cannot be removed.
@@ -93,7 +93,7 @@ async fn run_on(
         learned: Learned::default(),
     };
     let mut project = Project::find(options, &*finding.host, &finding.learned)?;
-    // Whenever it is found again, its ports are ours.
+    // Later looks at the project keep its ports.
     if let Some(port) = project.chosen_ports() {
         let options = Options {
             port: Some(port),
@@ -101,7 +101,7 @@ async fn run_on(
         };
         finding.options = Arc::new(options);
     }
-    // Before anything is started, so that Ctrl-C always finds somebody who cleans up.
+    // Before anything is started, so that Ctrl-C always cleans up.
     let signals = Signals::listen()?;
     let events = options.events.as_deref().map(|path| {
         let (name, directory) = (&project.spec.name, &project.directory);
@@ -116,7 +116,8 @@ async fn run_on(
             learned,
         } = ended;
         match (ending, reopened) {
-            (Ending::Reopened, Some(other)) => project = other,
+            // While one session is closed for the next, a signal is heard as well.
+            (Ending::Reopened, Some(other)) if !person.signals.has_stopped() => project = other,
             (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
             _ => return Ok(ExitCode::SUCCESS),
         }
@@ -124,12 +125,12 @@ async fn run_on(
     }
 }
 
-/// The person at the terminal, and the program that asks for events, for as long as there is one session after the other.
+/// Signals, keys, input and the event file, which outlive a session.
 struct Person {
     signals: Signals,
     keys: Keys,
-    /// What the app reads.
-    feed: Option<Feed>,
+    /// Input for the app.
+    feed: Option<InputRelay>,
     events: Option<Events>,
 }
 
@@ -152,7 +153,7 @@ impl Person {
                 "--build-on-key: no keys are heard here; run it in a terminal, in the foreground",
             ));
         }
-        // Where keys are heard, they are what is read.
+        // Standard input is the terminal's keys, if those are read.
         let feed = match keys.are_heard() {
             true => None,
             false => input::read(std::io::stdin(), options.input, signals.more()),
@@ -166,7 +167,7 @@ impl Person {
     }
 }
 
-/// One session with a project, until it ends or is to be another one.
+/// One session with a project, until it ends or another one has to begin.
 async fn session(
     project: &Project,
     finding: &Finding,
@@ -207,6 +208,9 @@ async fn session(
     inputs.behind.stop().await;
     let views = (&terminal, person.events.as_ref());
     close(session, &mut status, views, &mut inputs).await?;
+    if matches!(ending, Ok(Ending::Reopened)) && person.signals.has_stopped() {
+        terminal.show(&Notice::Stopping);
+    }
     result
 }
 
@@ -257,9 +261,9 @@ async fn develop(
         .collect();
     let mut watch = Watch::of_project(project, session.store(), options.polls, &own_files)?;
     let holder = session.who_holds();
-    // Whoever says where to listen means that; and what goes on without us would lose them.
-    let needs_twins = holder.is_some() && options.listen.is_empty() && !options.detaches;
-    let (_twins, of_twins) = match needs_twins {
+    // `--listen` is taken literally; and an app that goes on without this process would lose the other address.
+    let needs_other_loopback = holder.is_some() && options.listen.is_empty() && !options.detaches;
+    let (_twins, of_twins) = match needs_other_loopback {
         true => OtherLoopback::open(&spec.listen),
         false => Default::default(),
     };
@@ -291,7 +295,7 @@ async fn develop(
     Ok(main_loop.run(Event::Opened(opened)).await)
 }
 
-/// Ends the session, and shows what is told meanwhile.
+/// Ends the session, and shows its reports meanwhile.
 async fn close(
     session: Session,
     status: &mut Status,
@@ -314,7 +318,7 @@ async fn close(
                         }
                     }
                     Effect::Take(unread) => events.extend(taken(&unread)),
-                    // Nothing is begun any more.
+                    // Nothing new is begun.
                     _ => {}
                 }
             }

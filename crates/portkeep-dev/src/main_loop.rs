@@ -27,17 +27,17 @@ use super::terminal::{Keys, Signals, Terminal, open_browser};
 use super::unread_lines::{Taken, UnreadLines};
 use super::watch::{Seen, Watch};
 
-/// What the loop listens to.
+/// What the loop receives.
 pub(crate) struct Inputs<'p> {
     pub(crate) signals: &'p mut Signals,
     pub(crate) keys: &'p mut Keys,
     pub(crate) behind: BackgroundBuild,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
-    /// The other end of that.
+    /// The sending end of `events`.
     pub(crate) sender: mpsc::UnboundedSender<Event>,
 }
 
-/// Whom the loop shows what is known.
+/// Whom the loop shows what happens.
 pub(crate) struct Views<'a> {
     pub(crate) terminal: &'a Terminal,
     pub(crate) pages: &'a Pages,
@@ -54,10 +54,10 @@ pub(crate) struct MainLoop<'a, 'p> {
     pub(crate) watch: Watch,
     direct: Direct,
     job: Job<'a>,
-    overtaken: Vec<Overtaken>,
+    superseded: Vec<Superseded>,
     ending: Option<Ending>,
     finding: Finding,
-    /// What the project has become.
+    /// The project as it is now, if another session has to begin.
     reopened: Option<Project>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// Finds it, beside the loop: cargo is asked.
+    /// Finds the project beside the loop, because it has to ask cargo.
     pub(crate) async fn find(&self) -> anyhow::Result<Project> {
         let finding = self.clone();
         let Finding {
@@ -88,22 +88,22 @@ impl Finding {
 /// How the loop ended.
 pub(crate) struct Ended {
     pub(crate) ending: Ending,
-    /// What the project has become.
+    /// The project as it is now, if another session has to begin.
     pub(crate) reopened: Option<Project>,
     pub(crate) learned: Learned,
 }
 
-/// What is under way.
+/// What runs for the current round.
 enum Job<'a> {
     Nothing,
     Build(Box<Build<'a>>),
-    /// A check, and how people write it.
+    /// A check, and its words.
     Check(Checking, String),
     Handover(HandingOver, Cancel),
 }
 
 impl Job<'_> {
-    /// Waits for its end, for ever where there is none. Can be dropped and called again.
+    /// Waits for its end, for ever if nothing runs. Can be dropped and called again.
     async fn end(&mut self, pages: &Pages, session: &Session) -> Event {
         let ended = match self {
             Self::Nothing => std::future::pending().await,
@@ -140,14 +140,14 @@ impl Job<'_> {
     }
 }
 
-/// A handover that was overtaken by newer sources. It goes on, since what it starts may be READY before those are built;
-/// it ends at the latest with this.
-struct Overtaken {
+/// A handover that newer sources have superseded. It goes on, because what it starts may be READY before those are built;
+/// it ends at the latest with this value.
+struct Superseded {
     task: JoinHandle<()>,
     cancel: Cancel,
 }
 
-impl Overtaken {
+impl Superseded {
     fn new(handover: HandingOver, cancel: Cancel, events: mpsc::UnboundedSender<Event>) -> Self {
         let is_given_up = cancel.clone();
         let task = tokio::spawn(async move {
@@ -155,16 +155,16 @@ impl Overtaken {
             let event = if result.is_err() && is_given_up.is_asked() {
                 Event::GivenUp
             } else {
-                Event::OvertakenEnded(result)
+                Event::SupersededEnded(result)
             };
-            // Nobody listens any more: we are ending.
+            // Nobody receives any more: this process is ending.
             let _ = events.send(event);
         });
         Self { task, cancel }
     }
 }
 
-impl Drop for Overtaken {
+impl Drop for Superseded {
     fn drop(&mut self) {
         self.task.abort();
     }
@@ -189,14 +189,14 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             watch,
             direct: Direct::of(project),
             job: Job::Nothing,
-            overtaken: Vec::new(),
+            superseded: Vec::new(),
             ending: None,
             finding,
             reopened: None,
         }
     }
 
-    /// Goes on until somebody ends it.
+    /// Runs until the user ends it.
     pub(crate) async fn run(mut self, first: Event) -> Ended {
         let mut event = first;
         loop {
@@ -243,7 +243,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         }
     }
 
-    /// Has the status decide of an event, and of what comes of that, and does what it says.
+    /// Has the status decide about an event and its consequences, and carries out the effects.
     async fn take_in(&mut self, event: Event) {
         let mut events = VecDeque::from([event]);
         let mut moment = now(self.session);
@@ -252,7 +252,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 event,
                 Event::HandoverEnded(_) | Event::Session(SessionEvent::Ended(_))
             );
-            // A flood of them is not to be held up: they change nothing that a page shows, and the moment is as good as the same.
+            // A flood of lines must not be held up: they change nothing that a page shows, and need no new moment.
             let is_line = matches!(event, Event::Session(SessionEvent::Line(..)));
             if !is_line {
                 moment = now(self.session);
@@ -273,7 +273,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         }
     }
 
-    /// Does one thing, and answers what has come of it already.
+    /// Carries out one effect. Returns an event that follows at once.
     async fn perform(&mut self, effect: Effect) -> Option<Event> {
         match effect {
             Effect::Tell(notice) => {
@@ -293,7 +293,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             Effect::HandOver { executable, work } => return Some(self.hand_over(executable, work)),
             Effect::StartAgain => return Some(self.start_again()),
             Effect::Cancel => {
-                // A second signal does not wait for what does not want to end.
+                // A second signal ends what does not want to end.
                 let signals = &mut self.inputs.signals;
                 let is_stopped = tokio::select! {
                     () = self.job.cancel() => false,
@@ -302,12 +302,12 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 self.job = Job::Nothing;
                 return is_stopped.then_some(Event::Stop);
             }
-            Effect::Overtake => {
+            Effect::Supersede => {
                 let job = std::mem::replace(&mut self.job, Job::Nothing);
                 if let Job::Handover(handover, cancel) = job {
                     let events = self.inputs.sender.clone();
-                    self.overtaken
-                        .push(Overtaken::new(handover, cancel, events));
+                    self.superseded
+                        .push(Superseded::new(handover, cancel, events));
                 }
             }
             Effect::Watch(inputs) => self.watch.also(&inputs),
@@ -327,15 +327,15 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         None
     }
 
-    /// Where what the project is may have changed, it is found once more: its environment is taken over, and all else begins
-    /// another session. What cannot be read is what the build tells.
+    /// Finds the project again if a change may have altered it. A changed environment is taken over; any other difference
+    /// begins another session. A build reports a project that cannot be read.
     async fn look_again(&mut self, changes: &[Change]) {
         let mut paths = changes.iter().map(|change| change.path.as_path());
         let Some(path) = paths.find(|path| self.project.is_shaped_by(path)) else {
             return;
         };
         let path = path.to_owned();
-        // What was learned was of sources that are others by now.
+        // What was learned belongs to sources that have changed.
         self.finding.learned = Learned::default();
         match self.finding.find().await {
             Ok(project) => self.become_project(project, &path.display().to_string()),
@@ -347,7 +347,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         }
     }
 
-    /// A start has shown that the project is not what it seemed to be.
+    /// A start has shown that the app handles its sockets in another way than it seemed to.
     async fn learn(&mut self, misuse: Misuse) {
         let Some(learned) = Learned::of(misuse) else {
             return;
@@ -433,7 +433,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             Ok(handover) => {
                 self.job = Job::Handover(handover, cancel);
                 if work == Work::Something {
-                    self.give_up_overtaken();
+                    self.cancel_superseded();
                 }
                 Event::HandoverBegun(id)
             }
@@ -448,12 +448,12 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         Event::HandoverBegun(id)
     }
 
-    /// What is published now is to be started. Starts of another release are not waited for.
-    fn give_up_overtaken(&mut self) {
-        self.overtaken.retain(|one| !one.task.is_finished());
+    /// The newly published version is to start: cancels superseded starts of another release.
+    fn cancel_superseded(&mut self) {
+        self.superseded.retain(|one| !one.task.is_finished());
         if self.session.has_other_release() {
-            for overtaken in &self.overtaken {
-                overtaken.cancel.ask();
+            for superseded in &self.superseded {
+                superseded.cancel.ask();
             }
         }
     }
@@ -469,7 +469,7 @@ pub(crate) fn taken(unread: &UnreadLines) -> impl Iterator<Item = Event> + use<>
     lost.into_iter().chain(lines).map(Event::Session)
 }
 
-/// The moment, and what serves in it.
+/// The moment, and the generation that serves then.
 pub(crate) fn now(session: &Session) -> Now {
     Now {
         at: Instant::now(),

@@ -15,9 +15,9 @@ pub struct Options {
     pub bin: Option<String>,
     /// The example to run, in place of a binary.
     pub example: Option<String>,
-    /// Where to listen, each as `[NAME=]ADDR`; with none, where the spec says, or at 127.0.0.1:8080.
+    /// Addresses to listen on, each as `[NAME=]ADDR`; by default those of the spec, or 127.0.0.1:8080.
     pub listen: Vec<String>,
-    /// Which port to listen at, in place of the one that the spec says.
+    /// Port to listen on, instead of the spec's.
     pub port: Option<Port>,
     /// Build with the profile `release`.
     pub release: bool,
@@ -25,44 +25,44 @@ pub struct Options {
     pub features: Option<String>,
     /// Do not build the package's default features.
     pub no_default_features: bool,
-    /// The cargo profile to build with; with none, the spec's, or one of `portkeep dev`'s own.
+    /// The cargo profile to build with; by default the spec's, or `portkeep dev`'s own.
     pub profile: Option<String>,
     /// Leave pages as they are: no reloads, no errors in the browser.
     pub leaves_pages: bool,
-    /// Hosts whose pages get the script wherever they are asked for.
+    /// Hosts whose pages get the script, whatever the page's policy for other hosts.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Who runs the app.
     pub backend: Backend,
     /// Commands that must succeed after each build and before the swap.
     pub checks: Vec<String>,
-    /// What becomes of requests while a build runs.
+    /// What happens to requests while a build runs.
     pub while_building: WhileBuilding,
-    /// How long a request waits for a build at most.
+    /// Longest time that a request waits for a build.
     pub hold_at_most: Duration,
-    /// Build when the key for it is pressed, and not when files change.
+    /// Build when the user presses the key, and not when files change.
     pub builds_on_key: bool,
-    /// What our standard input is for.
+    /// Use of this process's standard input.
     pub input: Input,
     /// Open the app in the browser when it serves for the first time.
     pub opens: bool,
     /// Where links to source lines lead: a URL with `{file}`, `{line}` and `{column}`.
     pub editor: String,
-    /// Files and directories to watch besides the packages that the app is made of.
+    /// Files and directories to watch besides the packages of the app.
     pub watch: Vec<PathBuf>,
-    /// Look for changes at intervals, and do not ask the kernel for them.
+    /// Look for changes at intervals, without the kernel's notifications.
     pub polls: bool,
-    /// What to ignore besides what git ignores, each as a line of a .gitignore.
+    /// Patterns to ignore besides those of git, each as a line of a .gitignore.
     pub ignore: Vec<String>,
-    /// A file that each event is written to, as a JSON line.
+    /// File for events, one JSON line each.
     pub events: Option<PathBuf>,
-    /// Leave the app running and return once it serves.
+    /// Leave the app running, and return once it serves.
     pub detaches: bool,
     /// Arguments of the app.
     pub arguments: Vec<String>,
 }
 
 impl Options {
-    /// Of a project, with everything else as it is when nothing is asked for.
+    /// The options for a project, with all defaults.
     #[must_use]
     pub fn of(project: impl Into<PathBuf>) -> Self {
         Self {
@@ -95,30 +95,30 @@ impl Options {
     }
 }
 
-/// Which port to listen at.
+/// The port to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Port {
     /// This one.
     Given(u16),
-    /// The one that the spec says, or the next that is free where somebody else has that.
+    /// The spec's port, or the next free one if another process has it.
     Auto,
-    /// What [`Port::Auto`] has led to: in place of the first of each pair, the second.
+    /// Result of [`Port::Auto`]: the second of each pair replaces the first.
     Chosen(Vec<(SocketAddr, SocketAddr)>),
 }
 
-/// What our standard input is for.
+/// Use of standard input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Input {
     /// The app reads it.
     pub is_for_the_app: bool,
-    /// We end with it.
+    /// Its end ends `portkeep dev`.
     pub ends_us: bool,
 }
 
 /// Who runs the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
-    /// systemd where a user manager is reachable, else this process.
+    /// systemd if a user manager is reachable, else this process.
     Auto,
     /// Units of the user manager.
     Systemd,
@@ -126,10 +126,10 @@ pub enum Backend {
     Local,
 }
 
-/// What becomes of requests while a build runs.
+/// What happens to requests while a build runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhileBuilding {
-    /// The last good version answers.
+    /// The last good version answers them.
     Serve,
     /// They wait for the new version.
     Hold,

@@ -1,8 +1,8 @@
 //! Listener on the other loopback address: a browser may take 127.0.0.1 or [::1] for `localhost`, and the app listens on one of
 //! them.
 //!
-//! What connects there is led to where the app listens, byte by byte. Only this process does it: it is no socket of the app's,
-//! which an app that does not know of it would let wait for ever.
+//! This process forwards its connections to the app's address, byte by byte. It is not one of the app's sockets, because an
+//! app that does not know of it would let connections wait for ever.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -12,28 +12,28 @@ use portkeep_spec::Listen;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::project::twins;
+use super::project::other_loopbacks;
 
-/// How many clients may wait to be led on.
+/// Number of clients that may wait to be forwarded.
 const QUEUE: u32 = 1024;
 /// The pause after a connection that could not be accepted.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Leads on until it is dropped.
+/// Forwards until it is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct OtherLoopback(Vec<JoinHandle<()>>);
 
 impl OtherLoopback {
-    /// Opens those that these listeners lack. Answers what to tell of those that cannot be opened.
+    /// Opens the missing loopback addresses of these listeners. Returns notices about those that another process has.
     pub(crate) fn open(listen: &[Listen]) -> (Self, Vec<String>) {
         let (mut opened, mut notices) = (Self::default(), Vec::new());
-        for (address, twin) in twins(listen) {
-            match bind(twin) {
+        for (address, other_loopback) in other_loopbacks(listen) {
+            match bind(other_loopback) {
                 Ok(listener) => opened.0.push(tokio::spawn(lead(listener, address))),
-                // This machine does not have it, or we may not.
+                // This machine does not have it, or does not allow it.
                 Err(error) if error.kind() != ErrorKind::AddrInUse => {}
                 Err(_) => notices.push(format!(
-                    "{twin} is held by another process: a browser that takes `localhost` for it does not see this app"
+                    "{other_loopback} is held by another process: a browser that takes `localhost` for it does not see this app"
                 )),
             }
         }
@@ -60,7 +60,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 async fn lead(listener: TcpListener, address: SocketAddr) {
-    // Ends all of them when this ends.
+    // All forwarded connections end with this task.
     let mut led = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
@@ -68,7 +68,7 @@ async fn lead(listener: TcpListener, address: SocketAddr) {
                 Ok((client, _)) => {
                     led.spawn(relay(client, address));
                 }
-                // Too many open files, most likely; they become fewer.
+                // Most likely too many open files; some will be closed.
                 Err(_) => tokio::time::sleep(AFTER_FAILURE).await,
             },
             Some(_) = led.join_next() => {}
@@ -77,7 +77,7 @@ async fn lead(listener: TcpListener, address: SocketAddr) {
 }
 
 async fn relay(mut client: TcpStream, address: SocketAddr) {
-    // Either end may go at any time.
+    // Either side may close at any time.
     let Ok(mut app) = TcpStream::connect(address).await else {
         return;
     };
@@ -101,9 +101,9 @@ mod tests {
     async fn what_connects_to_the_other_address_reaches_the_app() {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = bind(SocketAddr::from(([127, 0, 0, 2], 0))).unwrap();
-        let twin = other.local_addr().unwrap();
+        let other_loopback = other.local_addr().unwrap();
         let leading = tokio::spawn(lead(other, app.local_addr().unwrap()));
-        let mut client = TcpStream::connect(twin).await.unwrap();
+        let mut client = TcpStream::connect(other_loopback).await.unwrap();
         client.write_all(b"ping").await.unwrap();
         client.shutdown().await.unwrap();
         let (mut served, _) = app.accept().await.unwrap();

@@ -1,12 +1,12 @@
 //! News for the pages of the app: what is built, what failed, which generation serves.
 //!
-//! The server library puts our script into the app's pages and hands its questions through to the socket here. Each
-//! answer is the whole [`Page`], so that a page that missed something knows everything again.
+//! The server library puts our script into the app's pages and passes its questions through to the socket here. Each answer
+//! is the whole [`Page`], so that a page that missed something is up to date again.
 
-mod desk;
 mod older;
 mod queued_requests;
 mod serve;
+mod state;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -19,23 +19,23 @@ use portkeep_spec::Listen;
 use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
-use self::desk::{Desk, Heard};
+use self::state::{PageState, Reports};
 use super::event::{Event, WaitId};
 use super::status::Page;
 use super::verdict::{Found, Verdict};
 
-pub(crate) use self::desk::Settings;
+pub(crate) use self::state::Settings;
 #[cfg(test)]
 pub(crate) use self::view::told;
 
 /// The file of the socket, in the app's runtime directory.
 pub(crate) const FILE: &str = "dev";
 
-/// Tells the pages.
+/// Answers the pages.
 #[derive(Debug)]
 pub(crate) struct Pages {
     page: watch::Sender<Page>,
-    heard: Arc<Heard>,
+    reports: Arc<Reports>,
     path: PathBuf,
     task: tokio::task::JoinHandle<()>,
 }
@@ -46,7 +46,7 @@ pub(crate) fn socket_path(run_directory: &Path) -> PathBuf {
 }
 
 impl Pages {
-    /// Listens. The caller holds the app's lock for `portkeep dev`, so a file that is there is left over.
+    /// Opens the socket. The caller holds the app's lock for `portkeep dev`, so an existing file is a leftover.
     pub(crate) fn listen(
         path: PathBuf,
         settings: Settings,
@@ -58,22 +58,22 @@ impl Pages {
             .and_then(UnixListener::from_std)
             .with_context(fail)?;
         let (page, _) = watch::channel(page);
-        let heard = Arc::new(Heard::new(events));
-        let desk = Desk {
+        let reports = Arc::new(Reports::new(events));
+        let state = PageState {
             settings,
-            heard: heard.clone(),
+            reports: reports.clone(),
             page: page.clone(),
         };
-        let task = tokio::spawn(serve::serve(listener, Arc::new(desk)));
+        let task = tokio::spawn(serve::serve(listener, Arc::new(state)));
         Ok(Self {
             page,
-            heard,
+            reports,
             path,
             task,
         })
     }
 
-    /// Tells the pages, where there is something new.
+    /// Updates the pages if something changed.
     pub(crate) fn show(&self, page: &Page) {
         self.page.send_if_modified(|shown| {
             let is_new = shown != page;
@@ -84,20 +84,20 @@ impl Pages {
         });
     }
 
-    /// Tells those who wait; that something serves, as soon as nothing older can answer.
+    /// Answers those who wait; "serves" only once no older generation can answer any more.
     pub(crate) fn answer(&self, ids: Vec<WaitId>, verdict: Verdict) {
-        let (heard, path) = (self.heard.clone(), self.path.clone());
+        let (reports, path) = (self.reports.clone(), self.path.clone());
         tokio::spawn(async move {
             if let (Found::Serves, Some(serves)) = (verdict.result, verdict.generation) {
                 older::rest(&path, serves).await;
             }
-            heard.answer(&ids, &verdict);
+            reports.answer(&ids, &verdict);
         });
     }
 
-    /// Whether requests wait in this generation, which is READY.
+    /// Whether requests wait in this READY generation.
     pub(crate) fn is_held_in(&self, generation: u64) -> bool {
-        self.heard.holds.load(Ordering::Relaxed) >= generation
+        self.reports.holds.load(Ordering::Relaxed) >= generation
     }
 }
 
@@ -109,8 +109,7 @@ impl Drop for Pages {
     }
 }
 
-/// The addresses at which requests that waited are given to the next generation, by the names of the listeners that they
-/// came in by.
+/// The addresses for passing waiting requests to the next generation, by the names of the listeners that they came in by.
 pub(crate) fn addresses(listen: &[Listen]) -> Vec<(String, String)> {
     let http = listen
         .iter()

@@ -1,5 +1,6 @@
-//! Project under development: what to build, what it becomes, what to watch.
+//! Project under development: what to build, which spec it gives, what to watch.
 
+mod app_packages;
 mod cargo;
 mod cargo_build;
 mod cargo_run;
@@ -8,7 +9,6 @@ mod enabled;
 mod kind;
 mod listen;
 mod profile;
-mod reach;
 mod runner;
 mod socket_support;
 
@@ -20,11 +20,11 @@ use cargo_metadata::MetadataCommand;
 use portkeep_contract::development::AllowedHost;
 use portkeep_spec::{Check, Listen, Spec, contract};
 
-pub(crate) use self::cargo_build::{CargoBuild, With};
+pub(crate) use self::cargo_build::{CargoBuild, ProfileChoice};
 use self::cargo_run::CargoRun;
 use self::enabled::Asked;
 use self::kind::Kind;
-pub(crate) use self::listen::twins;
+pub(crate) use self::listen::other_loopbacks;
 pub(crate) use self::profile::OWN;
 pub(crate) use self::runner::Runner;
 use self::socket_support::{SocketSupport, Sources};
@@ -33,7 +33,7 @@ use super::options::{Options, Port, WhileBuilding};
 use super::usage::usage;
 use portkeep_engine::Misuse;
 
-/// What shapes a build besides the packages, in the workspace's directory.
+/// Files in the workspace's directory that shape a build besides its packages.
 const OF_A_WORKSPACE: [&str; 5] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -42,9 +42,9 @@ const OF_A_WORKSPACE: [&str; 5] = [
     "rust-toolchain",
 ];
 
-/// Variables of the app, in the project's directory.
+/// File with variables of the app, in the project's directory.
 pub(crate) const DOTENV: &str = ".env";
-/// The names of files that say what the project is.
+/// Names of files that define the project.
 const SHAPING: [&str; 5] = [
     "Cargo.toml",
     "config.toml",
@@ -56,22 +56,22 @@ const SHAPING: [&str; 5] = [
 /// How the project is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum BuildCommand {
-    /// `cargo build`, which tells us where the executable is.
+    /// `cargo build`, which reports the executable.
     Cargo(CargoBuild),
-    /// A command of the spec's.
+    /// The spec's own command.
     Custom(Vec<String>),
     /// Nothing is built.
     None,
 }
 
-/// What earlier starts have shown, whatever the manifest makes believe.
+/// What earlier starts have shown about the app's sockets, whatever the manifest suggests.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Learned {
     misuse: Option<Misuse>,
 }
 
 impl Learned {
-    /// Nothing where a start has shown nothing that would be done otherwise.
+    /// Nothing if the observation changes nothing.
     pub(crate) fn of(misuse: Misuse) -> Option<Self> {
         let is_useful = misuse.binds_itself() || misuse == Misuse::NeverSaysReady;
         is_useful.then_some(Self {
@@ -88,10 +88,10 @@ impl Learned {
     }
 }
 
-/// How a project differs from what it was.
+/// Difference between two looks at a project.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Difference {
-    /// In nothing that the running session has of it, but perhaps in its environment.
+    /// None that the running session would notice, except perhaps in its environment.
     None,
     /// Another session has to begin.
     Session,
@@ -102,39 +102,39 @@ pub(crate) enum Difference {
 pub(crate) struct Project {
     /// Its directory.
     pub(crate) directory: PathBuf,
-    /// The spec: the project's own, or one made from its Cargo.toml. With cargo its `exec` is filled in after the build.
+    /// The spec: the project's own, or one made from its Cargo.toml. With cargo, the build fills in `exec`.
     pub(crate) spec: Spec,
     pub(crate) build: BuildCommand,
     /// Directories with sources.
     pub(crate) sources: Vec<PathBuf>,
     /// Directories of build output, never watched.
     pub(crate) outputs: Vec<PathBuf>,
-    /// Single files that count besides, where the rest of their directory does not.
+    /// Single files that count although the rest of their directory does not.
     pub(crate) files: Vec<PathBuf>,
-    /// What is ignored besides what git ignores, as in a `.gitignore`.
+    /// Patterns to ignore besides those of git, as in a `.gitignore`.
     pub(crate) ignores: Vec<String>,
-    /// Paths in diagnostics are relative to this.
+    /// Base of relative paths in diagnostics.
     pub(crate) root: PathBuf,
-    /// What becomes of requests while a build runs.
+    /// What happens to requests while a build runs.
     pub(crate) while_building: WhileBuilding,
-    /// Pages of the app are left as they are.
+    /// Whether pages of the app stay as they are.
     pub(crate) leaves_pages: bool,
-    /// Hosts whose pages get the script wherever they are asked for.
+    /// Hosts whose pages get the script, whatever the page's policy for other hosts.
     pub(crate) allowed_hosts: Vec<AllowedHost>,
-    /// Where `--port auto` has led: what was wanted, and what was free.
+    /// Result of `--port auto`: wanted and free addresses.
     ports: Option<Vec<(SocketAddr, SocketAddr)>>,
-    /// What `cargo run` would give the app.
+    /// Environment that `cargo run` would give the app.
     pub(crate) cargo_run: CargoRun,
-    /// What starts the app, where cargo is told so.
+    /// Program that starts the app, from cargo's configuration.
     pub(crate) runner: Option<Runner>,
-    /// It opens its port itself, so nobody can hold that for it.
+    /// Whether the app opens its port itself, so that nobody can hold it.
     pub(crate) binds_itself: bool,
-    /// What to tell the user at the start.
+    /// Notices for the start.
     pub(crate) notices: Vec<String>,
 }
 
 impl Project {
-    /// Finds out what the project is.
+    /// Finds the project.
     pub(crate) fn find(
         options: &Options,
         host: &dyn Host,
@@ -187,7 +187,7 @@ impl Project {
         } else {
             BuildCommand::Custom(spec.build.clone())
         };
-        // The usual places of output, also where no .gitignore names them.
+        // The usual output directories, even if no .gitignore names them.
         let mut outputs = vec![directory.join("target")];
         outputs.extend(spec.exec.first().map(PathBuf::from));
         outputs.extend(spec.watch.clone());
@@ -222,7 +222,7 @@ impl Project {
         let manifest = directory.join("Cargo.toml");
         let metadata = MetadataCommand::new()
             .manifest_path(&manifest)
-            // Whose settings of cargo and rustup count.
+            // The settings of cargo and rustup that apply there.
             .current_dir(&directory)
             .no_deps()
             .exec()
@@ -246,7 +246,7 @@ impl Project {
         };
         let words = own_spec.as_ref().map(|spec| spec.build.as_slice());
         let asked = Asked::of(options, words.unwrap_or_default());
-        let reach = reach::reach(&metadata, package, kind, &asked);
+        let reach = app_packages::reach(&metadata, package, kind, &asked);
         let sources = Sources::of(package, (kind, &binary), &reach);
         let support = learned.correct(SocketSupport::of(package, &reach, &sources));
         let (spec, notice) = match own_spec {
@@ -275,7 +275,7 @@ impl Project {
         );
         let mut library_paths = build.library_paths();
         if reach.has_shared_libraries {
-            // Such an app is linked with the standard library as it is shared, too.
+            // Such an app is linked with the shared standard library, too.
             library_paths.extend(cargo::toolchain_libraries(&directory));
         }
         let named = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
@@ -283,7 +283,7 @@ impl Project {
             &configurations,
             |name| std::env::var(name).ok(),
             named.into_iter().any(|name| runner::is_variable(&name)),
-            || reach::target(&directory),
+            || app_packages::target(&directory),
         );
         let cargo_run = CargoRun::of(package, &configurations, library_paths);
         let root = metadata.workspace_root.clone().into_std_path_buf();
@@ -311,7 +311,7 @@ impl Project {
         })
     }
 
-    /// What the command line says wins over the spec.
+    /// The command line wins over the spec.
     fn apply(&mut self, options: &Options) -> anyhow::Result<()> {
         if options.listen.is_empty() {
             listen::keep_to_developer(&mut self.spec.listen);
@@ -341,7 +341,7 @@ impl Project {
         self.ignores.extend(self.spec.ignore.iter().cloned());
         self.ignores.extend(options.ignore.iter().cloned());
         if !self.spec.checks.is_empty() {
-            // Where checks stand between the build and the swap, nothing may be swapped by the build alone.
+            // If checks stand between the build and the swap, a build alone must not swap.
             self.spec.watch = None;
         }
         self.tell_of_the_executable();
@@ -376,12 +376,12 @@ impl Project {
         Ok(())
     }
 
-    /// Where `--port auto` has led.
+    /// Result of `--port auto`.
     pub(crate) fn chosen_ports(&self) -> Option<Port> {
         self.ports.clone().map(Port::Chosen)
     }
 
-    /// Whether a change of this file may make another project of it.
+    /// Whether a change of this file may change the project.
     pub(crate) fn is_shaped_by(&self, path: &Path) -> bool {
         let name = path
             .file_name()
@@ -394,7 +394,7 @@ impl Project {
         is_named || self.binds_itself && SocketSupport::may_be_told_by(path)
     }
 
-    /// How `other`, which was found later, differs from this.
+    /// Difference between this project and `other`, which was found later.
     pub(crate) fn difference(&self, other: &Self) -> Difference {
         let is_same = self.spec == other.spec
             && self.binds_itself == other.binds_itself
@@ -405,7 +405,7 @@ impl Project {
         }
     }
 
-    /// What a release brings along. A change of it is never passed over.
+    /// Files of a release besides its executable. A change of them always counts.
     pub(crate) fn parts(&self) -> Vec<PathBuf> {
         let Some(from) = &self.spec.files_from else {
             return Vec::new();
@@ -414,12 +414,12 @@ impl Project {
         files.map(|file| from.join(file.literal_part())).collect()
     }
 
-    /// The built executable, where we publish what cargo makes; else what the spec names runs.
+    /// Whether we publish the executable that cargo makes; otherwise the spec's executable runs.
     pub(crate) fn publishes(&self) -> bool {
         matches!(&self.build, BuildCommand::Cargo(build) if build.makes_the_app_of(&self.spec))
     }
 
-    /// One spec is for development and for production, and names what production runs.
+    /// Tells the user if the spec's executable, which is for production, does not run in development.
     fn tell_of_the_executable(&mut self) {
         let (BuildCommand::Cargo(build), Some(exec)) = (&self.build, self.spec.exec.first()) else {
             return;
@@ -445,7 +445,7 @@ impl Project {
     }
 }
 
-/// Files that count whatever git says of them.
+/// Files that count whatever git says about them.
 fn shaping_files(directory: &Path) -> Vec<PathBuf> {
     let names = [contract::SPEC_FILE, DOTENV, ".cargo/config.toml"];
     names.map(|name| directory.join(name)).to_vec()
@@ -465,7 +465,7 @@ fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// What the listeners of a spec are for people: a URL where a browser can open it.
+/// A listener for people: a URL if a browser can open it.
 pub(crate) fn url(listen: &Listen) -> String {
     match (&listen.address, listen.protocol) {
         (portkeep_spec::Address::Tcp(address), portkeep_spec::Protocol::Http) => web(*address),
@@ -474,7 +474,7 @@ pub(crate) fn url(listen: &Listen) -> String {
 }
 
 fn web(address: SocketAddr) -> String {
-    // Everybody can be reached there, but no browser calls this machine so, and pages under that name get no script.
+    // An unspecified address reaches this machine, but no browser uses that name, and its pages get no script.
     let address = match address.ip().is_unspecified() {
         true => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
         false => address,
@@ -482,7 +482,7 @@ fn web(address: SocketAddr) -> String {
     format!("http://{address}")
 }
 
-/// What an address is that an app opened itself: a web server's, as a rule.
+/// An address that an app opened itself, as the URL of a web server.
 pub(crate) fn url_of_app(address: &portkeep_spec::Address) -> String {
     match address {
         portkeep_spec::Address::Tcp(address) => web(*address),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::screen::{Line, Screen};
 
-/// How much may wait for a terminal that is slow or stopped, in bytes. What waits longest goes first.
+/// Bytes that may wait for a slow or stopped terminal. The oldest are dropped first.
 const MOST: usize = 1 << 20;
 
 /// Shows on another screen, in a thread of its own.
@@ -24,9 +24,9 @@ struct Shared {
 struct Queue {
     items: VecDeque<Item>,
     bytes: usize,
-    /// So many items were not shown.
+    /// Number of dropped items.
     lost: usize,
-    /// One is being shown.
+    /// An item is being shown.
     is_busy: bool,
 }
 
@@ -66,7 +66,7 @@ impl Shared {
 impl QueuedScreen {
     pub(crate) fn before(screen: Arc<dyn Screen>) -> Self {
         let shared = Arc::new(Shared::default());
-        // It ends with the process: a write to a terminal that is stopped cannot be taken back.
+        // It ends with the process: a write to a stopped terminal cannot be cancelled.
         thread::spawn({
             let shared = shared.clone();
             move || show_all(&shared, &*screen)
@@ -152,7 +152,7 @@ mod tests {
 
     use super::*;
 
-    /// Tells what it shows, each when it is allowed to.
+    /// A screen that shows each item when it is allowed to.
     #[derive(Debug)]
     struct Slow {
         allowed: Mutex<Receiver<()>>,

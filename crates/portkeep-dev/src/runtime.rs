@@ -1,7 +1,6 @@
 //! Sessions: who holds the port and runs the app under development.
 
 mod activator;
-mod beside;
 mod control;
 mod dotenv;
 mod environment;
@@ -17,6 +16,7 @@ mod publish;
 mod self_binding;
 mod systemd;
 mod units;
+mod version_names;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use self::handing_over::unless;
 use super::event::Event;
 use super::host::Host;
-use super::input::Feed;
+use super::input::InputRelay;
 use super::options::{Backend, Options};
 use super::pages;
 use super::project::{Project, url, url_of_app};
@@ -41,7 +41,7 @@ use super::usage::usage;
 
 pub(crate) use self::handing_over::HandingOver;
 
-/// Either way of running.
+/// A session of one of the backends.
 #[derive(Debug)]
 pub(crate) enum Session {
     SelfBinding(self_binding::SelfBindingSession),
@@ -50,12 +50,12 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// Opens the port. Nothing is left behind where that fails.
+    /// Opens the port. On failure nothing is left behind.
     pub(crate) async fn open(
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
     ) -> anyhow::Result<Self> {
         use portkeep_engine::backend::systemd::Manager;
         use portkeep_spec::Manager as Which;
@@ -99,7 +99,7 @@ impl Session {
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
         why: String,
     ) -> anyhow::Result<Self> {
         if options.detaches {
@@ -131,7 +131,7 @@ impl Session {
         }
     }
 
-    /// Who holds the port, for people; nobody where the app opens it itself.
+    /// The owner of the port, for people; nobody if the app opens it itself.
     pub(crate) fn who_holds(&self) -> Option<String> {
         match self {
             Self::SelfBinding(_) => None,
@@ -149,8 +149,8 @@ impl Session {
         }
     }
 
-    /// Publishes what was built (where the builder named it) and starts the handover `id`. The start ends early if `cancel`
-    /// is asked to.
+    /// Publishes the built version (if the builder named its executable) and starts the handover `id`. `cancel` ends the
+    /// start early.
     pub(crate) fn hand_over(
         &self,
         executable: Option<PathBuf>,
@@ -164,7 +164,7 @@ impl Session {
         })
     }
 
-    /// Starts the release that serves once more, in a new generation.
+    /// Starts the serving release again, in a new generation.
     pub(crate) fn start_again(&self, id: &HandoverId, cancel: &Cancel) -> HandingOver {
         match self {
             Self::SelfBinding(session) => unless(cancel, session.start_again(id)),
@@ -173,16 +173,16 @@ impl Session {
         }
     }
 
-    /// Whether what is published now is not what the last handover looked at.
+    /// Whether the published release differs from the one that the last handover looked at.
     pub(crate) fn has_other_release(&self) -> bool {
         match self {
-            // Nothing is published: what was built is taken from where it is.
+            // Nothing is published: the executable is taken from where it was built.
             Self::SelfBinding(_) => true,
             Self::Local(_) | Self::Systemd(_) => execute::has_changed(self.store(), self.spec()),
         }
     }
 
-    /// Where what is known of the app is kept.
+    /// The app's store.
     pub(crate) fn store(&self) -> &Store {
         match self {
             Self::SelfBinding(session) => session.store(),
@@ -191,12 +191,12 @@ impl Session {
         }
     }
 
-    /// Where processes are remembered that this session starts: builds and checks, too.
+    /// Where the processes of this session are recorded, including builds and checks.
     pub(crate) fn children(&self) -> Children {
         Children::of(self.store())
     }
 
-    /// What is started from now on has the environment that `project` gives now. Answers what is to be told of it.
+    /// Later starts get the environment that `project` gives now. Returns notices.
     pub(crate) fn set_environment(&self, project: &Project) -> anyhow::Result<Vec<String>> {
         let mut notices = Vec::new();
         let socket = pages::socket_path(self.store().run_directory());
@@ -211,7 +211,7 @@ impl Session {
         Ok(notices)
     }
 
-    /// What the program did whose start failed last, where that was seen; once.
+    /// How the program of the last failed start handled its sockets, if that was seen; once.
     pub(crate) fn take_misuse(&self) -> Option<Misuse> {
         match self {
             Self::SelfBinding(_) => None,
@@ -228,7 +228,7 @@ impl Session {
         }
     }
 
-    /// Ends all that was started and removes all that was placed; a second signal ends what still drains.
+    /// Ends all that it started and removes all that it placed; a second signal kills draining generations.
     pub(crate) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         match self {
             Self::SelfBinding(session) => session.close(signals).await,

@@ -5,26 +5,26 @@ use std::ops::Add;
 
 use anstyle::Style;
 
-/// A line for people: words and their style, in order. The words may be anybody's, and whoever shows them makes them harmless.
+/// A line for people: styled words in order. The words may come from anybody; the screen makes them harmless.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line(Vec<Piece>);
 
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Words in a style of ours.
+    /// Words in one of our styles.
     Words(Style, String),
-    /// Words of the developer's own app, on the developer's own terminal: they keep their colours.
+    /// Words of the developer's app, with their own colours.
     InColour(String),
 }
 
 impl Line {
-    /// Words in a style of ours.
+    /// A line with words in one of our styles.
     pub fn styled(style: Style, words: impl Display) -> Self {
         Self(vec![Piece::Words(style, words.to_string())])
     }
 
-    /// Words of the developer's own app, with their colours.
+    /// A line with words of the developer's app, with their own colours.
     pub fn in_colour(words: impl Display) -> Self {
         Self(vec![Piece::InColour(words.to_string())])
     }
@@ -69,15 +69,15 @@ impl Display for Line {
     }
 }
 
-/// A place for lines.
+/// Output for lines.
 pub trait Screen: Debug + Send + Sync {
-    /// Shows a line, for itself.
+    /// Shows one line.
     fn line(&self, line: &Line);
 
-    /// Shows what a compiler or a check wrote on its terminal, as it wrote it.
+    /// Shows the terminal output of a compiler or a check as it is.
     fn relay(&self, bytes: &[u8]);
 
-    /// The same where it may have colours that this terminal does not show.
+    /// The same for text whose colours this terminal may not show.
     fn relay_text(&self, text: &str);
 }
 

@@ -1,7 +1,7 @@
 //! Status of a project under development, and the effects of each event on it.
 //!
-//! Nothing here reads a file, asks a clock or prints: whoever feeds events does what the effects say. The terminal and the
-//! pages show this and decide nothing.
+//! Nothing here reads a file, asks a clock or prints: the loop feeds events and carries out the effects. The terminal and
+//! the pages show the status and decide nothing.
 
 mod changes;
 mod handovers;
@@ -9,7 +9,7 @@ mod last_lines;
 mod page;
 mod refused;
 mod relevance;
-mod restless;
+mod rewritten_files;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -27,39 +27,39 @@ use self::last_lines::LastLines;
 pub(crate) use self::page::{Page, Phase};
 use self::refused::Refused;
 use self::relevance::Relevance;
-use self::restless::Restless;
+use self::rewritten_files::RewrittenFiles;
 use self::waiting::Waiting;
 use super::change::{Change, Changes};
 use super::effect::{Effect, Ending, Level, Notice, Step};
 use super::event::{Event, Key, Now, Opened, SessionEvent, Work};
 use super::failure::Failure;
 
-/// What does not change while a project is developed.
+/// Settings that stay the same while a project is developed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
     /// The checks between a build and the swap, as people write them.
     pub(crate) checks: Vec<String>,
-    /// The app is to be left running as soon as it serves.
+    /// Whether the app is left running as soon as it serves.
     pub(crate) detaches: bool,
-    /// The browser is opened when the app serves for the first time.
+    /// Whether the browser is opened when the app serves for the first time.
     pub(crate) opens: bool,
-    /// Requests are to wait for builds.
+    /// Whether requests should wait for builds.
     pub(crate) requests_wait: bool,
-    /// What changed is built when the key for it is pressed.
+    /// Whether changes are built only when the user presses the key.
     pub(crate) builds_on_key: bool,
-    /// What cargo writes while it builds or checks.
+    /// The lock file, which cargo writes while it builds or checks.
     pub(crate) lock_file: Option<PathBuf>,
     /// The project's directory.
     pub(crate) directory: PathBuf,
-    /// There is no build: what runs is what the project has.
+    /// There is no build: the project's own executable runs.
     pub(crate) builds_nothing: bool,
-    /// What a release brings along, and what it runs where that is in the project.
+    /// Files of a release, and the executable if it is in the project.
     pub(crate) parts: Vec<PathBuf>,
-    /// Files are called as they are from here.
+    /// Base of relative paths in messages.
     pub(crate) here: PathBuf,
 }
 
-/// What is known, and what is under way.
+/// What is known, and what is in progress.
 #[derive(Debug)]
 pub(crate) struct Status {
     settings: Settings,
@@ -68,61 +68,63 @@ pub(crate) struct Status {
     /// How far the newest version has come.
     step: Step,
     relevance: Relevance,
-    restless: Restless,
-    /// A failure is shown.
+    rewritten_files: RewrittenFiles,
+    /// Whether a failure is shown.
     is_failing: bool,
-    /// The last build came to a good end: what a build does next, it does because of what changed since.
+    /// Whether the last build was good: the next one is only due to later changes.
     is_built: bool,
-    /// Nothing while a round is under way.
+    /// None during a round.
     round_ended: Option<Instant>,
-    /// What changed in a round without ending it.
+    /// When the last change was reported.
+    heard: Option<Instant>,
+    /// Changes in a round that did not end it.
     late: Changes,
-    /// What changed and waits for a key.
+    /// Changes that wait for the key.
     unbuilt: Changes,
-    /// What changed since the last version that serves.
+    /// Changes since the last version that serves.
     changed: Changes,
-    /// What the newest generation wrote.
+    /// Lines of the newest generation.
     last_lines: LastLines,
-    /// The newest generation whose handover was told.
+    /// The newest generation whose handover was reported.
     told: Option<Generation>,
-    /// Which of the app's lines are shown.
+    /// Which lines of the app are shown.
     level: Level,
-    /// The browser is still to be opened.
+    /// The browser has still to be opened.
     opens: bool,
-    /// Requests are to wait for builds; nobody knows yet whether they do.
+    /// Requests should wait for builds; it is unknown whether they do.
     requests_wait: bool,
-    /// Where the app was told to have opened its port itself.
+    /// Reported addresses that the app opened itself.
     opened: Vec<Address>,
-    /// It was told that a page came compressed.
+    /// A compressed page was reported.
     told_of_compression: bool,
-    /// It was told that the library speaks another version.
+    /// A library of another version was reported.
     told_of_version: bool,
     refused: Refused,
     waiting: Waiting,
-    /// Nothing more comes.
+    /// Nothing more follows.
     is_stopped: bool,
-    /// The generation that another command chose to serve, which may not be of the newest sources.
+    /// The generation that another command chose, which may not be from the newest sources.
     chosen_by_others: Option<Generation>,
 }
 
-/// What is under way.
+/// What is in progress.
 #[derive(Debug)]
 enum Activity {
     Idle,
     Building {
         trigger: Trigger,
-        /// Whether something is to be learned if the build finds nothing to do.
+        /// Whether a build that finds nothing to do teaches something about the changed files.
         learns: bool,
     },
     Checking {
         index: usize,
-        made: Made,
+        made: BuildResult,
     },
     Starting {
         start: Start,
-        /// Which handover it is, once it has begun.
+        /// Identity of the handover, once it has begun.
         id: Option<HandoverId>,
-        /// A build was asked for meanwhile.
+        /// Whether a build was requested meanwhile.
         builds_next: bool,
     },
 }
@@ -135,9 +137,9 @@ enum Trigger {
     Asked,
 }
 
-/// What a build made.
+/// Result of a build.
 #[derive(Debug)]
-struct Made {
+struct BuildResult {
     executable: Option<PathBuf>,
     work: Work,
 }
@@ -147,11 +149,11 @@ struct Made {
 enum Start {
     /// It was built and checked.
     New(Work),
-    /// The user wants what was built last to start once more.
+    /// The user restarts the last built version.
     Again,
 }
 
-/// How a round ended that nothing interrupted.
+/// How an uninterrupted round ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RoundEnd {
     Serves,
@@ -159,7 +161,7 @@ enum RoundEnd {
 }
 
 impl Status {
-    /// Before anything has happened. `session` tells this process from others: the moment at which it begins.
+    /// The status before the first event. `session` tells this process from others: the time of its beginning.
     pub(crate) fn new(settings: Settings, session: u128) -> Self {
         Self {
             opens: settings.opens,
@@ -169,10 +171,11 @@ impl Status {
             page: Page::new(session),
             activity: Activity::Idle,
             step: Step::Making,
-            restless: Restless::default(),
+            rewritten_files: RewrittenFiles::default(),
             is_failing: false,
             is_built: false,
             round_ended: None,
+            heard: None,
             late: Changes::default(),
             unbuilt: Changes::default(),
             changed: Changes::default(),
@@ -189,12 +192,12 @@ impl Status {
         }
     }
 
-    /// What pages have to know.
+    /// What pages show.
     pub(crate) fn page(&self) -> &Page {
         &self.page
     }
 
-    /// Takes an event in, and answers what is done because of it.
+    /// Takes an event, and returns its effects.
     pub(crate) fn apply(&mut self, event: Event, now: &Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         match event {
@@ -208,7 +211,7 @@ impl Status {
                 }
             }
             Event::HandoverEnded(end) => self.handover_ended(end, now, &mut effects),
-            Event::OvertakenEnded(result) => self.other_ended(&result, &mut effects),
+            Event::SupersededEnded(result) => self.other_ended(&result, &mut effects),
             Event::GivenUp => effects.push(Effect::Tell(Notice::GivenUp)),
             Event::CouldNot(error) => self.could_not(&error, now, &mut effects),
             Event::BuiltBehind { is_good: true } => {
@@ -262,7 +265,7 @@ impl Status {
             holder: holder.clone(),
         }));
         told.extend(has_keys.then_some(Notice::Keys));
-        // What goes on without us is not built behind anything.
+        // An app that goes on without this process has no background build.
         let is_built_behind = begins_with_dev && !self.settings.detaches;
         told.extend(is_built_behind.then_some(Notice::BeginsWithDev));
         effects.extend(told.into_iter().map(Effect::Tell));
@@ -343,16 +346,16 @@ impl Status {
         effects.push(Effect::Tell(told));
     }
 
-    /// The newest sources, or what serves, are not as they should be.
+    /// The newest sources, or the serving version, have a failure.
     fn fail(&mut self, effects: &mut Vec<Effect>) {
         self.is_failing = true;
-        // To save a file once more is to ask for another try.
+        // Saving a file again asks for another try.
         effects.push(Effect::TakeAllAsNew);
     }
 }
 
-/// Whether a line of the app's is shown: by the word that loggers write. A line without one belongs to the line before it, or
-/// to a panic.
+/// Whether a line of the app is shown, by the level that loggers write. A line without one belongs to the line before it,
+/// or to a panic.
 fn shows(level: Level, line: &str) -> bool {
     let hidden: &[&str] = match level {
         Level::All => &[],

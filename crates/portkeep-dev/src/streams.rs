@@ -1,4 +1,4 @@
-//! Standard output and standard error, for questions about them. Output goes through the `Screen`.
+//! Standard output and standard error, for queries about them. Output goes through the `Screen`.
 #![expect(clippy::disallowed_methods, reason = "nothing is written to them here")]
 
 use std::io::{self, IsTerminal};

@@ -80,7 +80,9 @@ impl Script {
     }
 
     fn told(&self) -> serde_json::Value {
-        let text = pages::told(self.status.page(), 9).unwrap();
+        // As if each change were told at once.
+        let page = self.status.page();
+        let text = pages::told(page, 9, page.files_changed.unwrap_or(self.now.at)).unwrap();
         serde_json::from_str(&text).unwrap()
     }
 

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portkeep_engine::Generation;
 
-/// More lines than are kept to tell why something did not start.
+/// More lines than are kept to explain a failed start.
 const MOST: usize = 1000;
 
-/// A clone is the same one.
+/// A clone shares the lines.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct UnreadLines(Arc<Mutex<Waiting>>);
 
@@ -18,16 +18,16 @@ struct Waiting {
     lost: u64,
 }
 
-/// What is taken at once.
+/// The lines that were taken.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) lines: VecDeque<(Generation, String)>,
-    /// So many came before them, and were not kept.
+    /// Number of dropped lines before them.
     pub(crate) lost: u64,
 }
 
 impl UnreadLines {
-    /// Adds a line. True for the first of those that wait: whoever takes them is to be told.
+    /// Adds a line. Returns true for the first that waits: the receiver is to be told.
     pub(crate) fn add(&self, generation: Generation, line: String) -> bool {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = waiting.lines.is_empty();

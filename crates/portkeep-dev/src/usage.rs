@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What the user asked for cannot be: a fault of the command line or of the project, not of the machine.
+/// A fault of the command line or of the project, not of the machine.
 #[derive(Debug)]
 pub struct Usage(String);
 

@@ -6,69 +6,70 @@ use serde::{Deserialize, Serialize};
 use super::diagnostics::Level;
 use super::failure::Failure;
 
-/// The version of this shape. A field more does not change it.
+/// Version of this shape. A new field does not change it.
 pub const VERDICT_VERSION: u32 = 1;
 
-/// Whether what is saved serves, and what is in its way.
+/// Whether the saved sources serve, and what prevents it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// [`VERDICT_VERSION`].
     pub version: u32,
-    /// The app; `None` where no `portkeep dev` was found that could say it.
+    /// The app; `None` if no running `portkeep dev` named it.
     pub app: Option<String>,
-    /// What was found.
+    /// The result.
     pub result: Found,
-    /// The generation that serves; `None` where none does. One that was idle and has ended starts again with the next connection.
+    /// The generation that serves; `None` if none does. One that ended when it was idle starts again with the next
+    /// connection.
     pub generation: Option<u64>,
-    /// What is wrong, in one line; `None` where what is saved serves.
+    /// The failure in one line; `None` if the saved sources serve.
     pub reason: Option<String>,
-    /// What a compiler, a check or the app has said of it, errors first.
+    /// Messages of a compiler, a check or the app, errors first.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// What was found.
+/// Result of a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Found {
-    /// What is saved serves.
+    /// The saved sources serve.
     Serves,
-    /// It does not.
+    /// They do not.
     Fails,
-    /// The time that was given was over before it could be said.
+    /// The time limit was over before there was a result.
     Late,
-    /// No `portkeep dev` runs, or none that can be asked.
+    /// No `portkeep dev` runs that can be asked.
     NotRunning,
 }
 
-/// One message of a compiler, or what a check or the app has written.
+/// One message of a compiler, or the output of a check or of the app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// Its severity.
     pub level: Severity,
-    /// The file that it is about, as it was written: relative to the workspace, most often. `None` where none is named.
+    /// The file as the message names it, usually relative to the workspace. `None` if it names none.
     pub file: Option<String>,
-    /// The line in it, from 1.
+    /// The line, from 1.
     pub line: Option<u32>,
-    /// The column in it, from 1.
+    /// The column, from 1.
     pub column: Option<u32>,
-    /// All of it, without colours.
+    /// The whole message, without colours.
     pub text: String,
 }
 
-/// How bad a diagnostic is.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
-    /// It is why nothing newer serves.
+    /// It prevents newer sources from serving.
     Error,
-    /// It may have to do with it.
+    /// It may be related.
     Warning,
 }
 
 impl Verdict {
-    /// Of an app that serves what is saved.
+    /// The verdict for an app that serves the saved sources.
     pub(crate) fn serves(generation: Option<u64>) -> Self {
         Self {
             version: VERDICT_VERSION,
@@ -80,7 +81,7 @@ impl Verdict {
         }
     }
 
-    /// Of one that does not.
+    /// The verdict for an app that does not.
     pub(crate) fn fails(generation: Option<u64>, failure: &Failure) -> Self {
         let parts = failure.parts.iter().filter(|part| !part.text.is_empty());
         Self {
@@ -93,7 +94,7 @@ impl Verdict {
         }
     }
 
-    /// Where nothing can be said, and why.
+    /// No result, and why.
     #[must_use]
     pub fn unknown(app: Option<String>, result: Found, reason: String) -> Self {
         Self {
@@ -130,7 +131,7 @@ fn plain(text: &str) -> String {
     strip_str(text).to_string()
 }
 
-/// As rustc writes it: `  --> src/main.rs:3:1`; and a panic: `panicked at src/main.rs:3:1:`.
+/// A place as rustc writes it, `  --> src/main.rs:3:1`, and as a panic does, `panicked at src/main.rs:3:1:`.
 fn place(line: &str) -> Option<(&str, u32, u32)> {
     let line = line.trim_start().trim_end();
     let named = line.strip_prefix("--> ").or_else(|| {

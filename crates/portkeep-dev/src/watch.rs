@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::burst::Burst;
 use self::contents::Contents;
-use self::event_source::{EventSource, Way, mounts};
+use self::event_source::{EventSource, WatchMethod, mounts};
 use self::marks::Marks;
 use self::tree::Tree;
 use super::project::Project;
@@ -28,23 +28,23 @@ use super::project::Project;
 pub(crate) struct Watch {
     tree: Tree,
     events: mpsc::UnboundedReceiver<notify::Event>,
-    /// What was heard of, while there may be more of it.
+    /// Reported paths that more may follow.
     burst: Option<Burst>,
     contents: Contents,
     marks: Marks,
 }
 
-/// What is seen of the files.
+/// A report about the files.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
-    /// These changed.
+    /// These files changed.
     Changed(Vec<PathBuf>),
-    /// What was saved before this mark was made has been seen.
+    /// All saves before this mark have been seen.
     Mark(u64),
 }
 
 impl Watch {
-    /// The sources of a project. They are looked at again and again where `polls` says so, or where the kernel cannot tell.
+    /// Watches the sources of a project, by polling if `polls` says so or the kernel cannot tell.
     pub(crate) fn of_project(
         project: &Project,
         store: &Store,
@@ -52,8 +52,8 @@ impl Watch {
         own_files: &[PathBuf],
     ) -> anyhow::Result<Self> {
         let way = match polls {
-            true => Way::Poll(None),
-            false => Way::of(&project.sources, &mounts()),
+            true => WatchMethod::Poll(None),
+            false => WatchMethod::of(&project.sources, &mounts()),
         };
         let kept = [kept_in(store), own_files.to_vec()].concat();
         Self::of(way, Some(store.run_directory()), |source| {
@@ -63,13 +63,13 @@ impl Watch {
 
     /// `run_directory` is where marks are made.
     fn of(
-        way: Way,
+        way: WatchMethod,
         run_directory: Option<&Path>,
         tree: impl FnOnce(EventSource) -> anyhow::Result<Tree>,
     ) -> anyhow::Result<Self> {
         let (sender, events) = mpsc::unbounded_channel();
         let mut source = EventSource::open(way, sender);
-        // Without marks, everything is looked at again for whoever waits.
+        // Without marks, everything is listed again for each command that waits.
         let marks = run_directory
             .filter(|_| source.are_told_by_the_kernel())
             .and_then(|run_directory| Marks::directory_in(run_directory).ok())
@@ -83,15 +83,15 @@ impl Watch {
         })
     }
 
-    /// What is to be told of how files are watched, once.
+    /// Notices about how files are watched, once.
     pub(crate) fn take_notices(&mut self) -> Vec<String> {
         self.tree.take_notices()
     }
 
-    /// Waits for a change or a mark. Can be dropped and called again: what was heard stays heard.
+    /// Waits for a change or a mark. Can be dropped and called again: it loses nothing.
     pub(crate) async fn next(&mut self) -> Seen {
         loop {
-            // Whoever made a mark wants to know of all before it now, and not of the rest of a burst.
+            // A command that made a mark waits for the changes before it, and not for the rest of a burst.
             if self.marks.is_reached() {
                 let paths = self.end_burst();
                 if !paths.is_empty() {
@@ -101,7 +101,7 @@ impl Watch {
                     return Seen::Mark(mark);
                 }
             }
-            // The rest of a burst belongs to its change; but what is written all the time is not waited for.
+            // The rest of a burst belongs to its change; but a file that is written all the time is not waited for.
             let next = match &self.burst {
                 Some(burst) if burst.end() <= Instant::now() => Err(()),
                 Some(burst) => timeout_at(burst.end(), self.events.recv())
@@ -111,7 +111,7 @@ impl Watch {
             };
             match next {
                 Ok(Some(event)) => self.hear(&event),
-                // The watcher lives as long as we do.
+                // The watcher lives as long as this.
                 Ok(None) => return std::future::pending().await,
                 Err(()) => {
                     let paths = self.end_burst();
@@ -123,7 +123,7 @@ impl Watch {
         }
     }
 
-    /// Marks this moment: it is seen after all that was saved before.
+    /// Marks this moment: the mark is seen after all earlier saves.
     pub(crate) fn mark(&mut self, number: u64) {
         if !self.tree.is_told_by_the_kernel() {
             self.marks.stop();
@@ -141,14 +141,14 @@ impl Watch {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add_lost(now);
         } else if self.marks.hear(event) {
-            // It is no change.
+            // A mark is no change.
         } else if self.tree.may_count(event) {
             let burst = self.burst.get_or_insert_with(|| Burst::begin(now));
             burst.add(event, now);
         }
     }
 
-    /// The files of a burst that changed. They are looked at once, however often they were heard of.
+    /// The changed files of a burst. Each is looked at once, however often it was reported.
     fn end_burst(&mut self) -> Vec<PathBuf> {
         let Some(burst) = self.burst.take() else {
             return Vec::new();
@@ -160,31 +160,31 @@ impl Watch {
         self.contents.new_of(paths)
     }
 
-    /// There were more events than the kernel keeps: anything may have changed.
+    /// The kernel dropped events: anything may have changed.
     fn look_again(&mut self) -> Vec<PathBuf> {
         self.contents.forget();
         self.marks.reach_all();
-        // What cannot be watched any more could not be said here; the rest is watched.
+        // A directory that cannot be watched any more cannot be reported here; the rest is watched.
         let _ = self.tree.look();
         self.tree.roots().to_vec()
     }
 
-    /// Watches files that a build looked at, wherever they are.
+    /// Watches files that a build read, wherever they are.
     pub(crate) fn also(&mut self, inputs: &[PathBuf]) {
         self.tree.also(inputs);
     }
 
-    /// The next write to a file counts, whatever it writes: somebody wants it tried again.
+    /// The next write to a file counts, whatever it writes: the user wants another try.
     pub(crate) fn take_all_as_new(&mut self) {
         self.contents.forget();
     }
 }
 
-/// What we write ourselves: `HOME` or the runtime directory may be inside of the project, in a container for instance. A
-/// handover would be a change, which asks for a handover.
+/// Our own files: `HOME` or the runtime directory may be inside the project, for example in a container. Otherwise a
+/// handover would be a change, which starts a handover.
 fn kept_in(store: &Store) -> Vec<PathBuf> {
     let kept = [store.run_directory(), store.state_directory()];
-    // Events name the files by their real paths.
+    // Events name files by their real paths.
     let real = kept.map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()));
     real.to_vec()
 }
@@ -219,7 +219,7 @@ mod tests {
         let (root, run) = (above.join("app"), above.join("run"));
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&run).unwrap();
-        let mut sources = Watch::of(Way::Kernel, Some(&run), |source| {
+        let mut sources = Watch::of(WatchMethod::Kernel, Some(&run), |source| {
             Ok(tree::tests::tree(source, &root, &[]))
         })
         .unwrap();
@@ -261,10 +261,10 @@ mod tests {
 
     /// Sources below `root`, and `single` besides.
     fn sources(root: &Path, single: &[&Path]) -> Watch {
-        watched(Way::Kernel, root, single)
+        watched(WatchMethod::Kernel, root, single)
     }
 
-    fn watched(way: Way, root: &Path, single: &[&Path]) -> Watch {
+    fn watched(way: WatchMethod, root: &Path, single: &[&Path]) -> Watch {
         Watch::of(way, None, |source| {
             Ok(tree::tests::tree(source, root, single))
         })
@@ -278,7 +278,7 @@ mod tests {
         fs::create_dir(root.join("src")).unwrap();
         let main = root.join("src/main.rs");
         fs::write(&main, "x").unwrap();
-        let mut sources = watched(Way::Poll(None), &root, &[]);
+        let mut sources = watched(WatchMethod::Poll(None), &root, &[]);
         expect_noticed(&mut sources, &main, "one").await;
         expect_noticed(&mut sources, &main, "two").await;
         let made = root.join("deep/er/new.rs");
@@ -290,7 +290,7 @@ mod tests {
         expect_noticed(&mut sources, &made, "again").await;
     }
 
-    /// Writes `path` and waits until that is noticed. What else is heard of before does not matter.
+    /// Writes `path` and waits until that is noticed, whatever else is reported before.
     async fn expect_noticed(sources: &mut Watch, path: &Path, what: &str) {
         fs::write(path, what).unwrap();
         let noticed = async { while !sources.changed().await.iter().any(|one| one == path) {} };
@@ -298,7 +298,7 @@ mod tests {
         assert!(noticed.is_ok(), "{} is not noticed: {what}", path.display());
     }
 
-    /// Waits until everything that has happened so far is heard of.
+    /// Waits until everything that has happened so far is reported.
     async fn settle(sources: &mut Watch, root: &Path) {
         expect_noticed(
             sources,
@@ -330,7 +330,7 @@ mod tests {
         settle(&mut sources, &root).await;
         expect_noticed(&mut sources, &a.join("deep/x.rs"), "back again").await;
 
-        // In one go, as a checkout does it.
+        // At once, as a checkout does it.
         fs::rename(&a, &b).unwrap();
         fs::rename(&b, &a).unwrap();
         fs::remove_dir_all(&a).unwrap();

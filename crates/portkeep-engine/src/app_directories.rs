@@ -35,7 +35,7 @@ pub struct Foreign {
 
 /// The user that runs the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Runs {
+enum AppUser {
     /// A dynamic user of systemd's.
     Dynamic,
     /// An existing user of the machine.
@@ -83,12 +83,12 @@ fn of_somebody_else(base: &Path, spec: &Spec) -> io::Result<Option<String>> {
     let name = spec.name.as_str();
     let found = look(&base.join(name))?;
     let runs = match spec.allow.user.as_deref() {
-        None => Runs::Dynamic,
+        None => AppUser::Dynamic,
         Some(user) => match user.parse::<u32>() {
-            Ok(number) => Runs::User(number),
+            Ok(number) => AppUser::User(number),
             Err(_) => match User::from_name(user)? {
-                Some(user) => Runs::User(user.uid.as_raw()),
-                None => Runs::Unknown,
+                Some(user) => AppUser::User(user.uid.as_raw()),
+                None => AppUser::Unknown,
             },
         },
     };
@@ -97,12 +97,12 @@ fn of_somebody_else(base: &Path, spec: &Spec) -> io::Result<Option<String>> {
 
 /// Whether the app may have the directory. If root owns it and it is not empty, nobody may, not even an app that runs as
 /// root.
-fn is_own(found: &Found, runs: Runs, name: &str) -> bool {
+fn is_own(found: &Found, runs: AppUser, name: &str) -> bool {
     match (found, runs) {
         (Found::Nothing | Found::Directory { is_empty: true, .. }, _) => true,
         // systemd makes it so, and undoes it for an app that now has a user of the machine.
         (Found::Link(target), _) => *target == Path::new(PRIVATE).join(name),
-        (Found::Directory { owner, .. }, Runs::User(user)) => *owner == user && user != 0,
+        (Found::Directory { owner, .. }, AppUser::User(user)) => *owner == user && user != 0,
         (Found::Directory { .. } | Found::Other { .. }, _) => false,
     }
 }
@@ -153,22 +153,22 @@ mod tests {
     fn whose_a_directory_is() {
         let link = |target: &str| Found::Link(target.into());
         for (found, runs, expected) in [
-            (Found::Nothing, Runs::Dynamic, true),
-            (Found::Nothing, Runs::Unknown, true),
-            (directory(0, true), Runs::Dynamic, true),
-            (directory(0, false), Runs::Dynamic, false),
-            (directory(1000, false), Runs::Dynamic, false),
-            (directory(1000, false), Runs::User(1000), true),
-            (directory(1001, false), Runs::User(1000), false),
-            (directory(0, false), Runs::User(1000), false),
+            (Found::Nothing, AppUser::Dynamic, true),
+            (Found::Nothing, AppUser::Unknown, true),
+            (directory(0, true), AppUser::Dynamic, true),
+            (directory(0, false), AppUser::Dynamic, false),
+            (directory(1000, false), AppUser::Dynamic, false),
+            (directory(1000, false), AppUser::User(1000), true),
+            (directory(1001, false), AppUser::User(1000), false),
+            (directory(0, false), AppUser::User(1000), false),
             // Root owns /var/lib/dpkg, but this app does not.
-            (directory(0, false), Runs::User(0), false),
-            (directory(1000, false), Runs::Unknown, false),
-            (link("private/a"), Runs::Dynamic, true),
-            (link("private/a"), Runs::User(1000), true),
-            (link("private/b"), Runs::Dynamic, false),
-            (link("/etc"), Runs::Dynamic, false),
-            (Found::Other { owner: 0 }, Runs::User(0), false),
+            (directory(0, false), AppUser::User(0), false),
+            (directory(1000, false), AppUser::Unknown, false),
+            (link("private/a"), AppUser::Dynamic, true),
+            (link("private/a"), AppUser::User(1000), true),
+            (link("private/b"), AppUser::Dynamic, false),
+            (link("/etc"), AppUser::Dynamic, false),
+            (Found::Other { owner: 0 }, AppUser::User(0), false),
         ] {
             assert_eq!(is_own(&found, runs, "a"), expected, "{found:?} {runs:?}");
         }

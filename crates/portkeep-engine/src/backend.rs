@@ -14,7 +14,7 @@ use portkeep_spec::{Manager as Which, Readiness, Spec};
 use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::Misuse;
 use crate::user::RunsAs;
 
@@ -28,9 +28,9 @@ pub(crate) const ABANDON_PATIENCE: Duration = Duration::from_secs(2);
 pub enum Blame {
     /// It exited, crashed or was not READY in time: the same release would do so again.
     Release,
-    /// What the app's unit names is missing: a file, a user. No release can be started, and none is to blame.
+    /// A prerequisite of the app's unit is missing: a file, a user. No release can be started, and none is to blame.
     Prerequisites,
-    /// Somebody stopped it, or the manager could not do its part: nothing is said of the release.
+    /// Somebody stopped it, or the manager could not do its part: this says nothing about the release.
     Circumstances,
 }
 
@@ -39,9 +39,9 @@ pub enum Blame {
 pub struct StartFailure {
     /// One clause: `it exited with status 1`.
     pub reason: String,
-    /// Why its process ended, where there was one.
+    /// Why its process ended, if there was one.
     pub cause: Option<Cause>,
-    /// What its manager said of it, where that names a file or a path.
+    /// The manager's message, if it names a file or a path.
     pub said: Option<String>,
     /// Whether the release is to blame.
     pub blame: Blame,
@@ -50,7 +50,7 @@ pub struct StartFailure {
 }
 
 impl StartFailure {
-    /// The failure that an end before READY is.
+    /// The failure for an end before READY.
     #[must_use]
     pub fn of(end: &End, log: Vec<String>) -> Self {
         let cause = end.cause();
@@ -67,7 +67,7 @@ impl StartFailure {
         }
     }
 
-    /// A failure that says nothing of the release.
+    /// A failure that says nothing about the release.
     #[must_use]
     pub fn by_circumstances(reason: impl Into<String>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl StartFailure {
         }
     }
 
-    /// A program that runs and does not do what it is for.
+    /// The failure of a program that runs and uses its sockets wrongly.
     #[must_use]
     pub(crate) fn misuses(misuse: &Misuse) -> Self {
         Self {
@@ -91,10 +91,10 @@ impl StartFailure {
         }
     }
 
-    /// What stands between the reason and the last lines.
+    /// Separates the reason from the last lines.
     pub const LAST_LINES: &str = "; its last lines:";
 
-    /// A reason as [`Self::describe`] tells it, in one line: without the last lines.
+    /// A reason from [`Self::describe`] in one line, without the last lines.
     #[must_use]
     pub fn first_clause(reason: &str) -> &str {
         let clause = reason.split(Self::LAST_LINES).next().unwrap_or_default();
@@ -120,15 +120,15 @@ impl StartFailure {
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}")]
 pub struct BackendError {
-    /// What was tried.
+    /// The operation.
     pub doing: String,
-    /// What went wrong.
+    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl BackendError {
-    /// An error of something that was tried.
+    /// The error of an operation.
     pub fn new(
         doing: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -175,7 +175,7 @@ pub trait Backend: Sync {
         deadline: Instant,
     ) -> impl Future<Output = Result<Result<(), StartFailure>, BackendError>> + Send;
 
-    /// Asks `generation` to finish what it has and to end.
+    /// Asks `generation` to finish its requests and to end.
     fn drain(
         &self,
         generation: Generation,
@@ -187,10 +187,10 @@ pub trait Backend: Sync {
         generation: Generation,
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Sees that a release that can serve takes the place of a holding page by itself. Called before one is started.
+    /// Has a release that can serve replace a holding page by itself. Called before a page is started.
     fn keep_trying(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Sees that a change in one of these directories, and in no others, is taken for one of a secret.
+    /// Treats a change in one of these directories, and in no others, as a change of a secret.
     fn watch_secrets(
         &self,
         _directories: &BTreeSet<PathBuf>,
@@ -198,30 +198,30 @@ pub trait Backend: Sync {
         async { Ok(()) }
     }
 
-    /// What shapes a generation beside its release and its spec, as a text that changes with it: the unit that starts it,
-    /// with its drop-ins.
+    /// Settings of a generation other than its release and its spec, as a text that changes with them: its unit, with
+    /// drop-ins.
     fn settings(&self) -> impl Future<Output = Result<String, BackendError>> + Send {
         async { Ok(String::new()) }
     }
 
-    /// The manager whose journal is told what is decided; none where nobody looks into one.
+    /// The manager whose journal gets the decisions; none if nobody reads one.
     fn journal(&self) -> Option<Which> {
         None
     }
 
-    /// Nobody serves, and nobody else will see to it: the next connection starts a generation.
-    fn nobody_serves(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
+    /// Nobody serves, and nothing else will change that: the next connection has to start a generation.
+    fn nobody_serves(&self) -> impl Future<Output = Result<HandleReset, BackendError>> + Send;
 
-    /// All generations that have processes or are about to.
+    /// All generations that have processes or will have.
     fn running(&self) -> impl Future<Output = Result<Vec<Running>, BackendError>> + Send;
 
-    /// Who runs the app of `spec`: by default whoever we are.
+    /// The user of the app of `spec`: by default this process's.
     fn runs_as(&self, _spec: &Spec) -> RunsAs {
         RunsAs::Us
     }
 
-    /// Whether `generation`, which was READY, has not ended since and does not end. Where the manager does not answer, it counts
-    /// as alive: nobody is to act on what is not known.
+    /// Whether `generation`, which was READY, still runs and is not ending. If the manager does not answer, it counts as
+    /// alive: nothing is done about an unknown state.
     fn serves(&self, generation: Generation) -> impl Future<Output = bool> + Send {
         async move {
             let Ok(running) = self.running().await else {

@@ -11,7 +11,7 @@ mod contents;
 mod error;
 mod file_states;
 mod files;
-mod found;
+mod found_file;
 mod parameters;
 mod place;
 mod settings_file;
@@ -36,8 +36,8 @@ pub(crate) use parameters::Parameters;
 
 use clock::Clock;
 use file_states::FoundFiles;
-use files::{How, Tree};
-use found::{Found, Opened};
+use files::{FilesContext, Tree};
+use found_file::{FoundFile, Opened};
 
 use crate::release::{Digest, Release};
 use crate::store::{Key, Store};
@@ -192,7 +192,7 @@ pub(crate) fn digest_of(
     files.digest_others(clock, &mut hasher)?;
     if let Some(tree) = &files.tree {
         let before = files::of_release(before);
-        let how = How {
+        let how = FilesContext {
             runs_as: &RunsAs::Us,
             key,
             clock,
@@ -231,7 +231,7 @@ struct Captured {
 impl Files {
     fn open(seen: FoundFiles) -> Result<Self, CaptureError> {
         let others = seen.others.into_iter();
-        let program = |found: Found| found.open(Rights::READ_OK | Rights::EXEC_OK);
+        let program = |found: FoundFile| found.open(Rights::READ_OK | Rights::EXEC_OK);
         Ok(Self {
             executable: program(seen.executable)?,
             releaser: seen.releaser.map(program).transpose()?,
@@ -265,7 +265,7 @@ impl Files {
         place::runs_in_place(path, named, self.executable.is_script())
     }
 
-    /// Where `portkeep dev` has it run, which is where it was built.
+    /// The name beside the build that `portkeep dev` runs.
     fn built(&self, order: &Order<'_>, store: &Store, clock: Clock) -> Option<Built> {
         let is_ours = order.runs_as == RunsAs::Us && !self.runs_in_place();
         let path = is_ours.then(|| store.built(&self.executable.path))??;
@@ -278,7 +278,7 @@ impl Files {
             .all(Opened::is_unchanged)
     }
 
-    /// The files of the release other than its executable.
+    /// The files of the release except for its executable.
     fn beside(&self) -> impl Iterator<Item = &Opened> {
         self.releaser.iter().chain(&self.others)
     }
@@ -319,7 +319,7 @@ impl Files {
                 source.digest(clock, &mut hasher)?;
             }
             Some(staged) => {
-                // Nobody else can enter its directory before the release is kept.
+                // Nobody else can enter its directory until the release is kept.
                 let copy = File::options()
                     .read(true)
                     .write(true)
@@ -335,7 +335,7 @@ impl Files {
         self.digest_others(clock, &mut hasher)?;
         let staged_files = match (&self.tree, staged("files")) {
             (Some(tree), Some(staged)) => {
-                let how = How {
+                let how = FilesContext {
                     runs_as: &order.runs_as,
                     key: &order.key,
                     clock,

@@ -1,8 +1,8 @@
 //! Decisions of portkeep, as journal entries.
 //!
-//! Each kind of decision has an id, by which programs find it in the journal, and one text: what it means and what to do. That
-//! text is written once, in `decision/text.rs`; `doctor` fills it for an app, and the journal's message catalog (`journalctl -x`)
-//! is made of it.
+//! Each kind of decision has an id, by which programs find it in the journal, and one text: its meaning and the remedy.
+//! That text is written once, in `decision/text.rs`; `doctor` fills it for an app, and the journal's message catalog
+//! (`journalctl -x`) is made from it.
 //!
 //! ```text
 //! handover, end of a generation ─▶ Announcement ─▶ journal (MESSAGE_ID=, PORTKEEP_…=)

@@ -13,7 +13,7 @@ pub(crate) use make::{CLOSED, TRAVERSED};
 pub(crate) use trusted::check_for as check_trusted_for;
 pub use trusted::{Untrusted, check as check_trusted};
 
-/// Who runs the generations, and so whose directories are used.
+/// Who runs the generations, which decides about the directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// The system manager (PID 1).
@@ -26,17 +26,17 @@ pub enum Place {
 
 /// The two directories of one app.
 ///
-/// `XDG_STATE_HOME` is not looked at on purpose: a shell and a user manager often have different values of it, and both
-/// must find the same history.
+/// `XDG_STATE_HOME` is ignored on purpose: a shell and a user manager often have different values of it, and both must find
+/// the same history.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directories {
-    /// Lives as long as the boot: lock, generations, `current`.
+    /// It lasts until the next boot: lock, generations, `current`.
     pub run: PathBuf,
-    /// Lives on: releases and history.
+    /// It lasts: releases and history.
     pub state: PathBuf,
 }
 
-/// Why no directory could be named.
+/// Why no directory can be named.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DirectoriesError {
@@ -62,7 +62,7 @@ impl Directories {
         Ok(Self::below(place, name.as_str())?.of_app(name))
     }
 
-    /// The directories of one app in these of all.
+    /// The directories of one app, below these of all apps.
     #[must_use]
     pub fn of_app(&self, name: &AppName) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Directories {
         }
     }
 
-    /// The directories that those of all apps at `place` are in.
+    /// The parents of all apps' directories at `place`.
     ///
     /// # Errors
     /// As [`Directories::of`].
@@ -89,12 +89,12 @@ impl Directories {
                 run: user_runtime_directory()?.join("portkeep"),
                 state: home(whose)?.join(".local/state/portkeep"),
             },
-            // A name of its own, so that an app under development never meets an installed one of the same name.
+            // Another name, so that an app under development never meets an installed one with the same name.
             Place::Local => {
                 let state = home(whose)?.join(".local/state/portkeep-local");
                 let run = match user_runtime_directory() {
                     Ok(runtime) => runtime.join("portkeep-local"),
-                    // Below the home directory, where nobody else can make it first. No app has a name with a dot.
+                    // Below the home directory, where nobody else can create it first. No app's name has a dot.
                     Err(_) => state.join(".run"),
                 };
                 Self { run, state }
@@ -110,7 +110,7 @@ fn home(name: &str) -> Result<PathBuf, DirectoriesError> {
         .ok_or_else(|| DirectoriesError::NoHome(name.to_owned()))
 }
 
-/// `$XDG_RUNTIME_DIR`, or the place where logind puts it.
+/// `$XDG_RUNTIME_DIR`, or logind's directory.
 ///
 /// # Errors
 /// When neither exists.

@@ -12,18 +12,18 @@ pub use step::Step;
 /// One end. The words are systemd's: `SERVICE_RESULT`, `EXIT_CODE`, `EXIT_STATUS`, `INVOCATION_ID`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// When it was noted.
+    /// When it was recorded.
     pub at: Timestamp,
-    /// What the manager calls the run that ended: one end each. None with the local backend.
+    /// The manager's id of the run that ended. None with the local backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub invocation: Option<String>,
     /// `success`, `exit-code`, `signal`, `core-dump`, `timeout`, `watchdog`, `resources` …
     pub result: String,
-    /// `exited`, `killed` or `dumped`; empty where no process ran.
+    /// `exited`, `killed` or `dumped`; empty if no process ran.
     pub code: String,
     /// The exit status, or the signal's name.
     pub status: String,
-    /// It was READY before it ended.
+    /// Whether it was READY before it ended.
     #[serde(default)]
     pub ready: bool,
 }
@@ -37,9 +37,9 @@ pub enum Cause {
     Clean,
     /// It was not READY in time, or did not finish in time.
     TimedOut,
-    /// Its watchdog was not fed.
+    /// Its watchdog ran out.
     Watchdog,
-    /// The kernel ended it for want of memory.
+    /// The kernel killed it for lack of memory.
     OutOfMemory,
     /// It ended in good order, but without saying READY.
     NeverReady,
@@ -49,7 +49,7 @@ pub enum Cause {
     Exited(String),
     /// A signal ended it.
     Signal(String),
-    /// What this version of portkeep has no name for: systemd's word.
+    /// An end without a name in this version of portkeep: systemd's word.
     Other(String),
 }
 
@@ -70,7 +70,7 @@ impl fmt::Display for Cause {
 }
 
 impl End {
-    /// Why it ended. A status of systemd's means a failed setup only where the app's own code had not said READY: an app
+    /// Its cause. An exit status of systemd's means a failed setup only if the app's own code had not said READY: an app
     /// may exit with any status.
     #[must_use]
     pub fn cause(&self) -> Cause {
@@ -92,13 +92,13 @@ impl End {
         }
     }
 
-    /// True for an end that the app did not choose, and nobody asked it for.
+    /// Whether the app did not choose this end, and nobody requested it.
     #[must_use]
     pub fn is_crash(&self) -> bool {
         self.result != "success" && !self.is_cut()
     }
 
-    /// Whether it was asked to end, and killed at the deadline of its drain. Once it is READY, systemd has no other timeout.
+    /// Whether it was asked to end, and killed at the deadline of its drain. After READY, systemd has no other timeout.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.result == "timeout" && self.ready
@@ -142,7 +142,7 @@ mod tests {
                 end("exit-code", "exited", "203", false),
                 Cause::Setup(Step::EXECUTABLE),
             ),
-            // What served has a status of its own.
+            // A generation that served has a status of its own.
             (
                 end("exit-code", "exited", "203", true),
                 Cause::Exited("203".into()),

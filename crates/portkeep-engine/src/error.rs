@@ -10,7 +10,7 @@ use crate::handover::UnexpectedEvent;
 use crate::maintenance::Maintenance;
 use crate::store::LockError;
 
-/// A handover that did not happen. What served before serves on.
+/// A handover that did not happen. The current generation serves on.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -20,7 +20,7 @@ pub enum EngineError {
     /// The new generation did not become READY: look at its log.
     #[error("{}{reason}", .generation.map(|generation| format!("generation {generation} did not become READY: ")).unwrap_or_default())]
     StartFailed {
-        /// Which one; none where another handover's failure is shared.
+        /// Its number; none for the shared failure of another handover.
         generation: Option<Generation>,
         /// The reason, with the last lines of the generation.
         reason: String,

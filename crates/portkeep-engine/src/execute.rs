@@ -30,14 +30,14 @@ use crate::prerequisites::Prerequisites;
 use crate::release::Release;
 use crate::store::{Lock, Steps, Store};
 
-/// Why something was not started that nobody waits for any more.
+/// Why a start was cancelled.
 const GIVEN_UP: &str = "it was given up for a newer version";
 
-/// How much later than the manager we give up on a start: the manager's own report is the better one.
+/// How much later than the manager this gives up on a start: the manager's own report is better.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How much longer than a start we wait for whoever has the lock: for a capture, and what comes before and after a start.
-/// The units have more (`TimeoutStartSec=` of the handle), so that people see our message, which names who has it.
+/// How much longer than a start this waits for the holder of the lock: for a capture, and the steps before and after a
+/// start. The units wait longer (`TimeoutStartSec=` of the handle), so that people see our message, which names the holder.
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Performs one handover.
@@ -66,7 +66,7 @@ async fn begin<'a, B: Backend>(
     let lock = tokio::task::spawn_blocking(move || waiting.lock(patience));
     let lock = tokio::select! {
         biased;
-        // What the thread gets too late it gives back.
+        // The thread releases a lock that it gets too late.
         () = request.cancel.asked() => return Err(given_up()),
         lock = lock => lock,
     };
@@ -95,7 +95,7 @@ async fn begin<'a, B: Backend>(
     Ok(run)
 }
 
-/// The answer to who does not want it any more.
+/// The error for a caller that has cancelled.
 fn given_up() -> EngineError {
     EngineError::StartFailed {
         generation: None,
@@ -103,15 +103,15 @@ fn given_up() -> EngineError {
     }
 }
 
-/// Whether the files differ from those that the last handover looked at. Nothing is read but their state.
+/// Whether the files differ from those at the last handover. Only their states are read.
 ///
-/// Files that are missing now are no difference: whoever removed them will put others there, and that is a new event.
+/// A missing file is no difference: its replacement will be a new event.
 #[must_use]
 pub fn has_changed(store: &Store, spec: &Spec) -> bool {
     Seen::now(spec).is_some_and(|now| store.seen() != Some(now))
 }
 
-/// The state of the files that a handover goes by.
+/// The states of the files for a handover.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     #[serde(rename = "look")]
@@ -121,8 +121,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// As it is now; none where a file of the release is missing.
-    /// As what another handover looked at, but for secrets: those are of now.
+    /// The states with secrets as of now; none if a file of the release is missing.
     fn with_secrets_of(self, now: Self) -> Self {
         Self {
             prerequisites: now.prerequisites,
@@ -142,7 +141,7 @@ pub(crate) fn doing(doing: &'static str) -> impl Fn(io::Error) -> EngineError {
     move |source| EngineError::Store { doing, source }
 }
 
-/// One handover under way.
+/// A handover in progress.
 struct Run<'a, B> {
     backend: &'a B,
     store: &'a Store,
@@ -150,12 +149,12 @@ struct Run<'a, B> {
     request: Request,
     begun: Instant,
     steps: Steps,
-    /// What the spec describes.
+    /// The release that the spec describes.
     captured: Option<Release>,
-    /// What was started last.
+    /// The release that was started last.
     started: Option<Release>,
     previous: Option<Generation>,
-    /// Maintenance was begun by this handover.
+    /// Whether this handover began maintenance.
     began_maintenance: bool,
     drained: Vec<Generation>,
     _lock: Lock,
@@ -243,8 +242,7 @@ impl<B: Backend> Run<'_, B> {
         })
     }
 
-    /// The new generation serves already, so what fails here does not undo the handover; the next one drains what is
-    /// left.
+    /// The new generation serves already, so a failure here does not undo the handover; the next one drains the rest.
     async fn drain(&mut self, generations: Vec<Generation>) {
         for generation in &generations {
             if let Err(error) = self.backend.drain(*generation).await {
@@ -259,7 +257,7 @@ impl<B: Backend> Run<'_, B> {
 }
 
 fn milliseconds(since: Instant) -> f64 {
-    // Microseconds are fine enough, and short to read.
+    // Microseconds are precise enough, and short to read.
     (since.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 

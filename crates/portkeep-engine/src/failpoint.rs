@@ -1,4 +1,4 @@
-//! Points at which a test can have a helper killed: one at each step.
+//! Failpoints: steps at which a test can have a helper killed.
 
 use std::fs;
 
@@ -8,13 +8,13 @@ use crate::store::Store;
 
 /// Ends this process as `kill -9` would, once, if the file `fault` in the app's runtime directory names this step.
 ///
-/// Only where debug assertions are on: a release build never looks.
+/// Only with debug assertions: a release build never looks.
 pub fn reach(store: &Store, step: &str) {
     if !cfg!(debug_assertions) {
         return;
     }
     let file = store.run_directory().join("fault");
-    // Removed first: the next call is to get further.
+    // Removed first: the next call has to get further.
     if fs::read_to_string(&file).is_ok_and(|wanted| wanted.trim() == step)
         && fs::remove_file(&file).is_ok()
     {

@@ -23,7 +23,7 @@ impl fmt::Display for Generation {
     }
 }
 
-/// What a generation is doing, as its manager sees it.
+/// The phase of a generation, as its manager sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -31,15 +31,15 @@ pub enum Phase {
     Starting,
     /// READY and accepting connections.
     Serving,
-    /// Told to stop: finishes what it has.
+    /// Told to stop: it finishes its requests.
     Draining,
 }
 
-/// A generation that has processes, or is about to.
+/// A generation that has processes, or will.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Running {
-    /// Which one.
+    /// Its number.
     pub generation: Generation,
-    /// What it is doing.
+    /// Its phase.
     pub phase: Phase,
 }

@@ -54,7 +54,7 @@ struct Started {
     digest: Digest,
 }
 
-/// An event that does not fit the state: a fault in the driver.
+/// An event that does not fit the state: a bug in the caller.
 #[derive(Debug, thiserror::Error)]
 #[error("the handover got {event} while {state}")]
 pub struct UnexpectedEvent {
@@ -70,11 +70,11 @@ pub struct Handover {
     start_timeout: Duration,
     state: State,
     survey: Option<Survey>,
-    /// What can be started where the release that was asked for cannot.
+    /// The release to start if the requested one cannot be.
     fallback: Option<Digest>,
-    /// Why the release that was asked for was not started.
+    /// Why the requested release was not started.
     instead: Option<String>,
-    /// The captured release has a release command that has not succeeded yet.
+    /// Whether the captured release has a release command that has not succeeded yet.
     has_release_command: bool,
 }
 
@@ -94,7 +94,7 @@ impl Handover {
         }
     }
 
-    /// Takes an event and says what to do next.
+    /// Takes an event, and returns the next action.
     ///
     /// # Errors
     /// When the event does not answer the last action.
@@ -159,7 +159,7 @@ impl Handover {
         action
     }
 
-    /// The generation that serves now, if it does. `current` may name one that died.
+    /// The generation that serves now, if one does. `current` may name a dead one.
     fn serving(&self) -> Option<(Generation, Option<&Digest>)> {
         let survey = self.survey.as_ref()?;
         let (generation, digest) = survey.current.as_ref()?;
@@ -170,16 +170,15 @@ impl Handover {
         serves.then_some((*generation, digest.as_ref()))
     }
 
-    /// The generation that serves now, if it is a release of the app. A holding page is none: everything is better than
-    /// that.
+    /// The generation that serves now, if it runs a release of the app and not a holding page, which anything may replace.
     fn serving_app(&self) -> Option<Generation> {
         let (generation, digest) = self.serving()?;
         let is_app = digest.is_none_or(|digest| !digest.is_holding_page());
         is_app.then_some(generation)
     }
 
-    /// What is done as long as somebody wants maintenance: none of the app's releases is started, but where there is no
-    /// page that could answer instead.
+    /// The action during maintenance: none of the app's releases is started, unless there is no page that could answer
+    /// instead.
     fn in_maintenance(&mut self, now: Instant) -> Option<Action> {
         if !matches!(
             self.purpose,
@@ -192,7 +191,7 @@ impl Handover {
         }
         let page = self.serving().filter(|_| self.serving_app().is_none());
         match page.map(|(generation, _)| generation) {
-            // It reads what it says anew. Where the handle is restarted, it is about to be stopped.
+            // It reads its text again by itself. If the handle is restarted, it is about to be stopped.
             Some(page) if self.purpose != Purpose::Activate => {
                 Some(self.drain_others(page, Ending::Unchanged(page)))
             }
@@ -213,7 +212,7 @@ impl Handover {
                 && *digest == candidate.digest
                 && self.unchanged == Unchanged::IsDone
             {
-                // Others may have been left behind by a helper that was killed.
+                // A killed helper may have left others.
                 return self.drain_others(generation, Ending::Unchanged(generation));
             }
             if let Some(reason) = candidate.failed_while_waiting {
@@ -228,7 +227,7 @@ impl Handover {
             }
         } else if let Some(why) = candidate.bad {
             let reason = format!("release {} failed before: {why}", candidate.digest);
-            // Also while a generation serves: where the handle is restarted, that one is about to be stopped.
+            // Even while a generation serves: if the handle is restarted, that one is about to be stopped.
             if let Some(digest) = self.fallback.clone() {
                 self.instead = Some(reason);
                 return self.start(Source::LastGood, digest, now);
@@ -281,7 +280,7 @@ impl Handover {
         } = abandoned;
         if let Some(survey) = &mut self.survey {
             survey.next = started.generation.next();
-            // Somebody stopped it: that is not to be answered by a page.
+            // Somebody stopped it: a page must not answer that.
             survey.has_holding_page &= blame != Blame::Circumstances;
         }
         if let Some(first) = self.instead.take() {
@@ -292,7 +291,7 @@ impl Handover {
             reason = format!("{first}; {other} does not start either: {reason}");
         }
         if blame == Blame::Prerequisites {
-            // What the unit names is missing for every release.
+            // Every release lacks the missing prerequisite.
             self.fallback = None;
         }
         if let Some(action) = self.rescue(started.source, reason.clone(), now) {
@@ -310,8 +309,8 @@ impl Handover {
         }
     }
 
-    /// What is started instead of a release of `source` that cannot be: the last good one, then a page that says so.
-    /// While a generation serves, it serves on, and there is nothing to rescue.
+    /// What is started instead of a failed release of `source`: the last good one, then the holding page. A serving
+    /// generation serves on, and nothing has to be rescued.
     fn rescue(&mut self, source: Source, reason: String, now: Instant) -> Option<Action> {
         let has_holding_page = self
             .survey
@@ -342,7 +341,7 @@ impl Handover {
             source,
             digest,
         };
-        // What served before was released before.
+        // An earlier release has run its command before.
         if source == Source::Captured && self.has_release_command {
             return self.go(State::Releasing(started), Action::Release(generation));
         }
@@ -359,7 +358,7 @@ impl Handover {
         self.go(State::Starting(started), action)
     }
 
-    /// Ends without a new generation. What a killed helper left beside the one that serves is drained all the same.
+    /// Ends without a new generation. Leftovers of a killed helper beside the current one are drained all the same.
     fn end(&mut self, ending: Ending) -> Action {
         match self.serving() {
             Some((generation, _)) => self.drain_others(generation, ending),
@@ -367,8 +366,8 @@ impl Handover {
         }
     }
 
-    /// *All* others, not only the previous one: a helper that was killed may have left more than that. Also those that
-    /// are ending: after a crash that would be before a restart, and to be asked twice does no harm.
+    /// *All* others, not only the previous one: a killed helper may have left more. Also those that are ending: after a
+    /// crash they would be restarted otherwise, and asking twice does no harm.
     fn drain_others(&mut self, keep: Generation, ending: Ending) -> Action {
         let others: Vec<_> = self
             .survey

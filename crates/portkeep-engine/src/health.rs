@@ -1,5 +1,5 @@
-//! Health of an app that does not report it, from what any user can see. A process without any rights answers. It may not even
-//! ask systemd: D-Bus refuses a dynamic user that has no name.
+//! Health of an app that does not report it, from what any user can see. A process without any rights reads it. It may not
+//! even ask systemd: D-Bus refuses a dynamic user without a name.
 
 mod control_groups;
 
@@ -7,41 +7,41 @@ use crate::generation::Generation;
 use crate::store::Store;
 use control_groups::ControlGroups;
 
-/// What is seen of an app.
+/// Observed facts about an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Seen {
     /// Somebody wants maintenance.
     maintenance: bool,
-    /// Somebody wants it taken out, or the machine shuts down.
+    /// Whether somebody wants it taken out, or the machine shuts down.
     taken_out: bool,
-    /// The generation that accepts connections, by the link to it, if it has processes. It was READY.
+    /// The current generation, by its link, if it has processes. It was READY.
     current: Option<Generation>,
-    /// The holding page has processes.
+    /// Whether the holding page has processes.
     page: bool,
-    /// Another generation has processes.
+    /// Whether another generation has processes.
     other: bool,
-    /// None has served since the boot, and one failed.
+    /// Whether none has served since the boot, and one failed.
     failed: bool,
 }
 
-/// Whether requests are to be sent to it.
+/// Whether load balancers should send it requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Health {
-    /// They are: this generation serves.
+    /// They should: this generation serves.
     Ready(Generation),
-    /// They are: nothing runs, and the next connection starts it.
+    /// They should: nothing runs, and the next connection starts it.
     Resting,
     /// It is taken out.
     Draining(Option<Generation>),
     /// Somebody wants maintenance.
     Maintenance,
-    /// Not yet: its first generation starts.
+    /// Not yet: its first generation is starting.
     Starting,
     /// No release can serve.
     Down,
 }
 
-/// Looks whether requests are to be sent to an app.
+/// Decides whether load balancers should send requests to an app.
 #[must_use]
 pub fn health(store: &Store) -> Health {
     let groups = ControlGroups::of_this_process();

@@ -37,7 +37,7 @@ pub use progress::{Progress, Settlement};
 pub use retry::retry;
 pub use serving::{NotServing, Serving};
 pub use settle::{EndOf, Hook, Word, settle};
-pub use take_out::{Taken, emptied};
+pub use take_out::{TakeOutResult, emptied};
 
 use crate::backend::HandleUnit;
 use crate::execute::{Outcome, Request, hand_over};

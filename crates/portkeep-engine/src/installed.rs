@@ -1,4 +1,4 @@
-//! Comparison of what is installed with what serves.
+//! Comparison of the installed release with the one that serves.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use crate::handover::Purpose;
 use crate::release::Release;
 use crate::store::{HandoverRecord, HandoverResult, ROLLED_BACK, Store};
 
-/// Why an app that runs does not serve what is installed.
+/// Why an app that runs does not serve the installed release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
     /// No release can serve: the holding page answers.
@@ -22,38 +22,39 @@ pub enum Mismatch {
     Failed {
         /// How it ended.
         result: HandoverResult,
-        /// Why.
+        /// The reason.
         reason: Option<String>,
     },
-    /// It was handed over by another spec.
+    /// The last handover used another spec.
     NotHandedOver,
-    /// Somebody went back to a release that served before.
+    /// Somebody went back to an earlier release.
     RolledBack {
-        /// Why it does not serve, where another handover has found it so since.
+        /// Why it does not serve, if another handover has found the reason since.
         reason: Option<String>,
     },
     /// The files of the release have changed since.
     OtherFiles,
-    /// What shapes a generation has changed since: its unit with its drop-ins, environment files, credentials, the spec.
+    /// The settings of a generation have changed since: its unit with its drop-ins, environment files, credentials, the
+    /// spec.
     OtherSettings,
 }
 
-/// How what is installed compares with the release that serves.
+/// Comparison of the installed release with the one that serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
-    /// A handover would find it unchanged.
+    /// A handover would find no change.
     Same,
-    /// Its files are others.
+    /// Its files differ.
     OtherFiles,
-    /// Its files are the same.
+    /// Its files are equal.
     OtherSettings,
-    /// No release serves, or it may not be looked at.
+    /// No release serves, or it is unreadable.
     Unknown,
 }
 
 impl Mismatch {
-    /// What serves instead of what is installed, by the last handover, whether the current generation is the holding page,
-    /// whether the last handover went by another spec, and how the files compare.
+    /// Decides by the last handover, whether the current generation is the holding page, whether the last handover used
+    /// another spec, and the comparison of the files.
     #[must_use]
     pub fn of(
         last: Option<&HandoverRecord>,
@@ -64,7 +65,7 @@ impl Mismatch {
         if is_holding_page {
             return Some(Self::Holding);
         }
-        // What failed may have been taken back since: the history has nothing of a handover that found nothing to do.
+        // The failed change may have been reverted since: a handover that finds nothing to do leaves no record.
         if comparison == Comparison::Same {
             return None;
         }
@@ -93,7 +94,7 @@ impl Mismatch {
         }
     }
 
-    /// The decision that led to it, where one did.
+    /// The decision that led to it, if there was one.
     #[must_use]
     pub fn decided(&self) -> Option<DecisionKind> {
         Some(match self {
@@ -109,7 +110,7 @@ impl Mismatch {
         })
     }
 
-    /// Why, with the last lines of the app.
+    /// The reason, with the last lines of the app.
     pub(crate) fn reason(&self) -> Option<&str> {
         match self {
             Self::Failed { reason, .. } | Self::RolledBack { reason } => reason.as_deref(),
@@ -117,7 +118,7 @@ impl Mismatch {
         }
     }
 
-    /// Whether somebody wanted it so, or the next reload sees to it. A switch of what is installed has not failed then.
+    /// Whether somebody wanted it so, or the next reload will mend it. Then a switch has not failed.
     #[must_use]
     pub fn is_for_later(&self) -> bool {
         matches!(
@@ -127,8 +128,8 @@ impl Mismatch {
     }
 }
 
-/// Compares what `spec` describes now with the release that is current. Nothing is made or kept; the executable is read where its
-/// state is not the one that it was captured in.
+/// Compares the release that `spec` describes now with the current one. Nothing is written; the executable is read if its
+/// state is not the captured one.
 pub async fn compare<B: Backend>(backend: &B, store: &Store, spec: &Spec) -> Comparison {
     let Ok(unit) = backend.settings().await else {
         return Comparison::Unknown;
@@ -138,7 +139,7 @@ pub async fn compare<B: Backend>(backend: &B, store: &Store, spec: &Spec) -> Com
     compared.await.unwrap_or(Comparison::Unknown)
 }
 
-/// The same for whoever knows the text of what starts a generation. It may read files for as long as a capture takes.
+/// The same with a known text of the generation's unit. It may read files for as long as a capture takes.
 #[must_use]
 pub fn compare_to(store: &Store, spec: &Spec, unit: &str) -> Comparison {
     let release = store
@@ -157,7 +158,7 @@ fn compare_with(release: &Release, store: &Store, spec: &Spec, unit: &str) -> Op
         return Some(Comparison::Same);
     }
     let has_other_parameters = !release.is_made_by(&parameters);
-    // Other files may have the same contents: a build that was made again.
+    // Other files may have the same contents: a repeated build.
     let digest = digest_of(spec, &parameters, &key, release).ok()?;
     Some(if digest == *release.digest() {
         Comparison::Same
@@ -217,7 +218,7 @@ mod tests {
             (Some("handed-over"), false, false, Unknown, None),
             (Some("handed-over"), false, false, Same, None),
             (Some("handed-over"), false, true, Unknown, not_handed_over),
-            // Another spec that describes the same.
+            // Another spec that describes the same release.
             (Some("handed-over"), false, true, Same, None),
             (Some("handed-over"), true, false, Unknown, holding()),
             (Some("holding"), true, false, Unknown, holding()),
@@ -242,7 +243,7 @@ mod tests {
                 Unknown,
                 failed(HandoverResult::Failed),
             ),
-            // What failed is not installed any more.
+            // The failed release is not installed any more.
             (Some("failed"), false, false, Same, None),
             (
                 Some("refused"),

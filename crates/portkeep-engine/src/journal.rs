@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::generation::Generation;
 
-/// One entry. Fields that begin with `_` are the journal's own word, the others what somebody said.
+/// One entry. The journal itself vouches for fields that begin with `_`; the sender chose the others.
 #[derive(Debug, Deserialize)]
 pub struct Entry {
     #[serde(rename = "__REALTIME_TIMESTAMP", default)]
@@ -15,19 +15,19 @@ pub struct Entry {
     system_unit: String,
     #[serde(rename = "_SYSTEMD_USER_UNIT", default)]
     user_unit: String,
-    /// What the system manager speaks of.
+    /// The unit of a message of the system manager.
     #[serde(rename = "UNIT", default)]
     about: String,
-    /// What a user manager speaks of.
+    /// The unit of a message of a user manager.
     #[serde(rename = "USER_UNIT", default)]
     about_user: String,
-    /// Which kind of message it is, where somebody said so.
+    /// The kind of message, if the sender set one.
     #[serde(rename = "MESSAGE_ID", default)]
     kind: String,
-    /// The run of a unit that a user manager speaks of.
+    /// The run of a unit in a message of a user manager.
     #[serde(rename = "USER_INVOCATION_ID", default)]
     about_run: String,
-    /// Bytes that are not UTF-8 come as numbers, a long line as nothing.
+    /// Bytes that are not UTF-8 come as numbers, and a long line as nothing.
     #[serde(rename = "MESSAGE", default)]
     message: serde_json::Value,
 }
@@ -39,7 +39,7 @@ impl Entry {
         Timestamp::from_microsecond(self.microseconds.parse().ok()?).ok()
     }
 
-    /// The unit of `which` manager whose process wrote it; empty where the journal does not know it.
+    /// The unit of `which` manager whose process wrote it; empty if the journal does not know it.
     pub(crate) fn written_by(&self, which: Which) -> &str {
         match which {
             Which::System => &self.system_unit,
@@ -47,7 +47,7 @@ impl Entry {
         }
     }
 
-    /// The unit of `which` manager that wrote it, or that the manager speaks of.
+    /// The unit of `which` manager that wrote it, or that the manager's message is about.
     #[must_use]
     pub fn unit(&self, which: Which) -> &str {
         let wrote = self.written_by(which);
@@ -55,7 +55,7 @@ impl Entry {
             Which::System => &self.about,
             Which::User => &self.about_user,
         };
-        // The managers themselves run in a unit too (init.scope).
+        // Managers run in a unit too (init.scope).
         if wrote.ends_with(".service") || about.is_empty() {
             wrote
         } else {
@@ -63,20 +63,20 @@ impl Entry {
         }
     }
 
-    /// The generation of `name` that it is of.
+    /// The generation of `name` that it belongs to.
     #[must_use]
     pub fn generation(&self, name: &AppName, which: Which) -> Option<Generation> {
         unit_names::parse_about_generation(name, self.unit(which)).map(Generation)
     }
 
-    /// It is what a user manager says of that run of a unit: one of these kinds of message.
+    /// Whether it is a user manager's message of one of these kinds about that run of a unit.
     pub(crate) fn says_of_run(&self, run: &str, kinds: &[&str]) -> bool {
         self.user_unit == "init.scope"
             && self.about_run == run
             && kinds.contains(&self.kind.as_str())
     }
 
-    /// What was said.
+    /// Its message.
     #[must_use]
     pub fn text(&self) -> String {
         match &self.message {

@@ -3,7 +3,7 @@
 //! A *handover* replaces the current generation by a new one, overlapping:
 //!
 //! ```text
-//! lock ─ survey ─ take the release ─ start N+1 ─ READY? ─ switch `current` ─ drain all others ─ record
+//! lock ─ survey ─ capture ─────────── start N+1 ─ READY? ─ switch `current` ─ drain all others ─ record
 //!                     │ refused              │ no: report why, abandon N+1
 //!                     └──────────────────────┴──▶ the current generation serves on
 //!                                                 or, if none does: the last good release, else the holding page

@@ -18,7 +18,7 @@ use crate::store::Store;
 /// The longest message, in characters.
 const LONGEST: usize = 500;
 
-/// What the page of maintenance says: one line of at most 500 characters, none of them a control character.
+/// Text of the maintenance page: one line of at most 500 characters, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Message(String);
@@ -27,7 +27,7 @@ pub struct Message(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// There is nothing in it.
+    /// It is empty.
     #[error("the message is empty; leave it out for a text of portkeep's own")]
     Empty,
     /// It has too many characters.
@@ -70,13 +70,13 @@ impl fmt::Display for Message {
     }
 }
 
-/// That there is maintenance.
+/// Maintenance of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Maintenance {
-    /// Since when.
+    /// Its beginning.
     pub since: Timestamp,
-    /// What its page says; a text of portkeep's own where nobody said.
+    /// The text of its page; by default portkeep's own.
     #[serde(default)]
     pub message: Option<Message>,
     /// The release that served before.
@@ -85,7 +85,7 @@ pub struct Maintenance {
 }
 
 impl Maintenance {
-    /// Maintenance that is wanted now. Where it was before, it goes on with another message.
+    /// Maintenance as of now. If there was maintenance before, it continues with another text.
     pub(crate) fn begin(
         message: Option<Message>,
         serves: Option<Digest>,
@@ -98,7 +98,7 @@ impl Maintenance {
         }
     }
 
-    /// What its page says, where somebody said.
+    /// The text of its page, if somebody set one.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         self.message.as_ref().map(Message::to_string)
@@ -114,20 +114,20 @@ impl fmt::Display for Maintenance {
     }
 }
 
-/// What is wanted of maintenance.
+/// A change of maintenance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Change {
-    /// Its page is to answer.
+    /// The page has to answer.
     On(Option<Message>),
-    /// The release that served before is to serve again.
+    /// The release that served before has to serve again.
     Off,
-    /// What the spec describes now is to serve.
+    /// The release that the spec describes now has to serve.
     OffByWhatIsThere,
 }
 
 impl Change {
-    /// The handover that brings it about.
+    /// The handover for this change.
     #[must_use]
     pub fn request(&self, store: &Store) -> Request {
         let served = || {
@@ -146,10 +146,10 @@ impl Change {
     }
 }
 
-/// What came of it.
+/// Result of a change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Changed {
-    /// It is as it was.
+    /// Nothing had to change.
     Already,
     /// Nobody serves now: the next connection gets the page, or the app.
     AtTheNextConnection,
@@ -157,7 +157,7 @@ pub enum Changed {
     HandedOver(Box<Outcome>),
 }
 
-/// Brings about what is wanted of maintenance, in an app whose handle is up or not.
+/// Carries out a change, whether the app's handle is up or not.
 ///
 /// # Errors
 /// When it could not be done; nothing has changed then, but where a release did not start: that is tried again.
@@ -176,7 +176,7 @@ pub async fn change<B: Backend>(
     let request = change.request(store).or_holding_page(page);
     if !is_up {
         crate::execute::note_maintenance(backend, store, spec, request.clone()).await?;
-        // While we waited for the lock, a connection may have started what was wanted before.
+        // During the wait for the lock, a connection may have started what was wanted before.
         if !serves(backend, store).await? {
             return Ok(Changed::AtTheNextConnection);
         }

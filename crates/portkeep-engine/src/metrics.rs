@@ -5,8 +5,8 @@
 //! units (what runs, what it says) ─▶ Run ─▶ Seen ─────┴▶ AppSample ─▶ families ─▶ text ─▶ standard output, textfile
 //! ```
 //!
-//! Nothing is resident: whoever asks has it added up. A counter never falls: the history is added up before its oldest lines are
-//! cut off, and what a generation has said is remembered until its end is in the history.
+//! No process stays resident: each query adds everything up. A counter never falls: the history is added up before its
+//! oldest lines are dropped, and a generation's counts are saved until its end is in the history.
 
 mod families;
 mod sample;

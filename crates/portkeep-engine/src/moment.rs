@@ -1,4 +1,4 @@
-//! Point in time that all processes of a boot agree on, and that no clock adjustment moves.
+//! Point in time that all processes of a boot share, and that no clock adjustment moves.
 
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};

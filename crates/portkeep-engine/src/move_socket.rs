@@ -1,8 +1,8 @@
 //! Owner of the move socket: the user of the generation that drains may connect to it.
 //!
-//! Nobody else may, since connecting starts an app that is stopped, and tells the current generation to look who it is. The
-//! socket is open long before a generation is, and a user that systemd makes for an app exists only while one runs. So the
-//! file is root's at first (or that of the user whose manager it is), and is given away before a generation is told to drain.
+//! Nobody else may connect, because that starts a stopped app, and makes the current generation check the peer. The socket
+//! is open long before a generation runs, and systemd's user for an app exists only while one runs. So root owns the file
+//! at first (or the user of a user's manager), and gives it away before a generation is told to drain.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -11,14 +11,14 @@ use std::path::Path;
 use portkeep_spec::{SocketMode, contract};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Uid, chmod, chownat, fstat, open};
 
-/// Gives the move socket in an app's runtime directory to `user`, and closes it to everybody else. `None` leaves it to
-/// whoever has it: root, or the user of a user's manager. An app without such a socket needs none.
+/// Gives the move socket in an app's runtime directory to `user`, and closes it to everybody else. `None` leaves it to its
+/// owner: root, or the user of a user's manager. Not every app has such a socket.
 ///
 /// # Errors
 /// When it cannot be given away. Connections are drained then, and not moved.
 pub fn give_to(run_directory: &Path, user: Option<u32>) -> io::Result<()> {
     let path = run_directory.join(contract::MOVE_FILE);
-    // Only the manager's own user can write in the directory. All the same: this file, whatever its name leads to later.
+    // Only the manager's user can write to the directory. All the same: this file, whatever its name leads to later.
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = match open(&path, flags, Mode::empty()) {
         Ok(file) => file,
@@ -59,7 +59,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("move");
         let _listener = UnixListener::bind(&path).unwrap();
-        // As the version before this one made it.
+        // As the last version made it.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
         give_to(directory.path(), None).unwrap();
         let own = nix::unistd::geteuid().as_raw();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::end::{Cause, Step};
 
-/// What the app's spec names, as it is now.
+/// The prerequisites that the app's spec names, in their present state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prerequisites(Vec<Prerequisite>);
 
@@ -29,11 +29,11 @@ enum Kind {
     WorkingDirectory,
     WritablePath,
     Device,
-    /// Where users and groups are written down.
+    /// The user and group databases.
     Accounts,
 }
 
-/// What is there: enough to see that it changed, and no contents.
+/// State of a prerequisite: enough to see that it changed, without its contents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     There {
@@ -54,7 +54,7 @@ impl State {
             Ok(metadata) => Self::There {
                 device: metadata.dev(),
                 inode: metadata.ino(),
-                // An app writes to its own paths all the time; that they are there is enough.
+                // An app writes to its own paths all the time; only their existence counts.
                 changed: kind
                     .is_read()
                     .then(|| (metadata.ctime(), metadata.ctime_nsec())),
@@ -69,7 +69,7 @@ impl State {
 }
 
 impl Kind {
-    /// Whether systemd reads what is in it.
+    /// Whether systemd reads its contents.
     fn is_read(self) -> bool {
         matches!(
             self,
@@ -102,7 +102,7 @@ impl fmt::Display for Kind {
 }
 
 impl Prerequisites {
-    /// What `spec` names, looked at now.
+    /// The prerequisites of `spec`, as they are now.
     #[must_use]
     pub fn of(spec: &Spec) -> Self {
         let named = |kind, paths: &mut dyn Iterator<Item = &PathBuf>| -> Vec<Prerequisite> {
@@ -127,7 +127,7 @@ impl Prerequisites {
         Self(all.into_iter().flatten().collect())
     }
 
-    /// Only those of it that hold secrets.
+    /// Only those that hold secrets.
     #[must_use]
     pub(crate) fn secrets(&self) -> Self {
         let secrets = self
@@ -143,7 +143,7 @@ impl Prerequisites {
         self.0.iter().filter_map(Prerequisite::complaint).collect()
     }
 
-    /// Why a process ended, with the name of what was missing where that was why.
+    /// Why a process ended, with the missing prerequisite if that is the reason.
     #[must_use]
     pub fn explain(&self, cause: &Cause) -> String {
         let Cause::Setup(step) = cause else {
@@ -203,7 +203,7 @@ mod tests {
         let user = Cause::Setup(Step::USER);
         assert_eq!(before.explain(&user), user.to_string());
 
-        // What the app writes for itself changes nothing.
+        // The app's own writes change nothing.
         let mut writing = spec.clone();
         writing.allow.writable_paths = vec![directory.path().to_owned()];
         let quiet = Prerequisites::of(&writing);

@@ -25,24 +25,24 @@ use tokio::time::{Instant, sleep_until};
 
 pub use lines::Lines;
 pub use output::Output;
-pub use pid_file::Left;
+pub use pid_file::LeftoverProcess;
 
 use pid_file::PidFile;
 
 use crate::store::Store;
 
-/// How long processes that a stopped process started may go on after its end.
-const REST: Duration = Duration::from_millis(200);
+/// How long descendants of a stopped process may run after its end.
+const DESCENDANTS_GRACE: Duration = Duration::from_millis(200);
 /// An instant that is never reached.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
-/// Fate of the processes that a process started, when it ends by itself.
+/// What happens to the descendants of a process that ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rest {
+pub enum Descendants {
     /// They are killed, as systemd kills the rest of a control group.
-    Ends,
+    Killed,
     /// They go on: a build may start a server that later builds use.
-    GoesOn,
+    LeftRunning,
 }
 
 /// Starts processes, and records those that run.
@@ -63,13 +63,13 @@ pub struct Started {
 }
 
 impl Children {
-    /// Those of an app, recorded beside its generations.
+    /// Processes of an app, recorded beside its generations.
     #[must_use]
     pub fn of(store: &Store) -> Self {
         Self::noted_in(store.run_directory().join("processes"))
     }
 
-    /// Records them in `directory`, which nobody else may write to. It is created when needed.
+    /// Records processes in `directory`, which nobody else may write to. It is created when needed.
     #[must_use]
     pub fn noted_in(directory: PathBuf) -> Self {
         Self {
@@ -82,7 +82,12 @@ impl Children {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn start(&self, mut command: Command, what: &str, rest: Rest) -> io::Result<Started> {
+    pub fn start(
+        &self,
+        mut command: Command,
+        what: &str,
+        descendants: Descendants,
+    ) -> io::Result<Started> {
         let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
         let pid = child
             .id()
@@ -98,7 +103,7 @@ impl Children {
         let leader = Leader {
             child,
             pid,
-            rest,
+            descendants,
             is_waited_for: false,
         };
         tokio::spawn(async move {
@@ -119,7 +124,7 @@ impl Children {
 
     /// Ends the processes that a killed portkeep left running, with everything they started, and returns their
     /// descriptions. Takes a few seconds at most.
-    pub async fn end_left(&self) -> Vec<Left> {
+    pub async fn end_left(&self) -> Vec<LeftoverProcess> {
         match self.notes.clone() {
             Some(directory) => pid_file::end_left(&directory).await,
             None => Vec::new(),
@@ -167,7 +172,7 @@ impl Process {
         self.end.0.borrow().is_none()
     }
 
-    /// Its end, as something to wait for.
+    /// A future for its end.
     #[must_use]
     pub fn end(&self) -> Ending {
         self.end.clone()
@@ -204,7 +209,7 @@ impl Process {
 struct Leader {
     child: Child,
     pid: Pid,
-    rest: Rest,
+    descendants: Descendants,
     /// Another process may have its number.
     is_waited_for: bool,
 }
@@ -245,15 +250,15 @@ impl Leader {
                 }
             }
         }
-        // A kill that is asked for at this moment counts, too.
+        // A kill that is requested at this moment counts, too.
         while let Ok(order) = inbox.try_recv() {
             is_told_to_end |= matches!(order, Order::Stop(_) | Order::Kill);
         }
         if is_told_to_end && !is_dropped {
             // By default, everything it started ends with it.
-            members::ended(self.pid, REST).await;
+            members::ended(self.pid, DESCENDANTS_GRACE).await;
         }
-        if is_told_to_end || self.rest == Rest::Ends {
+        if is_told_to_end || self.descendants == Descendants::Killed {
             self.kill_group();
         }
         let status = self.child.wait().await;

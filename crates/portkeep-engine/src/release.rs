@@ -9,25 +9,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::{Built, CaptureError, FileStates, Parameters, ReleaseFiles};
 
-/// The name of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
+/// The digest of a release: 32 hexadecimal digits over executable, arguments, environment and settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(pub(crate) String);
 
 impl Digest {
-    /// The name of the holding page, which is no release of the app and has no digits.
+    /// The digest of the holding page, which is no release of the app and has no digits.
     #[must_use]
     pub fn holding_page() -> Self {
         Self("holding-page".to_owned())
     }
 
-    /// Whether it names the holding page.
+    /// Whether it is the digest of the holding page.
     #[must_use]
     pub fn is_holding_page(&self) -> bool {
         *self == Self::holding_page()
     }
 
-    /// The first twelve digits, as people read it.
+    /// The first twelve digits, for people.
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
@@ -46,13 +46,13 @@ impl fmt::Display for Digest {
     }
 }
 
-/// What is run where no release of the app can serve: portkeep itself, so that it is READY, drains and hands its
-/// connections over like any generation.
+/// The holding page as a release, if no release of the app can serve: portkeep itself, so that it is READY, drains and
+/// moves its connections like any generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HoldingPage {
     /// The `portkeep` executable.
     pub executable: PathBuf,
-    /// What makes it serve the page.
+    /// The arguments for serving the page.
     pub arguments: Vec<String>,
 }
 
@@ -60,19 +60,19 @@ pub struct HoldingPage {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
     pub(crate) digest: Digest,
-    /// What is run: a copy or a name of its own that no build overwrites, or the file itself where files never change.
+    /// The file that runs: a copy or a separate name that no build overwrites, or the file itself if it never changes.
     pub(crate) executable: PathBuf,
     #[serde(rename = "look")]
     states: FileStates,
     #[serde(rename = "recipe")]
     parameters: Parameters,
-    /// What it is told that it is called, where it runs in place: an interpreter finds its modules by that.
+    /// Its `argv[0]` if it runs in place: an interpreter finds its modules by that.
     #[serde(default)]
     called: Option<PathBuf>,
-    /// What it brings along.
+    /// Its `files`.
     #[serde(default)]
     files: Option<ReleaseFiles>,
-    /// Where it was built, in development.
+    /// Its name beside the build, in development.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     built: Option<Built>,
 }
@@ -95,37 +95,38 @@ impl Release {
         }
     }
 
-    /// The same, which brings files along.
+    /// Sets its files.
     pub(crate) fn with_files(mut self, files: Option<ReleaseFiles>) -> Self {
         self.files = files;
         self
     }
 
-    /// The same, which runs where it was built.
+    /// Sets its name beside the build.
     pub(crate) fn built_at(mut self, built: Option<Built>) -> Self {
         self.built = built;
         self
     }
 
-    /// What a generation executes: the file where it was built, as long as that is still this release's, and else the kept one.
+    /// The file that a generation executes: beside the build as long as that is still this release's, and otherwise the
+    /// kept one.
     pub(crate) fn runs_at(&self) -> &Path {
         let built = self.built.as_ref().and_then(Built::path);
         built.unwrap_or(&self.executable)
     }
 
-    /// The directory with the files that it brings along.
+    /// The directory with its files.
     #[must_use]
     pub fn files(&self) -> Option<&Path> {
         self.files.as_ref().map(|files| files.directory.as_path())
     }
 
-    /// The same, which is told that it is called so: `argv[0]`.
+    /// Sets its `argv[0]`.
     pub(crate) fn called(mut self, name: Option<PathBuf>) -> Self {
         self.called = name;
         self
     }
 
-    /// The holding page, on top of the environment that `portkeep dev` was started with.
+    /// The holding page, on top of the environment of `portkeep dev`.
     ///
     /// # Errors
     /// When its executable is missing.
@@ -143,20 +144,20 @@ impl Release {
         ))
     }
 
-    /// Its name.
+    /// Its digest.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// What people call it.
+    /// Its label.
     #[must_use]
     pub fn label(&self) -> Option<Label> {
         let label = self.parameters.environment.get(contract::PORTKEEP_LABEL)?;
         label.parse().ok()
     }
 
-    /// Where the executable was found.
+    /// The path that its executable was captured from.
     #[must_use]
     pub fn source(&self) -> &Path {
         self.states.executable()
@@ -168,7 +169,7 @@ impl Release {
         &self.parameters.arguments
     }
 
-    /// Its `argv[0]`, where that is not the path by which it is started.
+    /// Its `argv[0]`, if that is not the path that starts it.
     #[must_use]
     pub fn argv0(&self) -> Option<&Path> {
         self.called.as_deref()
@@ -178,14 +179,14 @@ impl Release {
         &self.parameters.environment
     }
 
-    /// Gives back the environment, which is kept in a file of its own.
+    /// Adds the environment, which is kept in a file of its own.
     pub(crate) fn with_environment(mut self, environment: BTreeMap<String, String>) -> Self {
         self.parameters.environment = environment;
         self
     }
 
-    /// Whether its executable and its files are there, and what they were: one that shares its blocks with a build's output could have been
-    /// written into by somebody.
+    /// Whether its executable and its files exist unchanged: somebody could have written to one that shares its blocks with
+    /// a build's output.
     pub(crate) fn is_intact(&self) -> bool {
         let files = self.files.as_ref();
         self.states.holds_for(&self.executable) && files.is_none_or(ReleaseFiles::is_intact)
@@ -196,22 +197,22 @@ impl Release {
         self.files.as_ref().is_none_or(ReleaseFiles::is_settled)
     }
 
-    /// Whether nothing of what is around it would be another for a release of `parameters`: secrets, for one.
+    /// Whether a release with `parameters` would have the same settings: secrets, for example.
     pub(crate) fn has_settings_of(&self, parameters: &Parameters) -> bool {
         self.parameters.has_settings_of(parameters)
     }
 
-    /// Whether it was made of files in that state, by that parameters.
+    /// Whether it was made from files in these states, with these parameters.
     pub(crate) fn is_made_of(&self, states: &FileStates, parameters: &Parameters) -> bool {
         self.is_settled() && self.is_made_from(states) && self.is_made_by(parameters)
     }
 
-    /// Whether it was made of files in that state.
+    /// Whether it was made from files in these states.
     pub(crate) fn is_made_from(&self, states: &FileStates) -> bool {
         self.states == *states
     }
 
-    /// Whether it was made by that parameters.
+    /// Whether it was made with these parameters.
     pub(crate) fn is_made_by(&self, parameters: &Parameters) -> bool {
         self.parameters == *parameters
     }

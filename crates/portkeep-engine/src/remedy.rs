@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-/// What helps.
+/// A remedy.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Remedy {
-    /// What only a person can do or decide, which comes before the commands; empty where they are all.
+    /// What only a person can do or decide, before the commands; empty if the commands are enough.
     pub first: String,
     /// Commands for a shell, one after another.
     pub commands: Vec<String>,
 }
 
 impl Remedy {
-    /// Commands, and nothing before them.
+    /// Commands alone.
     pub(crate) fn run(commands: impl IntoIterator<Item = String>) -> Self {
         Self {
             first: String::new(),
@@ -20,7 +20,7 @@ impl Remedy {
         }
     }
 
-    /// The same, after something that a person does.
+    /// The commands, after something that a person does.
     pub(crate) fn after(mut self, first: &str) -> Self {
         first.clone_into(&mut self.first);
         self

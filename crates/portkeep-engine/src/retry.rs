@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::handover::Purpose;
 use crate::store::{HandoverRecord, HandoverResult};
 
-/// What failed may have had a reason that is gone: a database that was away.
+/// The reason of a failure may go away: a database that was down.
 const FIRST: Duration = Duration::from_secs(30);
-/// And yet the history is not to be filled by one release that never starts.
+/// One release that never starts must not fill the history.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// The pause before the next try. It grows with each try since somebody did something about it.
+/// The pause before the next try. It grows with each try since a person acted.
 #[must_use]
 pub fn pause(history: &[HandoverRecord]) -> Duration {
     let tries = history
@@ -61,7 +61,7 @@ mod tests {
             (&[][..], 30),
             (&[held], 30),
             (&[held, failed, failed], 120),
-            // It was READY and crashed: the page again, and no new beginning.
+            // It was READY and crashed: the page again, and the pause continues to grow.
             (&[held, crashed, held, crashed, held], 120),
             (&[held, failed, failed, deployed], 30),
             (&[failed; 40], 600),

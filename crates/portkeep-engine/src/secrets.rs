@@ -15,13 +15,13 @@ use crate::store::Store;
 const MOST_LINKS: u32 = 40;
 /// Files never change below these.
 const FIXED: [&str; 2] = ["/nix/store", "/gnu/store"];
-/// How long nothing must change until it counts: several files are replaced together, and one that is written into is not to
-/// be read in the middle.
+/// How long nothing must change before a change counts: several files are replaced together, and a file must not be read in
+/// the middle of a write.
 const CALM: Duration = Duration::from_millis(150);
-/// And yet it is not waited for longer than this.
+/// The longest wait for that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The directories in which a change of a secret of `spec` is seen. None where it does not watch them.
+/// The directories in which a change of a secret of `spec` can be seen. None if it does not watch secrets.
 #[must_use]
 pub fn directories(spec: &Spec) -> BTreeSet<PathBuf> {
     if !spec.watch_secrets {
@@ -35,8 +35,8 @@ pub fn directories(spec: &Spec) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// The directories that have an entry whose replacement would make `path` lead elsewhere: each link on the way, and the file
-/// itself. A missing entry ends the way: it is seen where it will appear.
+/// The directories with an entry whose replacement would change where `path` leads: each link on the way, and the file
+/// itself. The way ends at a missing entry, which is seen when it appears.
 fn on_the_way(path: &Path) -> Vec<PathBuf> {
     let mut pending = Vec::new();
     push(&mut pending, path);
@@ -74,7 +74,7 @@ fn on_the_way(path: &Path) -> Vec<PathBuf> {
             return found;
         }
     }
-    // A credential may be a directory of them.
+    // A credential may be a directory of files.
     found.push(here);
     found
 }
@@ -89,8 +89,8 @@ fn push(pending: &mut Vec<OsString>, path: &Path) {
     }
 }
 
-/// Whether there may be other secrets than the last handover looked at. Nothing is read but the state of the files. What is
-/// missing now is no difference: whoever removed it will put something there, and that is a new event.
+/// Whether there may be other secrets than at the last handover. Reads only the state of the files. A missing file is no
+/// difference: its replacement will be a new event.
 #[must_use]
 pub fn have_changed(store: &Store, spec: &Spec) -> bool {
     let now = Prerequisites::of(spec).secrets();
@@ -101,7 +101,7 @@ pub fn have_changed(store: &Store, spec: &Spec) -> bool {
             .is_none_or(|seen| seen.prerequisites.secrets() != now)
 }
 
-/// Waits until nobody is at work on the secrets of `spec`.
+/// Waits until nobody writes to the secrets of `spec`.
 pub async fn calm(spec: &Spec) {
     let begun = Instant::now();
     let mut before = Prerequisites::of(spec).secrets();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use portkeep_spec::Manager as Which;
 
-pub use decide::{Budget, Handle, Locked, Settle, Standing, recent_crashes, settle as decide};
+pub use decide::{Budget, Handle, Locked, Role, Settle, recent_crashes, settle as decide};
 
 use crate::backend::BackendError;
 use crate::decision::{self, Announcement};
@@ -59,15 +59,15 @@ pub trait SettleBackend: Sync {
     ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Nobody serves: the next connection starts a generation.
-    fn rest(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
+    fn rest(&self) -> impl Future<Output = Result<HandleReset, BackendError>> + Send;
 
     /// Nobody serves: a generation is started at once.
-    fn renew(&self) -> impl Future<Output = Result<GivenBack, BackendError>> + Send;
+    fn renew(&self) -> impl Future<Output = Result<HandleReset, BackendError>> + Send;
 }
 
 /// What became of a handle that nobody serves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GivenBack {
+pub enum HandleReset {
     /// It is stopped or started anew.
     Done,
     /// It is not up.
@@ -141,32 +141,32 @@ struct Settling<'a, K> {
 }
 
 impl<K: SettleBackend> Settling<'_, K> {
-    async fn stand(&self) -> Result<Standing, BackendError> {
+    async fn role(&self) -> Result<Role, BackendError> {
         let generation = self.ended.generation;
         if self.backend.is_started(generation).await? {
-            return Ok(Standing::Started);
+            return Ok(Role::Restarting);
         }
         Ok(match self.store.current() {
-            Some(current) if current == generation => Standing::Current,
+            Some(current) if current == generation => Role::Current,
             // If that one has ended as well, its own end is settled beside this one.
-            Some(current) if self.backend.is_looked_after(current).await => Standing::Replaced,
+            Some(current) if self.backend.is_looked_after(current).await => Role::Replaced,
             // The link is lost; what serves is not.
-            _ if self.backend.somebody_serves().await => Standing::Replaced,
-            _ => Standing::Alone,
+            _ if self.backend.somebody_serves().await => Role::Replaced,
+            _ => Role::Orphaned,
         })
     }
 
     async fn decide(&self, locked: Locked) -> Result<Settle, BackendError> {
-        let standing = self.stand().await?;
+        let role = self.role().await?;
         // Of most ends, those of a drain, the handle need not be asked.
-        let handle = match standing.leaves_nothing() {
+        let handle = match role.needs_no_decision() {
             true => Handle::Up,
             false => self.backend.handle().await,
         };
         Ok(decide(
             self.budget,
             &self.ends,
-            standing,
+            role,
             handle,
             locked,
             Timestamp::now(),
@@ -212,7 +212,7 @@ impl<K: SettleBackend> Settling<'_, K> {
         let generation = self.ended.generation;
         let given_back = match decided {
             Settle::Nothing => return Ok(decided),
-            Settle::Forget => GivenBack::NotUp,
+            Settle::Forget => HandleReset::NotUp,
             Settle::Restart { .. } => {
                 self.point(generation);
                 self.backend.start_again(generation).await?;
@@ -234,7 +234,7 @@ impl<K: SettleBackend> Settling<'_, K> {
                 self.backend.renew().await?
             }
         };
-        if given_back == GivenBack::Busy {
+        if given_back == HandleReset::Busy {
             return Err(EngineError::Busy);
         }
         // Last: killed before, we leave a `current` that is dead, which is nobody's; the other way round we would leave

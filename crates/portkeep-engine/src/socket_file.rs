@@ -12,13 +12,13 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::store::PRIVATE;
 
-/// As many may ask at once as fit: a person and a few tools.
+/// Number of clients that may wait: a person and a few tools.
 const BACKLOG: i32 = 128;
 
-/// Binds a socket to `path`, in place of what a predecessor left there. Nobody but its owner may connect to it (mode 0600),
-/// whatever the umask, and not for a moment. It does not block.
+/// Binds a socket to `path`, and replaces a predecessor's. Only its owner may ever connect to it (mode 0600), whatever the
+/// umask. It does not block.
 ///
-/// The directory is trusted, and its lock says that the predecessor is gone.
+/// The directory is trusted, and the caller's lock proves that the predecessor is gone.
 ///
 /// # Errors
 /// What the system says of it; the path is too long for a socket, for one.
@@ -29,7 +29,7 @@ pub fn bind_private(path: &Path, kind: Type) -> io::Result<Socket> {
     }
     let socket = Socket::new(Domain::UNIX, kind, None)?;
     socket.set_nonblocking(true)?;
-    // Linux makes the file with the mode of the socket; elsewhere it gets it below.
+    // Linux creates the file with the mode of the socket; elsewhere the mode is set below.
     let _ = fchmod(&socket, Mode::RUSR | Mode::WUSR);
     socket.bind(&SockAddr::unix(path)?)?;
     fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
@@ -46,7 +46,7 @@ pub fn listen_private(path: &Path) -> io::Result<UnixListener> {
     Ok(socket.into())
 }
 
-/// Whether the process at the other end is of our own user: who listens, for one that connects, and the other way round.
+/// Whether the process at the other end has our own user: the listener, or the client.
 ///
 /// # Errors
 /// When the kernel does not say it.
@@ -56,7 +56,7 @@ pub fn is_own_peer(socket: impl AsFd) -> io::Result<bool> {
     Ok(peer.uid == rustix::process::geteuid())
 }
 
-/// Where it is not asked, the mode of the file has to do.
+/// Without that system call, the mode of the file has to be enough.
 #[cfg(not(target_os = "linux"))]
 pub fn is_own_peer(_socket: impl AsFd) -> io::Result<bool> {
     Ok(true)

@@ -1,9 +1,9 @@
 //! Detects what a process does with its sockets.
 //!
-//! A passed socket takes connections from the start, whether or not anybody accepts them, so to connect tells nothing. What
-//! tells is what the process does: a thread of it, or of a process that it started, waits in `accept`, `poll` or `select` at the
-//! socket, or its `epoll` has the socket in it. Where sockets were passed to it, only those count, known by their inodes: a
-//! program may listen elsewhere long before it serves. One whose doing cannot be seen (`io_uring`, another user's) counts as
+//! A passed socket takes connections from the start, whether or not anybody accepts them, so connecting shows nothing. What
+//! the process does shows it: one of its threads, or of its descendants, waits in `accept`, `poll` or `select` on the
+//! socket, or its `epoll` contains the socket. If sockets were passed to it, only those count, by their inodes: a program
+//! may listen elsewhere long before it serves. A process that cannot be observed (`io_uring`, another user's) counts as
 //! ready after [`PATIENCE`].
 
 mod calls;
@@ -25,20 +25,21 @@ pub use seen::{Listening, SocketUse, Taking};
 
 use process::{Descriptors, directory, passed, process_tree};
 
-/// How often we look: the kernel tells nobody of it.
+/// Interval of looks: the kernel does not report this.
 const LOOK: Duration = Duration::from_millis(2);
-/// The pause is at least so many times what a look takes.
+/// The pause is at least this many times as long as a look.
 const SHARE: u32 = 4;
-/// A program that lives for so long and cannot be seen to accept counts as ready.
+/// A program that has run for this long and cannot be observed counts as ready.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Looks at what the process `pid` does now. One that has ended does nothing.
+/// Observes what the process `pid` does now. An ended one does nothing.
 #[must_use]
 pub fn socket_use(pid: u32) -> SocketUse {
     look(pid, &mut HashSet::new())
 }
 
-/// `passed` are the sockets that were passed to it; they are found where there are none yet, since it may close them later.
+/// `known` are the sockets that were passed to it; if it is empty they are looked up, since the process may close them
+/// later.
 fn look(pid: u32, known: &mut HashSet<u64>) -> SocketUse {
     if known.is_empty() {
         *known = passed(&directory(pid));
@@ -72,7 +73,7 @@ fn look(pid: u32, known: &mut HashSet<u64>) -> SocketUse {
 
 /// Waits until the process `pid` takes connections, for ever if it does not. False if it ends before.
 pub async fn accepts(pid: u32) -> bool {
-    // The descriptor names this process even when its number is given away again.
+    // The descriptor identifies this process even if its number is reused.
     let Some(process) = i32::try_from(pid)
         .ok()
         .and_then(Pid::from_raw)
@@ -90,13 +91,13 @@ pub async fn accepts(pid: u32) -> bool {
         match look(pid, &mut passed).accepts() {
             Taking::Yes => return !has_ended(&process),
             Taking::Unknown if Instant::now() > patience => return !has_ended(&process),
-            // Others have more to do meanwhile than to wait for us.
+            // Looks must not take much time from others.
             _ => tokio::time::sleep(LOOK.max(begun.elapsed() * SHARE)).await,
         }
     }
 }
 
-/// Where the process `pid`, and what it started, listens with sockets that were not passed to it.
+/// Listening sockets of the process `pid` and its descendants that were not passed to it.
 #[must_use]
 pub fn listening_at(pid: u32) -> Vec<Listening> {
     let passed = passed(&directory(pid));
@@ -112,7 +113,7 @@ pub fn listening_at(pid: u32) -> Vec<Listening> {
     sockets
 }
 
-/// Those of some sockets of this network that are still listened at, by whomever.
+/// The sockets among these on which somebody still listens.
 #[must_use]
 pub fn still_listening(sockets: &[Listening]) -> Vec<Listening> {
     let mut listening = table::listening(&directory(std::process::id()));

@@ -5,9 +5,9 @@
 pub struct StatusCounts {
     /// Requests that it has answered since it was started.
     pub answered: u64,
-    /// Connections that the next generation has taken from it.
+    /// Connections that moved to the next generation.
     pub moved: u64,
-    /// Connections that it has ended in the middle of something.
+    /// Connections that it cut in the middle of something.
     pub cut: u64,
 }
 
@@ -23,14 +23,14 @@ impl StatusCounts {
     }
 }
 
-/// The number that stands before these words.
+/// The number before these words.
 fn before(text: &str, words: &str) -> u64 {
     let digits = text.split_once(words).map_or("", |(before, _)| before);
     let begin = digits.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     digits[begin..].parse().unwrap_or(0)
 }
 
-/// The number that stands after these words.
+/// The number after these words.
 fn after(text: &str, words: &str) -> u64 {
     let rest = text.split_once(words).map_or("", |(_, rest)| rest);
     let end = rest.find(|c: char| !c.is_ascii_digit());

@@ -1,7 +1,7 @@
 //! Files of one app: what must outlive a helper and cannot be asked from the manager.
 //!
-//! Directories have mode 0711, so that the app gets to its executable and nobody can list them; files have 0600. A release is
-//! closed (0700) while it is made, and when it is bad and nothing runs it.
+//! Directories have mode 0711, so that the app can reach its executable and nobody can list them; files have 0600. A
+//! release is closed (0700) while it is made, and when it is bad and does not run.
 //!
 //! ```text
 //! RUN/lock                      flock: one handover at a time
@@ -67,8 +67,8 @@ use portkeep_spec::{AppName, contract};
 pub use attempt::FailedAttempt;
 pub use ends::Settled;
 pub use events::{
-    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent, OutBecause,
-    PutBackRecord, Steps, TakenOutRecord,
+    CrashRecord, Decision, DrainedRecord, HandoverRecord, HandoverResult, HistoryEvent,
+    PutBackRecord, Steps, TakenOutReason, TakenOutRecord,
 };
 pub use history::Follower;
 pub(crate) use key::Key;
@@ -92,7 +92,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store to look into. Its directories need not exist.
+    /// A store for reading. Its directories need not exist.
     #[must_use]
     pub fn at(name: &AppName, directories: &Directories) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// The store of an app of a test's, opened below its directory.
+    /// The store of a test's app, below the test's directory.
     #[cfg(test)]
     #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
     pub(crate) fn below(root: &Path) -> Self {
@@ -113,12 +113,12 @@ impl Store {
         Self::open(&"app".parse().unwrap(), &directories).unwrap()
     }
 
-    /// Opens the store to work with, making its directories.
+    /// Opens the store for writing, and creates its directories.
     ///
-    /// Without the directory of the releases no release can be taken, but one that crashed can be started again, and a
-    /// holding page shown: that it cannot be made is only logged.
+    /// Without the directory of the releases no release can be captured, but a crashed one can be started again, and a
+    /// holding page shown: so a failure to create it is only logged.
     ///
-    /// Directories of an older version, or made under a strict umask, get the modes they should have; so do files.
+    /// Directories and files of an older version, or made under a strict umask, get the right modes.
     ///
     /// # Errors
     /// When the runtime directory cannot be made, or somebody else could replace one of them: [`Untrusted`].
@@ -128,7 +128,7 @@ impl Store {
             make(&directory, TRAVERSED)?;
         }
         match store.ensure_state() {
-            // It can be made some other time; but what others could have put there is not to be run.
+            // It can be created later; but a directory that others could have filled must not be used.
             Err(error) if is_untrusted(&error) => return Err(error),
             Err(error) => tracing::warn!("{error}"),
             Ok(()) => {}
@@ -137,7 +137,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes the directories that live on, or says which one cannot be made: without them no release can be kept.
+    /// Creates the directories that last, or reports which one cannot be created: without them no release can be kept.
     ///
     /// # Errors
     /// When one cannot be made, or is not to be trusted.
@@ -154,20 +154,20 @@ impl Store {
         &self.name
     }
 
-    /// The directory that lives with the boot.
+    /// The directory that lasts until the next boot.
     #[must_use]
     pub fn run_directory(&self) -> &Path {
         &self.run
     }
 
-    /// The directory that lives on.
+    /// The directory that lasts.
     #[must_use]
     pub fn state_directory(&self) -> &Path {
         &self.state
     }
 }
 
-/// An app's directory, and the one of all apps above it.
+/// An app's directory, and its parent for all apps.
 fn ours(directory: &Path) -> impl Iterator<Item = PathBuf> {
     let all = directory.parent().filter(|all| {
         let name = all.file_name().and_then(|name| name.to_str());

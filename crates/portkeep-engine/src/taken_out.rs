@@ -8,28 +8,28 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Since when, and how long load balancers are told before connections end.
+/// Since when an app is taken out, and its grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TakenOut {
-    /// Since when; the beginning of time where that cannot be read.
+    /// The beginning; the epoch if it cannot be read.
     pub since: Timestamp,
     /// How long load balancers are told before connections end.
     pub grace: Duration,
 }
 
 impl TakenOut {
-    /// From now on.
+    /// As of now.
     #[must_use]
     pub fn now(grace: Duration) -> Self {
         Self {
-            // As exact as it is written.
+            // With the precision of the file.
             since: Timestamp::from_microsecond(Timestamp::now().as_microsecond())
                 .unwrap_or_default(),
             grace,
         }
     }
 
-    /// How long it is until connections end; nothing where they do. A clock that was set back since makes no difference.
+    /// The time until connections end; zero if they do. A clock that was set back since makes no difference.
     #[must_use]
     pub fn left(&self, now: Timestamp) -> Duration {
         match Duration::try_from(now.duration_since(self.since)) {
@@ -39,7 +39,7 @@ impl TakenOut {
     }
 }
 
-/// As it is written: both in microseconds.
+/// As in the file: both in microseconds.
 impl fmt::Display for TakenOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(

@@ -1,7 +1,7 @@
 //! Handover as a trace: OTLP in its JSON encoding, which collectors and Jaeger read.
 //!
-//! The history has how long each step took, and they follow each other: so the spans are laid one behind the other. What is left
-//! at the end is the switch, the order to drain, and the look at what runs.
+//! The history has how long each step took, and steps follow each other: so the spans are placed one after another. The
+//! rest at the end is the switch, the order to drain, and the look at running generations.
 
 use jiff::Timestamp;
 use portkeep_spec::{AppName, Manager as Which};
@@ -17,7 +17,7 @@ pub struct Trace {
     drains: Vec<DrainedRecord>,
 }
 
-/// A part of it.
+/// A part of a trace.
 struct Span<'a> {
     name: &'a str,
     begin: i128,
@@ -27,7 +27,7 @@ struct Span<'a> {
 }
 
 impl Trace {
-    /// The last handover in `events` that started `generation`, or tried to, with the ends of the drains that it began.
+    /// The last handover in `events` that started `generation`, or tried to, with the ends of its drains.
     #[must_use]
     pub fn of(events: &[HistoryEvent], generation: Generation) -> Option<Self> {
         let handovers = events.iter().enumerate().rev();
@@ -117,7 +117,7 @@ impl Trace {
         }
     }
 
-    /// Those that were taken, one behind the other.
+    /// The steps that took place, one after another.
     fn steps(&self) -> Vec<Span<'_>> {
         let steps = &self.handover.steps;
         let mut at = self.begin();
@@ -193,11 +193,11 @@ fn attribute(key: &str, value: &str) -> Value {
 }
 
 fn nanoseconds(milliseconds: f64) -> i128 {
-    // A number that is none, from a file that somebody wrote, is no time.
+    // An invalid number in a file that somebody wrote is no time.
     (milliseconds.max(0.0) * 1e6).round() as i128
 }
 
-/// Ids that the handover has whenever it is asked for, so that what is sent twice is one trace.
+/// Ids that depend only on the handover, so that sending it twice gives one trace.
 struct Ids {
     key: [u8; 32],
     trace: String,
@@ -300,7 +300,7 @@ mod tests {
             spans[0]["status"],
             json!({ "code": 2, "message": "it exited" })
         );
-        // The end of a drain that an earlier one began is not its own.
+        // The end of a drain that an earlier handover began does not belong to it.
         assert!(spans.iter().all(|span| span["name"] != "drain"));
         assert!(Trace::of(&events(), Generation(9)).is_none());
     }

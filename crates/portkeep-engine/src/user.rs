@@ -6,32 +6,32 @@ use std::thread;
 use nix::unistd;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-/// The last of the numbers that systemd gives to dynamic users. Nobody has files of it, so it may do what everybody may.
+/// The last of systemd's numbers for dynamic users. It owns no files, so it may do what everybody may.
 const STRANGER: u32 = 65519;
-/// How the kernel shows owners that a user namespace knows nothing of.
+/// The kernel's number for owners that a user namespace does not know.
 const UNMAPPED: u32 = 65534;
 
-/// The name of the user of that number; none where the machine knows none.
+/// The name of a user; none if the machine knows none.
 #[must_use]
 pub fn user_name(number: u32) -> Option<String> {
     let user = unistd::User::from_uid(number.into()).ok().flatten();
     user.map(|user| user.name)
 }
 
-/// Who an app's processes run as.
+/// The user of an app's processes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RunsAs {
-    /// Whoever runs portkeep.
+    /// The user who runs portkeep.
     Us,
-    /// That user of the machine, by name or number.
+    /// A user of the machine, by name or number.
     Named(String),
-    /// A user that the manager makes for it, and that is in no group.
+    /// A user that the manager creates, without groups.
     Dynamic(String),
 }
 
 impl RunsAs {
-    /// Whom a file is to be looked at as; nobody where it is us, or nobody that is known.
+    /// The user with whose rights a file is checked; none if it is this one, or unknown.
     pub(crate) fn other_user(&self) -> Option<User> {
         match self {
             Self::Us => None,
@@ -41,7 +41,7 @@ impl RunsAs {
     }
 }
 
-/// Who a file is looked at as.
+/// A user with whose rights a file is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: String,
@@ -51,7 +51,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The user of that number, with all groups; one that has no name has no groups.
+    /// The user with that number, with all groups; one without a name has no groups.
     pub(crate) fn of_number(number: u32) -> Self {
         let known = unistd::User::from_uid(number.into()).ok().flatten();
         known.map_or_else(
@@ -65,7 +65,7 @@ impl User {
         )
     }
 
-    /// The user of that name, or number; none if there is no such user.
+    /// The user with that name or number; none if there is none.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let known = unistd::User::from_name(name).ok().flatten();
         known
@@ -73,7 +73,7 @@ impl User {
             .or_else(|| name.parse().ok().map(Self::of_number))
     }
 
-    /// A user that does not exist before the app starts: systemd makes it.
+    /// A user that does not exist before the app starts: systemd creates it.
     pub(crate) fn dynamic(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -96,8 +96,8 @@ impl User {
         self.user == 0
     }
 
-    /// Does `work` in a thread that has this user's rights to files, and no others: the kernel decides, by owner, mode,
-    /// access list and whatever else it has. Only root can.
+    /// Does `work` in a thread with exactly this user's rights to files: the kernel decides, by owner, mode, access list
+    /// and everything else. Only root can.
     ///
     /// # Errors
     /// When the rights cannot be taken.
@@ -115,7 +115,7 @@ impl User {
         })
     }
 
-    /// For this thread only. The real and effective user stay, so that nobody may signal it who might not before.
+    /// For this thread only. The real and effective user stay, so that nobody else may signal it.
     #[cfg(target_os = "linux")]
     fn take_rights(&self) -> io::Result<()> {
         let groups: Vec<_> = self
@@ -126,7 +126,7 @@ impl User {
         rustix::thread::set_thread_groups(&groups)?;
         unistd::setfsgid(self.group.into());
         unistd::setfsuid(self.user.into());
-        // The call cannot fail, but answers who it was before.
+        // The call cannot fail, but returns the earlier user.
         let taken = unistd::setfsuid(self.user.into()).as_raw() == self.user
             && unistd::setfsgid(self.group.into()).as_raw() == self.group;
         if taken {
@@ -150,30 +150,30 @@ fn groups_of(user: &unistd::User) -> Vec<u32> {
     groups.map(unistd::Gid::as_raw).collect()
 }
 
-/// Nobody's rights can be taken there.
+/// This system cannot take on another user's rights.
 #[cfg(not(target_os = "linux"))]
 fn groups_of(_user: &unistd::User) -> Vec<u32> {
     Vec::new()
 }
 
-/// Whether the rights that this thread has let it do `what` with the file at `path`.
+/// Whether this thread may do `what` with the file at `path`.
 pub(crate) fn may(path: &std::path::Path, what: Access) -> bool {
     accessat(CWD, path, what, AtFlags::EACCESS).is_ok()
 }
 
-/// For messages: its name, or its number where it has none.
+/// For messages: a user's name, or the number if there is none.
 pub(crate) fn name_of(number: u32) -> String {
     let known = unistd::User::from_uid(number.into()).ok().flatten();
     known.map_or_else(|| format!("user {number}"), |known| known.name)
 }
 
-/// For messages: the name of a group, or its number where it has none.
+/// For messages: a group's name, or the number if there is none.
 pub(crate) fn group_name(number: u32) -> String {
     let known = unistd::Group::from_gid(number.into()).ok().flatten();
     known.map_or_else(|| number.to_string(), |known| known.name)
 }
 
-/// Whether nobody but the user of this process is in that group, as where each user has a group of the same name.
+/// Whether only this process's user is in that group, as when each user has a group with the same name.
 pub(crate) fn is_private_group(number: u32) -> bool {
     let me = unistd::User::from_uid(unistd::geteuid()).ok().flatten();
     let group = unistd::Group::from_gid(number.into()).ok().flatten();
@@ -183,7 +183,7 @@ pub(crate) fn is_private_group(number: u32) -> bool {
     group.gid == me.gid && group.name == me.name && group.mem.iter().all(|one| *one == me.name)
 }
 
-/// Whether it stands for users outside of the user namespace that this process is in.
+/// Whether it stands for users outside of this process's user namespace.
 pub(crate) fn is_outside(number: u32) -> bool {
     let map = || std::fs::read_to_string("/proc/self/uid_map");
     number == UNMAPPED && map().is_ok_and(|map| !maps(&map, number))
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn the_kernel_decides_as_for_that_user_and_this_process_keeps_its_rights() {
         if !unistd::geteuid().is_root() {
-            // Nobody else may take another's rights.
+            // Nobody else may take on another user's rights.
             assert!(User::dynamic("x").with_rights(|| ()).is_err());
             return;
         }

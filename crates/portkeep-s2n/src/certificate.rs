@@ -15,9 +15,9 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// Far more than any chain has.
+/// Longer than any chain.
 const LONGEST: u64 = 1024 * 1024;
-/// When to begin to warn.
+/// How long before the end of a certificate warnings begin.
 const SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// The contents of a file, wiped when they are dropped.
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    // A FIFO would wait for its writer.
+    // Opening a FIFO would wait for its writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
     let metadata = file.metadata()?;
@@ -39,18 +39,18 @@ fn read_file(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     if metadata.len() > LONGEST {
         return Err(io::Error::other("it is longer than a MiB"));
     }
-    // Room for all of it, and for the read that finds the end: memory that grows leaves copies behind.
+    // Room for all of it, and for the read that finds the end: a buffer that grows leaves copies behind.
     let room = usize::try_from(metadata.len()).map_err(io::Error::other)? + 64;
     let mut contents = Zeroizing::new(Vec::with_capacity(room));
     file.take(LONGEST).read_to_end(&mut contents)?;
     Ok(contents)
 }
 
-/// When a certificate is valid.
+/// Whether a certificate is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Validity {
     Valid,
-    /// It is valid for so long.
+    /// It is valid for this long.
     Soon(Duration),
     NotYet,
     Expired,
@@ -73,7 +73,7 @@ fn first(pem: &[u8]) -> Result<Certificate, BoxError> {
     Ok(Certificate::from_der(&leaf)?)
 }
 
-/// Fails if the first certificate in it is not valid, unless that is accepted; warns of what will happen soon.
+/// Fails if the first certificate is not valid, unless that is accepted; warns of its approaching end.
 pub(crate) fn check(path: &Path, pem: &[u8], accepts_expired: bool) -> Result<(), Error> {
     let leaf = first(pem).map_err(|source| Error::NoCertificate {
         path: path.to_owned(),

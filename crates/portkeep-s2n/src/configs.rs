@@ -12,19 +12,19 @@ use crate::certificate;
 use crate::settings::{ClientCertificates, Settings};
 use crate::state::Terms;
 
-/// Made from one reading of the files.
+/// Both configurations, from one reading of the files.
 #[derive(Debug)]
 pub(crate) struct Configs {
     /// For handshakes.
     pub(crate) fresh: Config,
-    /// For connections that had their handshake in another process, or were taken apart here. It must not have session
-    /// tickets: each generation would send another one under a nonce that was used before.
+    /// For connections whose handshake was in another process, or that were taken apart here. It must not have session
+    /// tickets: each generation would send another one with a used nonce.
     pub(crate) arrived: Config,
     /// What both sides of a move have to agree on.
     pub(crate) terms: Arc<Terms>,
 }
 
-/// Whom a client's certificate names is for the app to judge; who has signed it was checked.
+/// The app judges a client's name; s2n-tls checks who has signed its certificate.
 struct AnyName;
 
 impl VerifyHostNameCallback for AnyName {
@@ -51,7 +51,7 @@ impl Configs {
 
         let build = || {
             let mut builder = Config::builder();
-            // Before the handshake, and where a connection arrives.
+            // Before the handshake, and when a connection arrives.
             builder
                 .set_serialization_version(SerializationVersion::V1)
                 .map_err(setting("the version of exported connections"))?;
@@ -73,7 +73,7 @@ impl Configs {
                     ClientCertificates::Required(_) => ClientAuthType::Required,
                     ClientCertificates::Optional(_) => ClientAuthType::Optional,
                 };
-                // Only these authorities, not those of the machine.
+                // Only these authorities, not the machine's.
                 builder
                     .with_system_certs(false)
                     .and_then(|builder| builder.trust_pem(authorities))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why TLS cannot be set up. Keys are never in it.
+/// Why TLS cannot be set up. It never contains keys.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -13,7 +13,7 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The service manager has passed no credentials.
@@ -24,15 +24,15 @@ pub enum Error {
         /// The credential.
         name: String,
     },
-    /// There is no certificate in the file, or not as PEM.
+    /// The file has no certificate in PEM.
     #[error("there is no certificate in {}", path.display())]
     NoCertificate {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: portkeep::BoxError,
     },
-    /// The certificate is not valid any more.
+    /// The certificate has expired.
     #[error("the certificate in {} has expired {since}", path.display())]
     Expired {
         /// The file.
@@ -47,30 +47,30 @@ pub enum Error {
         path: PathBuf,
         /// Its first moment, in UTC.
         from: String,
-        /// What this machine takes for the time.
+        /// This machine's time.
         now: String,
     },
-    /// s2n-tls does not take them.
+    /// s2n-tls refuses the certificate or the key.
     #[error("the certificate in {} and the key in {} cannot be used together", certificate.display(), key.display())]
     DoNotFit {
         /// The file of the certificate.
         certificate: PathBuf,
         /// The file of the key.
         key: PathBuf,
-        /// What s2n-tls says.
+        /// The error of s2n-tls.
         source: s2n_tls::error::Error,
     },
-    /// s2n-tls does not take another setting.
+    /// s2n-tls refuses another setting.
     #[error("s2n-tls does not take {what}")]
     Setting {
-        /// Which one.
+        /// The setting.
         what: &'static str,
-        /// What s2n-tls says.
+        /// The error of s2n-tls.
         source: s2n_tls::error::Error,
     },
 }
 
-/// Its sentence, and those of its causes: `fn main() -> Result<(), portkeep::BoxError>` shows an error by `Debug`.
+/// The sentence with those of its causes: `fn main() -> Result<(), portkeep::BoxError>` shows an error by `Debug`.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;

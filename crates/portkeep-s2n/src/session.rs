@@ -1,4 +1,4 @@
-//! Facts of a TLS session.
+//! Facts about a TLS session.
 
 use std::sync::Arc;
 
@@ -25,26 +25,25 @@ pub(crate) struct Facts {
 }
 
 impl Session {
-    /// Of the request that has these extensions.
+    /// The session of a request, from its extensions.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Option<&Self> {
         extensions.get()
     }
 
-    /// The name that the client has asked for (SNI).
+    /// The name that the client requested (SNI).
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
         self.0.server_name.as_deref()
     }
 
-    /// What was agreed on by ALPN.
+    /// The protocol that ALPN chose.
     #[must_use]
     pub fn protocol(&self) -> Option<&str> {
         self.0.protocol.as_deref()
     }
 
-    /// The certificate that the client has shown, and those that it was checked by up to the authority, in DER; none if it has
-    /// shown none.
+    /// The certificate that the client sent, and its chain up to the authority, in DER; none if it sent none.
     pub fn client_certificates(&self) -> impl Iterator<Item = &[u8]> {
         self.0.client_certificates.iter().map(Vec::as_slice)
     }

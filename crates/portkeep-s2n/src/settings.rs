@@ -8,17 +8,17 @@ use zeroize::Zeroizing;
 
 use crate::{Error, certificate};
 
-/// Where something is read from.
+/// Source of a certificate or key.
 #[derive(Clone)]
 pub(crate) enum Place {
     File(PathBuf),
     /// The name of a credential.
     Credential(String),
-    /// What the app has given.
+    /// Bytes from the app.
     Memory(Arc<Zeroizing<Vec<u8>>>),
 }
 
-/// Not what is in memory.
+/// Without bytes in memory.
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,17 +62,17 @@ impl Place {
     }
 }
 
-/// Whose certificates clients have to show.
+/// Which clients need a certificate.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ClientCertificates {
-    /// Every client shows one that an authority in this file (PEM) has signed.
+    /// Every client needs one that an authority in this file (PEM) has signed.
     Required(PathBuf),
-    /// A client that shows one shows such a one.
+    /// A client may have none; otherwise such an authority has signed it.
     Optional(PathBuf),
 }
 
-/// How TLS is to be.
+/// Settings of TLS.
 ///
 /// Certificate and key are PEM; the certificate's file has those between it and the root behind it.
 #[derive(Debug, Clone)]
@@ -108,7 +108,8 @@ impl Settings {
         Self::new(Place::File(certificate.into()), Place::File(key.into()))
     }
 
-    /// From systemd's credentials of these names: `credentials` in portkeep.json, `LoadCredential=` in a unit.
+    /// Certificate and key from systemd's credentials with these names: `credentials` in portkeep.json, `LoadCredential=`
+    /// in a unit.
     #[must_use]
     pub fn from_credentials(certificate: impl Into<String>, key: impl Into<String>) -> Self {
         Self::new(
@@ -117,23 +118,24 @@ impl Settings {
         )
     }
 
-    /// What the app has in memory. It cannot be read anew: [`Tls::reread`](crate::Tls::reread) reads only the authorities of clients.
+    /// Certificate and key from memory. They cannot be read again: [`Tls::reread`](crate::Tls::reread) reads only the
+    /// authorities of clients.
     #[must_use]
     pub fn from_pem(certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let memory = |bytes: Vec<u8>| Place::Memory(Arc::new(Zeroizing::new(bytes)));
         Self::new(memory(certificate.into()), memory(key.into()))
     }
 
-    /// The protocols that are offered by ALPN, the best first (default `h2`, `http/1.1`). Without `h2` all connections can
-    /// move; none: ALPN is not answered.
+    /// The protocols that ALPN offers, best first (default `h2`, `http/1.1`). Without `h2`, all connections can move. With
+    /// none, ALPN is not answered.
     #[must_use]
     pub fn protocols(mut self, protocols: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.protocols = protocols.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The numbered security policy of s2n-tls (default `20240503`: TLS 1.2 and 1.3, ECDHE). One without a number
-    /// can be another one in the next version, so that connections would not move.
+    /// The numbered security policy of s2n-tls (default `20240503`: TLS 1.2 and 1.3, ECDHE). A name without a number may
+    /// mean another policy in the next version, so that connections would not move.
     #[must_use]
     pub fn policy(mut self, policy: impl Into<String>) -> Self {
         self.policy = policy.into();
@@ -147,7 +149,7 @@ impl Settings {
         self
     }
 
-    /// Puts a [`Session`](crate::Session) among the extensions of each request (default: only if clients are asked for a
+    /// Adds a [`Session`](crate::Session) to the extensions of each request (default: only if clients are asked for a
     /// certificate).
     #[must_use]
     pub fn introduce_sessions(mut self) -> Self {
@@ -155,8 +157,8 @@ impl Settings {
         self
     }
 
-    /// Serves with a certificate that has expired or is not valid yet, and warns (default: fails, so that a generation with one
-    /// does not replace one with a better one).
+    /// Serves with a certificate that has expired or is not valid yet, and warns (default: fails, so that a generation with
+    /// an invalid certificate does not replace one with a valid one).
     #[must_use]
     pub fn accept_expired(mut self) -> Self {
         self.accepts_expired = true;

@@ -1,7 +1,7 @@
 //! State of a TLS connection as bytes. Pure.
 //!
-//! What s2n-tls exports has a version of its own and no checksum. Around it is what s2n-tls does not export and the other
-//! generation has to know: on which terms the connection was made, and what handlers are told of it.
+//! The export of s2n-tls has a version of its own and no checksum. Around it is what s2n-tls does not export and the other
+//! generation needs: the terms of the connection, and the facts for handlers.
 
 use std::io;
 
@@ -10,8 +10,8 @@ use zeroize::Zeroizing;
 use crate::session::Facts;
 use crate::settings::{ClientCertificates, Settings};
 
-/// What a connection was made on. A generation takes over those that were made on its own terms, because s2n-tls checks neither the
-/// cipher suite nor the client of an imported connection.
+/// Terms of a connection. A generation takes only connections on its own terms, because s2n-tls checks neither the cipher
+/// suite nor the client of an imported connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Terms {
     policy: String,
@@ -21,25 +21,25 @@ pub(crate) struct Terms {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Clients {
     NotAsked,
-    /// The number stands for the authorities.
+    /// The number identifies the authorities.
     Optional(u64),
     Required(u64),
 }
 
-/// All that goes along, but for socket and unread bytes.
+/// Everything that moves with a connection, except for its socket and unread bytes.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) terms: Terms,
-    /// Keys may be renewed.
+    /// Whether keys can be updated.
     pub(crate) tls13: bool,
     pub(crate) facts: Option<Facts>,
     pub(crate) exported: Exported,
 }
 
-/// What s2n-tls has exported.
+/// The export of s2n-tls.
 pub(crate) struct Exported(pub(crate) Zeroizing<Vec<u8>>);
 
-/// Says nothing.
+/// Without its bytes.
 impl std::fmt::Debug for Exported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Exported")
@@ -48,7 +48,7 @@ impl std::fmt::Debug for Exported {
 
 /// The first bytes, with the version of this layout.
 const MAGIC: &[u8; 8] = b"pk-s2n\0\x01";
-/// They, what clients have to show, flags, the number of the authorities, the length of all that follows.
+/// Length of the magic, the clients' rule, flags, the number of the authorities, and the length of the rest.
 const HEAD: usize = 8 + 1 + 1 + 8 + 4;
 
 impl Terms {
@@ -65,7 +65,7 @@ impl Terms {
     }
 }
 
-/// FNV-1a. Both files are of whoever runs the app: it tells apart, and protects from nobody.
+/// FNV-1a. Both files belong to the operator: it tells them apart, and protects from nobody.
 fn fingerprint(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -73,7 +73,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 }
 
 impl State {
-    /// In memory that is as large as it has to be: none that has grown leaves a copy of keys behind.
+    /// Into memory of the exact size: a buffer that grows leaves copies of keys behind.
     pub(crate) fn encode(&self) -> Vec<u8> {
         let (kind, number) = match self.terms.clients {
             Clients::NotAsked => (0, 0),

@@ -13,16 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::session::Session;
 use crate::state::Terms;
 
-/// A connection behind TLS. hyper reads and writes it.
+/// A TLS connection that hyper reads and writes.
 #[derive(Debug)]
 pub struct Stream {
     pub(crate) inner: TlsStream<Accepted>,
-    /// Taken from s2n-tls for a move that did not come about.
+    /// Read from s2n-tls for a move that failed.
     pub(crate) unread: Vec<u8>,
     pub(crate) tls13: bool,
-    /// On which it was made.
+    /// Its terms.
     pub(crate) terms: Arc<Terms>,
-    /// If handlers are told.
+    /// Facts for handlers, if they get any.
     pub(crate) session: Option<Session>,
 }
 

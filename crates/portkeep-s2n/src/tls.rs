@@ -17,7 +17,7 @@ use crate::state::{Exported, State};
 use crate::stream::Stream;
 use crate::{Error, Settings};
 
-/// TLS for [`Server::transport`](portkeep::Server::transport): see [`Settings`]. Copies share what was read.
+/// TLS for [`Server::transport`](portkeep::Server::transport): see [`Settings`]. A clone shares the files that were read.
 #[derive(Debug, Clone)]
 pub struct Tls(Arc<Shared>);
 
@@ -43,12 +43,12 @@ impl Settings {
 }
 
 impl Tls {
-    /// Reads certificate, key and authorities anew, for connections that come from here on: for
-    /// [`Server::on_hangup`](portkeep::Server::on_hangup). A new generation does that by itself.
+    /// Reads certificate, key and authorities again, for later connections: for
+    /// [`Server::on_hangup`](portkeep::Server::on_hangup). A new generation reads them by itself.
     ///
     /// # Errors
     ///
-    /// If they cannot be used; then those from before are in force.
+    /// If they cannot be used; then the earlier ones stay.
     pub fn reread(&self) -> Result<(), Error> {
         let configs = Arc::new(Configs::load(&self.0.settings)?);
         *self
@@ -110,7 +110,7 @@ impl Transport for Tls {
         let Some(exported) = export(&mut stream) else {
             return Err(stream);
         };
-        // From here on these bytes are the only copy of the keys, and the connection's object is dead.
+        // From here on these bytes are the only copy of the keys, and the connection's object must not be used.
         let state = State {
             terms: (*stream.terms).clone(),
             tls13: stream.tls13,
@@ -118,7 +118,7 @@ impl Transport for Tls {
             exported,
         };
         let (connection, accepted) = stream.inner.into_parts();
-        // Nothing is sent by this. `shutdown` would send an alert that is not encrypted.
+        // This sends nothing. `shutdown` would send an unencrypted alert.
         drop(connection);
         Ok(Parts {
             connection: accepted,
@@ -138,7 +138,7 @@ impl Transport for Tls {
         let mut session = configs.arrived.build_connection(Mode::Server)?;
         session.deserialize(&state.exported.0)?;
         if state.tls13 {
-            // The client may have asked for one that was not sent. Sent with the next answer.
+            // The client may have requested an update that was not sent. It is sent with the next answer.
             session.request_key_update(PeerKeyUpdate::KeyUpdateNotRequested)?;
         }
         Ok(Stream {
@@ -159,12 +159,12 @@ impl Transport for Tls {
     }
 }
 
-/// Nothing, if a part of a record is there, or something is still to be sent: the connection is as it was.
+/// Nothing if a record is incomplete, or bytes are still to be sent: the connection is unchanged.
 fn export(stream: &mut Stream) -> Option<Exported> {
     let decrypted = stream.connection().peek_len();
     if decrypted > 0 {
         let mut bytes = vec![0; decrypted];
-        // No more than that is there, so nothing is read from the socket.
+        // There are no more bytes, so nothing is read from the socket.
         match stream.connection().poll_recv(&mut bytes) {
             Poll::Ready(Ok(count)) => stream.unread.extend(&bytes[..count]),
             Poll::Ready(Err(_)) | Poll::Pending => return None,

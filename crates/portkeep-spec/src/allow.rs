@@ -5,36 +5,36 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The locks of `sandbox: "strict"` that are opened, one field each. Default: none. Without a sandbox nothing is locked, and
-/// only `user` may be written.
+/// Locks of `sandbox: "strict"` to open, one field each. Default: none. Without a sandbox nothing is locked, and only
+/// `user` may be written.
 ///
-/// A lock that stays closed may still stand in the way: to set the clock takes `clock`, the capability `CAP_SYS_TIME`
-/// and the system calls `@clock`.
+/// Another lock may still be in the way: setting the clock takes `clock`, the capability `CAP_SYS_TIME` and the system
+/// calls `@clock`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Allow {
-    /// Which addresses the app may connect to, and listen on by itself. Its passed sockets work all the same.
+    /// Addresses that the app may connect to, and listen on by itself. Its passed sockets work in any case.
     pub network: Network,
     /// Files and directories that it may write to, if its user may. They must exist.
     pub writable_paths: Vec<PathBuf>,
-    /// A directory of its own that outlives it, `$STATE_DIRECTORY` (`/var/lib/NAME`, or where the user manager has such).
+    /// A directory of its own that outlives it, `$STATE_DIRECTORY` (`/var/lib/NAME`, or the user manager's counterpart).
     pub state_directory: bool,
     /// A directory of its own that may be emptied, `$CACHE_DIRECTORY` (`/var/cache/NAME`, `~/.cache/NAME`).
     pub cache_directory: bool,
-    /// What it sees of home directories. A user's manager cannot hide them: they are read-only there by default.
+    /// Its view of home directories. A user's manager cannot hide them: they are read-only there by default.
     pub home: Home,
     /// Devices that it may use, such as `/dev/dri/renderD128`. The system manager only; under a user's none is locked.
     pub devices: Vec<PathBuf>,
-    /// Capabilities that it has, such as `CAP_NET_ADMIN`. The system manager only; a user's has none to give.
+    /// Capabilities of the app, such as `CAP_NET_ADMIN`. The system manager only; a user's has none to give.
     pub capabilities: Vec<String>,
-    /// The user that it runs as, instead of one of its own, `pk-NAME`. The system manager only, which needs it where
-    /// `sandbox` is "off".
+    /// The user that it runs as, instead of its own user `pk-NAME`. The system manager only, which needs it if `sandbox` is
+    /// "off".
     pub user: Option<String>,
-    /// It sees the users of the machine, not only itself and root: whose a file is, who connects.
+    /// It sees the users of the machine, not only itself and root: the owner of a file, the user of a client.
     pub users: bool,
     /// It shares `/tmp` and `/var/tmp` with the machine. In the system manager that needs `user`.
     pub shared_tmp: bool,
-    /// What it mounts is seen by the machine.
+    /// Its mounts are visible to the machine.
     pub shared_mounts: bool,
     /// It sees other processes, and all of /proc.
     pub processes: bool,
@@ -44,16 +44,16 @@ pub struct Allow {
     pub architectures: Vec<String>,
     /// It may make namespaces: containers, sandboxes of browsers.
     pub namespaces: bool,
-    /// It may ask for real-time scheduling, and change its own limits and priorities.
+    /// It may request real-time scheduling, and change its own limits and priorities.
     pub realtime: bool,
-    /// It may gain privileges by setuid programs (`sudo`), and make some. In the system manager that needs `user`; a user
-    /// manager cannot allow it.
+    /// It may gain privileges by setuid programs (`sudo`), and make such programs. In the system manager that needs `user`;
+    /// a user manager cannot allow it.
     pub setuid: bool,
     /// It may make memory executable: just-in-time compilers (Node, Java, LuaJIT).
     pub jit: bool,
     /// It may change its execution domain (`personality(2)`).
     pub personality: bool,
-    /// It sees the devices of clocks.
+    /// It sees clock devices.
     pub clock: bool,
     /// It may write to control groups.
     pub control_groups: bool,
@@ -69,7 +69,7 @@ pub struct Allow {
     pub lasting_ipc: bool,
     /// It uses the kernel keyring of its user.
     pub shared_keyring: bool,
-    /// The permissions that its files do not have, in octal digits. Default: "0077".
+    /// Umask of its files, in octal digits. Default: "0077".
     pub umask: Option<String>,
 }
 
@@ -83,7 +83,7 @@ impl Allow {
             .is_some_and(|user| user == "root" || is_zero(user))
     }
 
-    /// The fields that are written though nothing is locked without a sandbox: all but `user`.
+    /// Fields that are written although nothing is locked without a sandbox: all but `user`.
     pub(crate) fn without_effect_without_sandbox(&self) -> Vec<String> {
         let fields = |allow: &Self| serde_json::to_value(allow).unwrap_or_default();
         let (written, default) = (fields(self), fields(&Self::default()));
@@ -95,7 +95,7 @@ impl Allow {
     }
 }
 
-/// Which addresses a sandboxed app may connect to.
+/// Addresses that a sandboxed app may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -103,13 +103,13 @@ pub enum Network {
     /// None: Unix sockets only.
     #[default]
     None,
-    /// This machine. A user manager cannot tell that from any address.
+    /// This machine. A user manager cannot tell it from other addresses.
     Loopback,
     /// Any.
     Any,
 }
 
-/// What a sandboxed app sees of home directories.
+/// View of home directories for a sandboxed app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -119,6 +119,6 @@ pub enum Home {
     Hidden,
     /// Their files, if its user may read them.
     ReadOnly,
-    /// It may write there, if its user may.
+    /// Their files, which it may also write, if its user may.
     ReadWrite,
 }

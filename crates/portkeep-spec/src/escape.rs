@@ -1,9 +1,9 @@
 //! Text that is escaped for one position of a unit file.
 //!
-//! [`Escaped`] is the only thing a template can be filled with, and only the functions here make one, each for the
-//! positions it names. The rules are those of systemd's own parsers (systemd.syntax(7), `config_parse_exec` and the
-//! like), which differ from directive to directive: a command line is unquoted and its variables are expanded, a path
-//! is not, the files of `EnvironmentFile=` are glob patterns.
+//! [`Escaped`] is the only type that a template can be filled with, and only the functions here make one, each for the
+//! positions it names. The rules are those of systemd's own parsers (systemd.syntax(7), `config_parse_exec` and the like),
+//! which differ from directive to directive: a command line is unquoted and its variables are expanded, a path is not, the
+//! files of `EnvironmentFile=` are glob patterns.
 //!
 //! No value begins with a quote, ends with a backslash or has a line break, because tools that read unit files as INI
 //! (NixOS' switch) stumble over those.
@@ -17,22 +17,22 @@ use crate::{CpuQuota, MemorySize, Problem, SocketMode, SocketName, Span, TasksMa
 const LONGEST_PATH: usize = 4095;
 const LONGEST_COMPONENT: usize = 255;
 
-/// Text that is safe where its maker says.
+/// Text that is safe in the positions that its maker names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Escaped(String);
 
 impl Escaped {
-    /// A fixed text of the renderer's own.
+    /// A fixed text of the renderer.
     pub(crate) const fn fixed(text: &'static str) -> Fixed {
         Fixed(text)
     }
 
-    /// The name of a socket, whose type allows nothing that a directive gives a meaning to.
+    /// The name of a socket, whose type allows no character with a special meaning.
     pub(crate) fn socket_name(name: &SocketName) -> Self {
         Self(name.as_str().to_owned())
     }
 
-    /// A unit's name or an IP address: letters, digits and `@._:-[]`, which no directive gives a meaning to.
+    /// A unit's name or an IP address: letters, digits and `@._:-[]`, which have no special meaning in any directive.
     pub(crate) fn token(text: &str) -> Result<Self, Problem> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "@._:-[]".contains(c);
         match text.chars().find(|&c| !is_plain(c)) {
@@ -100,7 +100,7 @@ impl Escaped {
         Ok(Self(escaped))
     }
 
-    /// A word of systemd's own: letters, digits and `@_-`, which no directive gives a meaning to.
+    /// A word of systemd's own: letters, digits and `@_-`, which have no special meaning in any directive.
     pub(crate) fn keyword(text: &str) -> Result<Self, Problem> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "@_-".contains(c);
         match text.chars().find(|&c| !is_plain(c)) {
@@ -154,7 +154,7 @@ impl Escaped {
         Ok(Self(escaped))
     }
 
-    /// An argument of a command line: exactly this text, whatever is in it.
+    /// An argument of a command line: exactly this text, whatever it contains.
     pub(crate) fn word(text: &str) -> Result<Self, Problem> {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._:=@,+-".contains(c);
         if !text.is_empty() && text.chars().all(is_plain) {
@@ -188,7 +188,7 @@ impl Escaped {
         &self.0
     }
 
-    /// Several of the same position with spaces between them, as in `Sockets=`.
+    /// Several texts for the same position, with spaces between them, as in `Sockets=`.
     pub(crate) fn list(items: &[Self]) -> Self {
         Self(
             items
@@ -200,7 +200,7 @@ impl Escaped {
     }
 }
 
-/// A text of the renderer's own; becomes [`Escaped`] without a check, which only a literal can.
+/// A fixed text of the renderer; becomes [`Escaped`] without a check, which only a literal can.
 pub(crate) struct Fixed(&'static str);
 
 impl From<Fixed> for Escaped {
@@ -209,7 +209,7 @@ impl From<Fixed> for Escaped {
     }
 }
 
-/// Whether systemd takes it as the identifier of a credential, of which we allow the part that needs no escaping.
+/// Whether systemd accepts it as the identifier of a credential; only the part that needs no escaping is allowed.
 pub(crate) fn is_credential_id(id: &str) -> bool {
     let plain = id
         .bytes()
@@ -217,7 +217,7 @@ pub(crate) fn is_credential_id(id: &str) -> bool {
     plain && !id.is_empty() && id.len() <= LONGEST_COMPONENT && !matches!(id, "." | "..")
 }
 
-/// Whether a unit file can hold this path, be it relative still.
+/// Whether a unit file can contain this path, even while it is relative.
 pub(crate) fn check_path(path: &Path) -> Result<&str, Problem> {
     let text = path
         .to_str()

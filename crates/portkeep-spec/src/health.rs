@@ -12,19 +12,19 @@ use portkeep_contract as contract;
 /// A socket on which an app tells whether it is ready to be sent requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HealthSocket {
-    /// Where it listens.
+    /// Its address.
     pub address: Address,
-    /// What is spoken there.
+    /// Its protocol.
     pub protocol: HealthProtocol,
     /// The permissions of a Unix socket's file.
     pub mode: Option<SocketMode>,
-    /// The user whose a Unix socket's file is.
+    /// Owner of a Unix socket's file.
     pub user: Option<String>,
-    /// The group whose a Unix socket's file is.
+    /// Group of a Unix socket's file.
     pub group: Option<String>,
 }
 
-/// What is spoken on a health socket.
+/// Protocol of a health socket.
 #[derive(
     Debug,
     Clone,
@@ -43,7 +43,7 @@ pub enum HealthProtocol {
     /// HTTP: `/livez`, and `/readyz`, which answers 200, or 503 with the reason in JSON.
     #[default]
     Http,
-    /// HAProxy's agent-check: whoever connects is told one line, `ready up`, `drain`, `maint` or `down#reason`.
+    /// HAProxy's agent-check: each connection gets one line, `ready up`, `drain`, `maint` or `down#reason`.
     AgentCheck,
 }
 
@@ -54,14 +54,14 @@ pub enum HealthProtocol {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum HealthBy {
-    /// The app, by the server library, with its own checks; the holding page where it does not serve.
+    /// The app, by the server library, with its own checks; the holding page while it does not serve.
     App,
-    /// A process of portkeep's that runs only while somebody asks: it knows whether a generation serves, and no more.
+    /// A process of portkeep's that runs only while it is asked: it only knows whether a generation serves.
     Portkeep,
 }
 
 impl HealthSocket {
-    /// An HTTP one with the defaults.
+    /// An HTTP socket with the defaults.
     #[must_use]
     pub fn new(address: Address) -> Self {
         Self {
@@ -73,7 +73,7 @@ impl HealthSocket {
         }
     }
 
-    /// The same as a socket like any other: it is passed under the name of its protocol.
+    /// The same as an ordinary socket, which is passed under the name of its protocol.
     #[must_use]
     pub fn as_listen(&self) -> Listen {
         let name = match self.protocol {
@@ -96,19 +96,19 @@ impl HealthSocket {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(rename = "HealthSocket")]
 pub(crate) struct Entry {
-    /// Where it listens: "127.0.0.1:8081", "[::1]:8081" or the absolute path of a Unix socket.
+    /// The address: "127.0.0.1:8081", "[::1]:8081" or the absolute path of a Unix socket.
     stream: Text,
-    /// What is spoken there: "http" or, for HAProxy, "agent-check". Default: "http".
+    /// The protocol: "http" or, for HAProxy, "agent-check". Default: "http".
     #[serde(default)]
     protocol: HealthProtocol,
-    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: "0600", its user; with `group`
-    /// "0660", its group, too.
+    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: "0600", its owner; with
+    /// `group` "0660", its group, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<SocketMode>,
-    /// The user whose a Unix socket's file is. Default: root, or the user whose manager holds it.
+    /// Owner of a Unix socket's file. Default: root, or the user whose manager holds it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    /// The group whose a Unix socket's file is, such as that of a proxy in front. Default: that of its user.
+    /// Group of a Unix socket's file, such as that of a proxy in front. Default: that of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<String>,
 }

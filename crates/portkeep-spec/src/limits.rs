@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Span, SpanError};
 use portkeep_contract as contract;
 
-/// In place of a limit.
+/// Written instead of a limit.
 const OFF: &str = "off";
 
 /// A limit of time: `"75s"`, or `"off"`.
@@ -33,7 +33,7 @@ pub enum CountLimit {
 }
 
 /// Limits of connections, for an app on the server library. Each is a time, or "off" for no limit. Default of each: the
-/// app's own setting, else the one that is named.
+/// app's own setting, else the named one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
@@ -41,18 +41,18 @@ pub struct Limits {
     pub idle: Option<Limit>,
     /// How long the head of a request may take: 30s (nginx 60s; HAProxy none).
     pub head: Option<Limit>,
-    /// How long a client may send nothing of a request's body that the app waits for: 60s (nginx 60s; HAProxy none).
+    /// How long a client may send no byte of a request's body that the app waits for: 60s (nginx 60s; HAProxy none).
     pub body: Option<Limit>,
-    /// How long a client may take nothing of an answer: 60s (nginx 60s; HAProxy none).
+    /// How long a client may take no byte of an answer: 60s (nginx 60s; HAProxy none).
     pub answer: Option<Limit>,
     /// How long an HTTP/2 client may be silent before it gets a ping: 20s (nginx and HAProxy send none).
     pub ping: Option<Limit>,
     /// How long an HTTP/2 client may take to answer a ping: 20s.
     pub pong: Option<Limit>,
-    /// How old a connection may become: "off", since connections move to the next generation (nginx 1h; HAProxy none).
+    /// Longest age of a connection: "off", since connections move to the next generation (nginx 1h; HAProxy none).
     pub age: Option<Limit>,
-    /// How many connections may be open. Beyond that, those that have been idle for longest end, and new ones wait for
-    /// room. Default: the limit of open files, less a sixteenth (nginx 512; HAProxy by the limit of open files).
+    /// Number of open connections. Beyond that, those that have been idle for longest end, and new ones wait for room.
+    /// Default: the limit of open files, less a sixteenth (nginx 512; HAProxy by the limit of open files).
     pub connections: Option<CountLimit>,
     /// Time without a packet after which TCP probes whether the other machine is there: 60s (off in nginx and HAProxy).
     /// "off" leaves the setting of the socket.

@@ -16,24 +16,24 @@ const BACKLOG: u32 = 4096;
 pub struct Listen {
     /// The name by which the process finds the socket.
     pub name: SocketName,
-    /// Where it listens.
+    /// Its address.
     pub address: Address,
-    /// What is spoken on it.
+    /// Its protocol.
     pub protocol: Protocol,
     /// How many connections may wait to be accepted; 4096 unless written otherwise.
     pub backlog: u32,
     /// The permissions of a Unix socket's file, if they are written: see [`mode`](Self::mode).
     pub mode: Option<SocketMode>,
-    /// The user whose a Unix socket's file is; the manager's own unless written otherwise.
+    /// Owner of a Unix socket's file; the manager's own unless written otherwise.
     pub user: Option<String>,
-    /// The group whose a Unix socket's file is; the manager's own unless written otherwise.
+    /// Group of a Unix socket's file; the manager's own unless written otherwise.
     pub group: Option<String>,
-    /// Whether an IP address is listened on that the machine does not have, if that is written: see
+    /// Whether to listen on an IP address that the machine does not have, if that is written: see
     /// [`binds_freely`](Self::binds_freely).
     pub free_bind: Option<bool>,
 }
 
-/// What is spoken on a socket: decides what the server library serves and what the holding page may answer.
+/// Protocol of a socket: decides what the server library serves and what the holding page may answer.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, JsonSchema,
 )]
@@ -72,7 +72,7 @@ impl Listen {
         }
     }
 
-    /// The permissions of a Unix socket's file. Its user may connect; and its group, if one is written, since it would be
+    /// The permissions of a Unix socket's file. Its owner may connect; and its group, if one is written, since it would be
     /// pointless otherwise.
     #[must_use]
     pub fn mode(&self) -> SocketMode {
@@ -82,7 +82,7 @@ impl Listen {
         })
     }
 
-    /// Whether an IP address is listened on that the machine does not have, or not yet; true unless written otherwise.
+    /// Whether to listen on an IP address that the machine does not have, or not yet; true unless written otherwise.
     #[must_use]
     pub fn binds_freely(&self) -> bool {
         self.free_bind.unwrap_or(true)
@@ -116,26 +116,25 @@ pub(crate) struct Entry {
     /// A Unix socket that keeps the bounds of messages: its absolute path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sequential_packet: Option<SequentialPacket>,
-    /// What is spoken on it. Default: "http" for `stream`, else "raw".
+    /// The protocol. Default: "http" for `stream`, else "raw".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     protocol: Option<Protocol>,
     /// How many connections may wait to be accepted. Default: 4096.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     backlog: Option<u32>,
-    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: "0600", its user; with
+    /// Who may connect to a Unix socket: the permissions of its file, in octal digits. Default: "0600", its owner; with
     /// `group` "0660", its group, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<SocketMode>,
-    /// The user whose a Unix socket's file is. Default: root, or the user whose manager holds it; only root can give it to
-    /// another one.
+    /// Owner of a Unix socket's file. Default: root, or the user whose manager holds it; only root can give it to another
+    /// user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    /// The group whose a Unix socket's file is, such as that of a proxy in front. Default: that of its user.
+    /// Group of a Unix socket's file, such as that of a proxy in front. Default: that of its owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// Whether an IP address may be listened on that the machine does not have, or has only later (`FreeBind=`). Default:
-    /// true.
+    /// Whether to listen on an IP address that the machine does not have, or gets only later (`FreeBind=`). Default: true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     free_bind: Option<bool>,
 }

@@ -29,10 +29,10 @@ pub struct SocketName(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// Nothing was written.
+    /// The text is empty.
     #[error("a name is needed, but this is empty; write for example \"hello\"")]
     Empty,
-    /// It begins with something else than a lower-case letter.
+    /// It does not begin with a lower-case letter.
     #[error("the name {0:?} must begin with a lower-case letter a-z")]
     First(String),
     /// It contains a character that is not allowed.
@@ -42,7 +42,7 @@ pub enum NameError {
         name: String,
         /// The first character that is not allowed.
         character: char,
-        /// What is.
+        /// The allowed characters.
         allowed: &'static str,
     },
     /// It is too long.

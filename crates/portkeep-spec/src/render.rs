@@ -17,7 +17,7 @@ mod user_name;
 pub use left_out::left_out;
 pub use user_name::of as user_name;
 
-/// Extra time of the handle's start over the app's own. An earlier call may hold the lock while it drains and records.
+/// Extra time of the handle's start over the app's own: an earlier caller may hold the lock while it drains and records.
 const HANDLE_EXTRA: std::time::Duration = std::time::Duration::from_secs(90);
 
 /// Extra time of the settle unit over the pause before a restart: it waits for D-Bus, and for a moment for the lock.
@@ -78,7 +78,7 @@ pub fn slice() -> Result<UnitFile, SpecError> {
     })
 }
 
-/// The unit that ends drains which hold up a shutdown for too long, in the system manager. It belongs to no app, as the
+/// The unit that ends drains which hold up a shutdown for too long, in the system manager. It belongs to no app, like the
 /// slice.
 ///
 /// # Errors
@@ -90,7 +90,7 @@ pub fn shutdown_limit() -> Result<UnitFile, SpecError> {
     })
 }
 
-/// The unit that writes the metrics of all apps into the directory `textfiles`, and its timer. They belong to no app, as
+/// The unit that writes the metrics of all apps into the directory `textfiles`, and its timer. They belong to no app, like
 /// the slice.
 ///
 /// # Errors
@@ -200,7 +200,7 @@ pub fn render(spec: &Spec, options: &RenderOptions) -> Result<Vec<UnitFile>, Spe
     }
     if !spec.health.is_empty() {
         units.push(unit(unit_names::leave(name), templates::LEAVE)?);
-        // Rendered even if the app answers: the set of files does not depend on what its program contains.
+        // Rendered even if the app answers: the set of files must not depend on the program's contents.
         let health = unit_names::health(name);
         let sandbox = match options.manager {
             Manager::System => templates::HEALTH_SANDBOX_SYSTEM,

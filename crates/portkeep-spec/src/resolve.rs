@@ -19,7 +19,7 @@ impl Spec {
             .flatten()
             .filter(|program| program.contains('/'))
         {
-            // A base that is not UTF-8 gives a path that does not exist, and says so when it is looked for.
+            // A base that is not UTF-8 gives a path that does not exist, which is reported when it is opened.
             *program = absolute(base, Path::new(program))
                 .to_string_lossy()
                 .into_owned();
@@ -89,7 +89,7 @@ mod tests {
         spec.files = vec!["static".parse().unwrap()];
         let resolved = spec.clone().resolve(Path::new("/srv/a"));
         assert_eq!(resolved.files_from.as_deref(), Some(Path::new("/srv/a")));
-        // Once more, from where the units find it.
+        // Resolving again changes nothing.
         let again = resolved.clone().resolve(Path::new("/etc/portkeep"));
         assert_eq!(again, resolved);
         spec.files_from = Some("../web/dist".into());

@@ -20,9 +20,9 @@ pub struct SocketMode(u32);
 pub struct SocketModeError(String);
 
 impl SocketMode {
-    /// Its user may connect.
+    /// Its owner may connect.
     pub const USER: Self = Self(0o600);
-    /// Its user and its group may connect.
+    /// Its owner and its group may connect.
     pub const GROUP: Self = Self(0o660);
 
     /// The bits, as `chmod` takes them.

@@ -39,12 +39,12 @@ pub struct Spec {
     #[schemars(with = "health::Written")]
     pub health: Vec<HealthSocket>,
     /// Who answers on the health sockets: "app", which needs the server library, or "portkeep", a process that runs only
-    /// while somebody asks. Default: "app" if the program contains the server library, serves HTTP, says READY itself and
-    /// has no `idleExit`; else "portkeep".
+    /// while it is asked. Default: "app" if the program contains the server library, serves HTTP, says READY itself and has
+    /// no `idleExit`; else "portkeep".
     #[serde(default)]
     pub health_by: Option<HealthBy>,
-    /// How long load balancers are told to send no more requests before connections end: at `portkeep drain`, and, where
-    /// there are health sockets, at a shutdown of the machine. Default: 10s, and less than 90s.
+    /// How long load balancers are told to send no more requests before connections end: at `portkeep drain`, and, with
+    /// health sockets, at a shutdown of the machine. Default: 10s, and less than 90s.
     #[serde(default = "default::drain_grace")]
     pub drain_grace: Span,
     /// Environment variables of the app.
@@ -63,9 +63,10 @@ pub struct Spec {
     /// The app's working directory. Default: `/` under the system manager, the home directory under a user's.
     #[serde(default)]
     pub working_directory: Option<PathBuf>,
-    /// Files that a release brings along: paths and patterns (`*`, `?`, `[ab]`, `{a,b}`, and `**` for any directories), relative
-    /// to `filesFrom`. A directory is brought with everything in it. They are captured with the executable and come back with
-    /// it. The app finds them in `$PORTKEEP_RELEASE_DIR`, which is its working directory where `workingDirectory` names no other.
+    /// Files of a release besides its executable: paths and patterns (`*`, `?`, `[ab]`, `{a,b}`, and `**` for any
+    /// directories), relative to `filesFrom`. A directory includes everything in it. They are captured with the executable,
+    /// and a rollback brings them back. The app finds them in `$PORTKEEP_RELEASE_DIR`, which is its working directory if
+    /// `workingDirectory` names no other.
     #[serde(default)]
     pub files: Vec<FilePattern>,
     /// Directory of the `files`, which may not lead out of it. Default: the spec's directory.
@@ -74,7 +75,7 @@ pub struct Spec {
     /// Total size that the `files` of one release may have. Default: 1G.
     #[serde(default = "default::files_max_size")]
     pub files_max_size: DiskSize,
-    /// How many `files` one release may bring, directories and links counted. Default: 10000.
+    /// Number of `files` that one release may have, including directories and links. Default: 10000.
     #[serde(default = "default::files_max_count")]
     #[schemars(range(min = 1))]
     pub files_max_count: u32,
@@ -88,24 +89,24 @@ pub struct Spec {
     /// How long a start may take until the app is ready. Default: 30s.
     #[serde(default = "default::start_timeout")]
     pub start_timeout: Span,
-    /// A command that runs once for each new release, before that takes over: a migration of a database, for example. It
-    /// has the app's environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is
-    /// found as that of `exec`; if both name the same program, that of the new release runs. If it fails, the release does
-    /// not take over. Default: none.
+    /// A command that runs once for each new release before the release takes over, such as a database migration. It has
+    /// the app's environment, secrets, user, working directory, limits and sandbox, and no sockets. Its program is found
+    /// like that of `exec`; if both name the same program, that of the new release runs. If it fails, the release does not
+    /// take over. Default: none.
     #[serde(default)]
     pub release: Vec<String>,
-    /// How long the `release` command may take. Connections wait for it only where nothing serves yet. Default: 5m.
+    /// How long the `release` command may take. Connections wait for it only if nothing serves yet. Default: 5m.
     #[serde(default = "default::release_timeout")]
     pub release_timeout: Span,
-    /// How long an old generation may take to finish its requests. At a shutdown of the machine it has 90s at the longest
+    /// How long an old generation may take to finish its requests. At a shutdown of the machine it has 90s at most
     /// (`portkeep-shutdown.service`). Default: 30s.
     #[serde(default = "default::drain_timeout")]
     pub drain_timeout: Span,
     /// The aim of a drain, for an app on the server library. Default: the app's own setting, else "lossless".
     #[serde(default)]
     pub drain: Option<Drain>,
-    /// How long a draining generation keeps an idle connection open that cannot move, so that it answers a request that is
-    /// on its way. For an app on the server library. Default: the app's own setting, else 5s.
+    /// How long a draining generation keeps an idle connection open that cannot move, to answer a request that is on its
+    /// way. For an app on the server library. Default: the app's own setting, else 5s.
     #[serde(default)]
     pub linger: Option<Span>,
     /// Moves idle connections of an app on the server library to the next generation. For that, systemd passes one more
@@ -123,8 +124,8 @@ pub struct Spec {
     /// What happens after a crash.
     #[serde(default)]
     pub restart: Restart,
-    /// How long an app on the server library runs without a request and without a new connection. Then it exits, and the
-    /// next connection starts it and waits for it. Default: the app's own setting, else it never exits.
+    /// Time without a request and without a new connection after which an app on the server library exits. The next
+    /// connection starts it and waits for it. Default: the app's own setting, else it never exits.
     #[serde(default)]
     pub idle_exit: Option<Span>,
     /// How many releases are kept for a rollback. Default: 3.
@@ -143,7 +144,7 @@ pub struct Spec {
     /// Build output whose change starts a handover, in development.
     #[serde(default)]
     pub watch: Option<PathBuf>,
-    /// Files and directories whose change starts a build in development, besides the packages that the app is made of (or
+    /// Files and directories whose change starts a build in development, besides the packages that the app is made from (or
     /// the spec's directory, if it is no cargo project). They must exist.
     #[serde(default)]
     pub sources: Vec<PathBuf>,
@@ -151,7 +152,7 @@ pub struct Spec {
     /// spec's directory.
     #[serde(default)]
     pub ignore: Vec<String>,
-    /// The cargo profile that builds the app in development. Default: one of `portkeep dev`'s own, which inherits `dev`.
+    /// The cargo profile that builds the app in development. Default: `portkeep dev`'s own, which inherits `dev`.
     #[serde(default)]
     pub profile: Option<String>,
     /// The command that builds the app, in development.
@@ -231,13 +232,13 @@ impl Default for Restart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Resources {
-    /// More memory than this kills the generation: "512M", "25%".
+    /// Memory use that kills the generation: "512M", "25%".
     pub memory_max: Option<MemorySize>,
-    /// More memory than this slows the generation down.
+    /// Memory use that slows the generation down.
     pub memory_high: Option<MemorySize>,
     /// Share of processor time: "50%", "200%" for two processors.
     pub cpu_quota: Option<CpuQuota>,
-    /// Most processes and threads: 512, "10%".
+    /// Number of processes and threads: 512, "10%".
     pub tasks_max: Option<TasksMax>,
 }
 

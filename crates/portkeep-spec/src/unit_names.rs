@@ -16,9 +16,8 @@ pub fn socket(name: &AppName) -> String {
     format!("{name}.socket")
 }
 
-/// The socket units: of all listeners, in their order, then the health sockets, then the one over which connections move, if the
-/// app has it.
-/// systemd has one name for all descriptors of a socket unit, so each socket has a unit of its own.
+/// The socket units: of all listeners, in order, then the health sockets, then the move socket, if the app has it. systemd
+/// gives all descriptors of a socket unit one name, so each socket has a unit of its own.
 #[must_use]
 pub fn sockets(spec: &Spec) -> Vec<String> {
     ports(spec)
@@ -27,7 +26,7 @@ pub fn sockets(spec: &Spec) -> Vec<String> {
         .collect()
 }
 
-/// The socket units of [`Spec::ports`], in their order: where clients and load balancers connect.
+/// The socket units of [`Spec::ports`], in order: clients and load balancers connect there.
 #[must_use]
 pub fn ports(spec: &Spec) -> Vec<String> {
     let listeners = spec.listen.iter().enumerate();
@@ -60,7 +59,7 @@ pub fn is_health_socket(name: &AppName, unit: &str) -> bool {
     word.is_some_and(|rest| rest.is_empty() || number(rest).is_some())
 }
 
-/// What follows the app's name in the unit of a health socket.
+/// The suffix of a health socket's unit after the app's name.
 pub(crate) fn health_word(index: usize) -> String {
     match index {
         0 => "health".to_owned(),
@@ -68,7 +67,7 @@ pub(crate) fn health_word(index: usize) -> String {
     }
 }
 
-/// The sockets that a generation and the holding page are passed, in the order of [`sockets`].
+/// The sockets that systemd passes to a generation and to the holding page, in the order of [`sockets`].
 #[must_use]
 pub fn passed(spec: &Spec) -> Vec<String> {
     let mut passed = sockets(spec);
@@ -79,13 +78,13 @@ pub fn passed(spec: &Spec) -> Vec<String> {
     passed
 }
 
-/// Answers on the health sockets, where the app does not, while somebody asks.
+/// Answers on the health sockets of an app that does not do so itself, while it is asked.
 #[must_use]
 pub fn health(name: &AppName) -> String {
     format!("{name}-health.service")
 }
 
-/// Tells on the health sockets that the machine shuts down. Only an app that has some has it.
+/// Reports on the health sockets that the machine shuts down. Only an app with health sockets has it.
 #[must_use]
 pub fn leave(name: &AppName) -> String {
     format!("{name}-leave.service")
@@ -135,7 +134,7 @@ pub fn generation_template(name: &AppName) -> String {
     format!("{name}@.service")
 }
 
-/// The release command of one generation: what is to be done once before its release takes over.
+/// The release command of one generation, which runs once before its release takes over.
 #[must_use]
 pub fn release(name: &AppName, number: u64) -> String {
     format!("{name}-release@{number}.service")
@@ -153,7 +152,7 @@ pub fn release_template(name: &AppName) -> String {
     format!("{name}-release@.service")
 }
 
-/// The templates of what settles the end of a generation: after a failure, and after a success.
+/// The templates of the units that settle the end of a generation: after a failure, and after a success.
 #[must_use]
 pub fn settle_templates(name: &AppName) -> [String; 2] {
     settle_units(name, "")
@@ -165,7 +164,7 @@ pub fn settle_units(name: &AppName, instance: &str) -> [String; 2] {
     ["settle", "ended"].map(|hook| format!("{name}-{hook}@{instance}.service"))
 }
 
-/// What answers while no release can serve. Only an app that speaks HTTP has it.
+/// The holding page. Only an app that speaks HTTP has it.
 #[must_use]
 pub fn holding(name: &AppName) -> String {
     format!("{name}-holding.service")
@@ -177,13 +176,13 @@ pub fn retry(name: &AppName) -> String {
     format!("{name}-retry.service")
 }
 
-/// Watches the build output. Development only, as `deploy` and `recheck`.
+/// Watches the build output. Development only, like `deploy` and `recheck`.
 #[must_use]
 pub fn path(name: &AppName) -> String {
     format!("{name}.path")
 }
 
-/// Takes a changed build output.
+/// Hands over to a changed build output.
 #[must_use]
 pub fn deploy(name: &AppName) -> String {
     format!("{name}-deploy.service")
@@ -195,8 +194,8 @@ pub fn recheck(name: &AppName) -> String {
     format!("{name}-recheck.service")
 }
 
-/// Watches a directory for secrets that change; `None` where its path is too long for the name of a unit. Only an app that
-/// watches its secrets has it, and what follows.
+/// Watches a directory for secrets that change; `None` if its path is too long for the name of a unit. Only an app that
+/// watches its secrets has it, and the units below.
 #[must_use]
 pub fn secrets_path(name: &AppName, directory: &Path) -> Option<String> {
     let unit = format!("{name}-secrets@{}.path", escape_path(directory));

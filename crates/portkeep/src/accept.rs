@@ -13,15 +13,15 @@ use crate::connection::{self, Arrival};
 use crate::drain::Shared;
 use crate::listen::Listener;
 
-/// The pause after an error that will not go away at once, such as too many open files.
+/// The first pause after an error that lasts, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-/// And the longest one, when the error stays.
+/// The longest pause, while the error lasts.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How far warnings about too many connections are apart at least.
+/// The shortest time between warnings about too many connections.
 const WARNINGS: Duration = Duration::from_secs(10);
 
-/// Returns when the server closes. A passed listener comes back: it can be opened again.
+/// Returns when the server closes, with a passed listener, which can be opened again.
 pub(crate) async fn accept(
     listener: Listener,
     app: ErasedApp,
@@ -50,7 +50,7 @@ pub(crate) async fn accept(
                     }
                 }
             }
-            // That client is gone; the next one is not.
+            // This client is gone; the next is not.
             Err(error) if is_about_one_client(&error) => {}
             Err(error) => {
                 tracing::error!(%listener, %error, ?pause, "cannot accept, trying again");
@@ -63,8 +63,8 @@ pub(crate) async fn accept(
             }
         }
     }
-    // Clients that wait in the queue of a listener of our own would be reset by its end. Those
-    // of a passed one are left to the next generation, or to systemd.
+    // Clients in the queue of our own listener would be reset by its end. Those of a passed one are left to the next
+    // generation, or to systemd.
     if listener.shared {
         return Some(listener);
     }
@@ -75,7 +75,7 @@ pub(crate) async fn accept(
     None
 }
 
-/// Warns that nobody is accepted, not too often.
+/// Warns at intervals that nobody is accepted.
 #[derive(Default)]
 struct Full(Option<Instant>);
 

@@ -1,4 +1,4 @@
-//! A connection as the app's own code has it.
+//! A connection in the hands of the app's own code.
 
 use std::io;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use crate::listen::Stream;
 #[derive(Debug)]
 pub struct Accepted(pub(crate) Stream);
 
-/// Hands reading and writing on to what is inside.
+/// Forwards reading and writing to the stream inside.
 macro_rules! hand_on {
     ($this:ident => $inside:expr) => {
         fn poll_write(

@@ -1,4 +1,4 @@
-//! Acceptor: what an app puts between the socket and HTTP, such as TLS.
+//! Acceptor: the app's layer between the socket and HTTP, such as TLS.
 
 use std::fmt;
 use std::io;
@@ -10,21 +10,21 @@ use http::Extensions;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::accepted::{Accepted, hand_on};
-use crate::listen::{Apart, NotApart, Stream, TakeApart};
+use crate::listen::{StaysWhole, Stream, TakeApart, TakenApart};
 use crate::{Secret, Transport};
 
-/// A connection that went through, and what handlers are to know of it.
-type Let = (Stream, Extensions);
-type Letting = Pin<Box<dyn Future<Output = io::Result<Let>> + Send>>;
+/// A connection that has passed, and extensions for its requests.
+type Passed = (Stream, Extensions);
+type PassingFuture = Pin<Box<dyn Future<Output = io::Result<Passed>> + Send>>;
 
-/// What connections go through. Shared by all of them.
+/// The layer that connections pass. All of them share it.
 #[derive(Clone)]
-pub(crate) struct Acceptor(Arc<dyn Entrance>);
+pub(crate) struct Acceptor(Arc<dyn ErasedAcceptor>);
 
-trait Entrance: Send + Sync {
-    fn enter(&self, accepted: Accepted) -> Letting;
-    /// Of one that went through before, here or in another process.
-    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Let>;
+trait ErasedAcceptor: Send + Sync {
+    fn enter(&self, accepted: Accepted) -> PassingFuture;
+    /// For a connection that has passed it before, here or in another process.
+    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Passed>;
     fn can_be_left(&self) -> bool;
 }
 
@@ -35,7 +35,7 @@ struct Function<A>(A);
 struct Movable<T>(Arc<T>);
 
 impl Acceptor {
-    /// What it makes of a connection stays in this process.
+    /// The connections that it returns stay in this process.
     pub(crate) fn new<F, S>(accept: impl Fn(Accepted) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<S>> + Send + 'static,
@@ -53,11 +53,11 @@ impl Acceptor {
         self.0.can_be_left()
     }
 
-    pub(crate) async fn wrap(&self, stream: Stream) -> io::Result<Let> {
+    pub(crate) async fn wrap(&self, stream: Stream) -> io::Result<Passed> {
         self.0.enter(Accepted(stream)).await
     }
 
-    pub(crate) fn reassemble(&self, stream: Stream, state: Secret) -> io::Result<Let> {
+    pub(crate) fn reassemble(&self, stream: Stream, state: Secret) -> io::Result<Passed> {
         self.0.enter_again(Accepted(stream), state)
     }
 }
@@ -68,13 +68,13 @@ impl fmt::Debug for Acceptor {
     }
 }
 
-impl<A, F, S> Entrance for Function<A>
+impl<A, F, S> ErasedAcceptor for Function<A>
 where
     A: Fn(Accepted) -> F + Send + Sync,
     F: Future<Output = io::Result<S>> + Send + 'static,
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    fn enter(&self, accepted: Accepted) -> Letting {
+    fn enter(&self, accepted: Accepted) -> PassingFuture {
         let accepting = (self.0)(accepted);
         Box::pin(async {
             Ok((
@@ -84,7 +84,7 @@ where
         })
     }
 
-    fn enter_again(&self, _: Accepted, _: Secret) -> io::Result<Let> {
+    fn enter_again(&self, _: Accepted, _: Secret) -> io::Result<Passed> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
@@ -94,15 +94,15 @@ where
 }
 
 impl<T: Transport> Movable<T> {
-    fn behind(transport: Arc<T>, stream: T::Stream) -> Let {
+    fn behind(transport: Arc<T>, stream: T::Stream) -> Passed {
         let known = transport.introduce(&stream);
-        let stream = Behind { stream, transport };
+        let stream = TransportStream { stream, transport };
         (Stream::Movable(Box::new(stream)), known)
     }
 }
 
-impl<T: Transport> Entrance for Movable<T> {
-    fn enter(&self, accepted: Accepted) -> Letting {
+impl<T: Transport> ErasedAcceptor for Movable<T> {
+    fn enter(&self, accepted: Accepted) -> PassingFuture {
         let transport = Arc::clone(&self.0);
         Box::pin(async move {
             let stream = transport.accept(accepted).await?;
@@ -110,7 +110,7 @@ impl<T: Transport> Entrance for Movable<T> {
         })
     }
 
-    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Let> {
+    fn enter_again(&self, accepted: Accepted, state: Secret) -> io::Result<Passed> {
         let stream = self.0.reassemble(accepted, state)?;
         Ok(Self::behind(Arc::clone(&self.0), stream))
     }
@@ -121,19 +121,19 @@ impl<T: Transport> Entrance for Movable<T> {
 }
 
 /// A stream behind a transport, which can take it apart.
-struct Behind<T: Transport> {
+struct TransportStream<T: Transport> {
     stream: T::Stream,
     transport: Arc<T>,
 }
 
-impl<T: Transport> TakeApart for Behind<T> {
-    fn take_apart(self: Box<Self>) -> Result<Apart, NotApart> {
+impl<T: Transport> TakeApart for TransportStream<T> {
+    fn take_apart(self: Box<Self>) -> Result<TakenApart, StaysWhole> {
         let Self { stream, transport } = *self;
         let parts = transport.take_apart(stream).map_err(|stream| {
             let as_it_was = Box::new(Self { stream, transport });
-            NotApart::Now(Stream::Movable(as_it_was))
+            StaysWhole::ForNow(Stream::Movable(as_it_was))
         })?;
-        Ok(Apart {
+        Ok(TakenApart {
             socket: parts.connection.0.into_socket()?,
             transport: Some(parts.state),
             unread: parts.unread,
@@ -141,7 +141,7 @@ impl<T: Transport> TakeApart for Behind<T> {
     }
 }
 
-impl<T: Transport> AsyncRead for Behind<T> {
+impl<T: Transport> AsyncRead for TransportStream<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -151,6 +151,6 @@ impl<T: Transport> AsyncRead for Behind<T> {
     }
 }
 
-impl<T: Transport> AsyncWrite for Behind<T> {
+impl<T: Transport> AsyncWrite for TransportStream<T> {
     hand_on!(this => this.stream);
 }

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use tower_service::Service;
 
 use crate::BoxError;
-pub(crate) use arriving::{Arriving, Awaits};
+pub(crate) use arriving::{Arriving, BodyObserver};
 pub(crate) use body::ErasedBody;
 pub(crate) use erased::{Answered, ErasedApp};
 

@@ -49,7 +49,7 @@ pub fn close_at_drain<S: Stream + Sink<M>, M>(socket: S, close: M) -> CloseAtDra
 }
 
 pin_project! {
-    /// What [`close_at_drain`] makes of a WebSocket.
+    /// The WebSocket that [`close_at_drain`] returns.
     #[must_use = "it does nothing unless polled"]
     pub struct CloseAtDrain<S, M> {
         #[pin]
@@ -93,7 +93,7 @@ impl<S: Stream + Sink<M>, M> Stream for CloseAtDrain<S, M> {
         } = this.closing
         {
             let late = deadline.as_mut().poll(cx).is_ready();
-            // What cannot be sent yet does not keep from reading what the client sends.
+            // A frame that cannot be sent yet does not stop reading.
             if late || !*flushed && say(this.socket.as_mut(), close, flushed, cx).is_err() {
                 *this.closing = Closing::Over;
             }
@@ -109,7 +109,7 @@ impl<S: Stream + Sink<M>, M> Stream for CloseAtDrain<S, M> {
     }
 }
 
-/// Goes on with sending the close frame, as far as there is room.
+/// Continues sending the close frame, as far as there is room.
 fn say<S: Sink<M>, M>(
     mut socket: Pin<&mut S>,
     close: &mut Option<M>,

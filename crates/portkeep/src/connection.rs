@@ -13,7 +13,6 @@ mod http2;
 mod idle_linger;
 mod in_flight;
 mod io;
-mod later;
 mod lingering_close;
 #[cfg(all(feature = "dev", any(debug_assertions, feature = "dev-in-release")))]
 mod listener_name;
@@ -24,6 +23,7 @@ mod probe;
 mod protocol;
 mod refusal;
 mod resume;
+mod retry_pause;
 mod self_test;
 mod upload;
 mod websocket;
@@ -52,8 +52,8 @@ pub(crate) use resume::{Resumed, Resumers};
 pub(crate) use self_test::hyper_is_as_expected;
 pub use websocket::{RawWebSocket, Refusal, Refused, hand_over};
 
-/// Serves one connection in a task of its own. It counts from this call on, not from the first
-/// time the task runs: else a drain that begins in between would not wait for it.
+/// Serves one connection in a task of its own. It counts from this call on, not from the task's first run: otherwise a
+/// drain that begins in between would not wait for it.
 pub(crate) fn spawn(mut arrival: Arrival, app: ErasedApp, shared: &Arc<Shared>) {
     let task = Task::new(shared);
     let speaks = std::mem::replace(&mut arrival.speaks, Speaks::Unknown);
@@ -72,7 +72,7 @@ pub(crate) fn spawn(mut arrival: Arrival, app: ErasedApp, shared: &Arc<Shared>) 
     });
 }
 
-/// Lets the app's acceptor have it. A drain that has begun does not end this: who was accepted gets an
+/// Passes it through the app's acceptor. A drain that begins meanwhile does not end this: an accepted client gets an
 /// answer.
 async fn let_in(io: Io) -> Option<Io> {
     let (stream, unread, identity) = io.dismantle();
@@ -108,7 +108,7 @@ async fn let_in(io: Io) -> Option<Io> {
     }
 }
 
-/// Never, without a time.
+/// Resolves after `time`; never, if there is none.
 async fn after(time: Option<Duration>) {
     match time {
         Some(time) => sleep(time).await,
@@ -116,7 +116,7 @@ async fn after(time: Option<Duration>) {
     }
 }
 
-/// Until the connection is over, or another process has it.
+/// Serves until the connection is over, or another process has it.
 async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
     loop {
         let idle = match speaks {
@@ -125,7 +125,7 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
                 idle.map(|io| (io, Speaks::Http1))
             }
             Speaks::Http2(state) => go_on(io, &state, app.clone()).await,
-            // They are not served, but resumed.
+            // WebSockets are not served, but resumed.
             Speaks::WebSocket(_) => return,
             Speaks::Unknown => match begin(io, app.clone()).await {
                 Begun::Http1(begun) => {
@@ -144,10 +144,10 @@ async fn serve(mut io: Io, mut speaks: Speaks, app: ErasedApp) {
     }
 }
 
-/// What the first bytes of a connection have led to.
+/// What follows from the first bytes of a connection.
 enum Begun {
     Http1(Io),
-    /// It is time to move: nothing that decides has come, or all is answered.
+    /// It is to move: the protocol is undecided, or everything is answered.
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
     Idle(Io, Speaks),
     #[cfg_attr(not(feature = "http2"), allow(dead_code))]
@@ -157,17 +157,17 @@ enum Begun {
 #[cfg(feature = "http2")]
 async fn begin(mut io: Io, app: ErasedApp) -> Begun {
     match protocol::detect(&mut io).await {
-        protocol::First::Http1 => Begun::Http1(io),
-        protocol::First::Http2 => {
+        protocol::Detected::Http1 => Begun::Http1(io),
+        protocol::Detected::Http2 => {
             let idle = http2::serve(io, None, app).await;
             idle.map_or(Begun::Over, |(io, state)| Begun::Idle(io, speaks(&state)))
         }
-        protocol::First::Quiet => Begun::Idle(io, Speaks::Unknown),
-        protocol::First::Over => Begun::Over,
+        protocol::Detected::Undecided => Begun::Idle(io, Speaks::Unknown),
+        protocol::Detected::Over => Begun::Over,
     }
 }
 
-/// Goes on with an HTTP/2 connection that was elsewhere.
+/// Continues an HTTP/2 connection of another process.
 #[cfg(feature = "http2")]
 async fn go_on(io: Io, state: &Secret, app: ErasedApp) -> Option<(Io, Speaks)> {
     let state = http2::State::decode(state.expose())?;
@@ -180,7 +180,7 @@ fn speaks(state: &http2::State) -> Speaks {
     Speaks::Http2(state.encode().into())
 }
 
-/// Nobody sends what this process has not said that it knows.
+/// Nobody sends a state that this process has not announced.
 #[cfg(not(feature = "http2"))]
 #[allow(clippy::unused_async, reason = "the same as with the feature")]
 async fn go_on(_: Io, _: &Secret, _: ErasedApp) -> Option<(Io, Speaks)> {
@@ -204,7 +204,7 @@ mod tests {
     use crate::listen::Stream;
     use crate::moving::departures;
 
-    /// A handshake has as long as a head, however it drips.
+    /// A handshake has the time limit of a head, however slowly it drips.
     #[tokio::test(start_paused = true)]
     async fn a_handshake_that_comes_a_byte_a_minute_does_not_come() {
         const HEAD: Duration = Duration::from_secs(200);

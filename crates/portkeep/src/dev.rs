@@ -1,9 +1,8 @@
 //! Additions of `portkeep dev` to an app: a script in its pages, which reloads them and shows errors, and a channel from that
 //! script to `portkeep dev`.
 //!
-//! Everything that is shown, and when, is decided by `portkeep dev`, at the other end of a Unix
-//! socket: here is only what has to be in the app. Without the socket, requests and answers go
-//! through untouched.
+//! `portkeep dev`, at the other end of a Unix socket, decides what is shown and when: here is only what has to be in the
+//! app. Without the socket, requests and answers pass unchanged.
 
 mod body;
 mod channel;

@@ -18,17 +18,17 @@ use tokio::time::timeout;
 use crate::limits::{Ended, Facts, Limits as ConnectionLimits, Order, Reason, Register, decide};
 use crate::moving::Departures;
 
-/// How long those that are spare may take to end before others are looked for.
+/// How long idle connections that make room may take to end, before others are chosen.
 const ROOM: Duration = Duration::from_secs(1);
 
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
 pub(crate) use report::{Cut, Report, answered_in_all};
 pub(crate) use requests::{Began, Requests};
-pub(crate) use supervise::{Asked, Limits, supervise};
+pub(crate) use supervise::{Limits, ShutdownCause, supervise};
 pub(crate) use taken_out::TakenOut;
 
-/// What the accept loops, the connections and the one who drains them have in common.
+/// State that accept loops, connections and the supervisor share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) phases: Phases,
@@ -36,37 +36,37 @@ pub(crate) struct Shared {
     pub(crate) linger: Duration,
     /// Connections that cannot move end as soon as they are idle.
     hurried: AtomicBool,
-    /// Whoever runs the app takes it out: connections end in good order, and new ones with their first answer.
+    /// Whether the operator has taken the app out: connections end in good order, and new ones with their first answer.
     taken_out: TakenOut,
-    /// Where connections go that are moved.
+    /// Where connections go that move.
     pub(crate) departures: Departures,
-    /// HTTP/2 connections are served so that they can be moved.
+    /// Whether HTTP/2 connections are served so that they can move.
     #[cfg(feature = "http2")]
     moves_http2: bool,
-    /// Sockets that are open, also those of upgraded connections, which no task of ours drives.
+    /// Open sockets, including those of upgraded connections, which none of our tasks drives.
     live: AtomicUsize,
-    /// Connection tasks that run.
+    /// Running connection tasks.
     tasks: AtomicUsize,
-    /// Told whenever one of the two becomes zero.
+    /// Notified whenever one of the two becomes zero.
     emptied: Notify,
-    /// Connections that ever came.
+    /// Connections since the start.
     arrived: AtomicU64,
-    /// Told when the first connection comes where there was none.
+    /// Notified when there is a connection again.
     filled: Notify,
-    /// What a connection may not do for ever.
+    /// Limits of each connection.
     pub(crate) limits: ConnectionLimits,
-    /// How many may be open.
+    /// Most open connections.
     most: usize,
-    /// When it was looked last, not enough of them were idle.
+    /// Whether too few connections were idle at the last look.
     tight: AtomicBool,
-    /// Told when there are no more than may be, after there were.
+    /// Notified when there are no more than `most` again.
     freed: Notify,
     pub(crate) register: Register,
     pub(crate) requests: Requests,
     pub(crate) counts: Counts,
 }
 
-/// What a server has done so far.
+/// Counts of a server so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Requests answered.
@@ -75,7 +75,7 @@ pub(crate) struct Tally {
     pub(crate) ended: u64,
 }
 
-/// What happened while draining.
+/// Counts of a drain.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     /// Connections that the next generation has taken.
@@ -87,7 +87,7 @@ pub(crate) struct Counts {
     /// Idle connections closed after the linger time.
     pub(crate) idle_closed: AtomicU64,
     pub(crate) cut: Cut<AtomicU64>,
-    /// Connections that a limit has ended, from the beginning on.
+    /// Connections ended by a limit, since the start.
     pub(crate) ended: Ended,
 }
 
@@ -126,7 +126,7 @@ impl Shared {
         }
     }
 
-    /// HTTP/2 connections shall be such that they can move.
+    /// Serves HTTP/2 connections so that they can move.
     #[cfg(feature = "http2")]
     pub(crate) fn moving_http2(self, moves_http2: bool) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl Shared {
         self.moves_http2
     }
 
-    /// Connections that cannot move shall end as soon as they are idle.
+    /// Ends connections that cannot move as soon as they are idle.
     pub(crate) fn hurry(&self) {
         self.hurried.store(true, Ordering::SeqCst);
     }
@@ -157,7 +157,7 @@ impl Shared {
         self.tasks.load(Ordering::SeqCst)
     }
 
-    /// What a connection has to do that has been as it is for `waited`, and is so old.
+    /// The order for a connection that has been in its state for `waited`, and has this age.
     pub(crate) fn decide(&self, facts: Facts, waited: Duration, age: Duration) -> Option<Order> {
         let ending = self.taken_out.ending(&self.limits, age);
         decide(&self.limits, self.linger, facts, waited, ending)
@@ -167,34 +167,34 @@ impl Shared {
         &self.taken_out
     }
 
-    /// There are more connections than may be, and not enough that are idle: each that is answered makes room.
+    /// Whether there are more connections than allowed, and too few idle ones: then each one ends after its answer.
     #[inline]
     pub(crate) fn is_tight(&self) -> bool {
         self.tight.load(Ordering::Relaxed) && self.is_crowded()
     }
 
-    /// There are more connections than may be.
+    /// Whether there are more connections than allowed.
     pub(crate) fn is_crowded(&self) -> bool {
         self.live() > self.most
     }
 
-    /// There are as many connections as may be.
+    /// Whether there are as many connections as allowed.
     pub(crate) fn is_full(&self) -> bool {
         self.live() >= self.most
     }
 
-    /// If there are too many connections, lets those end that are idle for longest.
+    /// If there are too many connections, ends those that have been idle for longest.
     fn thin_out(&self) {
         let many = self.live().saturating_sub(self.most);
         if many > 0 {
-            // To find them takes a look at each connection, so some more than need be where there are many.
+            // Choosing them takes a look at each connection, so with many of them it chooses a few more.
             let some = many.max(self.most / 64);
             let spare = self.register.tell_spare(some, Order::End(Reason::Crowded));
             self.tight.store(spare < many, Ordering::Relaxed);
         }
     }
 
-    /// Waits until there are no more connections than may be. `waiting` is called when there is nothing that ends at once.
+    /// Waits until there are no more connections than allowed. Calls `waiting` if none ends at once.
     pub(crate) async fn room(&self, mut waiting: impl FnMut()) {
         loop {
             let mut freed = pin!(self.freed.notified());
@@ -209,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// What is counted now of what the service manager is told while this server serves.
+    /// Current counts for the service manager's status.
     pub(crate) fn tally(&self) -> Tally {
         Tally {
             answered: self.requests.ended(),
@@ -217,9 +217,9 @@ impl Shared {
         }
     }
 
-    /// Waits until there is a connection, or there was one of which `told` does not know everything.
+    /// Waits until there is a connection, or one has come that `told` does not include.
     pub(crate) async fn worth_a_look(&self, told: Tally) {
-        // What is counted is counted before its connection is gone.
+        // A connection is counted before it is gone.
         while self.live() == 0 && self.tally() == told {
             self.filled.notified().await;
         }
@@ -240,7 +240,7 @@ impl Shared {
     }
 }
 
-/// Adds one; for counts that are only read when everything has ended.
+/// Adds one, to a count that is only read when everything has ended.
 pub(crate) fn count(counter: &AtomicU64) {
     count_many(counter, 1);
 }

@@ -5,29 +5,29 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// Their paths, separated by colons. The first one is a person's, the second one says that the machine shuts down, and stands
-/// beside the link to the generation that is current.
+/// Their paths, separated by colons. The first file is a person's; the second says that the machine shuts down, and is
+/// beside the link to the current generation.
 const PORTKEEP_DRAIN_FILES: &str = "PORTKEEP_DRAIN_FILES";
-/// There are two numbers in them.
+/// A file has two numbers.
 const LONGEST: u64 = 64;
 
-/// That an app is to be taken out.
+/// State of an app that is to be taken out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Drained {
-    /// For how long that has been told on the health socket before connections end.
+    /// How long the health socket says so before connections end.
     grace: Duration,
-    /// For how long it is.
+    /// How long it has been so.
     since: Duration,
 }
 
 impl Drained {
-    /// For how long connections have been ending; none as long as they are not.
+    /// How long connections have been ending; none before they do.
     pub(crate) fn ending(self) -> Option<Duration> {
         self.since.checked_sub(self.grace)
     }
 
-    /// What one of the files says: when it began, and the grace, both in microseconds. A clock that was set back since makes
-    /// no difference: whoever looks has to see an end.
+    /// Parses one of the files: its beginning and the grace, both in microseconds. If the clock was set back since, it
+    /// counts as over: a reader has to see an end.
     fn parse(text: &str, now: SystemTime) -> Option<Self> {
         let mut numbers = text.split_ascii_whitespace().map(str::parse);
         let mut time = || Some(Duration::from_micros(numbers.next()?.ok()?));
@@ -38,7 +38,7 @@ impl Drained {
     }
 }
 
-/// Where they are; none where nobody says.
+/// Paths of the files; none if the environment names none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DrainFiles(Vec<PathBuf>);
 
@@ -53,14 +53,14 @@ impl DrainFiles {
         self.0.is_empty()
     }
 
-    /// Whether the app is to be taken out now. To look costs a system call for each.
+    /// Whether the app is to be taken out now. Costs a system call for each file.
     pub(crate) fn look(&self) -> Option<Drained> {
         let now = SystemTime::now();
         let found = self.0.iter().filter_map(|path| {
             let mut text = String::new();
             let file = File::open(path).ok()?;
             file.take(LONGEST).read_to_string(&mut text).ok()?;
-            // One that cannot be read is there all the same.
+            // An unreadable file counts as well.
             Some(Drained::parse(&text, now).unwrap_or(Drained {
                 grace: Duration::ZERO,
                 since: Duration::ZERO,
@@ -69,7 +69,7 @@ impl DrainFiles {
         found.max_by_key(|drained| (drained.ending(), drained.since))
     }
 
-    /// Where the link to the current generation is.
+    /// Directory of the link to the current generation.
     pub(crate) fn run_directory(&self) -> Option<&Path> {
         self.0.last()?.parent()
     }

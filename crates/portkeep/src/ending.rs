@@ -1,4 +1,4 @@
-//! Signal to the app's streams that connections end although the process does not.
+//! Signal to the app's streams that connections end although the process goes on.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,12 @@ use tokio::sync::watch;
 
 static ENDING: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
-/// Connections of this process end, or do not any more.
+/// Connections of this process end, or no longer do.
 pub(crate) fn tell(ending: bool) {
     ENDING.send_replace(ending);
 }
 
-/// Resolves when connections begin to end, at once if they do. It may be over before that is noticed.
+/// Resolves when connections begin to end; at once if they do. That may be over before it is noticed.
 pub(crate) fn begins() -> impl Future<Output = ()> + Send + Sync + use<> {
     let mut ending = ENDING.subscribe();
     async move {

@@ -20,16 +20,16 @@ impl fmt::Debug for Error {
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A socket could not be had.
+    /// A socket is not available.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A limit of [`Server::limits`](crate::Server::limits) that cannot be kept.
+    /// An invalid limit of [`Server::limits`](crate::Server::limits).
     #[error("the limit `{what}` cannot be: {why}")]
     #[non_exhaustive]
     Limit {
-        /// Which one: the name of its setter.
+        /// The name of its setter.
         what: &'static str,
-        /// What is wrong with it, and what to write instead.
+        /// The problem, and what to write instead.
         why: &'static str,
     },
     /// A check given to [`Server::ready_when`](crate::Server::ready_when) failed.

@@ -5,7 +5,7 @@ mod checks;
 
 use std::sync::{Arc, LazyLock};
 
-pub use answer::{Standing, Told};
+pub use answer::{HealthReport, Readiness};
 
 use self::checks::Checks;
 use crate::BoxError;
@@ -14,24 +14,25 @@ use crate::task::Boxed;
 
 static PROCESS: LazyLock<Health> = LazyLock::new(Health::new);
 
-/// Who knows how it is.
+/// Source of an app's health.
 #[doc(hidden)]
 pub trait Source: Send + Sync + 'static {
-    /// How it is now.
-    fn ask(self: Arc<Self>) -> Boxed<Told>;
+    /// The health as of now.
+    fn ask(self: Arc<Self>) -> Boxed<HealthReport>;
 }
 
-/// Whether whoever runs this process takes it out.
+/// Whether the operator of this process has taken it out.
 #[doc(hidden)]
 #[must_use]
 pub fn is_taken_out() -> bool {
     DrainFiles::from_env().look().is_some()
 }
 
-/// What an app says of its own readiness, for load balancers that ask on its health socket (`health` in the spec).
+/// Readiness that an app reports to load balancers on its health socket (`health` in the spec).
 ///
-/// The server answers there by itself: `/livez`, `/readyz`, and HAProxy's agent-check. It is ready when all of the checks here
-/// pass, and nobody wants it drained. They may change at any time; what they say does not concern who connects to the port.
+/// The server answers there by itself: `/livez`, `/readyz`, and HAProxy's agent-check. It is ready if all of the checks
+/// here pass, and nobody has it drained. Checks may be added and removed at any time. They do not affect clients that
+/// connect to the port.
 ///
 /// ```no_run
 /// # async fn example(app: axum::Router) -> Result<(), portkeep::Error> {
@@ -50,28 +51,28 @@ pub fn is_taken_out() -> bool {
 /// # async fn fill() {}
 /// ```
 ///
-/// All clones are one. There is one for the process, which [`serve`](crate::serve) goes by;
+/// All clones are the same health. The process has one, which [`serve`](crate::serve) uses;
 /// [`Server::health`](crate::Server::health) gives a server its own.
 #[derive(Debug, Clone)]
 pub struct Health(Arc<Checks>);
 
 impl Health {
-    /// One without checks: it is ready.
+    /// A health without checks, which is ready.
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::default())
     }
 
-    /// The one of the process.
+    /// The health of the process.
     #[must_use]
     pub fn process() -> Self {
         PROCESS.clone()
     }
 
-    /// Has `check` asked from now on, in place of what was said under this name before.
+    /// Adds `check`, which replaces an earlier one with this name.
     ///
-    /// It is asked when somebody asks for the readiness, by one at a time; what it says is good for one second. One that takes
-    /// longer than a second, or panics, has failed.
+    /// It runs when a load balancer asks for the readiness, never twice at the same time, and its result is valid for one
+    /// second. A check that takes longer than a second, or panics, has failed.
     pub fn check<F, E>(
         &self,
         name: impl Into<String>,
@@ -87,17 +88,17 @@ impl Health {
         });
     }
 
-    /// What is called so passes, until something else is said.
+    /// Reports that the check with this name passes, until the next report.
     pub fn pass(&self, name: impl Into<String>) {
         self.0.say(name.into(), Ok(()));
     }
 
-    /// What is called so fails, until something else is said. Whoever asks is told the reason.
+    /// Reports that the check with this name fails, until the next report. Load balancers get the reason.
     pub fn fail(&self, name: impl Into<String>, reason: impl Into<String>) {
         self.0.say(name.into(), Err(reason.into()));
     }
 
-    /// Nothing is said of it any more.
+    /// Removes the check with this name.
     pub fn remove(&self, name: &str) {
         self.0.remove(name);
     }

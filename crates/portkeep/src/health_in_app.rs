@@ -3,18 +3,18 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::drain_files::DrainFiles;
-use crate::health::{Health, Source, Standing, Told};
+use crate::health::{Health, HealthReport, Readiness, Source};
 use crate::task::{self, Boxed};
 
-/// The names that portkeep gives.
+/// Names for values of the environment.
 const PORTKEEP_NAME: &str = "PORTKEEP_NAME";
 const PORTKEEP_GENERATION: &str = "PORTKEEP_GENERATION";
 
-/// Found in the file of every program that answers its health socket itself. `portkeep install` looks for it, so that those
-/// that do not are answered for.
+/// Mark in the file of every program that answers its health socket itself. `portkeep install` searches for it, and answers
+/// for programs without it.
 static MARK: [u8; 48] = *b"portkeep: this program answers its health socket";
 
-pub(crate) struct InApp {
+pub(crate) struct AppHealth {
     health: Health,
     files: DrainFiles,
     app: Option<String>,
@@ -22,7 +22,7 @@ pub(crate) struct InApp {
     stopping: AtomicBool,
 }
 
-impl InApp {
+impl AppHealth {
     pub(crate) fn new(health: Health, files: DrainFiles) -> Self {
         std::hint::black_box(&MARK);
         let number = std::env::var(PORTKEEP_GENERATION).ok();
@@ -35,30 +35,30 @@ impl InApp {
         }
     }
 
-    /// It has been asked to end, and nobody follows.
+    /// It was asked to end, and there is no next generation.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
     }
 
-    async fn tell(&self) -> Told {
+    async fn tell(&self) -> HealthReport {
         let checks = self.health.checks().verdicts().await;
         let drained = self.files.look().is_some();
         let failed: Vec<_> = checks
             .iter()
             .filter_map(|(name, verdict)| Some(format!("{name}: {}", verdict.as_ref().err()?)))
             .collect();
-        let (standing, reason) = if self.stopping.load(Ordering::SeqCst) {
-            (Standing::Stopping, Some("it was asked to end".to_owned()))
+        let (readiness, reason) = if self.stopping.load(Ordering::SeqCst) {
+            (Readiness::Stopping, Some("it was asked to end".to_owned()))
         } else if !failed.is_empty() {
-            (Standing::NotReady, Some(failed.join("; ")))
+            (Readiness::NotReady, Some(failed.join("; ")))
         } else if drained {
             let reason = "it is being taken out, until `portkeep undrain`";
-            (Standing::Draining, Some(reason.to_owned()))
+            (Readiness::Draining, Some(reason.to_owned()))
         } else {
-            (Standing::Ready, None)
+            (Readiness::Ready, None)
         };
-        Told {
-            standing,
+        HealthReport {
+            readiness,
             reason,
             drained,
             app: self.app.clone(),
@@ -68,8 +68,8 @@ impl InApp {
     }
 }
 
-impl Source for InApp {
-    fn ask(self: std::sync::Arc<Self>) -> Boxed<Told> {
+impl Source for AppHealth {
+    fn ask(self: std::sync::Arc<Self>) -> Boxed<HealthReport> {
         task::boxed(async move { self.tell().await })
     }
 }

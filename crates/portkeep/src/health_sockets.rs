@@ -26,30 +26,30 @@ use crate::sweeper::sweep;
 use crate::task::{self, Boxed};
 use crate::{Error, ShutdownToken};
 
-/// The names that they are passed under: what is spoken there.
+/// Names of the passed sockets, by protocol.
 const HTTP: &str = "portkeep-health";
 const AGENT: &str = "portkeep-agent-check";
 
-/// How long whoever asks may take for it, and how many may ask at the same time.
+/// How long a client may take, and how many may ask at the same time.
 const TIME: Duration = Duration::from_secs(5);
 const MOST: usize = 256;
-/// How long those may take at the end who have asked.
+/// How long clients that have asked may take at the end.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// The pause after a connection that could not be accepted.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Health sockets that nobody answers yet.
+/// Health sockets that are not answered yet.
 #[derive(Debug)]
 pub(crate) struct HealthSockets {
     http: Vec<Listener>,
     agent: Vec<Listener>,
 }
 
-/// Sockets that are answered.
+/// Health sockets that are answered.
 pub(crate) struct Answered {
     closing: ShutdownToken,
     shared: Arc<Shared>,
-    /// Connections that were accepted.
+    /// Number of accepted connections.
     came: Arc<AtomicU64>,
     tasks: JoinSet<()>,
 }
@@ -105,7 +105,7 @@ impl HealthSockets {
 }
 
 impl Answered {
-    /// Nobody else is answered here; whoever has asked is.
+    /// Accepts nobody else, and answers those that have asked.
     pub(crate) async fn close(mut self) {
         self.closing.start();
         self.shared.phases.advance(Phase::Draining);
@@ -148,7 +148,7 @@ pub async fn answer_alone(source: Arc<dyn Source>, idle: Duration) -> Result<(),
     Ok(())
 }
 
-/// Tells each that connects, whatever it says.
+/// Sends the report to each client, whatever it sends.
 async fn speak(
     listener: Listener,
     source: Arc<dyn Source>,
@@ -161,7 +161,7 @@ async fn speak(
         let accepted = tokio::select! {
             biased;
             () = closed.as_mut() => break,
-            // Those that have ended.
+            // Clients that are done.
             Some(_) = telling.join_next() => continue,
             accepted = listener.accept(), if telling.len() < MOST => accepted,
         };
@@ -188,7 +188,7 @@ async fn tell(mut stream: Stream, source: Arc<dyn Source>) -> std::io::Result<()
     stream.shutdown().await
 }
 
-/// The same over HTTP.
+/// The report over HTTP.
 #[derive(Clone)]
 struct Page {
     source: Arc<dyn Source>,
@@ -219,7 +219,7 @@ impl Service<Request<Incoming>> for Page {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             if request.version() < Version::HTTP_2 {
-                // The next generation is asked next time.
+                // The client asks the next generation next time.
                 headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)

@@ -130,7 +130,7 @@ pub use connection::{Peer, RawWebSocket, Refusal, Refused, hand_over};
 pub use error::{BoxError, Error};
 pub use health::Health;
 #[doc(hidden)]
-pub use health::{Source, Standing, Told, is_taken_out};
+pub use health::{HealthReport, Readiness, Source, is_taken_out};
 #[doc(hidden)]
 pub use health_sockets::answer_alone;
 pub use hyper::body::Incoming;

@@ -13,17 +13,17 @@ pub(crate) use decide::{Facts, Order, State, decide};
 pub(crate) use reason::{Ended, Reason};
 pub(crate) use register::{Key, Register, Watched};
 
-/// Longer than any client should be waited for; who wants no limit says so.
+/// No client should be waited for longer; `None` means no limit.
 const A_YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-/// The sweeper looks this often at least, and this often at most.
+/// Shortest and longest interval of the sweeper.
 const SWEEPS: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(5));
-/// How much longer than the answer limit the kernel tries, and at least.
+/// The kernel's limit: this, or longer than the answer limit.
 const USER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What connections may take, of time and of number: set by [`Server::limits`](crate::Server::limits).
+/// Limits of time and number for connections: set by [`Server::limits`](crate::Server::limits).
 ///
-/// All are on by default, but for the age. Each setter takes a [`Duration`], or `None` to switch the limit off. A limit of zero
-/// or of more than a year is an [`Error::Limit`] of [`serve`](crate::serve).
+/// All are on by default, except for the age. Each setter takes a [`Duration`], or `None` to switch the limit off.
+/// [`serve`](crate::serve) refuses a limit of zero or of more than a year with [`Error::Limit`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,25 +51,25 @@ const USER_TIMEOUT: Duration = Duration::from_secs(120);
 /// [events](https://nginx.org/en/docs/ngx_core_module.html#worker_connections)); HAProxy's are those of its [configuration
 /// manual](https://docs.haproxy.org/3.2/configuration.html), where a timeout that is not set is infinite, and a warning.
 ///
-/// The variables go before what the app sets: who runs the app decides. They are microseconds (or a number of connections), or
-/// `off`; portkeep sets them from the spec. What cannot be read is told in the log and not used.
+/// The variables win over the app's settings: the operator decides. They are microseconds (or a number of connections), or
+/// `off`; portkeep sets them from the spec. An invalid value is logged and ignored.
 ///
 /// # How they are measured
 ///
-/// Nothing is measured while a request runs: one task looks at all connections every tenth of the shortest limit (3 s with the
-/// defaults, 5 s at most). So a limit is noticed two such steps later at most. The time that a connection was idle, and its age,
-/// go along when it moves to the next generation.
+/// Nothing is measured while a request runs: one task looks at all connections every tenth of the shortest limit (3 s with
+/// the defaults, 5 s at most). So a limit takes effect at most two such steps late. The idle time of a connection, and its
+/// age, move with it to the next generation.
 ///
 /// # What is not idle
 ///
-/// A request whose handler runs, or whose answer has more to come: server-sent events that are quiet, a long poll. An upgraded
-/// connection, such as a WebSocket, is the app's: of these limits only those of TCP concern it.
+/// A request whose handler runs, or whose answer continues: quiet server-sent events, a long poll. An upgraded connection,
+/// such as a WebSocket, is the app's: of these limits, only those of TCP apply to it.
 ///
 /// # How a connection ends
 ///
-/// Over HTTP/1 an idle one is closed, as by every server with keep-alive; a request that came too slowly is answered with 408; a
-/// client that does not read is cut. Over HTTP/2 all begin with GOAWAY. Ends are counted by reason, in the unit's status and in the
-/// report of the drain.
+/// Over HTTP/1, an idle connection is closed, as by every server with keep-alive; a request that came too slowly is
+/// answered with 408; a client that does not read is cut. Over HTTP/2, all begin with GOAWAY. The unit's status and the
+/// report of the drain count ends by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     idle: Option<Duration>,
@@ -84,10 +84,10 @@ pub struct Limits {
     tcp_user_timeout: UserTimeout,
 }
 
-/// How many connections there may be.
+/// Number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cap {
-    /// As many as the process may have open files, with some to spare.
+    /// By the limit of open files, with some to spare.
     ByFiles,
     Most(usize),
     Off,
@@ -95,7 +95,7 @@ enum Cap {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum UserTimeout {
-    /// By the limit of answers, so that one who raises that is not cut by the kernel.
+    /// By the limit of answers, so that the kernel does not cut a client that a longer limit allows.
     ByAnswer,
     Set(Option<Duration>),
 }
@@ -122,42 +122,43 @@ impl Limits {
         }
     }
 
-    /// How long a connection may wait for its next request (default 75 s): HTTP/1 between two requests, HTTP/2 without a stream.
+    /// How long a connection may wait for its next request (default 75 s): for HTTP/1 between two requests, for HTTP/2
+    /// without a stream.
     ///
-    /// Clients that keep connections for later, and those that are gone without a word, hold memory and a file each. 75 s is what
-    /// nginx gives, and longer than browsers leave between two requests of a page. In front of a proxy that keeps connections,
-    /// let this be longer than the proxy does: else requests meet the end.
+    /// Clients that keep connections for later, and those that are gone without a word, cost memory and an open file each.
+    /// 75 s is nginx's default, and longer than browsers pause between two requests of a page. Behind a proxy that keeps
+    /// connections, choose a longer time than the proxy does: otherwise requests meet the end.
     #[must_use]
     pub fn idle(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.idle = time.into();
         self
     }
 
-    /// How long the head of a request may take (default 30 s): from the accept to the end of the first one, or to the end of TLS;
-    /// later from its first byte to its last, however often bytes come.
+    /// How long the head of a request may take (default 30 s): for the first request from the accept, or from the end of
+    /// the TLS handshake; for later ones from the first byte to the last, however often bytes come.
     ///
-    /// A head fits into one packet or a few, so 30 s are many retransmissions.
+    /// A head fits into a few packets, so 30 s allow many retransmissions.
     #[must_use]
     pub fn head(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.head = time.into();
         self
     }
 
-    /// How long a handler waits for the next piece of a request's body (default 60 s). It begins anew with each piece, and ends
-    /// with the head of the answer: a conversation over both bodies, such as gRPC's, may be quiet.
+    /// How long a handler waits for the next piece of a request's body (default 60 s). It begins again with each piece, and
+    /// ends with the head of the answer: a conversation over both bodies, such as gRPC's, may be quiet.
     ///
-    /// It concerns apps that are an `axum::Router`. Another service is given hyper's own body, which tells nobody that it is
-    /// waited for.
+    /// It applies to apps that are an `axum::Router`. Another service gets hyper's own body, which does not report that it
+    /// is waited for.
     ///
-    /// Over HTTP/2, a connection ends if *all* of its requests wait for their client, by this limit or by the one of answers.
+    /// Over HTTP/2, a connection ends if *all* of its requests wait for their client, by this limit or by that of answers.
     #[must_use]
     pub fn body(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.body = time.into();
         self
     }
 
-    /// How long a client may take nothing of an answer that is there (default 60 s). It begins anew with each byte that arrives
-    /// there; over TLS that ends in the app, and over HTTP/2, with each piece that is sent.
+    /// How long a client may take no byte of an available answer (default 60 s). It begins again with each byte that
+    /// reaches the client; over TLS that ends in the app, and over HTTP/2, with each piece that is sent.
     ///
     /// An answer that has nothing to send yet does not count.
     #[must_use]
@@ -166,63 +167,63 @@ impl Limits {
         self
     }
 
-    /// After how long without a word a client of HTTP/2 is asked whether it is there (default 20 s). Its connections stay for
-    /// long, and one request that is quiet keeps them: only a ping tells.
+    /// How long an HTTP/2 client may be silent before the server sends a ping (default 20 s). Its connections live long,
+    /// and one quiet request keeps them open: only a ping shows whether the client is there.
     #[must_use]
     pub fn ping(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.ping = time.into();
         self
     }
 
-    /// How long it may take for its answer to that (default 20 s).
+    /// How long the client may take to answer the ping (default 20 s).
     #[must_use]
     pub fn pong(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.pong = time.into();
         self
     }
 
-    /// How old a connection may become (default: as old as it likes, because connections move to new code at a handover). After
-    /// that, the next answer says `Connection: close`; one that stays idle for the [linger time](crate::Server::linger) is closed;
-    /// HTTP/2 gets GOAWAY and finishes its streams.
+    /// Longest age of a connection (default: none, because connections move to new code at a handover). After that, the
+    /// next answer says `Connection: close`; a connection that stays idle for the [linger time](crate::Server::linger) is
+    /// closed; HTTP/2 gets GOAWAY and finishes its streams.
     ///
-    /// For servers among which new connections are spread.
+    /// For spreading connections over several servers.
     #[must_use]
     pub fn age(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.age = time.into();
         self
     }
 
-    /// How many connections may be open at once (default: the limit of open files less a sixteenth, which is left to the app; at
-    /// least 16 and at most 1,024 are left).
+    /// Number of open connections (default: the limit of open files less a sixteenth, which is left to the app; at least 16
+    /// and at most 1,024 are left).
     ///
-    /// Beyond it those that are idle for longest end. Where none is idle, answers say `Connection: close`, and nobody is accepted
-    /// until there is room: who comes waits in the queue of the listening socket. Each listener may be one above it. A connection
-    /// of the generation before is not taken over beyond it: it ends there.
+    /// Beyond it, connections that have been idle for longest end. If none is idle, answers say `Connection: close`, and
+    /// nobody is accepted until there is room: new clients wait in the queue of the listening socket. Each listener may
+    /// exceed it by one. A connection of the last generation that would exceed it is not taken over: it ends there.
     #[must_use]
     pub fn connections(mut self, most: impl Into<Option<usize>>) -> Self {
         self.connections = most.into().map_or(Cap::Off, Cap::Most);
         self
     }
 
-    /// After how long without a packet TCP asks whether the other machine is there (default 60 s, whole seconds, 32,767 s at most);
-    /// then four times more, each a quarter of this later. It ends connections whose client has lost its network: of upgraded
-    /// ones, nobody else does. `None` leaves it to the listening socket (`KeepAlive=` of systemd).
+    /// How long without a packet until TCP probes whether the other machine is there (default 60 s, whole seconds, 32,767 s
+    /// at most); then four more probes follow, each after a quarter of this. It ends connections whose client has lost its
+    /// network: for upgraded ones, nothing else does. `None` leaves it to the listening socket (`KeepAlive=` of systemd).
     #[must_use]
     pub fn tcp_keepalive(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.tcp_keepalive = time.into();
         self
     }
 
-    /// How long what was sent may stay without an acknowledgement of the other machine, or without room there
-    /// (`TCP_USER_TIMEOUT`; default 120 s, or the limit of [answers](Self::answer) if that is longer or off). The kernel's own
-    /// patience is a quarter of an hour. `None` leaves it to the kernel.
+    /// How long sent data may stay without an acknowledgement of the other machine, or without room there
+    /// (`TCP_USER_TIMEOUT`; default 120 s, or the limit of [answers](Self::answer) if that is longer or off). The kernel's
+    /// own limit is a quarter of an hour. `None` leaves it to the kernel.
     #[must_use]
     pub fn tcp_user_timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
         self.tcp_user_timeout = UserTimeout::Set(time.into());
         self
     }
 
-    /// Whether they can be kept.
+    /// Whether the limits are valid.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let UserTimeout::Set(user_timeout) = self.tcp_user_timeout else {
             return self.check_with(None);
@@ -258,7 +259,7 @@ impl Limits {
         Ok(())
     }
 
-    /// How many connections there may be in a process that may open so many files.
+    /// The largest number of connections for a process with this limit of open files.
     pub(crate) fn most_connections(&self, files: Option<u64>) -> usize {
         match self.connections {
             Cap::Off => usize::MAX,
@@ -277,19 +278,19 @@ impl Limits {
         self.head
     }
 
-    /// How often HTTP/2 is asked, and how long it may take to answer.
+    /// The interval of HTTP/2 pings, and the limit of their answers.
     #[cfg(feature = "http2")]
     pub(crate) fn pings(&self) -> Option<(Duration, Duration)> {
-        // Without a limit for the answer there is no need to ask.
+        // Without a limit for the answer, a ping is useless.
         self.ping.zip(self.pong)
     }
 
-    /// For how long a connection of this age has been too old.
+    /// How long a connection of this age has been too old.
     pub(crate) fn too_old(&self, age: Duration) -> Option<Duration> {
         age.checked_sub(self.age?)
     }
 
-    /// How often connections are looked at.
+    /// The interval of the sweeper.
     pub(crate) fn step(&self) -> Duration {
         let times = [
             self.idle,

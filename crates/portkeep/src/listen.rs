@@ -17,4 +17,4 @@ pub use sockets::Sockets;
 
 pub(crate) use address::Address;
 pub(crate) use listener::{Listener, open, passed_as};
-pub(crate) use stream::{Apart, NotApart, Stream, TakeApart};
+pub(crate) use stream::{StaysWhole, Stream, TakeApart, TakenApart};

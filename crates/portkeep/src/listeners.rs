@@ -12,12 +12,12 @@ use crate::listen::Listener;
 use crate::moving::{self, Destination, MoveSocket};
 use crate::{ShutdownToken, task};
 
-/// Listeners that accept nothing yet.
+/// Listeners that do not accept yet.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     pub(crate) sockets: Vec<Listener>,
     pub(crate) move_socket: Option<MoveSocket>,
-    /// Who goes on with WebSockets that come over it.
+    /// Handlers of WebSockets that come over the move socket.
     pub(crate) resumers: Resumers,
 }
 
@@ -70,7 +70,7 @@ impl Listeners {
 }
 
 impl OpenListeners {
-    /// When it returns, nobody else can arrive. Listeners that were bound here are gone.
+    /// After it returns, no client can arrive. Listeners that were bound here are closed.
     pub(crate) async fn close(self) -> Listeners {
         self.closing.start();
         let mut listeners = Listeners {
@@ -120,8 +120,7 @@ mod tests {
         timeout(Duration::from_secs(10), arrived).await.unwrap();
     }
 
-    /// A server that is about to end because it is idle sees who came in the last moment, and can
-    /// go on serving.
+    /// A server that is about to end because it is idle notices clients of the last moment, and goes on serving.
     #[tokio::test]
     async fn who_comes_before_they_are_closed_is_noticed_and_they_open_again() {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));

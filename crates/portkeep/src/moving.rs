@@ -20,9 +20,9 @@
 //! acknowledgement fails. So nobody can own a connection twice, and what is lost with a process
 //! that dies is what it owned.
 //!
-//! What a process knows about a connection and another one could not find out (the keys of TLS, the state of HTTP/2) goes along
-//! as bytes, see [`layer_states`]. Each generation says in its greeting which kinds it knows, and is sent no other: what
-//! it does not know stays. A state is of one socket and is taken once.
+//! Knowledge about a connection that another process could not find out (the keys of TLS, the state of HTTP/2) is sent as
+//! bytes, see [`layer_states`]. Each generation announces in its greeting which kinds it knows, and is sent no others. A
+//! state belongs to one socket and is taken once.
 //!
 //! *Which* connections may move is decided elsewhere, in `connection::http1`.
 

@@ -12,15 +12,14 @@ pub(crate) use watchdog::start as start_watchdog;
 
 static READY_SENT: AtomicBool = AtomicBool::new(false);
 
-/// Tells the service manager that this process serves now (`READY=1`), once: later calls do
-/// nothing.
+/// Tells the service manager that this process serves (`READY=1`), once: later calls do nothing.
 ///
 /// [`serve`](crate::serve) does this by itself. Call it only when you accept connections with
 /// other means (actix-web, poem, tonic, your own hyper loop), and call it *before* the first
 /// accept: the listening socket is shared with the generation that still serves, so whoever
 /// accepts is answering already.
 ///
-/// A process says it once, so with several servers in it the first that is ready says it for all.
+/// A process says it once: with several servers in it, the first that is ready says it for all.
 ///
 /// # Errors
 ///
@@ -51,7 +50,7 @@ pub(crate) fn stopping(status: &str) {
     send(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// The stop timeout shall not end before `from_now`. It is never shortened by this.
+/// Extends the stop timeout to at least `from_now`. This never shortens it.
 pub(crate) fn extend_timeout(from_now: Duration, status: &str) {
     let micros = u32::try_from(from_now.as_micros()).unwrap_or(u32::MAX);
     send(&[
@@ -61,7 +60,7 @@ pub(crate) fn extend_timeout(from_now: Duration, status: &str) {
 }
 
 fn send(state: &[NotifyState<'_>]) {
-    // Serving goes on without it; a manager that waits for something will say so itself.
+    // Serving goes on without it; a manager that waits for something will report that itself.
     if let Err(error) = sd_notify::notify(state) {
         tracing::debug!(%error, "the service manager could not be told");
     }

@@ -2,13 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Raises the limit of open files as far as this process may: the soft limit to the hard one.
+/// Raises the soft limit of open files to the hard one.
 ///
-/// Service managers start everything with 1024, because `select` cannot have more, and let those
-/// go beyond who do not use it (systemd's hard limit is 524,288). At the limit nobody is accepted,
-/// and the next generation cannot take over what this one has.
+/// Service managers start all processes with 1024, because `select` cannot handle more, and leave it to others to raise it
+/// (systemd's hard limit is 524,288). At the limit nobody is accepted, and the next generation cannot take over the
+/// connections of this one.
 ///
-/// Returns the limit that holds then; none if there is no limit.
+/// Returns the limit after that; none if there is no limit.
 pub(crate) fn raise_limit() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

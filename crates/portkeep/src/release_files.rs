@@ -1,4 +1,4 @@
-//! Serves the files that releases bring along, also those of other releases than this one.
+//! Serves files of releases, of this one and of other kept ones.
 
 mod body;
 mod content_type;
@@ -24,14 +24,14 @@ pub use hashed::is_hashed;
 
 use locate::{Located, Places, relative};
 
-/// A year, the longest that RFC 9111 knows, and no question in between: the name of a file says what is in it.
+/// A year, the longest time of RFC 9111, without revalidation: the name of a file determines its contents.
 const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 
 /// A tower service that answers with hashed files of this release, and of others that are kept.
 ///
-/// A page that a browser shows was made by one release and names files of that release. When it asks for one of them, another
-/// release may serve: after a reload, after a roll back, or for the moment in which both accept. This service looks into the
-/// files of all of them, so the page gets what it names.
+/// A page in a browser was made by one release and names files of that release. When it requests one of them, another
+/// release may serve: after a reload, after a roll back, or in the moment in which both accept. This service looks into the
+/// files of all of them, so the page gets the file that it names.
 ///
 /// ```
 /// use axum::Router;
@@ -73,7 +73,7 @@ struct Shared {
 
 /// What an answer depends on.
 #[derive(Debug)]
-struct Asked {
+struct FileRequest {
     is_head: bool,
     path: PathBuf,
     etag: HeaderValue,
@@ -81,7 +81,7 @@ struct Asked {
 }
 
 impl ReleaseFiles {
-    /// Serves what is in `directory` of a release, relative to `filesFrom` of the spec; `""` is all of it.
+    /// Serves files in `directory` of a release, relative to `filesFrom` of the spec; `""` is all of it.
     #[must_use]
     pub fn below(directory: impl Into<PathBuf>) -> Self {
         Self::with(Places::from_environment(directory.into()))
@@ -93,9 +93,10 @@ impl ReleaseFiles {
         }
     }
 
-    /// Another rule for the names of files that say what is in them. It is asked with the last part of a path.
+    /// Sets another rule for hashed file names. It gets the last part of a path.
     ///
-    /// For a directory in which *all* names do, as in that of Vite (whose hashes have other letters): `hashed_by(|_| true)`.
+    /// For a directory in which *all* names are hashed, like Vite's (whose hashes have other letters): `hashed_by(|_|
+    /// true)`.
     #[must_use]
     pub fn hashed_by(self, rule: fn(&str) -> bool) -> Self {
         let shared = Shared {
@@ -132,8 +133,13 @@ impl<B> Service<Request<B>> for ReleaseFiles {
 }
 
 impl Shared {
-    /// What is asked for, or why there is no such thing.
-    fn judge(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Asked, StatusCode> {
+    /// The requested file, or the status of a refusal.
+    fn judge(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<FileRequest, StatusCode> {
         if method != Method::GET && method != Method::HEAD {
             return Err(StatusCode::METHOD_NOT_ALLOWED);
         }
@@ -141,10 +147,10 @@ impl Shared {
         if !(self.is_hashed)(name) {
             return Err(StatusCode::NOT_FOUND);
         }
-        // By the whole path: the same name may be in two directories.
+        // From the whole path: two directories may have the same name.
         let etag = format!("\"{}\"", path.display());
         let etag = HeaderValue::try_from(etag).map_err(|_| StatusCode::NOT_FOUND)?;
-        Ok(Asked {
+        Ok(FileRequest {
             is_head: method == Method::HEAD,
             is_known: is_known(headers, &etag),
             path,
@@ -152,9 +158,9 @@ impl Shared {
         })
     }
 
-    async fn answer(self: Arc<Self>, asked: Asked) -> Response<FileBody> {
+    async fn answer(self: Arc<Self>, asked: FileRequest) -> Response<FileBody> {
         let path = asked.path.clone();
-        // A disk may take its time.
+        // A disk may be slow.
         let located = tokio::task::spawn_blocking(move || self.places.open(&path)).await;
         match located {
             Ok(Ok(located)) => found(asked, located),
@@ -165,7 +171,7 @@ impl Shared {
                 tracing::warn!("cannot serve {}: {error}", asked.path.display());
                 refusal(StatusCode::INTERNAL_SERVER_ERROR)
             }
-            // The runtime ends.
+            // The runtime is ending.
             Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE),
         }
     }
@@ -181,7 +187,7 @@ fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     })
 }
 
-fn found(asked: Asked, located: Located) -> Response<FileBody> {
+fn found(asked: FileRequest, located: Located) -> Response<FileBody> {
     let Located { file, size } = located;
     let is_whole = !asked.is_known && !asked.is_head;
     let mut response = Response::new(match is_whole {

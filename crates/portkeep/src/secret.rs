@@ -3,28 +3,28 @@
 use std::fmt;
 use std::hint::black_box;
 
-/// Bytes such as the keys of a TLS connection: overwritten when they are dropped, and never in a log.
+/// Bytes such as the keys of a TLS connection: overwritten when they are dropped, and never logged.
 ///
-/// Only this copy is overwritten. Whoever makes it from bytes that lie elsewhere overwrites those.
+/// Only this copy is overwritten. The caller overwrites the bytes that it was made from.
 #[derive(PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The bytes themselves. What is copied from them is not overwritten.
+    /// The bytes themselves. Copies of them are not overwritten.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// Takes over this memory, and copies nothing. What else was in it, behind the bytes, is overwritten too.
+/// Takes over this memory, and copies nothing. Unused memory behind the bytes is overwritten too.
 impl From<Vec<u8>> for Secret {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 }
 
-/// Says how many bytes there are.
+/// Shows the number of bytes.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({} bytes)", self.0.len())
@@ -41,7 +41,7 @@ impl Drop for Secret {
     }
 }
 
-/// Overwrites what nobody will read, in a way that the compiler does not leave out.
+/// Overwrites bytes that nobody will read, in a way that the compiler does not remove.
 pub(crate) fn wiped(bytes: &mut [u8]) {
     bytes.fill(0);
     black_box(bytes);

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The sentence of an error and those of its causes. `fn main() -> Result<(), portkeep::Error>` shows an error by `Debug`, and
-/// whoever reads that is helped by sentences, not by the fields of a type.
+/// The sentence of an error and those of its causes. `fn main() -> Result<(), portkeep::Error>` shows an error by `Debug`,
+/// and its reader needs sentences, not the fields of a type.
 pub(crate) fn in_sentences(
     error: &dyn std::error::Error,
     f: &mut fmt::Formatter<'_>,

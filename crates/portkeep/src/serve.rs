@@ -9,10 +9,10 @@ use crate::app::{App, ErasedApp};
 #[cfg(feature = "http2")]
 use crate::connection::http2_can_move;
 use crate::connection::hyper_is_as_expected;
-use crate::drain::{Asked, Limits, Phase, Report, Shared, supervise};
+use crate::drain::{Limits, Phase, Report, Shared, ShutdownCause, supervise};
 use crate::drain_files::{DrainFiles, Drained};
 use crate::health::Source;
-use crate::health_in_app::InApp;
+use crate::health_in_app::AppHealth;
 use crate::health_sockets::{Answered, HealthSockets};
 use crate::listen::{self, Listener};
 use crate::listeners::Listeners;
@@ -39,7 +39,7 @@ pub async fn serve<A: App>(app: A) -> Result<(), Error> {
     Server::new().serve(app).await
 }
 
-/// Boxed, so that this crate compiles it and not the one that awaits it.
+/// Boxed, so that this crate compiles it and not the caller's.
 pub(crate) fn run(server: Server, app: ErasedApp) -> task::Boxed<Result<(), Error>> {
     task::boxed(live(server, app))
 }
@@ -54,13 +54,13 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         layer.announce().await;
         ErasedApp::new(layer)
     };
-    // First, so that no signal kills the process half-way.
+    // First, so that no signal kills the process in the middle of this.
     let mut signals = Signals::watch().map_err(Error::Signals)?;
     let files = open_files::raise_limit();
-    // Before those of the app, which takes what is left.
+    // Before the app's sockets, which are all that are left.
     let health_sockets = HealthSockets::open()?;
     let drains = DrainFiles::from_env();
-    let in_app = Arc::new(InApp::new(server.health, drains.clone()));
+    let in_app = Arc::new(AppHealth::new(server.health, drains.clone()));
     let mut listeners = listen::open(&server.names, &server.address, server.reuse_port).await?;
     for listener in &mut listeners {
         listener.acceptor.clone_from(&server.acceptor);
@@ -86,8 +86,8 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
         passed = pass(server.checks) => passed?,
     }
 
-    // READY=1 before the first accept: the listeners are shared with the generation that
-    // serves, and whoever accepts has taken over.
+    // READY=1 before the first accept: the current generation shares the listeners, and a process that accepts has taken
+    // over.
     notify::ready().map_err(Error::Notify)?;
     let (departures, inbox) = moving::departures();
     let most = server.limits.most_connections(files);
@@ -138,27 +138,26 @@ async fn live(mut server: Server, app: ErasedApp) -> Result<(), Error> {
             quiet = shared.idle_for(idle_exit) => quiet,
         };
         listeners = open.close().await;
-        // What came in the moment of closing has to be served by somebody who accepts.
+        // Clients of the moment of closing have to be served by a process that accepts.
         if shared.is_still(quiet) {
             shared.hurry();
-            break Asked::Idle;
+            break ShutdownCause::Idle;
         }
     };
     let limits = Limits::from_now(server.drain_timeout, server.linger);
-    // Who asks for the health from now on asks the next generation. Where there is none, this one says that it ends.
+    // From now on the next generation answers for the health. If there is none, this one reports that it ends.
     let mut health = Some(health);
-    if asked == Asked::Idle || moving::is_succeeded(drains.run_directory()) {
+    if asked == ShutdownCause::Idle || moving::is_succeeded(drains.run_directory()) {
         close(&mut health).await;
     } else {
         in_app.stop();
     }
     server.shutdown.start();
-    // Says when connections can move, and when they end here.
+    // Announces when connections can move, and when they end here.
     let mut departing = JoinSet::new();
     match next {
-        // Whoever ends because nobody asks for anything has no next generation; to look for it
-        // would start it.
-        Some(next) if asked != Asked::Idle => {
+        // A generation that exits when idle has no successor; looking for one would start it.
+        Some(next) if asked != ShutdownCause::Idle => {
             departing.spawn(task::boxed(moving::send(next, inbox, Arc::clone(&shared))));
         }
         _ => shared.phases.advance(Phase::Draining),
@@ -174,7 +173,7 @@ async fn close(health: &mut Option<Answered>) {
     }
 }
 
-/// The move socket, if hyper is such that connections can be moved.
+/// The move socket, if this hyper supports moving connections.
 fn move_socket() -> Option<MoveSocket> {
     let socket = MoveSocket::open()?;
     if hyper_is_as_expected() {
@@ -187,13 +186,13 @@ fn move_socket() -> Option<MoveSocket> {
     None
 }
 
-/// Waits until somebody wants the server to end.
-async fn end(signals: &mut Signals, token: &ShutdownToken) -> Asked {
+/// Waits until something asks the server to end.
+async fn end(signals: &mut Signals, token: &ShutdownToken) -> ShutdownCause {
     tokio::select! {
-        // The signal first: a handler may have heard it too and started the token.
+        // The signal first: a handler may have received it too and started the token.
         biased;
-        signal = signals.next() => Asked::Signal(signal),
-        () = token.started() => Asked::Token,
+        signal = signals.next() => ShutdownCause::Signal(signal),
+        () = token.started() => ShutdownCause::Token,
     }
 }
 

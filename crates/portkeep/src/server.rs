@@ -17,26 +17,26 @@ use crate::limits::Limits;
 use crate::serve;
 use crate::{BoxError, Error, RawWebSocket, SessionState, ShutdownToken, Transport};
 
-/// Where to listen when no socket is passed and nothing else is said.
+/// The default address if no socket is passed.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 const DEFAULT_DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LINGER: Duration = Duration::from_secs(5);
 
-/// What is run at SIGHUP.
+/// Runs at SIGHUP.
 pub(crate) type Hangup = Box<dyn FnMut() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 pub(crate) type Check = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
-/// What matters more while a generation ends.
+/// The aim of a drain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Policy {
-    /// That no request is lost. A connection that cannot move to the next generation may send
-    /// requests to the old one for as long as it [lingers](Server::linger).
+    /// No request is lost. A connection that cannot move to the next generation may send requests to the old one for as
+    /// long as it [lingers](Server::linger).
     #[default]
     Lossless,
-    /// That old code answers no new request: for development, where a page from the old version is
-    /// a lie. Connections that cannot move are closed as soon as they are idle, also those that
-    /// have sent nothing yet; a request that is sent in that moment is lost.
+    /// Old code answers no new request: for development, where a page from the old version is wrong. Connections that
+    /// cannot move are closed as soon as they are idle, including those that have sent nothing yet; a request that is sent
+    /// in that moment is lost.
     ///
     /// With connections that move, there is no difference.
     Fresh,
@@ -101,51 +101,50 @@ impl Server {
         }
     }
 
-    /// Where to listen when no socket is passed: `IP:PORT` or the path of a Unix socket
-    /// (default 127.0.0.1:8080). The variable `PORTKEEP_LISTEN` goes before this.
+    /// The address if no socket is passed: `IP:PORT` or the path of a Unix socket (default 127.0.0.1:8080). The variable
+    /// `PORTKEEP_LISTEN` wins over this.
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// Serves only the passed listeners of this name; may be called for several names. Without
-    /// it, every passed stream listener is served that the app has not taken.
+    /// Serves only the passed listeners with this name; may be called for several names. Without it, all passed stream
+    /// listeners are served that the app has not taken.
     pub fn socket(mut self, name: impl Into<String>) -> Self {
         self.names.push(name.into());
         self
     }
 
-    /// How long a drain may take before what is left is cut (default 30 s). The service manager
-    /// is asked for as much time as this needs.
+    /// How long a drain may take before remaining connections are cut (default 30 s). The service manager is asked for this
+    /// time.
     ///
-    /// The `drainTimeout` of the app's spec goes before this: who runs the app decides. It comes in
-    /// the variable `PORTKEEP_DRAIN_TIMEOUT_USEC`, in microseconds.
+    /// The `drainTimeout` of the app's spec wins over this: the operator decides. It comes in the variable
+    /// `PORTKEEP_DRAIN_TIMEOUT_USEC`, in microseconds.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout;
         self
     }
 
-    /// How long an idle HTTP/1 connection is left open while draining, so that its client can
-    /// send one more request and hear from the answer that the connection ends (default 5 s).
+    /// How long an idle HTTP/1 connection stays open while draining, so that its client can send one more request and learn
+    /// from the answer that the connection ends (default 5 s).
     ///
-    /// A shorter time makes drains shorter and loses requests: a client that sends one in the
-    /// moment of the close gets no answer.
+    /// A shorter time makes drains shorter and loses requests: a client that sends one in the moment of the close gets no
+    /// answer.
     ///
-    /// The `linger` of the app's spec goes before this, in the variable `PORTKEEP_LINGER_USEC`.
+    /// The `linger` of the app's spec wins over this, in the variable `PORTKEEP_LINGER_USEC`.
     pub fn linger(mut self, linger: Duration) -> Self {
         self.linger = linger;
         self
     }
 
-    /// Ends when no connection and no request has come for this long, and none is open (default:
-    /// never). Whoever holds the port starts the program again for the next connection, which waits
-    /// in the queue and is not refused. Noticed at most a tenth of the time later.
+    /// Exits when no connection and no request has come for this long, and no request is open (default: never). The owner
+    /// of the port starts the program again for the next connection, which waits in the queue and is not refused. It takes
+    /// effect at most a tenth of the time late.
     ///
-    /// Connections between two requests are closed, as by any keep-alive timeout; WebSockets and
-    /// other upgraded connections keep it running. It concerns only passed sockets: nobody would
-    /// start a program again that binds its own.
+    /// Connections between two requests are closed, as by any keep-alive timeout; WebSockets and other upgraded connections
+    /// keep it running. It applies only to passed sockets: nobody would start a program again that binds its own.
     ///
-    /// The `idleExit` of the app's spec goes before this, in the variable `PORTKEEP_IDLE_EXIT_USEC`.
+    /// The `idleExit` of the app's spec wins over this, in the variable `PORTKEEP_IDLE_EXIT_USEC`.
     pub fn idle_exit(mut self, time: Duration) -> Self {
         self.idle_exit = Some(time);
         self
@@ -153,42 +152,41 @@ impl Server {
 
     /// Whether HTTP/2 connections [move](crate::guide::draining#http2) to the next generation (default true).
     ///
-    /// The price is that every frame is followed: up to 2,600 instructions a request. A client loses what it has compressed so far
-    /// at each move, as with a new connection. Without it, HTTP/2 connections end by GOAWAY.
+    /// The price is that every frame is followed: up to 2,600 instructions for each request. A client loses its compression
+    /// table at each move, as with a new connection. Without moving, HTTP/2 connections end by GOAWAY.
     #[cfg(feature = "http2")]
     pub fn move_http2(mut self, moves: bool) -> Self {
         self.move_http2 = moves;
         self
     }
 
-    /// What a connection may not do for ever, and how many there may be (default: [`Limits::new`], all on but for the age). The
-    /// `limits` of the app's spec go before these, each for itself.
+    /// Limits of time and number for connections (default: [`Limits::new`], all on but for the age). Each of the `limits`
+    /// of the app's spec wins over the one here.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// What matters more while it drains (default [`Policy::Lossless`]). The variable
-    /// `PORTKEEP_DRAIN`, `lossless` or `fresh`, goes before this.
+    /// The aim of a drain (default [`Policy::Lossless`]). The variable `PORTKEEP_DRAIN`, `lossless` or `fresh`, wins over
+    /// this.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Binds TCP addresses with `SO_REUSEPORT`, so that a second process can listen on the same
-    /// address before this one ends, without anybody who holds the port for both. Concerns only
-    /// addresses that this process binds.
+    /// Binds TCP addresses with `SO_REUSEPORT`, so that a second process can listen on the same address before this one
+    /// ends, without another process that holds the port for both. It applies only to addresses that this process binds.
     ///
-    /// The system spreads new connections over both. What is in the queue of the one that drains
-    /// is accepted and answered; a client that arrives in the moment between that and the end of
-    /// its listener is refused. Passed sockets have no such moment.
+    /// The system spreads new connections over both. The draining one accepts and answers the clients in its queue; a
+    /// client that arrives in the moment between that and the end of its listener is refused. Passed sockets have no such
+    /// moment.
     pub fn reuse_port(mut self) -> Self {
         self.reuse_port = true;
         self
     }
 
-    /// Lets every accepted connection go through `accept` before it is served: for TLS that ends in the
-    /// app. It has as long for each as [the head of a request](Limits::head); what it refuses is closed.
+    /// Passes every accepted connection to `accept` before it is served: for TLS that ends in the app. It has as long as
+    /// [the head of a request](Limits::head); a connection that it refuses is closed.
     ///
     /// ```no_run
     /// # async fn example(app: axum::Router, config: tokio_rustls::rustls::ServerConfig) -> Result<(), portkeep::Error> {
@@ -200,9 +198,9 @@ impl Server {
     /// # }
     /// ```
     ///
-    /// Such connections do not move to the next generation, because what the acceptor knows of them
-    /// (keys, counters) is not handed over; with [`transport`](Self::transport) it is. They drain: one that was just accepted is answered
-    /// first, busy ones finish, idle ones linger. If HTTP/2 is negotiated, it is served.
+    /// Such connections do not move to the next generation, because the acceptor's knowledge of them (keys, counters) is
+    /// not handed over; with [`transport`](Self::transport) it is. They drain: new ones are answered first, busy ones
+    /// finish, idle ones linger. If HTTP/2 is negotiated, it is served.
     pub fn accept_with<F, S>(
         mut self,
         accept: impl Fn(Accepted) -> F + Send + Sync + 'static,
@@ -215,25 +213,25 @@ impl Server {
         self
     }
 
-    /// Lets every accepted connection go through `transport` before it is served, as [`accept_with`](Self::accept_with) does, and
+    /// Passes every accepted connection to `transport` before it is served, as [`accept_with`](Self::accept_with) does, and
     /// lets it move to the next generation: for TLS that can export a session, such as that of the crate `portkeep-s2n`.
     ///
-    /// The last one of the two that was called is in force.
+    /// Of the two, the last call counts.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.acceptor = Some(Acceptor::movable(transport));
         self
     }
 
-    /// Goes on with WebSockets that the generation before [hands over](crate::hand_over) to the handler of this name. May be
-    /// called for several names; of two calls with one name the last is in force.
+    /// Continues WebSockets that the last generation [hands over](crate::hand_over) to the handler with this name. May be
+    /// called for several names; of two calls with one name the last counts.
     ///
-    /// `understand` gets the state before anything is decided, and makes of it what `go_on` needs. If it fails, or panics, the
-    /// WebSocket stays with the generation before, which closes it in good order. It does not wait, and does not touch anything:
-    /// another process still has the socket. `go_on` runs in a task of its own, for each WebSocket.
+    /// `understand` gets the state first, and makes of it what `go_on` needs. If it fails, or panics, the WebSocket stays
+    /// with the last generation, which closes it in good order. It must not wait or have side effects: another process
+    /// still has the socket. `go_on` runs in a task of its own, for each WebSocket.
     ///
-    /// The state comes from a process of the same user and belongs to this socket. It is not a request: nobody has shown a cookie
-    /// or a password for it. What the app would look up for a request (whether the session is still valid, what its user may)
-    /// it looks up here again.
+    /// The state comes from a process of the same user and belongs to this socket. It is not a request: it has no cookie or
+    /// password. What the app would check for a request (whether the session is still valid, what its user may do) it
+    /// checks again here.
     ///
     /// ```
     /// use portkeep::{RawWebSocket, Server, SessionState};
@@ -281,8 +279,8 @@ impl Server {
         self
     }
 
-    /// A check that has to pass before this server is ready; several are run one after another.
-    /// If one fails, `serve` fails, and the generation that serves goes on serving.
+    /// A check that has to pass before this server is ready; several run one after another. If one fails, `serve` fails,
+    /// and the current generation goes on serving.
     pub fn ready_when<E: Into<BoxError>>(
         mut self,
         check: impl Future<Output = Result<(), E>> + Send + 'static,
@@ -292,13 +290,13 @@ impl Server {
         self
     }
 
-    /// What is said on the health socket, where the app's spec has one, instead of what [`Health::process`] says.
+    /// The health for the health socket, if the app's spec has one, instead of [`Health::process`].
     pub fn health(mut self, health: Health) -> Self {
         self.health = health;
         self
     }
 
-    /// The same by somebody who knows more than checks do: portkeep's holding page.
+    /// The same, from a source that knows more than checks do: portkeep's holding page.
     #[doc(hidden)]
     pub fn health_source(mut self, source: Arc<dyn Source>) -> Self {
         self.health_source = Some(source);
@@ -322,8 +320,8 @@ impl Server {
     /// [guide to draining](crate::guide::draining) says what that means for each kind of
     /// connection.
     ///
-    /// Returns `Ok` after a drain, also after one that had to cut something: that is logged and
-    /// told to the service manager, and not a failure of the app.
+    /// Returns `Ok` after a drain, even if it had to cut something: that is logged and reported to the service manager, and
+    /// not a failure of the app.
     ///
     /// # Errors
     ///
@@ -332,7 +330,7 @@ impl Server {
         serve::run(self, ErasedApp::new(app)).await
     }
 
-    /// What whoever runs the app has decided goes before what the app says.
+    /// The operator's settings win over the app's.
     pub(crate) fn obey_environment(&mut self) {
         deployed::apply(self, |name| std::env::var(name).ok());
     }

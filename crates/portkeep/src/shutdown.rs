@@ -1,4 +1,4 @@
-//! Tells handlers that the process is going to end.
+//! Tells handlers that the process is about to end.
 
 use std::sync::{Arc, LazyLock};
 
@@ -44,7 +44,7 @@ impl ShutdownToken {
     /// Resolves when the shutdown begins, at once if it has. Dropping the future is fine.
     pub fn started(&self) -> impl Future<Output = ()> + Send + Sync + use<> {
         let mut receiver = self.0.subscribe();
-        // Kept by the future, else the wait would end when the last clone is dropped.
+        // Kept by the future, otherwise the wait would end when the last clone is dropped.
         let keep = self.clone();
         async move {
             let _ = receiver.wait_for(|started| *started).await;
@@ -59,11 +59,11 @@ impl Default for ShutdownToken {
     }
 }
 
-/// Resolves when answers without an end are to end: this process begins to shut down, or whoever runs it takes it out by
-/// `portkeep drain`. What [`until_drain`](crate::until_drain) and [`close_at_drain`](crate::close_at_drain) wait for, for
-/// handlers that do something of their own then, such as to [hand over](crate::hand_over) a WebSocket.
+/// Resolves when endless answers have to end: this process begins to shut down, or `portkeep drain` takes it out.
+/// [`until_drain`](crate::until_drain) and [`close_at_drain`](crate::close_at_drain) wait for this. It is for handlers that
+/// do something else then, such as to [hand over](crate::hand_over) a WebSocket.
 ///
-/// Unlike [`shutdown`] it relies on [`serve`](crate::serve), which watches the signals.
+/// Unlike [`shutdown`], it relies on [`serve`](crate::serve), which watches the signals.
 pub fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
     let shutdown = ShutdownToken::process().started();
     let taken_out = ending::begins();
@@ -78,8 +78,7 @@ pub fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
 /// Resolves when this process begins to shut down: on SIGTERM, on SIGINT, or when somebody calls
 /// [`ShutdownToken::start`] on the process-wide token.
 ///
-/// Handlers whose answer has no end by itself use it to end it: a drain waits for them, until its
-/// deadline cuts them.
+/// Handlers with an endless answer use it to end the answer: a drain waits for them, until its deadline cuts them.
 ///
 /// ```no_run
 /// # use tokio::sync::mpsc::{Receiver, Sender};
@@ -101,8 +100,8 @@ pub fn stream_ends() -> impl Future<Output = ()> + Send + Sync + use<> {
 pub fn shutdown() -> impl Future<Output = ()> + Send + Sync + 'static {
     let token = ShutdownToken::process();
     async move {
-        // Where a server of this library runs, its own watch has begun already or will start
-        // the token; a second watch sees the same signals and does no harm.
+        // If a server of this library runs, its own watch has begun already or will start the token; a second watch sees
+        // the same signals and does no harm.
         match Signals::watch() {
             Ok(mut signals) => {
                 tokio::select! {

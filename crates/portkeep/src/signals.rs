@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Hangup;
 
-/// What runs `reread` at each SIGHUP, from now on. Those that come while it runs are one more.
+/// Runs `reread` at each SIGHUP from now on. Signals that come while it runs count as one more.
 pub(crate) fn at_hangups(
     mut reread: Hangup,
 ) -> io::Result<impl Future<Output = ()> + Send + 'static> {
@@ -18,8 +18,8 @@ pub(crate) fn at_hangups(
     })
 }
 
-/// Watches both signals that ask a process to end. Their default action is gone from the first
-/// time this is made, for as long as the process lives.
+/// Watches both signals that ask a process to end. Their default action is disabled from the first use, as long as the
+/// process lives.
 #[derive(Debug)]
 pub(crate) struct Signals {
     term: Signal,

@@ -11,15 +11,15 @@ use crate::drain_files::{DrainFiles, Drained};
 use crate::limits::Register;
 use crate::notify;
 
-/// How far two words about it in the status are apart at least.
+/// The shortest time between two updates of the status.
 const NEWS: Duration = Duration::from_secs(5);
 
-/// How often it is looked whether the app is to be taken out, where there are connections; and how often at these as long as
-/// they end for that.
+/// The interval of looks at the drain files while there are connections, and of looks at connections that end because of
+/// them.
 const DRAIN_LOOK: Duration = Duration::from_millis(500);
 
-/// Never returns. `status` is what the service manager is told beside, if it is told something; `drains` say whether the app is
-/// to be taken out.
+/// Never returns. `status` goes before the rest of the status for the service manager, if there is one; `drains` say
+/// whether the app is taken out.
 pub(crate) async fn sweep(
     shared: Arc<Shared>,
     status: Option<String>,
@@ -29,7 +29,7 @@ pub(crate) async fn sweep(
     let mut told_at = None;
     let mut look_at = Instant::now();
     loop {
-        // That the app is put back is noticed without anybody who connects: the first one is not to be sent away.
+        // The end of being taken out is noticed without a connection: the first client must not be sent away.
         if !shared.taken_out().is_ending() {
             shared.worth_a_look(told).await;
         }

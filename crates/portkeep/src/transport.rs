@@ -1,4 +1,4 @@
-//! Transport: what an app puts between the socket and HTTP, where its connections move.
+//! Transport: the app's layer between the socket and HTTP, if its connections move.
 
 use std::io;
 
@@ -8,25 +8,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::Secret;
 use crate::accepted::Accepted;
 
-/// Something between the socket and HTTP whose connections can go on in another process, such as a TLS library that can export
-/// a session. For [`Server::transport`](crate::Server::transport).
+/// A layer between the socket and HTTP whose connections can continue in another process, such as a TLS library that can
+/// export a session. For [`Server::transport`](crate::Server::transport).
 ///
-/// A connection that moves is taken apart in the process that has it ([`take_apart`](Self::take_apart)), sent to the next
-/// generation, and put together there ([`reassemble`](Self::reassemble)). Whose it is, is decided between the two processes: the
-/// old one touches it no more once it has taken it apart, and the next one not before it has told that it has it. If the
-/// next one refuses, the *old* process puts it together again, from the same state, and serves on.
+/// A connection that moves is taken apart in its process ([`take_apart`](Self::take_apart)), sent to the next generation,
+/// and put together there ([`reassemble`](Self::reassemble)). The two processes agree on its owner: the old one does not
+/// touch it after taking it apart, and the next one not before it has acknowledged it. If the next one refuses, the *old*
+/// process puts it together again, from the same state, and serves on.
 ///
-/// What is sent goes over a socket on which both sides have made sure that the other one is of the same user.
+/// Both sides of the socket for moves have checked that the other is the same user.
 pub trait Transport: Send + Sync + 'static {
     /// A connection behind this transport. hyper reads and writes it.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Lets in a connection that was just accepted: a handshake. It has as long as [the head of a
-    /// request](crate::Limits::head).
+    /// Accepts a new connection: a handshake. It has as long as [the head of a request](crate::Limits::head).
     ///
     /// # Errors
     ///
-    /// If it is not to be served. It is closed.
+    /// If it must not be served. It is closed.
     fn accept(&self, connection: Accepted)
     -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
@@ -35,37 +34,38 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// The connection as it was, if this is not the moment: a part of a record has arrived, or something is still to be sent.
-    /// It is asked again some milliseconds later; after the [linger](crate::Server::linger) time the connection stays, and
-    /// ends with this process.
+    /// The connection as it was, if this is the wrong moment: a part of a record has arrived, or something is still to be
+    /// sent. It is tried again some milliseconds later; after the [linger](crate::Server::linger) time the connection
+    /// stays, and ends with this process.
     fn take_apart(&self, stream: Self::Stream) -> Result<Parts, Self::Stream>;
 
-    /// Puts together what this method's counterpart has taken apart, here or in another process, perhaps of another version of
-    /// the app. The state comes from the same user and may be of any length up to 32 KiB, but its content is to be checked.
+    /// Puts together what [`take_apart`](Self::take_apart) returned, here or in another process, perhaps of another version
+    /// of the app. The state comes from the same user and may have any length up to 32 KiB, but its content has to be
+    /// checked.
     ///
-    /// It must not touch the connection, neither here nor when what it returns is dropped unused: until this process has
-    /// acknowledged, the connection is the other one's.
+    /// It must not touch the connection, neither here nor when its result is dropped unused: until this process has
+    /// acknowledged, the other one owns the connection.
     ///
     /// # Errors
     ///
     /// If it cannot. The connection stays with the process that had it.
     fn reassemble(&self, connection: Accepted, state: Secret) -> io::Result<Self::Stream>;
 
-    /// What handlers are to know of a connection, such as the certificate of its client: put among the extensions of each of
-    /// its requests. Asked once for a connection in each process; nothing by default, and that costs nothing.
+    /// Extensions for each request of a connection, such as the certificate of its client. Called once for a connection in
+    /// each process; by default there are none, which costs nothing.
     fn introduce(&self, stream: &Self::Stream) -> Extensions {
         let _ = stream;
         Extensions::new()
     }
 }
 
-/// A connection that [`Transport::take_apart`] has taken apart.
+/// The parts of a connection that was [taken apart](Transport::take_apart).
 #[derive(Debug)]
 pub struct Parts {
-    /// As it was when it was accepted, but for what was read and written since.
+    /// The connection as it was accepted, except for what was read and written since.
     pub connection: Accepted,
-    /// What [`Transport::reassemble`] needs to go on; at most 32 KiB, else it does not move.
+    /// The state for [`Transport::reassemble`]; at most 32 KiB, otherwise the connection does not move.
     pub state: Secret,
-    /// What was read, is meant for HTTP, and was not read by it. The server keeps it; it is not in `state`.
+    /// Decrypted bytes for HTTP that were not read yet. The server keeps them; they are not in `state`.
     pub unread: Vec<u8>,
 }

@@ -37,13 +37,13 @@ pub fn until_drain<S: Stream>(stream: S) -> UntilDrain<S> {
 }
 
 pin_project! {
-    /// What [`until_drain`] makes of a stream.
+    /// The stream that [`until_drain`] returns.
     #[must_use = "streams do nothing unless polled"]
     pub struct UntilDrain<S> {
         #[pin]
         stream: S,
         begun: bool,
-        // Nothing once it has come.
+        // None once it has come.
         end: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
     }
 }
@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    /// A stream of numbers, with a token that no other test sees.
+    /// A stream of numbers, with a token that no other test uses.
     fn numbers(token: &ShutdownToken) -> UntilDrain<impl Stream<Item = u32> + Unpin> {
         UntilDrain {
             stream: stream::iter(0..),

@@ -1,8 +1,8 @@
-//! What goes along with a WebSocket that another process goes on with: where its messages end, and the app's state of it. Pure.
+//! State of a WebSocket that another process continues: the bounds of its messages, and the app's own state. Pure.
 
 mod frames;
 mod state;
 
 pub(crate) use frames::Frames;
 pub use state::SessionState;
-pub(crate) use state::{Luggage, MOST_BYTES, MOST_NAME};
+pub(crate) use state::{AddressedState, MOST_BYTES, MOST_NAME};

@@ -4,9 +4,9 @@ use portkeep_engine::decision::catalog;
 
 use crate::output;
 
-/// Print the message catalog: what `journalctl -x` says of entries that portkeep writes
+/// Print the message catalog: the explanations that `journalctl -x` shows for portkeep's entries
 ///
-/// `install --system` places it. For packages, and for a machine on which only users install apps.
+/// `install --system` places it. This is for packages, and for a machine on which only users install apps.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep catalog | sudo install -D -m 644 /dev/stdin /usr/local/lib/systemd/catalog/portkeep.catalog\n  sudo journalctl --update-catalog\n  journalctl -x PORTKEEP_APP=hello"

@@ -5,7 +5,7 @@ use clap_complete::Shell;
 
 use crate::{complete, output};
 
-/// Print completions for a shell: of commands, options, and the names of apps
+/// Print completions for a shell: commands, options, and names of apps
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep completions bash > ~/.local/share/bash-completion/completions/portkeep\n  portkeep completions zsh > ~/.zfunc/_portkeep      with ~/.zfunc in fpath\n  portkeep completions fish > ~/.config/fish/completions/portkeep.fish"

@@ -11,30 +11,31 @@ use portkeep_spec::Span;
 
 /// Build, serve and reload the project at every change
 ///
-/// The port is held while the project is built and started: nobody is refused. Requests wait for the first version, after
-/// two seconds a page tells what is built, and the last good version answers ever after. Where a systemd user manager is
-/// reachable, systemd holds the port and runs the same units as in production; elsewhere this process does.
+/// The port is open while the project is built and started, so no connection is refused. Until the first version is ready,
+/// requests wait for two seconds and then get a page that shows the build; after that, the last good version answers. If a
+/// systemd user manager is reachable, systemd holds the port and runs the same units as in production; otherwise this
+/// process does.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open\n  portkeep dev wait --json                     of one that runs: whether what is saved serves"
+    after_help = "Examples:\n  portkeep dev\n  portkeep dev --project examples/hello --listen 127.0.0.1:3000\n  portkeep dev --bin server -- --verbose\n  portkeep dev --check 'cargo clippy -- -D warnings' --check 'cargo test' --open\n  portkeep dev wait --json                     whether the saved sources serve in a running one"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<DevCommand>,
     /// The project: a directory with a Cargo.toml or a portkeep.json.
     #[arg(long, value_name = "DIR", default_value = ".")]
     project: PathBuf,
-    /// The binary to run, where the project has several.
+    /// The binary to run, if the project has several.
     #[arg(long, value_name = "NAME")]
     bin: Option<String>,
-    /// The example to run, in place of a binary.
+    /// The example to run, instead of a binary.
     #[arg(long, value_name = "NAME", conflicts_with = "bin")]
     example: Option<String>,
-    /// Where to listen: IP:PORT or the path of a Unix socket [default: the spec's, or 127.0.0.1:8080].
+    /// Address to listen on: IP:PORT or the path of a Unix socket [default: the spec's, or 127.0.0.1:8080].
     #[arg(long, value_name = "[NAME=]ADDR")]
     listen: Vec<String>,
-    /// The port to listen at, in place of the spec's or 8080; `auto` takes the next free one where another process has it.
+    /// The port to listen on, instead of the spec's or 8080; `auto` takes the next free one if another process has it.
     #[arg(long, value_name = "PORT|auto", conflicts_with = "listen")]
     port: Option<PortChoice>,
     /// Build with optimisations.
@@ -52,9 +53,9 @@ pub(crate) struct Args {
     /// Leave pages as they are: no reloads, no errors in the browser.
     #[arg(long, conflicts_with = "while_building")]
     no_inject: bool,
-    /// A host whose pages get the reloads wherever they are asked for: a name of your own for this machine, or `localhost`
-    /// behind Docker or a proxy; `.HOST` for it and all names below it; may be given several times. Everybody who reaches
-    /// the port by that name sees what pages show, such as the compiler's errors.
+    /// A host name whose pages reload from wherever they are requested: your own name for this machine, or `localhost`
+    /// behind Docker or a proxy; `.HOST` means it and all names below it; may be given several times. Everybody who reaches
+    /// the port by that name can read what pages show, such as the compiler's errors.
     #[arg(long, value_name = "HOST", conflicts_with = "no_inject")]
     allow_host: Vec<AllowedHost>,
     /// Who runs the app.
@@ -63,16 +64,16 @@ pub(crate) struct Args {
     /// A command that must succeed after each build and before the swap; may be given several times.
     #[arg(long, value_name = "COMMAND")]
     check: Vec<String>,
-    /// What becomes of requests while a build runs: the old version answers, or they wait for the new one.
+    /// What happens to requests during a build: the old version answers, or they wait for the new one.
     #[arg(long, value_enum, default_value_t = WhileBuilding::Serve)]
     while_building: WhileBuilding,
-    /// How long a request waits for a build at most (--while-building hold); then a page says so.
+    /// Longest time that a request waits for a build (--while-building hold); then it gets a page that says so.
     #[arg(long, value_name = "TIME", default_value = "30s")]
     hold_at_most: Span,
     /// Build when the key b is pressed, and not when files change.
     #[arg(long)]
     build_on_key: bool,
-    /// The app reads this command's standard input, and no keys are heard; the newest version reads (not with systemd).
+    /// Pass standard input to the app: the newest version reads it, and keys have no effect (not with systemd).
     #[arg(long, conflicts_with_all = ["build_on_key", "detach"])]
     stdin: bool,
     /// End when standard input ends: with the script or editor that started this.
@@ -81,7 +82,7 @@ pub(crate) struct Args {
     /// Open the app in the browser when it serves for the first time.
     #[arg(long)]
     open: bool,
-    /// Where links to source lines lead, in the errors that pages show: an editor's name, or a URL with {file}, {line} and
+    /// What opens links to source lines in the errors that pages show: an editor's name, or a URL with {file}, {line} and
     /// {column}.
     #[arg(
         long,
@@ -93,13 +94,14 @@ pub(crate) struct Args {
     /// A file or directory to watch besides the packages that the app is made of; may be given several times.
     #[arg(long, value_name = "PATH")]
     watch: Vec<PathBuf>,
-    /// Look for changes at intervals. By itself on NFS, 9p, virtiofs and the like, where the kernel does not tell of them.
+    /// Look for changes at intervals. This is the default on NFS, 9p, virtiofs and the like, where the kernel does not
+    /// report them.
     #[arg(long)]
     poll: bool,
-    /// What to ignore besides what git ignores, as a line of a .gitignore; may be given several times.
+    /// A pattern to ignore besides those of git: a line of a .gitignore; may be given several times.
     #[arg(long, value_name = "PATTERN")]
     ignore: Vec<String>,
-    /// Write what happens to this file, one JSON line an event (docs/json.md says which); it is appended to.
+    /// Append each event to this file, as a line of JSON (see docs/json.md).
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
     /// Leave it running and return once it serves (systemd only).
@@ -110,23 +112,23 @@ pub(crate) struct Args {
     arguments: Vec<String>,
 }
 
-/// What is asked of one that runs already.
+/// A question to a running `portkeep dev`.
 #[derive(Debug, clap::Subcommand)]
-enum What {
+enum DevCommand {
     Wait(wait::Args),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum BackendName {
-    /// systemd where a user manager is reachable, else local.
+    /// systemd if a user manager is reachable, else local.
     Auto,
     /// Units of the user manager.
     Systemd,
-    /// Child processes of this one.
+    /// Child processes of this process.
     Local,
 }
 
-/// Which port to listen at.
+/// The port to listen on.
 #[derive(Debug, Clone)]
 struct PortChoice(Port);
 
@@ -142,12 +144,12 @@ impl std::str::FromStr for PortChoice {
     }
 }
 
-/// What becomes of requests while a build runs.
+/// What happens to requests during a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum WhileBuilding {
     /// The last good version answers.
     Serve,
-    /// They wait for the new version (needs the server library in the app).
+    /// They wait for the new version (the app needs the server library).
     Hold,
 }
 
@@ -197,7 +199,7 @@ impl std::str::FromStr for Editor {
 
 impl Args {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
-        if let Some(What::Wait(args)) = self.what {
+        if let Some(DevCommand::Wait(args)) = self.what {
             return args.run();
         }
         portkeep_dev::run(

@@ -12,10 +12,10 @@ use crate::locate::{ManagerArgs, installed_apps};
 use crate::output;
 use report::{Diagnosis, Line};
 
-/// Check the machine and each app, and say what to do about what is wrong
+/// Check the machine and each app, and suggest remedies
 ///
-/// Nothing is changed. A problem keeps an app, or what is installed of it, from serving or from being reloaded, or will;
-/// advice does not. The lines that begin with `$` are commands that mend it.
+/// Nothing is changed. A problem prevents an app from serving or from being reloaded, or will do so; advice does not. Lines
+/// that begin with `$` are commands that mend it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep doctor\n  portkeep doctor --user hello\n  portkeep doctor --json     manager, checked, findings: level, app, code, what, remedy, commands\n\nExit code 4: something needs a person. Advice alone is exit code 0."
@@ -25,7 +25,7 @@ pub(crate) struct Args {
     name: Option<AppName>,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use portkeep_engine::backend::systemd::Systemd;
-use portkeep_engine::helper::{Helper, HelperError, Taken, emptied};
+use portkeep_engine::helper::{Helper, HelperError, TakeOutResult, emptied};
 use portkeep_spec::{AppName, Manager as Which, Span, Spec, check_grace};
 use serde::Serialize;
 
@@ -94,7 +94,7 @@ impl Args {
     }
 }
 
-async fn wait(systemd: &Systemd, spec: &Spec, taken: &Taken) -> usize {
+async fn wait(systemd: &Systemd, spec: &Spec, taken: &TakeOutResult) -> usize {
     let count = || connections::open_at(&spec.listen);
     emptied(
         systemd.store(),
@@ -105,8 +105,8 @@ async fn wait(systemd: &Systemd, spec: &Spec, taken: &Taken) -> usize {
     .await
 }
 
-fn line(name: &AppName, spec: &Spec, taken: &Taken) -> String {
-    let Taken { changed, taken_out } = taken;
+fn line(name: &AppName, spec: &Spec, taken: &TakeOutResult) -> String {
+    let TakeOutResult { changed, taken_out } = taken;
     let told = match (spec.health.is_empty(), changed) {
         (_, false) => format!(
             "{name}: it was taken out before, since {}",

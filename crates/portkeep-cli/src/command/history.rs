@@ -28,11 +28,12 @@ pub(crate) struct Args {
     /// Show each event, also repeated ones.
     #[arg(long)]
     all: bool,
-    /// As JSON: an array of events (`event` is `handover`, `crash`, `drained`, `taken-out` or `put-back`; `count` and `firstAt`
-    /// tell of repetitions), durations in milliseconds.
+    /// Print JSON: an array of events (`event` is `handover`, `crash`, `drained`, `taken-out` or `put-back`; `count` and
+    /// `firstAt` are for repetitions), durations in milliseconds.
     #[arg(long)]
     json: bool,
-    /// The handover that started generation N as a trace, its steps as spans: OTLP in JSON, for a collector or Jaeger.
+    /// Print the handover that started generation N as a trace, with its steps as spans: OTLP in JSON, for a collector or
+    /// Jaeger.
     #[arg(long, requires = "generation", conflicts_with_all = ["json", "all"])]
     trace: bool,
 }

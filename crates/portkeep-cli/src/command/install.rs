@@ -25,10 +25,11 @@ use crate::{caller, port_owner};
 
 /// Place the units of apps on a machine without Nix
 ///
-/// The first connection activates an app, `systemctl reload NAME` hands over, a reboot brings the port back. An app that runs
-/// hands over at once. The executable and this helper are copied, so that no build and no upgrade can pull them away.
+/// The first connection activates an app, `systemctl reload NAME` hands over, and a reboot opens the port again. A running
+/// app hands over at once. The executable and this helper are copied, so that no build and no upgrade can replace them.
 ///
-/// All or nothing: everything is checked first, and if a step fails, files, sockets and what ran are as before (exit code 1).
+/// All or nothing: everything is checked first, and if a step fails, files, sockets and running apps are as before (exit
+/// code 1).
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo portkeep install --system --now          the app of ./portkeep.json\n  sudo portkeep install --now one.json two.json  both, or none of them\n  portkeep install --user --dry-run              what would change\n  sudo portkeep install --label \"$(git rev-parse HEAD)\"   status, history and metrics tell which version serves\n  sudo portkeep install --replaces shop store.json  the app `shop` is called `store` now; its port stays open"
@@ -37,7 +38,7 @@ pub(crate) struct Args {
     /// The specs [default: ./portkeep.json].
     #[arg(value_name = "SPEC")]
     specs: Vec<PathBuf>,
-    /// One more spec.
+    /// A further spec.
     #[arg(long, value_name = "FILE")]
     spec: Vec<PathBuf>,
     #[command(flatten)]
@@ -45,10 +46,10 @@ pub(crate) struct Args {
     /// Open the ports at once.
     #[arg(long)]
     now: bool,
-    /// Take the place of this app, and keep its ports open. The spec must listen wherever that app does.
+    /// Take the place of this app, and keep its ports open. The spec must listen on all of that app's addresses.
     #[arg(long, value_name = "NAME")]
     replaces: Option<AppName>,
-    /// What people call the release: a git revision, a version. It takes the place of the spec's `label`.
+    /// Label of the release: a git revision, a version. It overrides the spec's `label`.
     #[arg(long, value_name = "TEXT")]
     label: Option<Label>,
     /// Place a timer that writes metrics of all apps for node_exporter, every 15 s.
@@ -65,7 +66,7 @@ pub(crate) struct Args {
     /// Show what would change, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// As JSON: `changed` says whether anything did, or would with --dry-run.
+    /// Print JSON: `changed` says whether anything changed, or would with --dry-run.
     #[arg(long)]
     json: bool,
 }
@@ -157,7 +158,7 @@ impl Args {
     }
 }
 
-/// What an install would change.
+/// The changes that an install would make.
 async fn expected(manager: &Manager, plan: &Plan) -> anyhow::Result<InstallReport> {
     let mut apps = Vec::new();
     for app in &plan.apps {
@@ -186,7 +187,7 @@ fn report(installed: Installed) -> InstallReport {
     InstallReport::of(&installed.shared, apps.collect()).leaving(installed.leftovers)
 }
 
-/// Reads all specs, or says what is wrong with each of them.
+/// Reads all specs, or reports the errors of each.
 fn load(paths: Vec<PathBuf>) -> anyhow::Result<Vec<Asked>> {
     if let [] | [_] = paths.as_slice() {
         let path = paths.into_iter().next();
@@ -210,14 +211,14 @@ fn load(paths: Vec<PathBuf>) -> anyhow::Result<Vec<Asked>> {
     }
 }
 
-/// This program itself, also where somebody has replaced or removed its file meanwhile.
+/// This program itself, even if somebody has replaced or removed its file meanwhile.
 fn own_program() -> anyhow::Result<std::fs::File> {
     let open = std::fs::File::open("/proc/self/exe");
     open.or_else(|_| std::fs::File::open(std::env::current_exe()?))
         .context("cannot read the file of this program, to copy it as the helper of the units")
 }
 
-/// Set once somebody asks for the end of this command.
+/// Set when this command is interrupted.
 fn interrupted() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
@@ -236,7 +237,7 @@ fn held(owner: &port_owner::PortOwner) -> String {
     format!("{owner}; {}", owner.remedy())
 }
 
-/// The same error, with the exit code that it has.
+/// The same error, with its exit code.
 fn told(error: InstallError) -> anyhow::Error {
     match error {
         InstallError::Refused(refusals) if refusals.are_usage() => usage(refusals.to_string()),

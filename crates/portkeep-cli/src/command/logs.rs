@@ -17,8 +17,8 @@ use query::Query;
 
 /// Show what an app wrote, with the generation that wrote it
 ///
-/// From the journal, with what portkeep and systemd say of the app in between. Under `portkeep dev` without systemd, its
-/// last 1000 lines.
+/// From the journal, together with messages of portkeep and systemd about the app. Under `portkeep dev` without systemd,
+/// its last 1000 lines.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep logs hello\n  portkeep logs hello -f\n  portkeep logs hello -g 3 -n 100\n  portkeep logs hello --json     a line an object: at, generation, unit, message"
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     name: AppName,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// Go on with what is written from now on.
+    /// Print new lines as they are written.
     #[arg(short, long)]
     follow: bool,
     /// Only this generation.
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// The last N lines; 0 for none (with -f: only new ones).
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
     lines: usize,
-    /// As JSON, an object a line.
+    /// Print JSON, one object on each line.
     #[arg(long)]
     json: bool,
 }
@@ -64,7 +64,7 @@ impl Args {
         }
     }
 
-    /// Answers how many lines were written.
+    /// Returns the number of lines.
     async fn read_journal(&self) -> anyhow::Result<usize> {
         let query = self.query();
         let mut child = tokio::process::Command::new("journalctl")
@@ -113,7 +113,7 @@ impl Args {
         Ok(written)
     }
 
-    /// False when nobody reads any more.
+    /// False if nobody reads any more.
     fn write(&self, line: &LogLine) -> anyhow::Result<bool> {
         if self.json {
             output::follow_json(line)

@@ -14,9 +14,9 @@ use crate::output::outcome_line;
 
 /// Answer with a page instead of the app, until that is turned off
 ///
-/// The page says so (503, with Retry-After; as HTML, JSON or text, as it is asked for), and health checks see it. Requests
-/// that are under way finish, and no connection is refused. It lasts until you end it, also over a reboot; a reload
-/// meanwhile fails and changes nothing.
+/// The page says so (503, with Retry-After; as HTML, JSON or text, as the client asks), and health checks see it. Open
+/// requests finish, and no connection is refused. It lasts until you end it, also over a reboot; a reload meanwhile fails
+/// and changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep maintenance hello on\n  portkeep maintenance hello on --message \"Back at 10:00\"\n  portkeep maintenance hello off\n  portkeep maintenance hello off --reload      with what was built meanwhile"
@@ -25,28 +25,28 @@ pub(crate) struct Args {
     /// The app.
     name: AppName,
     #[command(subcommand)]
-    what: What,
+    what: MaintenanceCommand,
     #[command(flatten)]
     manager: ManagerArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// Show the page; when it is shown already, with another message
+enum MaintenanceCommand {
+    /// Show the page, or change its message
     On {
-        /// What the page says: one line of at most 500 characters [default: a text of portkeep's own].
+        /// Text of the page: one line of at most 500 characters [default: portkeep's own text].
         #[arg(long, value_name = "TEXT")]
         message: Option<Message>,
     },
     /// Hand over to the release that served before
     Off {
-        /// Hand over to the release that is there now instead.
+        /// Hand over to the newest build instead.
         #[arg(long)]
         reload: bool,
     },
 }
 
-impl What {
+impl MaintenanceCommand {
     fn change(self) -> Change {
         match self {
             Self::On { message } => Change::On(message),

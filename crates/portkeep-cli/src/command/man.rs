@@ -8,13 +8,13 @@ use clap::CommandFactory;
 use crate::cli::Cli;
 use crate::man;
 
-/// Write the man pages below a directory
+/// Write the man pages to a directory
 ///
-/// One page a command in `man1`, and `portkeep.json(5)`, which names every field of the spec, in `man5`.
+/// One page for each command in `man1`, and `portkeep.json(5)`, which describes every field of the spec, in `man5`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  portkeep man ~/.local/share/man\n  man portkeep.json")]
 pub(crate) struct Args {
-    /// The directory; made if it is missing.
+    /// The directory; created if it is missing.
     directory: PathBuf,
 }
 

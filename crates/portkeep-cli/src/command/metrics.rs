@@ -13,11 +13,11 @@ use crate::facts;
 use crate::locate::{ManagerArgs, installed_apps};
 use crate::output;
 
-/// Print what can be seen of apps as metrics, for Prometheus
+/// Print metrics of apps, for Prometheus
 ///
-/// Handovers by result and their steps, crashes, roll backs, generation and label, connections that moved or were cut, requests
-/// answered, drains, and how long the holding page answered. Counters never fall, at a handover or a reboot. Nothing stays
-/// resident: `portkeep install --metrics` places a timer that writes a file for node_exporter.
+/// Handovers by result and their steps, crashes, roll backs, generation and label, connections that moved or were cut,
+/// answered requests, drains, and how long the holding page answered. Counters never fall, at a handover or a reboot. No
+/// process stays resident: `portkeep install --metrics` places a timer that writes a file for node_exporter.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep metrics                                    OpenMetrics\n  portkeep metrics hello --format prometheus | promtool check metrics\n  sudo portkeep metrics --textfile /var/lib/prometheus/node-exporter\n  sudo portkeep install --metrics                     a timer does that every 15 s"
@@ -27,17 +27,17 @@ pub(crate) struct Args {
     names: Vec<AppName>,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// Write them to portkeep.prom in this directory, in the format that node_exporter reads, and print nothing.
+    /// Write the metrics to portkeep.prom in this directory, in the format that node_exporter reads, and print nothing.
     #[arg(long, value_name = "DIR")]
     textfile: Option<PathBuf>,
     /// The format [default: openmetrics; prometheus with --textfile].
     #[arg(long, value_enum)]
-    format: Option<Written>,
+    format: Option<TextFormat>,
 }
 
-/// How they are written.
+/// A text format for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Written {
+enum TextFormat {
     /// OpenMetrics 1.0, what Prometheus asks for first.
     Openmetrics,
     /// The older text format, which node_exporter and promtool read.
@@ -70,8 +70,8 @@ impl Args {
             samples.push(sample);
         }
         let format = match (self.format, &self.textfile) {
-            (Some(Written::Prometheus), _) | (None, Some(_)) => Format::Prometheus,
-            (Some(Written::Openmetrics), _) | (None, None) => Format::OpenMetrics,
+            (Some(TextFormat::Prometheus), _) | (None, Some(_)) => Format::Prometheus,
+            (Some(TextFormat::Openmetrics), _) | (None, None) => Format::OpenMetrics,
         };
         let text = metrics::render(&metrics::families(&samples), format);
         match &self.textfile {

@@ -15,15 +15,15 @@ use crate::port_owner::{self, Asked, Wanted};
 use free::Step;
 use report::PortReport;
 
-/// How long a owner may take to let go after it was asked.
+/// How long an owner may take to release the address.
 const LET_GO: Duration = Duration::from_secs(15);
-/// How often it is looked at meanwhile.
+/// How often the address is checked meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// Tell who holds an address: process, unit, since when
+/// Show who listens on an address: process, unit, since when
 ///
-/// With --free it is asked to stop: a unit by its manager, so that it is not started again, anything else by SIGTERM.
-/// Nothing is killed. What is done is said before it is done. What can stay open beside the address is left alone.
+/// --free asks the owner to stop: a unit through its manager, so that it is not started again, another process by SIGTERM.
+/// Nothing is killed. Each step is announced first. Sockets that can stay open beside the address are left alone.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep port 8080\n  portkeep port 127.0.0.1:8080 --free\n  portkeep port /run/hello.sock --json     address, sockets by unit, holders\n\nExit code 1: with --free, when it is still held at the end."
@@ -32,13 +32,13 @@ pub(crate) struct Args {
     /// A port (on any address), IP:PORT, or the path of a Unix socket.
     #[arg(value_name = "ADDR")]
     address: String,
-    /// Ask whoever holds it to stop.
+    /// Ask the owner to stop.
     #[arg(long)]
     free: bool,
-    /// It is a datagram socket (UDP).
+    /// The address is that of a datagram socket (UDP).
     #[arg(long)]
     udp: bool,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -90,7 +90,7 @@ impl Args {
     }
 }
 
-/// A bare port is asked for on all addresses: here it names what is there, it does not open anything.
+/// A bare port means all addresses: it names existing sockets here, and opens none.
 fn parse(text: &str, udp: bool) -> anyhow::Result<Wanted> {
     match text.strip_prefix(':').unwrap_or(text).parse() {
         Ok(0) | Err(_) => {}

@@ -12,48 +12,48 @@ use crate::locate::{ManagerArgs, existing_store, place};
 use crate::output;
 use crate::prove::{self, Mode, Plan, Target, VersionIn};
 
-/// Load a server while it is reloaded, and tell what its clients saw
+/// Load a server while it is reloaded, and report what its clients saw
 ///
 /// Works with any server and any way to reload it. Requests are due at a fixed rate, whatever the server does, and time
-/// counts from when they were due, so that a stall is not hidden. Nothing is sent twice: what fails has failed.
+/// counts from when they were due, so that a stall is not hidden. No request is retried.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep prove http://127.0.0.1:8080/ --reload 'systemctl reload hello'\n  portkeep prove http://127.0.0.1/ --reload 'nginx -s reload' --mode close --rate 4000 --svg nginx.svg\n  portkeep prove ws://127.0.0.1:8080/echo --mode websocket --reload 'touch src/main.rs' --every 5s\n  portkeep prove http://127.0.0.1:8080/ --reload ./deploy --version-header x-version --json\n\nExit codes: 0 nothing was lost; 1 a request failed, a connection was cut in the middle of something, or a reload failed.\nConnections that the server ends in the way of the protocol are counted, and are no loss."
 )]
 pub(crate) struct Args {
-    /// What to load: http://… or ws://….
+    /// The server: http://… or ws://….
     url: String,
-    /// The command that reloads the server, for the shell.
+    /// The shell command that reloads the server.
     #[arg(long, value_name = "CMD")]
     reload: String,
-    /// How often it is reloaded.
+    /// Number of reloads.
     #[arg(long, value_name = "N", default_value_t = 20)]
     times: u32,
-    /// From one reload to the next.
+    /// Time from one reload to the next.
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     every: Duration,
     /// Requests a second, over all connections; for --mode sse the server sets the pace.
     #[arg(long, value_name = "R", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
-    /// Connections at a time; for HTTP/2, requests at a time.
+    /// Open connections; for HTTP/2, open requests.
     #[arg(long, value_name = "C", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
     /// How the server is used.
     #[arg(long, value_enum, default_value_t = Mode::KeepAlive)]
     mode: Mode,
-    /// After so long, an answer counts as none.
+    /// An answer that takes longer counts as missing.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// How long after the command has ended still counts as "during" a reload.
+    /// How long after the end of the command a request still counts as "during" a reload.
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = humantime::parse_duration)]
     settle: Duration,
-    /// The header in which answers tell their version.
+    /// The header of answers that has their version.
     #[arg(long, value_name = "NAME", conflicts_with = "version_body")]
     version_header: Option<String>,
-    /// Answers tell their version as their body.
+    /// The body of answers is their version.
     #[arg(long)]
     version_body: bool,
-    /// The app behind the address: tell which of its releases served, with their labels.
+    /// The app behind the address: report which of its releases served, with their labels.
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
     #[command(flatten)]
@@ -61,7 +61,7 @@ pub(crate) struct Args {
     /// Draw latency over time, with the reloads, into this file.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -113,7 +113,7 @@ impl Args {
     }
 }
 
-/// The store of the app whose releases are told, which must be there and may be read.
+/// The store of the app whose releases are reported. It must exist and be readable.
 fn app(name: &AppName, manager: ManagerArgs) -> anyhow::Result<Store> {
     let store = existing_store(name, place(manager.which()))?;
     let Some(current) = store.current() else {

@@ -11,9 +11,9 @@ use crate::exit::{self, usage};
 use crate::locate::{self, ManagerArgs};
 use crate::output::{self, HandoverReport, outcome_line};
 
-/// Hand over to the release that is there now
+/// Hand over to the newest build
 ///
-/// The new generation takes over when it is READY; if it does not get so, the current one serves on and the exit code
+/// The new generation takes over when it is READY; if it does not become READY, the current one serves on and the exit code
 /// is 1. The same as `systemctl reload NAME`, with the reason of a failure in the terminal.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -27,10 +27,10 @@ pub(crate) struct Args {
     /// Start a new generation even if the release did not change.
     #[arg(long)]
     force: bool,
-    /// Say whether there is anything to hand over to, and change nothing.
+    /// Say whether there is a new release to hand over to, and change nothing.
     #[arg(long)]
     dry_run: bool,
-    /// As JSON: `changed` says whether another generation is current than before.
+    /// Print JSON: `changed` says whether another generation is current than before.
     #[arg(long)]
     json: bool,
 }
@@ -62,7 +62,7 @@ impl Args {
     }
 }
 
-/// Refuses what `portkeep dev` is not asked for.
+/// Refuses an option that `portkeep dev` does not know.
 pub(super) fn only_of_units(name: &AppName, is_asked: bool) -> anyhow::Result<()> {
     match is_asked {
         false => Ok(()),
@@ -72,7 +72,7 @@ pub(super) fn only_of_units(name: &AppName, is_asked: bool) -> anyhow::Result<()
     }
 }
 
-/// Prints what a handover that a person asked for came to, and answers the exit code.
+/// Prints the result of a requested handover, and returns the exit code.
 pub(super) fn print(
     name: &AppName,
     which: Which,
@@ -114,7 +114,7 @@ fn print_preview(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The error for whoever asked; the JSON says it, too.
+/// The error for the user; the JSON has it, too.
 fn told(
     name: &AppName,
     which: Which,
@@ -144,7 +144,7 @@ pub(super) fn ask_dev(name: &AppName, ask: &Ask) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// What a user sees who names an app that has no units.
+/// The error for an app that has no units.
 pub(crate) fn not_installed(name: &AppName, which: Which) -> anyhow::Error {
     let other = match which {
         Which::System => "--user",

@@ -10,8 +10,8 @@ use crate::locate::{self, ManagerArgs};
 
 /// Hand over to a release that served before
 ///
-/// As lossless as any handover: if the old release does not become READY, the current one serves on. What was rolled
-/// back is not started again by itself; `portkeep reload NAME` does it when you ask.
+/// No request is lost, as in any handover: if the old release does not become READY, the current one serves on. The release
+/// that is rolled back does not come back by itself; `portkeep reload NAME` starts it again.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep rollback hello        to the last good release before the current one\n  portkeep rollback hello 41     to the release of generation 41 (`portkeep history hello`)"
@@ -19,12 +19,12 @@ use crate::locate::{self, ManagerArgs};
 pub(crate) struct Args {
     /// The app.
     name: AppName,
-    /// The generation whose release is to serve again [default: the newest good release that is not current].
+    /// The generation whose release serves again [default: the newest good release that is not current].
     #[arg(value_name = "N")]
     generation: Option<u64>,
     #[command(flatten)]
     manager: ManagerArgs,
-    /// As JSON, as `portkeep reload --json`.
+    /// Print JSON, as `portkeep reload --json`.
     #[arg(long)]
     json: bool,
 }

@@ -10,10 +10,10 @@ use super::reload::not_installed;
 use crate::locate::{self, ManagerArgs};
 use crate::output::{self, ServingReport};
 
-/// Say whether what is installed serves, and goes on to serve
+/// Say whether the installed release serves, and keeps serving
 ///
-/// For rollouts: one host first, then this, then the others. The exit code is 0 when the release that is installed served
-/// for all of the time; it is 1 as soon as it crashed, was replaced, or something else serves.
+/// For rollouts: release to one host, run this, then go on with the others. The exit code is 0 if the installed release
+/// served all the time; it is 1 as soon as that crashed, was replaced, or something else serves.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  portkeep serves hello\n  portkeep reload hello && portkeep serves hello --for 30s"
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// How long it has to serve without a crash, counted from its handover.
     #[arg(long = "for", value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
     time: Duration,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }

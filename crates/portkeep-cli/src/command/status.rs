@@ -18,7 +18,7 @@ use app::{AppStatus, GenerationStatus};
 
 /// Show what runs: the current generation, draining ones, faults, the last handover
 ///
-/// With --wait it first waits until no old generation of the app, or of all apps, drains. Then all their requests are
+/// With --wait, it first waits until no old generation of the app, or of any app, drains: then all their requests are
 /// answered, and no old code runs.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// How long to wait [default: as long as it takes].
     #[arg(long, value_name = "TIME", requires = "wait", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
-    /// As JSON.
+    /// Print JSON.
     #[arg(long)]
     json: bool,
 }
@@ -124,7 +124,7 @@ async fn of_units(manager: Manager, app: App) -> anyhow::Result<AppStatus> {
     let facts = facts::app(&manager, app, Depth::Quick).await?;
     status.findings = diagnosis::of_app(facts)
         .iter()
-        .map(app::Told::from)
+        .map(app::Problem::from)
         .collect();
     Ok(status)
 }

@@ -11,9 +11,9 @@ use crate::output::{ending_line, errln, outln};
 
 /// Undo `install`: stop apps, close their ports, remove their units
 ///
-/// Stops what runs. Requests under way are finished first, for `drainTimeout` at most: what that waits for is told, with the command
-/// that cuts it short. Releases and history go too, unless --keep-state. What is not
-/// portkeep's stays, and is named: drop-ins, environment files, credentials, the apps' data.
+/// Stops the apps. Open requests are finished first, for `drainTimeout` at most; the command says what it waits for, and
+/// how to cut the wait short. Releases and history are removed too, unless --keep-state is given. What is not portkeep's
+/// stays, and is listed: drop-ins, environment files, credentials, the apps' data.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  sudo portkeep uninstall --system hello\n  portkeep uninstall one two       both, or none of them if one is not installed"

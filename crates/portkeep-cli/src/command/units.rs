@@ -16,7 +16,7 @@ pub(crate) struct Args {
     /// The spec [default: ./portkeep.json].
     #[arg(long, value_name = "FILE")]
     spec: Option<PathBuf>,
-    /// Where to write.
+    /// The output directory.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Only for this manager [default: both].
@@ -70,7 +70,7 @@ impl Args {
     }
 }
 
-/// Says what of the sandbox a user's manager cannot do.
+/// Reports which locks of the sandbox a user's manager cannot apply.
 pub(crate) fn tell_left_out(
     spec: &Spec,
     helper: &Path,

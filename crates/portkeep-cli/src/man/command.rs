@@ -10,10 +10,10 @@ use clap_mangen::roff::Roff;
 use super::Page;
 use super::page::verbatim;
 
-/// How the help of a command begins to show examples.
+/// The line with which a command's help begins its examples.
 const EXAMPLES: &str = "Examples:\n";
 
-/// The pages of a command and of all below it that people call.
+/// The pages of a command and of its subcommands for people.
 pub(super) fn pages(command: Command) -> io::Result<Vec<Page>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
@@ -61,7 +61,7 @@ fn page(command: &Command) -> io::Result<Page> {
     })
 }
 
-/// The examples in what follows the help of a command, without their margin, and the rest.
+/// Splits the text after a command's help into its examples, without their margin, and the rest.
 fn split(help: &str) -> (String, String) {
     let (mut examples, mut rest) = (Vec::new(), Vec::new());
     for part in help.split("\n\n") {

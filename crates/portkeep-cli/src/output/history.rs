@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, OutBecause, Repeated};
+use portkeep_engine::store::{Decision, HandoverRecord, HistoryEvent, Repeated, TakenOutReason};
 use portkeep_engine::{Digest, Generation};
 use portkeep_spec::Label;
 
@@ -70,7 +70,7 @@ fn event_line(event: &HistoryEvent) -> String {
         HistoryEvent::TakenOut(record) => {
             let grace = Duration::from_millis(record.grace_milliseconds);
             let rest = match record.cause {
-                OutBecause::Shutdown => {
+                TakenOutReason::Shutdown => {
                     format!(
                         "the machine shuts down; connections end after {}",
                         span(grace)

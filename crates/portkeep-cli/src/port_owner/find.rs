@@ -8,7 +8,7 @@ use super::{PortOwner, Wanted};
 
 /// Sockets that conflict with an address.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct PortConflict {
     /// The addresses that they listen on; none for Unix sockets, whose path is the requested one.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Their processes, smallest number first.
@@ -27,8 +27,8 @@ pub(crate) fn listening_at(address: &Address) -> Option<bool> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn all(_wanted: &Wanted) -> Found {
-    Found::default()
+pub(crate) fn all(_wanted: &Wanted) -> PortConflict {
+    PortConflict::default()
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -70,7 +70,7 @@ mod linux {
 
     use super::super::reach::{Reach, Stack};
     use super::super::trial;
-    use super::{Asked, Found, PortOwner, Wanted};
+    use super::{Asked, PortConflict, PortOwner, Wanted};
 
     /// A listening socket, as the kernel lists it.
     struct Listening {
@@ -81,10 +81,10 @@ mod linux {
     }
 
     /// All owners of conflicting sockets.
-    pub(crate) fn all(wanted: &Wanted) -> Found {
+    pub(crate) fn all(wanted: &Wanted) -> PortConflict {
         let sockets = sockets(wanted).unwrap_or_default();
         let Some(first) = sockets.first() else {
-            return Found::default();
+            return PortConflict::default();
         };
         let mut owners = processes_with(&inodes(&sockets));
         if owners.is_empty() {
@@ -97,7 +97,7 @@ mod linux {
                 since: None,
             });
         }
-        Found {
+        PortConflict {
             addresses: sockets.iter().filter_map(|one| one.local).collect(),
             owners,
         }

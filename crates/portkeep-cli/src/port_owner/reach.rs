@@ -2,14 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses that a socket takes of its port. Two sockets can be open beside each other when they share none.
+/// The addresses of its port that a socket occupies. Two sockets can be open beside each other if they share none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Reach {
     v4: Part<Ipv4Addr>,
     v6: Part<Ipv6Addr>,
 }
 
-/// What is taken of one family.
+/// The occupied addresses of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part<A> {
     None,
@@ -25,7 +25,7 @@ pub(super) enum Stack {
 }
 
 impl Reach {
-    /// What a socket on this address takes; `stack` counts for `[::]` alone.
+    /// The addresses that a socket on this address occupies; `stack` matters for `[::]` alone.
     pub(super) fn of(ip: IpAddr, stack: Stack) -> Self {
         match ip {
             IpAddr::V4(ip) => Self::v4(ip),
@@ -36,7 +36,7 @@ impl Reach {
                 },
                 v6: Part::All,
             },
-            // `::ffff:127.0.0.1` is an IPv4 address in the clothes of the other family.
+            // `::ffff:127.0.0.1` is an IPv4 address in IPv6 form.
             IpAddr::V6(ip) => match ip.to_ipv4_mapped() {
                 Some(ip) => Self::v4(ip),
                 None => Self {

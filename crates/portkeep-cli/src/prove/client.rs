@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::pace::Pace;
 use super::plan::{Mode, Plan};
 use super::progress::Progress;
-use super::sample::{Sample, Seen};
+use super::sample::{Observations, Sample};
 
 /// Requests at a time on an HTTP/2 connection.
 const STREAMS: u32 = 10;
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
 type Outcome = Option<Result<Option<u16>, Failure>>;
 
 /// Starts them all.
-pub(crate) fn start(shared: &Shared) -> JoinSet<Seen> {
+pub(crate) fn start(shared: &Shared) -> JoinSet<Observations> {
     let mut clients = JoinSet::new();
     let connections = shared.plan.connections.max(1);
     match shared.plan.mode {
@@ -67,9 +67,9 @@ impl Shared {
     /// One request that is due at `start`: carries it out within its time, and notes what became of it.
     async fn timed(
         &self,
-        seen: &mut Seen,
+        seen: &mut Observations,
         start: Instant,
-        request: impl AsyncFnOnce(&mut Seen) -> Outcome,
+        request: impl AsyncFnOnce(&mut Observations) -> Outcome,
     ) -> Timed {
         let deadline = start + self.plan.timeout;
         // Due so long ago that its client would have given up.
@@ -88,7 +88,7 @@ impl Shared {
         timed
     }
 
-    fn note(&self, seen: &mut Seen, start: Instant, outcome: Result<Option<u16>, Failure>) {
+    fn note(&self, seen: &mut Observations, start: Instant, outcome: Result<Option<u16>, Failure>) {
         self.progress.count(outcome.is_err());
         seen.samples.push(Sample {
             start: start.duration_since(self.pace.begin()),
@@ -97,7 +97,7 @@ impl Shared {
         });
     }
 
-    async fn connect(&self, seen: &mut Seen) -> Result<TcpStream, Failure> {
+    async fn connect(&self, seen: &mut Observations) -> Result<TcpStream, Failure> {
         let stream = TcpStream::connect(self.plan.target.address)
             .await
             .map_err(|error| Failure::of(&error))?;

@@ -11,18 +11,18 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::releases::{Releases, ServedRelease};
 
-/// One reload, in times from the begin of the run.
+/// One reload, in times since the beginning of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reload {
-    /// When its command was started.
+    /// When its command started.
     pub(crate) start: Duration,
-    /// When it had ended.
+    /// When it ended.
     pub(crate) end: Duration,
-    /// What it said, where it failed.
+    /// Its output, if it failed.
     pub(crate) failure: Option<String>,
 }
 
-/// Runs them all.
+/// Runs all reloads.
 pub(crate) async fn run(
     plan: &Plan,
     begin: Instant,
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     Ok((reloads, releases.into_served()))
 }
 
-/// What it said, if it failed.
+/// Runs one reload. Returns its output if it failed.
 async fn reload(command: &str) -> anyhow::Result<Option<String>> {
     let mut shell = Command::new("/bin/sh");
     shell
@@ -55,7 +55,7 @@ async fn reload(command: &str) -> anyhow::Result<Option<String>> {
         .arg(command)
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    // A file and not a pipe: what the command leaves running (a server) would hold a pipe open.
+    // A file and not a pipe: a process that the command leaves running (a server) would hold a pipe open.
     let said = tempfile::tempfile().context("cannot make a file for what the reload says")?;
     shell.stdout(said.try_clone()?).stderr(said.try_clone()?);
     let status = shell

@@ -10,7 +10,7 @@ use super::failure::{self, Failure};
 use super::plan::{Mode, Plan};
 use super::releases::{self, ServedRelease};
 use super::reloads::Reload;
-use super::sample::{Connections, Seen};
+use super::sample::{Connections, Observations};
 use super::statistics::{self, Latencies, Latency, Version, milliseconds};
 use crate::output::{clip, span};
 
@@ -78,7 +78,7 @@ pub(crate) struct ReloadCounts {
 impl Report {
     pub(crate) fn new(
         plan: &Plan,
-        mut seen: Seen,
+        mut seen: Observations,
         reloads: Vec<Reload>,
         releases: Vec<ServedRelease>,
         lasted: Duration,
@@ -311,10 +311,10 @@ mod tests {
             took: Duration::from_millis(3),
             outcome,
         };
-        let seen = Seen {
+        let seen = Observations {
             samples: vec![sample],
             versions: vec!["v1".to_owned()],
-            ..Seen::default()
+            ..Observations::default()
         };
         let reload = Reload {
             start: Duration::from_millis(4),
@@ -339,7 +339,7 @@ mod tests {
             assert_eq!((report.failed, report.failures[&kind]), (1, 1));
             assert!(report.lines().join("\n").contains(kind.words()));
         }
-        let mut seen = Seen::default();
+        let mut seen = Observations::default();
         assert!(
             !Report::new(
                 &plan(),
@@ -351,7 +351,7 @@ mod tests {
             .lossless,
             "nothing was sent"
         );
-        seen = Seen::default();
+        seen = Observations::default();
         seen.connections.cut = 1;
         seen.samples = vec![Sample {
             start: Duration::ZERO,

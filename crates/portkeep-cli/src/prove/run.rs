@@ -11,7 +11,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::reloads;
 use super::report::Report;
-use super::sample::Seen;
+use super::sample::Observations;
 
 /// Time under load before the first reload and after the last one, for comparison.
 const BESIDE: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<Report> {
     }
     let end = Instant::now();
     shared.pace.end_at(end);
-    let mut seen = Seen::default();
+    let mut seen = Observations::default();
     while let Some(one) = clients.join_next().await {
         // A panic is a bug of this program, and `join_next` would hide it.
         seen.add(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));

@@ -8,11 +8,11 @@ use super::failure::Failure;
 /// One request, message or event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// When its time began to count, from the begin of the run.
+    /// When it was due, since the beginning of the run.
     pub(crate) start: Duration,
-    /// How long it took, to its last byte or its failure.
+    /// How long it took, until its last byte or its failure.
     pub(crate) took: Duration,
-    /// The failure, or the number of the version that answered (see [`Seen::versions`]).
+    /// The failure, or the number of the version that answered (see [`Observations::versions`]).
     pub(crate) outcome: Result<Option<u16>, Failure>,
 }
 
@@ -23,30 +23,30 @@ impl Sample {
     }
 }
 
-/// All that clients saw.
+/// Observations of all clients.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
+pub(crate) struct Observations {
     pub(crate) samples: Vec<Sample>,
-    /// Versions by their number.
+    /// Names of versions, by number.
     pub(crate) versions: Vec<String>,
     pub(crate) connections: Connections,
-    /// Answers by status.
+    /// Number of answers by status.
     pub(crate) statuses: BTreeMap<u16, u64>,
 }
 
-/// What became of connections.
+/// What happened to connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Connections {
-    /// Made.
+    /// Opened connections.
     pub(crate) opened: u64,
-    /// The server ended them in the way of the protocol: closed an idle one, said `Connection: close`, GOAWAY, a close
-    /// frame, the end of a stream.
+    /// Connections that the server ended as the protocol says: it closed an idle one, or sent `Connection: close`, GOAWAY,
+    /// a close frame, or the end of a stream.
     pub(crate) told: u64,
-    /// They ended in the middle of something.
+    /// Connections that ended in the middle of something.
     pub(crate) cut: u64,
-    /// How the told ones were told, and how often.
+    /// Number of the former, by the way that they ended.
     pub(crate) how: BTreeMap<String, u64>,
-    /// Requests that waited on a connection that said GOAWAY before they were sent, and went over another one.
+    /// Requests that waited on a connection that got GOAWAY before they were sent, and went over another one.
     pub(crate) moved_by_goaway: u64,
 }
 
@@ -67,7 +67,7 @@ impl Connections {
     }
 }
 
-impl Seen {
+impl Observations {
     /// The number of a version.
     pub(crate) fn version(&mut self, name: &str) -> u16 {
         let known = self.versions.iter().position(|version| version == name);
@@ -79,7 +79,7 @@ impl Seen {
         u16::try_from(index).unwrap_or(u16::MAX)
     }
 
-    /// Adds what another client saw.
+    /// Adds the observations of another client.
     pub(crate) fn add(&mut self, other: Self) {
         let numbers: Vec<u16> = other
             .versions
@@ -109,9 +109,9 @@ mod tests {
 
     #[test]
     fn versions_keep_their_names_when_clients_are_added_up() {
-        let mut all = Seen::default();
+        let mut all = Observations::default();
         for names in [["a", "b"], ["b", "c"]] {
-            let mut one = Seen::default();
+            let mut one = Observations::default();
             for name in names {
                 let version = one.version(name);
                 one.samples.push(Sample {

@@ -12,10 +12,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::Home;
 
-/// How long a small program may take to be built and started, where other tests compile too.
+/// How long a small program may take to be built and started while other tests compile, too.
 pub(crate) const BUILD: Duration = Duration::from_secs(90);
 
-/// Takes the socket that is passed to it, and depends on nothing.
+/// Takes the passed socket, and has no dependencies.
 pub(crate) const APP: &str = r#"use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 
@@ -28,7 +28,7 @@ fn main() {
     let ready = std::os::unix::net::UnixDatagram::unbound().unwrap();
     ready.send_to(b"READY=1", std::env::var("NOTIFY_SOCKET").unwrap()).unwrap();
     for stream in listener.incoming() {
-        // The socket does not block for anybody who has it: a holding page that ends has it, too.
+        // All holders of the socket share its non-blocking flag, including a holding page that ends.
         let Ok(mut stream) = stream else {
             std::thread::sleep(std::time::Duration::from_millis(1));
             continue;
@@ -39,7 +39,7 @@ fn main() {
 }
 "#;
 
-/// Its manifest, with `more` at the end, where a table of portkeep's settings is open.
+/// Its manifest, with `more` at the end, where a table with portkeep's settings is open.
 pub(crate) fn manifest(more: &str) -> String {
     format!(
         "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n\
@@ -54,12 +54,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Starts it in the directory above the project `hello`, which `files` are written into before.
+    /// Starts it in the directory above the project `hello`, to which `files` are written first.
     pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Self {
         Self::start_where(files, arguments, |_| {})
     }
 
-    /// The same, after `prepare` was done with the directory above the project.
+    /// The same, after `prepare` was called with the directory above the project.
     pub(crate) fn start_where(
         files: &[(&str, &str)],
         arguments: &[&str],
@@ -73,7 +73,7 @@ impl Session {
         Self::start_in(home, free_address(), arguments)
     }
 
-    /// The same, with a project of an app that opens its port itself: `HERE` in its files is where.
+    /// The same, with a project whose app opens its port itself: `HERE` in its files is the address.
     pub(crate) fn start_self_binding(files: &[(&str, &str)], arguments: &[&str]) -> Self {
         let (home, address) = (Home::new(), free_address());
         for (name, text) in files {
@@ -88,7 +88,7 @@ impl Session {
         let first = ["dev", "--backend", "local", "--project", "hello"];
         let child = home
             .command(&[&first[..], &["--listen", &listen], arguments].concat())
-            // The toolchain is found through the real home.
+            // The toolchain is found through the user's home.
             .env("CARGO_HOME", of_the_user("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", of_the_user("RUSTUP_HOME", ".rustup"))
             .env_remove("CARGO_TARGET_DIR")
@@ -125,7 +125,7 @@ impl Session {
         }
     }
 
-    /// Waits until `words` were said once more than before.
+    /// Waits until `words` were printed once more than before.
     #[track_caller]
     pub(crate) fn expect_said(&self, words: &str, act: impl FnOnce()) {
         let before = self.count(words);
@@ -133,7 +133,7 @@ impl Session {
         self.wait(words, || self.count(words) > before);
     }
 
-    /// Waits until nothing was said for a second.
+    /// Waits until nothing was printed for a second.
     #[track_caller]
     pub(crate) fn wait_for_rest(&self) {
         let (mut log, mut since) = (self.log(), Instant::now());
@@ -161,12 +161,12 @@ impl Session {
         self.home.write(name, text);
     }
 
-    /// Writes a file that is no part of the project, and answers where it is.
+    /// Writes a file outside the project, and returns its path.
     pub(crate) fn write_aside(&self, text: &str) -> PathBuf {
         self.home.write("aside", text)
     }
 
-    /// Replaces a part of a file, which must be there.
+    /// Replaces a part of a file, which must contain it.
     #[track_caller]
     pub(crate) fn edit(&self, name: &str, old: &str, new: &str) {
         let text = fs::read_to_string(self.path(name)).unwrap();
@@ -179,7 +179,7 @@ impl Session {
         self.home.command(arguments)
     }
 
-    /// One request on a connection of its own, without any retry.
+    /// One request on a connection of its own, without a retry.
     pub(crate) fn get(&self) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -190,13 +190,13 @@ impl Session {
         Ok(body.map(|(_, body)| body.to_owned()).unwrap_or_default())
     }
 
-    /// Kills it, and nothing that it has started, and starts it again.
+    /// Kills it without its descendants, and starts it again.
     pub(crate) fn kill_and_start_again(self, arguments: &[&str]) -> Self {
         let (home, address) = self.kill();
         Self::start_in(home, address, arguments)
     }
 
-    /// Kills it, and nothing that it has started.
+    /// Kills it without its descendants.
     fn kill(mut self) -> (Home, SocketAddr) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -204,7 +204,7 @@ impl Session {
         (home, self.address)
     }
 
-    /// What another command says, which is to end by itself.
+    /// The output of another command, which has to end by itself.
     pub(crate) fn run(&self, arguments: &[&str]) -> String {
         let output = self.home.command(arguments).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
@@ -224,16 +224,39 @@ impl Session {
         kilobytes * 1024
     }
 
-    /// Where the app is reached.
+    /// The app's address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it; what is in its directory stays until this is dropped.
+    /// Ends it; its directory stays until this is dropped.
     pub(crate) fn end(mut self) -> Self {
         self.interrupt();
-        let _ = self.child.wait();
+        self.wait_for_end();
         self
+    }
+
+    /// Waits until it has ended, by itself or on request.
+    #[track_caller]
+    pub(crate) fn wait_for_end(&mut self) {
+        assert!(
+            self.has_ended(),
+            "it did not end within {BUILD:?}\n{}",
+            self.log()
+        );
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let start = Instant::now();
+        while self.is_running() {
+            if start.elapsed() > BUILD {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return false;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        true
     }
 
     /// As Ctrl-C does.
@@ -255,7 +278,9 @@ impl Drop for Session {
         if self.is_running() {
             self.interrupt();
         }
-        let _ = self.child.wait();
+        if !self.has_ended() && !thread::panicking() {
+            panic!("Ctrl-C did not end it within {BUILD:?}\n{}", self.log());
+        }
     }
 }
 

@@ -1,29 +1,29 @@
-//! Background build of the wanted profile, behind builds of a profile that is there already.
+//! Background build of the configured profile, while the first builds use a profile whose dependencies are built already.
 //!
-//! cargo compiles for a profile of its own all that the app depends on once more. Where that is there for `dev`, the first
-//! page would have to wait for it, so the first builds are made with `dev`.
+//! cargo compiles all dependencies anew for a profile of its own. If they are built for `dev` already, the first builds use
+//! `dev`, so that the first page does not wait for them.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use portkeep_engine::process::{Children, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Process};
 use rustix::process::{Pid, setpriority_process};
 
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 
-/// After everything else on the machine.
+/// Lowest priority: everything else on the machine goes first.
 const NICE: i32 = 19;
-/// How long it may take to end when it is told to.
+/// How long the build may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How far it is.
+/// State of the background build.
 #[derive(Debug)]
 pub(crate) enum BackgroundBuild {
-    /// The profile that is meant builds.
+    /// Builds use the configured profile now.
     Over,
-    /// It is begun as soon as something serves.
+    /// It begins as soon as a version serves.
     Due,
-    /// Under way.
+    /// It runs.
     Running(Process),
 }
 
@@ -35,48 +35,48 @@ impl BackgroundBuild {
         }
     }
 
-    /// With which profile the next build is made.
-    pub(crate) fn with(&self) -> With {
+    /// The profile of the next build.
+    pub(crate) fn with(&self) -> ProfileChoice {
         match self {
-            Self::Over => With::Meant,
-            Self::Due | Self::Running(_) => With::Dev,
+            Self::Over => ProfileChoice::Configured,
+            Self::Due | Self::Running(_) => ProfileChoice::Dev,
         }
     }
 
-    /// Whether the first builds use another profile than the one that is meant.
+    /// Whether the first builds use another profile than the configured one.
     pub(crate) fn is_due(&self) -> bool {
-        self.with() == With::Dev
+        self.with() == ProfileChoice::Dev
     }
 
-    /// The sources are good: it can begin. Where it cannot be run, the next good build tries again.
+    /// Begins the build, now that the sources compile. If cargo cannot be run, the next good build tries again.
     pub(crate) fn begin(&mut self, project: &Project, children: &Children) {
         let (Self::Due, BuildCommand::Cargo(build)) = (&*self, &project.build) else {
             return;
         };
-        let mut command = build.command(With::Meant, &project.directory);
-        // What is wrong with it is said by a build in the foreground.
+        let mut command = build.command(ProfileChoice::Configured, &project.directory);
+        // A build in the foreground shows its errors.
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let Ok(started) = children.start(command, "`cargo`", Rest::GoesOn) else {
+        let Ok(started) = children.start(command, "`cargo`", Descendants::LeftRunning) else {
             return;
         };
         let process = started.process;
         let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
-        // Only slower for others, without it.
+        // Without it, the build only slows others down.
         let _ = pid.map(|pid| setpriority_process(Some(pid), NICE));
         *self = Self::Running(process);
     }
 
-    /// Waits for its end, for ever if none is under way, and answers whether it is good. Can be dropped and called again.
+    /// Waits for its end, for ever if none runs. Returns whether it succeeded. Can be dropped and called again.
     pub(crate) async fn ended(&mut self) -> bool {
         let Self::Running(process) = self else {
             return std::future::pending().await;
         };
         let status = process.end().come().await;
         let is_good = status.is_some_and(|status| status.success());
-        // The sources may have been bad in the meantime.
+        // The sources may have had errors in the meantime.
         *self = if is_good { Self::Over } else { Self::Due };
         is_good
     }

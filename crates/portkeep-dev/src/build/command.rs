@@ -15,25 +15,25 @@ use super::direct::{Direct, End, Recording, Run};
 use super::group::{Group, Show};
 use crate::diagnostics::{Level, Part};
 use crate::event::{Built, Work};
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 use crate::screen::Screen;
 
 /// A build under way.
 #[derive(Debug)]
 pub(crate) struct Build<'a> {
     project: &'a Project,
-    with: With,
+    with: ProfileChoice,
     screen: Arc<dyn Screen>,
     children: Children,
     direct: Direct,
-    /// Calls of rustc in place of cargo.
+    /// Calls of rustc that replace cargo.
     calls: Option<Run>,
     recording: Option<Recording>,
     running: Option<Group>,
     /// cargo's messages; a command of the user's writes to the terminal itself.
     messages: Option<Lines<ChildStdout>>,
     started: Instant,
-    /// The name of the one that is run, of those that cargo makes.
+    /// The name of the executable that runs, if cargo makes several.
     binary: Option<String>,
     executable: Option<PathBuf>,
     work: Work,
@@ -41,10 +41,10 @@ pub(crate) struct Build<'a> {
 }
 
 impl<'a> Build<'a> {
-    /// `changed` is what changed since the build before, where that is why.
+    /// Starts a build. `changed` has the files that changed since the last build, if that is its reason.
     pub(crate) fn start(
         project: &'a Project,
-        with: With,
+        with: ProfileChoice,
         direct: &Direct,
         changed: Option<&[PathBuf]>,
         screen: Arc<dyn Screen>,
@@ -98,7 +98,7 @@ impl<'a> Build<'a> {
         Ok(())
     }
 
-    /// Waits for the end of the calls. Nothing where there are none, or where cargo has to build after all.
+    /// Waits for the end of the rustc calls. Returns nothing if there are none, or if cargo has to build after all.
     async fn finish_calls(&mut self) -> anyhow::Result<Option<Built>> {
         let Some(calls) = &mut self.calls else {
             return Ok(None);
@@ -174,7 +174,7 @@ impl<'a> Build<'a> {
         }
         let mut parts = std::mem::take(&mut self.parts);
         if !parts.iter().any(|part| part.level == Level::Error) {
-            // Not the compiler's: a manifest that cannot be read, a build script, a command of the user's.
+            // Not from the compiler: from a manifest that cannot be read, a build script, or a command of the user's.
             parts.push(Part {
                 level: Level::Error,
                 text: running.text(),
@@ -213,7 +213,7 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Ends the build; what it made so far stays for the next.
+    /// Ends the build. What it has made so far stays for the next build.
     pub(crate) async fn cancel(&mut self) {
         if let Some(calls) = &mut self.calls {
             calls.cancel().await;

@@ -2,13 +2,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// The files that cargo says an executable was made of.
+/// The files that an executable was made from, as cargo lists them.
 pub(super) fn inputs(executable: &Path) -> Vec<PathBuf> {
     let text = std::fs::read_to_string(executable.with_extension("d")).unwrap_or_default();
     parse_inputs(&text)
 }
 
-/// As in a makefile: `output: input input`, with spaces in names escaped.
+/// Reads a rule of a makefile: `output: input input`, with escaped spaces in names.
 pub(super) fn parse_inputs(text: &str) -> Vec<PathBuf> {
     let inputs = text.lines().filter_map(|line| line.split_once(": "));
     inputs
@@ -23,7 +23,7 @@ pub(super) fn parse_inputs(text: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// As the watcher names it: `include_str!("../a.css")` in `src/main.rs` is told as `src/../a.css`.
+/// The path as the watcher names it: `include_str!("../a.css")` in `src/main.rs` is listed as `src/../a.css`.
 pub(super) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -1,9 +1,9 @@
 //! Rounds without cargo: where only files changed that recorded calls of rustc read, those calls are repeated.
 //!
-//! cargo never takes an old unit for a new one: before the first call for a unit, cargo's fingerprint of it is removed, under
-//! cargo's lock. For cargo the unit was never built, whatever the times of its files are, and the next build compiles it again.
-//! The calls are those that cargo made, to the letter, so they use and leave the same libraries and the same incremental cache.
-//! Whatever is not known for certain is cargo's.
+//! cargo never takes an old unit for a new one: before the first call for a unit, its fingerprint is removed under cargo's
+//! lock. To cargo, the unit was never built, whatever the times of its files are, and the next build compiles it again. The
+//! calls are exactly those that cargo made, so they read and write the same libraries and the same incremental cache. In
+//! any doubt, cargo builds.
 
 mod decide;
 mod graph;
@@ -27,7 +27,7 @@ use portkeep_engine::process::Children;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use self::decide::{Cargos, decide, is_passing};
+use self::decide::{NeedsCargo, decide, is_passing};
 use self::graph::Graph;
 pub use self::record::wrap_rustc;
 pub(super) use self::run::{End, Run};
@@ -35,59 +35,60 @@ use self::settings::Settings;
 use self::stamp::{Stamp, Stamps};
 use self::unit::Unit;
 use super::dep_info;
-use crate::project::{BuildCommand, Project, With};
+use crate::project::{BuildCommand, ProfileChoice, Project};
 use crate::screen::Screen;
 
-/// The kernel gives files the time of its last tick: each 1 to 10 ms. A time in the future, which somebody set, is not waited for.
+/// The kernel stamps files with the time of its last tick, every 1 to 10 ms. A time in the future, which somebody set, is
+/// not waited for.
 const TICK: Duration = Duration::from_millis(1);
 const TICKS: u32 = 12;
 
-/// With it in the environment, every build is cargo's.
+/// If it is set in the environment, cargo makes every build.
 const CARGO_ONLY: &str = "PORTKEEP_CARGO_ONLY";
 
-/// What is known of the builds of this session. A copy is the same one.
+/// Records of the builds of this session. A clone shares them.
 #[derive(Debug, Clone)]
-pub(crate) struct Direct(Option<Rc<RefCell<Known>>>);
+pub(crate) struct Direct(Option<Rc<RefCell<BuildRecords>>>);
 
 #[derive(Debug)]
-struct Known {
+struct BuildRecords {
     directory: PathBuf,
     binary: String,
-    /// Where the calls of a build are recorded. Only this user can read it.
+    /// Directory of the recorded rustc calls. Only this user can read it.
     records: TempDir,
     units: BTreeMap<PathBuf, Unit>,
     good: Option<Good>,
-    /// A file that nobody knows has changed: the records are good if cargo finds nothing to do.
+    /// An unknown file has changed: the records are good if cargo finds nothing to do.
     is_doubtful: bool,
-    /// With these settings, no build is but cargo's.
+    /// With these settings, only cargo can build.
     hopeless: Option<Settings>,
 }
 
-/// The last good build, by cargo or without it, with nothing of cargo's after it.
+/// The last good build, by cargo or without it, if cargo has built nothing after it.
 #[derive(Debug)]
 struct Good {
     begun: Stamp,
-    /// Where cargo put the program.
+    /// The executable, where cargo put it.
     executable: PathBuf,
     graph: Graph,
     settings: Settings,
     /// All files that it read.
     inputs: Stamps,
-    /// The directories of what it made.
+    /// The directories of its output.
     made: Stamps,
-    /// The units that cargo knows nothing of any more, by their keys.
+    /// Keys of the units whose fingerprints were removed.
     forgotten: BTreeSet<PathBuf>,
 }
 
-/// What a round without cargo does.
+/// Plan of a round without cargo.
 enum Plan {
-    /// What changed is read by no build.
+    /// No build reads what changed.
     Nothing,
-    /// These units are compiled, of files as they are since a time, under cargo's lock.
+    /// Compile these units from files as of a time, under cargo's lock.
     Calls(Vec<Unit>, Stamp, File),
 }
 
-/// A build of cargo's whose calls are recorded.
+/// A build by cargo whose rustc calls are recorded.
 #[derive(Debug)]
 pub(super) struct Recording {
     begun: Stamp,
@@ -109,9 +110,9 @@ impl Direct {
         if !project.publishes() || std::env::var_os(CARGO_ONLY).is_some() {
             return Self(None);
         }
-        // Without it, every build is cargo's.
+        // Without it, cargo makes every build.
         let records = tempfile::Builder::new().prefix("portkeep-").tempdir();
-        let known = records.ok().map(|records| Known {
+        let known = records.ok().map(|records| BuildRecords {
             directory: project.directory.clone(),
             binary: build.binary.clone(),
             records,
@@ -123,17 +124,17 @@ impl Direct {
         Self(known.map(|known| Rc::new(RefCell::new(known))))
     }
 
-    /// The calls that a change asks for; nothing where the round is cargo's. `changed` is what was heard of.
+    /// The rustc calls for the changed files `changed`; nothing if cargo has to build.
     pub(super) fn plan(
         &self,
-        with: With,
+        with: ProfileChoice,
         changed: Option<&[PathBuf]>,
         screen: &Arc<dyn Screen>,
         children: &Children,
     ) -> Option<Run> {
         let mut known = self.0.as_ref()?.borrow_mut();
         match (with, changed) {
-            (With::Meant, Some(changed)) => known.plan(changed, screen, children),
+            (ProfileChoice::Configured, Some(changed)) => known.plan(changed, screen, children),
             _ => {
                 known.forget_records();
                 None
@@ -141,18 +142,18 @@ impl Direct {
         }
     }
 
-    /// Has the calls of a build by cargo recorded, where nobody else wraps them.
-    pub(super) fn record(&self, with: With, command: &mut Command) -> Option<Recording> {
+    /// Has the rustc calls of a build by cargo recorded, unless the user has a wrapper of rustc.
+    pub(super) fn record(&self, with: ProfileChoice, command: &mut Command) -> Option<Recording> {
         let mut known = self.0.as_ref()?.borrow_mut();
         known.good = None;
-        if with != With::Meant {
+        if with != ProfileChoice::Configured {
             return None;
         }
-        // Says nothing where it cannot: the next build is cargo's, too.
+        // If it cannot, cargo makes the next build as well.
         known.record(command).ok().flatten()
     }
 
-    /// A build by cargo came to a good end.
+    /// Takes note of a good build by cargo.
     pub(super) fn learn(&self, recording: Recording, executable: &Path) {
         let Some(known) = &self.0 else { return };
         let mut known = known.borrow_mut();
@@ -162,7 +163,7 @@ impl Direct {
         }
     }
 
-    /// Calls wrote into cargo's directories, but came to no good end: all that changed is compiled again.
+    /// Takes note that calls wrote to cargo's directories and failed: everything that changed is compiled again.
     pub(super) fn wrote(&self) {
         let Some(known) = &self.0 else { return };
         if let Some(good) = &mut known.borrow_mut().good {
@@ -170,7 +171,8 @@ impl Direct {
         }
     }
 
-    /// These units are compiled, of files as they were at a time. Answers all files that the program was made of.
+    /// Takes note that these units were compiled from files as of a time. Returns all files that the executable was made
+    /// from.
     pub(super) fn compiled(&self, units: Vec<Unit>, begun: Stamp) -> Vec<PathBuf> {
         let Some(known) = &self.0 else {
             return Vec::new();
@@ -195,7 +197,7 @@ impl Direct {
     }
 }
 
-impl Known {
+impl BuildRecords {
     fn plan(
         &mut self,
         heard: &[PathBuf],
@@ -204,8 +206,8 @@ impl Known {
     ) -> Option<Run> {
         let planned = self.choose(heard);
         match &planned {
-            Ok(_) | Err(Some(Cargos::NotRecorded)) => {}
-            Err(Some(Cargos::Unknown)) => self.is_doubtful = true,
+            Ok(_) | Err(Some(NeedsCargo::NotRecorded)) => {}
+            Err(Some(NeedsCargo::Unknown)) => self.is_doubtful = true,
             Err(_) => self.forget_records(),
         }
         let planned = planned.ok()?;
@@ -227,15 +229,15 @@ impl Known {
         })
     }
 
-    /// A file that is as old as what is read from now on.
+    /// The stamp of a new file: as old as everything that is read from now on.
     fn mark(&self) -> std::io::Result<Stamp> {
         let mark = self.records.path().join("begun");
         fs::write(&mark, "")?;
         Ok(Stamp::of(&mark))
     }
 
-    /// A mark that is younger than what was heard of. The clock of file systems is coarse, and a save that is as old as its round
-    /// would be compiled once more in the next.
+    /// A stamp that is newer than the changes `heard`. The clock of file systems is coarse: a save with the same time as
+    /// its round would be compiled again in the next.
     fn mark_after(&self, heard: &[PathBuf]) -> std::io::Result<Stamp> {
         let mut mark = self.mark()?;
         for _ in 0..TICKS {
@@ -249,17 +251,17 @@ impl Known {
         Ok(mark)
     }
 
-    /// What was recorded is of the time before something changed that may have changed the calls. A record of something that is
-    /// no more could be taken for what is there.
+    /// Forgets the records, because something changed that may change the calls. An outdated record could be mistaken for a
+    /// current one.
     fn forget_records(&mut self) {
         self.units.clear();
         self.good = None;
-        // Where they cannot be read, nothing is learned of the next build.
+        // If they cannot be read, the next build teaches nothing.
         let _ = record::take(self.records.path());
     }
 
-    /// Holds cargo's lock from before the last look at what cargo made.
-    fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<Cargos>> {
+    /// Holds cargo's lock from before the last look at cargo's output.
+    fn choose(&self, heard: &[PathBuf]) -> Result<Plan, Option<NeedsCargo>> {
         let good = self.good.as_ref().ok_or(None)?;
         let begun = self.mark_after(heard).map_err(|_| None)?;
         if good.settings != good.settings.now() {
@@ -280,7 +282,7 @@ impl Known {
         }
         let (since, unknown): (Vec<_>, Vec<_>) = since.into_iter().partition(is_known);
         if !unknown.iter().all(|path| good.graph.is_read_by_none(path)) {
-            return Err(Some(Cargos::Unknown));
+            return Err(Some(NeedsCargo::Unknown));
         }
         if since.is_empty() && !unknown.is_empty() {
             let is_ours = good.made == good.made.now();
@@ -321,7 +323,7 @@ impl Known {
         }))
     }
 
-    /// Nothing where something is missing: the next build is cargo's again.
+    /// Learns from a build by cargo; nothing if something is missing: then cargo makes the next build as well.
     fn learn(&mut self, recording: Recording, executable: &Path) -> Option<Good> {
         let first = record::first(self.records.path());
         let records = record::take(self.records.path());
@@ -381,7 +383,7 @@ impl Known {
 }
 
 impl Good {
-    /// Has cargo compile these units whenever it builds next.
+    /// Has cargo compile these units in its next build.
     fn forget(&mut self, units: &[Unit]) -> anyhow::Result<()> {
         for unit in units {
             let key = unit.key();
@@ -397,7 +399,7 @@ impl Good {
     }
 }
 
-/// cargo's lock of what it makes in `output`; nothing where somebody has it, or where cargo has none.
+/// cargo's lock of the directory `output`; nothing if another process has it, or cargo has none.
 fn lock_of(output: &Path) -> Option<File> {
     let lock = File::open(output.parent()?.join(".cargo-lock")).ok()?;
     lock.try_lock().ok()?;

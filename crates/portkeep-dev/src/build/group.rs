@@ -1,4 +1,4 @@
-//! A command that can be ended with everything it started, and whose output is shown and kept.
+//! Command that can be ended with all processes that it started, and whose output is shown and kept.
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -7,20 +7,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
-use portkeep_engine::process::{Children, Process, Rest, Started};
+use portkeep_engine::process::{Children, Descendants, Process, Started};
 use tokio::process::{ChildStdout, Command};
 
 use super::tee;
 use crate::screen::Screen;
 
-/// How long a command may take to end when it is told to.
+/// How long a command may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long its output may come after its end: something it started may have kept the other side open.
+/// How long output is read after the command's end: a process that it started may keep the pipe open.
 const REST: Duration = Duration::from_millis(200);
-/// So much of what it wrote last is kept, in bytes: pages show less.
+/// Bytes of output that are kept, the last ones. Pages show less.
 const KEPT: usize = 1 << 20;
 
-/// What a command wrote.
+/// Output of a command.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Vec<u8>>>);
 
@@ -34,7 +34,7 @@ impl Output {
         }
     }
 
-    /// As it stands on a terminal in the end: lines that were written over are left out.
+    /// The text that a terminal shows in the end, without lines that were written over.
     pub(super) fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
@@ -58,10 +58,10 @@ pub(super) struct Group {
     output: Output,
 }
 
-/// What of a command is shown as it is.
+/// Which output of a command is shown as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Show {
-    /// What it says of its progress and its errors. The rest is ours to read.
+    /// Progress and errors. This process reads the rest.
     Errors,
     /// Everything.
     All,
@@ -79,7 +79,7 @@ impl Group {
             .get_program()
             .to_string_lossy()
             .into_owned();
-        // It reads the terminal's keys; they are ours.
+        // The command would read the terminal's keys, which are ours.
         command.stdin(Stdio::null());
         let (theirs, ours) =
             tee::open().context("cannot make a pipe for the output of a command")?;
@@ -88,8 +88,8 @@ impl Group {
             Show::All => command.stdout(theirs.try_clone().context("cannot copy a descriptor")?),
         };
         command.stderr(theirs);
-        // Our copies of the other end go with the command, so that its end can be seen.
-        let started = children.start(command, &format!("`{program}`"), Rest::GoesOn);
+        // Our copies of the other end are closed with the command, so that its end can be seen.
+        let started = children.start(command, &format!("`{program}`"), Descendants::LeftRunning);
         let Started {
             process, stdout, ..
         } = started.with_context(|| format!("cannot run `{program}`"))?;
@@ -126,17 +126,17 @@ impl Group {
         self.output.text()
     }
 
-    /// Ends it and all it started.
+    /// Ends the command and all processes that it started.
     pub(super) async fn cancel(&mut self) {
         self.process.stop(PATIENCE).await;
     }
 }
 
-/// Shows and keeps what comes, until nobody has the other end.
+/// Shows and keeps output until nobody has the other end.
 fn copy(ours: OwnedFd, output: &Output, screen: &dyn Screen) {
     let mut ours = std::fs::File::from(ours);
     let mut piece = [0; 4096];
-    // The end of a pseudo-terminal is an error.
+    // A pseudo-terminal reports its end as an error.
     while let Ok(count @ 1..) = ours.read(&mut piece) {
         output.push(&piece[..count]);
         screen.relay(&piece[..count]);

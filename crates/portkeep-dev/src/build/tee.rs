@@ -1,5 +1,5 @@
-//! Pipe that relays a command's output. The command takes it for a terminal where ours is one: cargo then shows its progress
-//! and its colours, and the output can still be kept.
+//! Pipe that relays a command's output. If our output is a terminal, the command sees one as well: cargo then shows its
+//! progress and its colours, and the output can still be kept.
 
 use std::io::{self, IsTerminal};
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use crate::streams;
 /// The command's end and ours.
 pub(super) fn open() -> io::Result<(OwnedFd, OwnedFd)> {
     if streams::stderr().is_terminal() {
-        // Where that is not to be had, a pipe does it too.
+        // If there is no pseudo-terminal, a pipe does as well.
         if let Ok(both) = terminal() {
             return Ok(both);
         }
@@ -30,7 +30,7 @@ fn terminal() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let theirs = rustix::fs::open(&*name, flags, Mode::empty())?;
     tcsetwinsize(&theirs, tcgetwinsize(streams::stderr())?)?;
-    // Our own terminal makes the ends of lines.
+    // Our own terminal ends the lines.
     let mut settings = tcgetattr(&theirs)?;
     settings.output_modes -= rustix::termios::OutputModes::OPOST;
     tcsetattr(&theirs, OptionalActions::Now, &settings)?;

@@ -9,7 +9,7 @@ use crate::effect::Notice;
 use crate::terminal;
 use crate::verdict::Verdict;
 
-/// The version of these lines. A field or an event more does not change it.
+/// The version of these lines. A new field or event does not change it.
 const VERSION: u32 = 1;
 
 /// One line.
@@ -18,11 +18,11 @@ pub(super) struct Line<'a> {
     version: u32,
     at: Timestamp,
     #[serde(flatten)]
-    told: &'a Told<'a>,
+    told: &'a EventLine<'a>,
 }
 
 impl<'a> Line<'a> {
-    pub(super) fn now(at: Timestamp, told: &'a Told<'a>) -> Self {
+    pub(super) fn now(at: Timestamp, told: &'a EventLine<'a>) -> Self {
         Self {
             version: VERSION,
             at,
@@ -30,7 +30,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// With its end.
+    /// The line with its newline.
     pub(super) fn text(&self) -> serde_json::Result<String> {
         Ok(format!("{}\n", serde_json::to_string(self)?))
     }
@@ -43,7 +43,7 @@ impl<'a> Line<'a> {
     rename_all = "camelCase",
     rename_all_fields = "camelCase"
 )]
-pub(super) enum Told<'a> {
+pub(super) enum EventLine<'a> {
     Begins {
         app: &'a str,
         project: &'a str,
@@ -117,14 +117,14 @@ pub(super) enum Told<'a> {
         generation: u64,
         status: &'a str,
     },
-    /// All else that the terminal shows.
+    /// Everything else that the terminal shows.
     Message {
         text: &'a str,
     },
     Ends,
 }
 
-impl<'a> Told<'a> {
+impl<'a> EventLine<'a> {
     /// `words` are those of the terminal.
     pub(super) fn of(notice: &'a Notice, words: &'a str) -> Self {
         let milliseconds =
@@ -221,7 +221,7 @@ fn without_version<S: serde::Serializer>(
     rest.serialize(serializer)
 }
 
-/// The words of the terminal, without what each line begins with.
+/// The words of the terminal, without the prefix of each line.
 pub(super) fn words(name: &AppName, notice: &Notice) -> String {
     let begin = format!("portkeep {name}: ");
     let lines = terminal::lines(name, notice).into_iter().map(|line| {
@@ -238,7 +238,7 @@ pub(super) fn words(name: &AppName, notice: &Notice) -> String {
 mod tests {
     use super::*;
 
-    /// The names are a promise.
+    /// Programs rely on the names.
     #[test]
     fn the_documentation_has_each_event() {
         let all = [
@@ -270,14 +270,14 @@ mod tests {
             assert!(documentation.contains(&format!("| `{event}` |")), "{event}");
         }
         let verdict = Verdict::serves(Some(1));
-        let told = Told::Verdict { verdict: &verdict };
+        let told = EventLine::Verdict { verdict: &verdict };
         let line = Line::now(Timestamp::UNIX_EPOCH, &told).text().unwrap();
         assert_eq!(
             line,
             "{\"version\":1,\"at\":\"1970-01-01T00:00:00Z\",\"event\":\"verdict\",\"app\":null,\"result\":\"serves\",\
              \"generation\":1,\"reason\":null,\"diagnostics\":[]}\n"
         );
-        let told = Told::Serves {
+        let told = EventLine::Serves {
             generation: 1,
             start_milliseconds: 2,
             total_milliseconds: 3,

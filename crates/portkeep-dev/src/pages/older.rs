@@ -1,5 +1,5 @@
-//! Generations before the current one. They are told to drain when it takes over, and may accept a connection until they read
-//! that.
+//! Generations before the current one. They are told to drain when it takes over, and may accept connections until they
+//! read that.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -10,11 +10,11 @@ use portkeep_contract::{PORTKEEP_DEV, PORTKEEP_GENERATION};
 use portkeep_engine::{Taking, socket_use};
 use tokio::task::spawn_blocking;
 
-/// The kernel tells nobody when a process stops to accept.
+/// Interval between looks: the kernel does not tell when a process stops accepting.
 const LOOK: Duration = Duration::from_millis(3);
 
-/// Waits until none of them takes connections any more, at most until they are killed. They are known by the socket `dev` in
-/// their environment.
+/// Waits until older generations accept no more connections, at most until they are killed. The socket `dev` in their
+/// environment identifies them.
 pub(super) async fn rest(dev: &Path, serves: u64) {
     loop {
         let dev = dev.to_owned();
@@ -37,7 +37,7 @@ fn any_accepts(dev: &Path, serves: u64) -> bool {
         .any(|pid| socket_use(pid).takes_passed == Taking::Yes)
 }
 
-/// The generation of a process with this environment, where it is one of ours.
+/// The generation of a process with this environment; nothing if it is not one of ours.
 fn generation(environment: &[u8], dev: &Path) -> Option<u64> {
     let value = |name: &str| {
         let mut all = environment.split(|byte| *byte == 0);

@@ -1,10 +1,10 @@
-//! Queued requests: how long one waits for the build under way, and who answers it then.
+//! Queued requests: how long one waits for the current build, and which generation answers it.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::desk::Settings;
+use super::state::Settings;
 use crate::status::Page;
 
 const PAGE: &str = include_str!("waiting.html");
@@ -12,16 +12,16 @@ const PAGE: &str = include_str!("waiting.html");
 /// A request that waits.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request<'a> {
-    /// The generation that has it.
+    /// The generation that received it.
     pub(super) via: u64,
-    /// How long other generations had it before: the limit is one for all.
+    /// How long it has waited in other generations: all share one limit.
     pub(super) waited: Duration,
-    /// The listener that it came in by. Another one may be served in another way.
+    /// The listener that it came in by. Another listener may be served in another way.
     pub(super) entrance: &'a str,
 }
 
 impl<'a> Request<'a> {
-    /// Reads what is asked: `MILLISECONDS LISTENER`.
+    /// Parses `MILLISECONDS LISTENER`.
     pub(super) fn parse(via: u64, asked: &'a str) -> Option<Self> {
         let (waited, entrance) = asked.split_once(' ')?;
         Some(Self {
@@ -31,7 +31,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// What is told to the generation that has it, when that can be told.
+    /// The answer for the generation that has the request, once there is one.
     pub(super) async fn wait(
         &self,
         settings: &Settings,

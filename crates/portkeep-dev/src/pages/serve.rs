@@ -1,8 +1,8 @@
-//! Answers the pages' questions, which come through the app, and those of `portkeep dev wait`.
+//! Answers questions of pages, which come through the app, and those of `portkeep dev wait`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portkeep_contract::development::{
     LONGEST_QUESTION, Question, Refusal, SCRIPT, Understanding, VERSION,
@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
-use super::desk::{Desk, Settings};
+use super::state::{PageState, Settings};
 use super::{queued_requests, view};
 use crate::event::Event;
 use crate::status::Page;
@@ -24,38 +24,38 @@ const CLIENT: &str = concat!(
     include_str!("client/overlay.js"),
     include_str!("client/terminal.js"),
 );
-/// What a page shows whose library speaks another version.
+/// The page script for a library that speaks another version.
 const NOT_UNDERSTOOD: &str = include_str!("client/not_understood.js");
 const STYLE: &str = include_str!("client/style.css");
 
-/// Whoever connects and says nothing is not waited for.
+/// How long a client that has connected may take to ask.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// A line now and then tells both ends that the other is still there.
+/// Interval of lines that tell both ends that the other still exists.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// The same for whoever waits, and would hear nothing of a process that is stopped.
+/// The same for `portkeep dev wait`, which would not notice a stopped process otherwise.
 pub(crate) const WAIT_HEARTBEAT: Duration = Duration::from_secs(1);
 const EVENTS: &str = "200 text/event-stream\n";
 const PLAIN: &str = "200 text/plain\n";
 const UNKNOWN: &str = "404 text/plain\nportkeep dev does not have that\n";
 const JAVASCRIPT: &str = "200 text/javascript; charset=utf-8\n";
 
-pub(super) async fn serve(listener: UnixListener, desk: Arc<Desk>) {
+pub(super) async fn serve(listener: UnixListener, state: Arc<PageState>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let desk = desk.clone();
+                let state = state.clone();
                 tokio::spawn(async move {
-                    // The page has gone: nobody to tell.
-                    let _ = answer(stream, &desk).await;
+                    // The page has gone.
+                    let _ = answer(stream, &state).await;
                 });
             }
-            // Too many open files, most likely; they become fewer.
+            // Most likely too many open files; some will be closed.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
 }
 
-async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
+async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     let mut line = String::new();
@@ -69,18 +69,18 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
     };
     let understanding = Understanding::with(question.version);
     if understanding != Understanding::Same {
-        desk.heard.tell(Event::NotUnderstood(understanding));
+        state.reports.tell(Event::NotUnderstood(understanding));
         let text = not_understood(understanding, question.what);
         return write.write_all(text.as_bytes()).await;
     }
     let (via, asked) = (question.generation, question.what);
-    let mut page = desk.page.subscribe();
-    // Pages cannot ask for what has a space in it.
+    let mut page = state.page.subscribe();
+    // Paths in questions have no spaces.
     let text = match asked.split_once(' ').unwrap_or((asked, "")) {
-        (SCRIPT, "") => script(&desk.settings),
+        (SCRIPT, "") => script(&state.settings),
         ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
-            // Ends when the page is gone: then the app closes its end.
+            // Ends when the page is gone: the app closes its end then.
             let mut gone = [0; 1];
             return tokio::select! {
                 _ = read.read(&mut gone) => Ok(()),
@@ -90,30 +90,30 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
         ("page", "") => format!("{PLAIN}{}\n", view::made_of(&page.borrow())),
         ("hello", "") => PLAIN.to_owned(),
         ("holds", "") => {
-            desk.heard.holds.fetch_max(via, Ordering::Relaxed);
+            state.reports.holds.fetch_max(via, Ordering::Relaxed);
             PLAIN.to_owned()
         }
         ("compressed", path) if !path.is_empty() => {
-            desk.heard.tell(Event::Compressed(path.to_owned()));
+            state.reports.tell(Event::Compressed(path.to_owned()));
             PLAIN.to_owned()
         }
         ("refused", asked) => match refusal(asked) {
             Some((why, whose)) => {
-                desk.heard.tell(Event::Refused(why, whose.to_owned()));
+                state.reports.tell(Event::Refused(why, whose.to_owned()));
                 PLAIN.to_owned()
             }
             None => UNKNOWN.to_owned(),
         },
-        ("attached", "now") => attached(&desk.settings),
+        ("attached", "now") => attached(&state.settings),
         ("wait", "now") => {
             let mut gone = [0; 1];
             return tokio::select! {
                 _ = read.read(&mut gone) => Ok(()),
-                told = wait(&mut write, desk) => told,
+                told = wait(&mut write, state) => told,
             };
         }
         ("hold", asked) => match queued_requests::Request::parse(via, asked) {
-            Some(request) => request.wait(&desk.settings, &mut page).await,
+            Some(request) => request.wait(&state.settings, &mut page).await,
             None => UNKNOWN.to_owned(),
         },
         _ => UNKNOWN.to_owned(),
@@ -123,13 +123,13 @@ async fn answer(stream: UnixStream, desk: &Desk) -> std::io::Result<()> {
 
 /// The script of a page.
 fn script(settings: &Settings) -> String {
-    // A path need not be text; what cannot be shown leads nowhere.
+    // A path need not be text; one that cannot be shown gets no link.
     let root = settings.root.to_string_lossy();
     let options = json!({ "editor": settings.editor, "root": root, "style": STYLE });
     format!("{JAVASCRIPT}((options) => {{\n{CLIENT}\n}})({options});\n")
 }
 
-/// What a library is told that speaks another version: in each version the script goes into pages.
+/// The answer to a library that speaks another version: in every version the script goes into pages.
 fn not_understood(understanding: Understanding, asked: &str) -> String {
     if asked == SCRIPT {
         let words = json!(understanding.to_string());
@@ -139,33 +139,33 @@ fn not_understood(understanding: Understanding, asked: &str) -> String {
     }
 }
 
-/// `WHY HOST-OR-PATH`; a browser need not have said who it is.
+/// Parses `WHY HOST-OR-PATH`; a browser need not have sent a host.
 fn refusal(asked: &str) -> Option<(Refusal, &str)> {
     let (why, whose) = asked.split_once(' ')?;
     Some((Refusal::of_word(why)?, whose))
 }
 
-/// Which app this is, for other commands of the same user.
+/// Names this app to other commands of the same user.
 fn attached(settings: &Settings) -> String {
     let Settings { app, directory, .. } = settings;
     let told = json!({ "app": app, "project": directory.to_string_lossy(), "version": VERSION });
     format!("{PLAIN}{told}\n")
 }
 
-/// The verdict on what is saved, once there is one; an empty line now and then before it.
-async fn wait(write: &mut (impl AsyncWriteExt + Unpin), desk: &Desk) -> std::io::Result<()> {
-    let mut verdict = desk.heard.wait();
+/// Sends the verdict on the saved sources once there is one, and an empty line now and then before it.
+async fn wait(write: &mut (impl AsyncWriteExt + Unpin), state: &PageState) -> std::io::Result<()> {
+    let mut verdict = state.reports.wait();
     write.write_all(PLAIN.as_bytes()).await?;
     let verdict = loop {
         match tokio::time::timeout(WAIT_HEARTBEAT, &mut verdict).await {
             Ok(Ok(verdict)) => break verdict,
-            // We are ending.
+            // This process is ending.
             Ok(Err(_)) => return Ok(()),
             Err(_elapsed) => write.write_all(b"\n").await?,
         }
     };
     let verdict = Verdict {
-        app: Some(desk.settings.app.clone()),
+        app: Some(state.settings.app.clone()),
         ..verdict
     };
     write
@@ -179,7 +179,7 @@ async fn events(
     page: &mut watch::Receiver<Page>,
 ) -> std::io::Result<()> {
     loop {
-        let told = view::told(&page.borrow_and_update(), via)?;
+        let told = view::told(&page.borrow_and_update(), via, Instant::now())?;
         write
             .write_all(format!("data: {told}\n\n").as_bytes())
             .await?;
@@ -213,10 +213,10 @@ mod tests {
         assert!(script.contains("\"root\":\"/home/\u{fffd}/app\""));
     }
 
-    /// What is answered to a question, as a line, and what the loop hears of it.
+    /// The answer to a question, as a line, and the event that the loop receives.
     async fn asked(line: &str) -> (String, Option<Event>) {
         let directory = tempfile::tempdir().unwrap();
-        let (events, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let (events, mut reports) = tokio::sync::mpsc::unbounded_channel();
         let settings = Settings {
             editor: "vscode".to_owned(),
             root: "/".into(),
@@ -235,7 +235,7 @@ mod tests {
             .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        (answer, heard.try_recv().ok())
+        (answer, reports.try_recv().ok())
     }
 
     #[tokio::test]
@@ -249,7 +249,7 @@ mod tests {
             assert!(script.starts_with(JAVASCRIPT), "{line}: {script}");
             assert!(script.contains(word), "{line}: {script}");
             assert!(matches!(event, Some(Event::NotUnderstood(_))), "{line}");
-            // As each version reads it: what it waits for is over.
+            // As each version reads it: its wait is over.
             let hold = line.replace("dev.js", "hold 0 http");
             assert!(
                 asked(&hold).await.0.starts_with("426 text/plain\n"),

@@ -1,4 +1,4 @@
-//! Facts of a project that cargo knows.
+//! Facts about a project that cargo knows.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,7 +38,7 @@ pub(super) fn example<'a>(
     )))
 }
 
-/// The package of a manifest. A virtual workspace has none of its own: then any member will do.
+/// The package of a manifest. A virtual workspace has none: then any member is a candidate.
 fn members<'a>(metadata: &'a Metadata, manifest: &Path) -> Vec<&'a Package> {
     let of_this_manifest: Vec<_> = metadata
         .packages
@@ -52,7 +52,7 @@ fn members<'a>(metadata: &'a Metadata, manifest: &Path) -> Vec<&'a Package> {
     }
 }
 
-/// The package and its binary: the one that was named, or the only one.
+/// The package and its binary: the named one, or the only one.
 pub(super) fn binary<'a>(
     metadata: &'a Metadata,
     manifest: &Path,
@@ -77,7 +77,7 @@ pub(super) fn binary<'a>(
                 ))
             });
     }
-    // `default-run` is how a package says which one `cargo run` means.
+    // With `default-run`, a package chooses the binary of `cargo run`.
     if let Some(one) = found
         .iter()
         .find(|(package, name)| package.default_run.as_deref() == Some(name))
@@ -109,7 +109,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// A spec from `[package.metadata.portkeep]`, with the binary's name and the usual port where it says nothing.
+/// A spec from `[package.metadata.portkeep]`; defaults are the binary's name and the usual port.
 pub(super) fn from_manifest(
     package: &Package,
     binary: &str,
@@ -153,7 +153,7 @@ pub(super) fn from_manifest(
     )
 }
 
-/// Cargo allows names that units of ours do not.
+/// The binary's name as an app name: cargo allows names that units do not.
 fn app_name(binary: &str) -> String {
     let name: String = binary
         .to_ascii_lowercase()
@@ -174,7 +174,7 @@ fn app_name(binary: &str) -> String {
     }
 }
 
-/// Where the toolchain of a project keeps the libraries that are shared.
+/// The directory of the toolchain's shared libraries.
 pub(super) fn toolchain_libraries(directory: &Path) -> Option<PathBuf> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let asked = Command::new(rustc)

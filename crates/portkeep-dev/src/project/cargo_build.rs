@@ -1,4 +1,4 @@
-//! The `cargo build` that makes the app, and whether its artefact is what runs.
+//! The `cargo build` that makes the app, and whether its artifact is what runs.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::kind::Kind;
 use super::profile::{self, Profile};
 use crate::options::Options;
 
-/// Words of a spec's `build` that choose what is built.
+/// Options in a spec's `build` that choose what is built.
 const CHOOSES: [&str; 8] = [
     "-p",
     "--package",
@@ -23,35 +23,35 @@ const CHOOSES: [&str; 8] = [
     "--all",
 ];
 
-/// What chooses a profile there.
+/// Options that choose a profile.
 const PROFILES: [&str; 3] = ["-r", "--release", "--profile"];
 
 /// A `cargo build` of one binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CargoBuild {
-    /// What follows `cargo build`, but for the profile.
+    /// Arguments of `cargo build`, except for the profile.
     words: Vec<String>,
     profile: Profile,
-    /// The binary that is run.
+    /// The binary that runs.
     pub(crate) binary: String,
     kind: Kind,
-    /// Where cargo puts what it makes.
+    /// cargo's directory for final artifacts.
     target_directory: PathBuf,
-    /// Where it puts what it makes that of.
+    /// cargo's directory for intermediate artifacts.
     build_directory: PathBuf,
 }
 
-/// With which profile a build is made, where the choice is ours.
+/// Profile of a build, where portkeep chooses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum With {
-    /// The one that is meant.
-    Meant,
-    /// cargo's `dev`, which is there already.
+pub(crate) enum ProfileChoice {
+    /// The configured one.
+    Configured,
+    /// cargo's `dev`, whose dependencies are built already.
     Dev,
 }
 
 impl CargoBuild {
-    /// `spec` is the app's: what follows `cargo build` in its `build`, and its `profile`. The command line adds to it.
+    /// Arguments come from `spec`'s `build` and `profile`; the command line adds its own.
     pub(super) fn new(
         metadata: &Metadata,
         package: &Package,
@@ -100,8 +100,8 @@ impl CargoBuild {
         build
     }
 
-    /// The command line goes before the spec, and both before ours. Who watches what `cargo build` makes in other terminals
-    /// means what it makes.
+    /// The command line wins over the spec, and both over our default. If the spec watches the output of builds in other
+    /// terminals, their profile is used.
     fn choose_profile(
         &mut self,
         spec: &Spec,
@@ -132,9 +132,9 @@ impl CargoBuild {
         };
     }
 
-    /// The command, which is run in the project's directory: its own `.cargo/config.toml` and `rust-toolchain.toml` are found
-    /// from there.
-    pub(crate) fn command(&self, with: With, directory: &Path) -> Command {
+    /// The command. It runs in the project's directory, so that cargo finds the `.cargo/config.toml` and
+    /// `rust-toolchain.toml` there.
+    pub(crate) fn command(&self, with: ProfileChoice, directory: &Path) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .arg("build")
@@ -143,17 +143,17 @@ impl CargoBuild {
         command
     }
 
-    /// What follows `cargo build`.
-    fn words(&self, with: With) -> Vec<String> {
+    /// The arguments of `cargo build`.
+    fn words(&self, with: ProfileChoice) -> Vec<String> {
         let profile = match with {
-            With::Meant => self.profile.words(),
-            With::Dev => Vec::new(),
+            ProfileChoice::Configured => self.profile.words(),
+            ProfileChoice::Dev => Vec::new(),
         };
         [self.words.clone(), profile].concat()
     }
 
-    /// Whether a first build is done sooner with cargo's profile `dev`: what the app depends on was built there, and was not
-    /// with ours.
+    /// Whether a first build is faster with cargo's profile `dev`, because the dependencies are built for it and not for
+    /// ours.
     pub(crate) fn begins_with_dev(&self) -> bool {
         let binary = |place: &Path| place.join(self.file()).exists();
         let is_built = |place: &Path| {
@@ -167,7 +167,7 @@ impl CargoBuild {
             && places(&self.build_directory, "debug").any(|place| is_built(&place))
     }
 
-    /// Where shared libraries are that cargo makes of what the app is made of.
+    /// Directories of the shared libraries that cargo builds for the app.
     pub(super) fn library_paths(&self) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         for profile in [self.profile.directory(), "debug"] {
@@ -188,7 +188,7 @@ impl CargoBuild {
         outputs
     }
 
-    /// The words after `cargo build`, where that is what a spec's `build` runs.
+    /// The arguments of a spec's `build` if it runs `cargo build`.
     pub(super) fn words_in(build: &[String]) -> Option<&[String]> {
         match build {
             [cargo, build, rest @ ..] if cargo == "cargo" && build == "build" => Some(rest),
@@ -196,7 +196,7 @@ impl CargoBuild {
         }
     }
 
-    /// The executable, below what is made with a profile.
+    /// The executable, relative to the profile's directory.
     fn file(&self) -> PathBuf {
         match self.kind {
             Kind::Binary => PathBuf::from(&self.binary),
@@ -204,20 +204,21 @@ impl CargoBuild {
         }
     }
 
-    /// Where the executable appears. One that is built for another `--target` does so elsewhere.
+    /// The path of the executable. A build for another `--target` puts it elsewhere.
     pub(super) fn made(&self) -> PathBuf {
         let profile = self.profile.directory();
         self.target_directory.join(profile).join(self.file())
     }
 
-    /// Whether `spec` has what cargo makes handed over, also by a `cargo build` in another terminal.
+    /// Whether `spec` has cargo's output watched, so that a `cargo build` in another terminal is handed over as well.
     fn is_watched_by(&self, spec: &Spec) -> bool {
         let exec = spec.exec.first().map(Path::new);
         // Not past the checks.
         spec.watch.is_some() && spec.checks.is_empty() && exec == Some(&*self.made())
     }
 
-    /// Whether the app of `spec` is what this makes, so that we publish it; else the spec names something that runs as it is.
+    /// Whether this builds the app of `spec`, so that we publish it; otherwise the spec names an executable that runs as it
+    /// is.
     pub(super) fn makes_the_app_of(&self, spec: &Spec) -> bool {
         let Some(exec) = spec.exec.first() else {
             return true;
@@ -228,7 +229,7 @@ impl CargoBuild {
         Path::new(exec).starts_with(&self.target_directory) && !self.is_watched_by(spec)
     }
 
-    /// Which binary a spec means: the name of the file that it runs, below cargo's output.
+    /// The binary that a spec means: the file name of its executable, if that is below cargo's output.
     pub(super) fn binary_of<'a>(spec: &'a Spec, metadata: &Metadata) -> Option<&'a str> {
         let exec = Path::new(spec.exec.first()?);
         exec.starts_with(metadata.target_directory.as_std_path())
@@ -245,7 +246,7 @@ fn says(words: &[String], options: &[&str]) -> bool {
     })
 }
 
-/// `words` less `options` and their values; `-r` and `--release` have none.
+/// `words` without `options` and their values; `-r` and `--release` have none.
 fn without(words: &[String], options: &[&str]) -> Vec<String> {
     let mut left = Vec::new();
     let mut words = words.iter();
@@ -259,7 +260,7 @@ fn without(words: &[String], options: &[&str]) -> Vec<String> {
     left
 }
 
-/// Where cargo puts what it makes with a profile: for this machine, and for each `--target`.
+/// cargo's directories for a profile: for this machine, and for each `--target`.
 fn places(directory: &Path, profile: &str) -> impl Iterator<Item = PathBuf> {
     let targets = std::fs::read_dir(directory).into_iter().flatten().flatten();
     let places: Vec<_> = targets
@@ -351,7 +352,7 @@ mod tests {
             "settings",
         ];
         let all = |words, arguments, profile, watched| {
-            with_arguments(words, arguments, profile, watched).words(With::Meant)
+            with_arguments(words, arguments, profile, watched).words(ProfileChoice::Configured)
         };
         assert_eq!(all(&["--locked"], &["portkeep"], None, &[]), own);
         let fast = ["--locked", "--profile", "fast"];
@@ -395,12 +396,16 @@ mod tests {
             std::fs::write(path, "").unwrap();
         };
         assert!(!build.begins_with_dev());
-        // Only looked at, as by rust-analyzer.
+        // Only checked, as by rust-analyzer.
         write("build/debug/deps/libaxum-1.rmeta");
         assert!(!build.begins_with_dev());
         write("build/x86_64-unknown-linux-gnu/debug/deps/libaxum-1.rlib");
         assert!(build.begins_with_dev());
-        assert!(!build.words(With::Dev).contains(&"--profile".to_owned()));
+        assert!(
+            !build
+                .words(ProfileChoice::Dev)
+                .contains(&"--profile".to_owned())
+        );
         write("target/x86_64-unknown-linux-gnu/portkeep-dev/hello");
         assert!(!build.begins_with_dev());
 

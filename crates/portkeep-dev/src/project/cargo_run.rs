@@ -1,4 +1,4 @@
-//! The environment that `cargo run` gives a program.
+//! Environment that `cargo run` gives a program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use toml::{Table, Value};
 
 use super::configuration::Configuration;
 
-/// Variables, by who wins where the environment of this process has them too.
+/// Variables, by whether they win over the environment of this process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct CargoRun {
-    /// What is set in any case: cargo's own, and `[env]` with `force`.
+    /// Variables that are always set: cargo's own, and `[env]` with `force`.
     pub(crate) forced: BTreeMap<String, String>,
-    /// What is set where nobody else does.
+    /// Variables that are set unless the environment has them.
     pub(crate) defaults: BTreeMap<String, String>,
-    /// Where shared libraries are looked for first.
+    /// Directories that are searched first for shared libraries.
     pub(crate) library_paths: Vec<PathBuf>,
 }
 
 impl CargoRun {
-    /// `configurations` are cargo's, the nearest first; `library_paths` are the directories of what is built.
+    /// `configurations` are cargo's, nearest first; `library_paths` are the directories of the build.
     pub(super) fn of(
         package: &Package,
         configurations: &[Configuration],
@@ -34,7 +34,7 @@ impl CargoRun {
         let mut known = Vec::new();
         for configuration in configurations {
             let Ok(table) = configuration.text.parse::<Table>() else {
-                // cargo says better than we what is wrong with it.
+                // cargo reports its errors better.
                 continue;
             };
             let Some(Value::Table(variables)) = table.get("env") else {
@@ -58,7 +58,7 @@ impl CargoRun {
     }
 }
 
-/// The value of a variable in `[env]`, and whether it wins over what is set already.
+/// The value of a variable in `[env]`, and whether it wins over an existing one.
 fn variable(value: &Value, base: &Path) -> Option<(String, bool)> {
     let table = match value {
         Value::String(value) => return Some((value.clone(), false)),

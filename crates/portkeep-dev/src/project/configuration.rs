@@ -1,20 +1,20 @@
-//! cargo's configurations.
+//! cargo's configuration files.
 
 use std::path::{Path, PathBuf};
 
-/// One file.
+/// One configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Configuration {
-    /// What its relative paths are relative to.
+    /// Base of its relative paths.
     pub(super) base: PathBuf,
     pub(super) text: String,
 }
 
-/// Those that count in a directory, the nearest first: its own, those above it, and that of cargo's home.
+/// The configurations for a directory, nearest first: its own, those of its parents, and that of cargo's home.
 pub(super) fn configurations(directory: &Path, home: Option<&Path>) -> Vec<Configuration> {
     let above = directory.ancestors().map(|one| one.join(".cargo"));
     let places = above.chain(home.map(Path::to_owned));
-    // The name without an extension is the older one, and counts where both are.
+    // The name without an extension is the older one, and wins if both exist.
     let found = places.filter_map(|place| {
         let mut texts = ["config", "config.toml"].iter();
         let text = texts.find_map(|name| std::fs::read_to_string(place.join(name)).ok())?;
@@ -24,7 +24,7 @@ pub(super) fn configurations(directory: &Path, home: Option<&Path>) -> Vec<Confi
     found.collect()
 }
 
-/// Where cargo keeps what is no project's.
+/// cargo's home directory.
 pub(super) fn cargo_home() -> Option<PathBuf> {
     let named = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     named.or_else(|| Some(std::env::home_dir()?.join(".cargo")))

@@ -7,16 +7,16 @@ use cargo_metadata::{Dependency, Package};
 
 use crate::options::Options;
 
-/// The features that somebody asks a package for.
+/// The features that a dependent requests of a package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) features: BTreeSet<String>,
-    /// `default` is one of them.
+    /// Whether `default` is one of them.
     pub(super) default: bool,
 }
 
 impl Asked {
-    /// By the command line, and by the words of the spec's `build`.
+    /// The features on the command line, and in the arguments of the spec's `build`.
     pub(super) fn of(options: &Options, words: &[String]) -> Self {
         let mut asked = Self {
             features: BTreeSet::new(),
@@ -40,14 +40,14 @@ impl Asked {
     }
 }
 
-/// What is built for.
+/// The target that is built for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Target {
     pub(super) triple: String,
     pub(super) cfgs: Vec<Cfg>,
 }
 
-/// The dependencies that are enabled, with what they are asked for.
+/// The enabled dependencies, with their requested features.
 pub(super) fn enabled<'a>(
     package: &'a Package,
     asked: &Asked,
@@ -77,7 +77,7 @@ pub(super) fn enabled<'a>(
     dependencies.filter(is_enabled).map(with).collect()
 }
 
-/// What it is called in the manifest and in sources.
+/// The name of a dependency in the manifest and in sources.
 pub(super) fn name(dependency: &Dependency) -> &str {
     dependency.rename.as_deref().unwrap_or(&dependency.name)
 }
@@ -85,9 +85,9 @@ pub(super) fn name(dependency: &Dependency) -> &str {
 #[derive(Debug, Default)]
 struct Features {
     known: BTreeSet<String>,
-    /// Optional dependencies that are enabled.
+    /// Enabled optional dependencies.
     optional: BTreeSet<String>,
-    /// What dependencies are asked for besides, should they be enabled.
+    /// Features that are requested of dependencies, if those are enabled.
     of_dependencies: BTreeSet<(String, String)>,
 }
 
@@ -121,7 +121,7 @@ impl Features {
             } else if found.known.insert(word.clone()) {
                 match package.features.get(&word) {
                     Some(words) => pending.extend(words.iter().cloned()),
-                    // Older cargos do not list the feature that each optional dependency is.
+                    // Older versions of cargo do not list the implicit feature of an optional dependency.
                     None => {
                         found.optional.insert(word);
                     }

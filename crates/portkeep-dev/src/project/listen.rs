@@ -1,4 +1,4 @@
-//! Address that `portkeep dev` listens on.
+//! Addresses that `portkeep dev` listens on.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -7,7 +7,7 @@ use portkeep_spec::{Address, Listen, SocketName, is_ipv6_only};
 
 use crate::usage::usage;
 
-/// Where a project listens that says nothing of it.
+/// The address of a project that names none.
 pub(crate) const DEFAULT: &str = "127.0.0.1:8080";
 
 /// Reads `[NAME=]ADDR`.
@@ -41,7 +41,7 @@ pub(crate) fn parse(words: &[String]) -> anyhow::Result<Vec<Listen>> {
     Ok(listen)
 }
 
-/// How many ports are tried.
+/// Number of ports that are tried.
 const PORTS: u16 = 100;
 
 /// Gives the first TCP listener another port.
@@ -55,7 +55,7 @@ pub(crate) fn at_port(listen: &mut [Listen], port: u16) -> anyhow::Result<()> {
         .ok_or_else(|| usage("--port: this app does not listen at a port; use --listen"))
 }
 
-/// Gives each TCP listener whose port somebody else has the next one that is free. Answers what was replaced.
+/// Gives each TCP listener whose port is taken the next free one. Returns the replaced addresses.
 pub(crate) fn at_free_ports(
     listen: &mut [Listen],
     is_free: impl Fn(SocketAddr) -> bool,
@@ -89,7 +89,7 @@ pub(crate) fn at_free_ports(
     Ok(replaced)
 }
 
-/// Gives TCP listeners the addresses that were found for them before.
+/// Gives TCP listeners the addresses that were found for them earlier.
 pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]) {
     for one in listen {
         if let Address::Tcp(address) = &mut one.address
@@ -100,17 +100,17 @@ pub(crate) fn at_ports(listen: &mut [Listen], ports: &[(SocketAddr, SocketAddr)]
     }
 }
 
-/// Whether nobody listens there, or at the same port of the other loopback address.
+/// Whether nobody listens on the address, or on the same port of the other loopback address.
 pub(crate) fn is_free(address: SocketAddr) -> bool {
     let is_held = |address: SocketAddr| {
         let tried = TcpListener::bind(address);
         tried.is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
     };
-    !is_held(address) && !twin(address).is_some_and(is_held)
+    !is_held(address) && !other_loopback(address).is_some_and(is_held)
 }
 
-/// The same port of the other loopback address: a browser may take either for `localhost`.
-pub(crate) fn twin(address: SocketAddr) -> Option<SocketAddr> {
+/// The same port of the other loopback address: a browser may use either for `localhost`.
+pub(crate) fn other_loopback(address: SocketAddr) -> Option<SocketAddr> {
     let other: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST => Ipv6Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip == Ipv6Addr::LOCALHOST => Ipv4Addr::LOCALHOST.into(),
@@ -119,8 +119,8 @@ pub(crate) fn twin(address: SocketAddr) -> Option<SocketAddr> {
     Some(SocketAddr::new(other, address.port()))
 }
 
-/// The loopback addresses that belong to those of a spec and that nothing listens at.
-pub(crate) fn twins(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
+/// The missing other loopback addresses of a spec's listeners.
+pub(crate) fn other_loopbacks(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
     let tcp = |one: &Listen| match one.address {
         Address::Tcp(address) => Some(address),
         _ => None,
@@ -132,12 +132,14 @@ pub(crate) fn twins(listen: &[Listen]) -> Vec<(SocketAddr, SocketAddr)> {
     let pairs = listen
         .iter()
         .filter_map(tcp)
-        .filter_map(|one| Some((one, twin(one)?)));
-    pairs.filter(|(_, twin)| !has(*twin)).collect()
+        .filter_map(|one| Some((one, other_loopback(one)?)));
+    pairs
+        .filter(|(_, other_loopback)| !has(*other_loopback))
+        .collect()
 }
 
-/// In development nothing listens beyond this machine unless it was asked for on the command line: an address of the
-/// spec that does is replaced by loopback with the same port, another one for each. Answers what was replaced.
+/// In development nothing listens beyond this machine unless the command line says so: each such address of the spec is
+/// replaced by a loopback address of its own with the same port. Returns what was replaced.
 pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)> {
     let asked = listen.to_vec();
     let mut replaced = Vec::new();
@@ -169,7 +171,8 @@ pub(crate) fn keep_to_loopback(listen: &mut [Listen]) -> Vec<(Address, Address)>
     replaced
 }
 
-/// In development the file of a Unix socket is the developer's, who cannot give it to the users and groups of a server.
+/// In development, the file of a Unix socket belongs to the developer, who cannot give it to the users and groups of a
+/// server.
 pub(crate) fn keep_to_developer(listen: &mut [Listen]) {
     for one in listen {
         (one.user, one.group) = (None, None);
@@ -178,7 +181,7 @@ pub(crate) fn keep_to_developer(listen: &mut [Listen]) {
 
 fn loopback(address: &Address, ip: IpAddr, all: &[Listen]) -> IpAddr {
     match ip {
-        // `[::]` takes IPv4 too, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
+        // `[::]` accepts IPv4 as well, unless 0.0.0.0 has a socket of its own, and people type 127.0.0.1.
         IpAddr::V6(_) if is_ipv6_only(address, all) != Some(false) => Ipv6Addr::LOCALHOST.into(),
         _ => Ipv4Addr::LOCALHOST.into(),
     }
@@ -287,25 +290,27 @@ mod tests {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = held.local_addr().unwrap();
         assert!(!is_free(address));
-        if let Some(twin) = twin(address) {
-            assert!(!is_free(twin));
+        if let Some(other_loopback) = other_loopback(address) {
+            assert!(!is_free(other_loopback));
         }
     }
 
     #[test]
     fn each_loopback_address_has_its_twin_but_where_the_spec_has_it() {
-        let twins = |words: &[&str]| {
+        let other_loopbacks = |words: &[&str]| {
             let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
-            let found = twins(&parse(&words).unwrap()).into_iter();
-            found.map(|(_, twin)| twin.to_string()).collect::<Vec<_>>()
+            let found = other_loopbacks(&parse(&words).unwrap()).into_iter();
+            found
+                .map(|(_, other_loopback)| other_loopback.to_string())
+                .collect::<Vec<_>>()
         };
         assert_eq!(
-            twins(&["127.0.0.1:80", "b=127.0.0.2:80", "c=/run/x"]),
+            other_loopbacks(&["127.0.0.1:80", "b=127.0.0.2:80", "c=/run/x"]),
             ["[::1]:80"]
         );
-        assert_eq!(twins(&["[::1]:80"]), ["127.0.0.1:80"]);
-        assert_eq!(twins(&["127.0.0.1:80", "b=[::1]:80"]), [""; 0]);
-        assert_eq!(twins(&["127.0.0.1:80", "b=[::]:80"]), [""; 0]);
+        assert_eq!(other_loopbacks(&["[::1]:80"]), ["127.0.0.1:80"]);
+        assert_eq!(other_loopbacks(&["127.0.0.1:80", "b=[::1]:80"]), [""; 0]);
+        assert_eq!(other_loopbacks(&["127.0.0.1:80", "b=[::]:80"]), [""; 0]);
     }
 
     #[test]

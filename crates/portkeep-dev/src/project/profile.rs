@@ -2,34 +2,34 @@
 
 use toml::{Table, Value};
 
-/// The profile of `portkeep dev`'s own, and its directory below cargo's.
+/// The name of `portkeep dev`'s own profile, and of its directory in cargo's output.
 pub(crate) const OWN: &str = "portkeep-dev";
 
-/// What it adds to `dev`: where a panic came from is found in the app's own packages, and nothing is written or linked of what
-/// only a debugger reads.
+/// Additions to `dev`: line numbers for the app's own packages, so that a panic names its source, and no other debug
+/// information, which takes time to write and to link.
 const SETTINGS: [(&str, &str); 2] = [
     ("debug", r#""line-tables-only""#),
     (r#"package."*".debug"#, "false"),
 ];
 
-/// Who defines the profile that builds.
+/// Which profile builds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Profile {
-    /// The project or cargo, and somebody has chosen it: the spec, its `build`, or the command line.
+    /// A profile of the project or of cargo that the spec, its `build` or the command line chooses.
     Chosen(Option<String>),
-    /// The project defines one under the name of ours: it is taken as it is.
+    /// A profile that the project defines under our name.
     Theirs,
-    /// `portkeep dev`, with these settings on cargo's command line. Nothing is written into anybody's Cargo.toml.
+    /// Our own, with these settings on cargo's command line. Nobody's Cargo.toml is changed.
     Own(Vec<String>),
 }
 
 impl Profile {
-    /// The one of ours, where nothing else is chosen. `manifest` is the workspace's Cargo.toml, and `configurations` those of
-    /// cargo that count there. Whatever they say of the profile `dev` stays: only what they leave open is set.
+    /// Our own profile, if nothing else is chosen. `manifest` is the workspace's Cargo.toml, and `configurations` are
+    /// cargo's. Their settings for the profile `dev` stay: only those that they leave open are set.
     pub(super) fn own(manifest: &str, configurations: &[String]) -> Self {
         let tables: Vec<Table> = std::iter::once(manifest)
             .chain(configurations.iter().map(String::as_str))
-            // cargo says better than we what is wrong with one.
+            // cargo reports errors in them better.
             .filter_map(|text| text.parse().ok())
             .collect();
         let says = |profile: &str, setting: &str| {
@@ -45,7 +45,7 @@ impl Profile {
         Self::Own(settings)
     }
 
-    /// What cargo is told.
+    /// The arguments for cargo.
     pub(super) fn words(&self) -> Vec<String> {
         let named = |name: &str| vec!["--profile".to_owned(), name.to_owned()];
         match self {
@@ -60,7 +60,7 @@ impl Profile {
         }
     }
 
-    /// The name of the directory of what it makes. Some of cargo's names are older than its profiles.
+    /// The name of the profile's output directory. Some of cargo's names are older than its profiles.
     pub(super) fn directory(&self) -> &str {
         match self {
             Self::Chosen(name) => match name.as_deref() {
@@ -77,7 +77,7 @@ fn setting(name: &str, value: &str) -> String {
     format!("profile.{OWN}.{name}={value}")
 }
 
-/// Where a setting of a profile is, in a manifest as in a configuration.
+/// The path of a profile's setting in a manifest or a configuration.
 fn path_of<'a>(profile: &'a str, setting: &'a str) -> Vec<&'a str> {
     let names = setting.split('.').filter(|name| !name.is_empty());
     let names = names.map(|name| name.trim_matches('"'));
@@ -116,7 +116,7 @@ mod tests {
             r#"profile.portkeep-dev.package."*".debug=false"#,
         ];
         assert_eq!(own("[package]\nname = \"hello\"\n"), expected);
-        // cargo tells what is wrong with it.
+        // cargo reports the error.
         assert_eq!(own("[package"), expected);
         let elsewhere = "[profile.dev]\nopt-level = 1\n[profile.release]\ndebug = true\n[profile.dev.package.a]\ndebug = 2\n";
         assert_eq!(own(elsewhere), expected);

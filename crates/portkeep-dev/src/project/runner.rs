@@ -1,4 +1,4 @@
-//! The program that `cargo run` would start the app with.
+//! Program that `cargo run` would start the app with.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,17 +9,17 @@ use toml::{Table, Value};
 use super::configuration::Configuration;
 use super::enabled::Target;
 
-/// A command that is followed by the executable and its arguments.
+/// A command that takes the executable and its arguments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Runner {
     words: Vec<String>,
-    /// What it is called in cargo's environment, which wins over its configurations.
+    /// Its environment variable, which wins over cargo's configurations.
     variable: String,
 }
 
 impl Runner {
-    /// The one that the environment or a configuration names for what is built; configurations are the nearest first. `target`
-    /// is asked only where one may be meant.
+    /// The runner that the environment or a configuration names for the target; configurations are nearest first. `target`
+    /// is asked only if it matters.
     pub(super) fn of(
         configurations: &[Configuration],
         variable: impl Fn(&str) -> Option<String>,
@@ -47,7 +47,7 @@ impl Runner {
         self.words.iter().map(OsString::from).collect()
     }
 
-    /// What is said where it is used.
+    /// The notice if it is used.
     pub(crate) fn told(&self) -> String {
         format!(
             "the app is started by `{self}`, as cargo's configuration wants it ({}=env does without)",
@@ -55,7 +55,7 @@ impl Runner {
         )
     }
 
-    /// What is said where the app has to take sockets from it.
+    /// The notice if the app has to take sockets through it.
     pub(crate) fn told_of_sockets(&self) -> String {
         format!(
             "{}; it has to `exec` the app, which else does not take the sockets that it is passed",
@@ -63,7 +63,7 @@ impl Runner {
         )
     }
 
-    /// What is said where the manager starts the app.
+    /// The notice if the manager starts the app without it.
     pub(crate) fn told_unused(&self) -> String {
         format!(
             "the runner `{self}` of cargo's configuration is not used: systemd starts the app itself (--backend local uses it)"
@@ -77,7 +77,7 @@ impl fmt::Display for Runner {
     }
 }
 
-/// Whether `name` may be the variable of a runner, whatever the target.
+/// Whether `name` may be a runner's variable, for any target.
 pub(super) fn is_variable(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX)
 }
@@ -94,7 +94,7 @@ fn split(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-/// Those of one configuration, with the targets that they are for.
+/// The runners of one configuration, with their targets.
 fn runners(configuration: &Configuration) -> Vec<(String, Vec<String>)> {
     let table = configuration.text.parse::<Table>().unwrap_or_default();
     let targets = table.get("target").and_then(Value::as_table);
@@ -117,7 +117,7 @@ fn runners(configuration: &Configuration) -> Vec<(String, Vec<String>)> {
     named.collect()
 }
 
-/// As cargo has it: a path is relative to where the configuration is, and a name is looked up in `PATH`.
+/// Resolves the program as cargo does: a path is relative to the configuration, and a name is looked up in `PATH`.
 fn found(program: &str, base: &Path) -> String {
     match program.contains('/') {
         true => base.join(program).display().to_string(),
@@ -125,7 +125,7 @@ fn found(program: &str, base: &Path) -> String {
     }
 }
 
-/// The one of the target by its name, and else the one of a condition that it meets.
+/// The runner that names the target, else one whose condition it meets.
 fn chosen(named: Vec<(String, Vec<String>)>, target: &Target) -> Option<Vec<String>> {
     let is_named = |name: &str| name == target.triple;
     let is_meant = |name: &str| {
@@ -177,7 +177,7 @@ mod tests {
             (&[other, "[target"], None, None),
             (&[&here], None, Some(&["sudo", "-E"][..])),
             (&[unix], None, Some(&["/base/tools/run it", "record"])),
-            // The target's own name says more than a condition, and the environment more than both.
+            // The name of the target wins over a condition, and the environment over both.
             (&[unix, &here], None, Some(&["sudo", "-E"])),
             (&[unix, &here], Some("env -i"), Some(&["env", "-i"])),
             (&[], Some("./run"), Some(&["./run"])),

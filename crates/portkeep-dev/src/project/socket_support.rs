@@ -5,54 +5,55 @@ use std::path::{Path, PathBuf};
 use cargo_metadata::{Package, Target};
 use portkeep_spec::{Readiness, Spec};
 
+use super::app_packages::AppPackages;
 use super::kind::Kind;
-use super::reach::Reach;
 
-/// Says READY, takes passed sockets, moves connections.
+/// Crate that says READY, takes passed sockets and moves connections.
 const LIBRARY: [&str; 1] = ["portkeep"];
-/// Can say READY, with the words by which sources do so: these crates are used for logging, or for passed sockets, as well.
+/// Crates that can say READY, with the words by which sources call that: they are used for logging or for passed sockets as
+/// well.
 const NOTIFY: [(&str, &[&str]); 4] = [
     ("sd-notify", &["notify(", "NotifyState"]),
     ("ecdysis", &["ecdysis"]),
     ("libsystemd", &["daemon"]),
     ("systemd", &["daemon"]),
 ];
-/// Hands passed sockets on, and says READY.
+/// Crate that passes sockets on and says READY.
 const LISTENS: [&str; 1] = ["listen_fds"];
-/// Takes passed sockets.
+/// Crates that take passed sockets.
 const ACTIVATED: [&str; 4] = [
     "listenfd",
     "tokio-listener",
     "socket-activation",
     "tokio-socket-activation",
 ];
-/// In the sources of a program that takes passed sockets by itself.
+/// Word in the sources of a program that takes passed sockets by itself.
 const BY_HAND: [&str; 1] = ["LISTEN_FDS"];
 
-/// How a program comes to its sockets.
+/// How a program gets its sockets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SocketSupport {
-    /// It is on our library.
+    /// With our library.
     Library,
     /// It says READY by itself.
     Notifies,
-    /// It takes sockets that are passed to it, and does not say when it is ready.
+    /// It takes passed sockets, and does not say READY.
     TakesSockets,
-    /// It knows nothing but to open its port itself.
+    /// It only opens its port itself.
     SelfBinding,
 }
 
-/// Where a program may say how it comes to its sockets.
+/// Sources that may show how a program gets its sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Sources {
-    /// The directories of what is linked into it.
+    /// The directories of packages that are linked into it.
     linked: Vec<PathBuf>,
-    /// Of other programs of the same package.
+    /// Sources of other programs of the same package.
     others: Vec<PathBuf>,
 }
 
 impl Sources {
-    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &Reach) -> Self {
+    pub(super) fn of(package: &Package, (kind, name): (Kind, &str), reach: &AppPackages) -> Self {
         let is_it = |target: &Target| {
             let is_of_kind = match kind {
                 Kind::Binary => target.is_bin(),
@@ -86,7 +87,7 @@ impl Sources {
         }
     }
 
-    /// Whether one of `words` is in the sources of what is in one of these directories.
+    /// Whether one of `words` is in the sources of packages in one of these directories.
     fn mention(&self, directories: &[PathBuf], words: &[&str]) -> bool {
         directories.iter().any(|directory| {
             let source = directory.join("src");
@@ -102,8 +103,8 @@ impl Sources {
 }
 
 impl SocketSupport {
-    /// As far as the sources tell: a crate that nobody calls does nothing.
-    pub(super) fn of(package: &Package, reach: &Reach, sources: &Sources) -> Self {
+    /// Judges by the sources: a dependency that nobody calls does nothing.
+    pub(super) fn of(package: &Package, reach: &AppPackages, sources: &Sources) -> Self {
         let uses = |name: &str| {
             reach.dependencies.iter().any(|one| {
                 one.package == name
@@ -130,7 +131,7 @@ impl SocketSupport {
         }
     }
 
-    /// Whether a file has words in it by which a program may come to its sockets otherwise than it seemed to.
+    /// Whether a file has words by which a program may turn out to get its sockets in another way.
     pub(super) fn may_be_told_by(path: &Path) -> bool {
         let crates = LIBRARY
             .iter()
@@ -145,7 +146,7 @@ impl SocketSupport {
             })
     }
 
-    /// The spec's `readiness`, where it is not the default.
+    /// The spec's `readiness`, if it is not the default.
     pub(super) fn readiness(self) -> Option<&'static str> {
         match self {
             Self::Library | Self::Notifies => None,
@@ -153,13 +154,13 @@ impl SocketSupport {
         }
     }
 
-    /// The spec's `moveConnections`, where it is not the default: that is one socket more, and who does not know of it takes
-    /// the first one for the port. systemd puts them in no certain order.
+    /// The spec's `moveConnections`, if it is not the default. It adds a socket, which a program that does not know of it
+    /// may take for the port: systemd passes sockets in no certain order.
     pub(super) fn moves_connections(self) -> Option<bool> {
         (self == Self::Notifies).then_some(false)
     }
 
-    /// What may be wrong with a spec that somebody wrote: it says how the app comes to its sockets, and is taken at its word.
+    /// A doubt about a spec that a person wrote. The spec is followed all the same.
     pub(super) fn doubt(self, spec: &Spec) -> Option<&'static str> {
         match (self, spec.readiness) {
             (Self::Notifies, _) if spec.has_move_socket() => Some(
@@ -179,7 +180,7 @@ impl SocketSupport {
         }
     }
 
-    /// What one line more would give.
+    /// What one more line of code would give.
     pub(super) fn notice(self) -> Option<&'static str> {
         match self {
             Self::Library | Self::Notifies => None,
@@ -196,7 +197,7 @@ impl SocketSupport {
     }
 }
 
-/// Whether one of `words` is in the sources below `directory`, those of other programs left out.
+/// Whether one of `words` is in the sources below `directory`, without those of other programs.
 fn mentions(directory: &Path, others: &[PathBuf], words: &[&str]) -> bool {
     ignore::Walk::new(directory).flatten().any(|entry| {
         let path = entry.path();
@@ -212,11 +213,11 @@ mod tests {
     use cargo_metadata::MetadataCommand;
 
     use super::*;
+    use crate::project::app_packages::reach;
     use crate::project::cargo::binary;
     use crate::project::enabled::Asked;
-    use crate::project::reach::reach;
 
-    /// What is found of a project with these dependencies and this source, beside a crate `part` that has `part`.
+    /// The support of a project with these dependencies and this source, and a crate `part`.
     fn support(dependencies: &str, source: &str, part: &str) -> SocketSupport {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! Starts a generation for the next connection, as a handle does under systemd.
+//! Starts a generation for the next connection, as the handle does under systemd.
 
 use std::time::Duration;
 
@@ -8,35 +8,35 @@ use portkeep_engine::helper::holding_page;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
-use super::control::Desk;
+use super::control::ControlServer;
 use crate::event::{Event, SessionEvent};
 
-/// The pace at which starts that fail are tried again; that of the handle's `RestartSec=`.
+/// The interval between failing starts: the handle's `RestartSec=`.
 const THROTTLE: Duration = Duration::from_secs(1);
 
-/// One task for the whole session: whatever is asked for meanwhile, nothing is started twice. Ends when it is dropped.
+/// One task for the whole session, so that nothing is started twice. Dropping it ends the task.
 #[derive(Debug)]
 pub(super) struct Activator(watch::Sender<Instant>);
 
 impl Activator {
-    pub(super) fn new(desk: &Desk) -> Self {
+    pub(super) fn new(server: &ControlServer) -> Self {
         let (sender, due) = watch::channel(Instant::now());
-        tokio::spawn(Starting(desk.clone()).run(due));
+        tokio::spawn(Starting(server.clone()).run(due));
         Self(sender)
     }
 
-    /// After `pause`, the next connection starts a generation, unless one serves by then. The last call counts.
+    /// After `pause`, the next connection starts a generation unless one serves by then. The last call counts.
     pub(super) fn after(&self, pause: Duration) {
         self.0.send_replace(Instant::now() + pause);
     }
 
-    /// The same, at the pace of starts that fail.
+    /// The same, after the pause for failing starts.
     pub(super) fn after_failure(&self) {
         self.after(THROTTLE);
     }
 }
 
-struct Starting(Desk);
+struct Starting(ControlServer);
 
 impl Starting {
     async fn run(self, mut due: watch::Receiver<Instant>) {
@@ -55,18 +55,18 @@ impl Starting {
         }
     }
 
-    /// Waits for a connection, and answers whether there is nothing more to do.
+    /// Waits for a connection. Returns whether there is nothing more to do.
     async fn start(&self) -> bool {
-        let Self(desk) = self;
-        if desk.local.connection_waits().await.is_err() || desk.store.current().is_some() {
+        let Self(server) = self;
+        if server.local.connection_waits().await.is_err() || server.store.current().is_some() {
             return true;
         }
-        let page = holding_page(&desk.spec);
+        let page = holding_page(&server.spec);
         let request = Request::now(Purpose::Connect).or_holding_page(page);
-        let result = desk.handovers.ask(desk.spec.clone(), request).await;
+        let result = server.handovers.ask(server.spec.clone(), request).await;
         let serves = result.is_ok();
         let event = SessionEvent::Ended(result.map_err(Into::into));
-        let told = desk.events.send(Event::Session(event));
+        let told = server.events.send(Event::Session(event));
         serves || told.is_err()
     }
 }

@@ -1,4 +1,4 @@
-//! Answers other commands for a process that runs the app itself.
+//! Answers other commands about a session of the local backend.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use crate::control::{Answer, Ask, Control, Question};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
 
-/// The pause after a connection that could not be accepted.
+/// The pause after a connection could not be accepted.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// What answers are made of.
+/// Server that answers other commands about a session of the local backend.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct ControlServer {
     pub(super) local: Local,
     pub(super) handovers: Handovers,
     pub(super) store: Store,
@@ -30,15 +30,15 @@ pub(super) struct Desk {
     pub(super) events: mpsc::UnboundedSender<Event>,
 }
 
-impl Desk {
-    /// Answers until it is aborted.
+impl ControlServer {
+    /// Answers until the task is aborted.
     pub(super) async fn serve(self, control: Control) {
         loop {
             let question = match control.next().await {
                 Ok(Some(question)) => question,
                 Ok(None) => continue,
                 Err(error) => {
-                    // Out of descriptors, for one: others may be asked later.
+                    // Perhaps there are no more descriptors: later questions may be answered.
                     self.tell(SessionEvent::Trouble(format!(
                         "a question of another command could not be taken: {error:#}"
                     )));
@@ -78,7 +78,7 @@ impl Desk {
         };
         let answer = match &result {
             Ok(outcome) => match self.host.answer(&self.spec.name, outcome) {
-                // As it was asked for.
+                // The page is what was requested.
                 Answer::Done { line, .. }
                     if for_maintenance && matches!(outcome, Outcome::InMaintenance(_)) =>
                 {
@@ -104,7 +104,7 @@ impl Desk {
     }
 
     fn tell(&self, event: SessionEvent) {
-        // Nobody listens any more: we are ending.
+        // Nobody receives any more: this process is ending.
         let _ = self.events.send(Event::Session(event));
     }
 }

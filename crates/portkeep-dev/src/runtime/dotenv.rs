@@ -1,18 +1,19 @@
-//! `.env` files, by the rules of systemd's `EnvironmentFile=`, with a warning for each line that may be meant otherwise.
+//! `.env` files, by the rules of systemd's `EnvironmentFile=`, with a warning for each line that other tools read
+//! differently.
 //!
-//! A line is `NAME=VALUE`, with `export` before it if need be; `#` or `;` begins a comment. White space around a value is left
-//! out. In single quotes everything is taken as it is; in double quotes `\` escapes `"`, `\`, `$` and a backtick; elsewhere it
-//! escapes any character. A quoted value may have several lines. Nothing is replaced: `$NAME` stays `$NAME`.
+//! A line is `NAME=VALUE`, optionally after `export`; `#` or `;` begins a comment. White space around a value is dropped.
+//! Single quotes keep everything as it is; in double quotes `\` escapes `"`, `\`, `$` and a backtick; elsewhere it escapes
+//! any character. A quoted value may have several lines. Nothing is expanded: `$NAME` stays `$NAME`.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What a file says.
+/// Contents of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Dotenv {
     pub(super) variables: BTreeMap<String, String>,
-    /// The line, from 1, and what is said of it.
+    /// Warnings with their lines, from 1.
     pub(super) warnings: Vec<(usize, String)>,
 }
 
@@ -47,7 +48,7 @@ impl Cursor<'_> {
         next
     }
 
-    /// What comes before the end of the line, or before `end`, which is taken too.
+    /// The text up to the end of the line, or up to and including `end`.
     fn until(&mut self, end: char) -> (String, bool) {
         let mut text = String::new();
         while let Some(c) = self.next() {
@@ -108,7 +109,7 @@ impl Cursor<'_> {
         found.variables.insert(name.to_owned(), value);
     }
 
-    /// A value; what it would be replaced in elsewhere; and whether its quotes are closed.
+    /// A value; the variable that other tools would expand in it; and whether its quotes are closed.
     fn value(&mut self) -> (String, Option<String>, bool) {
         let (mut value, mut expands) = (String::new(), None);
         let mut quotes = None;
@@ -165,7 +166,7 @@ impl Cursor<'_> {
         let is_name = portkeep_spec::environment_file::is_variable_name(&name);
         match is_braced {
             true => (is_name && ahead.next() == Some('}')).then(|| format!("${{{name}}}")),
-            // `pa$word` is a password rather than a variable.
+            // `pa$word` is rather a password than a variable.
             false => (is_name && name.chars().all(|c| !c.is_ascii_lowercase()))
                 .then(|| format!("${name}")),
         }

@@ -10,7 +10,7 @@ use super::dotenv;
 use crate::options::WhileBuilding;
 use crate::project::Project;
 
-/// Variables that speak of `portkeep dev` itself, not of the app, besides those that no process hands on.
+/// Variables about `portkeep dev` itself, besides those that no process inherits.
 const OWN: [&str; 6] = [
     "INVOCATION_ID",
     "JOURNAL_STREAM",
@@ -19,7 +19,7 @@ const OWN: [&str; 6] = [
     "_",
     "OLDPWD",
 ];
-/// What `cargo run` sets for the program it runs, which is us.
+/// Variables that `cargo run` sets for its program, which is `portkeep`.
 const OF_CARGO_RUN: [&str; 5] = [
     "CARGO_PKG_",
     "CARGO_MANIFEST_",
@@ -28,8 +28,8 @@ const OF_CARGO_RUN: [&str; 5] = [
     "CARGO_PRIMARY_",
 ];
 
-/// This process's environment less what is its own, and `.env` in the project for what it does not set; and how the server
-/// library reaches us, at the socket `dev`. What is wrong with `.env` is a notice, and ends nothing.
+/// This process's environment without its own variables, then the project's `.env`, then the socket `dev` for the server
+/// library. Problems of `.env` are notices.
 pub(crate) fn of_generations(
     project: &Project,
     dev: &Path,
@@ -42,7 +42,7 @@ pub(crate) fn of_generations(
             || OF_CARGO_RUN.iter().any(|prefix| name.starts_with(prefix))
     };
     let mut environment = of_dotenv(&project.directory.join(".env"), notices);
-    // What is not UTF-8 cannot be written to the file that systemd reads.
+    // A value that is not UTF-8 cannot be written to the file that systemd reads.
     let own = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let run = &project.cargo_run;
@@ -68,13 +68,13 @@ pub(crate) fn of_generations(
     environment
 }
 
-/// As `cargo run` does: what is built comes before what is there.
+/// As with `cargo run`, directories of the build come before existing ones.
 fn look_for_libraries(environment: &mut BTreeMap<String, String>, paths: &[PathBuf]) {
     const NAME: &str = "LD_LIBRARY_PATH";
     let before = environment.get(NAME).cloned().unwrap_or_default();
     let before = std::env::split_paths(&before).filter(|path| !path.as_os_str().is_empty());
     let joined = std::env::join_paths(paths.iter().cloned().chain(before));
-    // A path with a colon cannot be named there.
+    // A path with a colon cannot be listed.
     let Some(joined) = joined.ok().and_then(|joined| joined.into_string().ok()) else {
         return;
     };

@@ -1,4 +1,4 @@
-//! Handover under way.
+//! Handover in progress.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,10 +6,10 @@ use std::pin::Pin;
 use anyhow::anyhow;
 use portkeep_engine::{Cancel, Outcome};
 
-/// It does not borrow who was asked for it.
+/// It borrows nothing from the session.
 pub(crate) type HandingOver = Pin<Box<dyn Future<Output = anyhow::Result<Outcome>> + Send>>;
 
-/// What is started directly ends when nobody waits for it.
+/// A version that is started directly ends when nobody waits for it.
 pub(super) fn unless(cancel: &Cancel, handover: HandingOver) -> HandingOver {
     let cancel = cancel.clone();
     Box::pin(async move {

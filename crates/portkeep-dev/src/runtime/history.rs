@@ -1,5 +1,5 @@
-//! Handovers by others, from the history: the path unit after a build in another terminal, `systemctl reload`, the next
-//! connection; and the ends of the replaced generations.
+//! Handovers by others, from the history: by the path unit after a build in another terminal, by `systemctl reload`, or by
+//! the next connection; and the ends of replaced generations.
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use portkeep_engine::Store;
@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 
 use crate::event::{Event, SessionEvent};
 
-/// Sends what is new in the history whenever it changes. Ours comes too: whoever shows it has to know its own.
+/// Sends new entries of the history whenever it changes. Those of our own handovers come as well: the receiver knows them.
 pub(super) fn follow(
     store: &Store,
     events: mpsc::UnboundedSender<Event>,
 ) -> notify::Result<RecommendedWatcher> {
     let mut follower = Follower::new(store.clone());
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // To read it is an event too, which must not make us read it again.
+        // Reading it is an event too, which must not make us read it again.
         let is_history = |event: notify::Event| {
             !event.kind.is_access()
                 && event
@@ -28,7 +28,7 @@ pub(super) fn follow(
         }
         let Ok(news) = follower.news() else { return };
         for event in news.into_iter().filter_map(tell) {
-            // Nobody listens any more: we are ending.
+            // Nobody receives any more: this process is ending.
             let _ = events.send(Event::Session(event));
         }
     })?;

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::event::Event;
 use crate::unread_lines::UnreadLines;
 
-/// Follows what the generations of `name` write, from now on. The follower ends with the child.
+/// Follows the lines that generations of `name` write from now on, until the child is dropped.
 pub(super) fn follow(
     name: &AppName,
     events: mpsc::UnboundedSender<Event>,
@@ -25,12 +25,12 @@ pub(super) fn follow(
             "--quiet",
             "_TRANSPORT=stdout",
         ])
-        // By what the units call themselves: a pattern of unit names is resolved once, at the start, to units that exist.
+        // By identifier: a pattern of unit names would be resolved once, at the start, to existing units.
         .arg(format!("--identifier={name}"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        // Ctrl-C is for us; the app's last lines come after it.
+        // Ctrl-C is for this process; the app's last lines come after it.
         .process_group(0)
         .kill_on_drop(true)
         .spawn()?;

@@ -1,17 +1,17 @@
-//! Leftovers of a session.
+//! Leftovers of an earlier session.
 
 use anyhow::Context;
 use portkeep_engine::Store;
 use portkeep_engine::process::Children;
 
-/// Ends what a session that was killed left running, and says what that was.
+/// Ends the processes that a killed session left running, and describes them.
 pub(super) async fn end(store: &Store) -> Vec<String> {
     let left = Children::of(store).end_left().await;
     let told = |one| format!("ended {one}, which a killed `portkeep dev` had left running");
     left.into_iter().map(told).collect()
 }
 
-/// Removes what only a running `portkeep dev` needs. The history stays.
+/// Removes files that only a running `portkeep dev` needs. The history stays.
 pub(super) fn remove(store: &Store) -> anyhow::Result<()> {
     for directory in [
         store.run_directory().to_owned(),

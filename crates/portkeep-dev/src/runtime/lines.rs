@@ -9,10 +9,10 @@ use tokio::sync::broadcast;
 
 use crate::control::{Ask, LogLine, Question};
 
-/// Lines kept; the oldest go first.
+/// Number of kept lines; the oldest are dropped first.
 const KEPT: usize = 1000;
 
-/// The lines, shared.
+/// The lines. A clone shares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Lines {
     kept: Arc<Mutex<VecDeque<LogLine>>>,
@@ -41,7 +41,7 @@ impl Lines {
             kept.pop_front();
         }
         kept.push_back(line.clone());
-        // Under the lock, so that whoever begins to listen gets each line once. Nobody may listen.
+        // Under the lock, so that a new listener gets each line once. There may be no listener.
         let _ = self.live.send(line);
     }
 
@@ -63,7 +63,7 @@ impl Lines {
         (last, self.live.subscribe())
     }
 
-    /// Answers a question for lines, until nobody listens.
+    /// Answers a question for lines until its client has gone.
     pub(crate) async fn answer(self, mut question: Question) {
         let Ask::Logs {
             generation,
@@ -74,7 +74,7 @@ impl Lines {
             return;
         };
         let (last, mut live) = self.last(generation, lines);
-        // Or it would keep the channel open that it waits for.
+        // It would keep the channel open that it waits for.
         drop(self);
         for line in last {
             if !question.answer_with(&line).await {
@@ -92,7 +92,7 @@ impl Lines {
                         return;
                     }
                 }
-                // A reader that is too slow misses lines, and the app is not held up.
+                // A slow reader misses lines; the app is not held up.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             }

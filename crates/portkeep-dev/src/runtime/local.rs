@@ -14,7 +14,7 @@ use portkeep_spec::Spec;
 use tokio::sync::mpsc;
 
 use super::activator::Activator;
-use super::control::Desk;
+use super::control::ControlServer;
 use super::handing_over::HandingOver;
 use super::lines::Lines;
 use super::lock::DevLock;
@@ -23,16 +23,16 @@ use super::{environment, leftovers, outputs};
 use crate::control::Control;
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::pages;
 use crate::project::Project;
 use crate::terminal::Signals;
 use crate::unread_lines::UnreadLines;
 
-/// The pause before the start after an end in good order.
+/// The pause before a start after a generation that ended when it was idle.
 const BREATH: Duration = Duration::from_millis(20);
 
-/// How long connections wait for the first build before a page tells them what it does.
+/// How long connections wait for the first build before a page answers them.
 const FIRST_BUILD: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -44,10 +44,10 @@ pub(crate) struct LocalSession {
     published: Published,
     notices: Vec<String>,
     why: String,
-    /// Sees builds in other terminals, where the spec watches its output.
+    /// Notices builds in other terminals, if the spec watches its output.
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
-    /// Ends when this does.
+    /// Ends with the session.
     _activator: Arc<Activator>,
     _lock: DevLock,
 }
@@ -56,7 +56,7 @@ impl LocalSession {
     pub(super) async fn open(
         project: &Project,
         host: Arc<dyn Host>,
-        (events, feed): (mpsc::UnboundedSender<Event>, Option<Feed>),
+        (events, feed): (mpsc::UnboundedSender<Event>, Option<InputRelay>),
         why: String,
     ) -> anyhow::Result<Self> {
         let mut spec = project.spec.clone();
@@ -88,7 +88,7 @@ impl LocalSession {
             local.run_with(runner.words());
         }
         let handovers = Handovers::start(Arc::new(local.clone()), store.clone());
-        let desk = Desk {
+        let server = ControlServer {
             local: local.clone(),
             handovers: handovers.clone(),
             store: store.clone(),
@@ -97,11 +97,11 @@ impl LocalSession {
             host,
             events: events.clone(),
         };
-        let activator = Arc::new(Activator::new(&desk));
+        let activator = Arc::new(Activator::new(&server));
         tokio::spawn(forward(from_local, Arc::downgrade(&activator), events));
         let output_watcher = match (&published, &spec.watch) {
             (Published::BySpec, Some(output)) => {
-                let watched = outputs::watch(output, deploys(&desk));
+                let watched = outputs::watch(output, deploys(&server));
                 if let Err(error) = &watched {
                     notices.push(format!(
                         "{} is not watched ({error:#}): a build in another terminal is served after `portkeep reload {}`",
@@ -113,8 +113,8 @@ impl LocalSession {
             }
             _ => None,
         };
-        let control = tokio::spawn(desk.serve(Control::listen(&spec.name)?));
-        // Whoever connects during a long first build sees what is built.
+        let control = tokio::spawn(server.serve(Control::listen(&spec.name)?));
+        // A page tells clients about a long first build.
         activator.after(FIRST_BUILD);
         Ok(Self {
             local,
@@ -189,14 +189,14 @@ impl LocalSession {
         self.control.abort();
         let (local, handovers) = (self.local.clone(), self.handovers.clone());
         let mut stopping = std::pin::pin!(async {
-            // First what could start one more.
+            // First, so that nothing new is started.
             handovers.close().await;
             local.stop_all().await;
         });
         loop {
             tokio::select! {
                 () = &mut stopping => break,
-                () = signals.stop() => self.local.kill_all(),
+                () = signals.stop_at_once() => self.local.kill_all(),
             }
         }
         self.published.remove();
@@ -204,17 +204,17 @@ impl LocalSession {
     }
 }
 
-/// Hands over when the output changes. One write is many events, and our own build is one of the writers.
-fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
-    let (desk, runtime) = (desk.clone(), tokio::runtime::Handle::current());
+/// Hands over when the output changes. One write is many events, and our own build writes there as well.
+fn deploys(server: &ControlServer) -> impl Fn() + Send + 'static {
+    let (server, runtime) = (server.clone(), tokio::runtime::Handle::current());
     move || {
-        if !execute::has_changed(&desk.store, &desk.spec) {
+        if !execute::has_changed(&server.store, &server.spec) {
             return;
         }
-        let page = holding_page(&desk.spec);
+        let page = holding_page(&server.spec);
         let request = Request::now(Purpose::Deploy).or_holding_page(page);
-        if let Some(asked) = desk.handovers.ask_to_deploy(&desk.spec, request) {
-            let events = desk.events.clone();
+        if let Some(asked) = server.handovers.ask_to_deploy(&server.spec, request) {
+            let events = server.events.clone();
             runtime.spawn(async move {
                 let result = asked.await.map_err(Into::into);
                 let _ = events.send(Event::Session(SessionEvent::Ended(result)));
@@ -223,7 +223,7 @@ fn deploys(desk: &Desk) -> impl Fn() + Send + 'static {
     }
 }
 
-/// Takes lines where they are written, so that they wait nowhere without a bound. The rest is seldom.
+/// Takes lines where they are written, so that no unbounded number waits. Other events are rare.
 fn listener(
     lines: Lines,
     seldom: mpsc::UnboundedSender<LocalEvent>,
@@ -243,7 +243,7 @@ fn listener(
     })
 }
 
-/// Tells what the backend tells, and has what ended started again for the next connection.
+/// Forwards the backend's events, and has an ended app started again for the next connection.
 async fn forward(
     mut from_local: mpsc::UnboundedReceiver<LocalEvent>,
     activator: std::sync::Weak<Activator>,
@@ -254,7 +254,7 @@ async fn forward(
             LocalEvent::Gone(..) => {
                 activator.upgrade().inspect(|one| one.after_failure());
             }
-            // Nobody is to wait for one that was idle; one that ends as soon as it has begun is not started in a busy loop.
+            // Nobody waits for an idle app; one that ends at once is not started in a busy loop.
             LocalEvent::Rested(_) => {
                 activator.upgrade().inspect(|one| one.after(BREATH));
             }

@@ -5,14 +5,14 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use portkeep_engine::store::{Lock, LockFile};
 
-/// Held as long as `portkeep dev` runs.
+/// Held while `portkeep dev` runs.
 #[derive(Debug)]
 pub(crate) struct DevLock {
     _lock: Lock,
 }
 
 impl DevLock {
-    /// Takes the lock, or says who has it. The directory is that of an open store.
+    /// Takes the lock, or names its holder. The directory is that of an open store.
     pub(crate) fn take(run_directory: &Path, name: &str) -> anyhow::Result<Self> {
         let file = LockFile::at(run_directory.join("dev.lock"));
         let taken = file

@@ -6,7 +6,7 @@ use anyhow::Context;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// Calls `changed` at each change of the directory of the output: builds replace files, they seldom write into them.
+/// Calls `changed` at each change in the output's directory: builds replace files, and seldom write into them.
 pub(super) fn watch(
     output: &Path,
     changed: impl Fn() + Send + 'static,
@@ -15,7 +15,7 @@ pub(super) fn watch(
     std::fs::create_dir_all(&directory)
         .with_context(|| format!("cannot make {}", directory.display()))?;
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // A finished write is an "access" in the words of inotify; to open or read is none of our business.
+        // inotify calls a finished write an "access"; opening and reading do not matter.
         let is_read = |event: &notify::Event| {
             event.kind.is_access()
                 && event.kind != EventKind::Access(AccessKind::Close(AccessMode::Write))

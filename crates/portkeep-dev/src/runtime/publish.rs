@@ -10,37 +10,37 @@ use portkeep_engine::store::atomic_symlink;
 use portkeep_spec::Spec;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::beside::Beside;
 use super::handing_over::HandingOver;
+use super::version_names::VersionNames;
 use crate::project::Project;
 
-/// Numbers what is published.
+/// Number of the next published file.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// The extension of what is not in its place yet, or not any more.
+/// Extension of a file that is not in its place yet, or no longer.
 const STAGED: &str = "new";
 
-/// The place of the built executable. A path of our own and not cargo's: what appears there was built whole, and has
-/// passed whatever stands between the build and the swap.
+/// Place of the built executable. It is our own path and not cargo's: a file that appears there was built completely, and
+/// has passed all checks.
 #[derive(Debug, Clone)]
 pub(super) enum Published {
-    /// We put it there.
-    Here(Here),
+    /// This session puts it there.
+    Publication(Publication),
     /// The spec names its executable itself.
     BySpec,
 }
 
-/// What is published by us.
+/// Published executable of a session.
 #[derive(Debug, Clone)]
-pub(super) struct Here {
+pub(super) struct Publication {
     place: PathBuf,
-    /// Where it says where that was built.
+    /// File with the path where it was built.
     from: PathBuf,
-    /// Names there; none where the app goes on when we end.
-    beside: Option<Beside>,
+    /// Names beside the build; none if the app outlives this process.
+    beside: Option<VersionNames>,
 }
 
 impl Published {
-    /// Points `spec` at what will be published. What goes on without us does so without cargo's directory.
+    /// Points `spec` at the published path. An app that outlives this process does not use cargo's directory.
     pub(super) fn prepare(
         project: &Project,
         store: &Store,
@@ -63,27 +63,26 @@ impl Published {
             *first = path.display().to_string();
         }
         spec.watch = Some(path.clone());
-        // A run that was killed has left it, and what it says is none of ours.
+        // A leftover of a killed run, whose contents are not ours.
         let _ = fs::remove_file(&from);
-        Ok(Self::Here(Here {
+        Ok(Self::Publication(Publication {
             place: path,
             from,
-            beside: (!goes_on).then(|| Beside::of(spec)),
+            beside: (!goes_on).then(|| VersionNames::of(spec)),
         }))
     }
 
-    /// Publishes by one rename, so that nobody sees a part of it. The answer is to be dropped when the new
-    /// version serves.
+    /// Publishes by one rename, so that nobody sees a part of it. Drop the result when the new version serves.
     pub(super) fn publish(&self, executable: Option<&Path>) -> anyhow::Result<Replaced> {
-        let Self::Here(here) = self else {
+        let Self::Publication(here) = self else {
             return Ok(Replaced(None));
         };
         here.publish(executable.ok_or_else(no_executable)?)
     }
 
-    /// Removes the names where it was built.
+    /// Removes the names beside the build.
     pub(super) fn remove(&self) {
-        if let Self::Here(Here {
+        if let Self::Publication(Publication {
             beside: Some(beside),
             ..
         }) = self
@@ -93,46 +92,46 @@ impl Published {
     }
 }
 
-impl Here {
+impl Publication {
     fn publish(&self, executable: &Path) -> anyhow::Result<Replaced> {
         let path = &self.place;
-        // What is published, and what runs where it was built, is one file, whatever another build does meanwhile.
+        // The published file and the one that runs beside the build are the same, whatever another build does meanwhile.
         let beside = self.beside.as_ref();
         let named = beside.and_then(|beside| beside.name(executable).ok());
         let executable = named.as_ref().map_or(executable, |named| &named.path);
         let fail = || format!("cannot put {} at {}", executable.display(), path.display());
-        // What was replaced before may still be on its way out under the last of these names.
+        // An earlier replaced file may still be in use under the last of these names.
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let staged = path.with_extension(format!("{number}.{STAGED}"));
         let _ = fs::remove_file(&staged);
-        // A link costs nothing; on another file system it takes a copy.
+        // A link costs nothing; on another file system it has to be a copy.
         if fs::hard_link(executable, &staged).is_err() {
             fs::copy(executable, &staged).with_context(fail)?;
         }
-        // It is believed only where it leads to what is published.
+        // Readers check that it leads to the published file.
         let _ = match &named {
             Some(named) => atomic_symlink(&named.path, &self.from),
             None => fs::remove_file(&self.from),
         };
-        // A rename onto a name that exists makes ext4 begin to write the new file to the disk (auto_da_alloc) and frees the
-        // old one: tens of milliseconds for 200 MB. Exchanging two names does neither.
+        // A rename onto an existing name makes ext4 begin to write the new file to disk (auto_da_alloc) and frees the old
+        // one: tens of milliseconds for 200 MB. Exchanging two names does neither.
         if renameat_with(CWD, &staged, CWD, path, RenameFlags::EXCHANGE).is_err() {
-            // Nothing is there yet, or the file system cannot exchange.
+            // Nothing is there yet, or the file system cannot exchange names.
             fs::rename(&staged, path).with_context(fail)?;
         }
-        // Where both were names of the same file, neither rename moves anything, and the other name is left.
+        // If both were names of one file, neither rename moved anything, and the other name is left.
         Ok(Replaced(Some(staged)))
     }
 }
 
-/// The executable that cargo did not name.
+/// The error for an executable that cargo did not name.
 pub(super) fn no_executable() -> anyhow::Error {
     anyhow!(
         "cargo built the project but named no executable; name it with `exec` in a portkeep.json"
     )
 }
 
-/// Removes what a run left that was killed.
+/// Removes leftovers of a killed run.
 fn sweep(directory: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -146,8 +145,8 @@ fn sweep(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What was published before, under another name, and removed when this is dropped. To free a large file takes the file
-/// system a while, in which the new version could have served.
+/// The replaced file under another name, removed when this is dropped. Freeing a large file takes the file system a while,
+/// in which the new version could have served.
 #[derive(Debug)]
 pub(super) struct Replaced(Option<PathBuf>);
 
@@ -163,7 +162,7 @@ impl Replaced {
 impl Drop for Replaced {
     fn drop(&mut self) {
         if let Some(path) = self.0.take() {
-            // There may be none: nothing was there before.
+            // There may be none, if nothing was there before.
             std::thread::spawn(move || fs::remove_file(path));
         }
     }
@@ -178,10 +177,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("app");
         let spec = Spec::new("app".parse().unwrap(), Vec::new(), Vec::new());
-        let published = Published::Here(Here {
+        let published = Published::Publication(Publication {
             place: place.clone(),
             from: directory.path().join("app.built"),
-            beside: Some(Beside::of(&spec)),
+            beside: Some(VersionNames::of(&spec)),
         });
         for contents in ["one", "two", "two"] {
             let built = directory.path().join("built");
@@ -203,7 +202,7 @@ mod tests {
         sweep(directory.path()).unwrap();
         published.remove();
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
-        // The same file once more: cargo had nothing to do.
+        // The same file again: cargo had nothing to do.
         let built = directory.path().join("built");
         drop(published.publish(Some(&built)).unwrap());
         assert_eq!(fs::read_to_string(&place).unwrap(), "two");

@@ -21,20 +21,20 @@ use portkeep_spec::{Address, Spec};
 use tokio::sync::{Mutex, mpsc};
 
 use self::version::{Starting, Version, is_cut};
-use super::beside::{Beside, Named, is_same};
 use super::handing_over::HandingOver;
 use super::lock::DevLock;
 use super::publish::no_executable;
+use super::version_names::{Named, VersionNames, is_same};
 use super::{environment, leftovers};
 use crate::event::{Event, SessionEvent};
 use crate::host::Host;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::pages;
 use crate::project::{Project, Runner};
 use crate::terminal::Signals;
 use crate::unread_lines::UnreadLines;
 
-/// So many addresses are looked at to tell who has the one that is in use.
+/// Number of addresses that are checked to find the owner of an address in use.
 const ADDRESSES: usize = 16;
 
 #[derive(Debug)]
@@ -49,10 +49,10 @@ pub(crate) struct SelfBindingSession {
 struct App {
     spec: Spec,
     environment: Shared<BTreeMap<String, String>>,
-    /// Where executables are kept, so that the next build does not take them away.
+    /// Directory of kept executables, which the next build does not remove.
     kept: PathBuf,
-    /// Where they run: they may look for their files from where they were built.
-    beside: Beside,
+    /// Names beside the build: an app may look for files relative to its executable.
+    beside: VersionNames,
     runner: Vec<OsString>,
     children: Children,
     running: Mutex<Running>,
@@ -60,17 +60,17 @@ struct App {
     host: Arc<dyn Host>,
     events: mpsc::UnboundedSender<Event>,
     unread: UnreadLines,
-    feed: Option<Feed>,
+    feed: Option<InputRelay>,
 }
 
-/// What is told of the app without waiting for a handover.
+/// Facts about the app that need no wait for a handover.
 #[derive(Debug, Default)]
 struct Serving {
-    /// The generation that runs.
+    /// The running generation.
     generation: Option<Generation>,
-    /// Where it listens, or did last.
+    /// Where it listens, or listened last.
     addresses: Vec<Address>,
-    /// Where versions before listened.
+    /// Where earlier versions listened.
     before: Vec<Address>,
 }
 
@@ -78,24 +78,24 @@ struct Serving {
 struct Running {
     number: u64,
     version: Option<Version>,
-    /// What was replaced, and finishes what it has.
+    /// Replaced versions, which finish their requests.
     draining: Vec<Version>,
-    /// What came up last.
+    /// The executable that came up last.
     executable: Option<Kept>,
-    /// What that was started with.
+    /// Its environment.
     environment: BTreeMap<String, String>,
 }
 
-/// An executable that is kept.
+/// A kept executable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Kept {
     path: PathBuf,
-    /// The same where it was built.
+    /// Its name beside the build.
     beside: Option<Named>,
 }
 
 impl Kept {
-    /// Where it runs: where it was built, as long as that is the same.
+    /// The path to run: beside the build, as long as that is the same file.
     fn runs_at(&self) -> &Path {
         let beside = self.beside.as_ref().filter(|named| named.holds());
         beside.map_or(&self.path, |named| &named.path)
@@ -109,7 +109,7 @@ impl Serving {
             self.before.retain(|one| one != address);
             self.before.insert(0, address.clone());
         }
-        // An app that takes any port takes another one each time.
+        // An app that takes any free port has another one each time.
         self.before.truncate(ADDRESSES);
     }
 }
@@ -119,7 +119,7 @@ impl SelfBindingSession {
         project: &Project,
         host: Arc<dyn Host>,
         events: mpsc::UnboundedSender<Event>,
-        feed: Option<Feed>,
+        feed: Option<InputRelay>,
     ) -> anyhow::Result<Self> {
         let spec = project.spec.clone();
         let store = host.store(&spec.name, Place::Local)?;
@@ -132,7 +132,7 @@ impl SelfBindingSession {
         let socket = pages::socket_path(store.run_directory());
         notices.extend(project.runner.as_ref().map(Runner::told));
         let app = App {
-            beside: Beside::of(&spec),
+            beside: VersionNames::of(&spec),
             runner: project
                 .runner
                 .as_ref()
@@ -173,7 +173,7 @@ impl SelfBindingSession {
         self.app.serving(|serving| serving.generation)
     }
 
-    /// Where the app listens, or did last.
+    /// Where the app listens, or listened last.
     pub(super) fn addresses(&self) -> Vec<Address> {
         self.app.serving(|serving| serving.addresses.clone())
     }
@@ -191,7 +191,7 @@ impl SelfBindingSession {
         self.replace(None, id)
     }
 
-    /// What is started from now on has this environment.
+    /// Later starts get this environment.
     pub(super) fn set_environment(&self, environment: BTreeMap<String, String>) {
         let mut known = self
             .app
@@ -206,7 +206,7 @@ impl SelfBindingSession {
         Box::pin(async move { app.replace(executable, id).await })
     }
 
-    /// Ends the app; a second signal ends what still drains.
+    /// Ends the app; a second signal kills draining versions.
     pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         let mut running = self.app.running.lock().await;
         self.app.serving(|serving| serving.generation = None);
@@ -224,7 +224,7 @@ impl SelfBindingSession {
             loop {
                 tokio::select! {
                     _ = end.come() => break,
-                    () = signals.stop() => all.iter().for_each(|one| one.process.kill()),
+                    () = signals.stop_at_once() => all.iter().for_each(|one| one.process.kill()),
                 }
             }
         }
@@ -244,11 +244,11 @@ impl App {
     }
 
     fn tell(&self, event: SessionEvent) {
-        // Nobody listens any more: we are ending.
+        // Nobody receives any more: this process is ending.
         let _ = self.events.send(Event::Session(event));
     }
 
-    /// Ends what runs and starts `executable`, or what ran before once more.
+    /// Ends the running version and starts `executable`, or starts the last version again.
     async fn replace(
         &self,
         executable: Option<PathBuf>,
@@ -303,9 +303,9 @@ impl App {
         Ok(Kept { path: kept, beside })
     }
 
-    /// Tells what runs to end, and waits until it does not listen any more. It finishes what it has meanwhile.
+    /// Tells the running version to end, and waits until it no longer listens. It still finishes its requests.
     async fn retire(&self, running: &mut Running) {
-        // First, so that its end is none to tell of.
+        // First, so that its end is not reported.
         self.serving(|serving| serving.generation = None);
         running.draining.retain(|one| one.process.is_alive());
         let Some(version) = running.version.take() else {
@@ -326,7 +326,7 @@ impl App {
         }
     }
 
-    /// Starts a version. Where the address is in use because one that drains has connections there, that one is ended.
+    /// Starts a version. If a draining version's connections keep the address in use, that version is killed.
     async fn start_where_free(
         &self,
         running: &mut Running,
@@ -387,7 +387,7 @@ impl App {
         Ok(())
     }
 
-    /// Nobody asked for an end that comes while it serves. It is not started again by itself: it may have done what it is for.
+    /// An end that nobody requested, while it serves. The app is not started again by itself: it may have done its work.
     fn tell_of_end(&self, version: &Version) {
         let (serves, events) = (self.serves.clone(), self.events.clone());
         let (generation, mut end) = (version.generation, version.process.end());
@@ -405,7 +405,7 @@ impl App {
         });
     }
 
-    /// It was replaced, and ends when it has finished what it has, or at its deadline.
+    /// It was replaced, and ended when it had finished, or at its deadline.
     fn tell_of_drain(&self, version: &Version) {
         let (generation, mut end) = (version.generation, version.process.end());
         let events = self.events.clone();

@@ -60,11 +60,11 @@ impl SystemdSession {
         let store = host.store(&spec.name, Place::User)?;
         let lock = DevLock::take(store.run_directory(), spec.name.as_str())?;
         notices.extend(leftovers::end(&store).await);
-        // The sandbox is production's: a developed app writes into its project and calls other servers.
+        // The sandbox is for production: an app in development writes into its project and calls other servers.
         (spec.sandbox, spec.allow) = (Sandbox::Off, Allow::default());
         let published = Published::prepare(project, &store, &mut spec, options.detaches)?;
-        if matches!(published, Published::Here(_)) && !options.detaches {
-            // What is published here is handed over here: nobody else is to start it as well.
+        if matches!(published, Published::Publication(_)) && !options.detaches {
+            // This session hands over what it publishes: the path unit must not do so as well.
             spec.watch = None;
         }
         store.set_base_environment(&environment::of_generations(
@@ -87,7 +87,7 @@ impl SystemdSession {
         };
         let placed = units::place(&session.systemd, &session.spec, &*host).await;
         if let Err(error) = placed {
-            // What went wrong first is what has to be mended.
+            // The first error is the one to mend.
             return Err(match session.remove().await {
                 Ok(()) => error,
                 Err(second) => error.context(format!(
@@ -123,7 +123,7 @@ impl SystemdSession {
         id: &HandoverId,
         cancel: &Cancel,
     ) -> anyhow::Result<HandingOver> {
-        // Asked before it is published: what the path unit starts meanwhile answers this request too.
+        // Built before publishing: a handover that the path unit begins meanwhile answers this request as well.
         let page = holding_page(&self.spec);
         let request = Request::now(Purpose::Reload).called(id.clone());
         let request = request.or_holding_page(page).unless(cancel);
@@ -159,7 +159,7 @@ impl SystemdSession {
                 return Ok(reload_handle(&*systemd, systemd.store()).await?);
             }
             match handovers.ask(spec.clone(), request).await? {
-                // The path unit was quicker, where the spec watches its output: what made this generation is what was asked for.
+                // The path unit was faster, because the spec watches its output: its handover is the requested one.
                 Outcome::Unchanged(now) if before.is_some_and(|before| before != now) => {
                     Ok(handover_of(systemd.store(), now).unwrap_or(Outcome::Unchanged(now)))
                 }
@@ -171,9 +171,9 @@ impl SystemdSession {
     pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         tokio::select! {
             removed = self.remove() => return removed,
-            () = signals.stop() => {}
+            () = signals.stop_at_once() => {}
         }
-        // Told twice: what still drains is ended now.
+        // The second signal: draining generations are killed now.
         let pattern = unit_names::generation_pattern(&self.spec.name);
         for (unit, _) in self.systemd.manager().list(&[&pattern]).await? {
             self.systemd.manager().kill(&unit).await?;

@@ -7,18 +7,18 @@ use portkeep_spec::{AppName, Manager as Which, Spec, unit_names};
 
 use crate::host::Host;
 
-/// A unit elsewhere that has a name which the units of this app need.
+/// A unit elsewhere whose name the app's units need.
 pub(super) async fn conflict(manager: &Manager, spec: &Spec) -> anyhow::Result<Option<String>> {
     let unit_path = manager.unit_path().await?;
     let other = units::conflict(Which::User, spec, &UnitDirectory::runtime()?, &unit_path)?;
     Ok(other.map(|other| other.display().to_string()))
 }
 
-/// Renders, links and starts.
+/// Renders, links and starts the units.
 pub(super) async fn place(systemd: &Systemd, spec: &Spec, host: &dyn Host) -> anyhow::Result<()> {
     let (manager, name) = (systemd.manager(), &spec.name);
     let directory = UnitDirectory::runtime()?;
-    // A `portkeep dev` that was killed may have left its files running, with other settings.
+    // A killed `portkeep dev` may have left its units running, with other settings.
     if !units::on_disk(name, directory.path())?.is_empty() {
         units::stop(manager, std::slice::from_ref(name)).await?;
         systemd.store().clear_current()?;
@@ -39,7 +39,7 @@ pub(super) async fn place(systemd: &Systemd, spec: &Spec, host: &dyn Host) -> an
     open(manager, spec, &opened, host).await
 }
 
-/// Starts the socket units; one that cannot listen is explained.
+/// Starts the socket units, and explains why one cannot listen.
 async fn open(
     manager: &Manager,
     spec: &Spec,
@@ -66,7 +66,7 @@ async fn open(
 pub(super) async fn remove(systemd: &Systemd, name: &AppName) -> anyhow::Result<()> {
     let (manager, directory) = (systemd.manager(), UnitDirectory::runtime()?);
     let path_unit = unit_names::path(name);
-    // There is none where the spec names no build output.
+    // There is none if the spec names no build output.
     if directory.path().join(&path_unit).exists() {
         manager.disable(&[&path_unit], Until::Reboot).await?;
     }

@@ -1,15 +1,15 @@
-//! Decides what follows a changed file, in a round and between two rounds.
+//! Decides what follows a changed file, during a round and between rounds.
 
 use std::path::Path;
 use std::time::Duration;
 
-use super::restless::MOST;
+use super::rewritten_files::MOST;
 use super::{Activity, Status, Trigger, relevance};
 use crate::change::{Change, names};
-use crate::effect::{Effect, Notice, Restless};
+use crate::effect::{Effect, Notice, RewrittenFile};
 use crate::event::Now;
 
-/// What was written at the end of a round may be heard of so much later.
+/// How late a write at the end of a round may be reported.
 const LATE: Duration = Duration::from_millis(50);
 
 impl Status {
@@ -23,10 +23,11 @@ impl Status {
         if changes.is_empty() {
             return;
         }
+        self.heard = Some(now.at);
         if self.is_near_a_round(now) {
             let paths = changes.iter().map(|change| change.path.as_path());
-            for path in self.restless.changed(paths) {
-                effects.push(Effect::Tell(self.restless_file(&path)));
+            for path in self.rewritten_files.changed(paths) {
+                effects.push(Effect::Tell(self.rewritten_file(&path)));
             }
         }
         let (put_off, at_once): (Vec<_>, Vec<_>) = changes
@@ -42,34 +43,34 @@ impl Status {
         }
         let what = relevance::of_files(&changes);
         let names = names(&changes, &self.settings.here);
-        self.page.files(what, &names);
+        self.page.files(what, &names, self.heard);
         effects.push(Effect::Tell(Notice::Files(names, what)));
         if self.round_ended.is_none() {
-            // The build that is under way may be the first to look at them.
+            // The running build may be the first to read them.
             self.late.add(put_off.into_iter().chain(at_once));
         }
     }
 
-    /// A round is over. Answers what changed in the middle of it, and turned out to matter.
+    /// Ends a round. Returns the changes during it that turned out to matter.
     pub(super) fn note_late(&mut self, now: &Now) -> Vec<Change> {
         self.round_ended = Some(now.at);
         let mut late = self.late.take();
         late.retain(|Change { path, .. }| {
-            let may_mend = self.is_failing && !self.restless.is(path);
+            let may_mend = self.is_failing && !self.rewritten_files.is(path);
             may_mend || self.relevance.is_input(path)
         });
         self.changed.add(late.iter().cloned());
         late
     }
 
-    /// What changed waits for a key.
+    /// Keeps changes until the user presses the key.
     pub(super) fn put_aside(&mut self, changes: Vec<Change>, effects: &mut Vec<Effect>) {
         let names = names(&changes, &self.settings.here);
         self.unbuilt.add(changes);
         effects.push(Effect::Tell(Notice::WaitsForKey(names)));
     }
 
-    /// Somebody wants a build: of what waits for that, or of everything.
+    /// Builds what waits for the key, or everything.
     pub(super) fn build_now(&mut self, now: &Now, effects: &mut Vec<Effect>) {
         let trigger = match self.unbuilt.take() {
             unbuilt if unbuilt.is_empty() => Trigger::Asked,
@@ -78,21 +79,21 @@ impl Status {
         self.interrupt(trigger, now, effects);
     }
 
-    /// Whether a round is under way, or has just ended.
+    /// Whether a round is in progress, or has just ended.
     fn is_near_a_round(&self, now: &Now) -> bool {
         self.round_ended
             .is_none_or(|at| now.at.saturating_duration_since(at) < LATE)
     }
 
-    /// A file that changes in every round does not end one, or none would come to its end. A source is built again
-    /// afterwards, since it may be a person who writes it; of another file nothing more is expected.
+    /// Whether a change is put off. A file that changes in every round must not end one, or no round would end. If it is a
+    /// source, it is built again afterwards, because a person may have written it.
     fn is_put_off(&self, path: &Path, now: &Now) -> bool {
         let is_under_way = self.round_ended.is_none();
-        self.restless.is(path)
+        self.rewritten_files.is(path)
             && (is_under_way || self.is_near_a_round(now) && !self.relevance.is_input(path))
     }
 
-    /// cargo writes Cargo.lock at the beginning of a build, where a manifest asks for it: that is no change of the project's.
+    /// cargo writes Cargo.lock at the beginning of a build if a manifest requires it: that is no change of the project.
     fn is_cargos_own(&self, path: &Path) -> bool {
         let is_run = matches!(
             self.activity,
@@ -101,19 +102,19 @@ impl Status {
         is_run && self.settings.lock_file.as_deref() == Some(path)
     }
 
-    /// Checks and starts look at files that no build looks at: while one of them fails, any file may be what mends it.
+    /// Checks and starts read files that no build reads: while one of them fails, any file may mend it.
     fn needs_build(&self, changes: &[Change]) -> bool {
         self.is_failing || !self.settings.checks.is_empty() || self.relevance.needs_build(changes)
     }
 
-    fn restless_file(&self, path: &Path) -> Notice {
-        // A pattern is of the project, wherever we were called; of what is elsewhere it knows the name.
+    fn rewritten_file(&self, path: &Path) -> Notice {
+        // The pattern is relative to the project; a file elsewhere is matched by its name.
         let pattern = match path.strip_prefix(&self.settings.directory) {
             Ok(inside) => format!("/{}", inside.display()),
             Err(_) => path.file_name().unwrap_or_default().display().to_string(),
         };
         let name = path.strip_prefix(&self.settings.here).unwrap_or(path);
-        Notice::Restless(Restless {
+        Notice::RewrittenFile(RewrittenFile {
             name: name.display().to_string(),
             rounds: MOST,
             is_input: self.relevance.is_input(path),
@@ -121,7 +122,7 @@ impl Status {
         })
     }
 
-    /// Starts what serves once more; while a round is under way, that starts something anyhow.
+    /// Starts the serving version again; a round in progress starts one anyhow.
     pub(super) fn start_again(&mut self, effects: &mut Vec<Effect>) {
         if matches!(self.activity, Activity::Idle) {
             self.activity = Activity::Starting {

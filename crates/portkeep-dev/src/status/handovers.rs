@@ -1,4 +1,4 @@
-//! Handovers: of this loop's builds, and of others.
+//! Handovers: of this loop's builds, and by others.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::event::{HandoverEnd, Now, Work};
 use crate::failure::Failure;
 
 impl Status {
-    /// The handover ended that this loop had asked for.
+    /// The handover that this loop requested ended.
     pub(super) fn handover_ended(
         &mut self,
         end: HandoverEnd,
@@ -59,7 +59,7 @@ impl Status {
         }
     }
 
-    /// The history has a new line. The handover that this loop waits for is told when it ends, with what changed.
+    /// The history has a new entry. The handover that this loop waits for is reported when it ends, with the changed files.
     pub(super) fn recorded(&mut self, record: HandoverRecord, effects: &mut Vec<Effect>) {
         if let Activity::Starting { id: Some(id), .. } = &self.activity
             && *id == record.id
@@ -85,13 +85,13 @@ impl Status {
         if let Ok(outcome) = result {
             self.show_other(outcome);
         }
-        // Whoever asked for what was done already has been told so.
+        // A command that requested nothing new has been told so.
         if !matches!(result, Ok(Outcome::Unchanged(_))) {
             self.tell(result, Work::Something, effects);
         }
     }
 
-    /// Tells the terminal how a handover ended, once. True if the app serves what was built.
+    /// Reports the end of a handover to the terminal, once. True if the app serves the built version.
     fn tell(
         &mut self,
         result: &anyhow::Result<Outcome>,
@@ -150,7 +150,7 @@ impl Status {
         serves
     }
 
-    /// What is told of the start of a generation, unless it was told already: the history may be quicker than who asked.
+    /// The report of a generation's start, unless it was reported already: the history may be faster than the answer.
     fn once(&mut self, generation: Option<Generation>, told: Notice) -> Option<Notice> {
         (self.told != generation).then(|| {
             self.told = generation;
@@ -179,7 +179,8 @@ impl Status {
                 let changes = self.changed.take();
                 let changed = relevance::of_files(&changes);
                 let names = names(&changes, &self.settings.here);
-                self.page.unchanged(generation.0, changed, &names);
+                self.page
+                    .unchanged(generation.0, changed, &names, self.heard);
             }
             other => {
                 if let Ok(outcome) = other {
@@ -191,7 +192,7 @@ impl Status {
         }
     }
 
-    /// What was built last was started once more: the newest sources may be others, that cannot be built.
+    /// The last built version was started again: there may be newer sources that cannot be built.
     fn show_restart(&mut self, result: &anyhow::Result<Outcome>) {
         if let Ok(outcome) = result {
             self.show_other(outcome);
@@ -208,7 +209,7 @@ impl Status {
         }
     }
 
-    /// A handover that was not asked for by a build of ours. What a holding page waits for is shown already.
+    /// A handover that was not requested for our build. A page shows already what the holding page waits for.
     fn show_other(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::HandedOver(HandoverRecord {
@@ -234,7 +235,7 @@ impl Status {
         }
     }
 
-    /// Once, when it serves for the first time: an option that does nothing is worse than none.
+    /// Once, when the app serves for the first time: an option without effect must be reported.
     fn say_whether_requests_wait(&mut self, end: &HandoverEnd, effects: &mut Vec<Effect>) {
         if let Ok(Outcome::HandedOver(record)) = &end.result
             && std::mem::take(&mut self.requests_wait)
@@ -253,7 +254,7 @@ impl Status {
     }
 }
 
-/// Why what was asked for does not serve.
+/// Why the requested version does not serve.
 fn why_not(result: &anyhow::Result<Outcome>) -> String {
     match result {
         Ok(Outcome::Holding(record) | Outcome::HandedOver(record)) => {

@@ -29,7 +29,7 @@ impl LastLines {
         }
     }
 
-    /// Puts all lines in place of the last ones that `reason` ends with, where they are of the same generation.
+    /// Replaces the lines that `reason` ends with by all kept lines, if they are from the same generation.
     pub(super) fn complete(&self, reason: &str) -> String {
         let Some((why, last)) = reason.split_once(StartFailure::LAST_LINES) else {
             return reason.to_owned();

@@ -1,41 +1,44 @@
-//! State of the project that a page needs.
+//! State of the project that pages show.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use crate::change::Changed;
 use crate::failure::Failure;
 
-/// Everything a page has to know.
+/// Everything that a page shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     /// Tells one `portkeep dev` from the next, whose generations may have the same numbers.
     pub(crate) session: u128,
     /// The generation that serves.
     pub(crate) generation: Option<u64>,
-    /// The oldest generation whose pages are still right, but for their styles.
+    /// The oldest generation whose pages are still valid, except for styles.
     pub(crate) page_since: u64,
-    /// Grows when styles change.
+    /// Increases when styles change.
     pub(crate) styles: u64,
-    /// Grows when other files change that pages are made of.
+    /// Increases when other files change that pages are made from.
     pub(crate) assets: u64,
     /// The files that changed last, for people.
     pub(crate) files: String,
+    /// When that was reported, however long it took to find out that no build reads them.
+    pub(crate) files_changed: Option<Instant>,
     pub(crate) phase: Phase,
-    /// When the phase began, in milliseconds since 1970: the page counts by the same clock.
+    /// When the phase began, in milliseconds since 1970: pages use the same clock.
     pub(crate) since: u128,
-    /// What it is that is done: the changed file, the check.
+    /// Object of the phase: the changed file, the check.
     pub(crate) what: String,
     /// Why the newest sources do not serve.
     newest: Option<(Stage, Arc<Failure>)>,
-    /// Why nothing serves, or what served is not as it was asked for.
+    /// Why nothing serves, or why something else serves than was requested.
     serving: Option<Arc<Failure>>,
-    /// Somebody else chose what serves: nobody knows by what it differs from the newest sources.
+    /// Another command chose what serves: its difference to the newest sources is unknown.
     chosen_by_others: bool,
 }
 
-/// What is done at the moment.
+/// What is in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
@@ -48,14 +51,14 @@ pub(crate) enum Phase {
 /// How far the newest sources came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// They cannot be built, or a check fails: what is started is older.
+    /// The build or a check failed: a running generation is older.
     Sources,
     /// They did not start. They may another time.
     Start,
 }
 
 impl Page {
-    /// `session` tells it from all others: the moment at which it begins.
+    /// `session` identifies this `portkeep dev`: the time of its beginning.
     pub(crate) fn new(session: u128) -> Self {
         Self {
             session,
@@ -64,6 +67,7 @@ impl Page {
             styles: 0,
             assets: 0,
             files: String::new(),
+            files_changed: None,
             phase: Phase::Idle,
             since: session,
             what: String::new(),
@@ -73,7 +77,7 @@ impl Page {
         }
     }
 
-    /// What is built from the first change on is one wait for whoever looks at the page.
+    /// From the first change on, a build is one wait for the person at the page.
     fn enter(&mut self, phase: Phase, what: &str, now: u128) {
         if self.phase == Phase::Idle {
             self.since = now;
@@ -94,19 +98,19 @@ impl Page {
         self.enter(Phase::Starting, "", now);
     }
 
-    /// The newest sources cannot be built, or fail a check. A generation that serves goes on.
+    /// The build or a check failed. A serving generation goes on.
     pub(crate) fn failed(&mut self, failure: Failure) {
         self.phase = Phase::Idle;
         self.newest = Some((Stage::Sources, failure.into()));
     }
 
-    /// What was built did not start. A generation that serves goes on.
+    /// The built version did not start. A serving generation goes on.
     pub(crate) fn not_started(&mut self, failure: Failure) {
         self.phase = Phase::Idle;
         self.newest = Some((Stage::Start, failure.into()));
     }
 
-    /// A generation serves. What it was made of differs by `changed` from what served before.
+    /// A generation serves. `changed` is its difference to the one before.
     pub(crate) fn serves(&mut self, generation: u64, changed: Changed) {
         if self.generation > Some(generation) {
             // Somebody has handed over since.
@@ -124,14 +128,20 @@ impl Page {
         self.done();
     }
 
-    /// The build changed nothing, but files that the app reads itself may have.
-    pub(crate) fn unchanged(&mut self, generation: u64, changed: Changed, files: &str) {
+    /// The build changed nothing, but files that the app reads itself may have changed.
+    pub(crate) fn unchanged(
+        &mut self,
+        generation: u64,
+        changed: Changed,
+        files: &str,
+        heard: Option<Instant>,
+    ) {
         self.is_served_by(generation);
         self.done();
-        self.files(changed, files);
+        self.files(changed, files, heard);
     }
 
-    /// What was built last was started once more: that is no news of sources that cannot be built.
+    /// The last built version was started again: that says nothing new about sources that cannot be built.
     pub(crate) fn restarted(&mut self, generation: u64) {
         self.is_served_by(generation);
         self.chosen_by_others = false;
@@ -140,8 +150,8 @@ impl Page {
         }
     }
 
-    /// What was built last was to be started once more, and was not. Sources that cannot be built stay what is wrong with
-    /// the newest.
+    /// The last built version could not be started again. If the newest sources cannot be built, that remains their
+    /// failure.
     pub(crate) fn not_restarted(&mut self, failure: Failure) {
         match self.newest {
             Some((Stage::Sources, _)) => self.serving = Some(failure.into()),
@@ -149,7 +159,7 @@ impl Page {
         }
     }
 
-    /// Somebody else handed over to a generation; what is built now is not affected.
+    /// Another command handed over; a build in progress is not affected.
     pub(crate) fn is_served_by(&mut self, generation: u64) {
         if self.generation < Some(generation) {
             self.generation = Some(generation);
@@ -159,14 +169,14 @@ impl Page {
         }
     }
 
-    /// A holding page answers in place of the app.
+    /// A holding page answers instead of the app.
     pub(crate) fn is_held_by(&mut self, generation: u64) {
         if self.generation < Some(generation) {
             self.generation = None;
         }
     }
 
-    /// A generation is gone. What is built now is not affected.
+    /// A generation is gone. A build in progress is not affected.
     pub(crate) fn is_gone(&mut self, generation: u64, failure: Failure) {
         if self.generation <= Some(generation) {
             self.generation = None;
@@ -174,14 +184,15 @@ impl Page {
         }
     }
 
-    /// Files changed that no build is needed for.
-    pub(crate) fn files(&mut self, changed: Changed, files: &str) {
+    /// Files changed that need no build. They were reported at `heard`.
+    pub(crate) fn files(&mut self, changed: Changed, files: &str, heard: Option<Instant>) {
         match changed {
             Changed::Nothing => return,
             Changed::Styles => self.styles += 1,
             Changed::Pages => self.assets += 1,
         }
         files.clone_into(&mut self.files);
+        self.files_changed = heard;
     }
 
     fn done(&mut self) {
@@ -191,13 +202,13 @@ impl Page {
         self.chosen_by_others = false;
     }
 
-    /// What is wrong, if anything.
+    /// The failure to show, if any.
     pub(crate) fn failure(&self) -> Option<&Failure> {
         let newest = self.newest.as_ref().map(|(_, failure)| failure);
         self.serving.as_ref().or(newest).map(Arc::as_ref)
     }
 
-    /// Whether something newer may serve in a moment.
+    /// Whether a newer version may serve soon.
     pub(crate) fn is_busy(&self) -> bool {
         self.phase != Phase::Idle
     }

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use portkeep_contract::development::Refusal;
 
-/// Whoever asks by many names wants to fill the terminal.
+/// Many names would fill the terminal.
 const MOST: usize = 5;
 
-/// What was told.
+/// The reported pages.
 #[derive(Debug, Default)]
 pub(super) struct Refused(HashSet<(&'static str, String)>);
 
 impl Refused {
-    /// Whether that is to be told.
+    /// Whether this has not been reported yet.
     pub(super) fn is_news(&mut self, why: Refusal, whose: &str) -> bool {
         let one = (why.word(), whose.to_owned());
         self.0.len() < MOST && self.0.insert(one)

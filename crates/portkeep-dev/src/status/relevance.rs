@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use crate::change::{Change, Changed, Found, has_extension, is_source};
 
 const STYLES: [&str; 4] = ["css", "scss", "sass", "less"];
-/// What apps send as it is, or make pages of while they run.
+/// Extensions of files that apps send as they are, or make pages from while they run.
 const PAGES: [&str; 20] = [
     "html", "htm", "js", "mjs", "svg", "png", "jpg", "jpeg", "gif", "webp", "avif", "ico", "woff",
     "woff2", "wasm", "jinja", "j2", "tera", "hbs", "liquid",
 ];
-/// Learns which files no build looks at: the app's database, a log, a style sheet that is read at run time. Without that,
-/// an app that writes into its project would be built at every request.
+/// Learns which files no build reads: the app's database, a log, a style sheet that is read at run time. Otherwise an app
+/// that writes into its project would be built at every request.
 ///
-/// A build after a change that finds nothing to do is how it is learned; for all files of that kind in that directory, since
-/// an app that writes files gives them new names. Where the builder says what it looked at, that is known better: a style
-/// sheet beside those may be one that is compiled in.
+/// It learns from a build after a change that finds nothing to do, for all files of that extension in that directory,
+/// because an app gives its files new names. If the builder lists what it read, that list wins: a style sheet among those
+/// may be compiled in.
 #[derive(Debug, Default)]
 pub(crate) struct Relevance {
     not_built: HashSet<(PathBuf, OsString)>,
-    /// Files and directories that are a part of what runs, whatever a build looks at.
+    /// Files and directories of a release, whatever builds read.
     parts: HashSet<PathBuf>,
-    /// Files and directories that the last good build looked at.
+    /// Files and directories that the last good build read.
     inputs: HashSet<PathBuf>,
 }
 
-/// A file without an extension is a kind of its own.
+/// Files without an extension are a kind of their own.
 fn kind_and_place(path: &Path) -> (PathBuf, OsString) {
     let Some(extension) = path.extension() else {
         return (path.to_owned(), OsString::new());
@@ -50,26 +50,26 @@ impl Relevance {
         })
     }
 
-    /// Whether the last good build looked at it, or any build would.
+    /// Whether the last good build read the file, or any build would.
     pub(crate) fn is_input(&self, path: &Path) -> bool {
-        // A build script may look at a whole directory.
+        // A build script may read a whole directory.
         is_source(path)
             || path
                 .ancestors()
                 .any(|one| self.inputs.contains(one) || self.parts.contains(one))
     }
 
-    /// A build after a change of these, and of nothing else, had nothing to do.
+    /// A build after exactly these changes had nothing to do.
     pub(crate) fn not_built(&mut self, changes: &[Change]) {
         for Change { path, found } in changes {
-            // A directory stands for what is not known.
+            // A directory stands for unknown files.
             if *found != Found::Directory && !self.is_input(path) {
                 self.not_built.insert(kind_and_place(path));
             }
         }
     }
 
-    /// A good build looked at these. A builder that does not tell has none.
+    /// A good build read these. A builder that does not say lists none.
     pub(crate) fn built(&mut self, inputs: Vec<PathBuf>) {
         if !inputs.is_empty() {
             self.inputs = inputs.into_iter().collect();
@@ -77,7 +77,7 @@ impl Relevance {
     }
 }
 
-/// What pages have to do when a new generation was made of these.
+/// What pages do when a new generation was made from these changes.
 pub(crate) fn of_generation(changes: &[Change]) -> Changed {
     let is_style = |change: &Change| has_extension(&change.path, &STYLES);
     if !changes.is_empty() && changes.iter().all(is_style) {
@@ -87,7 +87,7 @@ pub(crate) fn of_generation(changes: &[Change]) -> Changed {
     }
 }
 
-/// What pages have to do when these changed and the app did not.
+/// What pages do when these files changed and the app did not.
 pub(crate) fn of_files(changes: &[Change]) -> Changed {
     let of = |Change { path, .. }: &Change| {
         if has_extension(path, &STYLES) {
@@ -153,7 +153,7 @@ mod tests {
         relevance.not_built(&[read.clone(), included.clone()].concat());
         assert!(!relevance.needs_build(&read));
         assert!(relevance.needs_build(&included));
-        // A builder that does not tell changes nothing.
+        // A builder that does not say changes nothing.
         relevance.built(Vec::new());
         assert!(relevance.needs_build(&included));
     }

@@ -1,19 +1,19 @@
-//! Rounds: from sources to a serving generation, one step after the other.
+//! Rounds: the steps from sources to a serving generation.
 
-use super::{Activity, Made, RoundEnd, Start, Status, Trigger};
+use super::{Activity, BuildResult, RoundEnd, Start, Status, Trigger};
 use crate::change::names;
 use crate::effect::{Effect, Ending, Notice, Step};
 use crate::event::{Built, Checked, Now, Work};
 use crate::failure::Failure;
 
 impl Status {
-    /// Begins to build. What changed until now is in it.
+    /// Begins a build. It includes all changes so far.
     pub(super) fn begin_round(&mut self, trigger: Trigger, now: &Now, effects: &mut Vec<Effect>) {
-        self.restless.begin();
+        self.rewritten_files.begin();
         self.late.clear();
         self.round_ended = None;
-        // Nothing is learned of sources that a build may have compiled before it was cancelled or failed, and nothing while a
-        // failure is shown.
+        // A build teaches nothing about sources that an earlier build may have compiled before it was cancelled or failed,
+        // nor while a failure is shown.
         let learns = !self.is_failing && std::mem::take(&mut self.is_built);
         let (what, changed) = match &trigger {
             Trigger::Changed(changes) => (
@@ -32,7 +32,7 @@ impl Status {
         effects.push(Effect::Build(changed));
     }
 
-    /// Builds because of `trigger`, whatever is under way.
+    /// Builds because of `trigger`, whatever is in progress.
     pub(super) fn interrupt(&mut self, trigger: Trigger, now: &Now, effects: &mut Vec<Effect>) {
         match (&mut self.activity, &trigger) {
             (Activity::Idle, _) => {}
@@ -47,8 +47,8 @@ impl Status {
             }
             (Activity::Starting { start, .. }, Trigger::Changed(_)) => {
                 let is_round = *start != Start::Again;
-                effects.push(Effect::Tell(Notice::Overtaken(now.serves)));
-                effects.push(Effect::Overtake);
+                effects.push(Effect::Tell(Notice::Superseded(now.serves)));
+                effects.push(Effect::Supersede);
                 if is_round {
                     self.note_late(now);
                 }
@@ -81,7 +81,7 @@ impl Status {
                 if let (true, Work::Nothing, Trigger::Changed(changes)) = (learns, work, &trigger) {
                     self.relevance.not_built(changes);
                 }
-                self.check_or_start(0, Made { executable, work }, now, effects);
+                self.check_or_start(0, BuildResult { executable, work }, now, effects);
             }
             Built::Bad { took, parts } => {
                 self.step = Step::NotMade;
@@ -114,7 +114,7 @@ impl Status {
         }
     }
 
-    /// Something is wrong that is not the sources' fault. The port is kept, whatever it is: the next change tries again.
+    /// A problem that the sources did not cause. The port stays open, whatever it is: the next change tries again.
     pub(super) fn could_not(
         &mut self,
         error: &anyhow::Error,
@@ -141,8 +141,14 @@ impl Status {
         }
     }
 
-    /// Checks what was made, and starts it when all checks have passed.
-    fn check_or_start(&mut self, index: usize, made: Made, now: &Now, effects: &mut Vec<Effect>) {
+    /// Runs the checks, and starts the built version when all have passed.
+    fn check_or_start(
+        &mut self,
+        index: usize,
+        made: BuildResult,
+        now: &Now,
+        effects: &mut Vec<Effect>,
+    ) {
         if let Some(check) = self.settings.checks.get(index) {
             self.page.checking(check, now.milliseconds);
             effects.push(Effect::Tell(Notice::Checking(check.clone())));
@@ -152,7 +158,7 @@ impl Status {
         }
         self.step = Step::Started;
         self.page.starting(now.milliseconds);
-        let Made { executable, work } = made;
+        let BuildResult { executable, work } = made;
         self.activity = Activity::Starting {
             start: Start::New(work),
             id: None,
@@ -166,7 +172,7 @@ impl Status {
         self.fail(effects);
     }
 
-    /// A round came to its end. What changed in the middle of it, and turned out to matter, begins the next.
+    /// Ends a round. Changes during it that turned out to matter begin the next.
     pub(super) fn end_round(&mut self, end: RoundEnd, now: &Now, effects: &mut Vec<Effect>) {
         self.activity = Activity::Idle;
         let late = self.note_late(now);

@@ -43,12 +43,12 @@ fn unchanged(generation: u64) -> Event {
 }
 
 /// A status that events are fed to, and its clock.
-struct Fed {
+struct StatusUnderTest {
     status: Status,
     now: Now,
 }
 
-impl Fed {
+impl StatusUnderTest {
     fn new(settings: Settings) -> Self {
         Self {
             status: Status::new(settings, 1),
@@ -101,9 +101,9 @@ fn name(effect: &Effect) -> String {
 }
 
 /// Each state of a loop that has served before.
-fn states() -> Vec<(&'static str, Fed)> {
+fn states() -> Vec<(&'static str, StatusUnderTest)> {
     let at = |events: Vec<Event>, checks: bool| {
-        let mut fed = Fed::serving();
+        let mut fed = StatusUnderTest::serving();
         if checks {
             fed.status.settings.checks = vec!["cargo test".to_owned()];
         }
@@ -157,14 +157,14 @@ fn what_each_event_does_in_each_state() {
 
 #[test]
 fn a_start_that_is_overtaken_does_not_end_the_next_round() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.feed(changed("/p/src/main.rs"));
     fed.feed(built(Work::Something));
     assert_eq!(
         fed.feed(changed("/p/src/main.rs")),
-        "`Overtaken` Overtake `Building` Build"
+        "`Superseded` Supersede `Building` Build"
     );
-    let other = Event::OvertakenEnded(Ok(Outcome::HandedOver(record(2, HandoverId::unique()))));
+    let other = Event::SupersededEnded(Ok(Outcome::HandedOver(record(2, HandoverId::unique()))));
     assert_eq!(fed.feed(other), "`Serves`");
     assert!(fed.status.page().is_busy());
     assert_eq!(fed.feed(built(Work::Something)), "`Built` Watch HandOver");
@@ -174,7 +174,7 @@ fn a_start_that_is_overtaken_does_not_end_the_next_round() {
 
 #[test]
 fn a_build_that_was_asked_for_while_a_version_starts_comes_afterwards() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.feed(changed("/p/src/main.rs"));
     fed.feed(built(Work::Something));
     assert_eq!(fed.feed(Event::Key(Key::Rebuild)), "");
@@ -183,7 +183,7 @@ fn a_build_that_was_asked_for_while_a_version_starts_comes_afterwards() {
 
 #[test]
 fn the_handover_that_is_waited_for_is_told_when_it_ends_and_others_at_once() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.feed(changed("/p/src/app.css"));
     fed.feed(built(Work::Something));
     let ours = HandoverId::unique();
@@ -199,7 +199,7 @@ fn the_handover_that_is_waited_for_is_told_when_it_ends_and_others_at_once() {
 
 #[test]
 fn a_failed_start_is_told_once() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.feed(changed("/p/src/main.rs"));
     fed.feed(built(Work::Something));
     let failed = || {
@@ -219,7 +219,7 @@ fn a_failed_start_is_told_once() {
     };
     let recorded = Event::Session(SessionEvent::Recorded(recorded));
     assert_eq!(fed.feed(recorded), "");
-    let title = |fed: &Fed| fed.status.page().failure().map(|one| one.title.clone());
+    let title = |fed: &StatusUnderTest| fed.status.page().failure().map(|one| one.title.clone());
     assert_eq!(
         title(&fed).as_deref(),
         Some("the new version did not start")
@@ -234,7 +234,7 @@ fn a_failed_start_is_told_once() {
 
 #[test]
 fn what_no_build_reads_is_learned_and_asks_for_no_other() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     assert_eq!(fed.feed(changed("/p/app.db")), "`Building` Build");
     fed.feed(built(Work::Nothing));
     fed.feed(unchanged(1));
@@ -254,13 +254,13 @@ fn what_no_build_reads_is_learned_and_asks_for_no_other() {
 
 #[test]
 fn a_file_that_each_build_writes_ends_none_from_some_time_on() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     let mut rounds = 0;
     while fed.feed(changed("/p/src/gen.rs")).contains("Build") {
         rounds += 1;
         assert!(rounds < 20);
     }
-    assert_eq!(rounds, super::restless::MOST);
+    assert_eq!(rounds, super::rewritten_files::MOST);
     fed.feed(built(Work::Something));
     // It was an input all the same.
     assert_eq!(fed.feed(serves(2)), "`Serves` BuildBehind `Building` Build");
@@ -272,7 +272,7 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
         detaches: true,
         ..Settings::default()
     };
-    let mut fed = Fed::new(detached.clone());
+    let mut fed = StatusUnderTest::new(detached.clone());
     let opened = Opened {
         begins_with_dev: true,
         ..Opened::default()
@@ -280,7 +280,7 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
     assert_eq!(fed.feed(Event::Opened(opened)), "`Building` Build");
     fed.feed(built(Work::Something));
     assert_eq!(fed.feed(serves(1)), "`Serves` EndRound End(Detached)");
-    let mut fed = Fed::new(detached);
+    let mut fed = StatusUnderTest::new(detached);
     fed.feed(Event::Opened(Opened::default()));
     let bad = Event::BuildEnded(Built::Bad {
         took: Duration::ZERO,
@@ -294,7 +294,7 @@ fn what_is_to_go_on_by_itself_ends_the_loop() {
 
 #[test]
 fn what_serves_is_started_again_without_a_round() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     assert_eq!(fed.feed(Event::Key(Key::Reload)), "StartAgain");
     assert!(!fed.status.page().is_busy());
     assert_eq!(fed.feed(serves(2)), "`Serves`");
@@ -303,7 +303,7 @@ fn what_serves_is_started_again_without_a_round() {
 
 #[test]
 fn once_is_said_that_requests_do_not_wait_and_that_pages_are_compressed() {
-    let mut fed = Fed::new(Settings {
+    let mut fed = StatusUnderTest::new(Settings {
         requests_wait: true,
         opens: true,
         ..Settings::default()
@@ -323,7 +323,7 @@ fn once_is_said_that_requests_do_not_wait_and_that_pages_are_compressed() {
 
 #[test]
 fn lines_below_the_level_are_kept_and_not_shown() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     let line = |text: &str| Event::Session(SessionEvent::Line(Generation(1), text.to_owned()));
     for (pressed, shown) in [(false, "`Line`"), (true, ""), (true, ""), (true, "`Line`")] {
         if pressed {
@@ -339,7 +339,7 @@ fn lines_below_the_level_are_kept_and_not_shown() {
 #[test]
 fn what_cargo_writes_itself_is_no_change() {
     let lock = || changed("/p/Cargo.lock");
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.status.settings.lock_file = Some("/p/Cargo.lock".into());
     assert_eq!(fed.feed(changed("/p/Cargo.toml")), "`Building` Build");
     assert_eq!(fed.feed(lock()), "");
@@ -352,7 +352,7 @@ fn what_cargo_writes_itself_is_no_change() {
 
 #[test]
 fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
-    let mut fed = Fed::new(Settings {
+    let mut fed = StatusUnderTest::new(Settings {
         builds_nothing: true,
         ..Settings::default()
     });
@@ -377,7 +377,7 @@ fn where_nothing_is_built_a_file_that_is_no_part_of_what_runs_is_told() {
 }
 
 /// The verdicts that come of an event: `serves N`, or why not.
-fn verdicts(fed: &mut Fed, event: Event) -> Vec<String> {
+fn verdicts(fed: &mut StatusUnderTest, event: Event) -> Vec<String> {
     let effects = fed.status.apply(event, &fed.now);
     let answers = effects.into_iter().filter_map(|effect| match effect {
         Effect::Answer(ids, verdict) => Some((ids, verdict)),
@@ -398,7 +398,7 @@ fn verdicts(fed: &mut Fed, event: Event) -> Vec<String> {
 #[test]
 fn whoever_waits_is_answered_when_all_was_heard_of_and_nothing_is_under_way() {
     let id = WaitId;
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     assert_eq!(fed.feed(Event::Waits(id(1))), "Mark");
     assert_eq!(verdicts(&mut fed, changed("/p/src/main.rs")), [""; 0]);
     assert_eq!(verdicts(&mut fed, Event::Marked(id(1))), [""; 0]);
@@ -422,7 +422,7 @@ fn whoever_waits_is_answered_when_all_was_heard_of_and_nothing_is_under_way() {
 
 #[test]
 fn whoever_waits_is_told_why_the_newest_does_not_serve() {
-    let ask = |fed: &mut Fed| {
+    let ask = |fed: &mut StatusUnderTest| {
         fed.feed(Event::Waits(WaitId(1)));
         verdicts(fed, Event::Marked(WaitId(1)))
     };
@@ -432,7 +432,7 @@ fn whoever_waits_is_told_why_the_newest_does_not_serve() {
             parts: Vec::new(),
         })
     };
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.feed(changed("/p/src/main.rs"));
     fed.feed(bad());
     assert_eq!(ask(&mut fed), ["1: the build failed"]);
@@ -441,7 +441,7 @@ fn whoever_waits_is_told_why_the_newest_does_not_serve() {
     fed.feed(serves(2));
     assert_eq!(ask(&mut fed), ["1: the build failed"]);
 
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     let rolled_back = HandoverRecord {
         purpose: portkeep_engine::handover::Purpose::Rollback,
         ..record(2, HandoverId::unique())
@@ -460,7 +460,7 @@ fn whoever_waits_is_told_why_the_newest_does_not_serve() {
 
 #[test]
 fn with_a_key_for_builds_changes_wait_for_it() {
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     fed.status.settings.builds_on_key = true;
     assert_eq!(fed.feed(changed("/p/src/main.rs")), "`WaitsForKey`");
     assert_eq!(fed.feed(changed("/p/src/lib.rs")), "`WaitsForKey`");
@@ -495,7 +495,7 @@ fn with_a_key_for_builds_changes_wait_for_it() {
 #[test]
 fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
     use portkeep_contract::development::{Refusal, Understanding};
-    let mut fed = Fed::serving();
+    let mut fed = StatusUnderTest::serving();
     let old = || Event::NotUnderstood(Understanding::with(1));
     assert_eq!(fed.feed(old()), "`NotUnderstood`");
     assert_eq!(fed.feed(old()), "");
@@ -508,7 +508,7 @@ fn a_library_of_another_version_and_pages_without_a_script_are_told_once() {
 
 #[test]
 fn a_part_of_what_runs_that_is_edited_often_is_handed_over_in_the_end() {
-    let mut fed = Fed::new(Settings {
+    let mut fed = StatusUnderTest::new(Settings {
         parts: vec!["/p/app.py".into()],
         builds_nothing: true,
         ..Settings::default()

@@ -8,13 +8,14 @@ use crate::failure::Failure;
 use crate::verdict::Verdict;
 
 impl Status {
-    /// Somebody waits. What was saved until now may be heard of later than this: a mark in the files is heard of after it.
+    /// A command waits. Saves before now may be reported later than this: its mark in the stream of file events comes after
+    /// them.
     pub(super) fn wait(&mut self, id: WaitId, effects: &mut Vec<Effect>) {
         self.waiting.add(id);
         effects.push(Effect::Mark(id));
     }
 
-    /// Answers whoever can be answered.
+    /// Answers those who can be answered.
     pub(super) fn answer(&mut self, effects: &mut Vec<Effect>) {
         if !self.waiting.has_marked() {
             return;
@@ -25,7 +26,7 @@ impl Status {
         }
     }
 
-    /// Whether what is saved serves; nothing while that is decided.
+    /// Whether the saved sources serve; nothing while that is undecided.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         if !self.is_idle() || self.is_stopped {
             return None;

@@ -2,12 +2,12 @@
 
 use crate::event::WaitId;
 
-/// Those who wait.
+/// Commands that wait.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// Their changes may not have been heard of.
+    /// Their mark has not been seen: changes before it may be unreported.
     unmarked: Vec<WaitId>,
-    /// All that was saved before they asked was heard of.
+    /// All saves before their question have been seen.
     marked: Vec<WaitId>,
 }
 
@@ -16,19 +16,19 @@ impl Waiting {
         self.unmarked.push(id);
     }
 
-    /// All was heard of that was saved before this one asked.
+    /// All saves before this question have been seen.
     pub(super) fn mark(&mut self, id: WaitId) {
         if let Some(at) = self.unmarked.iter().position(|one| *one == id) {
             self.marked.push(self.unmarked.remove(at));
         }
     }
 
-    /// Whether somebody can be answered.
+    /// Whether a command can be answered.
     pub(super) fn has_marked(&self) -> bool {
         !self.marked.is_empty()
     }
 
-    /// Takes those who can be answered.
+    /// Takes those that can be answered.
     pub(super) fn take_marked(&mut self) -> Vec<WaitId> {
         std::mem::take(&mut self.marked)
     }

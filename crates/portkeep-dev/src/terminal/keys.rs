@@ -20,7 +20,7 @@ fn key(byte: u8) -> Option<Key> {
     })
 }
 
-/// Listens to the terminal until it is dropped; then the terminal is as it was.
+/// Reads keys of the terminal until it is dropped; then the terminal is as it was.
 #[derive(Debug)]
 pub(crate) struct Keys {
     pressed: mpsc::UnboundedReceiver<Key>,
@@ -28,14 +28,14 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// The terminal is for somebody else.
+    /// Keys of no terminal.
     pub(crate) fn none() -> Self {
         let (_, pressed) = mpsc::unbounded_channel();
         let before = None;
         Self { pressed, before }
     }
 
-    /// Listens, where there is a terminal. Its end may be a key, too.
+    /// Reads keys if there is a terminal. Its end may count as a key, too.
     pub(crate) fn listen(end_quits: bool) -> Self {
         let (sender, pressed) = mpsc::unbounded_channel();
         let is_ours =
@@ -60,7 +60,7 @@ impl Keys {
         Self { pressed, before }
     }
 
-    /// Whether there are any.
+    /// Whether keys are read.
     pub(crate) fn are_heard(&self) -> bool {
         self.before.is_some()
     }
@@ -81,12 +81,12 @@ impl Drop for Keys {
     }
 }
 
-/// In the background, to change the terminal would stop us.
+/// In the background, changing the terminal would stop this process.
 fn in_foreground() -> bool {
     rustix::termios::tcgetpgrp(io::stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Keys come one by one and are not shown. Ctrl-C and the like go on working.
+/// Keys come one by one and are not shown. Ctrl-C and the like still work.
 fn single_keys() -> Option<Termios> {
     let before = tcgetattr(io::stdin()).ok()?;
     let mut settings = before.clone();

@@ -4,13 +4,13 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-/// Programs that open what they are given with whatever it is for.
+/// Programs that open a URL with the user's choice.
 const OPENERS: [&str; 3] = ["xdg-open", "wslview", "open"];
 
 /// Opens `url`: with `$BROWSER`, or as the desktop does.
 ///
 /// # Errors
-/// When no program is there that can.
+/// When there is no such program.
 pub(crate) fn open_browser(url: &str) -> anyhow::Result<()> {
     let named = std::env::var("BROWSER").ok();
     let named = named.iter().flat_map(|all| all.split(':'));

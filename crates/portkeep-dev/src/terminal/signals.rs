@@ -10,8 +10,10 @@ pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
-    /// What else means that.
+    /// Other causes to stop.
     more: (mpsc::UnboundedSender<()>, mpsc::UnboundedReceiver<()>),
+    /// How many of them came.
+    heard: usize,
 }
 
 impl Signals {
@@ -22,14 +24,16 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             hang_up: listen(SignalKind::hangup())?,
             more: mpsc::unbounded_channel(),
+            heard: 0,
         })
     }
 
-    /// Whatever is sent here means "stop cleanly", too.
+    /// Sender for other causes to stop.
     pub(crate) fn more(&mut self) -> mpsc::UnboundedSender<()> {
         self.more.0.clone()
     }
 
+    /// Waits for the next of them.
     pub(crate) async fn stop(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -37,5 +41,19 @@ impl Signals {
             _ = self.hang_up.recv() => {}
             Some(()) = self.more.1.recv() => {}
         }
+        self.heard += 1;
+    }
+
+    /// Waits until one comes that is not the first: whoever sends it does not want to wait for what drains.
+    pub(crate) async fn stop_at_once(&mut self) {
+        while {
+            self.stop().await;
+            self.heard == 1
+        } {}
+    }
+
+    /// Whether one came, whoever waited for it.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.heard > 0
     }
 }

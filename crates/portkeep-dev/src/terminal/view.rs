@@ -1,4 +1,4 @@
-//! Terminal's view of the status: one line a notice, in words. It decides nothing.
+//! Terminal's view of the status: one line for each notice. It decides nothing.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use portkeep_engine::Generation;
 use portkeep_spec::{Address, AppName};
 
 use crate::change::Changed;
-use crate::effect::{Level, Notice, Restless, Serving, Step};
+use crate::effect::{Level, Notice, RewrittenFile, Serving, Step};
 use crate::event::Work;
 use crate::project::{OWN, url_of_app};
 use crate::screen::Line;
@@ -18,7 +18,7 @@ const DIM: Style = Style::new().dimmed();
 const GOOD: Style = AnsiColor::Green.on_default().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
 
-/// What is shown of the keys.
+/// The help for keys.
 const KEYS: &str = "keys: r reload   b rebuild   o open   l log level   q quit";
 
 fn good(words: impl Display) -> Line {
@@ -29,7 +29,7 @@ fn bad(words: impl Display) -> Line {
     Line::styled(BAD, words)
 }
 
-/// The lines of a notice; of a few there is nothing to say.
+/// The lines of a notice; none for some.
 pub(crate) fn lines(name: &AppName, notice: &Notice) -> Vec<Line> {
     let ours = |words: Line| Line::styled(DIM, "portkeep") + format!(" {name}: ") + words;
     match notice {
@@ -75,13 +75,13 @@ fn of_project(notice: &Notice) -> Option<Line> {
         }
         Notice::Files(names, Changed::Pages) => format!("{names} changed, pages reload").into(),
         Notice::WaitsForKey(names) => format!("{names} changed; b builds").into(),
-        Notice::Restless(file) => restless(file).into(),
+        Notice::RewrittenFile(file) => rewritten(file).into(),
         _ => return None,
     })
 }
 
-fn restless(file: &Restless) -> String {
-    let Restless {
+fn rewritten(file: &RewrittenFile) -> String {
+    let RewrittenFile {
         name,
         rounds,
         is_input,
@@ -108,7 +108,7 @@ fn of_round(notice: &Notice) -> Option<Line> {
         Notice::CheckPassed(check, took) => format!("{check} passed in {}", seconds(*took)).into(),
         Notice::CheckFailed(check, took, serves) => failed(check, *took, *serves),
         Notice::CouldNot(error, serves) => bad(error) + format!("; {}", meanwhile(*serves)),
-        Notice::Overtaken(serves) => format!(
+        Notice::Superseded(serves) => format!(
             "newer sources overtake the version that starts; {}",
             meanwhile(*serves)
         )
@@ -156,7 +156,7 @@ fn of_handover(notice: &Notice) -> Option<Line> {
     })
 }
 
-/// Why there is a holding page in place of the app; `reason` is what the handover found.
+/// Why a holding page answers instead of the app; `reason` is from the handover.
 fn nothing_serves(step: Step, reason: &str) -> Line {
     match step {
         Step::Making => "nothing serves before the first build is done: pages show how far it is, other clients are answered \
@@ -190,7 +190,7 @@ fn of_generation(notice: &Notice) -> Option<Line> {
         Notice::Restarted(generation, why) => {
             format!("generation {generation} is started again: {why}").into()
         }
-        // An app on the server library has said what it answered, moved and cut.
+        // An app with the server library has reported what it answered, moved and cut.
         Notice::Drained(generation, said) if said.starts_with("drained") => {
             format!("generation {generation} {said}").into()
         }
@@ -248,7 +248,7 @@ fn of_session(name: &AppName, notice: &Notice) -> Option<Line> {
     })
 }
 
-/// Why pages get no script, and what helps.
+/// Why pages get no script, and the remedy.
 fn refused(why: Refusal, whose: &str) -> String {
     let name = host_name(whose).unwrap_or("HOST");
     let at = match whose {

@@ -8,21 +8,21 @@ use notify::EventKind;
 use notify::event::ModifyKind;
 use tokio::time::Instant;
 
-/// Whoever writes in several steps makes no longer pause between two of them.
+/// A program that writes in several steps pauses no longer than this between two of them.
 const QUIET: Duration = Duration::from_millis(3);
-/// Whoever writes all the time is not waited for.
+/// A program that writes all the time is not waited for.
 const LONGEST: Duration = Duration::from_millis(10);
-/// More files than a person saves at once: something writes them that will write more.
+/// More files than a person saves at once: their writer will write more.
 const MANY: usize = 20;
-/// The same of many files: what a checkout has written at first is not built alone.
+/// The pause after many files, so that the first part of a checkout is not built alone.
 const QUIET_OF_MANY: Duration = Duration::from_millis(20);
 const LONGEST_OF_MANY: Duration = Duration::from_millis(300);
 
-/// Whether an event is of a name, or of what is behind it.
+/// Whether an event is about a name, or about the file behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Of {
     Contents,
-    /// Something came under this name, or went.
+    /// A file appeared under this name, or vanished.
     Name,
 }
 
@@ -35,7 +35,7 @@ impl Of {
     }
 }
 
-/// An editor writes a file in several steps, and a checkout many files: one build is for all of them.
+/// An editor writes a file in several steps, and a checkout writes many files: one build is for all of them.
 #[derive(Debug)]
 pub(super) struct Burst {
     first: Instant,
@@ -70,7 +70,7 @@ impl Burst {
         }
     }
 
-    /// There was more than the kernel kept.
+    /// The kernel dropped events.
     pub(super) fn add_lost(&mut self, now: Instant) {
         self.last = now;
         self.is_incomplete = true;
@@ -80,7 +80,7 @@ impl Burst {
         self.is_incomplete
     }
 
-    /// When it is over, unless something is added.
+    /// The end of the burst, unless something is added.
     pub(super) fn end(&self) -> Instant {
         let (quiet, longest) = if self.heard.len() < MANY {
             (QUIET, LONGEST)
@@ -90,7 +90,7 @@ impl Burst {
         (self.last + quiet).min(self.first + longest)
     }
 
-    /// What was heard of, each path once, in the order in which it was.
+    /// The reported paths, each once, in order.
     pub(super) fn into_heard(self) -> Vec<(PathBuf, Of)> {
         self.heard
     }

@@ -5,19 +5,19 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Sources are smaller. What is larger is not read, and every write to it is a change.
+/// Sources are smaller. A larger file is not read, and every write to it is a change.
 const LARGEST: u64 = 1 << 20;
 
-/// What files contained when they changed last.
+/// Contents of files at their last change.
 ///
-/// The rule: a file that is written with the contents it had is no change. Without that, a build script that writes a
-/// source anew at each build would cancel the build that it is a part of, and so would cargo when it writes Cargo.lock. A
-/// file is read only when something happened to it, so its first change counts in any case, and nothing else is ever read.
+/// The rule: a file that is written with the same contents has not changed. Otherwise a build script that writes a source
+/// at each build would cancel its own build, and so would cargo when it writes Cargo.lock. A file is read only after an
+/// event, so its first change always counts, and no other file is ever read.
 #[derive(Debug, Default)]
 pub(super) struct Contents(HashMap<PathBuf, blake3::Hash>);
 
 impl Contents {
-    /// Those of `paths` that say something new.
+    /// Those of `paths` with new contents.
     pub(super) fn new_of(&mut self, mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
         paths.retain(|path| match digest(path) {
             Some(digest) => self.0.insert(path.clone(), digest) != Some(digest),
@@ -35,7 +35,7 @@ impl Contents {
     }
 }
 
-/// Nothing for what is gone, no file, or too large.
+/// Nothing if the file is gone, no regular file, or too large.
 fn digest(path: &Path) -> Option<blake3::Hash> {
     let metadata = path.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > LARGEST {

@@ -15,10 +15,10 @@ const ENDINGS: [&str; 10] = [
     ".un~",
     ".crswap",
 ];
-/// vim tries whether it may write by making this one.
+/// vim makes this file to test whether it may write.
 const NAMES: [&str; 2] = ["4913", ".DS_Store"];
 
-/// Whether it is one, by its name: no source, unless a build has looked at it.
+/// Whether this is such a file, by its name. If a build has read it, it is a source all the same.
 pub(super) fn is_editors_own(path: &Path) -> bool {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
         return false;

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use super::polling::Polling;
 
-/// Where the kernel tells of what this machine changes, and of nothing that others do: network file systems, and what a virtual
-/// machine or a container is given of its host.
+/// File systems of which the kernel reports only this machine's changes: network file systems, and those that a virtual
+/// machine or a container shares with its host.
 const BLIND: [&str; 22] = [
     "9p",
     "afs",
@@ -35,16 +35,16 @@ const BLIND: [&str; 22] = [
     "vmhgfs",
 ];
 
-/// Whether to ask the kernel.
+/// How changes are noticed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum WatchMethod {
     Kernel,
-    /// For this reason, where it is not the user's wish.
+    /// By polling, for this reason if it is not the user's wish.
     Poll(Option<String>),
 }
 
-impl Way {
-    /// The way for these directories. `mounts` are mount points with the types of their file systems, later ones above earlier.
+impl WatchMethod {
+    /// The method for these directories. `mounts` has mount points with the types of their file systems, later ones on top.
     pub(super) fn of(directories: &[PathBuf], mounts: &[(PathBuf, String)]) -> Self {
         for directory in directories {
             let around = mounts
@@ -63,7 +63,7 @@ impl Way {
     }
 }
 
-/// What is mounted where, as this process sees it.
+/// The mount points that this process sees.
 pub(super) fn mounts() -> Vec<(PathBuf, String)> {
     let mounts = procfs::process::Process::myself().and_then(|own| own.mountinfo());
     let mounts = mounts.map(|all| all.0).unwrap_or_default();
@@ -76,7 +76,7 @@ enum Kind {
     Poll(Polling),
 }
 
-/// Watches directories, each by itself.
+/// Watches single directories.
 pub(super) struct EventSource {
     kind: Kind,
     events: mpsc::UnboundedSender<notify::Event>,
@@ -85,17 +85,17 @@ pub(super) struct EventSource {
 }
 
 impl EventSource {
-    pub(super) fn open(way: Way, events: mpsc::UnboundedSender<notify::Event>) -> Self {
+    pub(super) fn open(way: WatchMethod, events: mpsc::UnboundedSender<notify::Event>) -> Self {
         let mut notices = Vec::new();
         let kind = match way {
-            Way::Kernel => match recommended(events.clone()) {
+            WatchMethod::Kernel => match recommended(events.clone()) {
                 Ok(watcher) => Kind::Kernel(watcher),
                 Err(error) => {
                     notices.push(without(&error, "fs.inotify.max_user_instances"));
                     Kind::Poll(Polling::start(events.clone()))
                 }
             },
-            Way::Poll(why) => {
+            WatchMethod::Poll(why) => {
                 notices.extend(why);
                 Kind::Poll(Polling::start(events.clone()))
             }
@@ -112,13 +112,12 @@ impl EventSource {
         matches!(self.kind, Kind::Kernel(_))
     }
 
-    /// What is to be told of the way, once.
+    /// Notices about the method, once.
     pub(super) fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
     }
 
-    /// Watches a directory, and what is directly in it. Where the kernel keeps no more watches, everything is looked at from
-    /// then on.
+    /// Watches a directory and its direct entries. If the kernel has no more watches, it polls from then on.
     pub(super) fn watch(&mut self, directory: &Path) -> notify::Result<()> {
         let watched = match &mut self.kind {
             Kind::Kernel(watcher) => watcher.watch(directory, RecursiveMode::NonRecursive),
@@ -153,7 +152,7 @@ impl EventSource {
 
 fn recommended(events: mpsc::UnboundedSender<notify::Event>) -> notify::Result<RecommendedWatcher> {
     notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Who reads files, changes nothing; and when nobody listens any more, we are ending.
+        // Reading a file changes nothing; and if nobody receives any more, this process is ending.
         let _ = event.map(|event| !event.kind.is_access() && events.send(event).is_ok());
     })
 }
@@ -198,10 +197,10 @@ mod tests {
             ("/workshop/app", None),
             ("/mnt/app", None),
         ] {
-            let way = Way::of(&[directory.into()], &mounts);
+            let way = WatchMethod::of(&[directory.into()], &mounts);
             match (way, kind) {
-                (Way::Kernel, None) => {}
-                (Way::Poll(Some(why)), Some(kind)) => assert!(why.contains(kind), "{why}"),
+                (WatchMethod::Kernel, None) => {}
+                (WatchMethod::Poll(Some(why)), Some(kind)) => assert!(why.contains(kind), "{why}"),
                 (way, _) => panic!("{directory}: {way:?}"),
             }
         }
@@ -219,7 +218,7 @@ mod tests {
         std::fs::create_dir(&a).unwrap();
         std::fs::create_dir(&b).unwrap();
         let (sender, mut events) = mpsc::unbounded_channel();
-        let mut source = EventSource::open(Way::Kernel, sender);
+        let mut source = EventSource::open(WatchMethod::Kernel, sender);
         source.watch(&a).unwrap();
         assert_eq!(source.take_notices(), Vec::<String>::new());
         let limit = notify::Error::new(ErrorKind::MaxFilesWatch);

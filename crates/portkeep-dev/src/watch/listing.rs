@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::walk::walker;
 
-/// Listed directories. What is in one is known as it was when it was first asked for.
+/// Listed directories, each as it was when it was first asked for.
 #[derive(Debug, Default)]
 pub(super) struct Listing(HashMap<PathBuf, HashSet<PathBuf>>);
 
 impl Listing {
-    /// Whether git would see `path`, whose directory it does see. The walker knows all the rules of ignoring.
+    /// Whether git would see `path`, given that it sees its directory. The walker knows all rules of ignoring.
     pub(super) fn has(&mut self, path: &Path) -> bool {
         let Some(parent) = path.parent() else {
             return false;

@@ -1,5 +1,5 @@
-//! Marks in the stream of file events. A mark is a file of ours that the same watcher sees: every change that was saved before
-//! it is reported before it.
+//! Marks in the stream of file events. A mark is a file of ours that the same watcher sees: all earlier saves are reported
+//! before it.
 
 use std::fs;
 use std::io;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 /// The directory of the marks, in the app's runtime directory.
 const DIRECTORY: &str = "marks";
 
-/// Marks that were made, and those that were heard of.
+/// Marks that were made, and marks that were seen.
 #[derive(Debug, Default)]
 pub(super) struct Marks {
-    /// Where they are made; nowhere if that cannot be watched.
+    /// Their directory; none if it cannot be watched.
     directory: Option<PathBuf>,
     outstanding: Vec<u64>,
     reached: Vec<u64>,
@@ -21,17 +21,17 @@ impl Marks {
     /// The directory to watch for the marks of an app.
     pub(super) fn directory_in(run_directory: &Path) -> io::Result<PathBuf> {
         let directory = run_directory.join(DIRECTORY);
-        // What a `portkeep dev` has left that was killed.
+        // A leftover of a killed `portkeep dev`.
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
         fs::create_dir(&directory)?;
-        // Events name the files by their real paths.
+        // Events name files by their real paths.
         directory.canonicalize()
     }
 
-    /// In this directory, which is watched.
+    /// Marks in this directory, which is watched.
     pub(super) fn of(directory: PathBuf) -> Self {
         Self {
             directory: Some(directory),
@@ -39,12 +39,12 @@ impl Marks {
         }
     }
 
-    /// Makes no more marks: where directories are looked at one after another, a mark may be seen before what was saved before it.
+    /// Makes no more marks: when directories are polled one after another, a mark may be seen before an earlier save.
     pub(super) fn stop(&mut self) {
         self.directory = None;
     }
 
-    /// Makes a mark. False where that cannot be: nothing will be heard of it.
+    /// Makes a mark. Returns false if that is impossible: then it will not be seen.
     pub(super) fn make(&mut self, number: u64) -> bool {
         let made = self.directory.as_ref().map(|directory| {
             let path = directory.join(number.to_string());
@@ -54,7 +54,7 @@ impl Marks {
         matches!(made, Some(Ok(())))
     }
 
-    /// Takes note of an event. True if it is of a mark.
+    /// Takes an event. Returns true if it is about a mark.
     pub(super) fn hear(&mut self, event: &notify::Event) -> bool {
         let Some(directory) = &self.directory else {
             return false;
@@ -78,17 +78,17 @@ impl Marks {
         is_mark
     }
 
-    /// Everything is looked at again: nothing more is heard of marks that were made before, and nothing has to be.
+    /// Everything is listed again: earlier marks are not waited for.
     pub(super) fn reach_all(&mut self) {
         self.reached.append(&mut self.outstanding);
     }
 
-    /// Whether one was heard of.
+    /// Whether a mark was seen.
     pub(super) fn is_reached(&self) -> bool {
         !self.reached.is_empty()
     }
 
-    /// Takes one that was heard of.
+    /// Takes a mark that was seen.
     pub(super) fn take(&mut self) -> Option<u64> {
         (!self.reached.is_empty()).then(|| self.reached.remove(0))
     }

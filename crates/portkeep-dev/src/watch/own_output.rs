@@ -1,4 +1,5 @@
-//! Files that our own output goes to: `portkeep dev > log` writes into the project, and is no change of a source.
+//! Files that this process writes its output to: `portkeep dev > log` writes into the project, and that is no change of a
+//! source.
 
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -8,11 +9,11 @@ use rustix::fs::{FileType, fstat};
 
 use crate::streams;
 
-/// The files that this process writes its output to, as device and inode.
+/// These files, by device and inode.
 pub(crate) struct OwnOutput(Vec<(u64, u64)>);
 
 impl OwnOutput {
-    /// Standard output and standard error, where they are files.
+    /// Standard output and standard error, if they are files.
     pub(crate) fn of_this_process() -> Self {
         Self(
             [file(streams::stdout()), file(streams::stderr())]

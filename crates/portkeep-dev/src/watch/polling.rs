@@ -1,7 +1,7 @@
-//! Polling: lists directories again and again.
+//! Polling: lists directories at intervals.
 //!
-//! The `notify` crate has a watcher that does so, by times in whole seconds: it misses the second of two writes within one, and
-//! a file that is replaced by an older one. This compares what `stat` tells.
+//! The `notify` crate's poller compares times in whole seconds: it misses the second of two writes within one, and a file
+//! that an older one replaces. This compares the fields of `stat`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -14,15 +14,15 @@ use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind};
 use notify::{Event, EventKind};
 use tokio::sync::mpsc;
 
-/// The pause between two looks.
+/// The pause between two listings.
 const PAUSE: Duration = Duration::from_millis(250);
-/// The pause is at least so many times what a look takes: a processor is used for a tenth at most.
+/// The pause is at least this many times as long as a listing, which uses a tenth of a processor at most.
 const SHARE: u32 = 9;
 
-/// What tells one state of a file from another.
+/// State of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Which one it is. What is in it is looked at where that is watched.
+    /// A directory, by its inode. Its contents are listed if it is watched.
     Directory(u64),
     File {
         inode: u64,
@@ -32,11 +32,11 @@ enum State {
     },
 }
 
-/// What is in a directory, by name.
+/// Entries of a directory, by name.
 type Listing = HashMap<PathBuf, State>;
 type Directories = Mutex<BTreeMap<PathBuf, Listing>>;
 
-/// Looks until it is dropped.
+/// Polls until it is dropped.
 #[derive(Debug)]
 pub(super) struct Polling(Arc<Directories>);
 
@@ -48,7 +48,7 @@ impl Polling {
         Self(directories)
     }
 
-    /// What changes in a directory from now on is told. One that is gone is forgotten.
+    /// Reports changes in a directory from now on, until it is gone.
     pub(super) fn watch(&self, directory: &Path) {
         let listing = list(directory).unwrap_or_default();
         let mut directories = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,12 +92,12 @@ fn look_on(directories: &Weak<Directories>, events: &mpsc::UnboundedSender<Event
     }
 }
 
-/// Nothing where it cannot be read.
+/// Nothing if it cannot be read.
 fn list(directory: &Path) -> Option<Listing> {
     let entries = fs::read_dir(directory).ok()?;
     let state = |entry: fs::DirEntry| {
         let path = entry.path();
-        // As sources are read: through links. One that leads nowhere is a file, too.
+        // Through links, as sources are read. A broken link is a file, too.
         let metadata = path.metadata().or_else(|_| entry.metadata()).ok()?;
         let state = match metadata.is_dir() {
             true => State::Directory(metadata.ino()),

@@ -1,4 +1,4 @@
-//! Watched directories and files: without those that git ignores or the build writes.
+//! Watched directories and files, without those that git ignores or the build writes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -21,17 +21,17 @@ pub(super) struct Tree {
     watcher: EventSource,
     /// Where the sources begin.
     roots: Vec<PathBuf>,
-    /// Files that count wherever they are, and whatever git says of them.
+    /// Files that count wherever they are, whatever git says about them.
     single: BTreeSet<PathBuf>,
-    /// Those of them that are reached through a symbolic link, by their real paths.
+    /// Those of them behind a symbolic link, by their real paths.
     linked: HashMap<PathBuf, PathBuf>,
-    /// Never looked at.
+    /// Directories of build output, never looked at.
     outputs: Vec<PathBuf>,
     own_output: OwnOutput,
-    /// What the user wants to be ignored besides.
+    /// Patterns of the user to ignore.
     ignores: Gitignore,
     watched: BTreeSet<PathBuf>,
-    /// Files that count, so that the removal of one is noticed.
+    /// Known files, so that the removal of one is noticed.
     files: BTreeSet<PathBuf>,
 }
 
@@ -70,7 +70,7 @@ impl Tree {
         self.watcher.take_notices()
     }
 
-    /// Looks at everything from the start. Events that were lost may have been anything.
+    /// Lists everything again, because lost events may have been anything.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
         self.watched.clear();
         self.files.clear();
@@ -83,8 +83,8 @@ impl Tree {
         Ok(())
     }
 
-    /// Has files count that a build looked at, whatever git or their place says of them: a `[patch]`, a dependency that came
-    /// later, an `include_str!` of a neighbour's or of something generated, a link that leads elsewhere.
+    /// Watches files that a build read, wherever they are and whatever git says about them: a `[patch]`, a new dependency,
+    /// an `include_str!` of another package or of a generated file, a link that leads elsewhere.
     pub(super) fn also(&mut self, inputs: &[PathBuf]) {
         for input in inputs {
             if self.single.contains(input)
@@ -96,7 +96,7 @@ impl Tree {
             }
             self.single.insert(input.clone());
             self.watch_above(input);
-            // An edit in place is an event where the file is.
+            // An edit in place is an event at the real file.
             if let Ok(real) = input.canonicalize()
                 && real != *input
                 && !self.is_output(&real)
@@ -111,18 +111,30 @@ impl Tree {
         self.outputs.iter().any(|output| path.starts_with(output))
     }
 
-    /// Where the sources begin, for whoever cannot say what changed.
+    /// Where the sources begin, for a report that cannot say what changed.
     pub(super) fn roots(&self) -> &[PathBuf] {
         &self.roots
     }
 
-    /// Whether an event may be of something that counts; told quickly, for all that a build writes is heard of too.
+    /// Whether an event may matter. It has to be fast, because all writes of a build are reported as well.
     pub(super) fn may_count(&self, event: &notify::Event) -> bool {
         let is_read = matches!(event.kind, EventKind::Access(_) | EventKind::Other);
-        !is_read && event.paths.iter().any(|path| !self.is_output(path))
+        let mut paths = event.paths.iter();
+        !is_read && paths.any(|path| !self.is_output(path) && self.is_near(path))
     }
 
-    /// The files that count, of paths that were heard of.
+    /// Whether it is something that is watched for its own sake: a busy neighbour in a directory that is watched for the sake
+    /// of one name would draw out every burst.
+    fn is_near(&self, path: &Path) -> bool {
+        let parent = path.parent();
+        self.watched.contains(path)
+            || parent.is_some_and(|parent| self.watched.contains(parent))
+            || self.linked.contains_key(path)
+            || self.roots.iter().any(|root| root.starts_with(path))
+            || below(&self.single, path).next().is_some()
+    }
+
+    /// The files that count among reported paths.
     pub(super) fn changed_by(&mut self, heard: Vec<(PathBuf, Of)>) -> Vec<PathBuf> {
         let mut listing = Listing::default();
         let (mut found, mut known) = (Vec::new(), BTreeSet::new());
@@ -158,7 +170,7 @@ impl Tree {
             return found;
         }
         if path.is_dir() {
-            // It may have come with files in it, before it was watched.
+            // It may have come with files, before it was watched.
             if is_seen && !self.watched.contains(path) && listing.has(path) {
                 found.extend(self.add(path).unwrap_or_default());
             }
@@ -173,8 +185,8 @@ impl Tree {
         found
     }
 
-    /// What was watched under the name of a directory is watched no more, whatever has that name now: inotify follows the
-    /// directory, wherever it went. Answers the files that are gone with it.
+    /// Stops watching under the name of a directory, whatever has that name now: inotify follows the directory, wherever it
+    /// went. Returns the files that are gone with it.
     fn forget(&mut self, directory: &Path) -> Vec<PathBuf> {
         if !self.watched.contains(directory) {
             return Vec::new();
@@ -192,8 +204,8 @@ impl Tree {
         gone
     }
 
-    /// Sees to what begins at or below `path`, where something came or went: nobody watches above it. Answers the files
-    /// that came.
+    /// Watches sources that begin at or below `path` again after a change there, because their parents are not watched.
+    /// Returns new files.
     fn return_to(&mut self, path: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
         for root in self.roots.clone() {
@@ -212,10 +224,9 @@ impl Tree {
     }
 
     fn add_root(&mut self, root: &Path) -> anyhow::Result<Vec<PathBuf>> {
-        if !root.is_dir() {
-            // A branch without it may be switched to, and back.
-            self.watch_above(root);
-        }
+        // It may be deleted and made again, as when another branch is checked out and back. Only the directory above reports that
+        // at once: the kernel reports the directory itself when no process is in it any more, and the app runs in its project.
+        self.watch_above(root);
         if root.is_dir() {
             self.add(root)
         } else {
@@ -223,18 +234,18 @@ impl Tree {
         }
     }
 
-    /// Watches the nearest directory above `path` that is there, for the sake of `path` alone: editors replace files, and
-    /// what is made anew is a name in the directory above.
+    /// Watches the nearest existing directory above `path`, only for `path`: editors replace files, and a new file is a
+    /// name in its directory.
     fn watch_above(&mut self, path: &Path) {
         let above = path.ancestors().skip(1).find(|one| one.is_dir());
         if let Some(above) = above.filter(|above| !self.watched.contains(*above)) {
-            // It may not be ours to read; then what happens there is not seen.
+            // It may be unreadable; then events there are missed.
             let _ = self.watcher.watch(above);
         }
     }
 
-    /// Whether the user wants that, of it or a directory above. Paths elsewhere are matched too: a workspace is more than the
-    /// project's directory.
+    /// Whether the user ignores the path or a directory above it. Paths outside the project are matched too, because a
+    /// workspace is larger than the project.
     fn is_ignored(&self, path: &Path) -> bool {
         path.ancestors().any(|one| {
             let is_dir = one != path || one.is_dir();
@@ -242,8 +253,8 @@ impl Tree {
         })
     }
 
-    /// Watches a directory and those below that count. Each by itself: a recursive watch would include the build output.
-    /// Answers the files in them that were not known.
+    /// Watches a directory and those below it that count, each by itself: a recursive watch would include the build output.
+    /// Returns new files.
     fn add(&mut self, directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let ignores = self.ignores.clone();
         let mut walker = walker(directory, &self.outputs);
@@ -265,7 +276,7 @@ impl Tree {
                 && let Err(error) = self.watcher.watch(entry.path())
             {
                 self.watched.remove(entry.path());
-                // It may have gone since it was found.
+                // It may have vanished since it was listed.
                 if entry.path().is_dir() {
                     return Err(error)
                         .with_context(|| format!("cannot watch {}", entry.path().display()));
@@ -276,7 +287,7 @@ impl Tree {
     }
 }
 
-/// Those of a set that are `directory` or below it. Paths are ordered by their parts, so they stand together.
+/// Members of a set that are `directory` or below it. Paths are ordered by components, so these are adjacent.
 fn below<'a>(set: &'a BTreeSet<PathBuf>, directory: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
     set.range::<Path, _>((Bound::Included(directory), Bound::Unbounded))
         .take_while(move |one| one.starts_with(directory))
@@ -288,7 +299,7 @@ pub(super) mod tests {
 
     use ignore::gitignore::GitignoreBuilder;
 
-    use super::super::event_source::Way;
+    use super::super::event_source::WatchMethod;
 
     use super::*;
 
@@ -312,7 +323,10 @@ pub(super) mod tests {
     }
 
     fn source() -> EventSource {
-        EventSource::open(Way::Kernel, tokio::sync::mpsc::unbounded_channel().0)
+        EventSource::open(
+            WatchMethod::Kernel,
+            tokio::sync::mpsc::unbounded_channel().0,
+        )
     }
 
     fn unheard(root: &Path) -> Tree {

@@ -8,8 +8,8 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::project::Project;
 
-/// Walks as git sees it: ignored files are left out, also where there is no repository; hidden ones are sources too
-/// (`.cargo/config.toml`), git's own are not.
+/// Walks as git does: without ignored files, even outside a repository; with hidden ones, which are sources too
+/// (`.cargo/config.toml`), but without git's own.
 pub(super) fn walker(directory: &Path, outputs: &[PathBuf]) -> WalkBuilder {
     let mut walker = WalkBuilder::new(directory);
     let outputs = outputs.to_vec();

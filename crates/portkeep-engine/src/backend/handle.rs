@@ -10,7 +10,7 @@ use super::{Backend, BackendError};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum JobResult {
-    /// It did what it should.
+    /// It succeeded.
     Done,
     /// Anything else: `failed`, `timeout`, `canceled`, `dependency`, `skipped` …
     Other(String),
@@ -25,39 +25,39 @@ impl fmt::Display for JobResult {
     }
 }
 
-/// What a handle is.
+/// State of a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HandleState {
     /// The manager has no unit of that name: the app is not installed.
     Missing,
     /// It does not run: the next connection starts it.
     Inactive,
-    /// It runs: a generation serves, or is about to.
+    /// It runs: a generation serves, or will.
     Active,
 }
 
 /// A manager that runs the generations of an app, and has its handle.
 pub trait HandleUnit: Backend {
-    /// What the handle is.
+    /// The state of the handle.
     fn handle(&self) -> impl Future<Output = Result<HandleState, BackendError>> + Send;
 
     /// The number of the handle's job, if it has one.
     fn handle_job(&self) -> impl Future<Output = Result<Option<u32>, BackendError>> + Send;
 
-    /// The spec that the handle's unit names now; none where it names none.
+    /// The spec that the handle's unit names now; none if it names none.
     fn installed_spec(&self) -> impl Future<Output = Result<Option<PathBuf>, BackendError>> + Send;
 
     /// Starts the handle, and waits for the job.
     fn start_handle(&self) -> impl Future<Output = Result<JobResult, BackendError>> + Send;
 
-    /// Reloads the handle, or starts it where it does not run, and waits for the job. Answers the job's number, too.
+    /// Reloads the handle, or starts it if it does not run, and waits for the job. Returns the job's number, too.
     fn reload_handle(
         &self,
     ) -> impl Future<Output = Result<(Option<u32>, JobResult), BackendError>> + Send;
 
-    /// Asks for one more look at the secrets, and does not wait for it.
+    /// Requests another look at the secrets, without waiting for it.
     fn secrets_again(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 
-    /// Asks for one more deploy, and does not wait for it.
+    /// Requests another deploy, without waiting for it.
     fn deploy_again(&self) -> impl Future<Output = Result<(), BackendError>> + Send;
 }

@@ -26,11 +26,11 @@ use crate::backend::{Backend, BackendError, StartFailure};
 use crate::generation::{Generation, Phase, Running};
 use crate::process::Children as Processes;
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::Misuse;
 use crate::store::Store;
 
-/// What a generation did, for whoever shows it.
+/// An event of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LocalEvent {
@@ -40,20 +40,20 @@ pub enum LocalEvent {
     Restarted(Generation, String),
     /// It was current, ended by itself, and is not started again.
     Gone(Generation, String),
-    /// It was current and ended by itself, in good order: the next connection starts one.
+    /// It was current and ended when it was idle: the next connection starts one.
     Rested(Generation),
-    /// It finished draining; with what it said last, such as what it answered, moved and cut.
+    /// It finished draining; with its last status, such as what it answered, moved and cut.
     Drained(Generation, String),
-    /// It had to be killed because it did not finish in time; with what it said last.
+    /// It was killed because it did not finish in time; with its last status.
     Cut(Generation, String),
 }
 
-/// Who is told what generations do. It is called for each line that they write, and holds them up.
+/// Receiver of events. It is called for each line that a generation writes, and holds the generation up.
 #[derive(Clone)]
 pub struct Listener(Arc<dyn Fn(LocalEvent) + Send + Sync>);
 
 impl Listener {
-    /// Calls `hear`, which is to be quick.
+    /// Calls `hear`, which must be quick.
     #[must_use]
     pub fn new(hear: impl Fn(LocalEvent) + Send + Sync + 'static) -> Self {
         Self(Arc::new(hear))
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Listener {
     }
 }
 
-/// What the supervisor of a generation is told.
+/// An order to the supervisor of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Drain,
@@ -83,7 +83,7 @@ struct Supervised {
 #[derive(Debug, Default)]
 struct Children {
     supervised: BTreeMap<Generation, Supervised>,
-    /// Nothing is started any more: all that is has been told to end.
+    /// Nothing new is started: everything has been told to end.
     is_closed: bool,
 }
 
@@ -100,15 +100,15 @@ struct Shared {
     spec: Mutex<Spec>,
     sockets: Sockets,
     children: Mutex<Children>,
-    /// The release command that runs.
+    /// The running release command.
     releasing: Mutex<Option<Releasing>>,
-    /// Of the last start that failed.
+    /// How the program of the last failed start used its sockets.
     misuse: Mutex<Option<Misuse>>,
     processes: Processes,
     listener: Listener,
-    /// What generations read; nothing without it.
+    /// Standard input for generations; empty without it.
     input: std::sync::OnceLock<Input>,
-    /// What starts generations; nothing where they are started directly.
+    /// Program that starts generations; none if they are started directly.
     runner: std::sync::OnceLock<Vec<OsString>>,
 }
 
@@ -117,7 +117,7 @@ struct Shared {
 pub struct Input(Arc<dyn Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync>);
 
 impl Input {
-    /// Asks this, each time that one is started.
+    /// Calls this each time that a generation is started.
     pub fn of(
         make: impl Fn() -> std::io::Result<std::os::fd::OwnedFd> + Send + Sync + 'static,
     ) -> Self {
@@ -136,9 +136,9 @@ impl std::fmt::Debug for Input {
 }
 
 impl Local {
-    /// Holds `sockets` and runs generations from `store`. What happens to them is told `listener`.
+    /// Holds `sockets` and runs generations from `store`. `listener` gets their events.
     ///
-    /// What a killed predecessor left running is to be [ended](Processes::end_left) first.
+    /// The leftovers of a killed predecessor have to be [ended](Processes::end_left) first.
     #[must_use]
     pub fn new(store: Store, spec: Spec, mut sockets: Sockets, listener: Listener) -> Self {
         if spec.has_move_socket() {
@@ -162,18 +162,18 @@ impl Local {
         }
     }
 
-    /// Generations that start from now on read this, in place of nothing. The first one counts.
+    /// Later generations read this instead of nothing. The first call counts.
     pub fn read_from(&self, input: Input) {
         let _ = self.shared.input.set(input);
     }
 
-    /// Generations that start from now on are started by this program, with its first arguments; it is to become what it starts
-    /// (`exec`), since that takes sockets only if it has the number of the process that was started. The first one counts.
+    /// Later generations are started by this program, with its first arguments. It has to become the app (`exec`), because
+    /// the app takes sockets only if it has the number of the started process. The first call counts.
     pub fn run_with(&self, runner: Vec<OsString>) {
         let _ = self.shared.runner.set(runner);
     }
 
-    /// Ends every generation, and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Answers when
+    /// Ends every generation and starts none after that: SIGTERM, and SIGKILL after the spec's `drainTimeout`. Returns when
     /// all are gone.
     pub async fn stop_all(&self) {
         let phases: Vec<_> = self.shared.with_children(|children| {
@@ -190,7 +190,7 @@ impl Local {
         }
     }
 
-    /// What the program did whose start failed last, where that was seen; once.
+    /// How the program of the last failed start used its sockets, if that was seen; once.
     #[must_use]
     pub fn take_misuse(&self) -> Option<Misuse> {
         let misuse = &self.shared.misuse;
@@ -205,7 +205,7 @@ impl Local {
         self.shared.sockets.readable().await
     }
 
-    /// Ends at once what still drains.
+    /// Kills draining generations at once.
     pub fn kill_all(&self) {
         self.shared.with_children(|children| {
             for child in children.supervised.values() {
@@ -317,14 +317,14 @@ impl Backend for Local {
         Ok(())
     }
 
-    /// Nothing to do: whoever holds a [`Local`] watches the build and hands over.
+    /// Nothing to do: the owner of a [`Local`] watches the build and hands over.
     async fn keep_trying(&self) -> Result<(), BackendError> {
         Ok(())
     }
 
-    /// Nothing to do: a connection that waits is seen by whoever holds a [`Local`].
-    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
-        Ok(GivenBack::Done)
+    /// Nothing to do: the owner of a [`Local`] sees a waiting connection.
+    async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
+        Ok(HandleReset::Done)
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

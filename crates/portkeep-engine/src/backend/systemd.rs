@@ -1,6 +1,6 @@
 //! Generations as units of a systemd manager, over D-Bus.
 //!
-//! Nothing of D-Bus is visible outside this module.
+//! D-Bus is not visible outside this module.
 
 mod apps;
 mod batch;
@@ -40,15 +40,15 @@ use crate::end::{Cause, End};
 use crate::generation::{Generation, Phase, Running};
 use crate::move_socket;
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
 use crate::store::Store;
 use crate::user::RunsAs;
 
-/// How long before the end of a start is said why it is none.
+/// How long before the end of a start its failure is explained.
 const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
 
-/// How long the kernel may take to end what is killed.
+/// How long the kernel may take to end killed processes.
 const KILL_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Runs the generations of one app as `NAME@N.service`, and its holding page as `NAME-holding.service`.
@@ -57,7 +57,7 @@ pub struct Systemd {
     manager: Manager,
     store: Store,
     name: AppName,
-    /// Of the last start that failed.
+    /// How the program of the last failed start used its sockets.
     misuse: Mutex<Option<Misuse>>,
 }
 
@@ -78,7 +78,7 @@ impl Systemd {
         *self.misuse.lock().unwrap_or_else(PoisonError::into_inner) = Some(misuse);
     }
 
-    /// What the program did whose start failed last, where that was seen; once.
+    /// How the program of the last failed start used its sockets, if that was seen; once.
     #[must_use]
     pub fn take_misuse(&self) -> Option<Misuse> {
         let mut misuse = self.misuse.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,20 +97,20 @@ impl Systemd {
         &self.store
     }
 
-    /// Which manager it is.
+    /// The manager's kind.
     #[must_use]
     pub fn which(&self) -> Which {
         self.manager.which()
     }
 
-    /// The unit that `generation` is.
+    /// The unit of `generation`.
     #[must_use]
     pub fn unit(&self, generation: Generation) -> String {
         unit_of(&self.store, generation)
     }
 
-    /// Whether the unit of `generation` runs as another one, which is current. All holding pages of an app have one unit: one
-    /// that a killed helper left behind goes on as the next one.
+    /// Whether the unit of `generation` runs as another generation, which is current. All holding pages of an app share one
+    /// unit: one that a killed helper left behind continues as the next.
     fn is_now_current(&self, generation: Generation) -> bool {
         let current = self.store.current();
         let other = current.filter(|current| *current != generation);
@@ -125,7 +125,7 @@ impl Systemd {
         answer(unit, self.manager.part(unit, properties).await)
     }
 
-    /// Why the start job failed. The unit is kept until we have looked.
+    /// Why the start job failed. The unit is kept until this has looked.
     async fn why(
         &self,
         generation: Generation,
@@ -135,7 +135,7 @@ impl Systemd {
         let state = self.state(&unit).await?;
         let end = state.end();
         match (job, end.cause()) {
-            // Somebody stopped it, or something it needs did not start: its own end says nothing then.
+            // Somebody stopped it, or a unit that it needs did not start: its own end means nothing then.
             (JobResult::Other(result), _) if result != "failed" && result != "timeout" => {
                 Ok(StartFailure::by_circumstances(format!(
                     "its start was ended by somebody else ({result})"
@@ -167,7 +167,7 @@ impl Systemd {
         }
     }
 
-    /// Ends a unit that is to leave no process behind: it is asked to, and killed soon after.
+    /// Ends a unit with all its processes: it is stopped, and killed soon after.
     async fn end_unit(&self, unit: &str) -> Result<(), BackendError> {
         let failed = |error| BackendError::new(format!("cannot end {unit}"), error);
         let stopped = tokio::time::timeout(ABANDON_PATIENCE, self.manager.stop(unit)).await;
@@ -196,8 +196,7 @@ impl Systemd {
         }
     }
 
-    /// Sees that the sockets are there that a generation is to be passed: without them it would have to fail, and its
-    /// release would be blamed.
+    /// Makes sure that the sockets for a generation exist: without them it would fail, and its release would be blamed.
     async fn open_sockets(
         &self,
         generation: Generation,
@@ -221,7 +220,7 @@ impl Systemd {
             .collect();
         for socket in needed.iter().filter(|socket| !open.contains(socket)) {
             let job = self.manager.start(socket).await.map_err(failed)?;
-            // The one over which connections move is no reason not to serve.
+            // The move socket is no reason not to serve.
             if job != JobResult::Done && *socket != unit_names::move_socket(&self.name) {
                 return Ok(Some(StartFailure::by_circumstances(format!(
                     "{socket} does not listen (`{job}`), so that no socket could be passed to it; \
@@ -232,7 +231,7 @@ impl Systemd {
         Ok(None)
     }
 
-    /// Sees that somebody answers on the health sockets, and nobody beside: who does may change with a generation.
+    /// Makes sure that exactly one unit answers on the health sockets: which one may change with a generation.
     async fn pass_health_on(&self, unit: &str) {
         let passed = self.part(unit, &["TriggeredBy"]).await;
         let passed = passed.map(|state| state.sockets).unwrap_or_default();
@@ -250,8 +249,8 @@ impl Systemd {
         }
     }
 
-    /// Whether systemd takes a health socket for one that is being answered, since a generation before did, and nobody answers any
-    /// more: then it would start nobody.
+    /// Whether systemd still counts a health socket as answered by an earlier generation, although nobody answers any more:
+    /// then systemd would start nothing.
     async fn is_left_to_an_app(&self, health: &str) -> bool {
         let socket = unit_names::health_socket(&self.name);
         let socket = self.part(&socket, &["SubState"]).await;
@@ -262,7 +261,7 @@ impl Systemd {
         service.is_ok_and(|service| service.load == "loaded" && service.active == "inactive")
     }
 
-    /// Waits until the process of a generation that cannot tell so takes connections. False if it ends before.
+    /// Waits until the process of a generation that cannot say READY takes connections. False if it ends before.
     async fn takes_connections(&self, unit: &str) -> Result<bool, BackendError> {
         let process = self.manager.main_process(unit).await;
         let process = process.map_err(|error| {
@@ -271,19 +270,19 @@ impl Systemd {
         Ok(accepts(process).await)
     }
 
-    /// Whether a unit that was started is ready; nothing where it neither gets so in time nor ends.
+    /// Whether a started unit is ready; nothing if it neither becomes ready in time nor ends.
     async fn is_ready(
         &self,
         unit: &str,
         readiness: Readiness,
         deadline: Instant,
     ) -> Result<Option<bool>, BackendError> {
-        // A condition that says no ends the job with `done` and the unit inactive.
+        // An unmet condition ends the job with `done` and the unit inactive.
         if !self.part(unit, &["ActiveState"]).await?.is_active() {
             return Ok(Some(false));
         }
         if readiness == Readiness::Accepts && unit != unit_names::holding(&self.name) {
-            // Whoever waits for this has the same deadline, and knows less.
+            // The caller has the same deadline, and knows less.
             let deadline = deadline - BEFORE_DEADLINE;
             let takes = timeout_at(deadline.into(), self.takes_connections(unit)).await;
             return takes.ok().transpose();
@@ -296,9 +295,9 @@ fn answer(unit: &str, state: Result<UnitState, ManagerError>) -> Result<UnitStat
     state.map_err(|error| BackendError::new(format!("cannot ask for the state of {unit}"), error))
 }
 
-/// The unit that `generation` is.
+/// The unit of `generation`.
 fn unit_of(store: &Store, generation: Generation) -> String {
-    // A page of which nothing is known any more has the number that is never given away.
+    // An unknown page has the number that is never assigned.
     if generation == Generation(0) || store.is_holding_page(generation) {
         unit_names::holding(store.name())
     } else {
@@ -306,13 +305,13 @@ fn unit_of(store: &Store, generation: Generation) -> String {
     }
 }
 
-/// What a generation does, by the state of its unit; none if it does not run.
+/// The phase of a generation, from the state of its unit; none if it does not run.
 fn phase_of(state: &UnitState) -> Option<Phase> {
     match state.active.as_str() {
         "activating" => Some(Phase::Starting),
         "active" | "reloading" | "refreshing" => Some(Phase::Serving),
         "deactivating" => Some(Phase::Draining),
-        // Its start waits for the settling of its last end.
+        // Its start waits until its last end is settled.
         _ if state.job.is_some() => Some(Phase::Starting),
         _ => None,
     }
@@ -331,7 +330,7 @@ impl Backend for Systemd {
     ) -> Result<Result<(), StartFailure>, BackendError> {
         let unit = self.unit(generation);
         let failed = |error| BackendError::new(format!("cannot start {unit}"), error);
-        // Else nothing would be known of one that has ended by the time we look.
+        // Otherwise nothing would be known about a unit that has ended by the time of the look.
         self.manager.keep(&unit).await.map_err(failed)?;
         if let Some(failure) = self.open_sockets(generation).await? {
             return Ok(Err(failure));
@@ -372,7 +371,7 @@ impl Backend for Systemd {
         self.let_connections_move(&unit).await;
         let failed = |error| BackendError::new(format!("cannot stop {unit}"), error);
         if unit == unit_names::holding(&self.name) {
-            // The version before ran its page as a generation.
+            // The last version of portkeep ran its page as a generation.
             let before = unit_names::generation(&self.name, generation.0);
             let asked = self.manager.stop_without_waiting(&before).await;
             asked.map_err(failed)?;
@@ -414,15 +413,15 @@ impl Backend for Systemd {
     }
 
     async fn settings(&self) -> Result<String, BackendError> {
-        // Any number will do: the text is the template's. The current one is loaded already; one that never runs would be loaded
-        // for this question, with the units that settle its ends.
+        // Any number will do: the text is the template's. The current one is loaded already; loading one that never runs
+        // would also load the units that settle its ends.
         let current = self.store.current_app().unwrap_or(Generation(0));
         let unit = unit_names::generation(&self.name, current.0);
         let state = self.part(&unit, &["FragmentPath", "DropInPaths"]).await?;
         Ok(state.text())
     }
 
-    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+    async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
         Units::by(self.manager.clone(), self.store.clone())
             .nobody_serves()
             .await

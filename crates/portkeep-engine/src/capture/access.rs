@@ -1,4 +1,4 @@
-//! Access to a copy: nobody may use it who may not use its source.
+//! Access to a copy: a user who may not use its source may not use the copy.
 
 use std::fs::{File, Metadata, Permissions};
 use std::io;
@@ -8,26 +8,26 @@ use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 use rustix::process::geteuid;
 
 const GROUP_BITS: u32 = 0o070;
-/// How a directory of ours can be removed again.
+/// Bits with which one of our directories can be removed again.
 const OWNER_BITS: u32 = 0o700;
-/// Where Linux keeps an access list.
+/// The attribute with a file's access list on Linux.
 const LIST: &str = "system.posix_acl_access";
-/// The longest that one can be.
+/// The longest list.
 const LONGEST_LIST: usize = 64 << 10;
 
-/// What a copy is for.
+/// The use of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum For {
-    /// To be run.
+    /// To be executed.
     Program,
-    /// To be read, and never written into.
+    /// To be read, and never written.
     File,
-    /// To have files in it.
+    /// To contain files.
     Directory,
 }
 
 impl For {
-    /// The bits that a copy keeps: nobody but its owner writes into it, and it gives no rights of its owner to others.
+    /// The bits that a copy keeps: only its owner may write to it, and it gives nobody its owner's rights.
     fn kept(self) -> u32 {
         match self {
             Self::Program => 0o755,
@@ -35,7 +35,7 @@ impl For {
         }
     }
 
-    /// What everybody must be allowed for the copy to be of use to everybody.
+    /// The bits that everybody must have to use the copy.
     fn needed(self) -> u32 {
         match self {
             Self::Program | Self::Directory => 0o005,
@@ -44,7 +44,7 @@ impl For {
     }
 }
 
-/// What may be done with a file, and by whom.
+/// Who may do what with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Access {
     owner: u32,
@@ -54,7 +54,7 @@ pub(crate) struct Access {
 }
 
 fn list_of(file: &File) -> Option<Vec<u8>> {
-    // No list, or a file system that has none: most files.
+    // No list, or a file system without lists: most files.
     let nothing: &mut [u8] = &mut [];
     fgetxattr(file, LIST, nothing)
         .ok()
@@ -65,10 +65,10 @@ fn list_of(file: &File) -> Option<Vec<u8>> {
     Some(list)
 }
 
-/// What a copy gets.
+/// Access to a copy.
 #[derive(Debug, PartialEq, Eq)]
-struct Given {
-    /// None: who makes it keeps it.
+struct CopyAccess {
+    /// None: the copy keeps its maker as the owner.
     owner: Option<u32>,
     mode: u32,
 }
@@ -88,7 +88,7 @@ impl Access {
         self.mode & what.needed() == what.needed() && self.list.is_none()
     }
 
-    /// Adds to `hasher` what a copy of a file is given: who owns what everybody may use makes no difference.
+    /// Adds the access to a file's copy to `hasher`: if everybody may use it, its owner does not matter.
     pub(super) fn hash(&self, hasher: &mut blake3::Hasher) {
         hasher.update(&(self.mode & 0o555).to_le_bytes());
         if !self.is_open(For::File) {
@@ -100,7 +100,7 @@ impl Access {
         }
     }
 
-    /// Gives this access to a program's copy, which so far nobody but its maker can use.
+    /// Gives this access to a program's copy, which only its maker can use so far.
     ///
     /// # Errors
     /// When it cannot be given: then the copy stays closed.
@@ -115,7 +115,7 @@ impl Access {
     pub(super) fn give_for(&self, what: For, copy: &File) -> io::Result<()> {
         let mut given = self.given(what, geteuid().is_root());
         if what == For::Directory && !geteuid().is_root() {
-            // Or we could not remove what is in it.
+            // Otherwise the files in it could not be removed.
             given.mode |= OWNER_BITS;
         }
         let now = copy.metadata()?;
@@ -126,23 +126,23 @@ impl Access {
             if geteuid().is_root() {
                 fchown(copy, owner, group)?;
             }
-            // A group that we are not in: its copy is of our own group, which may what everybody may.
+            // A group without us: its copy has our own group, which may do what everybody may.
             mode = mode & !GROUP_BITS | (mode & 0o007) << 3;
         }
         if let Some(list) = &self.list
             && fsetxattr(copy, LIST, list, XattrFlags::empty()).is_err()
         {
-            // With a list, these bits are the most that anybody in it may, and not what the group may.
+            // With a list, these bits are the most that anybody in it may do, and not what the group may.
             mode &= !GROUP_BITS;
         }
         copy.set_permissions(Permissions::from_mode(mode))
     }
 
-    /// Root keeps its copies where everybody may use them, so that nobody can change them; else whoever owns the source owns
-    /// the copy, or could not use it.
-    fn given(&self, what: For, is_root: bool) -> Given {
+    /// If everybody may use a copy, root owns it, so that nobody can change it; otherwise the owner of the source owns the
+    /// copy, who could not use it otherwise.
+    fn given(&self, what: For, is_root: bool) -> CopyAccess {
         let is_open = self.mode & what.needed() == what.needed();
-        Given {
+        CopyAccess {
             owner: (is_root && !is_open).then_some(self.owner),
             mode: self.mode & what.kept(),
         }
@@ -201,7 +201,7 @@ mod tests {
                 list: None,
             };
             let given = access.given(what, true);
-            let expected = Given {
+            let expected = CopyAccess {
                 owner,
                 mode: expected,
             };

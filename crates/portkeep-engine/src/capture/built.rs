@@ -1,8 +1,9 @@
-//! Another name of a release's executable, beside the file that the build made.
+//! Another name of a release's executable, beside the build's file.
 //!
-//! In development an app runs where it was built: it may look for its files from there, as under `cargo run`. `portkeep dev` gives
-//! each build's executable a name of its own there, which the next build does not take away. It is run by that name as long as that
-//! leads to what was captured, and else by the kept one: so each generation runs its own release, also one that is rolled back to.
+//! In development an app runs where it was built: it may look for files there, as under `cargo run`. `portkeep dev` gives
+//! each build's executable a name of its own there, which the next build does not remove. The app runs by that name as long
+//! as it leads to the captured file, and otherwise by the kept one: so each generation runs its own release, even after a
+//! roll back.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,9 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::clock::Clock;
 use super::contents;
 use super::file_states::Identity;
-use super::found::Opened;
+use super::found_file::Opened;
 
-/// A name beside the build's file, and what it led to when the release was captured.
+/// A name beside the build's file, and the file that it led to when the release was captured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Built {
     path: PathBuf,
@@ -23,7 +24,7 @@ pub(crate) struct Built {
 }
 
 impl Built {
-    /// The name `path`, if it leads to the contents of what was captured.
+    /// The name `path`, if it leads to the captured contents.
     pub(super) fn of(path: PathBuf, captured: &Opened, clock: Clock) -> Option<Self> {
         let found = fs::symlink_metadata(&path).ok()?;
         let identity = Identity::from(&found);
@@ -33,7 +34,7 @@ impl Built {
         is_it.then_some(Self { path, identity })
     }
 
-    /// Where it is run, as long as that is what was captured.
+    /// The path to run, as long as it leads to the captured file.
     pub(crate) fn path(&self) -> Option<&Path> {
         let now = fs::symlink_metadata(&self.path).ok()?;
         let is_it = now.is_file() && Identity::from(&now).has_contents_of(&self.identity);
@@ -41,7 +42,7 @@ impl Built {
     }
 }
 
-/// On another file system it was copied.
+/// It was copied to another file system.
 fn has_same_contents(path: &Path, captured: &Opened, clock: Clock) -> io::Result<bool> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::CaptureError;
 
-/// A program of a gigabyte takes a disk a few seconds. Whoever waits for the lock waits longer than this.
+/// A disk reads a program of a gigabyte in a few seconds. The wait for the lock is longer than this.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Runs from the beginning of a capture.

@@ -1,4 +1,4 @@
-//! Contents of large files: all processors digest them, and copy them meanwhile where a copy is wanted.
+//! Contents of large files: all processors digest them, while they are copied if necessary.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -157,14 +157,14 @@ fn has_data(file: &File, start: u64, length: u64) -> io::Result<bool> {
         Ok(data) => Ok(data < start + length),
         // Only a hole up to the end.
         Err(Errno::NXIO) => Ok(false),
-        // The file system does not tell.
+        // The file system does not say.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(true),
         Err(error) => Err(error.into()),
     }
 }
 
 fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
-    let mut reader = At {
+    let mut reader = PositionedRead {
         file,
         offset: part * PART,
     };
@@ -174,12 +174,12 @@ fn digest_of_part(file: &File, part: u64, size: u64) -> io::Result<Hash> {
 }
 
 /// Reads at its own position: several threads read one file.
-struct At<'a> {
+struct PositionedRead<'a> {
     file: &'a File,
     offset: u64,
 }
 
-impl Read for At<'_> {
+impl Read for PositionedRead<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.file.read_at(buffer, self.offset)?;
         self.offset += count as u64;
@@ -193,7 +193,7 @@ fn add(digests: impl IntoIterator<Item = Hash>, hasher: &mut blake3::Hasher) {
         hasher.update(digest.as_bytes());
         count += 1;
     }
-    // So that two different lists of files never give the same input.
+    // So that two different lists of files never have the same input.
     hasher.update(&count.to_le_bytes());
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::files::FilesError;
-use super::found::LARGEST;
+use super::found_file::LARGEST;
 
-/// Why there is no release to take. Nothing was changed.
+/// Why no release can be captured. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
@@ -20,12 +20,12 @@ pub enum CaptureError {
     /// A bare name is in no directory of `PATH`.
     #[error("no executable `{0}` in PATH ({1}); write its absolute path in the spec")]
     NotInPath(String, String),
-    /// It is a directory, a device or the like. Nothing was read from it.
+    /// It is a directory, a device or similar. Nothing was read from it.
     #[error("{path} is not a regular file but {kind}; correct the spec")]
     NotAFile {
-        /// What was named.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// Its kind.
         kind: &'static str,
     },
     /// The execute bit is missing.
@@ -40,35 +40,35 @@ pub enum CaptureError {
         LARGEST >> 30
     )]
     TooLarge {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// Its size.
         bytes: u64,
     },
-    /// It changed while it was read, again and again.
+    /// It changed during each attempt to read it.
     #[error("{0} is still being written; the next finished write starts a new attempt")]
     StillBeingWritten(PathBuf),
-    /// The disk or the network that it is on is too slow.
+    /// Its disk or network is too slow.
     #[error(
         "{path} could not be read within {} s; move it to a faster disk, or free this one", .limit.as_secs()
     )]
     TooSlow {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// How long it was tried.
+        /// The time limit.
         limit: Duration,
     },
-    /// Whoever decides where the path leads could not read or execute it: root does not do it for him.
+    /// A user who controls where the path leads could not read or execute it: root does not do it for that user.
     #[error(transparent)]
     NotForOwner(Box<NotForOwner>),
-    /// The rights of whoever chose the file cannot be taken.
+    /// The rights of the user who chose the file cannot be taken on.
     #[error("cannot look at {path} with the rights of {user}, who chose it: {source}")]
     Rights {
-        /// What is to be run.
+        /// The file to run.
         path: PathBuf,
-        /// Who chose it.
+        /// The user.
         user: String,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -78,9 +78,9 @@ pub enum CaptureError {
          `chmod o+rx` it, or name a user in `allow.user` who may"
     )]
     NotForApp {
-        /// What is to be run.
+        /// The file to run.
         path: PathBuf,
-        /// Who runs it.
+        /// The app's user.
         user: String,
         /// Its mode.
         mode: u32,
@@ -89,51 +89,51 @@ pub enum CaptureError {
         /// Its group.
         group: String,
     },
-    /// It would run where it is, and the sandbox shows the app no home directories.
+    /// It would run in place, but the sandbox hides home directories from the app.
     #[error(
         "{0} is an interpreter, or is named by a symbolic link, and so runs where it is; but the sandbox hides it: \
          say `\"home\": \"read-only\"` in `allow` (and a `user`), or install it outside of home directories"
     )]
     Hidden(PathBuf),
-    /// It could not be copied to where no build overwrites it.
+    /// It could not be copied to a place that no build overwrites.
     #[error("cannot copy {from} to {to}")]
     Copy {
         /// The executable.
         from: PathBuf,
-        /// Where the releases are.
+        /// The directory of the releases.
         to: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// The files that the release is to bring along cannot be.
+    /// The files of the release cannot be captured.
     #[error(transparent)]
     Files(#[from] FilesError),
     /// Reading failed.
     #[error("cannot read {path}")]
     Io {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Why root does not capture a file for somebody else.
+/// Why root does not capture a file for another user.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{owner}, who owns {of}, may not read and execute {path}: {at} has mode {mode:04o}, owner {at_owner}, group {at_group}; \
      give {owner} the right to it, or have {of} belong to root"
 )]
 pub struct NotForOwner {
-    /// What is to be run.
+    /// The file to run.
     pub path: PathBuf,
-    /// Who chose it.
+    /// The user who chose it.
     pub owner: String,
-    /// The directory or link by which he did.
+    /// The directory or link that gave that user the choice.
     pub of: PathBuf,
-    /// What he may not use.
+    /// The file or directory that this user may not use.
     pub at: PathBuf,
     /// Its mode.
     pub mode: u32,

@@ -1,4 +1,4 @@
-//! States of the files that make a release: cheap to find out, and enough to tell whether anything changed.
+//! States of a release's files: quick to read, and enough to tell whether anything changed.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::CaptureError;
 use super::files::Tree;
-use super::found::Found;
+use super::found_file::FoundFile;
 use super::place::is_fixed;
 
-/// Metadata by which a change of a file is seen without reading it.
+/// Metadata that shows a change of a file without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     device: u64,
@@ -34,7 +34,7 @@ impl From<&Metadata> for Identity {
             modified_nanoseconds: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_nanoseconds: match metadata.nlink() {
                 1 => nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
-                // The change time moves whenever a link comes or goes. cargo's output has two links, and so has ours.
+                // The change time changes with each link. cargo's output has two links, and ours adds another.
                 _ => 0,
             },
         }
@@ -68,7 +68,7 @@ impl Identity {
 pub(crate) struct FileStates {
     executable: (PathBuf, Identity),
     others: Vec<(PathBuf, Identity)>,
-    /// The digest of the states of all files that the release brings along.
+    /// The digest of the states of all the release's `files`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     files: Option<String>,
 }
@@ -76,10 +76,10 @@ pub(crate) struct FileStates {
 /// The files that make a release, ready to be opened.
 #[derive(Debug)]
 pub(super) struct FoundFiles {
-    pub(super) executable: Found,
+    pub(super) executable: FoundFile,
     /// The program of the release command, if it is another one.
-    pub(super) releaser: Option<Found>,
-    pub(super) others: Vec<Found>,
+    pub(super) releaser: Option<FoundFile>,
+    pub(super) others: Vec<FoundFile>,
     pub(super) files: Option<Tree>,
 }
 
@@ -89,7 +89,10 @@ impl FoundFiles {
         let executable = resolve(command)?;
         let releaser = spec.release.first().filter(|program| *program != command);
         let releaser = releaser.map(|program| resolve(program)).transpose()?;
-        let watched = spec.watch.as_deref().and_then(|path| Found::at(path).ok());
+        let watched = spec
+            .watch
+            .as_deref()
+            .and_then(|path| FoundFile::at(path).ok());
         let others = watched
             .into_iter()
             .filter(|found| found.is_regular() && found.path() != executable.path());
@@ -102,7 +105,7 @@ impl FoundFiles {
     }
 
     pub(super) fn states(&self) -> FileStates {
-        let state = |found: &Found| (found.path().to_owned(), found.identity());
+        let state = |found: &FoundFile| (found.path().to_owned(), found.identity());
         FileStates {
             executable: state(&self.executable),
             others: self
@@ -130,7 +133,7 @@ impl FileStates {
     /// # Errors
     /// When it is missing.
     pub(crate) fn of_executable(executable: &Path) -> Result<Self, CaptureError> {
-        let found = Found::at(executable)?;
+        let found = FoundFile::at(executable)?;
         Ok(Self {
             executable: (executable.to_owned(), found.identity()),
             others: Vec::new(),
@@ -164,13 +167,13 @@ pub(crate) fn program_at(command: &str) -> Result<(PathBuf, PathBuf), CaptureErr
 }
 
 /// Finds `command`: a path as it stands, a plain name in `PATH`.
-pub(super) fn resolve(command: &str) -> Result<Found, CaptureError> {
+pub(super) fn resolve(command: &str) -> Result<FoundFile, CaptureError> {
     if command.contains('/') {
-        return Found::at(Path::new(command));
+        return FoundFile::at(Path::new(command));
     }
     let search = std::env::var("PATH").unwrap_or_default();
     std::env::split_paths(&search)
-        .filter_map(|directory| Found::at(&directory.join(command)).ok())
-        .find(Found::is_regular)
+        .filter_map(|directory| FoundFile::at(&directory.join(command)).ok())
+        .find(FoundFile::is_regular)
         .ok_or_else(|| CaptureError::NotInPath(command.to_owned(), search.clone()))
 }

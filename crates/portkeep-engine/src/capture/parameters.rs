@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{CaptureError, settings_file};
 use crate::store::Key;
 
-/// Everything but the files that are run.
+/// Everything except for the files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Parameters {
     /// Arguments, without the executable.
@@ -16,14 +16,14 @@ pub(crate) struct Parameters {
     /// Environment of the app. Kept in a file of its own (mode 0600), since it may hold secrets.
     #[serde(skip)]
     pub(crate) environment: BTreeMap<String, String>,
-    /// A digest of the rest: what the generation's unit says, and the files that systemd reads for it. A running
-    /// generation has the old settings; a new one is needed to apply them.
+    /// A digest of the rest: the generation's unit, and the files that systemd reads for it. A running generation has the
+    /// old settings; applying them needs a new one.
     settings: String,
 }
 
 impl Parameters {
-    /// The parameters of `spec`, on top of the environment that `portkeep dev` was started with. `unit` is the text of what
-    /// starts a generation, with what its operator changed in it.
+    /// The parameters of `spec`, on top of the environment of `portkeep dev`. `unit` is the text of the unit that starts a
+    /// generation, with the operator's drop-ins.
     ///
     /// # Errors
     /// When an environment file is none that can be read to its end.
@@ -41,7 +41,7 @@ impl Parameters {
         })
     }
 
-    /// The parameters of what is not the app's own.
+    /// The parameters of a program that is not the app's.
     pub(crate) fn without_spec(
         arguments: Vec<String>,
         environment: BTreeMap<String, String>,
@@ -69,19 +69,19 @@ impl Parameters {
             .chain(variables)
             .chain([&self.settings])
         {
-            // With its length, so that no two lists of words read the same.
+            // With its length, so that two lists of words never give the same input.
             hasher.update(&(word.len() as u64).to_le_bytes());
             hasher.update(word.as_bytes());
         }
     }
 }
 
-/// The spec's own variables win over those that `portkeep dev` was started with. An app on our library is told how it is to
-/// drain, and how long it may, so that it reports what it cuts before its manager does the cutting.
+/// The spec's own variables win over those of `portkeep dev`. An app with our library gets the aim and the limit of its
+/// drain, so that it reports what it cuts before its manager kills it.
 fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let mut environment = base.clone();
     environment.extend(spec.environment.clone());
-    // Also where `portkeep dev` itself was started by an app that has one.
+    // Even if an app with a label started `portkeep dev` itself.
     environment.remove(contract::PORTKEEP_LABEL);
     let label = spec.label.as_ref();
     environment.extend(label.map(|label| (contract::PORTKEEP_LABEL.to_owned(), label.to_string())));
@@ -108,10 +108,10 @@ fn environment(spec: &Spec, base: &BTreeMap<String, String>) -> BTreeMap<String,
 
 fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, CaptureError> {
     let mut shaping = spec.clone();
-    // Not of the generation's unit: how it is built, kept and watched. The rest is.
+    // Without what is not in the generation's unit: how it is built, kept and watched.
     shaping.exec.clear();
     shaping.environment.clear();
-    // It is in the environment.
+    // The environment has it.
     shaping.label = None;
     shaping.build.clear();
     shaping.checks.clear();
@@ -120,9 +120,9 @@ fn settings(spec: &Spec, unit: &str, key: &Key) -> Result<String, CaptureError> 
     shaping.ignore.clear();
     shaping.keep_generations = 0;
     shaping.watch_secrets = false;
-    // How long it may take makes no other release; what it is does.
+    // Another limit for the command makes no other release; another command does.
     shaping.release_timeout = Span::from_secs(0);
-    // What they say of a release is in its files, and where it runs in its unit.
+    // Their contents are hashed as files, and where the release runs is in its unit.
     shaping.files.clear();
     shaping.files_from = None;
     let plain = Spec::new(spec.name.clone(), Vec::new(), Vec::new());

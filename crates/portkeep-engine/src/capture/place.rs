@@ -1,4 +1,4 @@
-//! Decides whether a program runs where it is, or as a copy that no build overwrites.
+//! Decides whether a program runs in place, or as a copy that no build overwrites.
 
 use std::fs;
 use std::path::Path;
@@ -7,12 +7,12 @@ use portkeep_spec::{Home, Sandbox, Spec};
 
 /// Stores whose files never change, and the distribution's own directories.
 const FIXED: [&str; 6] = ["/nix/store", "/gnu/store", "/usr", "/bin", "/sbin", "/lib"];
-/// Where people live.
+/// Directories of homes.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
-/// Below those, and yet the administrator's own.
+/// Below those, but the administrator's own.
 const LOCAL: &str = "/usr/local";
 
-/// Whether what is at `path` stays as it is for as long as it is there.
+/// Whether a file at `path` stays unchanged as long as it exists.
 pub(super) fn is_fixed(path: &Path) -> bool {
     !path.starts_with(LOCAL) && FIXED.iter().any(|place| path.starts_with(place))
 }
@@ -33,7 +33,7 @@ pub(super) fn runs_in_place(path: &Path, named: &Path, is_script: bool) -> bool 
     is_fixed(path) || by_link || is_in_prefix(path)
 }
 
-/// What the sandbox of the system manager hides from an app that is not allowed to see it (`ProtectHome=`).
+/// Whether the system manager's sandbox hides this path from the app (`ProtectHome=`).
 pub(super) fn is_hidden(spec: &Spec, path: &Path) -> bool {
     spec.sandbox == Sandbox::Strict
         && spec.allow.home == Home::Hidden

@@ -1,20 +1,20 @@
-//! State of files that systemd reads for a generation, found without reading endless ones.
+//! State of files that systemd reads for a generation, without reading endless ones.
 
 use std::io::{self, Read};
 use std::path::Path;
 
 use super::CaptureError;
-use super::found::{Found, reopen};
+use super::found_file::{FoundFile, reopen};
 
-/// As much as systemd takes for a credential. A larger file is known by its size and times.
+/// systemd's limit for a credential. A larger file is identified by its size and times.
 const LARGEST: u64 = 1 << 20;
 
-/// The state of an environment file. What cannot be read here is for systemd to complain about.
+/// The state of an environment file. If it cannot be read here, systemd will report that.
 ///
 /// # Errors
 /// When it is no regular file: whoever reads it would wait for ever, or read without an end.
 pub(super) fn environment(path: &Path) -> Result<String, CaptureError> {
-    let Ok(found) = Found::at(path) else {
+    let Ok(found) = FoundFile::at(path) else {
         return Ok(String::new());
     };
     if !found.is_regular() {
@@ -23,12 +23,12 @@ pub(super) fn environment(path: &Path) -> Result<String, CaptureError> {
     Ok(state(&found))
 }
 
-/// The state of a credential. A socket or a directory is none of ours: systemd asks the one and copies the other.
+/// The state of a credential. Sockets and directories are not read: systemd asks the one and copies the other.
 pub(super) fn credential(path: &Path) -> String {
-    Found::at(path).map_or_else(|_| String::new(), |found| state(&found))
+    FoundFile::at(path).map_or_else(|_| String::new(), |found| state(&found))
 }
 
-fn state(found: &Found) -> String {
+fn state(found: &FoundFile) -> String {
     match contents(found) {
         Ok(Some(digest)) => digest.to_hex().to_string(),
         Ok(None) => found.identity().to_string(),
@@ -36,8 +36,8 @@ fn state(found: &Found) -> String {
     }
 }
 
-/// None for what is not to be read.
-fn contents(found: &Found) -> io::Result<Option<blake3::Hash>> {
+/// None for a file that must not be read.
+fn contents(found: &FoundFile) -> io::Result<Option<blake3::Hash>> {
     if !found.is_regular() || found.size() > LARGEST {
         return Ok(None);
     }

@@ -18,10 +18,10 @@ pub(super) mod field {
     pub(in super::super) const CRASHES: &str = "PORTKEEP_CRASHES";
 }
 
-/// `journalctl` fills no place of a catalog with more, the field's name included (`REPLACE_VAR_MAX` of systemd).
+/// `journalctl` fills no longer value into a place of a catalog, the field's name included (`REPLACE_VAR_MAX` of systemd).
 const LONGEST_REASON: usize = 256 - "PORTKEEP_REASON=".len();
 
-/// What happened, apart from whose it is.
+/// What happened, without the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AnnouncementDetails {
     pub(crate) decided: DecisionKind,
@@ -38,7 +38,7 @@ pub(crate) struct AnnouncementDetails {
 
 /// How much an entry matters, in the words of syslog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Weight {
+pub(super) enum Severity {
     Error,
     Warning,
     Notice,
@@ -54,7 +54,7 @@ pub struct Announcement {
 }
 
 impl AnnouncementDetails {
-    /// One of which no more is known than what serves.
+    /// An announcement without further details.
     pub(crate) fn plain(decided: DecisionKind, message: String) -> Self {
         Self {
             decided,
@@ -70,7 +70,7 @@ impl AnnouncementDetails {
 }
 
 impl Announcement {
-    /// What `details` says, of `app`, whose units `which` manager has.
+    /// The announcement of `details` for `app`, whose units belong to the `which` manager.
     pub(crate) fn new(app: &AppName, which: Which, details: AnnouncementDetails) -> Self {
         Self {
             details,
@@ -79,7 +79,7 @@ impl Announcement {
         }
     }
 
-    /// What was decided.
+    /// The decision.
     #[must_use]
     pub fn decided(&self) -> DecisionKind {
         self.details.decided
@@ -91,10 +91,10 @@ impl Announcement {
         &self.details.message
     }
 
-    pub(super) fn weight(&self) -> Weight {
+    pub(super) fn severity(&self) -> Severity {
         match self.details.decided {
             DecisionKind::NothingServes | DecisionKind::HoldingPage | DecisionKind::GivenUp => {
-                Weight::Error
+                Severity::Error
             }
             DecisionKind::FellBack
             | DecisionKind::Failed
@@ -103,21 +103,21 @@ impl Announcement {
             | DecisionKind::StartedAgain
             | DecisionKind::Waits
             | DecisionKind::NotStartedAgain
-            | DecisionKind::Cut => Weight::Warning,
+            | DecisionKind::Cut => Severity::Warning,
             DecisionKind::RolledBack
             | DecisionKind::Maintenance
             | DecisionKind::StaysInMaintenance
             | DecisionKind::TakenOut
-            | DecisionKind::PutBack => Weight::Notice,
+            | DecisionKind::PutBack => Severity::Notice,
             DecisionKind::Leaves
             | DecisionKind::HandedOver
             | DecisionKind::Unchanged
-            | DecisionKind::Drained => Weight::Info,
+            | DecisionKind::Drained => Severity::Info,
         }
     }
 
-    /// All fields but the message. Each entry has each of them, so that no place of the catalog stays empty; what is not known
-    /// is `-`.
+    /// All fields except for the message. Each entry has all of them, so that no place of the catalog stays empty; an
+    /// unknown value is `-`.
     #[must_use]
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let details = &self.details;
@@ -152,8 +152,8 @@ impl Announcement {
             (field::REASON, self.reason()),
             (field::CRASHES, details.crashes.to_string()),
         ];
-        // journald knows the unit of a process only as long as that lives. By these, `journalctl -u` finds the entry anyway: of
-        // root it believes the one, of a user the other.
+        // journald knows the unit of a process only while that lives. These fields let `journalctl -u` find the entry
+        // anyway: journald believes one of root, the other of a user.
         let handle = unit_names::handle(&self.app);
         let of_generation = details
             .generation
@@ -168,7 +168,7 @@ impl Announcement {
         fields
     }
 
-    /// In one line, and no longer than the catalog takes.
+    /// In one line, and no longer than the catalog allows.
     fn reason(&self) -> String {
         let known = self.details.reason.as_deref();
         let reason = match (known, self.details.decided) {
@@ -183,7 +183,7 @@ impl Announcement {
     }
 }
 
-/// The unit that this process is in, by its control group; none outside of services.
+/// The unit of this process, by its control group; none outside of services.
 fn own_unit() -> Option<String> {
     let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -191,7 +191,7 @@ fn own_unit() -> Option<String> {
     unit.ends_with(".service").then(|| unit.to_owned())
 }
 
-/// At most so many bytes, whole characters.
+/// At most this many bytes, in whole characters.
 fn cut(text: &str, longest: usize) -> String {
     if text.len() <= longest {
         return text.to_owned();

@@ -8,7 +8,7 @@ use super::text::fill;
 /// The name of its file.
 pub const FILE: &str = "portkeep.catalog";
 
-/// Columns of a line: `journalctl` puts a mark before each, and breaks none.
+/// Columns of a line: `journalctl` puts a mark before each line, and breaks none.
 const COLUMNS: usize = 76;
 
 /// All entries, as `journalctl --update-catalog` reads them.
@@ -46,7 +46,7 @@ fn entry(decided: DecisionKind) -> String {
     )
 }
 
-/// With the fields of an entry at its places, which `journalctl` fills.
+/// With the fields of an entry, which `journalctl` fills in.
 fn left_to_the_journal(text: &str) -> String {
     fill(text, |place| match place {
         "app" => reference(field::APP),

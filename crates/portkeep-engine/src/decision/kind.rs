@@ -1,28 +1,28 @@
 //! Kinds of decisions.
 
-/// What was decided. Its id and its code stay the same; [`ALL`](Self::ALL) has each of them.
+/// A kind of decision. Its id and its code never change; [`ALL`](Self::ALL) has every kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum DecisionKind {
-    /// The release that was asked for serves.
+    /// The requested release serves.
     HandedOver,
-    /// A release that served before serves again, because a person wanted that.
+    /// An earlier release serves again, because a person wanted that.
     RolledBack,
-    /// What was asked for serves already.
+    /// The requested release serves already.
     Unchanged,
-    /// The last good release serves instead of the one that was asked for.
+    /// The last good release serves instead of the requested one.
     FellBack,
     /// No release can serve, and the holding page answers.
     HoldingPage,
-    /// The page of maintenance answers.
+    /// The maintenance page answers.
     Maintenance,
-    /// Nothing is started, because there is maintenance.
+    /// Nothing is started, because of maintenance.
     StaysInMaintenance,
-    /// No generation of the release that was asked for became READY; what served before serves on.
+    /// No generation of the requested release became READY; the current one serves on.
     Failed,
-    /// There was no release to start; what served before serves on.
+    /// There was no release to start; the current one serves on.
     Refused,
-    /// The release failed before, and nobody asked for another try.
+    /// The release failed before, and nobody requested another try.
     KnownBad,
     /// No generation became READY, and nothing else serves.
     NothingServes,
@@ -32,11 +32,11 @@ pub enum DecisionKind {
     GivenUp,
     /// A generation cannot be set up: it is started as soon as it can be.
     Waits,
-    /// A generation crashed that nobody needs: it is not started again.
+    /// A generation crashed that is not needed: it is not started again.
     NotStartedAgain,
-    /// A generation that was replaced has finished what it had.
+    /// A replaced generation has finished its requests.
     Drained,
-    /// A generation that was replaced did not finish in time, and was ended.
+    /// A replaced generation did not finish in time, and was killed.
     Cut,
     /// A person has taken the app out of its load balancers.
     TakenOut,
@@ -98,7 +98,7 @@ impl DecisionKind {
         }
     }
 
-    /// Names it for programs: `PORTKEEP_DECISION=`. A fault of `doctor`'s that it leads to has the same name.
+    /// Its name for programs: `PORTKEEP_DECISION=`. A fault of `doctor` that follows from it has the same name.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -9,20 +9,20 @@ use super::kind::DecisionKind;
 use crate::generation::Generation;
 use crate::remedy::Remedy;
 
-/// What one kind of decision says.
+/// Texts of one kind of decision.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text {
     /// In a few words, for a list.
     pub(super) subject: &'static str,
-    /// What is so now, and why.
+    /// The state after it, and its reason.
     pub(super) what: &'static str,
-    /// What a person does or decides first; empty where the commands are all.
+    /// What a person does or decides first.
     pub(super) first: &'static str,
     /// Commands for a shell, one after another.
     pub(super) commands: &'static [&'static str],
 }
 
-/// How the sentences begin that say what serves instead of what is installed.
+/// Beginning of each sentence that says what serves instead of the installed release.
 const NOT_SERVED: &str = "what is installed does not serve: ";
 
 const RELOAD: &[&str] = &["portkeep reload --{manager} {app}"];
@@ -36,20 +36,20 @@ impl DecisionKind {
         match self {
             Self::HandedOver => Text {
                 subject: "{app}: another release serves",
-                what: "generation {generation} is READY and accepts connections; the one before finishes what it has",
-                first: "nothing; if it is not what you want, the release before can come back",
+                what: "generation {generation} is READY and accepts connections; the generation before it finishes its requests",
+                first: "nothing; to bring back the release before it",
                 commands: &["portkeep rollback --{manager} {app}"],
             },
             Self::RolledBack => Text {
                 subject: "{app}: a release that served before serves again",
                 what: "what is installed does not serve: it was rolled back, and the release before serves{because}",
-                first: "nothing, as long as it is to stay so; else correct what was rolled back",
+                first: "nothing, if that is right; otherwise correct the release that was rolled back",
                 commands: RELOAD,
             },
             Self::Unchanged => Text {
                 subject: "{app}: nothing to hand over",
                 what: "the release that was asked for serves already, as generation {generation}",
-                first: "nothing; a new generation of the same release can be started",
+                first: "nothing; to start a new generation of the same release",
                 commands: &["portkeep reload --{manager} {app} --force"],
             },
             Self::FellBack => Text {
@@ -72,7 +72,7 @@ impl DecisionKind {
             },
             Self::StaysInMaintenance => Text {
                 subject: "{app}: nothing is started during maintenance",
-                what: "somebody asked for a handover, and there is maintenance: nothing but its page is started",
+                what: "a handover was requested during maintenance, when only the maintenance page may start",
                 first: "nothing, as long as maintenance is wanted; this ends it",
                 commands: &["portkeep maintenance --{manager} {app} off"],
             },
@@ -96,39 +96,39 @@ impl DecisionKind {
             },
             Self::NothingServes => Text {
                 subject: "{app}: nothing serves",
-                what: "nothing serves, and connections wait: the last try to start something failed{because}",
+                what: "nothing serves, and connections wait: the last start failed{because}",
                 first: BUILD_ANOTHER,
                 commands: RELOAD,
             },
             Self::StartedAgain => Text {
                 subject: "{app}: a generation crashed and is started again",
                 what: "generation {generation} crashed and was started again, {crashes} times",
-                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), and build a release that does not",
+                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), and build a release that does not crash",
                 commands: &["portkeep reload --{manager} {app} --force"],
             },
             Self::GivenUp => Text {
                 subject: "{app}: a release crashed too often and is given up",
                 what: "generation {generation} crashed {crashes} times within the time of `restart.within`, so its release is not \
                        started again by itself: the last good release takes its place, or the holding page{because}",
-                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), and build a release that does not",
+                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), and build a release that does not crash",
                 commands: RELOAD,
             },
             Self::Waits => Text {
                 subject: "{app}: a generation cannot be set up",
                 what: "generation {generation} did not come to the app's own code, and another start would end the same way: it is \
                        started as soon as what it needs is there{because}",
-                first: "see that what the reason names is there",
+                first: "provide what the reason names",
                 commands: RELOAD,
             },
             Self::NotStartedAgain => Text {
                 subject: "{app}: a generation crashed and is not started again",
                 what: "generation {generation} crashed, and nobody needs it any more{because}",
-                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), where it should not have",
+                first: "see why (`portkeep logs --{manager} {app} -g {generation}`), if it should not have crashed",
                 commands: &[],
             },
             Self::Drained => Text {
                 subject: "{app}: a generation has finished",
-                what: "generation {generation} was told to end, has finished what it had, and ended{because}",
+                what: "generation {generation} was told to end, finished its requests, and ended{because}",
                 first: NOTHING,
                 commands: &[],
             },
@@ -163,19 +163,19 @@ impl DecisionKind {
         }
     }
 
-    /// What serves instead of what is installed, without the words that say that it does not.
+    /// What serves instead of the installed release, without the common beginning.
     pub(crate) fn clause(self) -> &'static str {
         let what = self.text().what;
         let what = what.strip_prefix(NOT_SERVED).unwrap_or(what);
         what.strip_suffix("{because}").unwrap_or(what)
     }
 
-    /// What is so now, in one sentence.
+    /// The state after it, in one sentence.
     pub(crate) fn what(self, values: &Values<'_>) -> String {
         fill(self.text().what, |place| values.value(place))
     }
 
-    /// What to do, as it is typed for `app` with the units of `manager`.
+    /// The remedy, with commands as they are typed for `app` and `manager`.
     pub(crate) fn remedy(self, app: &AppName, manager: Which, values: &Values<'_>) -> Remedy {
         let text = self.text();
         let filled = |words: &str| {
@@ -192,14 +192,14 @@ impl DecisionKind {
     }
 }
 
-/// What a text is filled with, apart from whose it is.
+/// Values for the places of a text, except for app and manager.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Values<'a> {
-    /// Which generation; none where the text names none.
+    /// The generation; none if the text names none.
     pub(crate) generation: Option<Generation>,
-    /// How often it crashed.
+    /// Number of its crashes.
     pub(crate) crashes: u32,
-    /// Why, in one line.
+    /// The reason, in one line.
     pub(crate) reason: Option<&'a str>,
 }
 
@@ -218,7 +218,7 @@ impl Values<'_> {
     }
 }
 
-/// A text whose places are filled, each once: what comes in is not looked at again.
+/// Fills the places of a text, each once: values are not searched for further places.
 pub(super) fn fill(text: &str, value: impl Fn(&str) -> String) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;

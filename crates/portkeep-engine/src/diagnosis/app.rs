@@ -10,7 +10,7 @@ use super::remedy;
 use crate::generation::Phase;
 use crate::installed::Mismatch;
 
-/// What is wrong with an app, causes before what they lead to.
+/// Faults of an app, causes before consequences.
 #[must_use]
 pub fn findings(app: AppFacts) -> Vec<Finding> {
     let faults = faults(&app);
@@ -31,7 +31,7 @@ fn faults(app: &AppFacts) -> Vec<Fault> {
     }
     let mut found = files(app);
     found.extend(app.sockets.iter().flat_map(|one| socket(app, one)));
-    // Behind the sockets: one that is to listen elsewhere is closed first.
+    // After the sockets: one with another address is closed first.
     if !app.outdated.is_empty() {
         let units = app.outdated.clone();
         found.push(Fault::OutdatedUnits { units });
@@ -45,7 +45,7 @@ fn faults(app: &AppFacts) -> Vec<Fault> {
     found
 }
 
-/// What lives on disk: directories, spec, units, helper, executable.
+/// Faults on disk: directories, spec, units, helper, executable.
 fn files(app: &AppFacts) -> Vec<Fault> {
     let mut found: Vec<_> = app
         .directories
@@ -65,7 +65,7 @@ fn files(app: &AppFacts) -> Vec<Fault> {
         found.push(Fault::Spec { why });
     }
     if let Some((path, fault)) = app.helper.clone() {
-        // Told of the directory already, with the same remedy.
+        // The directory was reported already, with the same remedy.
         let is_told =
             matches!(&fault, HelperFault::NoExec(mount) if no_exec.contains(&mount.as_path()));
         if !is_told {
@@ -109,14 +109,14 @@ fn socket(app: &AppFacts, socket: &SocketFacts) -> Vec<Fault> {
             interface,
         });
     }
-    // What lives only until the next boot (`portkeep dev`), and what Nix links, is not enabled by name.
+    // Links that last until the next boot (`portkeep dev`), and those of Nix, are not enabled by name.
     if socket.state.enabled == "disabled" && !socket.state.fragment.starts_with("/run/") {
         found.push(Fault::NotEnabled { unit });
     }
     found
 }
 
-/// Why no connection comes in by it.
+/// Why no connection arrives through it.
 fn reached(socket: &SocketFacts, address: String) -> Option<Fault> {
     let unit = socket.unit.clone();
     match socket.state.active.as_str() {
@@ -198,7 +198,7 @@ fn generation(app: &AppFacts, one: &GenerationFacts) -> Vec<Fault> {
     found
 }
 
-/// Whether anything serves, and whether that is what is installed. One fault at most: each is told with why.
+/// Whether the installed release serves. At most one fault, with its reason.
 fn serves(app: &AppFacts) -> Option<Fault> {
     let is_alive = |phase| app.generations.iter().any(|one| one.phase == phase);
     let is_held = app
@@ -232,7 +232,7 @@ fn serves(app: &AppFacts) -> Option<Fault> {
         Mismatch::Failed { result, reason } if !result.serves() => {
             Some(Fault::NothingServes { reason })
         }
-        // The next connection would start the same again.
+        // The next connection would start the same release again.
         instead @ (Mismatch::Failed { .. } | Mismatch::RolledBack { .. }) => {
             Some(Fault::NotServed(instead))
         }
@@ -352,7 +352,7 @@ pub(super) mod tests {
             ("helper", |app| {
                 app.helper = Some(("/x".into(), HelperFault::NoExec("/".into())));
             }),
-            // One file system, one fault.
+            // One file system is one fault.
             ("no-exec", |app| {
                 let mount = PathBuf::from("/var");
                 app.helper = Some(("/var/x".into(), HelperFault::NoExec(mount.clone())));
@@ -430,7 +430,7 @@ pub(super) mod tests {
     fn each_fault_of_generations_is_found_and_nothing_else() {
         expect(&[
             ("no-generation", |app| app.generations.clear()),
-            // Who drains takes no connection.
+            // A draining generation takes no connection.
             ("no-generation", |app| {
                 app.generations[0].phase = Phase::Draining;
             }),
@@ -450,13 +450,13 @@ pub(super) mod tests {
                 app.handle.active = "inactive".to_owned();
                 app.instead = failed(HandoverResult::FellBack);
             }),
-            // The next connection takes what is there then.
+            // The next connection takes the release of that time.
             ("", |app| {
                 app.generations.clear();
                 app.handle.active = "inactive".to_owned();
                 app.instead = Some(Mismatch::OtherFiles);
             }),
-            // A handover is under way: both may serve for a moment.
+            // During a handover both may serve for a moment.
             ("", |app| {
                 app.handle.job = Some(1);
                 app.current = Some(Generation(1));

@@ -12,12 +12,12 @@ use crate::generation::{Generation, Phase};
 use crate::installed::Mismatch;
 use crate::taken_out::TakenOut;
 
-/// The machine.
+/// Facts about the machine.
 #[derive(Debug, Clone)]
 pub struct MachineFacts {
-    /// Which manager is asked.
+    /// The manager.
     pub which: Which,
-    /// systemd's version, or why its manager cannot be asked.
+    /// systemd's version, or why its manager does not answer.
     pub version: Result<String, String>,
     /// Whether the user manager outlives the last session; none for the system manager.
     pub lingers: Option<bool>,
@@ -25,20 +25,20 @@ pub struct MachineFacts {
     pub somaxconn: Option<u32>,
     /// `net.ipv4.tcp_abort_on_overflow`.
     pub aborts_on_overflow: bool,
-    /// Memory and processor time are accounted: the control groups are unified.
+    /// Whether memory and processor time are accounted: the control groups are unified.
     pub unified_cgroups: bool,
 }
 
-/// One app.
+/// Facts about an app.
 #[derive(Debug)]
 pub struct AppFacts {
     /// Its name.
     pub name: AppName,
-    /// Whose units they are.
+    /// The manager of its units.
     pub which: Which,
-    /// The spec that `portkeep install` placed; none where somebody else places the units (Nix, `portkeep dev`).
+    /// The spec that `portkeep install` placed; none if Nix or `portkeep dev` places the units.
     pub installed_spec: Option<PathBuf>,
-    /// Where its units are placed.
+    /// The directory of its units.
     pub unit_directory: Option<PathBuf>,
     /// Why the spec that its units name cannot be used.
     pub bad_spec: Option<String>,
@@ -50,64 +50,64 @@ pub struct AppFacts {
     pub handle: UnitState,
     /// Its sockets.
     pub sockets: Vec<SocketFacts>,
-    /// The units whose files are not what this portkeep renders from the spec.
+    /// Units whose files differ from what this portkeep renders from the spec.
     pub outdated: Vec<String>,
-    /// What is wrong with the `portkeep` that the units call.
+    /// The fault of the `portkeep` that the units call.
     pub helper: Option<(PathBuf, HelperFault)>,
     /// The generation that accepts connections.
     pub current: Option<Generation>,
-    /// All that run.
+    /// All running generations.
     pub generations: Vec<GenerationFacts>,
-    /// What is wrong with the app's directories.
+    /// Faults of the app's directories.
     pub directories: Vec<DirectoryFault>,
-    /// What serves instead of what is installed.
+    /// What serves instead of the installed release.
     pub instead: Option<Mismatch>,
-    /// That a person has it taken out.
+    /// Set if a person has it taken out.
     pub taken_out: Option<TakenOut>,
-    /// Why the last handover did not bring what was asked for to serve, where it did not.
+    /// Why the last handover did not bring the requested release to serve.
     pub last_reason: Option<String>,
 }
 
-/// Why a helper is of no use.
+/// Why a helper cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HelperFault {
     /// Nothing is there.
     Missing,
-    /// Its mode does not let it be executed.
+    /// Its mode forbids executing it.
     NotExecutable,
-    /// It is on a file system that nothing is executed from, which is mounted there.
+    /// Its file system, mounted there, forbids executing.
     NoExec(PathBuf),
-    /// Somebody else could replace it: why.
+    /// Another user could replace it: the reason.
     Untrusted(String),
-    /// It was tried, and this came of it: made for another machine, cut off, without its loader.
+    /// It was run, with this result: made for another machine, truncated, without its loader.
     DoesNotRun(String),
 }
 
-/// What is wrong with a directory that handovers write to.
+/// Fault of a directory that handovers write to.
 #[derive(Debug, Clone)]
 pub enum DirectoryFault {
-    /// It is on a file system that is mounted read-only, there.
+    /// Its file system is mounted read-only.
     ReadOnly {
         /// The directory.
         directory: PathBuf,
-        /// Where the file system is mounted.
+        /// The mount point.
         mount: PathBuf,
     },
-    /// Nothing is executed from its file system, and releases are run from it.
+    /// Its file system forbids executing, and releases run from it.
     NoExec {
         /// The directory.
         directory: PathBuf,
-        /// Where the file system is mounted.
+        /// The mount point.
         mount: PathBuf,
     },
     /// Little space is left.
     Full {
         /// The directory.
         directory: PathBuf,
-        /// What is left, in bytes.
+        /// Free bytes.
         free: u64,
     },
-    /// Somebody else could put anything in its place.
+    /// Another user could put anything in its place.
     Untrusted(Arc<Untrusted>),
 }
 
@@ -120,44 +120,44 @@ pub struct SocketFacts {
     pub state: UnitState,
     /// The address of the spec; none for the move socket.
     pub wanted: Option<String>,
-    /// Whether anybody listens at the address that systemd has loaded; none where that cannot be told.
+    /// Whether somebody listens on the address that systemd has loaded; none if unknown.
     pub somebody_listens: Option<bool>,
-    /// The path of a Unix socket that listens, but is not at its path any more.
+    /// The path of a Unix socket that listens, but is gone from its path.
     pub lost_path: Option<PathBuf>,
-    /// Who listens on the wanted address while the unit does not.
+    /// The owner of the wanted address while the unit does not listen.
     pub held_by: Option<PortOwner>,
-    /// The queue that the spec asks for.
+    /// The queue length in the spec.
     pub backlog: Option<u32>,
-    /// Its address, where no interface of this machine has it, and the interface that could be given it.
+    /// Its address if no interface of this machine has it, and an interface that could get it.
     pub missing_address: Option<(IpAddr, String)>,
 }
 
-/// Who holds an address.
+/// The owner of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortOwner {
     /// Process, command and unit.
     pub who: String,
     /// The address, as `portkeep port` takes it.
     pub address: String,
-    /// It is a datagram socket of the network.
+    /// Whether it is a datagram socket of the network.
     pub is_udp: bool,
-    /// It can be seen, and so be asked to stop.
+    /// Whether it can be seen, and so be asked to stop.
     pub is_seen: bool,
 }
 
 /// One generation.
 #[derive(Debug, Clone)]
 pub struct GenerationFacts {
-    /// Which one.
+    /// Its number.
     pub generation: Generation,
-    /// What it does.
+    /// Its phase.
     pub phase: Phase,
-    /// It is the holding page.
+    /// Whether it is the holding page.
     pub is_holding_page: bool,
-    /// Its unit's files changed since systemd read them.
+    /// Whether its unit's files changed since systemd read them.
     pub needs_daemon_reload: bool,
-    /// How often it was restarted after a crash.
+    /// Number of restarts after crashes.
     pub restarts: u32,
-    /// Open files of its main process, and how many it may have.
+    /// Number of open files of its main process, and the limit.
     pub open_files: Option<(u64, u64)>,
 }

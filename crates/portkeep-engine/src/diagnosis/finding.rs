@@ -19,7 +19,7 @@ use crate::store::HandoverResult;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// An app, or what is installed of it, cannot serve or be reloaded, or will not.
+    /// An app cannot serve or be reloaded, or will not.
     Problem,
     /// The app works, and could work better.
     Advice,
@@ -187,7 +187,7 @@ pub enum Fault {
         /// Why none can.
         reason: Option<String>,
     },
-    /// What serves differs from what is installed.
+    /// Something else serves than what is installed.
     NotServed(Mismatch),
     /// A person has taken the app out, so load balancers send it nothing.
     TakenOut {

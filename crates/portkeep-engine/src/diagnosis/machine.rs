@@ -4,7 +4,7 @@ use super::facts::{AppFacts, MachineFacts};
 use super::finding::{Fault, Finding};
 use super::remedy;
 
-/// What is wrong with the machine, as far as its apps mind.
+/// Faults of the machine that matter to its apps.
 #[must_use]
 pub fn findings(machine: &MachineFacts, apps: &[AppFacts]) -> Vec<Finding> {
     let faults = faults(machine, apps).into_iter();

@@ -9,7 +9,7 @@ use super::finding::Fault;
 use crate::directories::Untrusted;
 use crate::remedy::Remedy;
 
-/// What helps against what is wrong with the machine.
+/// The remedy of a fault of the machine.
 pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
     match fault {
         Fault::ManagerUnreachable { .. } => match which {
@@ -37,9 +37,9 @@ pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
     }
 }
 
-/// What helps against what is wrong with an app.
+/// The remedy of a fault of an app.
 pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
-    let known = Known { app };
+    let known = RemedyContext { app };
     if let Some(decided) = fault.decided() {
         return decided.remedy(&app.name, app.which, &fault.values());
     }
@@ -99,7 +99,7 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
             Remedy::run([known.systemctl(&format!("restart {handle}"))])
         }
         Fault::TwoCurrent { .. } => Remedy::run([known.reload(" --force")]),
-        // What a reload sees to, whatever it was.
+        // A reload is the remedy, whatever it was.
         Fault::NotServed(_) => Remedy::run([known.reload("")]),
         Fault::OpenFiles {
             limit, drop_ins, ..
@@ -118,11 +118,11 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
     }
 }
 
-struct Known<'a> {
+struct RemedyContext<'a> {
     app: &'a AppFacts,
 }
 
-impl Known<'_> {
+impl RemedyContext<'_> {
     /// `systemctl`, as it must be typed for this app.
     fn systemctl(&self, verb: &str) -> String {
         match self.app.which {
@@ -139,7 +139,7 @@ impl Known<'_> {
         )
     }
 
-    /// Nothing is handed over of what the next connection starts.
+    /// A reload, unless the next connection starts the app anyway.
     fn reload_if_up(&self) -> Option<String> {
         self.app.handle.is_active().then(|| self.reload(""))
     }
@@ -197,8 +197,8 @@ impl Known<'_> {
         }
     }
 
-    /// Closes a port. A socket that people may not stop goes down with the target, when the last generation has drained; nobody
-    /// waits for that, and a start in between would leave it as it is.
+    /// Closes a port. A socket that people may not stop ends with the target, when the last generation has drained; nothing
+    /// waits for that, and a start in between would leave it open.
     fn close(&self, unit: &str) -> Vec<String> {
         let name: &AppName = &self.app.name;
         let is_up = self.systemctl(&format!("--quiet is-active {unit}"));
@@ -219,7 +219,7 @@ impl Known<'_> {
         [self.close(unit), vec![start]].concat()
     }
 
-    /// Closes a port, and opens it where the spec says. No socket is changed while it is open.
+    /// Closes a port, and opens it at the spec's address. An open socket is never changed.
     fn place_anew(&self, unit: &str) -> Remedy {
         let install = self.install();
         let commands = match install.commands.first() {
@@ -240,7 +240,7 @@ fn flag(which: Which) -> &'static str {
     }
 }
 
-/// A command that needs root, as who speaks to this manager types it.
+/// A command that needs root, as a user of this manager types it.
 fn as_root(which: Which, command: &str) -> String {
     match which {
         Which::System => command.to_owned(),
@@ -248,7 +248,7 @@ fn as_root(which: Which, command: &str) -> String {
     }
 }
 
-/// One word for a shell, whatever is in it.
+/// One word for a shell, whatever it contains.
 fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-@:=+,%".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {

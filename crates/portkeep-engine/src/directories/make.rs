@@ -10,13 +10,13 @@ use rustix::process::geteuid;
 
 use super::trusted;
 
-/// For directories that the app, whoever it runs as, has to get through: nobody else can list what is in them.
+/// For directories that the app has to pass, whatever its user: nobody else can list them.
 pub(crate) const TRAVERSED: u32 = 0o711;
-/// For what is nobody else's.
+/// For private directories.
 pub(crate) const CLOSED: u32 = 0o700;
 const OWNER_BITS: u32 = 0o700;
 
-/// Makes a directory of ours, and what is missing above it, or corrects what others may do with it.
+/// Creates one of our directories with its missing parents, or corrects its mode.
 ///
 /// # Errors
 /// When it cannot be made; or where somebody else could replace it: the message names the level, its owner and the remedy.
@@ -30,7 +30,7 @@ pub fn make(directory: &Path, mode: u32) -> io::Result<()> {
     if !metadata.is_dir() {
         return Err(fail(io::ErrorKind::NotADirectory.into()));
     }
-    // What its owner may is his to say: one that he cannot write to is meant so.
+    // The owner decides about the owner's own rights: a read-only directory is meant so.
     let corrected = metadata.mode() & OWNER_BITS | mode & !OWNER_BITS;
     if metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o7777 != corrected {
         fs::set_permissions(directory, Permissions::from_mode(corrected)).map_err(fail)?;
@@ -38,8 +38,8 @@ pub fn make(directory: &Path, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// From the last level that is there, which has to be trusted before anything is put into it. What is not ours on the way
-/// gets the mode that the umask leaves, as from `mkdir -p`.
+/// Starts at the last existing level, which has to be trusted first. Parents that are not ours get the mode that the umask
+/// leaves, as with `mkdir -p`.
 fn make_missing(directory: &Path, mode: Option<u32>) -> io::Result<()> {
     let Some(parent) = directory.parent() else {
         return Ok(());
@@ -53,7 +53,7 @@ fn make_missing(directory: &Path, mode: Option<u32>) -> io::Result<()> {
         .mode(mode.unwrap_or(0o777))
         .create(directory)
     {
-        // By somebody who was quicker: looked at by the caller, as one that was there.
+        // Another process was faster: the caller checks it like an existing one.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made.map_err(|error| about("make", directory, &error)),
     }

@@ -1,4 +1,4 @@
-//! Checks whether a directory is ours alone: each level of its path, from the root down.
+//! Checks whether only we can change what is at a directory: each level of its path, from the root down.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const OTHERS_WRITE: u32 = 0o002;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Untrusted {
-    /// Somebody else could put anything there.
+    /// Another user owns it.
     #[error(
         "{path} belongs to {owner}, and {me} keeps nothing below it: whoever owns it could replace it; \
          `chown` it, or choose another directory (HOME, XDG_RUNTIME_DIR)"
@@ -24,12 +24,12 @@ pub enum Untrusted {
     Owner {
         /// The directory or symbolic link.
         path: PathBuf,
-        /// Whose it is.
+        /// Its owner.
         owner: String,
-        /// Who we are.
+        /// The current user.
         me: String,
     },
-    /// Others may put anything there.
+    /// Other users may write to it.
     #[error(
         "{path} can be written by {writers} (mode {mode:04o}): they could replace what is below it; \
          `chmod go-w {path}`"
@@ -45,9 +45,9 @@ pub enum Untrusted {
     /// It cannot be looked at.
     #[error("cannot look at {path}: {source}")]
     Io {
-        /// Which path.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -58,7 +58,7 @@ impl From<Untrusted> for io::Error {
     }
 }
 
-/// What is known of one level.
+/// Facts about one level of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Fact {
     path: PathBuf,
@@ -75,7 +75,7 @@ enum Owner {
     Other(u32),
 }
 
-/// Trusts `directory` if nobody but root and us can put anything in its place. Root trusts root alone.
+/// Trusts `directory` if only root and the current user can put anything in its place. Root trusts only root.
 ///
 /// # Errors
 /// The first level that is not to be trusted, with the remedy.
@@ -83,7 +83,7 @@ pub fn check(directory: &Path) -> Result<(), Untrusted> {
     check_for(directory, geteuid().as_raw())
 }
 
-/// The same for another user: whether nobody but root and `user` can put anything in its place.
+/// The same for another user: only root and `user` may be able to put anything in its place.
 ///
 /// # Errors
 /// The first level that is not to be trusted, with the remedy.
@@ -97,7 +97,7 @@ pub(crate) fn check_for(directory: &Path, user: u32) -> Result<(), Untrusted> {
         let owner = match level.owner() {
             0 => Owner::Root,
             owner if owner == me => Owner::Us,
-            // Whoever made the namespace we are in could do anything anyway.
+            // The creator of the user namespace could do anything anyway.
             owner if is_outside(owner) => Owner::Root,
             owner => Owner::Other(owner),
         };
@@ -121,7 +121,7 @@ fn judge(level: Fact, me: u32) -> Result<(), Untrusted> {
             me: name_of(me),
         });
     }
-    // The bits of a link say nothing. In a sticky directory only the owner of an entry can replace it: the next level.
+    // The mode of a link means nothing. In a sticky directory only the owner can replace an entry: that is the next level.
     if level.is_link || level.mode & STICKY != 0 {
         return Ok(());
     }

@@ -8,9 +8,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "&'static str")]
 pub enum Step {
-    /// Before there was a process: an environment file that cannot be read, for one.
+    /// Before there was a process: for example, an environment file cannot be read.
     Resources,
-    /// A process was there, and this status of systemd's says how far it came.
+    /// There was a process, and systemd's status says how far it came.
     Status(u8),
 }
 
@@ -60,15 +60,15 @@ impl Step {
         self.entry().0
     }
 
-    /// Whether the release itself may be to blame, and not what the machine has for it.
+    /// Whether the release itself may be to blame, and not the machine.
     #[must_use]
     pub fn is_of_the_release(self) -> bool {
         self == Self::EXECUTABLE
     }
 }
 
-/// systemd's exit statuses for what it does before it runs an executable: systemd.exec(5), "Process Exit Codes", and for the newest
-/// ones `systemd-analyze exit-status`. 255 is not among them: an app that ends by -1 has it, too.
+/// systemd's exit statuses before it runs an executable: systemd.exec(5), "Process Exit Codes", and for the newest ones
+/// `systemd-analyze exit-status`. 255 is not among them, because an app that exits with -1 has it, too.
 const STATUSES: [(u8, &str, &str); 45] = [
     (
         200,
@@ -267,7 +267,7 @@ impl fmt::Display for Step {
 mod tests {
     use super::*;
 
-    /// What `systemd-analyze exit-status` of 262 lists as systemd's own.
+    /// systemd's own statuses in `systemd-analyze exit-status` of 262.
     #[test]
     fn each_status_of_systemd_is_told_in_words() {
         let of_systemd = (200..=246).filter(|status| ![223, 234].contains(status));

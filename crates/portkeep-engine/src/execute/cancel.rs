@@ -1,27 +1,27 @@
-//! Cancellation of a start that nobody waits for any more.
+//! Cancellation of a start that is no longer wanted.
 
 use tokio::sync::watch;
 
-/// Given with a request, and kept by who makes it: ends the start of the new generation before that is READY, because
-/// something better is there. What serves serves on, and nothing bad is noted of the release.
+/// Its owner passes it with a request, and can end the start of the new generation before that is READY, because something
+/// better exists. The current generation serves on, and the release is not blamed.
 #[derive(Debug, Clone, Default)]
 pub struct Cancel(watch::Sender<bool>);
 
 impl Cancel {
-    /// Gives up, now or as soon as something is started.
+    /// Cancels, now or as soon as something is started.
     pub fn ask(&self) {
         self.0.send_replace(true);
     }
 
-    /// Whether it was asked for.
+    /// Whether it was cancelled.
     #[must_use]
     pub fn is_asked(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is asked for.
+    /// Waits until it is cancelled.
     pub async fn asked(&self) {
-        // The other side is ours, and not closed.
+        // The sender is this value, and not closed.
         let _ = self.0.subscribe().wait_for(|asked| *asked).await;
     }
 }

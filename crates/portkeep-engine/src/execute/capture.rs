@@ -15,7 +15,7 @@ use crate::handover::{Candidate, Event, Purpose};
 use crate::release::{Digest, Release};
 use crate::secrets;
 
-/// Has `spec` name the program of a release that is kept, whatever was built since.
+/// Has `spec` name the program of a kept release, whatever was built since.
 fn run_again(spec: &mut Spec, release: &Release) {
     spec.label = release.label();
     let kept = release.argv0().unwrap_or(&release.executable);
@@ -39,9 +39,9 @@ impl<B: Backend> Run<'_, B> {
         let begun = Instant::now();
         self.watch_secrets().await;
         let by_secrets = self.current_for_secrets();
-        // Before it is taken: what changes from here on is another deploy's to see.
+        // Before the capture: another deploy will see later changes.
         if let Some(now) = Seen::now(self.spec) {
-            // A build that nobody has asked for is still to be seen by who looks for one.
+            // A build that nobody requested must still count as new later.
             let before = self.store.seen().filter(|_| by_secrets.is_some());
             let seen = match before {
                 Some(before) => before.with_secrets_of(now),
@@ -55,7 +55,7 @@ impl<B: Backend> Run<'_, B> {
         let known = self.known_releases();
         let settings = self.backend.settings().await?;
         let (mut spec, store) = (self.spec.clone(), self.store.clone());
-        // Copying and hashing would hold up the runtime that serves the other tasks of `portkeep dev`.
+        // Copying and hashing would block the runtime with the other tasks of `portkeep dev`.
         let runs_as = self.backend.runs_as(&spec);
         let key = store
             .digest_key()
@@ -76,7 +76,7 @@ impl<B: Backend> Run<'_, B> {
             };
             capture(&order, &store, &known)
         });
-        // A disk that does not answer keeps its thread, but not us: what it captures then is nobody's.
+        // A disk that does not answer blocks its thread, but not us: its capture is dropped.
         let captured = match tokio::time::timeout(LIMIT + GRACE, capturing).await {
             Ok(captured) => captured
                 .map_err(io::Error::other)
@@ -98,7 +98,7 @@ impl<B: Backend> Run<'_, B> {
             }
         };
         if self.store.release(&release.digest).is_some() {
-            // The same contents in other files: whoever asks next by the state of the files must find them known.
+            // The same contents in other files: the next check of file states must know them.
             self.store
                 .keep_release(&release)
                 .map_err(doing("write the release"))?;
@@ -127,7 +127,7 @@ impl<B: Backend> Run<'_, B> {
         Event::Captured(candidate)
     }
 
-    /// The release that is to be given new secrets, where that is what was asked for: no other build is taken then.
+    /// The release that is to get new secrets, if that was requested: then no other build is captured.
     fn current_for_secrets(&self) -> Option<Release> {
         let current = self
             .previous
@@ -136,7 +136,7 @@ impl<B: Backend> Run<'_, B> {
         (!release.digest.is_holding_page() && release.is_intact()).then_some(release)
     }
 
-    /// Sees that a change of a secret is seen. Before they are looked at, so that none is lost in between.
+    /// Watches for changes of secrets. Before they are read, so that no change is lost in between.
     async fn watch_secrets(&self) {
         let directories = secrets::directories(self.spec);
         if directories.is_empty() && !self.store.watches_secrets() {
@@ -154,7 +154,7 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// A release that is kept. It may have gone since it was named.
+    /// A kept release. It may be gone by now.
     fn kept_release(&mut self, digest: &Digest) -> Event {
         let kept = self.store.release(digest);
         match kept.filter(|release| release.is_intact()) {
@@ -166,8 +166,7 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// Releases that need not be read again if their files did not change: the current one, and the one that failed
-    /// last.
+    /// Releases whose unchanged files need not be read again: the current one, and the one that failed last.
     fn known_releases(&self) -> Vec<Release> {
         let current = self
             .previous

@@ -14,7 +14,7 @@ use crate::store::Store;
 const NO_PAGE: &str = "no socket of the app speaks HTTP, so that no page can answer there";
 const OVER: &str = "write down that maintenance is over";
 
-/// The same where nobody serves, and nobody is to: the next connection sees it.
+/// The same if nothing serves, and nothing is to: the next connection will see it.
 pub(crate) async fn note_maintenance<B: Backend>(
     backend: &B,
     store: &Store,
@@ -29,8 +29,8 @@ pub(crate) async fn note_maintenance<B: Backend>(
 }
 
 impl<B: Backend> Run<'_, B> {
-    /// Writes down what is wanted, before anything is done for it: killed in between, we leave an app that can still be
-    /// brought to serve, and not a page for ever.
+    /// Records the request before anything is done: killed in between, it leaves an app that can still be brought to serve,
+    /// and not a page for ever.
     pub(super) async fn change_maintenance(&mut self) -> Result<(), EngineError> {
         match (self.request.purpose, &self.request.wanted) {
             (Purpose::Maintenance, Wanted::Maintenance(message)) => {
@@ -49,7 +49,7 @@ impl<B: Backend> Run<'_, B> {
                 failpoint::reach(self.store, "maintenance-begun");
             }
             (Purpose::Maintenance, _) => {
-                // Should what is to serve not start, the page stays, and this replaces it some time.
+                // If the next release does not start, the page stays, and this unit replaces it later.
                 self.keep_trying().await;
                 self.store.remove_maintenance().map_err(doing(OVER))?;
                 failpoint::reach(self.store, "maintenance-ended");
@@ -59,7 +59,7 @@ impl<B: Backend> Run<'_, B> {
         Ok(())
     }
 
-    /// What was begun, where its page could not be shown.
+    /// Takes back maintenance whose page could not be started.
     pub(super) fn take_maintenance_back(&self) {
         if self.began_maintenance
             && let Err(error) = self.store.remove_maintenance()

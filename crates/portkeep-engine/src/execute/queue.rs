@@ -1,4 +1,4 @@
-//! Queue of handovers for one app, in a task of its own: a handover goes on when its caller goes away.
+//! Queue of handovers for one app, in a task of its own: a handover continues when its caller goes away.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::error::EngineError;
 use crate::handover::Purpose;
 use crate::store::Store;
 
-/// What is handed over next. A clone asks the same task.
+/// Handovers that wait. A clone is the same queue.
 #[derive(Debug, Clone)]
 pub struct Handovers {
     shared: Arc<Shared>,
@@ -24,14 +24,14 @@ pub struct Handovers {
 struct Shared {
     queue: Mutex<Queue>,
     changed: Notify,
-    /// True when the task has ended.
+    /// True after the task has ended.
     over: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Order>,
-    /// How the start of the one that is under way is given up.
+    /// Cancels the start in progress.
     under_way: Option<Cancel>,
     is_closed: bool,
 }
@@ -62,7 +62,7 @@ impl Handovers {
         Self { shared }
     }
 
-    /// Asks for a handover. It is made also where nobody waits for its answer.
+    /// Requests a handover. It runs even if nobody waits for its result.
     ///
     /// # Errors
     /// The answer is an error when the handover fails, and when this was closed.
@@ -85,7 +85,7 @@ impl Handovers {
         async move { told.await.unwrap_or(Err(EngineError::Closed)) }
     }
 
-    /// Asks for a deploy, unless one waits already: that one takes what is there when it begins.
+    /// Requests a deploy, unless one waits already: that one takes the latest build when it begins.
     #[must_use]
     pub fn ask_to_deploy(
         &self,
@@ -101,8 +101,8 @@ impl Handovers {
         Some(self.ask(spec.clone(), request))
     }
 
-    /// Takes nothing more, gives up the start that is under way, and answers when the task has ended: nothing is started
-    /// after that.
+    /// Refuses new requests, cancels the start in progress, and returns when the task has ended: nothing is started after
+    /// that.
     pub async fn close(&self) {
         {
             let mut queue = self.shared.queue();
@@ -118,9 +118,9 @@ impl Handovers {
 }
 
 /// However the task ends, nobody waits for it any more.
-struct Over(Arc<Shared>);
+struct ClosesQueue(Arc<Shared>);
 
-impl Drop for Over {
+impl Drop for ClosesQueue {
     fn drop(&mut self) {
         let mut queue = self.0.queue();
         queue.is_closed = true;
@@ -131,7 +131,7 @@ impl Drop for Over {
 }
 
 async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
-    let _over = Over(shared.clone());
+    let _over = ClosesQueue(shared.clone());
     loop {
         let next = {
             let mut queue = shared.queue();
@@ -147,7 +147,7 @@ async fn run<B: Backend>(shared: Arc<Shared>, backend: Arc<B>, store: Store) {
             continue;
         };
         let result = hand_over(&*backend, &store, &order.spec, order.request).await;
-        // Nobody may want to know.
+        // The caller may have gone.
         let _ = order.answer.send(result);
     }
 }

@@ -13,18 +13,18 @@ use crate::generation::{Generation, Phase, Running};
 use crate::handover::{Ending, Source};
 use crate::moment::Moment;
 use crate::release::Release;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 use crate::store::{FailedAttempt, HandoverRecord, HandoverResult};
 
 impl<B: Backend> Run<'_, B> {
-    /// Tells the journal.
+    /// Writes an entry to the journal.
     fn announce(&self, told: AnnouncementDetails) {
         if let Some(which) = self.backend.journal() {
             decision::send(&Announcement::new(self.store.name(), which, told));
         }
     }
 
-    /// Tells the journal of an end that leaves nothing in the history.
+    /// Writes an entry about an end that leaves nothing in the history.
     fn announce_without_record(&self, decided: DecisionKind, message: String) {
         let release = self.captured.as_ref();
         let why = release.and_then(|release| self.store.why_bad(&release.digest));
@@ -64,11 +64,11 @@ impl<B: Backend> Run<'_, B> {
                 self.announce_without_record(DecisionKind::StaysInMaintenance, message);
                 return Err(match self.store.maintenance() {
                     Some(maintenance) => EngineError::InMaintenance { name, maintenance },
-                    // It was ended by hand in this moment.
+                    // Somebody ended it by hand in this moment.
                     None => EngineError::Busy,
                 });
             }
-            // Somebody else's failure is in the history already.
+            // The failure of another handover is in the history already.
             Ending::Failed {
                 generation: None,
                 reason,
@@ -107,7 +107,7 @@ impl<B: Backend> Run<'_, B> {
                 (record, Err(EngineError::StartFailed { generation, reason }))
             }
         };
-        // What serves, serves: a full disk must not make a handover look as if it had not happened.
+        // The generation serves already: a full disk must not make the handover look as if it had not happened.
         if let Err(error) = self.record(&record).await {
             tracing::warn!(
                 "the handover is over, but could not be recorded: {}",
@@ -127,7 +127,7 @@ impl<B: Backend> Run<'_, B> {
             Ok(running) => self.drain_others(running).await,
             Err(_) => true,
         };
-        // AnnouncementDetails first: to give the handle back ends this very process, where it is part of it.
+        // The journal first: resetting the handle ends this very process if it belongs to the handle.
         self.announce(record.told(self.store.name(), serves));
         let running = running?;
         if !serves {
@@ -144,8 +144,8 @@ impl<B: Backend> Run<'_, B> {
         Ok(self.store.prune(keep, self.spec.keep_files.0, &alive)?)
     }
 
-    /// What became so during the handover: the one that was current may have been started again, or may have ended without
-    /// anybody to take its place. Answers whether anything serves.
+    /// Changes during the handover: the earlier current generation may have been started again, or may have ended without a
+    /// successor. Returns whether anything serves.
     async fn drain_others(&self, running: &[Running]) -> bool {
         let current = self.store.current();
         let alive = running.iter().filter(|one| one.phase != Phase::Draining);
@@ -166,13 +166,14 @@ impl<B: Backend> Run<'_, B> {
         !serving.is_empty()
     }
 
-    /// Nothing serves: the next connection is to start something.
+    /// Nothing serves: the next connection has to start something.
     async fn give_back(&self) {
         match self.backend.nobody_serves().await {
             Err(error) => tracing::warn!("connections may wait: {}", chain(&error)),
-            // Whoever starts the handle is told that this failed, and an end of the current one is settled by its own unit.
-            Ok(GivenBack::Busy) => {}
-            Ok(GivenBack::Done | GivenBack::NotUp) => {
+            // Whoever starts the handle learns that this failed, and the settle unit deals with an end of the current
+            // generation.
+            Ok(HandleReset::Busy) => {}
+            Ok(HandleReset::Done | HandleReset::NotUp) => {
                 if let Err(error) = self.store.clear_current() {
                     tracing::warn!("`current` could not be removed: {error}");
                 }
@@ -180,7 +181,7 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// Remembers which release did not start, for callers that wait and for the next activation.
+    /// Notes the release that did not start, for waiting callers and for the next activation.
     fn note_failure(&self, record: &HandoverRecord) -> io::Result<()> {
         let (Some(release), Some(reason)) = (&self.captured, &record.reason) else {
             return Ok(());

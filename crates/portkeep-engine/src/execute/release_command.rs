@@ -22,7 +22,7 @@ impl<B: Backend> Run<'_, B> {
         let command = match ReleaseCommand::of(self.spec, &release) {
             Ok(Some(command)) => command,
             Ok(None) => return Ok(Event::Released),
-            // It was there when the release was taken.
+            // It existed when the release was captured.
             Err(error) => return failed(chain(&error), Blame::Circumstances),
         };
         self.store
@@ -51,7 +51,7 @@ impl<B: Backend> Run<'_, B> {
         }
         failpoint::reach(self.store, "released");
         if let Err(error) = self.store.mark_released(&release.digest) {
-            // It was done; at worst it is done once more.
+            // It has run; at worst it runs once more.
             tracing::warn!(
                 "that the release command of {} has succeeded could not be noted: {error}",
                 release.digest

@@ -9,38 +9,38 @@ use crate::moment::Moment;
 use crate::release::{Digest, HoldingPage};
 use crate::store::{HandoverRecord, HandoverResult, RollbackError, Store};
 
-/// What is asked of a handover.
+/// A request for a handover.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Which one it is.
+    /// Its identity.
     pub id: HandoverId,
-    /// Who asks.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Whether an unchanged release is started again.
     pub unchanged: Unchanged,
-    /// When it was asked. A handover that fails after this answers it too, where the release is the same.
+    /// When it was made. A handover of the same release that fails after this answers it too.
     pub asked: Moment,
-    /// Which release.
+    /// The requested release.
     pub wanted: Wanted,
-    /// What is shown where no release can serve; nothing where connections are to wait.
+    /// The page that answers if no release can serve; with none, connections wait.
     pub holding: Option<HoldingPage>,
-    /// How its start is given up.
+    /// Cancels its start.
     pub cancel: Cancel,
 }
 
-/// Which release is asked for.
+/// A requested release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// What the spec describes now.
+    /// The one that the spec describes now.
     AsSpecified,
-    /// One that is kept.
+    /// A kept one.
     Kept(Digest),
-    /// None: the page of maintenance, with what it is to say.
+    /// None: the maintenance page, with its text.
     Maintenance(Option<Message>),
 }
 
 impl Request {
-    /// A request that is made now.
+    /// A request as of now.
     #[must_use]
     pub fn now(purpose: Purpose) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Request {
         }
     }
 
-    /// A request that is made now, for the release that `generation` ran, or for the newest good one that is not current.
+    /// A request as of now, for the release that `generation` ran, or for the newest good one that is not current.
     ///
     /// # Errors
     /// When it is not kept; the message says what is.
@@ -65,21 +65,21 @@ impl Request {
         })
     }
 
-    /// The same, as the handover of this identity.
+    /// Sets the identity.
     #[must_use]
     pub fn called(mut self, id: HandoverId) -> Self {
         self.id = id;
         self
     }
 
-    /// The same, with what is shown where no release can serve.
+    /// Sets the page that answers if no release can serve.
     #[must_use]
     pub fn or_holding_page(mut self, page: Option<HoldingPage>) -> Self {
         self.holding = page;
         self
     }
 
-    /// The same, whose start is given up when `cancel` is asked to.
+    /// Has `cancel` cancel its start.
     #[must_use]
     pub fn unless(mut self, cancel: &Cancel) -> Self {
         self.cancel = cancel.clone();
@@ -87,16 +87,15 @@ impl Request {
     }
 }
 
-/// How a handover that did not fail ended.
+/// The end of a handover that did not fail.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// A new generation is current. Its record has a reason where it runs the last good release instead of the one that
-    /// was asked for.
+    /// A new generation is current. Its record has a reason if it runs the last good release instead of the requested one.
     HandedOver(HandoverRecord),
     /// Nothing can serve: a holding page is current. Its record has the reason.
     Holding(HandoverRecord),
-    /// The page of maintenance is current, as somebody wants it. Its record has what it says.
+    /// The maintenance page is current, because a person wants it. Its record has the page's text.
     InMaintenance(HandoverRecord),
     /// The release was current already.
     Unchanged(Generation),
@@ -105,7 +104,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What a handover that is in the history came to.
+    /// The outcome of a handover in the history.
     ///
     /// # Errors
     /// When it failed: the error that who asked for it got.
@@ -123,7 +122,7 @@ impl Outcome {
         }
     }
 
-    /// True where the last good release runs instead of the one that was asked for.
+    /// Whether the last good release runs instead of the requested one.
     #[must_use]
     pub fn fell_back(&self) -> bool {
         matches!(self, Self::HandedOver(record) if record.result == HandoverResult::FellBack)

@@ -75,13 +75,13 @@ impl<B: Backend> Run<'_, B> {
         })
     }
 
-    /// The failure with the name of what was missing, where that was why.
+    /// The failure with the name of the missing prerequisite, if that is the reason.
     pub(super) fn explained(&self, failure: StartFailure) -> StartFailure {
         let Some(cause) = &failure.cause else {
             return failure;
         };
         let reason = Prerequisites::of(self.spec).explain(cause);
-        // What we have found to be missing is told in our own words.
+        // A missing prerequisite is reported in our own words.
         let is_named = reason != cause.to_string();
         let reason = match failure.said.as_ref().filter(|_| !is_named) {
             Some(said) => format!("{reason}; systemd says: {said}"),
@@ -109,7 +109,7 @@ impl<B: Backend> Run<'_, B> {
 
     fn mark_good(&self, digest: &Digest) -> io::Result<()> {
         self.store.mark_good(digest)?;
-        // Who rolls back by hand does not want to see the other one again until somebody asks for it.
+        // After a manual roll back, the other release must not return until somebody requests it.
         let replaced = self
             .previous
             .and_then(|generation| self.store.release_of(generation))
@@ -122,7 +122,7 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// One that cannot be marked is tried again sooner than it should be: no reason to hide why it failed.
+    /// If it cannot be marked, it is tried again too soon: that must not hide why it failed.
     pub(super) fn mark_bad(&self, digest: &Digest, reason: &str, blame: Blame) {
         if blame != Blame::Release {
             return;
@@ -132,8 +132,7 @@ impl<B: Backend> Run<'_, B> {
         }
     }
 
-    /// Whoever waits for a release that can serve is started before the page is: killed in between, we would leave a page for
-    /// ever.
+    /// The unit that waits for a release is started before the page: killed in between, this would leave a page for ever.
     pub(super) async fn keep_trying(&self) {
         if let Err(error) = self.backend.keep_trying().await {
             tracing::warn!(

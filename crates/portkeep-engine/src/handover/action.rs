@@ -1,4 +1,4 @@
-//! Actions that the machine asks for.
+//! Actions of the state machine.
 
 use std::time::Instant;
 
@@ -6,29 +6,29 @@ use crate::backend::Blame;
 use crate::generation::Generation;
 use crate::release::Digest;
 
-/// Which release a generation is started with.
+/// The release of a new generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// The one that was captured.
+    /// The captured one.
     Captured,
     /// The last good one.
     LastGood,
-    /// None of the app's: portkeep itself, which answers that nothing can serve now.
+    /// None of the app's: portkeep itself, as the holding page.
     HoldingPage,
-    /// The same page, which answers that there is maintenance.
+    /// The same, as the maintenance page.
     Maintenance,
 }
 
-/// What is to be done next. Each is answered by one event.
+/// The next thing to do. One event answers each action.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 #[non_exhaustive]
 pub enum Action {
-    /// Look at what runs and at `current`.
+    /// Look at the running generations and at `current`.
     Survey,
     /// Capture the release that the spec describes.
     Capture,
-    /// Run the release command of the captured release, for the generation that is to be started, and wait for its end.
+    /// Run the release command of the captured release for the generation to be started, and wait for its end.
     Release(Generation),
     /// Start a generation and wait for READY, at most until the deadline.
     Start {
@@ -38,12 +38,12 @@ pub enum Action {
         source: Source,
         /// Its release.
         digest: Digest,
-        /// When to give up, should the manager not do so itself.
+        /// When to give up, if the manager does not.
         deadline: Instant,
     },
-    /// End a generation that failed, and remember its release as bad where that is to blame.
+    /// End a failed generation, and mark its release as bad if that is to blame.
     Abandon {
-        /// Which one.
+        /// The generation.
         generation: Generation,
         /// Its release.
         digest: Digest,
@@ -54,15 +54,15 @@ pub enum Action {
     },
     /// Make a generation current that just became READY.
     Switch(Generation),
-    /// Make the generation current again that was so before.
+    /// Make the earlier generation current again.
     SwitchBack(Generation),
-    /// Ask these to finish what they have.
+    /// Ask these to finish their requests.
     Drain(Vec<Generation>),
-    /// Over.
+    /// The handover is over.
     Finish(Ending),
 }
 
-/// How it ended.
+/// The end of a handover.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Ending {
@@ -70,24 +70,24 @@ pub enum Ending {
     HandedOver {
         /// The new one.
         generation: Generation,
-        /// What it runs.
+        /// The release that it runs.
         source: Source,
-        /// Why the release that was asked for does not run, where `source` is another one.
+        /// Why the requested release does not run, if `source` is another one.
         instead: Option<String>,
     },
     /// The release is current already.
     Unchanged(Generation),
-    /// The release is known to be bad and nobody asked for another try.
+    /// The release is known to be bad, and nobody requested another try.
     KnownBad(Digest),
-    /// Nothing is started as long as somebody wants maintenance.
+    /// Nothing is started during maintenance.
     InMaintenance,
-    /// No release to start; what runs is untouched.
+    /// There is no release to start; running generations are untouched.
     Refused(String),
-    /// No generation became READY; what runs is untouched.
+    /// No generation became READY; running ones are untouched.
     Failed {
-        /// The last one tried; none where another handover's failure is shared.
+        /// The last one tried; none for the shared failure of another handover.
         generation: Option<Generation>,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }

@@ -1,28 +1,28 @@
-//! Events that the machine is given.
+//! Events for the state machine.
 
 use crate::backend::Blame;
 use crate::generation::{Generation, Running};
 use crate::release::Digest;
 
-/// What is so at the beginning, under the lock.
+/// The state at the beginning, under the lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survey {
     /// The generation that `current` names, with its release.
     pub current: Option<(Generation, Option<Digest>)>,
-    /// Somebody has asked for maintenance: nothing but its page is to be started.
+    /// Whether somebody wants maintenance: then only its page may start.
     pub in_maintenance: bool,
-    /// A holding page can be shown where no release can serve.
+    /// Whether a holding page can answer if no release can serve.
     pub has_holding_page: bool,
-    /// What the manager says is alive.
+    /// The generations that are alive, by the manager.
     pub running: Vec<Running>,
     /// The number that the next generation gets.
     pub next: Generation,
 }
 
-/// A release as the machine needs to know it.
+/// Facts about a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its name.
+    /// Its digest.
     pub digest: Digest,
     /// Why it failed, if it did and was not READY since.
     pub bad: Option<String>,
@@ -30,11 +30,11 @@ pub struct Candidate {
     pub failed_while_waiting: Option<String>,
     /// The newest other release that was READY once and is not bad.
     pub fallback: Option<Digest>,
-    /// Its release command has not succeeded yet, and is to be run before it is started.
+    /// Whether its release command has not succeeded yet, and has to run first.
     pub has_release_command: bool,
 }
 
-/// What happened.
+/// An event.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
@@ -44,9 +44,9 @@ pub enum Event {
     Surveyed(Survey),
     /// Answer to [`Action::Capture`](super::Action::Capture).
     Captured(Candidate),
-    /// Answer to [`Action::Capture`](super::Action::Capture): there is none.
+    /// Answer to [`Action::Capture`](super::Action::Capture): there is no release.
     Refused {
-        /// Why.
+        /// The reason.
         reason: String,
         /// The newest release that was READY once and is not bad.
         fallback: Option<Digest>,
@@ -57,7 +57,7 @@ pub enum Event {
     Ready,
     /// The release command failed, or the generation did not become READY, or could not be made current.
     Failed {
-        /// Why.
+        /// The reason.
         reason: String,
         /// Whether the release is to blame.
         blame: Blame,
@@ -66,7 +66,7 @@ pub enum Event {
     Abandoned,
     /// Answer to [`Action::Switch`](super::Action::Switch).
     Switched {
-        /// Whether the generation still lived then.
+        /// Whether the generation was still alive then.
         serves: bool,
     },
     /// Answer to [`Action::SwitchBack`](super::Action::SwitchBack).

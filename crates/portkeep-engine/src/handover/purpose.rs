@@ -4,32 +4,33 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Who asks, and so how an unchanged, a bad or a missing release is treated.
+/// Purpose of a handover. It decides how an unchanged, a bad or a missing release is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
     /// The handle starts: always starts a generation, also of an unchanged release; one known to be bad gives way to
     /// the last good one.
     Activate,
-    /// A connection waits, and nothing served when it came: what serves by now is enough, else the same as [`Self::Activate`].
+    /// A connection waits, and nothing served when it came: if something serves by now, that is enough, otherwise the same
+    /// as [`Self::Activate`].
     #[serde(skip_deserializing, rename(serialize = "activate"))]
     Connect,
     /// A person (or a switch tool) asks: an unchanged release is done, a bad one is tried again.
     Reload,
     /// The build output changed: an unchanged release and one known to be bad are both done.
     Deploy,
-    /// A person asks for a release that is kept: also for one known to be bad.
+    /// A person asks for a kept release, even one that is known to be bad.
     Rollback,
-    /// What is in a secret changed: an unchanged release and one known to be bad are both done.
+    /// A secret changed: an unchanged release and one known to be bad are both done.
     Secrets,
-    /// A person asks for maintenance, or for its end: its page is shown, or a release takes the place of that.
+    /// A person begins maintenance, or ends it: its page is shown, or a release replaces the page.
     Maintenance,
-    /// A holding page is shown, and some time has passed: what failed may have had a reason that is gone.
+    /// A holding page has been shown for some time: the reason of the failure may be gone.
     Retry,
 }
 
 impl Purpose {
-    /// The word in the history.
+    /// Its word in the history.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

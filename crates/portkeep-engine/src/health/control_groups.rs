@@ -8,15 +8,15 @@ use portkeep_spec::{AppName, unit_names};
 use crate::generation::Generation;
 
 const ROOT: &str = "/sys/fs/cgroup";
-/// No manager makes deeper ones for its units.
+/// No manager creates deeper ones for its units.
 const DEEPEST: usize = 8;
 
-/// The control groups among which an app's are.
+/// The control groups that contain an app's.
 #[derive(Debug)]
 pub(super) struct ControlGroups {
-    /// The slice that this process is in: the units of an app are there, or a level below.
+    /// The slice of this process: the app's units are there, or a level below.
     near: PathBuf,
-    /// All, for units that somebody has moved elsewhere.
+    /// All, for units that somebody has moved.
     root: PathBuf,
 }
 
@@ -41,13 +41,13 @@ impl ControlGroups {
         self.has(&|one| one == unit)
     }
 
-    /// Whether the holding page has.
+    /// Whether the holding page has processes.
     pub(super) fn page_lives(&self, name: &AppName) -> bool {
         let unit = unit_names::holding(name);
         self.has(&|one| one == unit)
     }
 
-    /// Whether any generation has.
+    /// Whether any generation has processes.
     pub(super) fn any_lives(&self, name: &AppName) -> bool {
         self.has(&|one| unit_names::parse_generation(name, one).is_some())
     }
@@ -57,7 +57,7 @@ impl ControlGroups {
     }
 }
 
-/// Whether one of these has processes below `directory`. What is below a unit is its own affair.
+/// Whether one of these has processes below `directory`. Groups below a unit are the unit's own.
 fn find(directory: &Path, levels: usize, is_one: &dyn Fn(&str) -> bool) -> bool {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| {

@@ -11,7 +11,7 @@ use crate::handover::{HandoverId, Purpose};
 use crate::moment::Moment;
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Starts a generation: what `asked` for it is the start of the handle.
+    /// Starts a generation. The start of the handle was requested at `asked`.
     ///
     /// A restart of the handle while a generation serves succeeds also where the new one does not start: the old one serves on,
     /// and a failed handle would only be tried again.
@@ -22,7 +22,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         self.store
             .note_spec(spec_path)
             .map_err(doing("note where the spec is"))?;
-        // A user's manager may come back without the machine.
+        // A user's manager may be restarted without the machine.
         self.store
             .forget_leaving()
             .map_err(doing("forget an earlier shutdown"))?;
@@ -46,8 +46,8 @@ impl<M: HandleUnit> Helper<'_, M> {
         }
     }
 
-    /// systemd merges a reload that is asked for while the handle starts into that start, and never runs it. What such a
-    /// reload was to take is taken here, before its caller is told that it is done.
+    /// systemd merges a reload during the start of the handle into that start, and never runs it. Its work is done here,
+    /// before its caller is told that it succeeded.
     async fn catch_up(&self, mut installed: Installed, id: &HandoverId) -> Result<(), HelperError> {
         while let Some(newer) = installed.newer(self.manager, self.store).await {
             installed = newer;
@@ -55,7 +55,8 @@ impl<M: HandleUnit> Helper<'_, M> {
                 .note_spec(&installed.path)
                 .map_err(doing("note where the spec is"))?;
             let request = Request::now(Purpose::Reload).called(id.clone());
-            // The handle is up, and what serves serves on; but whoever asked for the new version must not be told that it does.
+            // The handle is up, and the current generation serves on; but the caller that wants the new version must not be
+            // told that it serves.
             if let Err(error) = self.hand_over(&installed.spec, request).await {
                 (self.tell)(Progress::Failed(&error));
                 break;

@@ -11,7 +11,7 @@ use crate::handover::Purpose;
 use crate::moment::Moment;
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Hands over to what was built. Where the handle does not run, it is started, and that is all: no outcome is known then.
+    /// Hands over to the new build. A handle that does not run is only started: then there is no outcome yet.
     ///
     /// # Errors
     /// When the handover failed, or the start.
@@ -21,7 +21,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         asked: Moment,
     ) -> Result<Option<Outcome>, HelperError> {
         if self.manager.handle().await? == HandleState::Active {
-            // Not by a reload of the handle: that would cost the start of one more process.
+            // Not by a reload of the handle, which would cost one more process.
             let outcome = self.reload(spec_path, Purpose::Deploy, asked).await?;
             return Ok(Some(outcome));
         }
@@ -35,7 +35,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         }
     }
 
-    /// Asks for one more deploy where the build output changed during the last one.
+    /// Requests another deploy if the build output changed during the last one.
     ///
     /// # Errors
     /// When the spec cannot be read, or the manager does not answer.

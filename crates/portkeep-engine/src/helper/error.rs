@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use crate::execute::chain;
 use crate::store::RollbackError;
 
-/// Why a helper, or a command of a person, could not do what it was called for.
+/// Why a helper, or a person's command, failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HelperError {
@@ -18,7 +18,7 @@ pub enum HelperError {
     Spec {
         /// Its file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its error.
         #[source]
         source: Box<SpecError>,
     },
@@ -30,12 +30,12 @@ pub enum HelperError {
     Job {
         /// The handle.
         unit: String,
-        /// How its job ended.
+        /// The result of its job.
         job: JobResult,
-        /// What its helper left in the history.
+        /// The reason that its helper wrote to the history.
         reason: Option<String>,
     },
-    /// The handle is up, and nobody knows what serves.
+    /// The handle is up, and the current generation is unknown.
     #[error("the handle is up, but no generation is current; see `portkeep history {0}`")]
     NothingCurrent(AppName),
     /// No release to roll back to.
@@ -59,8 +59,8 @@ impl HelperError {
         chain(self)
     }
 
-    /// Whether it is the release or its start that failed: with another spec the same handover may succeed. A lock that is held,
-    /// or a manager that does not answer, is so for every spec.
+    /// Whether the release or its start failed: with another spec the same handover may succeed. A held lock, or a manager
+    /// that does not answer, affects every spec.
     pub(super) fn is_of_the_release(&self) -> bool {
         matches!(
             self,

@@ -1,5 +1,5 @@
-//! Spec that the handle's unit names now. A switch may change it while a helper works with the old one. systemd does not call
-//! again for that: it merges a reload into a start, and a switch tool asks for no reload while a start is under way.
+//! Spec that the handle's unit names now. A switch may change it while a helper works with the old one, and systemd does
+//! not call again for that: it merges a reload into a start, and a switch tool requests no reload during a start.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::backend::HandleUnit;
 use crate::execute;
 use crate::store::Store;
 
-/// What a handover went by.
+/// The spec that a handover used.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Installed {
     pub(super) path: PathBuf,
@@ -26,7 +26,7 @@ impl Installed {
         })
     }
 
-    /// What is to be handed over as well, because it came meanwhile. What cannot be asked or read now changes nothing.
+    /// A newer spec to hand over as well, if there is one. If it cannot be read now, nothing changes.
     pub(super) async fn newer<M: HandleUnit>(&self, manager: &M, store: &Store) -> Option<Self> {
         let named = manager.installed_spec().await.ok()?;
         let path = named.as_ref().unwrap_or(&self.path);

@@ -1,4 +1,4 @@
-//! Tells load balancers of a shutdown of the machine before anything of the app ends.
+//! Tells load balancers about a shutdown of the machine before any part of the app ends.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::HelperError;
 use super::take_out::tell;
 use crate::backend::systemd::is_stopping;
 use crate::execute::doing;
-use crate::store::{HistoryEvent, OutBecause, Store};
+use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
-/// How long to wait at a shutdown of the machine: not at all for what was told before.
+/// How long to wait at a shutdown of the machine: not at all if load balancers were told before.
 fn rest(before: Option<TakenOut>, grace: Duration, now: Timestamp) -> Duration {
     before.map_or(grace, |before| before.left(now).min(grace))
 }
 
-/// `ExecStop=` of the unit that a shutdown stops first. If anybody else stops it, it does nothing.
+/// `ExecStop=` of the unit that a shutdown stops first. At any other stop it does nothing.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -32,7 +32,7 @@ pub async fn leave(which: Which, store: &Store, grace: Duration) -> Result<(), H
         .map_err(doing("note that the machine shuts down"))?;
     let before = store.taken_out();
     if before.is_none() {
-        let record = store.taken_out_record(leaving, OutBecause::Shutdown);
+        let record = store.taken_out_record(leaving, TakenOutReason::Shutdown);
         tell(store, Some(which), HistoryEvent::TakenOut(record));
     }
     sleep(rest(before, grace, Timestamp::now())).await;

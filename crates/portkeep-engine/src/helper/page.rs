@@ -6,7 +6,7 @@ use portkeep_spec::{Protocol, Spec};
 
 use crate::release::HoldingPage;
 
-/// The page of an app; none where no socket speaks HTTP: there connections wait.
+/// The page of an app; none if no socket speaks HTTP: then connections wait.
 #[must_use]
 pub fn holding_page(spec: &Spec) -> Option<HoldingPage> {
     if !spec.speaks_http() {

@@ -6,20 +6,20 @@ use crate::generation::Generation;
 use crate::handover::Unchanged;
 use crate::installed::{Comparison, compare};
 
-/// What a reload would do.
+/// The result of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preview {
     /// Another generation would be started.
     HandsOver,
-    /// The current one serves what is there.
+    /// The current generation runs the present release already.
     Unchanged(Generation),
-    /// It would fail: somebody wants maintenance.
+    /// It would fail, because of maintenance.
     InMaintenance,
 }
 
-/// What a preview goes by.
+/// Facts for a preview.
 #[derive(Debug, Clone, Copy)]
-struct Found {
+struct PreviewInput {
     is_up: bool,
     in_maintenance: bool,
     is_holding_page: bool,
@@ -28,7 +28,7 @@ struct Found {
 }
 
 impl Preview {
-    fn of(found: Found, unchanged: Unchanged) -> Self {
+    fn of(found: PreviewInput, unchanged: Unchanged) -> Self {
         match found.current {
             _ if found.in_maintenance => Self::InMaintenance,
             Some(current)
@@ -57,7 +57,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             None => Comparison::Unknown,
         };
         let current = store.current();
-        let found = Found {
+        let found = PreviewInput {
             is_up: handle == HandleState::Active,
             in_maintenance: store.maintenance().is_some(),
             is_holding_page: current.is_some_and(|one| store.is_holding_page(one)),
@@ -72,7 +72,7 @@ impl<M: HandleUnit> Helper<'_, M> {
 mod tests {
     use super::*;
 
-    const SAME: Found = Found {
+    const SAME: PreviewInput = PreviewInput {
         is_up: true,
         in_maintenance: false,
         is_holding_page: false,
@@ -89,19 +89,19 @@ mod tests {
             Comparison::OtherSettings,
             Comparison::Unknown,
         ] {
-            let found = Found { comparison, ..SAME };
+            let found = PreviewInput { comparison, ..SAME };
             assert_eq!(preview(found), Preview::HandsOver, "{comparison:?}");
         }
         for found in [
-            Found {
+            PreviewInput {
                 is_up: false,
                 ..SAME
             },
-            Found {
+            PreviewInput {
                 is_holding_page: true,
                 ..SAME
             },
-            Found {
+            PreviewInput {
                 current: None,
                 ..SAME
             },
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn maintenance_lasts_until_somebody_ends_it() {
-        let found = Found {
+        let found = PreviewInput {
             in_maintenance: true,
             comparison: Comparison::OtherFiles,
             ..SAME

@@ -6,49 +6,49 @@ use crate::generation::Generation;
 use crate::handover::{HandoverId, Purpose};
 use crate::settle::{Budget, Settle};
 
-/// What happened, told in the order in which it happens.
+/// Events of a helper, in order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Progress<'a> {
     /// A handover begins.
     Begins {
-        /// Which one.
+        /// Its identity.
         id: &'a HandoverId,
-        /// What for.
+        /// Its purpose.
         purpose: Purpose,
     },
     /// A handover ended, and did not fail.
     Ended(&'a Outcome),
-    /// A handover failed, and what comes next may mend it.
+    /// A handover failed, and the next step may mend it.
     Failed(&'a HelperError),
-    /// The start of the handle failed, but a generation serves, and serves on.
+    /// The start of the handle failed, but the current generation serves on.
     ServesOn(&'a HelperError),
-    /// The build output changed while it was deployed: one more deploy is asked for.
+    /// The build output changed during its deploy: another deploy is requested.
     DeployAgain,
     /// The spec cannot be read: an end is settled by the default rules.
     DefaultRules(&'a HelperError),
     /// A generation crashed.
     Crashed {
-        /// Which one.
+        /// The generation.
         generation: Generation,
-        /// Why.
+        /// The reason.
         reason: &'a str,
     },
-    /// What was done about a crash.
+    /// The reaction to a crash.
     Settled(Settlement),
 }
 
-/// What was done about a crash of a generation.
+/// The reaction to a crash of a generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Which one.
+    /// The generation.
     pub generation: Generation,
-    /// What was decided.
+    /// The decision.
     pub decided: Settle,
-    /// How often it crashed recently, this time included.
+    /// Number of recent crashes, including this one.
     pub crashes: u32,
-    /// What the spec allows.
+    /// The spec's limits.
     pub budget: Budget,
-    /// Whether a holding page can be shown for this app.
+    /// Whether the app has a holding page.
     pub has_page: bool,
 }

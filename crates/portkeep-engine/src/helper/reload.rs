@@ -10,7 +10,7 @@ use crate::handover::Purpose;
 use crate::moment::Moment;
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Handovers while the handle is active, until what was handed over is what is installed.
+    /// Hands over while the handle is active, until the current generation runs the installed release.
     ///
     /// # Errors
     /// When the last of them failed; what served before serves on.
@@ -31,7 +31,7 @@ impl<M: HandleUnit> Helper<'_, M> {
             if let Err(error) = &result {
                 (self.tell)(Progress::Failed(error));
             }
-            // What was built is tried once, however often it is built.
+            // A build is tried once, however often it is built.
             let purpose = match purpose {
                 Purpose::Deploy => Purpose::Deploy,
                 _ => Purpose::Reload,

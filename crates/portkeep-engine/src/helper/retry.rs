@@ -12,11 +12,11 @@ use crate::handover::Purpose;
 use crate::retry::pause;
 use crate::store::Store;
 
-/// How often we look. A new build, or a file that was missing, is served within this time and its own start.
+/// How often it looks. A new build, or a file that was missing, serves within this time and its own start.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Hands over until a release serves. Connects anew where the manager does not answer: the bus may have been restarted, and the
-/// old connection would never know.
+/// Hands over until a release serves. Connects again if the manager does not answer: after a restart of the bus, the old
+/// connection would never work again.
 ///
 /// # Errors
 /// When the manager cannot be reached.
@@ -38,7 +38,7 @@ where
         if !is_needed(store) {
             return Ok(());
         }
-        // What cannot be read now may be in a second: somebody is at work on it.
+        // A file that is unreadable now may be readable in a second, because somebody is writing it.
         let Ok(spec) = read_spec(spec_path) else {
             continue;
         };
@@ -63,8 +63,8 @@ where
     }
 }
 
-/// Whether a holding page is shown, or about to be: whoever starts one starts us first, and has the lock meanwhile. That of
-/// maintenance ends when a person says so.
+/// Whether a holding page runs, or is about to: its starter starts this first, and holds the lock meanwhile. A person ends
+/// the maintenance page.
 fn is_needed(store: &Store) -> bool {
     let at_work = || matches!(store.try_lock(), Ok(None));
     let is_held = || {

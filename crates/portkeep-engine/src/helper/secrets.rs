@@ -13,7 +13,7 @@ use crate::moment::Moment;
 use crate::secrets;
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Hands over where there may be other secrets than what serves has. None where nobody serves who could have old ones.
+    /// Hands over if the current generation may have old secrets. None if nothing serves.
     ///
     /// # Errors
     /// When the handover failed; what served before serves on.
@@ -25,7 +25,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         let installed = Installed::read(spec_path)?;
         secrets::calm(&installed.spec).await;
         if !self.has_new_secrets(&installed.spec).await? {
-            // The way to them may be another now.
+            // The paths to them may have changed.
             let directories = secrets::directories(&installed.spec);
             self.manager.watch_secrets(&directories).await?;
             return Ok(None);
@@ -34,7 +34,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(Some(outcome))
     }
 
-    /// Asks for one more look where one changed during the last one.
+    /// Requests another look if a secret changed during the last one.
     ///
     /// # Errors
     /// When the spec cannot be read, or the manager does not answer.
@@ -45,7 +45,7 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(())
     }
 
-    /// Whether somebody serves who may have old ones. Whoever is started later gets those that are there then.
+    /// Whether a generation with old secrets may serve. One that is started later gets the new ones.
     async fn has_new_secrets(&self, spec: &Spec) -> Result<bool, HelperError> {
         if self.store.maintenance().is_some() || !secrets::have_changed(self.store, spec) {
             return Ok(false);

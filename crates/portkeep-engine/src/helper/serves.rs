@@ -1,5 +1,5 @@
-//! Check at the end of a switch: does what is installed serve? A switch does not reload what did not change, so that without it
-//! the second of two equal switches would pass where the first failed.
+//! Check at the end of a switch: does the installed release serve? A switch does not reload unchanged units, so that
+//! without this check the second of two equal switches would pass after the first failed.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use crate::execute::doing;
 use crate::installed::{Comparison, Mismatch, compare};
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// What serves instead of what is installed; none where that serves, and where nobody has asked for the app yet: one that
-    /// should run and does not is told by its own unit.
+    /// What serves instead of the installed release; none if that serves, and none before the first start of the app: a
+    /// handle that should run and does not is reported by its own unit.
     ///
     /// # Errors
     /// When the manager does not answer, or the history cannot be read.
@@ -26,9 +26,9 @@ impl<M: HandleUnit> Helper<'_, M> {
         let is_holding_page = store
             .current()
             .is_some_and(|one| store.is_holding_page(one));
-        // Not by the files: a secret that was written anew is for the next reload.
+        // Not by the files: a rewritten secret is for the next reload.
         let other_spec = store.spec_path().is_some_and(|by| by != spec_path);
-        // A spec that was taken back serves again, and no handover has told so.
+        // A spec that was reverted serves again, without a handover.
         let comparison = match read_spec(spec_path) {
             Ok(spec) => compare(self.manager, store, &spec).await,
             Err(_) => Comparison::Unknown,

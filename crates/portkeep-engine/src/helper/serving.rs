@@ -1,4 +1,5 @@
-//! Check of a rollout: what is installed serves, and goes on to serve. It asks each host before it goes to the next.
+//! Check of a rollout: the installed release serves, and keeps serving. A rollout runs it on each host before it continues
+//! with the next.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,24 +15,24 @@ use crate::installed::{Comparison, Mismatch, compare};
 use crate::release::Digest;
 use crate::store::{CrashRecord, HandoverResult, HistoryEvent};
 
-/// How often it is looked. A crash is written down within some milliseconds.
+/// How often it looks. A crash is recorded within some milliseconds.
 const PACE: Duration = Duration::from_millis(200);
-/// How long the unit that settles an end may take until it has written it down.
+/// How long the settle unit may take to record an end.
 const UNTIL_WRITTEN: Duration = Duration::from_secs(1);
 
-/// Whether what is installed serves.
+/// Whether the installed release serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Serving {
-    /// This generation does, and did for as long as it was asked.
+    /// This generation serves, and did for the requested time.
     Yes(Generation),
     /// It does not.
     No(NotServing),
 }
 
-/// Why what is installed does not serve.
+/// Why the installed release does not serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NotServing {
-    /// Nobody has started it.
+    /// The app was not started.
     NotStarted,
     /// Something else serves.
     Mismatch(Mismatch),
@@ -39,28 +40,28 @@ pub enum NotServing {
     Crashed(Box<CrashRecord>),
     /// It is not current any more.
     Replaced {
-        /// Which one was.
+        /// The earlier current generation.
         was: Generation,
-        /// Which one is.
+        /// The present one.
         by: Option<Generation>,
     },
     /// It has no process that is READY.
     NotReady(Generation),
 }
 
-/// One look at an app.
+/// State of an app at one moment.
 #[derive(Debug)]
-struct Look {
+struct Snapshot {
     current: Option<Generation>,
     running: Vec<Running>,
-    /// The last one of the release within the time that counts.
+    /// The last crash of the release within the relevant time.
     crash: Option<CrashRecord>,
 }
 
-impl Look {
+impl Snapshot {
     /// Why `generation`, which was current, does not serve.
     fn against(&self, generation: Generation) -> Option<NotServing> {
-        // First, because it says why where the others say what came of it.
+        // First, because it gives the reason where the others give the result.
         if let Some(crash) = &self.crash {
             return Some(NotServing::Crashed(Box::new(crash.clone())));
         }
@@ -77,8 +78,8 @@ impl Look {
 }
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// Whether what is installed serves, and has or does for `time` since its handover, without a crash. So a rollout that was
-    /// interrupted asks again, and waits for what is left of the time.
+    /// Whether the installed release serves, and has served for `time` since its handover, without a crash; waits for the
+    /// rest of that time. So an interrupted rollout can ask again.
     ///
     /// # Errors
     /// When it is not installed, its spec or its history cannot be read, or the manager does not answer.
@@ -88,16 +89,16 @@ impl<M: HandleUnit> Helper<'_, M> {
             Ok(current) => current,
             Err(why) => return Ok(Serving::No(why)),
         };
-        let stretch = Stretch::of(&self.events()?, current);
+        let stretch = CurrentPeriod::of(&self.events()?, current);
         let since = stretch.as_ref().map(|stretch| stretch.current_since);
         let until = begun + remaining(since, now, time);
         let look = || self.look(stretch.as_ref(), now - time);
         loop {
-            // Before the look, so that the last one is not too early.
+            // Before the look, so that the last look is not too early.
             let is_over = Instant::now() >= until;
             let mut why = look().await?.against(current);
             if matches!(why, Some(NotServing::NotReady(_))) {
-                // What has just crashed is written down a moment later, with its reason.
+                // A crash is recorded a moment later, with its reason.
                 sleep(UNTIL_WRITTEN).await;
                 why = look().await?.against(current);
             }
@@ -137,9 +138,13 @@ impl<M: HandleUnit> Helper<'_, M> {
         Ok(self.store.events().map_err(doing("read the history"))?)
     }
 
-    async fn look(&self, stretch: Option<&Stretch>, since: Timestamp) -> Result<Look, HelperError> {
+    async fn look(
+        &self,
+        stretch: Option<&CurrentPeriod>,
+        since: Timestamp,
+    ) -> Result<Snapshot, HelperError> {
         let events = self.events()?;
-        Ok(Look {
+        Ok(Snapshot {
             crash: stretch.and_then(|stretch| stretch.crash(&events, since)),
             running: self.manager.running().await?,
             current: self.store.current(),
@@ -147,18 +152,18 @@ impl<M: HandleUnit> Helper<'_, M> {
     }
 }
 
-/// The time for which a release has been current without another one in between, in one generation or in several: one that
-/// crashed may have been started again as another generation.
+/// The time for which a release has been current without another in between, in one generation or in several: after a crash
+/// it may have been started again as another generation.
 #[derive(Debug)]
-struct Stretch {
+struct CurrentPeriod {
     release: Option<Digest>,
     begun: Timestamp,
     /// The handover to the current generation.
     current_since: Timestamp,
 }
 
-impl Stretch {
-    /// That of the release of `current`; none where the history does not reach back to its handover.
+impl CurrentPeriod {
+    /// The period of the release of `current`; none if the history does not reach back to its handover.
     fn of(events: &[HistoryEvent], current: Generation) -> Option<Self> {
         let handovers = events.iter().rev().filter_map(|event| match event {
             HistoryEvent::Handover(record) if has_switched(record.result) => Some(record),
@@ -174,7 +179,7 @@ impl Stretch {
         })
     }
 
-    /// The last crash in it, and not before `since`.
+    /// The last crash in it, not before `since`.
     fn crash(&self, events: &[HistoryEvent], since: Timestamp) -> Option<CrashRecord> {
         let mut crashes = events.iter().rev().filter_map(|event| match event {
             HistoryEvent::Crash(crash) => Some(crash),
@@ -187,12 +192,12 @@ impl Stretch {
     }
 }
 
-/// Whether another generation is current after a handover that ended so.
+/// Whether another generation is current after a handover with this result.
 fn has_switched(result: HandoverResult) -> bool {
     !matches!(result, HandoverResult::Failed | HandoverResult::Refused)
 }
 
-/// What is left of `time` for a generation that is current since `since`. A clock that was set back makes it no longer.
+/// The rest of `time` for a generation that has been current since `since`. A clock that was set back makes it no longer.
 fn remaining(since: Option<Timestamp>, now: Timestamp, time: Duration) -> Duration {
     let served = since.map_or(0, |since| now.duration_since(since).as_millis().max(0));
     time.saturating_sub(Duration::from_millis(
@@ -232,8 +237,8 @@ mod tests {
 
     const GENERATION: Generation = Generation(4);
 
-    fn steady() -> Look {
-        Look {
+    fn steady() -> Snapshot {
+        Snapshot {
             current: Some(GENERATION),
             running: vec![Running {
                 generation: GENERATION,
@@ -287,7 +292,7 @@ mod tests {
             handover(5, 23, "other", "failed"),
             handover(4, 24, "new", "handed-over"),
         ];
-        let stretch = Stretch::of(&events, GENERATION).unwrap();
+        let stretch = CurrentPeriod::of(&events, GENERATION).unwrap();
         assert_eq!((stretch.begun, stretch.current_since), (at(20), at(24)));
         let crash = |since| {
             let crash = stretch.crash(&events, at(since))?;
@@ -301,7 +306,7 @@ mod tests {
             None,
             "it was tried before, and replaced"
         );
-        assert!(Stretch::of(&events, Generation(9)).is_none());
+        assert!(CurrentPeriod::of(&events, Generation(9)).is_none());
     }
 
     #[test]

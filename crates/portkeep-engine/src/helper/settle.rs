@@ -25,7 +25,7 @@ pub enum Hook {
     Success,
 }
 
-/// Whose end is settled: what stands behind the "@" of a settle unit.
+/// The instance of a settle unit, after the "@": whose end is settled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndOf {
     /// That of a generation, by its number.
@@ -56,7 +56,7 @@ impl EndOf {
     fn generation(self, store: &Store) -> Option<Generation> {
         match self {
             Self::Number(generation) => Some(generation),
-            // A handover may have prepared another page, which did not run yet.
+            // A handover may have prepared another page that has not run yet.
             Self::HoldingPage => store
                 .current()
                 .filter(|current| store.is_holding_page(*current))
@@ -65,7 +65,7 @@ impl EndOf {
     }
 }
 
-/// systemd's word on an end, which it gives to the hook that it calls for it.
+/// systemd's report of an end, which it passes to the hook.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Word {
     invocation: String,
@@ -75,8 +75,8 @@ pub struct Word {
 }
 
 impl Word {
-    /// The word that this process was given; none in a unit of a version of portkeep whose generations are started again by
-    /// systemd itself, in the middle of an upgrade.
+    /// The report for this process; none in the middle of an upgrade, in a unit of an older portkeep whose generations
+    /// systemd restarts itself.
     #[must_use]
     pub fn of_environment() -> Option<Self> {
         Self::given(|name| env::var(name).ok())
@@ -94,12 +94,12 @@ impl Word {
         })
     }
 
-    /// Whether the hook was told anything.
+    /// Whether the hook got nothing.
     fn is_empty(&self) -> bool {
         self.result.is_empty()
     }
 
-    /// The end as this word has it, which is the truth at the time.
+    /// The end by this report, which was true at the time.
     fn end(self, ready: bool) -> End {
         End {
             at: Timestamp::now(),
@@ -113,7 +113,7 @@ impl Word {
 }
 
 impl Hook {
-    /// The end as this hook has it: somebody may have reset the unit's state meanwhile, but which hook was called stays true.
+    /// The end by this hook: somebody may have reset the unit's state meanwhile, but the called hook is certain.
     fn of(self, mut end: End) -> End {
         match self {
             Self::Failure if matches!(end.result.as_str(), "" | "success") => {
@@ -126,8 +126,8 @@ impl Hook {
     }
 }
 
-/// How it ended, and what it said last of itself: systemd's word, and the rest from the unit, which stays loaded as long as this
-/// process runs. Where nobody can be asked it counts as one that was READY.
+/// The end, and the last status: from systemd's report, and otherwise from the unit, which stays loaded while this process
+/// runs. If nothing can be read, the generation counts as READY.
 async fn how(units: &Units, unit: &str, word: Word) -> (End, String) {
     if word.is_empty() {
         let run = units.last_run(unit).await;
@@ -138,7 +138,7 @@ async fn how(units: &Units, unit: &str, word: Word) -> (End, String) {
     (word.end(ready), said)
 }
 
-/// Settles an end, and tells of a crash what was done about it.
+/// Settles an end, and reports the reaction to a crash.
 ///
 /// # Errors
 /// When the manager does not answer: it is to be called again then.
@@ -157,7 +157,7 @@ pub async fn settle(
     let (end, status) = how(units, &of.unit(store), word).await;
     let end = hook.of(end);
     let spec = read_spec(spec_path)
-        // It must not leave an active handle without a generation.
+        // An active handle must not be left without a generation.
         .inspect_err(|error| tell(Progress::DefaultRules(error)))
         .ok();
     let reason = match &spec {

@@ -10,23 +10,23 @@ use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::decision::{self, Announcement};
 use crate::execute::doing;
-use crate::store::{HistoryEvent, OutBecause, Store};
+use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
-/// How often it is looked whether all connections have ended: the kernel tells nobody of it.
+/// Interval of looks at the connections: the kernel does not report their end.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// What came of it.
+/// Result of taking an app out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Taken {
+pub struct TakeOutResult {
     /// It was not taken out before.
     pub changed: bool,
-    /// Since when it is, and with which grace: those of whoever was first.
+    /// Since when it is taken out, and its grace: those of the first request.
     pub taken_out: TakenOut,
 }
 
 impl<M: HandleUnit> Helper<'_, M> {
-    /// The spec of an app that is installed; one that was never started has left no link to it.
+    /// The spec of an installed app; an app that was never started has no link to it in its state.
     ///
     /// # Errors
     /// When it is not installed, or its spec cannot be read.
@@ -42,12 +42,12 @@ impl<M: HandleUnit> Helper<'_, M> {
         read_spec(&path.ok_or_else(not_installed)?)
     }
 
-    /// Has load balancers told that no more is to be sent, and, after the grace, connections ended. What is taken out already stays
-    /// as it is.
+    /// Tells load balancers to send no more requests, and ends connections after the grace. An app that is taken out
+    /// already stays as it is.
     ///
     /// # Errors
     /// When it cannot be noted: then nothing has changed.
-    pub fn take_out(&self, grace: Duration) -> Result<Taken, HelperError> {
+    pub fn take_out(&self, grace: Duration) -> Result<TakeOutResult, HelperError> {
         let wanted = TakenOut::now(grace);
         let changed = self
             .store
@@ -55,17 +55,19 @@ impl<M: HandleUnit> Helper<'_, M> {
             .map_err(doing("note that the app is taken out"))?;
         let taken_out = self.store.taken_out().unwrap_or(wanted);
         if changed {
-            let record = self.store.taken_out_record(taken_out, OutBecause::Asked);
+            let record = self
+                .store
+                .taken_out_record(taken_out, TakenOutReason::Asked);
             tell(
                 self.store,
                 self.manager.journal(),
                 HistoryEvent::TakenOut(record),
             );
         }
-        Ok(Taken { changed, taken_out })
+        Ok(TakeOutResult { changed, taken_out })
     }
 
-    /// Has load balancers told that it is ready, if it is. False where it was not taken out.
+    /// Tells load balancers that the app is ready, if it is. Returns false if it was not taken out.
     ///
     /// # Errors
     /// When it cannot be noted: then nothing has changed.
@@ -84,7 +86,7 @@ impl<M: HandleUnit> Helper<'_, M> {
     }
 }
 
-/// Tells history and journal. It is done by then: what cannot be written keeps nobody from it.
+/// Writes to history and journal. The change is done by then: a failed write does not undo it.
 pub(super) fn tell(store: &Store, which: Option<Which>, event: HistoryEvent) {
     let told = match &event {
         HistoryEvent::TakenOut(record) => record.told(store.name()),
@@ -102,8 +104,8 @@ pub(super) fn tell(store: &Store, which: Option<Which>, event: HistoryEvent) {
     }
 }
 
-/// Waits for the grace, and then until `count` finds no connection, for `longest` at most, or until the app is put back. Answers
-/// how many are left.
+/// Waits for the grace, and then until `count` finds no connection, for `longest` at most, or until the app is put back.
+/// Returns the number of remaining connections.
 pub async fn emptied(
     store: &Store,
     taken_out: &TakenOut,

@@ -16,7 +16,7 @@ use crate::generation::{Generation, Phase, Running};
 use crate::handover::Unchanged;
 use crate::moment::Moment;
 use crate::release_command::ReleaseCommand;
-use crate::settle::GivenBack;
+use crate::settle::HandleReset;
 
 /// A manager that starts what it is told to, unless the executable says `bad`.
 #[derive(Debug, Default)]
@@ -95,8 +95,8 @@ impl Backend for Table {
         Ok(())
     }
 
-    async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
-        Ok(GivenBack::NotUp)
+    async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
+        Ok(HandleReset::NotUp)
     }
 
     async fn running(&self) -> Result<Vec<Running>, BackendError> {

@@ -1,4 +1,4 @@
-//! Metric families: the one list.
+//! The list of metric families.
 
 use super::sample::{AppSample, Serving};
 use super::text::{Kind, MetricFamily, Point, Value};
@@ -15,7 +15,7 @@ const RESULTS: [HandoverResult; 6] = [
 ];
 const CRASHES: [&str; 3] = ["restart", "give-up", "abandon"];
 
-/// All families, of these apps. Each app has each counter from the beginning on, so that its first step is seen as one.
+/// All families of these apps. Each app has each counter from the beginning, so that its first step is seen as one.
 #[must_use]
 pub fn families(apps: &[AppSample]) -> Vec<MetricFamily> {
     [state(apps), handovers(apps), ends(apps)].concat()
@@ -243,7 +243,7 @@ fn ends(apps: &[AppSample]) -> Vec<MetricFamily> {
     ]
 }
 
-/// The labels of a point beyond whose it is, and its number.
+/// The further labels of a point, and its value.
 type Labelled = (Vec<(&'static str, String)>, Value);
 
 fn family(

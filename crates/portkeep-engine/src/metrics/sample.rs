@@ -11,9 +11,9 @@ use crate::store::{HandoverRecord, Totals};
 /// A run of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// What its manager calls it.
+    /// The manager's name for it.
     pub invocation: String,
-    /// What it says of itself.
+    /// Its own counts.
     pub said: StatusCounts,
 }
 
@@ -22,16 +22,16 @@ pub struct Run {
 pub enum Serving {
     /// A release of the app.
     Release,
-    /// The holding page, because no release can.
+    /// The holding page, because no release can serve.
     HoldingPage,
     /// The page of maintenance.
     Maintenance,
-    /// Nothing: the next connection starts something.
+    /// Nothing: the next connection starts a generation.
     Nothing,
 }
 
 impl Serving {
-    /// What answers where this release is current; and whether somebody wants maintenance.
+    /// Decides by the current release, and whether a person wants maintenance.
     #[must_use]
     pub fn of(release: Option<&Digest>, in_maintenance: bool) -> Self {
         match release {
@@ -57,9 +57,9 @@ pub struct SocketSample {
 pub struct AppSample {
     /// Its name.
     pub name: AppName,
-    /// Whose units it has.
+    /// The manager of its units.
     pub which: Which,
-    /// When this was looked at.
+    /// The time of the sample.
     pub at: Timestamp,
     /// What answers.
     pub serving: Serving,
@@ -67,18 +67,18 @@ pub struct AppSample {
     pub current: Option<Generation>,
     /// Its release.
     pub release: Option<Digest>,
-    /// What people call that.
+    /// The label of the release.
     pub label: Option<Label>,
     /// How many generations drain.
     pub draining: u64,
-    /// A person has taken it out of its load balancers, and has not put it back.
+    /// Whether a person has taken it out of its load balancers, and has not put it back.
     pub taken_out: bool,
     /// Its sockets.
     pub sockets: Vec<SocketSample>,
     /// The last handover.
     pub last: Option<HandoverRecord>,
-    /// What all events add up to.
+    /// Totals of all events.
     pub totals: Totals,
-    /// Requests that were answered by runs whose end is not in these.
+    /// Requests that runs have answered whose end is not in the history.
     pub answered_since: u64,
 }

@@ -10,29 +10,30 @@ use serde::{Deserialize, Serialize};
 use super::sample::Run;
 use crate::store::{PRIVATE, Store, Totals, atomic_write};
 
-/// Runs that are remembered one by one. Of more, those that are gone are added up: no end of theirs will come any more.
+/// Number of runs that are saved one by one. Of further ones, those that are gone are added up: their ends will not come
+/// any more.
 const REMEMBERED: usize = 64;
 
-/// What was seen last of each run.
+/// The last counts of each run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Seen {
-    /// Requests that each has answered, by what its manager calls the run.
-    runs: BTreeMap<String, Remembered>,
-    /// The same of those that are not remembered one by one.
+    /// Answered requests of each run, by the manager's name for it.
+    runs: BTreeMap<String, SavedCounts>,
+    /// Answered requests of all others.
     lost: u64,
-    /// Counts looks, so that it is known which run was seen last.
+    /// Counts looks, to know which run was seen last.
     looks: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct SavedCounts {
     answered: u64,
     look: u64,
 }
 
 impl Seen {
-    /// With what runs now, and without the runs whose ends the history has.
+    /// Updates the counts with the current runs, and drops runs whose ends are in the history.
     #[must_use]
     pub fn with(mut self, runs: &[Run], ended: &BTreeSet<String>) -> Self {
         self.looks += 1;
@@ -40,7 +41,7 @@ impl Seen {
         let alive = runs.iter().filter(|run| !ended.contains(&run.invocation));
         for run in alive.filter(|run| !run.invocation.is_empty()) {
             let known = self.runs.entry(run.invocation.clone()).or_default();
-            // An app may say less later, and it has answered what it has answered.
+            // An app may report less later, but it has answered these.
             known.answered = known.answered.max(run.said.answered);
             known.look = self.looks;
         }
@@ -55,7 +56,7 @@ impl Seen {
         self
     }
 
-    /// Requests that they have answered together.
+    /// The sum of answered requests.
     #[must_use]
     pub fn answered(&self) -> u64 {
         let runs = self.runs.values().map(|known| known.answered);
@@ -63,12 +64,12 @@ impl Seen {
     }
 }
 
-/// What the counters of an app are made of.
+/// Sources of an app's counters.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
-    /// What all events add up to.
+    /// Totals of all events.
     pub totals: Totals,
-    /// Requests that were answered by runs whose end is not in these.
+    /// Requests that runs have answered whose end is not in the history.
     pub answered_since: u64,
 }
 
@@ -77,7 +78,7 @@ impl Store {
         self.state_directory().join("metrics.json")
     }
 
-    /// Adds up what the history has and what `runs` say, which were looked at before, and remembers that for the next time.
+    /// Adds up the history and the counts of `runs`, which were read before, and saves them for the next time.
     ///
     /// # Errors
     /// When the history is there and cannot be read.
@@ -101,7 +102,7 @@ impl Store {
     }
 
     fn remember(&self, before: &Seen, seen: &Seen) -> io::Result<()> {
-        // An app that was never started has no directory, and nothing to remember.
+        // An app that was never started has no directory, and nothing to save.
         if before.runs == seen.runs {
             return Ok(());
         }
@@ -132,7 +133,7 @@ mod tests {
     fn what_was_seen_stays_until_the_history_has_it() {
         let seen = Seen::default().with(&[run("a", 10)], &ended(&[]));
         assert_eq!(seen.answered(), 10);
-        // It has ended, and nobody has settled that yet; or the machine went down, and nobody ever will.
+        // It has ended, and nothing has settled that yet; or the machine went down, and nothing ever will.
         let seen = seen.with(&[run("b", 2)], &ended(&[]));
         assert_eq!(seen.answered(), 12);
         // The history has counted it.

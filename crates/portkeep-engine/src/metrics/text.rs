@@ -2,30 +2,30 @@
 
 use std::fmt::Write as _;
 
-/// Which format.
+/// The format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// OpenMetrics 1.0: a counter's family has a name without `_total`, and the text an end.
+    /// OpenMetrics 1.0: a counter's family is named without `_total`, and the text ends with `# EOF`.
     OpenMetrics,
-    /// Prometheus 0.0.4: a counter's family has the name of its samples.
+    /// Prometheus 0.0.4: a counter's family is named like its samples.
     Prometheus,
 }
 
-/// What kind of number it is.
+/// The kind of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows; its samples are called `NAME_total`.
+    /// It only grows; its samples are named `NAME_total`.
     Counter,
     /// It goes up and down.
     Gauge,
-    /// Always 1, with what is known in its labels; its samples are called `NAME_info`.
+    /// Always 1, with facts in its labels; its samples are named `NAME_info`.
     Info,
 }
 
 /// A number.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value {
-    /// A whole one.
+    /// A whole number.
     Count(u64),
     /// Milliseconds, as seconds.
     Milliseconds(u64),
@@ -47,7 +47,7 @@ pub struct Point {
 pub struct MetricFamily {
     /// Its name, without `_total` and `_info`.
     pub name: &'static str,
-    /// What it is.
+    /// The help text.
     pub help: &'static str,
     /// Which kind.
     pub kind: Kind,
@@ -71,7 +71,7 @@ pub fn render(families: &[MetricFamily], format: Format) -> String {
             (Format::Prometheus, Kind::Counter) => (sample.as_str(), "counter"),
             (_, Kind::Gauge | Kind::Info) => (sample.as_str(), "gauge"),
         };
-        // Into memory, which takes everything.
+        // Writing to memory does not fail.
         let _ = writeln!(text, "# HELP {name} {}", escaped(family.help));
         let _ = writeln!(text, "# TYPE {name} {kind}");
         if let Some(unit) = unit_of(family.name).filter(|_| format == Format::OpenMetrics) {
@@ -99,7 +99,7 @@ fn unit_of(name: &str) -> Option<&'static str> {
     name.ends_with("_seconds").then_some("seconds")
 }
 
-/// A backslash, a quote and the end of a line would end what they stand in.
+/// Escapes backslashes, quotes and line ends, which would end a quoted value.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")

@@ -1,7 +1,8 @@
 //! File for node_exporter's textfile collector.
 //!
-//! The directory is often that of the collector's own user (`/var/lib/prometheus/node-exporter` on Debian). Root does not write
-//! into what somebody else controls: there, a process of that user's writes, who can do no more by it than he could before.
+//! The directory often belongs to the collector's own user (`/var/lib/prometheus/node-exporter` on Debian). Root does not
+//! write into a directory that somebody else controls: there, a process of that user writes, who could do the same without
+//! it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -16,10 +17,10 @@ use rustix::process::{geteuid, getuid};
 use crate::directories::{Untrusted, check_trusted, check_trusted_for};
 use crate::store::atomic_write;
 
-/// For whoever collects it.
+/// Readable for the collector.
 const READABLE: u32 = 0o644;
 
-/// Why there is no such file.
+/// Why the file cannot be written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextfileError {
@@ -28,21 +29,21 @@ pub enum TextfileError {
         "{} is not there; make it, or name the directory that node_exporter reads (--collector.textfile.directory)", .0.display()
     )]
     Missing(PathBuf),
-    /// It is none.
+    /// It is no directory.
     #[error("{} is no directory; name the one that node_exporter reads (--collector.textfile.directory)", .0.display())]
     NotADirectory(PathBuf),
     /// It is relative, and a unit has another working directory.
     #[error("{} is not an absolute path", .0.display())]
     Relative(PathBuf),
-    /// Somebody else than its owner could put anything there.
+    /// Users other than its owner could write there.
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
-    /// It cannot be looked at or written.
+    /// The system refuses to look at or write it.
     #[error("cannot write into {}: {source}", .path.display())]
     Io {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The process of its owner failed.
@@ -50,7 +51,7 @@ pub enum TextfileError {
     Owner {
         /// The directory.
         path: PathBuf,
-        /// What it said.
+        /// Its message.
         said: String,
     },
 }
@@ -71,7 +72,7 @@ pub fn file_name(which: Which) -> String {
     }
 }
 
-/// Sees that a file can be written there. Nothing is changed.
+/// Checks that a file can be written there. Changes nothing.
 ///
 /// # Errors
 /// When it is missing, no directory, or others than its owner could write there.
@@ -96,7 +97,7 @@ fn writer(directory: &Path) -> Result<Writer, TextfileError> {
         Ok(()) => Ok(Writer::Us),
         Err(untrusted) if !geteuid().is_root() || metadata.uid() == 0 => Err(untrusted.into()),
         Err(_) => {
-            // His alone, from the root down: nobody else can lead him elsewhere either.
+            // Only the owner can change the path from the root down: nobody else can lead him elsewhere.
             check_trusted_for(directory, metadata.uid())?;
             Ok(Writer::Owner {
                 user: metadata.uid(),
@@ -106,7 +107,7 @@ fn writer(directory: &Path) -> Result<Writer, TextfileError> {
     }
 }
 
-/// Replaces the file as a whole: a reader sees the old text or the new one.
+/// Replaces the whole file: a reader sees the old text or the new one.
 ///
 /// # Errors
 /// As [`check_directory`], and when it cannot be written.
@@ -117,7 +118,7 @@ pub fn write(directory: &Path, name: &str, text: &str) -> Result<(), TextfileErr
     }
 }
 
-/// The same, in a process that [`write()`] has started as the owner of the directory.
+/// Writes in a process that [`write()`] has started as the owner of the directory.
 ///
 /// # Errors
 /// When it is not ours, and when it cannot be written.
@@ -138,7 +139,7 @@ fn failed(directory: &Path, source: io::Error) -> TextfileError {
     }
 }
 
-/// Has this program write it as another user, who gets the text and nothing else of ours.
+/// Has this program write as another user, who gets the text and nothing else of ours.
 fn hand_to(
     directory: &Path,
     name: &str,
@@ -160,7 +161,7 @@ fn hand_to(
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(fail)?;
     let mut input = child.stdin.take();
-    // One that ends early says why.
+    // A process that ends early says why.
     let _ = input
         .as_mut()
         .map_or(Ok(()), |input| input.write_all(text.as_bytes()));
@@ -185,7 +186,7 @@ mod tests {
 
     use super::*;
 
-    /// Another user than the one of the test.
+    /// A user other than the test's.
     const OTHER: u32 = 4242;
 
     fn directory() -> tempfile::TempDir {
@@ -265,7 +266,7 @@ mod tests {
             writer(&above.join("inner")),
             Err(TextfileError::Untrusted(_))
         ));
-        // Root's own, which others may write.
+        // Root's own directory, which others may write.
         mode(&theirs, 0o777);
         assert!(writer(&theirs).is_err());
     }

@@ -1,12 +1,12 @@
-//! Splits a process's output into lines. The bytes may be no text, and may never end.
+//! Splits a process's output into lines. The bytes may not be text, and may never end.
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// So much is read at once: a pipe holds no more.
+/// Size of a read: a pipe holds no more.
 const READ: usize = 64 * 1024;
-/// A longer line of a program for people is told in pieces.
+/// A longer line for people is passed on in pieces.
 const LONGEST: usize = 64 * 1024;
-/// The same of one that writes JSON for programs.
+/// The same for a program that writes JSON for programs.
 const LONGEST_JSON: usize = 64 * 1024 * 1024;
 
 /// Reads lines of bounded length.
@@ -18,12 +18,12 @@ pub struct Lines<R> {
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    /// What is for people.
+    /// Lines for people.
     pub fn of(stream: R) -> Self {
         Self::with(stream, LONGEST)
     }
 
-    /// What is for programs, a JSON value a line.
+    /// Lines for programs, each a JSON value.
     pub fn of_json(stream: R) -> Self {
         Self::with(stream, LONGEST_JSON)
     }
@@ -36,7 +36,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The next line without its end; nothing at the end of the stream. What is no text is shown as U+FFFD. Can be dropped and
+    /// The next line without its end; nothing at the end of the stream. Invalid UTF-8 becomes U+FFFD. Can be dropped and
     /// called again.
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
         }
     }
 
-    /// The lines that have been read already, whole ones only.
+    /// Whole lines that have been read already.
     pub(super) fn read_already(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         while let Some(end) = self.reader.buffer().iter().position(|byte| *byte == b'\n') {

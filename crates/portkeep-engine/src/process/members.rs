@@ -1,4 +1,4 @@
-//! Processes of a group besides its leader.
+//! Processes of a group other than its leader.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ const NONE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// What `/proc/PID/stat` says of a process.
+/// Fields of `/proc/PID/stat`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stat {
     is_zombie: bool,
@@ -47,7 +47,7 @@ impl Stat {
     }
 }
 
-/// Those that run, each by a descriptor that names it even when its number is given away again.
+/// The running ones, each with a descriptor that identifies it even if its number is reused.
 pub(super) fn of(leader: Pid) -> Vec<(Stat, OwnedFd)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?));
@@ -57,19 +57,19 @@ pub(super) fn of(leader: Pid) -> Vec<(Stat, OwnedFd)> {
         .filter_map(|pid| {
             Stat::of(pid).filter(is_member)?;
             let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
-            // It is the process that was looked at only if it still looks so.
+            // It is the same process only if it still looks the same.
             Some((Stat::of(pid).filter(is_member)?, descriptor))
         })
         .collect()
 }
 
-/// Waits until those that run now have ended, but no longer than `patience`.
+/// Waits until those that run now have ended, but not longer than `patience`.
 pub(super) async fn ended(leader: Pid, patience: Duration) {
     let members = of(leader).into_iter();
     let _ = wait(members.map(|(_, member)| member).collect(), patience).await;
 }
 
-/// Waits until all of these processes have ended, and answers those that have not after `patience`.
+/// Waits until all of these processes have ended. Returns those that have not after `patience`.
 pub(super) async fn wait(processes: Vec<OwnedFd>, patience: Duration) -> Vec<OwnedFd> {
     if processes.is_empty() {
         return processes;

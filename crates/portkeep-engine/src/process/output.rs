@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 
 use super::Lines;
 
-/// So much that was read waits to be taken. Who writes more waits.
+/// Number of lines that may wait. A process that writes more waits.
 const WAITING: usize = 4;
 
-/// The lines of both streams of a process, in the order in which they come. What is not taken holds up the process.
+/// The lines of both streams of a process, in order of arrival. Lines that are not taken hold up the process.
 #[derive(Debug)]
 pub struct Output {
     read: mpsc::Receiver<Vec<String>>,
@@ -17,7 +17,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Reads in tasks of its own, which end when nobody has the other end of the streams, or nobody this.
+    /// Reads in tasks of its own, which end when the streams or this value are closed.
     #[must_use]
     pub fn of(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> Self {
         let (sender, lines) = mpsc::channel(WAITING);

@@ -1,4 +1,4 @@
-//! Files with the numbers of running processes, so that the next portkeep finds those which a killed one left.
+//! Files with the numbers of running processes, so that the next portkeep finds those that a killed one left running.
 
 use std::fmt;
 use std::fs;
@@ -14,27 +14,27 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, p
 use super::members::{self, Stat};
 use crate::store::atomic_write;
 
-/// How long what was left may take to end before it is killed: it serves nobody that knows of it.
+/// How long a leftover process may take to end before it is killed: nobody who knows of it uses it.
 const DEADLINE: Duration = Duration::from_secs(5);
-/// A note is shorter.
+/// A pid file is shorter.
 const LONGEST: u64 = 4096;
 
-/// What was left running, and has been ended.
+/// A process that was left running, and has been ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Left {
+pub struct LeftoverProcess {
     /// Its number.
     pub pid: u32,
-    /// What it was, in the words of whoever started it.
+    /// Its description, from its starter.
     pub what: String,
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for LeftoverProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} (process {})", self.what, self.pid)
     }
 }
 
-/// A process that runs. The note goes with this value.
+/// The file of a running process. Dropping this removes it.
 #[derive(Debug)]
 pub(super) struct PidFile(PathBuf);
 
@@ -44,7 +44,7 @@ impl PidFile {
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
-        // Its session may have been made outside of the container, and have no number here: 0, with which rustix's getsid panics.
+        // Its session may be from outside the container, and have no number here: 0, with which rustix's getsid panics.
         let stat = Stat::of(pid);
         let noted = PidRecord {
             pid,
@@ -65,7 +65,7 @@ impl Drop for PidFile {
     }
 }
 
-/// What a note says. A number alone may be another process tomorrow.
+/// Contents of a pid file. The number alone may be another process tomorrow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PidRecord {
     pid: Pid,
@@ -101,12 +101,12 @@ impl PidRecord {
         })
     }
 
-    /// What of it runs: itself, and what it started and is still in its group. Where its number is another's, so is the group's.
+    /// Its running processes: itself, and its descendants in its group. If its number is another's, so is the group's.
     fn running(&self) -> Vec<OwnedFd> {
         if self.boot != boot() {
             return Vec::new();
         }
-        // The descriptor names this process even when the number is given away again; so open first, then compare.
+        // The descriptor identifies this process even if the number is reused; so open first, then compare.
         let leader = pidfd_open(self.pid, PidfdFlags::empty()).ok();
         let stat = Stat::of(self.pid);
         let is_same = stat.is_some_and(|stat| stat.started == self.started);
@@ -125,7 +125,7 @@ impl PidRecord {
     }
 }
 
-/// Which boot of the machine this is.
+/// The id of this boot.
 fn boot() -> String {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     match id.trim() {
@@ -134,8 +134,8 @@ fn boot() -> String {
     }
 }
 
-/// Ends what the notes of a directory name, all at once, and answers what has run.
-pub(super) async fn end_left(directory: &Path) -> Vec<Left> {
+/// Ends the processes of all pid files in a directory at once, and returns those that ran.
+pub(super) async fn end_left(directory: &Path) -> Vec<LeftoverProcess> {
     let mut left = Vec::new();
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
@@ -162,13 +162,14 @@ pub(super) async fn end_left(directory: &Path) -> Vec<Left> {
             let _ = pidfd_send_signal(process, Signal::KILL);
         }
         let _ = members::wait(stubborn, DEADLINE).await;
-        // What it started in the meantime, and what does not heed a signal. One of its group is there, so the number is its own.
+        // Descendants that it started meanwhile, or that ignore the signal. Its group has a process, so the number is its
+        // own.
         if has_run && !members::of(noted.pid).is_empty() {
             let _ = kill_process_group(noted.pid, Signal::KILL);
         }
         let _ = fs::remove_file(path);
         if has_run {
-            ended.push(Left {
+            ended.push(LeftoverProcess {
                 pid: noted.pid.as_raw_nonzero().get().unsigned_abs(),
                 what: noted.what,
             });

@@ -11,7 +11,7 @@ use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A shell that runs `script`, with a pipe for what it writes.
+/// A shell that runs `script`, with a pipe for its output.
 fn shell(script: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -21,12 +21,12 @@ fn shell(script: &str) -> Command {
     command
 }
 
-fn start(script: &str, rest: Rest) -> Started {
+fn start(script: &str, rest: Descendants) -> Started {
     let children = Children::default();
     children.start(shell(script), "a test", rest).unwrap()
 }
 
-/// The first word that it writes.
+/// The first word of its output.
 async fn first_word(started: &mut Started) -> String {
     let mut lines = Lines::of(started.stdout.take().unwrap());
     let line = timeout(DEADLINE, lines.next()).await.unwrap().unwrap();
@@ -48,7 +48,7 @@ fn is_there(pid: &str) -> bool {
 
 #[tokio::test]
 async fn what_nobody_has_any_more_is_ended_with_all_it_started() {
-    let mut started = start("sleep 60 & sleep 60", Rest::GoesOn);
+    let mut started = start("sleep 60 & sleep 60", Descendants::LeftRunning);
     let stdout = started.stdout.take().unwrap();
     let mut end = started.process.end();
     assert!(started.process.is_alive());
@@ -60,7 +60,10 @@ async fn what_nobody_has_any_more_is_ended_with_all_it_started() {
 
 #[tokio::test]
 async fn what_is_left_of_a_process_that_ends_by_itself_ends_or_goes_on() {
-    for (rest, goes_on) in [(Rest::Ends, false), (Rest::GoesOn, true)] {
+    for (rest, goes_on) in [
+        (Descendants::Killed, false),
+        (Descendants::LeftRunning, true),
+    ] {
         let mut started = start("sleep 60 >/dev/null & echo $!", rest);
         let pid = first_word(&mut started).await;
         timeout(DEADLINE, started.process.end().come())
@@ -81,7 +84,7 @@ async fn what_is_left_of_a_process_that_ends_by_itself_ends_or_goes_on() {
 #[tokio::test]
 async fn what_does_not_want_to_end_is_killed_also_when_its_leader_has_ended() {
     let stubborn = "(trap '' TERM; echo begun; while :; do sleep 0.05; done) & wait";
-    let mut started = start(stubborn, Rest::GoesOn);
+    let mut started = start(stubborn, Descendants::LeftRunning);
     let mut stdout = started.stdout.take().unwrap();
     let mut word = [0; 5];
     timeout(DEADLINE, stdout.read_exact(&mut word))
@@ -98,7 +101,7 @@ async fn what_does_not_want_to_end_is_killed_also_when_its_leader_has_ended() {
 async fn a_signal_reaches_the_process_alone() {
     let mut started = start(
         "trap 'echo heard; exit 3' TERM; echo begun; while :; do sleep 0.05; done",
-        Rest::Ends,
+        Descendants::Killed,
     );
     let mut lines = Lines::of(started.stdout.take().unwrap());
     for expected in ["begun", "heard"] {
@@ -112,7 +115,7 @@ async fn a_signal_reaches_the_process_alone() {
     assert_eq!(status.unwrap().code(), Some(3));
 }
 
-/// What a killed portkeep leaves behind: a process of its own, and the note of it.
+/// The leftovers of a killed portkeep: a process, and its pid file.
 fn leave(script: &str, directory: &std::path::Path) -> std::process::Child {
     use std::os::unix::process::CommandExt;
 
@@ -133,7 +136,7 @@ async fn what_a_killed_portkeep_left_running_is_ended_with_all_it_started() {
     let children = Children::noted_in(directory.path().join("children"));
     let notes = directory.path().join("children");
     let mut stubborn = leave("trap '' TERM; sleep 60 & wait; sleep 60", &notes);
-    // One that has ended by itself, and left the one behind that has the port.
+    // It has ended by itself, and left a descendant that has the port.
     let mut gone = leave("sleep 60 & exit 0", &notes);
     gone.wait().unwrap();
     let pipes = [stubborn.stdout.take().unwrap(), gone.stdout.take().unwrap()];
@@ -177,7 +180,7 @@ async fn a_number_that_is_another_process_by_now_is_left_alone() {
 
 #[tokio::test]
 async fn who_writes_more_than_is_taken_waits_and_loses_nothing() {
-    let mut started = start("seq 1 200000; printf 'a\\377b'", Rest::Ends);
+    let mut started = start("seq 1 200000; printf 'a\\377b'", Descendants::Killed);
     let mut output = Output::of(started.stdout.take(), None);
     let (mut count, mut last) = (0, String::new());
     while let Some(line) = timeout(DEADLINE, output.next()).await.unwrap() {

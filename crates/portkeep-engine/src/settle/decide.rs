@@ -47,24 +47,24 @@ impl Budget {
     }
 }
 
-/// Where a generation stands that has ended.
+/// Role of a generation when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Role {
     /// Somebody starts it again already.
-    Started,
+    Restarting,
     /// It is the current one.
     Current,
     /// Another one is current, and lives, or has its own end settled.
     Replaced,
     /// Nobody is current: its handover was killed, or the link was lost or leads to nobody.
-    Alone,
+    Orphaned,
 }
 
-impl Standing {
+impl Role {
     /// Whether there is nothing to do, whatever the handle is.
     #[must_use]
-    pub fn leaves_nothing(self) -> bool {
-        matches!(self, Self::Started | Self::Replaced)
+    pub fn needs_no_decision(self) -> bool {
+        matches!(self, Self::Restarting | Self::Replaced)
     }
 }
 
@@ -130,12 +130,12 @@ impl Settle {
 pub fn settle(
     budget: Budget,
     ends: &[End],
-    standing: Standing,
+    role: Role,
     handle: Handle,
     locked: Locked,
     now: Timestamp,
 ) -> Settle {
-    if standing.leaves_nothing() {
+    if role.needs_no_decision() {
         return Settle::Nothing;
     }
     let crashed = ends.last().is_some_and(End::is_crash);
@@ -143,27 +143,27 @@ pub fn settle(
     let restart = Settle::Restart {
         after: pause(budget, crashes),
     };
-    match (standing, handle) {
-        (Standing::Current, Handle::Down) if locked == Locked::ByUs => return Settle::Forget,
+    match (role, handle) {
+        (Role::Current, Handle::Down) if locked == Locked::ByUs => return Settle::Forget,
         // A start that fails says so by itself, and one that has the lock starts another generation.
-        (_, Handle::Down) | (Standing::Alone, Handle::Starting) => return Settle::Nothing,
-        (Standing::Current, Handle::Starting) if locked == Locked::ByOthers => {
+        (_, Handle::Down) | (Role::Orphaned, Handle::Starting) => return Settle::Nothing,
+        (Role::Current, Handle::Starting) if locked == Locked::ByOthers => {
             return Settle::Nothing;
         }
         _ => {}
     }
-    match (standing, locked) {
-        (Standing::Started | Standing::Replaced, _) | (Standing::Alone, Locked::ByOthers) => {
+    match (role, locked) {
+        (Role::Restarting | Role::Replaced, _) | (Role::Orphaned, Locked::ByOthers) => {
             Settle::Nothing
         }
-        (Standing::Alone, Locked::ByUs) => Settle::Rest,
-        (Standing::Current, Locked::ByOthers) => restart,
-        (Standing::Current, Locked::ByUs) if !crashed => Settle::Rest,
-        (Standing::Current, Locked::ByUs) if is_setup(ends) => Settle::Renew { is_bad: false },
-        (Standing::Current, Locked::ByUs) if crashes >= budget.crashes => {
+        (Role::Orphaned, Locked::ByUs) => Settle::Rest,
+        (Role::Current, Locked::ByOthers) => restart,
+        (Role::Current, Locked::ByUs) if !crashed => Settle::Rest,
+        (Role::Current, Locked::ByUs) if is_setup(ends) => Settle::Renew { is_bad: false },
+        (Role::Current, Locked::ByUs) if crashes >= budget.crashes => {
             Settle::Renew { is_bad: true }
         }
-        (Standing::Current, Locked::ByUs) => restart,
+        (Role::Current, Locked::ByUs) => restart,
     }
 }
 
@@ -218,13 +218,13 @@ mod tests {
         }
     }
 
-    fn decide_with(ends: &[End], standing: Standing, handle: Handle, locked: Locked) -> Settle {
+    fn decide_with(ends: &[End], role: Role, handle: Handle, locked: Locked) -> Settle {
         let now = Timestamp::from_second(1_000_000).unwrap();
-        settle(BUDGET, ends, standing, handle, locked, now)
+        settle(BUDGET, ends, role, handle, locked, now)
     }
 
-    fn decide(ends: &[End], standing: Standing, locked: Locked) -> Settle {
-        decide_with(ends, standing, Handle::Up, locked)
+    fn decide(ends: &[End], role: Role, locked: Locked) -> Settle {
+        decide_with(ends, role, Handle::Up, locked)
     }
 
     /// Whatever the end was: an operator who stops an app does not want it back.
@@ -236,17 +236,17 @@ mod tests {
             vec![end("success", 0)],
             vec![end("timeout", 0)],
         ] {
-            for (standing, locked, expected) in [
-                (Standing::Current, us, Settle::Forget),
-                (Standing::Current, others, Settle::Nothing),
-                (Standing::Alone, us, Settle::Nothing),
-                (Standing::Replaced, us, Settle::Nothing),
+            for (role, locked, expected) in [
+                (Role::Current, us, Settle::Forget),
+                (Role::Current, others, Settle::Nothing),
+                (Role::Orphaned, us, Settle::Nothing),
+                (Role::Replaced, us, Settle::Nothing),
             ] {
-                let decided = decide_with(&ends, standing, Handle::Down, locked);
-                assert_eq!(decided, expected, "{standing:?} {locked:?} {ends:?}");
+                let decided = decide_with(&ends, role, Handle::Down, locked);
+                assert_eq!(decided, expected, "{role:?} {locked:?} {ends:?}");
             }
             // An activation is at work: it starts another one.
-            let starting = decide_with(&ends, Standing::Current, Handle::Starting, others);
+            let starting = decide_with(&ends, Role::Current, Handle::Starting, others);
             assert_eq!(starting, Settle::Nothing);
         }
     }
@@ -262,7 +262,7 @@ mod tests {
         let pauses: Vec<_> = (1..4)
             .map(|crashes| {
                 let ends = vec![end("signal", 1); crashes];
-                decide(&ends, Standing::Current, Locked::ByUs)
+                decide(&ends, Role::Current, Locked::ByUs)
             })
             .collect();
         assert_eq!(pauses, [100, 200, 350].map(restart));
@@ -272,10 +272,10 @@ mod tests {
     fn the_budget_counts_only_crashes_within_the_window() {
         let four = vec![end("signal", 1); 4];
         let bad = Settle::Renew { is_bad: true };
-        assert_eq!(decide(&four, Standing::Current, Locked::ByUs), bad);
+        assert_eq!(decide(&four, Role::Current, Locked::ByUs), bad);
         let mut old = vec![end("signal", 61); 4];
         old.push(end("signal", 0));
-        assert_eq!(decide(&old, Standing::Current, Locked::ByUs), restart(100));
+        assert_eq!(decide(&old, Role::Current, Locked::ByUs), restart(100));
     }
 
     #[test]
@@ -292,42 +292,27 @@ mod tests {
         let (us, others) = (Locked::ByUs, Locked::ByOthers);
         let table = [
             // A clean end of the current one makes the socket listen again.
-            (Standing::Current, us, clean(), Settle::Rest),
-            (Standing::Current, us, crash(), restart(100)),
-            (
-                Standing::Current,
-                us,
-                setup(),
-                Settle::Renew { is_bad: false },
-            ),
-            (
-                Standing::Current,
-                us,
-                many(),
-                Settle::Renew { is_bad: true },
-            ),
+            (Role::Current, us, clean(), Settle::Rest),
+            (Role::Current, us, crash(), restart(100)),
+            (Role::Current, us, setup(), Settle::Renew { is_bad: false }),
+            (Role::Current, us, many(), Settle::Renew { is_bad: true }),
             // Whoever holds the lock must not make connections wait.
-            (Standing::Current, others, clean(), restart(100)),
-            (
-                Standing::Current,
-                others,
-                vec![end("success", 0)],
-                restart(0),
-            ),
-            (Standing::Current, others, crash(), restart(100)),
-            (Standing::Current, others, many(), restart(350)),
-            (Standing::Replaced, us, clean(), Settle::Nothing),
-            (Standing::Replaced, us, crash(), Settle::Nothing),
-            (Standing::Started, us, crash(), Settle::Nothing),
+            (Role::Current, others, clean(), restart(100)),
+            (Role::Current, others, vec![end("success", 0)], restart(0)),
+            (Role::Current, others, crash(), restart(100)),
+            (Role::Current, others, many(), restart(350)),
+            (Role::Replaced, us, clean(), Settle::Nothing),
+            (Role::Replaced, us, crash(), Settle::Nothing),
+            (Role::Restarting, us, crash(), Settle::Nothing),
             // Nobody else would see that an active handle has no generation.
-            (Standing::Alone, us, clean(), Settle::Rest),
-            (Standing::Alone, us, crash(), Settle::Rest),
+            (Role::Orphaned, us, clean(), Settle::Rest),
+            (Role::Orphaned, us, crash(), Settle::Rest),
             // A handover started it, and judges it.
-            (Standing::Alone, others, crash(), Settle::Nothing),
+            (Role::Orphaned, others, crash(), Settle::Nothing),
         ];
-        for (standing, locked, ends, expected) in table {
-            let decided = decide(&ends, standing, locked);
-            assert_eq!(decided, expected, "{standing:?} {locked:?} {ends:?}");
+        for (role, locked, ends, expected) in table {
+            let decided = decide(&ends, role, locked);
+            assert_eq!(decided, expected, "{role:?} {locked:?} {ends:?}");
         }
     }
 }

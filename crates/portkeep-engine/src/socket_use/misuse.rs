@@ -1,4 +1,4 @@
-//! Mistakes of a program that does not become READY: what it does with its sockets instead.
+//! Wrong use of sockets by a program that does not become READY.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use portkeep_spec::Address;
 
 use super::seen::{SocketUse, Taking};
 
-/// What programs say where an address is in use.
+/// Messages of programs about an address in use.
 const IN_USE: [&str; 5] = [
     "ddress already in use",
     "AddrInUse",
@@ -15,21 +15,21 @@ const IN_USE: [&str; 5] = [
     "Errno 98",
 ];
 
-/// What a program does in place of what is waited for.
+/// How a program uses its sockets instead of becoming ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Misuse {
-    /// It listens at addresses of its own, and leaves what it was passed unused.
+    /// It listens on addresses of its own, and does not use the passed sockets.
     BindsItself(Vec<Address>),
-    /// It ended because an address is in use: that of a socket that it was passed, as a rule.
+    /// It ended because an address is in use, usually that of a passed socket.
     PortInUse,
-    /// It takes connections from what it was passed, and does not say READY.
+    /// It takes connections from the passed sockets, and does not say READY.
     NeverSaysReady,
     /// It takes no connections at all.
     TakesNone,
 }
 
 impl Misuse {
-    /// Of a program that is not ready in time.
+    /// The misuse by a program that is not ready in time.
     #[must_use]
     pub fn of(seen: &SocketUse) -> Self {
         if seen.takes_passed == Taking::Yes {
@@ -41,7 +41,7 @@ impl Misuse {
         }
     }
 
-    /// It opens its port itself.
+    /// Whether it opens its port itself.
     #[must_use]
     pub fn binds_itself(&self) -> bool {
         matches!(self, Self::BindsItself(_) | Self::PortInUse)
@@ -74,7 +74,7 @@ impl fmt::Display for Misuse {
     }
 }
 
-/// Whether a program that did not come up says that its address is in use.
+/// Whether a program that did not come up reports that its address is in use.
 #[must_use]
 pub fn says_in_use(line: &str) -> bool {
     IN_USE.iter().any(|words| line.contains(words))
@@ -102,7 +102,7 @@ mod tests {
         assert!(itself.binds_itself() && itself.to_string().contains("127.0.0.1:3000"));
         assert_eq!(seen(1, Taking::Yes, &opened), Misuse::NeverSaysReady);
         assert_eq!(seen(1, Taking::No, &[]), Misuse::TakesNone);
-        // It cannot be seen whether it takes them.
+        // It is unknown whether it takes them.
         assert_eq!(seen(1, Taking::Unknown, &opened), Misuse::TakesNone);
     }
 }

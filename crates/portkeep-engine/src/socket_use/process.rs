@@ -11,7 +11,7 @@ pub(super) fn directory(pid: u32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
 }
 
-/// The process and all that it started.
+/// The process and its descendants.
 pub(super) fn process_tree(pid: u32) -> Vec<u32> {
     let mut process_tree = vec![pid];
     let mut at = 0;
@@ -30,7 +30,7 @@ pub(super) fn process_tree(pid: u32) -> Vec<u32> {
     process_tree
 }
 
-/// The inodes of the sockets that a process was passed, by the environment that it began with: the descriptors from 3 on.
+/// The inodes of the sockets that were passed to a process, by its initial environment: the descriptors from 3 on.
 pub(super) fn passed(process: &Path) -> HashSet<u64> {
     let environment = fs::read(process.join("environ")).unwrap_or_default();
     let mut variables = environment.split(|byte| *byte == 0);
@@ -46,25 +46,25 @@ pub(super) fn passed(process: &Path) -> HashSet<u64> {
     descriptors.filter_map(inode).collect()
 }
 
-/// The inode of a socket, by what the link of a descriptor says.
+/// The inode of a socket, from the link of a descriptor.
 pub(super) fn socket(link: &str) -> Option<u64> {
     let number = link.strip_prefix("socket:[")?.strip_suffix(']')?;
     number.parse().ok()
 }
 
-/// The descriptors of a process that matter here.
+/// The relevant descriptors of a process.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     process: PathBuf,
-    /// The inodes of its sockets, by the numbers of their descriptors.
+    /// The inodes of its sockets, by descriptor.
     sockets: HashMap<u32, u64>,
-    /// What its epolls have in them, as the kernel says it.
+    /// The kernel's description of its epolls.
     polls: Vec<String>,
     has_ring: bool,
 }
 
 impl Descriptors {
-    /// Nothing where they are not ours to see.
+    /// Nothing if they may not be read.
     pub(super) fn of(process: PathBuf) -> Option<Self> {
         let entries = fs::read_dir(process.join("fd")).ok()?;
         let mut found = Self {
@@ -126,7 +126,7 @@ impl Descriptors {
     }
 }
 
-/// Whether an epoll has one of `sockets` in it, by what the kernel says of it: `tfd: 3 events: …`.
+/// Whether an epoll contains one of `sockets`, by the kernel's description: `tfd: 3 events: …`.
 pub(super) fn watches(poll: &str, sockets: &HashSet<u32>) -> bool {
     poll.lines()
         .filter_map(|line| line.strip_prefix("tfd:")?.split_whitespace().next())

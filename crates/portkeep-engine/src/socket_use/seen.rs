@@ -2,12 +2,12 @@
 
 use portkeep_spec::Address;
 
-/// A socket that somebody listens at.
+/// A socket on which somebody listens.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Listening {
-    /// What names it, as long as it is open.
+    /// Its inode, which identifies it as long as it is open.
     pub inode: u64,
-    /// Where it is reached.
+    /// Its address.
     pub address: Address,
 }
 
@@ -17,31 +17,31 @@ pub enum Taking {
     /// It does not.
     #[default]
     No,
-    /// It may: it has them, and its doing cannot be seen.
+    /// It may: it has them, and cannot be observed.
     Unknown,
     /// It does.
     Yes,
 }
 
-/// What a process, and what it started, does with sockets.
+/// How a process and its descendants use sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SocketUse {
-    /// How many sockets were passed to it.
+    /// Number of passed sockets.
     pub passed: usize,
     /// Whether it takes connections from one of those.
     pub takes_passed: Taking,
-    /// Where it listens besides, and takes connections: sockets that it opened itself.
+    /// Sockets that it opened itself and takes connections from.
     pub opened: Vec<Listening>,
 }
 
 impl SocketUse {
-    /// It does without what was passed to it, and opens its port itself.
+    /// Whether it ignores the passed sockets and opens its port itself.
     #[must_use]
     pub fn binds_itself(&self) -> bool {
         self.passed > 0 && self.takes_passed == Taking::No && !self.opened.is_empty()
     }
 
-    /// It takes connections where it is to.
+    /// Whether it takes connections where it should.
     #[must_use]
     pub fn accepts(&self) -> Taking {
         match (self.passed, self.opened.is_empty()) {

@@ -8,7 +8,7 @@ use portkeep_spec::Address;
 
 use super::seen::Listening;
 
-/// All of the network that a process is in.
+/// All listening sockets in the network of a process.
 pub(super) fn listening(process: &Path) -> Vec<Listening> {
     let table = |name: &str| fs::read_to_string(process.join("net").join(name)).unwrap_or_default();
     let mut found = Vec::new();
@@ -21,7 +21,7 @@ pub(super) fn listening(process: &Path) -> Vec<Listening> {
 
 pub(super) fn listening_tcp(line: &str) -> Option<Listening> {
     let words: Vec<_> = line.split_whitespace().collect();
-    // The state is the fourth word; 0A listens.
+    // The state is the fourth word; 0A means listening.
     if words.get(3) != Some(&"0A") {
         return None;
     }
@@ -33,7 +33,7 @@ pub(super) fn listening_tcp(line: &str) -> Option<Listening> {
 
 pub(super) fn listening_unix(line: &str) -> Option<Listening> {
     let words: Vec<_> = line.split_whitespace().collect();
-    // The flags are the fourth word, the type the fifth, the inode the seventh; one without a name has no path.
+    // The flags are the fourth word, the type the fifth, the inode the seventh; an unnamed socket has no path.
     if words.get(3) != Some(&"00010000") {
         return None;
     }
@@ -47,7 +47,7 @@ pub(super) fn listening_unix(line: &str) -> Option<Listening> {
     })
 }
 
-/// `0100007F:1F90`: words of four bytes, each as the machine has it, and the port.
+/// `0100007F:1F90`: words of four bytes, each in the machine's order, and the port.
 fn socket_address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use portkeep_spec::AppName;
 
 use super::events::{
-    DrainedRecord, HandoverRecord, HandoverResult, OutBecause, PutBackRecord, TakenOutRecord,
+    DrainedRecord, HandoverRecord, HandoverResult, PutBackRecord, TakenOutReason, TakenOutRecord,
 };
 use crate::backend::StartFailure;
 use crate::decision::{AnnouncementDetails, DecisionKind};
 use crate::handover::Purpose;
 
 impl HandoverRecord {
-    /// What was decided. `serves` is whether anything serves after it.
+    /// The decision. `serves` says whether anything serves after it.
     #[must_use]
     pub fn decided(&self, serves: bool) -> DecisionKind {
         match self.result {
@@ -31,7 +31,7 @@ impl HandoverRecord {
         }
     }
 
-    /// What this handover of `app` came to, in one line; the message of its entry.
+    /// The result of this handover of `app`, in one line; the message of its entry.
     #[must_use]
     pub fn line(&self, app: &AppName) -> String {
         self.message(app, self.decided(true))
@@ -61,7 +61,7 @@ impl HandoverRecord {
         }
     }
 
-    /// What the journal is told of it.
+    /// Its entry for the journal.
     pub(crate) fn told(&self, app: &AppName, serves: bool) -> AnnouncementDetails {
         let decided = self.decided(serves);
         AnnouncementDetails {
@@ -79,7 +79,7 @@ impl HandoverRecord {
 }
 
 impl DrainedRecord {
-    /// How it ended.
+    /// The decision.
     #[must_use]
     pub fn decided(&self) -> DecisionKind {
         match self.is_cut() {
@@ -88,7 +88,7 @@ impl DrainedRecord {
         }
     }
 
-    /// What the journal is told of it.
+    /// Its entry for the journal.
     pub(crate) fn told(&self) -> AnnouncementDetails {
         let said = [self.status.as_str(), self.reason.as_str()];
         let said: Vec<_> = said.into_iter().filter(|text| !text.is_empty()).collect();
@@ -108,23 +108,23 @@ impl DrainedRecord {
 }
 
 impl TakenOutRecord {
-    /// What was decided.
+    /// The decision.
     #[must_use]
     pub fn decided(&self) -> DecisionKind {
         match self.cause {
-            OutBecause::Asked => DecisionKind::TakenOut,
-            OutBecause::Shutdown => DecisionKind::Leaves,
+            TakenOutReason::Asked => DecisionKind::TakenOut,
+            TakenOutReason::Shutdown => DecisionKind::Leaves,
         }
     }
 
-    /// What the journal is told of it.
+    /// Its entry for the journal.
     pub(crate) fn told(&self, app: &AppName) -> AnnouncementDetails {
         let grace = Duration::from_millis(self.grace_milliseconds);
         let message = match self.cause {
-            OutBecause::Asked => format!(
+            TakenOutReason::Asked => format!(
                 "{app}: taken out, connections end after {grace:?}; `portkeep undrain {app}` puts it back"
             ),
-            OutBecause::Shutdown => {
+            TakenOutReason::Shutdown => {
                 format!("{app}: the machine shuts down, connections end after {grace:?}")
             }
         };
@@ -138,7 +138,7 @@ impl TakenOutRecord {
 }
 
 impl PutBackRecord {
-    /// What the journal is told of it.
+    /// Its entry for the journal.
     pub(crate) fn told(&self, app: &AppName) -> AnnouncementDetails {
         let message = format!("{app}: put back, it was taken out at {:.0}", self.since);
         AnnouncementDetails {

@@ -9,14 +9,14 @@ use super::{Store, atomic_write, write::PRIVATE};
 use crate::moment::Moment;
 use crate::release::Digest;
 
-/// A handover that failed.
+/// A failed handover.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FailedAttempt {
-    /// What was tried.
+    /// Its release.
     pub digest: Digest,
-    /// When it was given up.
+    /// When it failed.
     pub at: Moment,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
@@ -29,7 +29,7 @@ impl Store {
         )
     }
 
-    /// Whether one failed since the boot, for those who may not read it.
+    /// Whether one failed since the boot, for users who may not read it.
     pub(crate) fn has_failed_attempt(&self) -> bool {
         self.run.join("attempt.json").exists()
     }

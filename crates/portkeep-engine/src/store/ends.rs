@@ -10,37 +10,37 @@ use crate::end::End;
 use crate::generation::Generation;
 use crate::settle::Settle;
 
-/// How the reason of a drain begins that was ended at its deadline.
+/// Beginning of the reason of a drain that was killed at its deadline.
 const CUT: &str = "it did not finish in time";
 
 impl DrainedRecord {
-    /// Whether it was ended at its deadline, with something unfinished.
+    /// Whether it was killed at its deadline.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.reason.starts_with(CUT)
     }
 }
 
-/// An end that was settled.
+/// A settled end.
 #[derive(Debug)]
 pub struct Settled<'a> {
-    /// Which generation ended.
+    /// The generation.
     pub generation: Generation,
     /// All its ends, this one last.
     pub ends: &'a [End],
-    /// Why it ended, for people.
+    /// The reason, for people.
     pub reason: &'a str,
-    /// What it said last of itself.
+    /// Its last status.
     pub status: &'a str,
-    /// What was decided.
+    /// The decision.
     pub decided: Settle,
-    /// How often it crashed recently.
+    /// Number of recent crashes.
     pub crashes: u32,
 }
 
 impl Store {
-    /// Writes an end down, once, and answers what the history says of it: in the history where somebody may want to hear of it, then in the generation's directory. A
-    /// call that was killed in between is made again, and finds what it wrote.
+    /// Records an end, once, and returns its event: in the history if it is of interest, then in the generation's
+    /// directory. After a kill in between, the call is repeated, and finds what it wrote.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -57,7 +57,7 @@ impl Store {
         told.map(|()| event)
     }
 
-    /// What somebody may want to hear of it.
+    /// The event of an end, if it is of interest.
     fn event_of(&self, settled: &Settled<'_>, end: &End) -> Option<HistoryEvent> {
         let generation = settled.generation;
         let release = || {
@@ -82,7 +82,7 @@ impl Store {
                 invocation: end.invocation.clone(),
             }))
         } else if end.is_crash() && (end.ready || !is_expected) {
-            // One that was never READY is its handover's to tell, where there is one.
+            // If it was never READY, its handover records it, if there is one.
             let pause = match settled.decided {
                 Settle::Restart { after } => u64::try_from(after.as_millis()).ok(),
                 _ => None,
@@ -108,7 +108,7 @@ impl Store {
     fn note_end(&self, generation: Generation, end: &End) -> io::Result<()> {
         let directory = self.generation_directory(generation);
         if !directory.exists() {
-            // Its handover has removed what is not needed any more: nobody asks for its ends.
+            // Its handover has removed the directory already: nobody needs its ends.
             return Ok(());
         }
         let path = directory.join("ends.jsonl");
@@ -132,7 +132,7 @@ impl Store {
             .collect()
     }
 
-    /// The ends of `generation` with `end` as the last one, whether it is written down or not: the same run ends once.
+    /// The ends of `generation` with `end` as the last one, whether it is recorded or not: a run ends once.
     #[must_use]
     pub fn ends_with(&self, generation: Generation, end: &End) -> Vec<End> {
         let mut ends = self.ends(generation);
@@ -146,7 +146,7 @@ impl Store {
         ends
     }
 
-    /// How often `generation` crashed.
+    /// Number of crashes of `generation`.
     #[must_use]
     pub fn crashes(&self, generation: Generation) -> u32 {
         let crashes = self

@@ -32,7 +32,7 @@ pub enum HistoryEvent {
 }
 
 impl HistoryEvent {
-    /// The generation of the event: for a handover, the one that was started; where an app was taken out or put back, the one
+    /// The generation of the event: for a handover, the one that was started; if an app was taken out or put back, the one
     /// that was current.
     #[must_use]
     pub fn generation(&self) -> Option<Generation> {
@@ -165,9 +165,9 @@ impl HandoverRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CrashRecord {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Which one.
+    /// The generation.
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
@@ -208,9 +208,9 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DrainedRecord {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// Which one.
+    /// The generation.
     pub generation: Generation,
     /// Its release.
     pub digest: Option<Digest>,
@@ -230,17 +230,17 @@ pub struct DrainedRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TakenOutRecord {
-    /// Since when it is.
+    /// The beginning.
     pub at: Timestamp,
-    /// Who wanted it.
-    pub cause: OutBecause,
+    /// The reason.
+    pub cause: TakenOutReason,
     /// How long load balancers are told before connections end.
     pub grace_milliseconds: u64,
     /// The generation that was current.
     pub generation: Option<Generation>,
     /// Its release.
     pub digest: Option<Digest>,
-    /// What people call that.
+    /// The label of the release.
     pub label: Option<Label>,
 }
 
@@ -248,18 +248,18 @@ pub struct TakenOutRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
-pub enum OutBecause {
-    /// A person asked for it: it lasts until he ends it.
+pub enum TakenOutReason {
+    /// A person asked for it: it lasts until a person ends it.
     Asked,
-    /// The machine shuts down: it is over with the boot.
+    /// The machine shuts down: it ends with the boot.
     Shutdown,
 }
 
-/// A person has put an app back that he had taken out.
+/// A person has put an app back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PutBackRecord {
-    /// When.
+    /// The time.
     pub at: Timestamp,
     /// Since when it had been taken out.
     pub since: Timestamp,
@@ -267,6 +267,6 @@ pub struct PutBackRecord {
     pub generation: Option<Generation>,
     /// Its release.
     pub digest: Option<Digest>,
-    /// What people call that.
+    /// The label of the release.
     pub label: Option<Label>,
 }

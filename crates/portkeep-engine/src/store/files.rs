@@ -1,4 +1,4 @@
-//! Files that releases bring along.
+//! Files of releases.
 
 use std::fs;
 use std::io;
@@ -17,7 +17,7 @@ use crate::release::{Digest, Release};
 const REPLACED: &str = "replaced";
 /// Every app may read it.
 const OPEN: u32 = 0o644;
-/// Working directory of an app whose release brings no files although others do.
+/// Working directory of an app whose release has no files although others have some.
 const NOWHERE: &str = "/";
 
 impl Store {
@@ -47,8 +47,8 @@ impl Store {
         Ok((kept, manifest))
     }
 
-    /// Gives a generation that is about to start the files of its release, and the list of the kept ones. A running
-    /// generation sees the new files before a client can ask it for them.
+    /// Links a generation that is about to start to the files of its release, and updates the list of kept ones. A running
+    /// generation sees the new files before a client can request them.
     pub(super) fn show_files(&self, generation: &Path, release: &Release) -> io::Result<()> {
         let files = release.files();
         atomic_symlink(
@@ -102,7 +102,7 @@ fn is_within(replaced: SystemTime, now: SystemTime, keep: Duration) -> bool {
     now.duration_since(replaced).unwrap_or_default() < keep
 }
 
-/// Removes everything from a release's directory but its files, so that nothing of it can run any more.
+/// Removes everything from a release's directory except its files, so that none of it can run any more.
 pub(super) fn keep_only_files(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

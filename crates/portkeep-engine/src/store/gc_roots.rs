@@ -1,7 +1,7 @@
-//! Garbage-collection roots of Nix: a kept release could not be brought back if Nix had collected what it needs.
+//! Garbage-collection roots of Nix: a kept release could not be restored if Nix had collected its store paths.
 //!
-//! `STATE/gcroots/DIGEST/…` links to it, and `/nix/var/nix/gcroots/auto` links there. Nix ignores such a root, and removes
-//! it, as soon as our link is gone: whatever removes the state of an app gives up its roots.
+//! `STATE/gcroots/DIGEST/…` links to the store path, and `/nix/var/nix/gcroots/auto` links there. Nix ignores such a root,
+//! and removes it, once our link is gone: removing an app's state releases its roots.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::release::{Digest, Release};
 
 const STORE: &str = "/nix/store/";
 const AUTO: &str = "/nix/var/nix/gcroots/auto";
-/// A store path's name begins with so many digits of its hash.
+/// Number of hash digits at the beginning of a store path's name.
 const HASH: usize = 32;
 
-/// Protects what `release` names in a Nix store; nothing to do for any other release.
+/// Protects the store paths of `release`; does nothing for a release without one.
 ///
 /// A release without a root runs all the same, so failures are only logged.
 pub(super) fn protect(state: &Path, release: &Release) {
@@ -36,7 +36,7 @@ pub(super) fn protect(state: &Path, release: &Release) {
     }
 }
 
-/// Gives up the roots of all releases but `kept`.
+/// Releases the roots of all releases but `kept`.
 pub(super) fn release_all_but(state: &Path, kept: &[Digest]) -> io::Result<()> {
     let entries = match fs::read_dir(directory(state)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -60,7 +60,7 @@ fn add(link: &Path, path: &Path) -> io::Result<()> {
     if !rustix::process::geteuid().is_root() {
         return tell_nix(link, path);
     }
-    // What Nix would do, without the time that a process costs in a handover.
+    // What Nix would do, without the time for a process during a handover.
     let name = link.to_string_lossy().trim_matches('/').replace('/', "-");
     atomic_symlink(link, &Path::new(AUTO).join(name))?;
     atomic_symlink(path, link)
@@ -69,7 +69,7 @@ fn add(link: &Path, path: &Path) -> io::Result<()> {
 /// Only Nix's daemon may write where the roots of users are listed.
 fn tell_nix(link: &Path, path: &Path) -> io::Result<()> {
     let mut search = std::env::var_os("PATH").unwrap_or_default();
-    // The PATH of a service seldom has Nix.
+    // The PATH of a service rarely has Nix.
     search.push(":/run/current-system/sw/bin:/nix/var/nix/profiles/default/bin");
     let status = Command::new("nix-store")
         .env("PATH", search)
@@ -87,7 +87,7 @@ fn tell_nix(link: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-/// The store paths that a release names anywhere: its executable, its arguments, its environment.
+/// All store paths of a release: in its executable, its arguments, its environment.
 fn named_by(release: &Release) -> BTreeSet<PathBuf> {
     let executable = release.executable.to_string_lossy();
     let arguments = release.arguments().iter().map(String::as_str);
@@ -118,7 +118,7 @@ fn store_paths<'a>(texts: impl Iterator<Item = &'a str>) -> BTreeSet<PathBuf> {
     paths
 }
 
-/// What the name of a store path is made of.
+/// Characters in the name of a store path.
 fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "+-._?=".contains(c)
 }

@@ -26,8 +26,7 @@ impl Store {
         self.generations_directory().join(generation.to_string())
     }
 
-    /// The symbolic link that the generation's manager executes. It bears the app's name, because that is what
-    /// `ps` and the journal show.
+    /// The symbolic link that the generation's manager executes. It has the app's name, which `ps` and the journal show.
     #[must_use]
     pub fn generation_executable(&self, generation: Generation) -> PathBuf {
         self.generation_directory(generation)
@@ -55,7 +54,7 @@ impl Store {
         found
     }
 
-    /// A number that no generation had.
+    /// A number that no generation has had.
     pub(crate) fn next_generation(&self, running: impl Iterator<Item = Generation>) -> Generation {
         let noted = fs::read_to_string(self.counter_path())
             .ok()
@@ -77,7 +76,7 @@ impl Store {
         let directory = self.generation_directory(generation);
         make(&directory, TRAVERSED)?;
         if release.digest.is_holding_page() {
-            // Nothing of it is kept, so that it can be shown where the state directory is full or cannot be written.
+            // Nothing of it is kept, so that it can be shown when the state directory is full or read-only.
             write_release(&directory, release)?;
             self.tell_holding_page(&self.environment_of(generation, release))?;
         } else {
@@ -85,14 +84,14 @@ impl Store {
             self.open_release(&release.digest)?;
             self.show_files(&directory, release)?;
         }
-        // The number is given away before anything runs under it, so that a kill here cannot make it be used twice.
+        // The number is recorded before anything runs under it, so that a kill here cannot make it be used twice.
         let counted = atomic_write(
             &self.counter_path(),
             generation.to_string().as_bytes(),
             PRIVATE,
         );
         if let Err(error) = counted {
-            // The directory above says it too, as long as this one is needed.
+            // The directory above has the number too, as long as this generation is needed.
             tracing::warn!("the number of generation {generation} could not be noted: {error}");
         }
         self.point(generation, release)?;
@@ -112,17 +111,17 @@ impl Store {
         )
     }
 
-    /// Has the generation execute its release where that is now.
+    /// Points the generation to the present path of its release.
     pub(crate) fn point(&self, generation: Generation, release: &Release) -> io::Result<()> {
         let (link, executable) = (self.generation_executable(generation), release.runs_at());
         match fs::read_link(&link) {
-            // Nothing to write: it can be started from a disk that is full.
+            // Nothing to write: it can be started from a full disk.
             Ok(now) if now == executable => Ok(()),
             _ => atomic_symlink(executable, &link),
         }
     }
 
-    /// What the generation's processes see: the release's environment, and who they are.
+    /// The environment of the generation's processes: the release's, and their identity.
     #[must_use]
     pub fn environment_of(
         &self,
@@ -162,21 +161,21 @@ impl Store {
         self.release(&digest)
     }
 
-    /// The name of the release that `generation` runs: what is kept of that is not read.
+    /// The digest of the release that `generation` runs, without reading the release.
     #[must_use]
     pub fn digest_of(&self, generation: Generation) -> Option<Digest> {
         let path = self.generation_directory(generation).join("release");
         fs::read_to_string(path).ok().map(Digest)
     }
 
-    /// Whether `generation` is a holding page and none of the app's releases.
+    /// Whether `generation` is a holding page.
     #[must_use]
     pub fn is_holding_page(&self, generation: Generation) -> bool {
         fs::read_to_string(self.generation_directory(generation).join("release"))
             .is_ok_and(|digest| Digest(digest).is_holding_page())
     }
 
-    /// The newest generation that is a holding page: one at a time runs.
+    /// The newest generation that is a holding page: only one runs at a time.
     #[must_use]
     pub fn holding_generation(&self) -> Option<Generation> {
         self.generations()
@@ -185,7 +184,7 @@ impl Store {
             .find(|generation| self.is_holding_page(*generation))
     }
 
-    /// What a holding page that is a unit of its own is told: portkeep's own variables, and nothing of the app's.
+    /// The environment file of the holding page's own unit: portkeep's variables, and none of the app's.
     fn tell_holding_page(&self, environment: &BTreeMap<String, String>) -> io::Result<()> {
         let ours: BTreeMap<_, _> = environment
             .iter()
@@ -224,7 +223,7 @@ impl Store {
         )
     }
 
-    /// Notes that no generation is current any more.
+    /// Records that no generation is current any more.
     ///
     /// # Errors
     /// When the link cannot be removed.
@@ -236,8 +235,8 @@ impl Store {
     }
 
     /// Removes what is not needed any more: directories of generations that do not run, and releases that no generation
-    /// runs and nobody would fall back to. The newest `keep` good releases stay; of others, the files stay for `keep_files`
-    /// after they were replaced.
+    /// runs and no fallback needs. The newest `keep` good releases stay; of others, the files stay for `keep_files` after
+    /// they were replaced.
     pub(crate) fn prune(
         &self,
         keep: usize,
@@ -256,12 +255,12 @@ impl Store {
         }
         let mut needed = self.newest_good(keep);
         needed.extend(running.iter().cloned());
-        // What failed last stays known, or it would be started again by the next activation.
+        // The last failure stays known, otherwise the next activation would start it again.
         needed.extend(self.failed_attempt().map(|attempt| attempt.digest));
         self.prune_releases(&needed, &running, keep_files)
     }
 
-    /// The base environment that `portkeep dev` left for every release of this app.
+    /// The base environment that `portkeep dev` wrote for every release of this app.
     #[must_use]
     pub fn base_environment(&self) -> BTreeMap<String, String> {
         fs::read(self.run.join("environment.json"))
@@ -270,7 +269,7 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// Leaves a base environment for every release of this app, readable by its owner only.
+    /// Writes a base environment for every release of this app, readable only by its owner.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -282,7 +281,7 @@ impl Store {
         )
     }
 
-    /// Notes where the spec is, for commands that are given only the app's name.
+    /// Records the path of the spec, for commands that get only the app's name.
     ///
     /// # Errors
     /// When the link cannot be made.
@@ -294,7 +293,7 @@ impl Store {
         atomic_symlink(spec, &link)
     }
 
-    /// Where the spec is, if the app was ever activated since the boot.
+    /// The path of the spec, if the app was ever activated since the boot.
     #[must_use]
     pub fn spec_path(&self) -> Option<PathBuf> {
         fs::read_link(self.run.join("spec")).ok()

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::release::{Digest, Release};
 
-/// Digests remembered; releases are kept for far fewer.
+/// Number of remembered digests; far fewer releases are kept.
 const REMEMBERED: usize = 64;
 
 impl Store {
@@ -15,13 +15,13 @@ impl Store {
         self.state.join("good.json")
     }
 
-    /// Digests that were READY, newest first.
+    /// Digests of releases that were READY, newest first.
     fn good(&self) -> Vec<Digest> {
         let text = fs::read(self.good_path()).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Notes that a release was READY: it is the newest good one, whatever was said of it before.
+    /// Records that a release was READY: it is the newest good one, even if it was bad before.
     pub(crate) fn mark_good(&self, digest: &Digest) -> io::Result<()> {
         let mut good = self.good();
         good.retain(|one| one != digest);
@@ -31,7 +31,7 @@ impl Store {
         self.unmark_bad(digest)
     }
 
-    /// The releases that can be fallen back to, newest first.
+    /// The releases for a fallback, newest first.
     fn usable(&self) -> impl Iterator<Item = Release> + '_ {
         self.good()
             .into_iter()
@@ -47,8 +47,8 @@ impl Store {
             .find(|release| Some(&release.digest) != other_than)
     }
 
-    /// The newest release to roll back to by hand: one that was READY and is not `current`. A bad one only where there is
-    /// no other.
+    /// The newest release for a manual roll back: one that was READY and is not `current`. A bad one only if there is no
+    /// other.
     pub(super) fn before(&self, current: Option<&Digest>) -> Option<Digest> {
         let kept = |digest: &Digest| Some(digest) != current && self.is_kept(digest);
         self.last_good(current)
@@ -56,8 +56,8 @@ impl Store {
             .or_else(|| self.good().into_iter().find(kept))
     }
 
-    /// The newest `keep` releases that can be fallen back to, and those as new that failed since: with them would go the
-    /// mark that keeps them from being started again.
+    /// The newest `keep` releases for a fallback, and newer ones that failed since: removing those would remove the mark
+    /// that prevents their start.
     pub(super) fn newest_good(&self, keep: usize) -> Vec<Digest> {
         let usable = self.usable().take(keep).map(|release| release.digest);
         usable.chain(self.good().into_iter().take(keep)).collect()

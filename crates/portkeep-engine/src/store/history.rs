@@ -1,7 +1,7 @@
-//! History of an app: one line an event.
+//! History of an app: one line for each event.
 //!
-//! Several processes write it: handovers under the app's lock, settle steps without. So the file has a lock of its own, which
-//! is held for as long as a line is added or the oldest lines are cut off.
+//! Several processes write it: handovers under the app's lock, settle steps without. So the file has a lock of its own,
+//! which is held while a line is added or the oldest lines are cut off.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -15,14 +15,14 @@ use super::{Store, atomic_write, write::PRIVATE};
 use crate::generation::Generation;
 use crate::handover::HandoverId;
 
-/// Lines kept; the oldest go first.
+/// Number of kept lines; the oldest are cut off first.
 const KEPT: usize = 1000;
-/// No line is shorter: a file of fewer bytes needs no counting.
+/// No line is shorter: a file with fewer bytes needs no counting.
 const SHORTEST: usize = 64;
-/// How long a line waits for the file's lock. Then it is added without: to be told is worth more than to be safe from the
-/// one cut that may be under way.
+/// How long a line waits for the file's lock. Then it is added without: a recorded event is worth more than safety from the
+/// one cut that may be in progress.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How much of the end of the file is read at first.
+/// Number of bytes that are read at first from the end of the file.
 const AT_ONCE: u64 = 16 << 10;
 const STEP: Duration = Duration::from_millis(1);
 
@@ -36,7 +36,7 @@ impl Store {
         self.note_event(&HistoryEvent::Handover(record.clone()))
     }
 
-    /// Adds an event. Of several processes that add and cut at once, none loses another's line.
+    /// Adds an event. If several processes add and cut at once, none loses another's line.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -48,12 +48,12 @@ impl Store {
         let (mut file, is_locked) = self.open_history()?;
         let mut line = Vec::new();
         if !ends_a_line(&mut file)? {
-            // A disk was full: what is there of a line is nobody's.
+            // A disk was full: the beginning of a line is of no use.
             line.push(b'\n');
         }
         serde_json::to_writer(&mut line, event)?;
         line.push(b'\n');
-        // One write, so that it stays whole where it is not locked.
+        // One write, so that it stays whole even without the lock.
         file.write_all(&line)?;
         if is_locked {
             self.trim_history(&mut file, kept)?;
@@ -61,12 +61,12 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the file and locks it, unless somebody keeps it locked.
+    /// Opens the file and locks it, unless another process keeps it locked.
     fn open_history(&self) -> io::Result<(File, bool)> {
         let path = self.history_path();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            // A reason may hold lines of the app's log, which the journal does not show to everybody either.
+            // A reason may contain lines of the app's log, which the journal does not show to everybody either.
             let file = File::options()
                 .create(true)
                 .read(true)
@@ -75,7 +75,7 @@ impl Store {
                 .open(&path)?;
             let is_late = Instant::now() >= deadline;
             match file.try_lock() {
-                // Whoever cuts puts another file in its place, and has the lock of the old one.
+                // A process that cuts replaces the file, and has the lock of the old one.
                 Ok(()) if is_at(&file, &path) => return Ok((file, true)),
                 Ok(()) => {}
                 Err(_) if is_late => return Ok((file, false)),
@@ -95,7 +95,7 @@ impl Store {
         file.seek(SeekFrom::Start(0))?;
         file.read_to_string(&mut text)?;
         let lines = text.lines().count();
-        // Twice the limit before it is cut, so that not every event rewrites the file.
+        // Cut at twice the limit, so that not every event rewrites the file.
         if lines <= 2 * kept {
             return Ok(());
         }
@@ -109,7 +109,7 @@ impl Store {
         atomic_write(&self.history_path(), text.as_bytes(), PRIVATE)
     }
 
-    /// All events that are kept, oldest first. Lines that cannot be read are passed over.
+    /// All kept events, oldest first. Unreadable lines are skipped.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
@@ -124,7 +124,7 @@ impl Store {
         }
     }
 
-    /// All handovers that are kept, oldest first.
+    /// All kept handovers, oldest first.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
@@ -136,7 +136,7 @@ impl Store {
         Ok(handovers.collect())
     }
 
-    /// Hands the text of the history to `look`, which nobody adds to or cuts meanwhile.
+    /// Passes the text of the history to `look`, while nobody adds to it or cuts it.
     pub(crate) fn with_history_locked<T>(&self, look: impl FnOnce(&str) -> T) -> io::Result<T> {
         let path = self.history_path();
         let deadline = Instant::now() + PATIENCE;
@@ -161,14 +161,14 @@ impl Store {
         }
     }
 
-    /// The handover that `generation` was started by.
+    /// The handover that started `generation`.
     pub(crate) fn handover_to(&self, generation: Generation) -> Option<HandoverId> {
         let handovers = self.history().ok()?.into_iter().rev();
         let mut to = handovers.filter(|record| record.generation == Some(generation));
         Some(to.next()?.id)
     }
 
-    /// The last handover that is kept. Only the end of the file is read, however long that is.
+    /// The last kept handover. Only the end of the file is read, however long it is.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
@@ -185,7 +185,7 @@ impl Store {
             let mut bytes = Vec::new();
             (&mut file).take(part).read_to_end(&mut bytes)?;
             let text = String::from_utf8_lossy(&bytes);
-            // Half a line is none that can be read.
+            // Half a line cannot be read.
             let last =
                 text.lines()
                     .rev()
@@ -224,16 +224,16 @@ fn events(text: &str) -> Vec<HistoryEvent> {
         .collect()
 }
 
-/// Tells what is new in a history, each event once, also when the oldest lines are cut off meanwhile.
+/// Reports new events of a history, each once, even if the oldest lines are cut off meanwhile.
 #[derive(Debug)]
 pub struct Follower {
     store: Store,
-    /// The last line that was told.
+    /// The last reported line.
     last: Option<String>,
 }
 
 impl Follower {
-    /// From now on.
+    /// Begins now.
     #[must_use]
     pub fn new(store: Store) -> Self {
         let text = store.history_text().unwrap_or_default();
@@ -243,7 +243,7 @@ impl Follower {
         }
     }
 
-    /// What was added since the last call, oldest first.
+    /// Events since the last call, oldest first.
     ///
     /// # Errors
     /// When the file exists and cannot be read.
@@ -261,14 +261,14 @@ impl Follower {
     }
 }
 
-/// Those that end: one that is written at this moment is told when it is there.
+/// Complete lines: one that is being written is reported when it is complete.
 fn whole_lines(text: &str) -> impl DoubleEndedIterator<Item = &str> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines()
 }
 
-/// The lines behind the last one that is `known`; all, where it was cut off. A line has the time in it, so that no two are
-/// the same.
+/// The lines after the last one that is `known`; all, if it was cut off. A line contains the time, so that no two are
+/// equal.
 fn after<'a>(text: &'a str, known: Option<&str>) -> Vec<&'a str> {
     let mut new: Vec<_> = whole_lines(text)
         .rev()
@@ -336,7 +336,7 @@ mod tests {
                 told.len() >= keep && told.len() <= 2 * keep,
                 "round {round}"
             );
-            // What each writer has left ends with its last line and has no gap.
+            // The remaining lines of each writer end with its last one and have no gap.
             for writer in 0..writers {
                 let last = (writer + 1) * each - 1;
                 let mine: Vec<_> = kept.range(writer * each..=last).copied().collect();

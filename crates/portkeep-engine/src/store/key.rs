@@ -1,4 +1,4 @@
-//! Key of an app's digests. A release's digest covers its secrets; without the key nobody can guess a secret and compare.
+//! Key of an app's digests. A release's digest covers its secrets; without the key, nobody can check a guess of a secret.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Store, atomic_write, write::PRIVATE};
 
-/// What digests are keyed with.
+/// A key.
 pub(crate) type Key = [u8; blake3::KEY_LEN];
 
 const FILE: &str = "digest.key";
 
 impl Store {
-    /// The key of this app, made when it is first asked for. It lives as long as the releases: the same build has the same
-    /// digest.
+    /// The key of this app, made at the first use. It lasts as long as the releases: the same build has the same digest.
     ///
     /// # Errors
     /// When it can be kept nowhere.
@@ -28,7 +27,7 @@ impl Store {
         make(lasting, &key).or_else(|_| make(until_reboot, &key))
     }
 
-    /// The same, if it is there and may be read.
+    /// The same, if it exists and may be read.
     pub(crate) fn kept_digest_key(&self) -> Option<Key> {
         self.key_places().iter().find_map(|place| read(place))
     }
@@ -42,7 +41,7 @@ fn read(path: &Path) -> Option<Key> {
     fs::read(path).ok()?.try_into().ok()
 }
 
-/// The key that is there then: another process may have been quicker.
+/// The key that exists afterwards: another process may have been faster.
 fn make(path: &Path, key: &Key) -> io::Result<Key> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
@@ -53,7 +52,7 @@ fn make(path: &Path, key: &Key) -> io::Result<Key> {
         Ok(_) => Ok(*key),
         Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => match read(path) {
             Some(there) => Ok(there),
-            // Cut off by a full disk, long ago.
+            // Truncated by a full disk, long ago.
             None => atomic_write(path, key, PRIVATE).map(|()| *key),
         },
         Err(error) => Err(error.error),

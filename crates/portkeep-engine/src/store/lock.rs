@@ -16,10 +16,10 @@ pub use holder::LockHolder;
 
 use super::{Store, write::PRIVATE};
 
-/// How often we look whether the lock is free: the kernel tells nobody of it.
+/// Interval of looks at the lock: the kernel does not report its release.
 const STEP: Duration = Duration::from_millis(5);
 
-/// Held while a handover is under way; released when dropped, and by the kernel when its holder dies.
+/// Held during a handover; released when dropped, and by the kernel when its holder dies.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -33,11 +33,11 @@ impl Lock {
     }
 }
 
-/// Why a lock was not got.
+/// Why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Somebody else has it.
+    /// Another process holds it.
     #[error(
         "{path} is locked by {}, for {} s already; {}",
         LockHolder::describe(.holder.as_ref()), .waited.as_secs(), LockHolder::remedy(.holder.as_ref(), .path)
@@ -45,7 +45,7 @@ pub enum LockError {
     Held {
         /// The lock file.
         path: PathBuf,
-        /// Who; none where the kernel does not say.
+        /// The holder; none if the kernel does not name it.
         holder: Option<LockHolder>,
         /// How long we waited.
         waited: Duration,
@@ -55,7 +55,7 @@ pub enum LockError {
     Io {
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -70,7 +70,7 @@ impl From<LockError> for io::Error {
     }
 }
 
-/// A file that is locked, not read. Nobody but its owner can open it, and so lock it.
+/// A file that is locked, not read. Only its owner can open it, and so lock it.
 #[derive(Debug, Clone)]
 pub struct LockFile {
     path: PathBuf,
@@ -83,7 +83,7 @@ impl LockFile {
         Self { path }
     }
 
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if it is free.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -96,7 +96,7 @@ impl LockFile {
         }
     }
 
-    /// Takes the lock, and waits for it as long as `patience` allows. Whoever waits gets it in turn.
+    /// Takes the lock, and waits for it as long as `patience` allows. Waiting processes get it in turn.
     ///
     /// # Errors
     /// When somebody keeps it longer, or the file cannot be opened.
@@ -111,7 +111,8 @@ impl LockFile {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        // The kernel queues who waits, but has no deadline: a thread waits, and gives back what it gets too late.
+        // The kernel queues waiting processes, but has no deadline: a thread waits, and releases a lock that it gets too
+        // late.
         let (sender, taken) = channel();
         std::thread::spawn(move || {
             let locked = file.lock().map(|()| Lock { file });
@@ -129,7 +130,7 @@ impl LockFile {
         }
     }
 
-    /// Takes the lock if it is free before `patience` is over. An error counts as held: who asks goes on without it.
+    /// Takes the lock if it becomes free within `patience`. An error counts as held: the caller goes on without it.
     pub(crate) async fn take_within(&self, patience: Duration) -> Option<Lock> {
         let deadline = Instant::now() + patience;
         loop {
@@ -145,7 +146,7 @@ impl LockFile {
         }
     }
 
-    /// Who has the lock now.
+    /// The present holder.
     #[must_use]
     pub fn holder(&self) -> Option<LockHolder> {
         LockHolder::of(&self.path)
@@ -160,14 +161,14 @@ impl LockFile {
             .mode(PRIVATE)
             .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
             .open(&self.path)?;
-        // Older versions made it with 0644, and reading is enough to lock it.
+        // Older versions created it with 0644, and reading is enough to lock it.
         if file.metadata()?.mode() & 0o777 != PRIVATE {
             file.set_permissions(Permissions::from_mode(PRIVATE))?;
         }
         Ok(file)
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -189,7 +190,7 @@ impl Store {
         self.lock_file().take(patience)
     }
 
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if it is free.
     ///
     /// # Errors
     /// When the lock file cannot be opened.
@@ -215,7 +216,7 @@ mod tests {
             drop(held);
             waiting.join().unwrap().unwrap();
         });
-        // Given back by the thread, too.
+        // The thread has released it, too.
         assert!(lock.take(Duration::from_secs(60)).is_ok());
     }
 

@@ -1,4 +1,4 @@
-//! File that says whether there is maintenance.
+//! File that records maintenance.
 
 use std::fs;
 use std::io;
@@ -7,17 +7,17 @@ use std::path::PathBuf;
 use super::{Store, atomic_write};
 use crate::maintenance::Maintenance;
 
-/// The page runs as another user, and tells everybody what is in it.
+/// The page runs as another user, and shows its text to everybody.
 const READABLE: u32 = 0o644;
 
 impl Store {
-    /// The file that is there as long as there is maintenance.
+    /// The file that exists during maintenance.
     #[must_use]
     pub fn maintenance_path(&self) -> PathBuf {
         self.state.join("maintenance.json")
     }
 
-    /// That there is maintenance, if there is.
+    /// The present maintenance, if there is any.
     #[must_use]
     pub fn maintenance(&self) -> Option<Maintenance> {
         serde_json::from_slice(&fs::read(self.maintenance_path()).ok()?).ok()

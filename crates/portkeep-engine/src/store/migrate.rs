@@ -1,4 +1,4 @@
-//! Closes files and directories that an older version left readable to all.
+//! Closes files and directories that an older version left readable for all.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use super::{Store, write::PRIVATE};
 use crate::directories::{TRAVERSED, make};
 
-/// What older versions wrote with 0644.
+/// Files that older versions wrote with 0644.
 const IN_RUN: [&str; 2] = ["lock", "dev.lock"];
 const IN_STATE: [&str; 2] = ["good.json", "last-generation"];
 const IN_RELEASE: [&str; 1] = ["release.json"];
 const IN_GENERATION: [&str; 3] = ["release", "ends.jsonl", "pid"];
 
-/// Closes them. What cannot be changed is as it was: no reason not to serve.
+/// Closes them. A file that cannot be changed is no reason not to serve.
 pub(super) fn close_files(store: &Store) {
     let below = |directory: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
@@ -40,7 +40,7 @@ fn stop_listing(directory: &Path) {
     let is_listed = fs::symlink_metadata(directory)
         .is_ok_and(|found| found.is_dir() && found.mode() & 0o077 & !TRAVERSED != 0);
     if is_listed {
-        // What cannot be changed is as it was.
+        // One that cannot be changed stays as it is.
         let _ = make(directory, TRAVERSED);
     }
 }
@@ -66,7 +66,7 @@ mod tests {
         fs::metadata(path).unwrap().mode() & 0o777
     }
 
-    /// What the version before this one left: its modes and its texts.
+    /// Files of the last version: its modes and its texts.
     fn older(root: &Path) -> Directories {
         let (run, state) = (root.join("portkeep-run/app"), root.join("portkeep/app"));
         let release = state.join("releases").join(DIGEST);
@@ -113,7 +113,7 @@ mod tests {
         let directories = older(root.path());
         let Directories { run, state } = &directories;
         let seven = Generation(7);
-        // Once more is no harm.
+        // Repeating it does no harm.
         for _ in 0..2 {
             let store = Store::open(&"app".parse().unwrap(), &directories).unwrap();
             assert_eq!(store.current(), Some(seven));

@@ -26,19 +26,19 @@ impl Store {
         self.releases_directory().join(digest.as_str())
     }
 
-    /// Where `portkeep dev` puts what was built and has passed its checks.
+    /// The path where `portkeep dev` publishes a build that has passed its checks.
     #[must_use]
     pub fn published(&self, name: &AppName) -> PathBuf {
         self.published_directory().join(name.as_str())
     }
 
-    /// Names where that was built: a symbolic link to a name that no build takes away.
+    /// Symbolic link to the name beside that build, which no build removes.
     #[must_use]
     pub fn published_from(&self, name: &AppName) -> PathBuf {
         self.published_directory().join(format!("{name}.built"))
     }
 
-    /// Where what is published at `source` was built, if that is known.
+    /// The name beside the build of what is published at `source`, if it is known.
     pub(crate) fn built(&self, source: &Path) -> Option<PathBuf> {
         let name = source.file_name()?.to_str()?.parse().ok()?;
         let is_published = fs::canonicalize(self.published(&name)).ok()? == source;
@@ -49,15 +49,16 @@ impl Store {
         self.state.join("build")
     }
 
-    /// Whether a release may be one more name of this file instead of a copy, which takes half a second for a gigabyte. Where
-    /// `portkeep dev` has put it as a name of cargo's output, it may: cargo removes that before it builds anew, so that nobody's
-    /// other names change (rust-lang/cargo#8348).
+    /// Whether a release may be another name of this file instead of a copy, which takes half a second for a gigabyte. If
+    /// `portkeep dev` has published it as a name of cargo's output, it may: cargo removes its output before it builds
+    /// again, so that other names do not change (rust-lang/cargo#8348).
     pub(crate) fn may_share(&self, source: &Path, metadata: &fs::Metadata) -> bool {
         let published = fs::canonicalize(self.published_directory());
         published.is_ok_and(|published| source.starts_with(published)) && metadata.nlink() > 1
     }
 
-    /// A closed directory for what becomes a release, or is found to be one that is kept. It goes with what is left in it.
+    /// A closed directory for a new release, which may turn out to be a kept one. It is removed with its remaining
+    /// contents.
     pub(crate) fn stage(&self) -> io::Result<TempDir> {
         // It may have been removed since the store was opened.
         self.ensure_state()?;
@@ -68,8 +69,8 @@ impl Store {
             .tempdir_in(self.releases_directory())
     }
 
-    /// Moves a staged executable into its release's directory and answers where it is now. One that is there already has the
-    /// same contents and may be running: `access` is given to it instead.
+    /// Moves a staged executable into its release's directory and returns its path. An existing one has the same contents
+    /// and may be running: it gets `access` instead.
     pub(crate) fn keep_executable(
         &self,
         staged: &Path,
@@ -89,19 +90,19 @@ impl Store {
     pub(crate) fn keep_release(&self, release: &Release) -> io::Result<()> {
         let directory = self.release_directory(&release.digest);
         if read_release(&directory).as_ref() == Some(release) {
-            // Nothing to write: a kept release can be started from a disk that is full.
+            // Nothing to write: a kept release can be started from a full disk.
             return Ok(());
         }
         self.make_release_directory(&release.digest)?;
         write_release(&directory, release)
     }
 
-    /// Lets the app get to the executable of a release that is about to be started.
+    /// Gives the app access to the executable of a release that is about to start.
     pub(super) fn open_release(&self, digest: &Digest) -> io::Result<()> {
         make(&self.release_directory(digest), TRAVERSED)
     }
 
-    /// Closed as long as nothing is to run from it.
+    /// Closed as long as nothing runs from it.
     pub(super) fn make_release_directory(&self, digest: &Digest) -> io::Result<PathBuf> {
         let directory = self.release_directory(digest);
         if !directory.exists() {
@@ -117,8 +118,8 @@ impl Store {
         read_release(&self.release_directory(digest))
     }
 
-    /// Remembers that a release failed, and why, so that nothing starts it again by itself. The holding page is no release,
-    /// and nothing that another start could be spared.
+    /// Marks a release as bad, with the reason, so that nothing starts it again by itself. The holding page is no release,
+    /// and is never marked.
     ///
     /// # Errors
     /// When the file cannot be written, neither with the release nor until the next boot.
@@ -130,7 +131,7 @@ impl Store {
         let written = self
             .make_release_directory(digest)
             .and_then(|_| atomic_write(&kept, reason.as_bytes(), PRIVATE));
-        // Without this, a full disk would have a release that crashes started again for ever.
+        // Without this, a full disk would have a crashing release started again for ever.
         written
             .or_else(|_| atomic_write(&self.bad_until_reboot(digest), reason.as_bytes(), PRIVATE))
     }
@@ -161,15 +162,15 @@ impl Store {
         self.run.join(format!("bad-{}", digest.as_str()))
     }
 
-    /// Removes every release that `kept` does not name, but its files where it was replaced less than `keep_files` ago; and
-    /// what a killed helper left half done. Protects the others, and closes those that are bad and not `running`.
+    /// Removes every release that `kept` does not name, except for its files if it was replaced less than `keep_files` ago;
+    /// and leftovers of a killed helper. Protects the others, and closes those that are bad and not `running`.
     pub(crate) fn prune_releases(
         &self,
         kept: &[Digest],
         running: &[Digest],
         keep_files: Duration,
     ) -> io::Result<()> {
-        // Here and not before a start: Nix may want a while, and by now the new release serves.
+        // Here and not before a start: Nix may need a while, and by now the new release serves.
         gc_roots::release_all_but(&self.state, kept)?;
         for release in kept.iter().filter_map(|digest| self.release(digest)) {
             gc_roots::protect(&self.state, &release);
@@ -217,7 +218,7 @@ pub(super) fn write_release(directory: &Path, release: &Release) -> io::Result<(
     )
 }
 
-/// The release that a directory holds, with its environment.
+/// The release in a directory, with its environment.
 pub(super) fn read_release(directory: &Path) -> Option<Release> {
     let release: Release =
         serde_json::from_slice(&fs::read(directory.join("release.json")).ok()?).ok()?;

@@ -5,21 +5,21 @@ use serde::Serialize;
 
 use super::events::{CrashRecord, DrainedRecord, HandoverRecord, HistoryEvent};
 
-/// An event, with how often it came in a row.
+/// An event, and how often it came in a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Repeated {
     /// The last of them.
     #[serde(flatten)]
     pub event: HistoryEvent,
-    /// How many they are.
+    /// Their number.
     pub count: u32,
-    /// When the first of them was.
+    /// The time of the first.
     pub first_at: Timestamp,
 }
 
 impl Repeated {
-    /// An event by itself.
+    /// A single event.
     #[must_use]
     pub fn once(event: HistoryEvent) -> Self {
         Self {
@@ -30,7 +30,7 @@ impl Repeated {
     }
 }
 
-/// Events, oldest first, in which those in a row that say the same are one.
+/// Folds events (oldest first): equal ones in a row become one.
 #[must_use]
 pub fn fold(events: Vec<HistoryEvent>) -> Vec<Repeated> {
     let mut folded: Vec<Repeated> = Vec::new();
@@ -55,8 +55,8 @@ fn says_the_same(one: &HistoryEvent, other: &HistoryEvent) -> bool {
     }
 }
 
-/// Of a handover that started nothing for good, the number of what it tried is a counter; one that serves has a number that
-/// no other has. The app's last lines may have a time in them, and do not count.
+/// A handover that started nothing for good has a new number in each try; one that serves has a number of its own. The
+/// app's last lines may contain a time, and do not count.
 fn same_handover(one: &HandoverRecord, other: &HandoverRecord) -> bool {
     !one.result.serves()
         && (one.result, one.purpose) == (other.result, other.purpose)
@@ -115,7 +115,7 @@ mod tests {
         for (events, expected) in [
             (vec![], vec![]),
             ((1..=4).map(|n| crash(n, 7, "restart")).collect(), vec![4]),
-            // Another generation, another decision, and something in between.
+            // Another generation, another decision, and another event in between.
             (
                 vec![crash(1, 7, "restart"), crash(2, 8, "restart")],
                 vec![1, 1],
@@ -142,7 +142,7 @@ mod tests {
                     .collect(),
                 vec![3],
             ),
-            // Each try has a number of its own, and lines with the time in them.
+            // Each try has a number of its own, and lines with a time.
             (
                 (1..=3)
                     .map(|n| handover(n, Some(n.into()), "failed", &lines(n)))
@@ -156,7 +156,7 @@ mod tests {
                 ],
                 vec![1, 1],
             ),
-            // What serves is told each time.
+            // A release that serves is reported each time.
             (
                 vec![
                     handover(1, Some(1), "handed-over", ""),

@@ -4,7 +4,7 @@ use super::Store;
 use crate::generation::Generation;
 use crate::release::Digest;
 
-/// Why there is nothing to roll back to. Nothing was changed.
+/// Why there is no release to roll back to. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RollbackError {
@@ -13,12 +13,12 @@ pub enum RollbackError {
         "no other release is kept: a release is kept once it was READY, and `keepGenerations` in the spec says how many"
     )]
     NoOther,
-    /// That generation never served, or so long ago that nothing is known of it.
+    /// That generation never served, or so long ago that it is unknown.
     #[error("nothing is known of a generation {generation} that served; {}", can(.kept))]
     Unknown {
-        /// What was asked for.
+        /// The requested generation.
         generation: Generation,
-        /// What can be rolled back to.
+        /// The releases to choose from.
         kept: Vec<(Generation, Digest)>,
     },
     /// Its release was removed.
@@ -26,11 +26,11 @@ pub enum RollbackError {
         "release {digest} of generation {generation} is gone: only the newest are kept (`keepGenerations` in the spec); {}", can(.kept)
     )]
     Gone {
-        /// What was asked for.
+        /// The requested generation.
         generation: Generation,
         /// Its release.
         digest: Digest,
-        /// What can be rolled back to.
+        /// The releases to choose from.
         kept: Vec<(Generation, Digest)>,
     },
 }
@@ -46,7 +46,7 @@ fn can(kept: &[(Generation, Digest)]) -> String {
     format!("kept are those of generations {}", listed.join(", "))
 }
 
-/// How the reason begins for which a release that was rolled back is bad.
+/// Beginning of the reason with which a rolled back release is bad.
 pub(crate) const ROLLED_BACK: &str = "it was rolled back to";
 
 impl Store {

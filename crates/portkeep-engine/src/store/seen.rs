@@ -6,7 +6,7 @@ use std::io;
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::execute::Seen;
 
-/// There as long as the manager watches secrets.
+/// A file that exists as long as the manager watches secrets.
 const WATCHES: &str = "watches-secrets";
 
 impl Store {
@@ -18,7 +18,7 @@ impl Store {
         )
     }
 
-    /// Notes whether the manager watches secrets of this app.
+    /// Records whether the manager watches secrets of this app.
     pub(crate) fn note_watches_secrets(&self, watches: bool) -> io::Result<()> {
         let file = self.run.join(WATCHES);
         match watches {
@@ -28,7 +28,7 @@ impl Store {
         }
     }
 
-    /// Whether it does, as far as we have told it.
+    /// Whether it does, by the record.
     pub(crate) fn watches_secrets(&self) -> bool {
         self.run.join(WATCHES).exists()
     }

@@ -8,8 +8,7 @@ use rustix::process::{Pid, test_kill_process};
 use super::Store;
 
 impl Store {
-    /// Removes them. Runs under the lock, also where nothing comes of the handover; those of other processes that live
-    /// are theirs.
+    /// Removes them. Runs under the lock, even if the handover does nothing; files of running processes stay.
     pub(crate) fn sweep(&self) {
         let generations = self.generations();
         let generations = generations
@@ -31,7 +30,7 @@ fn sweep_directory(directory: &Path) {
     sweep_of(directory, "");
 }
 
-/// Removes those in a directory that is not ours alone: of files whose names begin with `name`.
+/// Removes those in a directory that others use as well: files whose names begin with `name`.
 pub(crate) fn sweep_of(directory: &Path, name: &str) {
     let Ok(entries) = fs::read_dir(directory) else {
         return;
@@ -43,13 +42,13 @@ pub(crate) fn sweep_of(directory: &Path, name: &str) {
             .strip_prefix('.')
             .is_some_and(|rest| rest.starts_with(name));
         if is_of && maker(&file).is_some_and(|pid| !lives(pid)) {
-            // What cannot be removed now is left to the next handover.
+            // A file that cannot be removed now is left to the next handover.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Who made a temporary file `.NAME.PID.RANDOM`, or `.NAME.PID` as older versions have it; none if it is not one.
+/// The process that made a temporary file `.NAME.PID.RANDOM`, or `.NAME.PID` by older versions; none for other files.
 fn maker(name: &str) -> Option<i32> {
     let number = |text: &str| text.parse().ok().filter(|pid: &i32| *pid > 0);
     let (rest, last) = name.strip_prefix('.')?.rsplit_once('.')?;

@@ -1,4 +1,4 @@
-//! File that says whether an app is taken out.
+//! File that records that an app is taken out.
 
 use std::fs;
 use std::io;
@@ -7,36 +7,36 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use portkeep_spec::{Label, contract, small_file};
 
-use super::{OutBecause, PutBackRecord, Store, TakenOutRecord, atomic_write};
+use super::{PutBackRecord, Store, TakenOutReason, TakenOutRecord, atomic_write};
 use crate::generation::Generation;
 use crate::release::{Digest, Release};
 use crate::taken_out::TakenOut;
 
-/// The app and the holding page run as another user, and tell everybody what is in it.
+/// The app and the holding page run as another user, and report it to everybody.
 const READABLE: u32 = 0o644;
-/// There are two numbers in it.
+/// It contains two numbers.
 const LONGEST: u64 = 64;
 
 impl Store {
-    /// The file by which a person takes the app out.
+    /// The file for a person's request.
     #[must_use]
     pub fn drain_path(&self) -> PathBuf {
         self.state.join(contract::DRAIN_FILE)
     }
 
-    /// The file by which a shutdown does.
+    /// The file for a shutdown.
     #[must_use]
     pub fn leaving_path(&self) -> PathBuf {
         self.run.join(contract::LEAVING_FILE)
     }
 
-    /// Both, as a generation is told of them.
+    /// Both, as the variable for a generation.
     pub(crate) fn drain_files(&self) -> String {
         let (drain, leaving) = (self.drain_path(), self.leaving_path());
         format!("{}:{}", drain.display(), leaving.display())
     }
 
-    /// That a person wants the app taken out, if so.
+    /// Set if a person wants the app taken out.
     #[must_use]
     pub fn taken_out(&self) -> Option<TakenOut> {
         read(&self.drain_path())
@@ -50,7 +50,7 @@ impl Store {
             .any(|path| path.exists())
     }
 
-    /// Notes that a person wants it. False where he did before: then nothing has changed.
+    /// Records a person's request. Returns false if there was one before: then nothing has changed.
     pub(crate) fn take_out(&self, wanted: TakenOut) -> io::Result<bool> {
         self.ensure_state()?;
         if self.taken_out().is_some() {
@@ -60,7 +60,7 @@ impl Store {
         Ok(true)
     }
 
-    /// Notes that nobody wants it any more. Answers what somebody wanted; none where nobody did.
+    /// Removes a person's request. Returns it; none if there was none.
     pub(crate) fn put_back(&self) -> io::Result<Option<TakenOut>> {
         let before = self.taken_out();
         Ok(remove(&self.drain_path())?.then(|| before.unwrap_or_default()))
@@ -71,11 +71,11 @@ impl Store {
         atomic_write(&self.leaving_path(), text.as_bytes(), READABLE)
     }
 
-    /// What is written down of it being taken out.
+    /// The record for taking it out.
     pub(crate) fn taken_out_record(
         &self,
         taken_out: TakenOut,
-        cause: OutBecause,
+        cause: TakenOutReason,
     ) -> TakenOutRecord {
         let (generation, digest, label) = self.serving();
         TakenOutRecord {
@@ -88,7 +88,7 @@ impl Store {
         }
     }
 
-    /// What is written down of it being put back, after it was `taken_out`.
+    /// The record for putting it back, after it was `taken_out`.
     pub(crate) fn put_back_record(&self, taken_out: TakenOut) -> PutBackRecord {
         let (generation, digest, label) = self.serving();
         PutBackRecord {
@@ -107,7 +107,7 @@ impl Store {
         (current, release.map(|release| release.digest), label)
     }
 
-    /// What a shutdown has left that this runtime directory has outlived.
+    /// Removes the file of a shutdown that this runtime directory has outlived.
     pub(crate) fn forget_leaving(&self) -> io::Result<bool> {
         remove(&self.leaving_path())
     }
@@ -117,7 +117,7 @@ fn read(path: &Path) -> Option<TakenOut> {
     match small_file::read(path, LONGEST) {
         Ok(text) => {
             let text = String::from_utf8_lossy(&text);
-            // What nobody can read says it all the same.
+            // An unreadable file counts as well.
             Some(text.parse().unwrap_or_default())
         }
         Err(_) => path.exists().then(TakenOut::default),

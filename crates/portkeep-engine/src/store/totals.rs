@@ -1,8 +1,8 @@
-//! Sums over all events ever recorded, also over those whose lines have been cut off.
+//! Sums over all events ever recorded, including those whose lines have been cut off.
 //!
-//! Before the history is cut, what goes is added to `history-totals.json`, with the mark of the last line in it. Whoever is
-//! killed between the two leaves lines that are in both: the mark says from where on they count. So a total is what was cut
-//! off and what is there, it is exact, and it never falls.
+//! Before the history is cut, the lines to be cut are added to `history-totals.json`, with the mark of the last one. After
+//! a kill between the two, lines are in both: the mark shows which ones count. So a total consists of the cut lines and the
+//! present ones, is exact, and never falls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::events::{Decision, HandoverResult, HistoryEvent, OutBecause, Steps};
+use super::events::{Decision, HandoverResult, HistoryEvent, Steps, TakenOutReason};
 use super::{Store, atomic_write, write::PRIVATE};
 use crate::handover::Purpose;
 use crate::status_counts::StatusCounts;
@@ -25,29 +25,29 @@ pub struct Totals {
     pub handovers: BTreeMap<String, BTreeMap<String, u64>>,
     /// How long their steps took, all together.
     pub steps: StepTotals,
-    /// Crashes by what was made of them, in the words of the history.
+    /// Crashes by decision, in the words of the history.
     pub crashes: BTreeMap<String, u64>,
     /// Drains that ended in time.
     pub drained: u64,
-    /// Drains that were ended at their deadline.
+    /// Drains that were killed at their deadline.
     pub drains_cut: u64,
-    /// How often a person took the app out.
+    /// Number of times that a person took the app out.
     pub taken_out: u64,
-    /// How often a shutdown did.
+    /// Number of times that a shutdown did.
     pub left: u64,
-    /// Requests that generations answered that have ended.
+    /// Requests answered by ended generations.
     pub answered: u64,
-    /// Connections that they gave to the next one.
+    /// Connections that they moved to the next one.
     pub moved: u64,
-    /// Connections that they ended in the middle of something.
+    /// Connections that they cut in the middle of something.
     pub cut: u64,
     /// How long a holding page has answered, until the last event.
     pub holding_milliseconds: u64,
-    /// Since when one answers; none where a release serves, or maintenance is wanted.
+    /// Since when one answers; none while a release serves, or during maintenance.
     pub holding_since: Option<Timestamp>,
 }
 
-/// Microseconds, so that sums are exact in whatever order they are made.
+/// In microseconds, so that sums are exact in any order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StepTotals {
@@ -72,14 +72,14 @@ impl StepTotals {
             (&mut self.start_microseconds, steps.start_milliseconds),
             (&mut self.total_microseconds, steps.total_milliseconds),
         ] {
-            // A number that is none, from a file that somebody wrote, counts nothing.
+            // An invalid number in a file that somebody wrote counts nothing.
             *sum = sum.saturating_add((milliseconds.max(0.0) * 1e3).round() as u64);
         }
     }
 }
 
 impl Totals {
-    /// Adds one event; they come in their order.
+    /// Adds one event. Events come in order.
     pub fn add(&mut self, event: &HistoryEvent) {
         match event {
             HistoryEvent::Handover(record) => {
@@ -116,8 +116,8 @@ impl Totals {
                 self.add_said(&drained.status);
             }
             HistoryEvent::TakenOut(record) => match record.cause {
-                OutBecause::Asked => self.taken_out += 1,
-                OutBecause::Shutdown => self.left += 1,
+                TakenOutReason::Asked => self.taken_out += 1,
+                TakenOutReason::Shutdown => self.left += 1,
             },
             HistoryEvent::PutBack(_) => {}
         }
@@ -155,7 +155,7 @@ impl Totals {
         }
     }
 
-    /// Handovers of that result and purpose; of any purpose where none is named.
+    /// Handovers with that result and purpose; with any purpose if none is given.
     #[must_use]
     pub fn handovers(&self, result: HandoverResult, purpose: Option<Purpose>) -> u64 {
         let Some(by_purpose) = self.handovers.get(result.as_str()) else {
@@ -168,17 +168,17 @@ impl Totals {
     }
 }
 
-/// Totals, and what they are of.
+/// Totals, and the events that they include.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct CutOff {
     totals: Totals,
-    /// The mark of the last line that is in them.
+    /// The mark of the last line that is included.
     through: Option<String>,
 }
 
 impl CutOff {
-    /// Adds those of `lines` that are not in it yet.
+    /// Adds those of `lines` that are not included yet.
     pub(super) fn add(&mut self, lines: &[&str]) {
         for line in self.new_in(lines) {
             if let Ok(event) = serde_json::from_str(line) {
@@ -202,12 +202,12 @@ fn mark(line: &str) -> String {
     blake3::hash(line.as_bytes()).to_hex()[..32].to_owned()
 }
 
-/// All that the history has to say for metrics.
+/// Facts from the history for metrics.
 #[derive(Debug, Clone, Default)]
 pub struct History {
-    /// What all events add up to.
+    /// Sums over all events.
     pub totals: Totals,
-    /// The runs whose ends are in them, as their manager calls them, as far as their lines are there.
+    /// The manager's ids of the runs whose ends are included, as far as their lines exist.
     pub ended: BTreeSet<String>,
 }
 
@@ -216,13 +216,13 @@ impl Store {
         self.state.join("history-totals.json")
     }
 
-    /// What was cut off. A file that cannot be read is none: what it had is lost, and what comes is counted.
+    /// The totals of cut lines. An unreadable file counts as missing: its contents are lost, and counting goes on.
     fn cut_off(&self) -> CutOff {
         let text = fs::read(self.totals_path()).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
-    /// Keeps the totals of lines that are about to be cut off.
+    /// Saves the totals of lines that are about to be cut off.
     pub(super) fn count_before_cut(&self, lines: &[&str]) -> io::Result<()> {
         let mut cut_off = self.cut_off();
         cut_off.add(lines);
@@ -230,7 +230,7 @@ impl Store {
         atomic_write(&self.totals_path(), &text, PRIVATE)
     }
 
-    /// What all events add up to.
+    /// Sums over all events.
     ///
     /// # Errors
     /// When the history is there and cannot be read.
@@ -238,7 +238,7 @@ impl Store {
         Ok(self.totals_with(|_| ())?.0)
     }
 
-    /// The same, with what `also` makes of it: nobody adds to the history meanwhile.
+    /// The same, with the result of `also`: nobody adds to the history meanwhile.
     pub(crate) fn totals_with<T>(
         &self,
         also: impl FnOnce(&History) -> T,
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(totals.holding_milliseconds_at(before), 30_000);
     }
 
-    /// However often lines are cut off, and wherever whoever cuts them is killed.
+    /// However often lines are cut off, and wherever that is killed.
     #[test]
     fn a_total_is_that_of_all_events_there_ever_were() {
         let root = tempfile::tempdir().unwrap();
@@ -352,7 +352,7 @@ mod tests {
             store.note_and_keep(&event, 20).unwrap();
             assert_eq!(store.totals().unwrap().totals, all, "after {second}");
             if second % 50 == 0 {
-                // Killed between the two: what is counted is in the history still.
+                // Killed between the two: the counted lines are still in the history.
                 let text = fs::read_to_string(root.path().join("state/history.jsonl")).unwrap();
                 let lines: Vec<_> = text.lines().collect();
                 store.count_before_cut(&lines[..lines.len() / 2]).unwrap();

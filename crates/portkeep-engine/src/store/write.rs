@@ -7,7 +7,7 @@ use std::path::Path;
 
 use tempfile::Builder;
 
-/// The mode of files that are nobody else's.
+/// The mode of private files.
 pub(crate) const PRIVATE: u32 = 0o600;
 
 /// Replaces `path` by `contents` with the permission bits `mode`, whatever the umask is.
@@ -25,7 +25,7 @@ pub fn atomic_write(path: &Path, contents: &[u8], mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes `path` a symbolic link to `target`, replacing what was there.
+/// Makes `path` a symbolic link to `target`, replacing an existing file.
 ///
 /// # Errors
 /// What the system says of it.
@@ -43,7 +43,7 @@ fn directory(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-/// Says who makes it, so that what a killed process left can be told from what one that lives is at. See `sweep`.
+/// Names the maker, so that leftovers of a killed process can be told from files of a running one. See `sweep`.
 pub(crate) fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     format!(".{name}.{}.", std::process::id())

@@ -1,7 +1,7 @@
 //! Message catalog of the machine: with it, `journalctl -x` explains entries of portkeep.
 //!
-//! There is one database for all users, which root makes of files in fixed directories. What a package or a NixOS
-//! configuration has placed is left alone.
+//! All users share one database, which root makes from files in fixed directories. Files of a package or a NixOS
+//! configuration are left alone.
 
 use std::fs;
 use std::io;
@@ -16,11 +16,11 @@ use super::files::{Change, Entry, Journal};
 use crate::decision::catalog;
 use crate::directories::check_trusted;
 
-/// Where packages place theirs, and where an administrator does: systemd reads no others.
+/// The directories for packages and for the administrator: systemd reads no others.
 const DIRECTORIES: [&str; 2] = ["/usr/lib/systemd/catalog", "/usr/local/lib/systemd/catalog"];
-/// For everybody to read.
+/// Readable for everybody.
 const READABLE: u32 = 0o644;
-/// How long the database may take to be made.
+/// How long making the database may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The catalog of this machine.
@@ -30,16 +30,16 @@ pub struct Catalog {
     ours: PathBuf,
 }
 
-/// Why entries of ours are not explained.
+/// Why our entries are not explained.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
     /// The file cannot be placed or removed.
     #[error("the message catalog {path} cannot be written: {source}")]
     File {
-        /// Which file.
+        /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// The database was not made.
@@ -48,7 +48,7 @@ pub enum CatalogError {
 }
 
 impl Catalog {
-    /// That of this machine.
+    /// The catalog of this machine.
     #[must_use]
     pub fn of_machine() -> Self {
         Self::below(Path::new("/"))
@@ -62,7 +62,7 @@ impl Catalog {
         Self { packaged, ours }
     }
 
-    /// What an install for `which` manager changes: nothing for a user's, who cannot.
+    /// The change that an install for `which` manager makes: none for a user's, who may not.
     #[must_use]
     pub fn change(&self, which: Which) -> Option<Change> {
         if which == Which::User || self.is_packaged() {
@@ -79,13 +79,13 @@ impl Catalog {
         (change.before != change.after).then_some(change)
     }
 
-    /// Whether somebody has placed one, of this version or another.
+    /// Whether there is one, of this version or another.
     #[must_use]
     pub fn is_placed(&self) -> bool {
         self.ours.exists() || self.packaged.exists()
     }
 
-    /// The command by which root places it.
+    /// The command with which root places it.
     #[must_use]
     pub fn command(&self) -> String {
         format!(
@@ -94,12 +94,12 @@ impl Catalog {
         )
     }
 
-    /// A package or a configuration has placed the one of this version.
+    /// Whether a package or a configuration has placed the one of this version.
     fn is_packaged(&self) -> bool {
         fs::read_to_string(&self.packaged).is_ok_and(|text| text == catalog::text())
     }
 
-    /// Carries a change out, and has the database made anew.
+    /// Carries a change out, and has the database made again.
     ///
     /// # Errors
     /// When the file cannot be written, or somebody else could write it, or the database cannot be made.
@@ -120,7 +120,7 @@ impl Catalog {
         Ok(())
     }
 
-    /// What removing the last app changes: a file that is not as we made it stays.
+    /// The change when the last app is removed: a file that is not as we made it stays.
     #[must_use]
     pub fn removal(&self, which: Which) -> Option<Change> {
         let before = read(&self.ours).filter(|_| which == Which::System)?;
@@ -140,7 +140,7 @@ fn read(path: &Path) -> Option<Entry> {
     Some(Entry::File { text, mode })
 }
 
-/// Has the database made of all files that are there.
+/// Has the database made from all present files.
 async fn update() -> Result<(), CatalogError> {
     let mut command = Command::new("journalctl");
     command.arg("--update-catalog").kill_on_drop(true);

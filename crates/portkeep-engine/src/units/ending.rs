@@ -1,4 +1,4 @@
-//! What a stop of apps waits for: generations that finish what they have.
+//! Units that a stop of apps waits for: generations that finish their requests.
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -10,22 +10,22 @@ use tokio::time::timeout;
 
 use crate::backend::systemd::{Manager, UnitState};
 
-/// How long a stop takes before somebody wants to know why. Most are over sooner.
+/// How long a stop takes before it is reported. Most are faster.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A unit that was told to end, and finishes what it has.
+/// A unit that was told to end, and finishes its requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// Its name.
     pub unit: String,
-    /// What it says of itself; empty where it says nothing.
+    /// Its status; empty if it has none.
     pub status: String,
-    /// When systemd kills it; none where it has no limit.
+    /// When systemd kills it; none if it has no limit.
     pub until: Option<Timestamp>,
 }
 
 impl Ending {
-    /// That of a unit; none where it does not end.
+    /// The ending of a unit; none if it is not ending.
     fn of(unit: &str, state: &UnitState) -> Option<Self> {
         (state.active == "deactivating").then(|| Self {
             unit: unit.to_owned(),
@@ -35,8 +35,7 @@ impl Ending {
     }
 }
 
-/// Does `work`, in which `names` are stopped. Where that takes longer than two seconds, `tell` hears what it waits for, once for
-/// each generation.
+/// Does `work`, during which `names` are stopped. After two seconds, `tell` gets each generation that it waits for, once.
 pub async fn told_of_endings<T>(
     manager: &Manager,
     names: &[AppName],
@@ -57,11 +56,11 @@ pub async fn told_of_endings<T>(
     }
 }
 
-/// What ends of these apps. Who stops them says what is wrong with the manager.
+/// Ending units of these apps. The caller reports problems of the manager.
 async fn endings(manager: &Manager, names: &[AppName]) -> Vec<Ending> {
     let patterns: Vec<_> = names.iter().map(unit_names::generation_pattern).collect();
     let patterns: Vec<_> = patterns.iter().map(String::as_str).collect();
-    // Of no app, all units would be listed.
+    // Without an app, all units would be listed.
     if patterns.is_empty() {
         return Vec::new();
     }

@@ -1,4 +1,4 @@
-//! Files that are placed together or not at all.
+//! Files that are changed all together or not at all.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, Permissions};
@@ -10,25 +10,25 @@ use tempfile::{Builder, TempPath};
 
 use crate::store::{atomic_symlink, atomic_write, temporary_prefix};
 
-/// For directories that everybody may look into, as those of unit files are.
+/// For directories that everybody may list, such as those of unit files.
 const READABLE: u32 = 0o755;
 
-/// What is at a path.
+/// An entry at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
     /// A regular file.
     File {
-        /// What is in it.
+        /// Its contents.
         text: String,
         /// Its permission bits.
         mode: u32,
     },
-    /// A symbolic link, and where it leads.
+    /// A symbolic link, with its target.
     Link(PathBuf),
 }
 
 impl Entry {
-    /// The text of a file; where a link leads, as text.
+    /// The text of a file, or the target of a link.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -38,21 +38,21 @@ impl Entry {
     }
 }
 
-/// Files and links, by their paths.
+/// Files and links, by path.
 pub type Files = BTreeMap<PathBuf, Entry>;
 
-/// One path, as it is and as it is wanted.
+/// One path, as it is and as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Where.
+    /// The path.
     pub path: PathBuf,
-    /// What is there now.
+    /// The present entry.
     pub before: Option<Entry>,
-    /// What is to be there.
+    /// The wanted entry.
     pub after: Option<Entry>,
 }
 
-/// What has to change so that `before` becomes `after`.
+/// The changes from `before` to `after`.
 #[must_use]
 pub fn difference(before: &Files, after: &Files) -> Vec<Change> {
     let change = |path: &PathBuf| Change {
@@ -66,7 +66,7 @@ pub fn difference(before: &Files, after: &Files) -> Vec<Change> {
     changes
 }
 
-/// Files that were changed, and what was there before. Dropped before it is kept, it puts everything back.
+/// Changed files, with their earlier entries. Dropping it without keeping it restores everything.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     undo: Vec<Undo>,
@@ -74,7 +74,7 @@ pub(super) struct Journal {
 
 #[derive(Debug)]
 enum Undo {
-    /// A second name of what was there: the file itself comes back, with its owner, its times and whatever else it has.
+    /// A second name of the earlier file: that file itself comes back, with its owner and its times.
     Restore {
         path: PathBuf,
         kept: TempPath,
@@ -110,7 +110,7 @@ impl Journal {
         }
     }
 
-    /// Makes a directory and what is missing above it, with this mode, whatever the umask is.
+    /// Creates a directory and its missing parents with this mode, whatever the umask.
     pub(super) fn make_directory(&mut self, directory: &Path, mode: u32) -> io::Result<()> {
         if directory.is_dir() {
             return Ok(());
@@ -123,12 +123,12 @@ impl Journal {
         fs::set_permissions(directory, Permissions::from_mode(mode))
     }
 
-    /// A directory that somebody else made for this: it goes, with all that is in it.
+    /// Records a directory that was made for this: restoring removes it with its contents.
     pub(super) fn made(&mut self, directory: PathBuf) {
         self.undo.push(Undo::RemoveDirectory(directory));
     }
 
-    /// The changes stay. Directories of drop-ins and of links that this leaves empty go.
+    /// Keeps the changes. Removes directories of drop-ins and links that they leave empty.
     pub(super) fn keep(mut self) {
         let mut directories: Vec<PathBuf> = Vec::new();
         for undo in std::mem::take(&mut self.undo) {
@@ -139,13 +139,13 @@ impl Journal {
         }
         for directory in directories {
             if is_emptied(&directory) {
-                // Fails where others have files in it: those stay.
+                // Fails if others have files in it: those stay.
                 let _ = fs::remove_dir(directory);
             }
         }
     }
 
-    /// Puts everything back, the last change first, and answers what could not be.
+    /// Restores everything, the last change first, and returns what failed.
     pub(super) fn take_back(&mut self) -> Vec<io::Error> {
         let undo = std::mem::take(&mut self.undo);
         let results = undo.into_iter().rev().map(|undo| match undo {
@@ -168,7 +168,7 @@ impl Drop for Journal {
     }
 }
 
-/// Whether a directory has no other purpose than what we put into it: drop-ins, and links to units.
+/// Whether a directory only serves our files: drop-ins, and links to units.
 fn is_emptied(directory: &Path) -> bool {
     let ending = directory.extension().and_then(|ending| ending.to_str());
     matches!(ending, Some("d" | "wants" | "requires" | "upholds"))
@@ -255,7 +255,7 @@ mod tests {
         assert_ne!(state(root.path()), before);
         assert!(journal.take_back().is_empty());
         assert_eq!(state(root.path()), before);
-        // A panic, or somebody who does not wait for the end.
+        // A panic, or a caller that does not wait for the end.
         let mut journal = Journal::default();
         for change in &changes {
             journal.apply(change).unwrap();

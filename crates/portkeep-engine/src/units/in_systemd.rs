@@ -24,7 +24,7 @@ fn failed(doing: &'static str) -> impl Fn(ManagerError) -> BackendError {
     move |error| BackendError::new(doing, error)
 }
 
-/// Starts the first generation of an app, then its handle, which finds it.
+/// Starts the first generation of an app, then its handle, which finds the generation.
 async fn take_over(
     manager: &Manager,
     spec: &Spec,

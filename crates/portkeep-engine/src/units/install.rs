@@ -1,4 +1,4 @@
-//! Installs apps: checks everything, then places, loads and starts it. A failure takes everything back.
+//! Installs apps: checks everything, then places, loads and starts the units. A failure takes everything back.
 
 mod error;
 mod take_back;
@@ -31,10 +31,10 @@ pub use error::{Failure, InstallError};
 
 /// How long another install may take before we give up.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How many apps hand over at once.
+/// Number of apps that hand over at once.
 const AT_ONCE: usize = 8;
 
-/// An install that was checked, and changed nothing yet.
+/// A checked install that has changed nothing yet.
 #[derive(Debug)]
 pub struct Install<'a, M> {
     manager: &'a M,
@@ -46,35 +46,35 @@ pub struct Install<'a, M> {
     _lock: Option<Lock>,
 }
 
-/// What was installed.
+/// The result of an install.
 #[derive(Debug)]
 pub struct Installed {
-    /// Where.
+    /// The directory of the units.
     pub directory: UnitDirectory,
-    /// The changes of files that all apps share.
+    /// Changes of files that all apps share.
     pub shared: Vec<Change>,
-    /// Each app, with what came of the handover where it runs.
+    /// Each app, with the outcome of its handover if it runs.
     pub apps: Vec<(AppPlan, Option<Outcome>)>,
-    /// What could not be tidied up.
+    /// Leftovers that could not be removed.
     pub leftovers: Vec<String>,
 }
 
-/// Who asks, and how.
+/// A call of `install`.
 pub struct Call<'a> {
-    /// What is to be installed.
+    /// The specs.
     pub asked: Vec<Asked>,
-    /// How.
+    /// The options.
     pub options: Options,
-    /// The helper that units are to call.
+    /// The helper for the units.
     pub helper: Helper,
-    /// Whether it is looked at only: nothing is locked, and the install is not carried out.
+    /// Whether this is a dry run: nothing is locked, and the install is not carried out.
     pub only_look: bool,
-    /// Who listens at an address, and what to do about it.
+    /// Describes the owner of an address, and the remedy.
     pub owner: &'a dyn Fn(&Address) -> Option<String>,
 }
 
 impl<'a> Install<'a, Manager> {
-    /// Checks everything that can be checked before anything is changed.
+    /// Checks everything that can be checked before anything changes.
     ///
     /// # Errors
     /// All that speaks against it.
@@ -83,7 +83,7 @@ impl<'a> Install<'a, Manager> {
         let unit_path = manager.unit_path().await?;
         let directory = UnitDirectory::lasting(which, &unit_path)?;
         let all = Directories::all(place(which))?;
-        // Before anything is looked at: two at once would each plan for what was there before the other.
+        // Before any look: of two at once, each would plan for the state before the other.
         let lock = match call.only_look {
             true => None,
             false => Some(lock(&all.run)?),
@@ -149,34 +149,34 @@ pub(super) fn lock(run: &std::path::Path) -> Result<Lock, InstallError> {
     Ok(LockFile::at(path).take(PATIENCE)?)
 }
 
-/// An app that was asked to hand over, what it served before, and what came of it.
+/// An app that was asked to hand over, its earlier release, and the outcome.
 type HandedOver = (AppName, Option<Digest>, Result<Outcome, String>);
 
-/// What was done so far.
+/// The steps so far.
 #[derive(Debug, Default)]
 struct Done {
     files: Journal,
-    /// Directories of all apps that were missing.
+    /// Directories for all apps that were missing.
     bases: Vec<PathBuf>,
     placed_helper: bool,
-    /// The manager may have read the files.
+    /// Whether the manager may have read the files.
     read: bool,
     closed: Vec<String>,
-    /// Apps that were asked to hand over, with what they served before.
+    /// Apps that were asked to hand over, with their earlier releases.
     handed_over: Vec<(AppName, Option<Digest>)>,
     outcomes: Vec<(AppName, Outcome)>,
     opened: Vec<String>,
 }
 
 impl<M: UnitManager> Install<'_, M> {
-    /// What it changes.
+    /// Its changes.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Carries it out, or changes nothing. Where `interrupted` is set meanwhile, the step that is under way is awaited, and
-    /// everything taken back.
+    /// Carries it out, or changes nothing. If `interrupted` is set meanwhile, the running step is awaited, and everything
+    /// is taken back.
     ///
     /// # Errors
     /// The step that failed.
@@ -214,7 +214,7 @@ impl<M: UnitManager> Install<'_, M> {
         })
     }
 
-    /// Starts the timer of the metrics, where its files have just come. Answers why not; an app serves without it.
+    /// Starts the timer of the metrics if its files are new. Returns why it failed; an app serves without it.
     async fn watch(&self) -> Option<String> {
         let is_timer = |change: &&Change| change.path.ends_with(contract::METRICS_TIMER);
         self.plan.shared.iter().find(is_timer)?;
@@ -230,7 +230,7 @@ impl<M: UnitManager> Install<'_, M> {
         }
     }
 
-    /// Has `journalctl -x` explain what we log. An app serves without it.
+    /// Has `journalctl -x` explain our entries. An app serves without it.
     async fn explain(&self) -> Result<(), CatalogError> {
         match &self.plan.catalog {
             Some(change) => Catalog::of_machine().apply(change).await,
@@ -250,7 +250,7 @@ impl<M: UnitManager> Install<'_, M> {
         go_on()?;
         done.read = true;
         self.manager.read_files().await?;
-        // The socket over which connections move: without its file, it would stay active and have no descriptor.
+        // The move socket: without its file, it would stay active and have no descriptor.
         done.closed = self.closes(|app, unit| *unit == unit_names::move_socket(&app.name));
         self.manager.stop_all(&done.closed).await?;
         go_on()?;
@@ -266,7 +266,7 @@ impl<M: UnitManager> Install<'_, M> {
         Ok(())
     }
 
-    /// Those that are missing, so that they can be removed again.
+    /// Creates missing directories, so that they can be removed again.
     fn make_directories(&self, files: &mut Journal) -> Result<(), Failure> {
         for app in &self.plan.apps {
             let directories = self.all.of_app(&app.name);
@@ -317,7 +317,7 @@ impl<M: UnitManager> Install<'_, M> {
         }
     }
 
-    /// Answers what the app served before, and what came of it; nothing where another app has failed already.
+    /// Returns the earlier release of the app, and the outcome; nothing if another app has failed already.
     async fn hand_over_one(
         &self,
         app: &AppPlan,
@@ -368,7 +368,7 @@ impl<M: UnitManager> Install<'_, M> {
     }
 }
 
-/// The installed spec of an app, where it can be read.
+/// The installed spec of an app, if it is readable.
 #[must_use]
 pub fn installed_spec(directory: &UnitDirectory, name: &AppName) -> Option<Spec> {
     Spec::load(&directory.spec_path(name)).ok()

@@ -10,23 +10,23 @@ use portkeep_spec::{AppName, contract, small_file};
 
 use super::files::{Entry, Files};
 
-/// No unit of ours is longer by far.
+/// Far longer than any of our units.
 const LONGEST: u64 = 1 << 20;
 
-/// Directories of links by which units want others.
+/// Suffixes of directories with links by which units want others.
 const WANTS: [&str; 3] = ["wants", "requires", "upholds"];
 
-/// The files of a directory of units.
+/// The files of a unit directory.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     directory: PathBuf,
     files: Files,
-    /// What a file says whose it is.
+    /// The owner that a file names.
     owners: BTreeMap<PathBuf, String>,
 }
 
 impl Inventory {
-    /// Reads a directory. One that is missing is empty.
+    /// Reads a directory. A missing one is empty.
     ///
     /// # Errors
     /// When it is there and cannot be read.
@@ -61,7 +61,7 @@ impl Inventory {
         if path.file_name().is_none_or(is_hidden) || metadata.is_dir() {
             return;
         }
-        // Through a link, as systemd reads it. One that leads nowhere, to a device or to much is nobody's.
+        // Through a link, as systemd reads it. A broken link, a device or a large file belongs to nobody.
         let bytes = small_file::read(&path, LONGEST).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some(owner) = mark_of(&text) {
@@ -83,7 +83,7 @@ impl Inventory {
         &self.directory
     }
 
-    /// The files of an app: those that bear its mark, and the links to them.
+    /// The files of an app: those with its mark, and the links to them.
     #[must_use]
     pub fn of_app(&self, name: &AppName) -> Files {
         let is_of = |path: &Path| {
@@ -108,7 +108,7 @@ impl Inventory {
             .collect()
     }
 
-    /// Whose the file of that name is: the app that it names, or nobody's where it names none. `None` if there is no such file.
+    /// The owner of the file with that name: the app that it names, or nobody. `None` if there is no such file.
     #[must_use]
     pub fn owner(&self, unit: &str) -> Option<Option<&str>> {
         let path = self.directory.join(unit);
@@ -117,7 +117,7 @@ impl Inventory {
             .then(|| self.owners.get(&path).map(String::as_str))
     }
 
-    /// What is at a path below it.
+    /// The entry at a path below it.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&Entry> {
         self.files.get(path)
@@ -163,7 +163,7 @@ impl Inventory {
             .collect()
     }
 
-    /// The text of all files that bear the mark of an app.
+    /// The texts of all files with the mark of an app.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         self.owners
             .keys()
@@ -194,7 +194,7 @@ pub(super) fn is_instance(template: &str, unit: &str) -> bool {
     })
 }
 
-/// The app that a unit belongs to, as it says.
+/// The app that a unit's text names as its owner.
 fn mark_of(text: &str) -> Option<&str> {
     text.lines()
         .find_map(|line| line.strip_prefix(contract::MARK)?.strip_prefix('='))

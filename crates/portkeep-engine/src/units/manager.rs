@@ -10,14 +10,14 @@ use crate::backend::systemd::{Ended, UnitState};
 use crate::execute::Outcome;
 use crate::release::Digest;
 
-/// A handover after which what is installed does not serve.
+/// A handover after which the installed release does not serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotHandedOver {
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// A manager that units are placed in.
+/// A manager of installed units.
 pub trait UnitManager: Sync {
     /// Its kind.
     fn which(&self) -> Which;
@@ -52,7 +52,7 @@ pub trait UnitManager: Sync {
     /// The release that an app serves now.
     fn serving(&self, name: &AppName) -> Option<Digest>;
 
-    /// Hands an app over to what is installed now.
+    /// Hands an app over to its installed release.
     fn hand_over(
         &self,
         spec: &Spec,

@@ -8,11 +8,11 @@ use portkeep_spec::{Manager as Which, SpecError, contract, metrics_units};
 use super::files::{Change, Entry, Files, difference};
 use super::inventory::Inventory;
 
-/// As other unit files.
+/// Like other unit files.
 const READABLE: u32 = 0o644;
 
-/// What an install changes of it: all where it is asked for, with the directory that the file belongs into; and where it is there,
-/// the helper that it calls.
+/// Changes by an install: all files if metrics are requested, with the directory for the text file; if the units exist
+/// already, their helper.
 ///
 /// # Errors
 /// When a path cannot be expressed in a unit.
@@ -34,7 +34,7 @@ pub(super) fn changes(
     Ok(difference(&there, &wanted))
 }
 
-/// The files of ours that are there.
+/// Our files that exist.
 pub(super) fn placed(inventory: &Inventory) -> Files {
     let directory = inventory.directory();
     let is_ours = |unit: &str| inventory.owner(unit) == Some(Some(contract::DIRECTORY));
@@ -48,7 +48,7 @@ pub(super) fn placed(inventory: &Inventory) -> Files {
     entries.collect()
 }
 
-/// The directory that they write to; none where nothing of ours is there, or its path needs quotes.
+/// The directory that they write to; none if none of our files exists, or its path needs quotes.
 pub(super) fn textfiles(files: &Files) -> Option<PathBuf> {
     let texts = files.values().map(Entry::text);
     let mut directories = texts.filter_map(|text| {
@@ -84,7 +84,7 @@ fn rendered(
     Ok(files)
 }
 
-/// The same unit, which calls another helper.
+/// The same unit with another helper.
 fn with_helper(entry: &Entry, helper: &Path) -> Entry {
     let Entry::File { text, mode } = entry else {
         return entry.clone();

@@ -8,7 +8,7 @@ use portkeep_spec::{AppName, Manager as Which, contract};
 use crate::backend::systemd::{Manager, ManagerError};
 use crate::directories::{DirectoriesError, user_runtime_directory};
 
-/// Why no directory for units could be named.
+/// Why no directory for units was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlaceError {
@@ -20,15 +20,15 @@ pub enum PlaceError {
     /// There is no runtime directory.
     #[error(transparent)]
     NoRuntimeDirectory(#[from] DirectoriesError),
-    /// The manager looks into no directory that lives on.
+    /// The manager searches no directory that lasts.
     #[error(
         "the {which} manager looks for units in {}, and none of these is where an administrator or a user places them",
         .looks.iter().map(|one| one.display().to_string()).collect::<Vec<_>>().join(", ")
     )]
     None {
-        /// Which manager.
+        /// The manager.
         which: Which,
-        /// Where it looks.
+        /// The directories that it searches.
         looks: Vec<PathBuf>,
     },
     /// The manager does not answer.
@@ -36,7 +36,7 @@ pub enum PlaceError {
     Manager(#[from] ManagerError),
 }
 
-/// A directory that a manager loads units from, and the one beside it that has their specs.
+/// A directory that a manager loads units from, with the directory of their specs beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitDirectory {
     units: PathBuf,
@@ -44,7 +44,8 @@ pub struct UnitDirectory {
 }
 
 impl UnitDirectory {
-    /// Where `install` places units, in a manager that looks for them in `unit_path`: for the administrator, or for this user.
+    /// The directory for `install`, among those that the manager searches (`unit_path`): the administrator's, or this
+    /// user's.
     ///
     /// # Errors
     /// When the manager looks into no such directory.
@@ -57,7 +58,7 @@ impl UnitDirectory {
         Ok(Self::beside(units.clone()))
     }
 
-    /// The same, by what the manager says.
+    /// The same, by asking the manager.
     ///
     /// # Errors
     /// When it does not answer, or looks into no such directory.
@@ -65,7 +66,7 @@ impl UnitDirectory {
         Self::lasting(manager.which(), &manager.unit_path().await?)
     }
 
-    /// Where it is by the environment of this process, which may be another than the manager's.
+    /// The directory by the environment of this process, which may differ from the manager's.
     ///
     /// # Errors
     /// When `HOME` is not set, and a user's is asked for.
@@ -82,7 +83,7 @@ impl UnitDirectory {
         Ok(Self::beside(config.join("systemd").join(which.to_string())))
     }
 
-    /// Where `portkeep dev` places units: gone with the user's last session.
+    /// The directory for `portkeep dev`, which is gone after the user's last session.
     ///
     /// # Errors
     /// When there is no runtime directory.
@@ -91,7 +92,7 @@ impl UnitDirectory {
         Ok(Self::beside(runtime.join("systemd/user")))
     }
 
-    /// All where units of ours may be that a user has placed: those that live on, also by another environment than the
+    /// All directories in which a user may have placed our units: the lasting ones, even by another environment than the
     /// manager's, and those of `portkeep dev`.
     #[must_use]
     pub fn all(which: Which, unit_path: &[PathBuf]) -> Vec<Self> {
@@ -116,34 +117,34 @@ impl UnitDirectory {
         all
     }
 
-    /// Specs are in `portkeep` beside the directory `systemd` that units are below.
+    /// Specs are in `portkeep` beside the parent directory `systemd` of the units.
     fn beside(units: PathBuf) -> Self {
         let base = units.ancestors().nth(2).unwrap_or(Path::new("/"));
         let specs = base.join(contract::DIRECTORY);
         Self { units, specs }
     }
 
-    /// Where units are.
+    /// The directory of the units.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.units
     }
 
-    /// Where the spec of an app is.
+    /// The path of an app's spec.
     #[must_use]
     pub fn spec_path(&self, name: &AppName) -> PathBuf {
         self.specs.join(format!("{name}.json"))
     }
 
-    /// Whether what is in it is gone after a reboot.
+    /// Whether its contents are gone after a reboot.
     #[must_use]
     pub fn is_runtime(&self) -> bool {
         self.units.starts_with("/run") || Self::runtime().is_ok_and(|runtime| runtime == *self)
     }
 }
 
-/// The first directory of a manager's own that lives on. `/etc/systemd/user`, and what packages bring, come after it;
-/// `user.control`, what is transient and what was generated come before it.
+/// Whether it lasts and is the manager's own. `/etc/systemd/user` and the directories of packages come after it;
+/// `user.control`, transient and generated units come before it.
 fn is_lasting(which: Which, path: &Path) -> bool {
     let ends = path.ends_with(Path::new("systemd").join(which.to_string()));
     ends && match which {

@@ -19,66 +19,66 @@ pub(super) use in_the_way::conflict;
 use in_the_way::{same_ports, taken_name};
 use replaced::Replaced;
 
-/// A spec that is to be installed.
+/// A spec to install.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// The file that it was read from.
     pub source: PathBuf,
-    /// What is in it.
+    /// Its contents.
     pub spec: Spec,
 }
 
-/// How it is to be installed.
+/// Options of an install.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Ports are opened at once.
+    /// Whether ports are opened at once.
     pub open: bool,
-    /// The app whose place the one app of the call takes.
+    /// The app that the only app of the call replaces.
     pub replaces: Option<AppName>,
-    /// The directory into which metrics are to be written.
+    /// The directory for metrics.
     pub metrics: Option<PathBuf>,
 }
 
-/// The spec of an app that is installed.
+/// The spec of an installed app.
 #[derive(Debug, Clone)]
 pub struct InstalledSpec {
-    /// As it stands there.
+    /// Its file.
     pub entry: Entry,
-    /// What it says; none where this version cannot read it.
+    /// Its contents; none if this version cannot read it.
     pub spec: Option<Spec>,
 }
 
-/// What is there.
+/// The present state.
 #[derive(Debug)]
 pub struct Facts<'a> {
     /// The manager.
     pub which: Which,
-    /// Where units are placed.
+    /// The directory for units.
     pub directory: &'a UnitDirectory,
-    /// What is in it.
+    /// Its contents.
     pub inventory: &'a Inventory,
-    /// Units of other directories that the manager looks into, by their names.
+    /// Units of other directories of the manager, by name.
     pub elsewhere: &'a BTreeMap<String, PathBuf>,
-    /// The specs of the apps that are installed.
+    /// The specs of installed apps.
     pub specs: &'a BTreeMap<AppName, InstalledSpec>,
     /// The units that are active.
     pub active: &'a BTreeSet<String>,
-    /// The helper that units are to call.
+    /// The helper for units.
     pub helper: &'a Path,
 }
 
-/// How an app that runs comes to run what is installed.
+/// How a running app gets to its installed release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handover {
     /// A reload of its handle.
     Reload,
-    /// A restart, which opens sockets that it did not have. Connections to the others wait.
+    /// A restart, which opens additional sockets. Connections to the others wait.
     Restart,
-    /// Its first start, beside the app whose place it takes. Where that fails no holding page is shown: the other one serves.
+    /// Its first start, beside the app that it replaces. If that fails, no holding page is shown: the other app serves.
     TakeOver,
 }
 
-/// What happens to one app.
+/// The changes for one app.
 #[derive(Debug, Clone)]
 pub struct AppPlan {
     /// Its name.
@@ -87,42 +87,42 @@ pub struct AppPlan {
     pub source: PathBuf,
     /// Its spec.
     pub spec: Spec,
-    /// How many unit files it has.
+    /// Number of its unit files.
     pub units: usize,
     /// Whether it was not installed before.
     pub is_new: bool,
-    /// All changes of files, as a person wants to see them.
+    /// All changes of files, for people.
     pub changes: Vec<Change>,
-    /// Those before the handover.
+    /// Changes before the handover.
     pub(super) first: Vec<Change>,
-    /// Those once it serves, while the app whose place it takes runs still.
+    /// Changes once it serves, while the replaced app still runs.
     pub(super) second: Vec<Change>,
-    /// Those after it: files of sockets that must not be lost if it fails.
+    /// Changes after it: files of sockets that must not be lost if it fails.
     pub(super) last: Vec<Change>,
-    /// How it comes to run what is installed; none where it does not run.
+    /// How it gets to its installed release; none if it does not run.
     pub handover: Option<Handover>,
-    /// Sockets and path units that are to be started.
+    /// Sockets and path units to start.
     pub opens: Vec<String>,
     /// Those of them that are not active yet.
     pub not_open: Vec<String>,
-    /// Sockets whose units go.
+    /// Sockets whose units are removed.
     pub closes: Vec<String>,
-    /// Open sockets that let in whom they did before, until they are opened anew.
+    /// Open sockets that keep their old access until they are opened again.
     pub anew: Vec<String>,
-    /// Open sockets that have another unit from now on, the old one first.
+    /// Open sockets that get another unit, the old one first.
     pub renamed: Vec<(String, String)>,
-    /// The app whose place it takes.
+    /// The app that it replaces.
     pub replaces: Option<AppName>,
 }
 
-/// What an install changes.
+/// The changes of an install.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// What all apps share.
+    /// Files that all apps share.
     pub shared: Vec<Change>,
     /// Each app.
     pub apps: Vec<AppPlan>,
-    /// What explains entries of the journal, once all is well.
+    /// The message catalog, at the end.
     pub catalog: Option<Change>,
 }
 
@@ -134,7 +134,7 @@ impl Plan {
     }
 }
 
-/// Decides what an install of `asked` changes, or names everything that speaks against it.
+/// Decides the changes for an install of `asked`, or names all reasons against it.
 ///
 /// # Errors
 /// Each refusal, with the file of its spec.
@@ -248,7 +248,7 @@ fn of_app(
     let replaced = Replaced::of(facts, name, &there, &has, options)?;
     let mut changes = sockets::changes(name, &had, &has, facts.active);
     if let Some(old) = &replaced {
-        // Its ports are taken over; what else it has goes with it.
+        // Its ports are taken over; its other parts are removed.
         changes.renamed.extend(old.renamed.iter().cloned());
         changes
             .added
@@ -262,7 +262,7 @@ fn of_app(
         elsewhere,
     } = changes;
     if !elsewhere.is_empty() {
-        let elsewhere = elsewhere.into_iter().map(|socket| Why::Elsewhere {
+        let elsewhere = elsewhere.into_iter().map(|socket| Why::AddressMismatch {
             name: name.clone(),
             which: facts.which,
             socket,
@@ -315,7 +315,7 @@ fn of_app(
     })
 }
 
-/// The files of an app as they are: its units, the links to them, and its spec.
+/// The present files of an app: its units, the links to them, and its spec.
 pub(super) fn installed_files(facts: &Facts<'_>, name: &AppName) -> Files {
     let mut files = facts.inventory.of_app(name);
     if let Some(spec) = facts.specs.get(name) {
@@ -324,7 +324,7 @@ pub(super) fn installed_files(facts: &Facts<'_>, name: &AppName) -> Files {
     files
 }
 
-/// The files of an app as they are to be. Links by which units of others want its own stay.
+/// The wanted files of an app. Links by which units of others want its own stay.
 fn wanted_files(facts: &Facts<'_>, spec: &Spec, files: &UnitFiles, there: &Files) -> Files {
     let directory = facts.directory.path();
     let mut wanted = files.in_directory(directory);
@@ -343,7 +343,7 @@ fn wanted_files(facts: &Facts<'_>, spec: &Spec, files: &UnitFiles, there: &Files
     wanted
 }
 
-/// Whether a link is below a target that this version, or one before, has had want an app's units.
+/// Whether a link is below a target that this version, or an earlier one, uses for an app's units.
 fn is_wanted_by_us(link: &Path, name: &AppName) -> bool {
     let target = link.parent().and_then(|parent| parent.file_stem());
     let own = unit_names::target(name);
@@ -355,8 +355,8 @@ fn is_wanted_by_us(link: &Path, name: &AppName) -> bool {
         })
 }
 
-/// The files while the handover is under way: what is wanted, and beside it what must not be lost if it fails. The unit of an
-/// open socket that is renamed is a link to its new one; so it is the same unit for the manager, and the socket stays open.
+/// The files during the handover: the wanted ones, and those that must not be lost if it fails. The unit of a renamed open
+/// socket is a link to the new one: so the manager takes both for one unit, and the socket stays open.
 fn in_the_middle(
     before: &Files,
     wanted: &Files,

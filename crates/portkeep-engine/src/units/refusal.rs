@@ -6,47 +6,47 @@ use std::path::PathBuf;
 
 use portkeep_spec::{Address, AppName, Manager as Which, SpecError, unit_names};
 
-use super::sockets::Elsewhere;
+use super::sockets::AddressMismatch;
 use crate::app_directories::Foreign;
 
-/// What speaks against one of the specs.
+/// A reason against one of the specs.
 #[derive(Debug)]
 pub struct Refusal {
     /// The file of the spec.
     pub source: PathBuf,
-    /// What it is.
+    /// The reason.
     pub why: Why,
 }
 
-/// What speaks against a spec.
+/// A reason against a spec.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Why {
     /// It cannot be read, or breaks a rule.
     Spec(SpecError),
-    /// Another file of the same call is of the same app.
+    /// Another file of the same call has the same app.
     Twice {
         /// The app.
         name: AppName,
         /// The other file.
         other: PathBuf,
     },
-    /// A unit of somebody else has a name that the app's units need.
+    /// Another owner's unit has a name that the app's units need.
     Name {
         /// The app.
         name: AppName,
         /// The file of that unit.
         unit: PathBuf,
-        /// The app that it belongs to, if it is one.
+        /// The app that it belongs to, if any.
         owner: Option<String>,
     },
-    /// A directory of somebody else would be given to the app.
+    /// The app would get a directory of another owner.
     Foreign(Foreign),
     /// The app's directories cannot be used.
     Directories {
         /// The app.
         name: AppName,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Another app of ours has the port.
@@ -56,32 +56,32 @@ pub enum Why {
         /// The other app.
         app: AppName,
     },
-    /// Somebody else listens there.
+    /// Somebody else listens on it.
     Held {
         /// The address.
         address: Address,
-        /// Who, and what to do about it.
+        /// The owner, and the remedy.
         owner: String,
     },
-    /// A socket that is open would have to listen elsewhere.
-    Elsewhere {
+    /// An open socket would have to listen on another address.
+    AddressMismatch {
         /// The app.
         name: AppName,
         /// Its manager.
         which: Which,
-        /// Which socket.
-        socket: Elsewhere,
+        /// The socket.
+        socket: AddressMismatch,
     },
-    /// The app that is to be replaced is not installed.
+    /// The app to replace is not installed.
     NothingToReplace(AppName),
-    /// The app that is to replace another is installed already.
+    /// The app that should replace another is installed already.
     ReplacedByItself(AppName),
-    /// The app that is to replace another would not have one of its ports.
+    /// The app that should replace another would lack one of its ports.
     OtherPort {
-        /// The app that is to be replaced.
+        /// The app to replace.
         old: AppName,
-        /// Which socket.
-        socket: Elsewhere,
+        /// The socket.
+        socket: AddressMismatch,
     },
 }
 
@@ -93,7 +93,7 @@ impl Why {
             Self::Directories { .. }
             | Self::SamePort { .. }
             | Self::Held { .. }
-            | Self::Elsewhere { .. } => false,
+            | Self::AddressMismatch { .. } => false,
             Self::Spec(_)
             | Self::Twice { .. }
             | Self::Name { .. }
@@ -144,12 +144,12 @@ impl fmt::Display for Why {
                  and keep its port open: `portkeep install --replaces {app}`"
             ),
             Self::Held { address, owner } => write!(f, "{address} is held by {owner}"),
-            Self::Elsewhere {
+            Self::AddressMismatch {
                 name,
                 which,
                 socket,
             } => {
-                let Elsewhere {
+                let AddressMismatch {
                     unit,
                     opened,
                     wanted,
@@ -197,7 +197,7 @@ fn address(listens: &str) -> &str {
         .map_or(listens, |(_, address)| address)
 }
 
-/// All that speaks against an install.
+/// All reasons against an install.
 #[derive(Debug)]
 pub struct Refusals(pub Vec<Refusal>);
 

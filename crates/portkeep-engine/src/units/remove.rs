@@ -1,6 +1,6 @@
 //! Removes apps: stops each as a whole, then deletes its files, wherever the manager or portkeep looks for them.
 
-mod found;
+mod installed_parts;
 
 use std::fs;
 use std::io;
@@ -24,27 +24,27 @@ use crate::backend::systemd::{Manager, ManagerError};
 use crate::directories::{Directories, DirectoriesError};
 use crate::metrics::{file_name, write};
 
-use found::Found;
-pub use found::Left;
+use installed_parts::InstalledParts;
+pub use installed_parts::LeftBehind;
 
 /// Why apps were not removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemovalError {
-    /// There are no units of these apps where anybody could have placed them. Nothing was changed.
+    /// These apps have no units in any directory for placed units. Nothing was changed.
     #[error("{}", not_installed(.names, .directory, .elsewhere))]
     NotInstalled {
         /// The apps.
         names: Vec<AppName>,
-        /// Where `install` places units.
+        /// The directory of `install`.
         directory: PathBuf,
-        /// Where there are units of them that others have placed.
+        /// Their units that others have placed.
         elsewhere: Vec<PathBuf>,
     },
-    /// It cannot be told where units are.
+    /// The directories of units are unknown.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// Where apps have their files cannot be told.
+    /// The directories of apps are unknown.
     #[error(transparent)]
     Directories(#[from] DirectoriesError),
     /// The manager does not answer.
@@ -53,15 +53,15 @@ pub enum RemovalError {
     /// Another install is under way.
     #[error(transparent)]
     Lock(#[from] InstallError),
-    /// The manager did not do its part.
+    /// A call to the manager failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
     /// A file cannot be looked at or removed.
     #[error("cannot remove {path}")]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
@@ -95,10 +95,10 @@ fn not_installed(names: &[AppName], directory: &Path, elsewhere: &[PathBuf]) -> 
 pub struct Removed {
     /// Its name.
     pub name: AppName,
-    /// How many unit files it had.
+    /// Number of its unit files.
     pub units: usize,
-    /// What of others was left.
-    pub left: Vec<Left>,
+    /// Files that portkeep does not own.
+    pub left: Vec<LeftBehind>,
 }
 
 /// The unit files of one app, and the links to them, in one directory.
@@ -109,7 +109,7 @@ pub fn on_disk(name: &AppName, directory: &Path) -> io::Result<Files> {
     Ok(Inventory::of(directory)?.of_app(name))
 }
 
-/// Removes files and the directories that this leaves empty, or none of them.
+/// Removes files and directories that become empty, or nothing.
 ///
 /// # Errors
 /// What the system says, with the path.
@@ -132,8 +132,8 @@ pub fn remove_files<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<
     Ok(())
 }
 
-/// Stops apps, closes their ports, and removes what `install` or `portkeep dev` placed of them. All of them are found before
-/// anything is changed.
+/// Stops apps, closes their ports, and removes the files that `install` or `portkeep dev` placed. All are found before
+/// anything changes.
 ///
 /// # Errors
 /// When one of them is not installed, or a step fails.
@@ -149,7 +149,7 @@ pub async fn remove(
     let inventories = inventories(which, &unit_path)?;
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in names {
-        match Found::of(name, &inventories) {
+        match InstalledParts::of(name, &inventories) {
             Some(one) => found.push(one),
             None => missing.push(name.clone()),
         }
@@ -176,7 +176,7 @@ pub async fn remove(
     if none_is_left {
         let units = [contract::METRICS_TIMER, contract::METRICS_SERVICE];
         manager.stop_all(&units.map(str::to_owned)).await?;
-        // Else the collector would tell for ever what was so last.
+        // Otherwise the collector would report the last state for ever.
         if let Some(directory) = textfiles
             && let Err(error) = write(&directory, &file_name(which), "")
         {
@@ -189,7 +189,7 @@ pub async fn remove(
         let directories = Directories::of(place(which), &one.name)?;
         let _ = fs::remove_dir_all(&directories.run);
         if keep_state {
-            left.push(Left::State(directories.state));
+            left.push(LeftBehind::State(directories.state));
         } else {
             let _ = fs::remove_dir_all(&directories.state);
         }
@@ -221,7 +221,7 @@ fn inventories(
     read.collect()
 }
 
-/// The error for apps that we have placed nothing of.
+/// The error for apps without placed units.
 fn not_found(
     which: Which,
     unit_path: &[PathBuf],
@@ -243,14 +243,14 @@ fn not_found(
     })
 }
 
-/// Where the metrics of the apps are written, if they are.
+/// The directory of the apps' metrics, if there is one.
 fn metrics_directory(which: Which, unit_path: &[PathBuf]) -> Option<PathBuf> {
     let directory = UnitDirectory::lasting(which, unit_path).ok()?;
     let inventory = Inventory::of(directory.path()).ok()?;
     metrics::textfiles(&metrics::placed(&inventory))
 }
 
-/// Removes the message catalog that an install has placed. What it explained stays in the journal, and is shown without it.
+/// Removes the message catalog that an install has placed. Old entries stay in the journal, without explanations.
 async fn explain_no_more(which: Which) {
     let catalog = Catalog::of_machine();
     if let Some(change) = catalog.removal(which)
@@ -260,7 +260,7 @@ async fn explain_no_more(which: Which) {
     }
 }
 
-/// Removes what all apps shared, where none is left and nobody has changed it. Answers whether none is left.
+/// Removes shared files if no app is left and nobody has changed them. Returns whether no app is left.
 fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalError> {
     let directory = UnitDirectory::lasting(which, unit_path)?;
     let fail = |source| RemovalError::File {
@@ -279,9 +279,9 @@ fn remove_shared(which: Which, unit_path: &[PathBuf]) -> Result<bool, RemovalErr
     Ok(true)
 }
 
-/// A socket whose file was missing before: it was not stopped with its target.
-async fn close_the_rest(manager: &Manager, found: &[Found]) -> Result<(), RemovalError> {
-    let sockets = |one: &Found| {
+/// Closes a socket whose file was missing before: it did not stop with its target.
+async fn close_the_rest(manager: &Manager, found: &[InstalledParts]) -> Result<(), RemovalError> {
+    let sockets = |one: &InstalledParts| {
         let units = one.units().into_iter();
         let sockets = units.filter(|unit| unit.ends_with(".socket"));
         sockets

@@ -4,36 +4,36 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portkeep_spec::{AppName, unit_names};
 
-/// The text of socket units, by their names.
+/// Texts of socket units, by name.
 pub(super) type Sockets = BTreeMap<String, String>;
 
-/// What to do with the sockets of an app.
+/// Changes of an app's sockets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct SocketChanges {
-    /// Open ones that have another unit name from now on, the old one first.
+    /// Open sockets that get another unit name, the old one first.
     pub(super) renamed: Vec<(String, String)>,
-    /// Ports that the app has from now on, too.
+    /// Additional ports.
     pub(super) added: Vec<String>,
-    /// What is closed once the app does without.
+    /// Sockets that are closed once the app does without them.
     pub(super) closed: Vec<String>,
-    /// Open ones whose mode, owner or the like change only when they are opened anew.
+    /// Open sockets whose mode, owner or similar change only when they are opened again.
     pub(super) anew: Vec<String>,
-    /// Open ones that would have to listen elsewhere.
-    pub(super) elsewhere: Vec<Elsewhere>,
+    /// Open sockets that would have to listen on another address.
+    pub(super) elsewhere: Vec<AddressMismatch>,
 }
 
-/// A socket that is open, and is to listen at another address.
+/// An open socket that should listen on another address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct AddressMismatch {
     /// Its unit.
     pub unit: String,
-    /// Where it listens.
+    /// Its address.
     pub opened: String,
-    /// Where it is to listen; nowhere, where no unit listens there.
+    /// The wanted address; none if no unit listens on it.
     pub wanted: Option<String>,
 }
 
-/// Decides what to do with the sockets that an app has, for those that it is to have. `active` are the units that are open.
+/// Decides the changes from the present sockets of an app to the wanted ones. `active` are the open units.
 pub(super) fn changes(
     name: &AppName,
     before: &Sockets,
@@ -54,7 +54,7 @@ pub(super) fn changes(
         } else if let Some(new) = listening_at(after, &opened) {
             changes.renamed.push((unit.clone(), new.to_owned()));
         } else if let Some(there) = there {
-            changes.elsewhere.push(Elsewhere {
+            changes.elsewhere.push(AddressMismatch {
                 unit: unit.clone(),
                 opened,
                 wanted: Some(listens(there)),
@@ -75,10 +75,10 @@ pub(super) fn changes(
         missing.cloned().collect()
     };
     let (added, closed) = (missing_in(after, before), missing_in(before, after));
-    // Where one takes the name of another that is open, the manager would mix them up.
-    let clash = |(old, new): &(String, String)| -> Option<Elsewhere> {
+    // If one takes the name of another open one, the manager would confuse them.
+    let clash = |(old, new): &(String, String)| -> Option<AddressMismatch> {
         let taken = before.contains_key(new) && active.contains(new);
-        (taken || after.contains_key(old)).then(|| Elsewhere {
+        (taken || after.contains_key(old)).then(|| AddressMismatch {
             unit: old.clone(),
             opened: before
                 .get(old)
@@ -95,35 +95,40 @@ pub(super) fn changes(
     changes
 }
 
-/// What has to be true so that the app of `after` takes over the sockets that the app of `before` has: those of them that
-/// it would not have.
-pub(super) fn lost(before_name: &AppName, before: &Sockets, after: &Sockets) -> Vec<Elsewhere> {
+/// The sockets of the app of `before` that the app of `after` would lack, and so could not take over.
+pub(super) fn lost(
+    before_name: &AppName,
+    before: &Sockets,
+    after: &Sockets,
+) -> Vec<AddressMismatch> {
     let moving = unit_names::move_socket(before_name);
     let ports = before.iter().filter(|(unit, _)| **unit != moving);
     let lost = ports.filter_map(|(unit, text)| {
         let opened = listens(text);
-        listening_at(after, &opened).is_none().then(|| Elsewhere {
-            unit: unit.clone(),
-            opened,
-            wanted: None,
-        })
+        listening_at(after, &opened)
+            .is_none()
+            .then(|| AddressMismatch {
+                unit: unit.clone(),
+                opened,
+                wanted: None,
+            })
     });
     lost.collect()
 }
 
-/// The unit that listens there.
+/// The unit that listens on an address.
 pub(super) fn listening_at<'a>(sockets: &'a Sockets, address: &str) -> Option<&'a str> {
     let found = sockets.iter().find(|(_, text)| listens(text) == address);
     found.map(|(unit, _)| unit.as_str())
 }
 
-/// Where a socket unit listens, with the kind of its socket: `Stream=127.0.0.1:80`.
+/// The address of a socket unit, with the kind of its socket: `Stream=127.0.0.1:80`.
 pub(super) fn listens(unit: &str) -> String {
     let lines = unit.lines().filter_map(|line| line.strip_prefix("Listen"));
     lines.collect::<Vec<_>>().join(" ")
 }
 
-/// Whom a socket lets in, and what else is decided when it is opened.
+/// Settings that apply when a socket is opened, such as its access.
 fn access(unit: &str) -> Vec<&str> {
     let keys = [
         "SocketMode=",
@@ -132,7 +137,7 @@ fn access(unit: &str) -> Vec<&str> {
         "BindIPv6Only=",
     ];
     let lines = unit.lines().filter(|line| {
-        // The version before did not write what is the default.
+        // The last version did not write the default.
         let is_default = *line == "BindIPv6Only=both";
         !is_default && keys.iter().any(|key| line.starts_with(key))
     });
@@ -228,7 +233,7 @@ mod tests {
             assert_eq!(!changes.anew.is_empty(), anew, "{after}");
             assert!(changes.elsewhere.is_empty());
         }
-        // As the version before this one wrote them.
+        // As the last version wrote them.
         for (listen, line, anew) in [
             ("http=/run/a", "SocketMode=0600\n", true),
             ("http=[::]:80", "BindIPv6Only=both\n", false),

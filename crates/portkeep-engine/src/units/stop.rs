@@ -7,9 +7,9 @@ use portkeep_spec::{AppName, unit_names};
 use super::manager::UnitManager;
 use crate::backend::BackendError;
 
-/// How long the ends of an app that was stopped may take to be settled.
+/// How long settling the ends of a stopped app may take.
 const SETTLED: Duration = Duration::from_secs(10);
-/// How often we look whether they are: the manager tells of each unit by itself only.
+/// Interval of looks: the manager reports each unit by itself only.
 const STEP: Duration = Duration::from_millis(10);
 
 /// Stops apps, closes their ports, and waits until their generations are gone and their ends are settled.
@@ -17,7 +17,7 @@ const STEP: Duration = Duration::from_millis(10);
 /// # Errors
 /// When the manager does not answer, or an end is not settled.
 pub async fn stop(manager: &impl UnitManager, names: &[AppName]) -> Result<(), BackendError> {
-    // First what could start the rest again. The sockets are stopped with the target; the generations drain meanwhile.
+    // First the units that could start the others again. The sockets stop with the target; the generations drain meanwhile.
     let starters = |name: &AppName| {
         [
             unit_names::path(name),
@@ -42,7 +42,7 @@ pub async fn stop(manager: &impl UnitManager, names: &[AppName]) -> Result<(), B
     end_generations(manager, names).await
 }
 
-/// Stops the handles of apps and what runs of them; their sockets stay open.
+/// Stops handles and generations of apps; their sockets stay open.
 ///
 /// # Errors
 /// As [`stop`].
@@ -63,7 +63,7 @@ async fn end_generations(
         ]
     };
     let generations: Vec<_> = names.iter().flat_map(generations).collect();
-    // Twice: one may have been about to be started again when we looked.
+    // Twice: one may have been about to be started again at the first look.
     for _ in 0..2 {
         stop_loaded(manager, generations.clone()).await?;
         settled(manager, names).await?;
@@ -71,7 +71,7 @@ async fn end_generations(
     Ok(())
 }
 
-/// Stops the units that match and are loaded; what failed counts as stopped, and is forgotten.
+/// Stops the loaded units that match; failed ones count as stopped, and are reset.
 async fn stop_loaded(
     manager: &impl UnitManager,
     patterns: Vec<String>,
@@ -82,7 +82,7 @@ async fn stop_loaded(
     manager.forget_failures(&units).await
 }
 
-/// Waits until the ends of all generations are settled: what settles them calls the helper, and reads the spec.
+/// Waits until the ends of all generations are settled: the settle units call the helper, and read the spec.
 async fn settled(manager: &impl UnitManager, names: &[AppName]) -> Result<(), BackendError> {
     let patterns: Vec<_> = names
         .iter()

@@ -16,7 +16,7 @@ use super::refusal::{Refusal, Why};
 use crate::app_directories;
 use crate::directories::{Directories, Place, check_trusted};
 
-/// What is there.
+/// The present state.
 #[derive(Debug)]
 pub struct Survey {
     which: Which,
@@ -61,7 +61,7 @@ impl Survey {
         })
     }
 
-    /// What a plan goes by, where units are to call `helper`.
+    /// The facts for a plan whose units call `helper`.
     #[must_use]
     pub fn facts<'a>(&'a self, helper: &'a Path) -> Facts<'a> {
         Facts {
@@ -75,7 +75,7 @@ impl Survey {
         }
     }
 
-    /// The spec of an app that is installed.
+    /// The spec of an installed app.
     pub(super) fn spec(&self, name: &AppName) -> Option<&Spec> {
         self.specs.get(name)?.spec.as_ref()
     }
@@ -91,8 +91,8 @@ impl Survey {
         self.inventory.owner(unit).is_some()
     }
 
-    /// What of the machine speaks against an install: directories that are somebody else's or cannot be trusted, and ports that
-    /// somebody else holds. `owner` says who listens at an address, and what to do about it.
+    /// Reasons of the machine against an install: directories of other owners or untrusted ones, and ports of other owners.
+    /// `owner` describes the owner of an address, and the remedy.
     #[must_use]
     pub fn refusals(
         &self,
@@ -159,7 +159,7 @@ impl Survey {
         held.collect()
     }
 
-    /// The addresses of an app that are open.
+    /// The open addresses of an app.
     fn open(&self, spec: &Spec) -> Vec<Address> {
         let listens = spec.ports().into_iter().zip(unit_names::ports(spec));
         let open = listens.filter(|(_, unit)| self.active.contains(unit));
@@ -167,7 +167,7 @@ impl Survey {
     }
 }
 
-/// Where the directories of a manager's apps are.
+/// The place of the directories of a manager's apps.
 #[must_use]
 pub fn place(which: Which) -> Place {
     match which {
@@ -176,7 +176,7 @@ pub fn place(which: Which) -> Place {
     }
 }
 
-/// The apps whose units are in the directories of `unit_path`, or where the manager usually looks.
+/// The apps with units in the directories of `unit_path`, or in the usual ones of the manager.
 #[must_use]
 pub fn apps(which: Which, unit_path: &[PathBuf]) -> Vec<AppName> {
     let usual = match which {
@@ -204,7 +204,7 @@ pub fn apps(which: Which, unit_path: &[PathBuf]) -> Vec<AppName> {
     apps.into_iter().collect()
 }
 
-/// The units of all directories but one.
+/// The units of all directories except one.
 fn elsewhere(directory: &UnitDirectory, unit_path: &[PathBuf]) -> BTreeMap<String, PathBuf> {
     let mut units = BTreeMap::new();
     for other in unit_path.iter().filter(|other| *other != directory.path()) {
@@ -218,7 +218,7 @@ fn elsewhere(directory: &UnitDirectory, unit_path: &[PathBuf]) -> BTreeMap<Strin
     units
 }
 
-/// A unit of somebody else with a name that the units of `spec` would need in `directory`.
+/// Another owner's unit whose name the units of `spec` would need in `directory`.
 ///
 /// # Errors
 /// When the directory cannot be read, or the spec cannot be rendered.

@@ -1,4 +1,4 @@
-//! Bad input: files that cannot be used at a reload, and states that were changed on the way.
+//! Bad input: unusable files at a reload, and manipulated states.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::probe;
 use crate::world::{World, write};
 
-/// The next generation does not get ready, says why, and the one before serves on.
+/// The next generation does not become READY and says why, and the one before it serves on.
 #[test]
 fn what_cannot_be_used_replaces_nothing() {
     let world = World::new();
@@ -83,7 +83,7 @@ fn what_cannot_be_used_replaces_nothing() {
         for line in new.story().lines().chain(old.story().lines()) {
             assert!(!line.contains("PRIVATE KEY"), "{line}");
         }
-        // Connections that are there, and new ones.
+        // Existing connections, and new ones.
         assert_eq!(client.who(), old.id(), "{what}");
         assert_eq!(Client::connect(world.address, &config).who(), old.id());
     }
@@ -93,7 +93,7 @@ fn what_cannot_be_used_replaces_nothing() {
     assert!(!new.exited().success());
     assert!(new.logged("ERROR").contains("cannot read"));
 
-    // Whoever wants it serves with one that has expired.
+    // With the setting, it serves with an expired one.
     write(&world.path("cert.pem"), &expired);
     write(&world.path("key.pem"), &expired_key.serialize_pem());
     let new = world.setup().set(probe::EXPIRED, 1).start_ready();
@@ -104,7 +104,7 @@ fn what_cannot_be_used_replaces_nothing() {
     assert_eq!(client.who(), new.id());
 }
 
-/// Read anew without a handover: new connections have the new one.
+/// Files are read again without a handover: new connections get the new certificate.
 #[test]
 fn a_hangup_rereads() {
     let world = World::new();

@@ -16,7 +16,7 @@ pub(crate) struct Client {
     pub(crate) session: ClientConnection,
     pub(crate) socket: TcpStream,
     received: Vec<u8>,
-    /// If it sends in pieces.
+    /// Set if it sends in pieces.
     random: Option<SeededRandom>,
 }
 
@@ -43,7 +43,7 @@ impl Client {
         self
     }
 
-    /// What is to be sent, as records.
+    /// Bytes to send, as records.
     pub(crate) fn records(&mut self) -> Vec<u8> {
         let mut records = Vec::new();
         while self.session.wants_write() {
@@ -76,7 +76,7 @@ impl Client {
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
-        // The session takes so much at a time.
+        // The session takes a limited number of bytes at a time.
         while !rest.is_empty() {
             let count = self.session.writer().write(rest)?;
             rest = &rest[count..];
@@ -85,7 +85,7 @@ impl Client {
         Ok(())
     }
 
-    /// Asks the server for a new key, and takes one.
+    /// Requests a new key from the server, and receives one.
     pub(crate) fn renew_keys(&mut self) -> io::Result<()> {
         self.session
             .refresh_traffic_keys()
@@ -93,11 +93,11 @@ impl Client {
         self.flush()
     }
 
-    /// More decrypted bytes; none at the end in good order.
+    /// More decrypted bytes; none after an end in good order.
     fn read(&mut self) -> io::Result<usize> {
         let mut bytes = [0; 16 * 1024];
         loop {
-            // Handshakes, and answers to new keys.
+            // Handshake messages, and answers to key updates.
             self.flush()?;
             match self.session.reader().read(&mut bytes) {
                 Ok(count) => {
@@ -145,7 +145,7 @@ impl Client {
         Ok((head, String::from_utf8(body).map_err(io::Error::other)?))
     }
 
-    /// Which process answered. Nothing may announce an end.
+    /// The process that answered. It must not announce an end.
     #[track_caller]
     pub(crate) fn who(&mut self) -> u32 {
         let (head, body) = self.get("/").unwrap();

@@ -15,7 +15,7 @@ use crate::world::World;
 
 const RELOADS: u64 = 20;
 
-/// Asks again and again on one connection until `over`.
+/// Sends requests on one connection until `over`.
 fn keeps_asking(
     world: &World,
     config: Arc<tokio_rustls::rustls::ClientConfig>,
@@ -110,10 +110,11 @@ fn openssl(world: &World, over: &AtomicBool) -> u32 {
     answers
 }
 
-/// Clients that ask until the flag is up, and how many answers each has had.
+/// Clients that send requests until `over`, and the number of answers of each.
 pub(crate) type Asking<'scope> = Vec<ScopedJoinHandle<'scope, u32>>;
 
-/// Replaces `current` and those after it while clients ask. Returns how many answers each has had, and the last generation.
+/// Replaces `current` and its successors while clients send requests. Returns the number of answers of each, and the last
+/// generation.
 pub(crate) fn through_reloads<'world>(
     world: &'world World,
     mut current: Process,

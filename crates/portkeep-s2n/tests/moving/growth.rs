@@ -1,4 +1,4 @@
-//! Many idle connections beside some busy ones: how long their move takes, what it costs, and how much memory each has.
+//! Many idle connections beside some busy ones: how long their move takes, what it costs, and how much memory each uses.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -20,13 +20,13 @@ use crate::probe;
 use crate::random::number;
 use crate::world::World;
 
-/// Connections that are asked all the while, and how often altogether.
+/// Number of busy connections, and their requests altogether.
 const BUSY: u32 = 50;
 const RATE: u32 = 2000;
-/// Ports of one address that a client may have.
+/// Number of ports that a client has on one address.
 const PORTS: u64 = 20_000;
 
-/// Of one process.
+/// Resources that one process uses.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     /// Resident, in bytes.
@@ -58,7 +58,7 @@ enum Asked {
 }
 
 impl Asked {
-    /// Each address has ports for some.
+    /// Each address has ports for some of the connections.
     fn connect(address: SocketAddr, number: u64, config: Option<&Arc<ClientConfig>>) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         let from = SocketAddr::from(([127, 0, 1, u8::try_from(1 + number / PORTS).unwrap()], 0));
@@ -73,14 +73,14 @@ impl Asked {
         }
     }
 
-    /// Which process answers; none may say that it is the last answer.
+    /// The process that answered; it must not announce the last answer.
     fn who(&mut self) -> u32 {
         match self {
             Self::Tls(client) => client.who(),
             Self::Plain(socket) => {
                 socket.write_all(get("/").as_bytes()).unwrap();
                 let mut answer = String::new();
-                // The head and the body may come one after the other.
+                // Head and body may come one after the other.
                 while answer.split("\r\n\r\n").nth(1).is_none_or(str::is_empty) {
                     let mut bytes = [0; 1024];
                     let length = socket.read(&mut bytes).unwrap();
@@ -93,7 +93,7 @@ impl Asked {
         }
     }
 
-    /// What keeps it open.
+    /// The socket, which keeps it open.
     fn socket(self) -> TcpStream {
         match self {
             Self::Plain(socket) => socket,
@@ -102,13 +102,14 @@ impl Asked {
     }
 }
 
-/// Asks each of `busy` in turn, so often, until `over`. Returns how often, and what the slowest answer took.
+/// Sends a request on each of `busy` in turn, with this pause, until `over`. Returns the number of answers, and the
+/// slowest.
 fn load(mut busy: Vec<Asked>, pause: Duration, over: &AtomicBool) -> (u32, Duration) {
     let (mut answers, mut slowest) = (0, Duration::ZERO);
     let began = Instant::now();
     while !over.load(SeqCst) {
         for one in &mut busy {
-            // One that is late is not made up for.
+            // A late request is not made up for.
             let due = began + pause * answers;
             thread::sleep(due.saturating_duration_since(Instant::now()));
             let asked = Instant::now();
@@ -144,7 +145,7 @@ fn measure(tls: bool, count: u64) {
     for number in 0..count {
         let mut one = Asked::connect(world.address, number, config.as_ref());
         one.who();
-        // What a client keeps of TLS is as much as what the server does: of most only the socket stays.
+        // A client's TLS state is as large as the server's: of most connections only the socket stays.
         match number % (count / 100) {
             0 => asked.push(one),
             _ => idle.push(one.socket()),
@@ -171,7 +172,7 @@ fn measure(tls: bool, count: u64) {
         let began = Instant::now();
         old.signal(rustix::process::Signal::TERM);
         let mut last = loaded;
-        // What it has used is known until it has ended.
+        // Its usage can be read until it has ended.
         while !old.has_ended() {
             last = Usage::of(&old);
             thread::sleep(Duration::from_millis(1));
@@ -208,7 +209,7 @@ fn a_thousand_idle_connections_move() {
 #[test]
 #[ignore = "takes minutes and gigabytes, which `tests/run tls-long` has"]
 fn very_many_idle_connections_move() {
-    // Each is an open file, here as in the process under test.
+    // Each is an open file, in this process and in the one under test.
     let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let most = number("PORTKEEP_TLS_IDLE", 50_000).min(files - 1000);
     for count in [1000, 10_000, 50_000].map(|count| most.min(count)) {

@@ -1,4 +1,4 @@
-//! One connection at a time: what moves, and what is as it was where it cannot.
+//! One connection at a time: what moves, and what stays unchanged if it cannot move.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
@@ -41,7 +41,7 @@ fn idle_connections_are_served_on() {
     }
 }
 
-/// The client has asked for a new key, and whoever was asked is gone before it could answer.
+/// The client has requested a new key, and the server process is gone before it could answer.
 #[test]
 fn a_new_key_that_was_asked_for_comes_from_the_next_generation() {
     let world = World::new();
@@ -60,7 +60,7 @@ fn a_new_key_that_was_asked_for_comes_from_the_next_generation() {
     }
 }
 
-/// rustls does not look whether what it has asked for comes; OpenSSL tells of each message.
+/// rustls does not check whether the requested update comes; OpenSSL reports each message.
 #[test]
 fn after_a_move_the_next_answer_comes_under_a_new_key() {
     let world = World::new();
@@ -76,7 +76,7 @@ fn after_a_move_the_next_answer_comes_under_a_new_key() {
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // Everything up to the end of an answer's head.
+    // All bytes up to the end of an answer's head.
     let mut ask = || {
         stdin.write_all(get("/").as_bytes()).unwrap();
         let mut told = String::new();
@@ -103,7 +103,7 @@ fn after_a_move_the_next_answer_comes_under_a_new_key() {
     child.wait().unwrap();
 }
 
-/// With a part of a record it waits for the rest, and then it moves.
+/// With a part of a record, it waits for the rest, and then it moves.
 #[test]
 fn a_part_of_a_record_is_waited_for() {
     let world = World::new();
@@ -119,7 +119,7 @@ fn a_part_of_a_record_is_waited_for() {
     let records = client.records();
     let (part, rest) = records.split_at(11);
     client.socket.write_all(part).unwrap();
-    // Accepted later, so that one has arrived.
+    // Accepted later, so that the first has arrived.
     Client::connect(world.address, &config).who();
     let new = world.start();
     old.drain();
@@ -131,7 +131,7 @@ fn a_part_of_a_record_is_waited_for() {
     assert_eq!(client.who(), new.id());
 }
 
-/// A generation with another policy does not take them over, and they are as they were.
+/// A generation with another policy does not take them, and they are unchanged.
 #[test]
 fn what_the_next_generation_refuses_ends_well() {
     let world = World::new();
@@ -182,7 +182,7 @@ fn certificates_of_clients_go_along_and_are_asked_for() {
     assert_eq!(known.who(), new.id());
     assert_eq!(known.get("/session").unwrap().1, before);
 
-    // One that shows none is not smuggled in by a generation that does not ask.
+    // A client without a certificate must not get in through a generation that does not ask for one.
     let mut open = world.start();
     drop((old, new));
     let mut nobody = Client::connect(world.address, &config);
@@ -194,7 +194,7 @@ fn certificates_of_clients_go_along_and_are_asked_for() {
     assert!(open.report().contains("0 moved"));
 }
 
-/// What is not HTTP/1 drains as it did.
+/// HTTP/2 drains without moving.
 #[test]
 fn http2_drains() {
     let world = World::new();
@@ -206,7 +206,7 @@ fn http2_drains() {
     client.send(preface).unwrap();
     let _new = world.start();
     old.drain();
-    // Its client does not answer, so it is ended by the linger time or the deadline: a client that is told to go goes.
+    // Its client does not answer, so the linger time or the deadline ends it.
     drop(client);
     assert!(old.report().contains("0 moved"));
 }

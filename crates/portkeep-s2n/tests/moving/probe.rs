@@ -80,7 +80,7 @@ async fn serve() {
     };
     let reread = tls.clone();
     let server = Server::new()
-        // For as long as a client on a busy machine may need for the rest of a record.
+        // As long as a client on a busy machine may need for the rest of a record.
         .linger(Duration::from_secs(20))
         .drain_timeout(Duration::from_secs(60))
         .on_hangup(move || {
@@ -100,7 +100,7 @@ async fn serve() {
     .unwrap();
 }
 
-/// What is known of the session that the request came over.
+/// The session of the request, as text.
 async fn session(request: Request) -> String {
     let session = Session::of(request.extensions()).unwrap();
     format!(
@@ -114,7 +114,7 @@ async fn session(request: Request) -> String {
     )
 }
 
-/// Who asks, and who answers.
+/// The client, and the process that answers.
 async fn peer(request: Request) -> String {
     let peer = Peer::of(request.extensions()).and_then(|peer| peer.address());
     format!("{} {}", peer.unwrap(), std::process::id())

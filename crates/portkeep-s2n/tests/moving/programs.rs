@@ -1,7 +1,7 @@
 //! Clients in other languages and a browser, each on one connection, through a hundred reloads.
 //!
-//! Each asks until the reloads are over who it is to the server (`/peer`), and fails if a request fails or if it is somebody else
-//! than before the reloads. `PORTKEEP_TLS_RELOADS` sets how many reloads there are.
+//! Each asks the server for its peer address (`/peer`) until the reloads are over, and fails if a request fails or if the
+//! address has changed. `PORTKEEP_TLS_RELOADS` sets the number of reloads.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -29,14 +29,14 @@ fn source(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// A program that asks until its standard input ends.
+/// A program that sends requests until its standard input ends.
 struct Program {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Program {
-    /// Waits until it has the connections that it keeps.
+    /// Waits until it has opened its connections.
     fn start(command: &mut Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -49,7 +49,7 @@ impl Program {
         Self { child, lines }
     }
 
-    /// Returns how many answers each of its connections has had.
+    /// Returns the number of answers on each of its connections.
     fn until(mut self, over: &AtomicBool) -> u32 {
         while !over.load(SeqCst) && self.child.try_wait().unwrap().is_none() {
             thread::sleep(Duration::from_millis(20));
@@ -207,7 +207,7 @@ fn curl_keeps_its_http2_connection() {
     );
 }
 
-/// The page tells the server what it has seen.
+/// The page reports to the server what it has seen.
 #[test]
 #[ignore = "needs Chromium, which `tests/run tls-long` installs"]
 fn a_browser_keeps_its_connection() {

@@ -1,4 +1,4 @@
-//! States that were changed on the way: s2n-tls checks little of what it imports.
+//! Manipulated states: s2n-tls checks little of what it imports.
 
 use std::io::{IoSlice, Write};
 use std::net::{TcpListener, TcpStream};
@@ -22,11 +22,11 @@ const WELCOME: u8 = 2;
 const CONNECTION: u8 = 3;
 const ACK: u8 = 4;
 const NAK: u8 = 5;
-/// It speaks HTTP/1, had a request, and takes something along.
+/// Flags: HTTP/1, had a request, with a state.
 const WITH_STATE: u8 = 3 + 16;
 /// The feature.
 const TRANSPORT: u64 = 2;
-/// What is before the state: a header, a list with one entry, a name.
+/// Length of the bytes before the state: a header, a list with one entry, a name.
 const BEFORE: usize = 16 + 14 + 5;
 
 fn message(kind: u8, flags: u8, number: u64) -> Vec<u8> {
@@ -36,7 +36,7 @@ fn message(kind: u8, flags: u8, number: u64) -> Vec<u8> {
     message
 }
 
-/// What the old generation sends of its only connection, which it keeps.
+/// What the old generation sends for its only connection, which it keeps.
 fn state_of(world: &World, old: &Process) -> Vec<u8> {
     old.drain();
     let deadline = Instant::now() + PATIENCE;
@@ -62,7 +62,7 @@ fn state_of(world: &World, old: &Process) -> Vec<u8> {
     bytes[BEFORE..length].to_vec()
 }
 
-/// Where the part begins that s2n-tls has written: behind a head and the name of the policy, each field with its length.
+/// Offset of the part that s2n-tls has written: after a head and the name of the policy, each field with its length.
 fn exported(state: &[u8]) -> usize {
     let head = 8 + 1 + 1 + 8 + 4;
     let policy = u32::from_le_bytes(*state[head..].first_chunk().unwrap()) as usize;
@@ -81,7 +81,7 @@ fn greet(world: &World) -> OwnedFd {
     session
 }
 
-/// Gives a connection with this state, and says what came of that.
+/// Sends a connection with this state, and returns the answer.
 fn give(session: &OwnedFd, socket: &TcpStream, state: &[u8]) -> u8 {
     let mut cargo = message(CONNECTION, WITH_STATE, 0);
     cargo.extend(socket_cookie(socket).unwrap().to_le_bytes());
@@ -135,14 +135,14 @@ fn what_was_changed_on_the_way_harms_nobody() {
                 NAK => refused += 1,
                 ACK => {
                     taken += 1;
-                    // A record under a key that nobody has.
+                    // A record under an unknown key.
                     client.write_all(&[23, 3, 3, 0, 32]).unwrap();
                     client.write_all(&[7; 32]).unwrap();
                 }
                 other => panic!("{other}"),
             }
         }
-        // Those of a generation with another layout, or of s2n-tls with another one: in their first bytes.
+        // States of another layout, or of another s2n-tls: their first bytes.
         for place in (0..8).chain(exported(&state)..exported(&state) + 1) {
             let mut of_another_version = state.clone();
             of_another_version[place] ^= 3;

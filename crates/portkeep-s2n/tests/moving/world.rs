@@ -1,4 +1,4 @@
-//! Generations that share a port and a move socket, and who believes in their certificate.
+//! Generations that share a port and a move socket, and an authority that clients trust.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -36,7 +36,7 @@ impl World {
         listen(&socket, 128).unwrap();
         let key = KeyPair::generate().unwrap();
         let mut authority = CertificateParams::new(Vec::new()).unwrap();
-        // Another name than that of those that it signs: else they would seem to have signed themselves.
+        // Another name than the certificates that it signs: otherwise those would seem to be self-signed.
         authority
             .distinguished_name
             .push(rcgen::DnType::CommonName, "authority");
@@ -69,7 +69,7 @@ impl World {
         (certificate.pem(), key)
     }
 
-    /// Where generations read them.
+    /// Writes certificate and key to the place where generations read them.
     pub(crate) fn place(&self, change: impl FnOnce(&mut CertificateParams)) {
         let (certificate, key) = self.certify(change);
         write(&self.path("cert.pem"), &certificate);
@@ -94,7 +94,7 @@ impl World {
             .with_no_client_auth()
     }
 
-    /// With a certificate of the same authority.
+    /// A client with a certificate of the same authority.
     pub(crate) fn config_of_one_known(&self) -> Arc<ClientConfig> {
         let (certificate, key) = self.certify(|_| {});
         let certificate = pem(&certificate);
@@ -111,7 +111,7 @@ impl World {
 }
 
 pub(crate) fn write(path: &Path, text: &str) {
-    // As a person replaces them: at once.
+    // As a person replaces them: in one step.
     let new = path.with_extension("new");
     fs::write(&new, text).unwrap();
     fs::rename(&new, path).unwrap();

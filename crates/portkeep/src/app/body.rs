@@ -11,7 +11,7 @@ use crate::BoxError;
 
 /// The body of an answer, of any type.
 pub(crate) enum ErasedBody {
-    /// The usual one is a box already: another around it would be one more allocation a request.
+    /// The usual body is boxed already: another box would be one more allocation for each request.
     #[cfg(feature = "axum")]
     Axum(axum::body::Body),
     Other(Pin<Box<dyn Body<Data = Bytes, Error = BoxError> + Send>>),
@@ -27,7 +27,7 @@ impl ErasedBody {
             Ok(body) => return Self::Axum(body),
             Err(body) => body,
         };
-        Self::Other(Box::pin(InBytes { body }))
+        Self::Other(Box::pin(BytesBody { body }))
     }
 }
 
@@ -70,14 +70,14 @@ impl Body for ErasedBody {
 }
 
 pin_project! {
-    /// A body whose data is `Bytes`: as it is if the app's is, else copied.
-    struct InBytes<B> {
+    /// A body whose data is `Bytes`: unchanged if the app's is, otherwise copied.
+    struct BytesBody<B> {
         #[pin]
         body: B,
     }
 }
 
-impl<B: Body<Error: Into<BoxError>>> Body for InBytes<B> {
+impl<B: Body<Error: Into<BoxError>>> Body for BytesBody<B> {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -171,7 +171,7 @@ mod tests {
         }
     }
 
-    /// In a box of its own it would be one more allocation for each answer.
+    /// A box of its own would be one more allocation for each answer.
     #[cfg(feature = "axum")]
     #[test]
     fn the_body_of_axum_is_taken_as_it_is() {

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-/// `value` as a `Known`, if that is what it is. Costs nothing: for each type the compiler knows the answer.
+/// `value` as a `Known`, if it is one. Costs nothing: the compiler knows the answer for each type.
 pub(super) fn downcast<Known: 'static, T: 'static>(value: T) -> Result<Known, T> {
     let mut value = Some(value);
     let slot: &mut dyn Any = &mut value;

@@ -1,8 +1,8 @@
 //! Any app, as one concrete type.
 //!
-//! Everything between a socket and the app is compiled for this type, in this crate. Were it generic, each
-//! user's crate would compile hyper's connections, the drain and the moving of connections anew at every
-//! build. The price is an allocation a request, for the app's future.
+//! Everything between a socket and the app is compiled for this type, in this crate. If it were generic, each user's crate
+//! would compile hyper's connections, the drain and the moving of connections at every build. The price is one allocation
+//! for each request, for the app's future.
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ use crate::task::Boxed;
 /// An [`App`] of any type.
 pub(crate) struct ErasedApp(Box<dyn Erase>);
 
-/// What comes of a request.
+/// The answer to a request, or the app's error.
 pub(crate) type Answered = Boxed<Result<Response<ErasedBody>, BoxError>>;
 
 pub(super) trait Erase: Send {
@@ -30,7 +30,7 @@ impl<A: App> Erase for A {
                 .await
                 .map_err(Into::into)?;
             let called = app.call(request);
-            // Whatever it holds is held no longer than the app's own future holds it.
+            // It is not held for longer than the app's own future.
             drop(app);
             let response = called.await.map_err(Into::into)?;
             Ok(response.map(ErasedBody::new))

@@ -1,4 +1,4 @@
-//! Body of a request that tells when the app waits for it.
+//! Body of a request that reports when the app waits for it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,7 +12,7 @@ use pin_project_lite::pin_project;
 use super::Arriving;
 
 pin_project! {
-    /// hyper's body, watched if somebody wants to.
+    /// hyper's body, observed if somebody asks for that.
     pub(super) struct Watched {
         #[pin]
         body: Incoming,

@@ -25,12 +25,12 @@ use crate::drain::{Phase, count};
 pub(super) struct Answering {
     app: ErasedApp,
     probe: Arc<Probe>,
-    /// The length of the first answer, if the first request is not a client's.
+    /// The length of the first answer, if the first request is the prologue's.
     #[cfg(feature = "http2")]
     first: AtomicU32,
 }
 
-/// The first request is a client's, as all others are.
+/// The first request is a client's, like all others.
 #[cfg(feature = "http2")]
 const NONE: u32 = u32::MAX;
 
@@ -44,7 +44,7 @@ impl Answering {
         }
     }
 
-    /// The first request is not for the app: its answer has so many bytes, whatever they are.
+    /// The first request is not for the app: its answer has this many bytes, whatever they are.
     #[cfg(feature = "http2")]
     pub(super) fn begin_with(&mut self, length: u32) {
         *self.first.get_mut() = length;
@@ -97,7 +97,7 @@ impl Answer {
     }
 }
 
-/// So many bytes.
+/// This many bytes.
 #[cfg(feature = "http2")]
 struct Zeros(usize);
 
@@ -123,9 +123,9 @@ impl Body for Zeros {
 /// The answer to one request.
 pub(super) struct Answer {
     closable: bool,
-    /// If it succeeds, what comes after the answer is the app's.
+    /// Whether the connection belongs to the app after a successful answer.
     tunnel: bool,
-    /// Until there is an answer. None for what nobody has asked.
+    /// The request, until it is answered. None for the prologue's.
     in_flight: Option<InFlight>,
     answered: Answered,
 }
@@ -156,9 +156,9 @@ impl Future for Answer {
     }
 }
 
-/// hyper reads this header too and closes the connection after the answer.
+/// hyper reads this header too, and closes the connection after the answer.
 fn announce_close<B>(response: &mut Response<B>) {
-    // A protocol switch lives on; its `Connection: upgrade` has to stay.
+    // After a protocol switch the connection lives on; its `Connection: upgrade` has to stay.
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response
             .headers_mut()

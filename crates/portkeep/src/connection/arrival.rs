@@ -23,19 +23,19 @@ pub(crate) struct Arrival {
     /// Bytes to read before those of the socket.
     pub(super) unread: Vec<u8>,
     pub(super) speaks: Speaks,
-    /// It had a request already.
+    /// Whether it had a request already.
     pub(super) used: bool,
-    /// For how long it has waited for what it waits for, and how old it is: it may have been in other processes before.
+    /// How long it has been idle or unfinished, and its age, both including earlier processes.
     pub(super) waited: Duration,
     pub(super) age: Duration,
-    /// What connections of its listener go through, and whether it has to before it is read.
+    /// The acceptor of its listener; the flag says whether the connection has to pass it before it is read.
     pub(super) acceptor: Option<Acceptor>,
     pub(super) is_to_be_let_in: bool,
-    /// What handlers are to know of it.
+    /// Extensions for requests.
     pub(super) known: Extensions,
 }
 
-/// A connection as the generation before has sent it.
+/// A connection as the last generation sent it.
 #[derive(Debug)]
 pub(crate) struct Moved {
     pub(crate) stream: Stream,
@@ -48,7 +48,7 @@ pub(crate) struct Moved {
 }
 
 impl Arrival {
-    /// An HTTP/1 connection that no listener accepted: a rehearsal's or a test's.
+    /// An HTTP/1 connection that no listener accepted, for a rehearsal or a test.
     pub(super) fn rehearsed(stream: Stream) -> Self {
         Self {
             peer: Peer::behind(&stream),
@@ -76,12 +76,13 @@ impl Arrival {
         }
     }
 
-    /// `acceptor` is what connections of its listener go through here; `transport` is the state of what it went through where it
-    /// was accepted.
+    /// `acceptor` is that of its listener here; `transport` is the state of the transport that it passed where it was
+    /// accepted.
     ///
     /// # Errors
     ///
-    /// If it did not go through the same, or speaks HTTP/2 and cannot go on here. The socket was not read or written.
+    /// If it did not pass the same transport, or speaks HTTP/2 and cannot continue here. The socket was neither read nor
+    /// written.
     pub(crate) fn moved(
         moved: Moved,
         acceptor: Option<&Acceptor>,

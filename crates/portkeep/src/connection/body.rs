@@ -12,7 +12,7 @@ use crate::BoxError;
 use crate::app::ErasedBody;
 
 pin_project! {
-    /// hyper drops it when it has taken the last of it.
+    /// hyper drops it after taking the last of it.
     pub(super) struct AnswerBody {
         #[pin]
         body: ErasedBody,

@@ -7,27 +7,27 @@ use tokio::time::Instant;
 use super::io::{Identity, Io};
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
-use crate::listen::{Apart, NotApart, Stream};
+use crate::listen::{StaysWhole, Stream, TakenApart};
 use crate::moving::{Speaks, Transfer};
 
-/// It comes back if it cannot be moved: then, if this was not the moment, it is tried again [later](super::later), else served to
-/// its end here.
+/// Returns the connection if it cannot be moved: if it was only the wrong moment, it is tried again
+/// [later](super::retry_pause), otherwise it is served to its end here.
 pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
     let (stream, mut unread, identity) = io.dismantle();
     let probe = identity.probe();
     let shared = Arc::clone(&probe.shared);
-    let Apart {
+    let TakenApart {
         socket,
         transport,
         unread: more,
     } = match stream.take_apart() {
         Ok(apart) => apart,
-        Err(NotApart::Now(stream)) => {
+        Err(StaysWhole::ForNow(stream)) => {
             tracing::debug!("a connection cannot be taken apart now");
             probe.try_later(Instant::now());
             return Some((Io::assemble(stream, unread, identity), speaks));
         }
-        Err(NotApart::Ever) => return None,
+        Err(StaysWhole::ForEver) => return None,
     };
     unread.extend(more);
     let transfer = Transfer {
@@ -56,8 +56,8 @@ pub(super) async fn depart(io: Io, speaks: Speaks) -> Option<(Io, Speaks)> {
     stays(transfer, identity)
 }
 
-/// As it was. It can only fail for a socket that the runtime has lost, and for a transport that cannot read what it has
-/// written itself: that connection is over.
+/// Restores the connection. Fails only if the runtime has lost its socket, or its transport cannot read its own state: then
+/// the connection is over.
 fn stays(transfer: Transfer, identity: Identity) -> Option<(Io, Speaks)> {
     let stream = Stream::adopt(transfer.socket).ok()?;
     let stream = match transfer.transport {

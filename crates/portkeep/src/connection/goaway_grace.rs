@@ -1,12 +1,11 @@
 //! Grace for requests that are on their way when an HTTP/2 connection is told to end.
 //!
-//! h2 ends a connection in two steps: "no new streams soon" and a ping; when that is answered, "none
-//! after this one", and what comes later is thrown away. But clients answer a ping before they send
-//! what is queued, so that requests they began before they heard of anything come right behind the
-//! answer, and fail. Here the answer to that one ping is held back for a moment, and what is behind it
-//! goes first.
+//! h2 ends a connection in two steps: "no new streams soon" with a ping; when the client has answered that, "no streams
+//! after this one", and later streams are dropped. But clients answer a ping before they send queued requests, so that
+//! requests from before the first step come right behind the answer, and fail. Here the answer to that one ping is held
+//! back for a moment, and the bytes behind it go first.
 //!
-//! Should h2 ever use another ping, nothing is held back, and it is as before.
+//! If h2 ever uses another ping, nothing is held back, and it ends as without this.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -18,7 +17,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long requests may take that are behind the answer.
+/// How long requests behind the answer may take.
 const GRACE: Duration = Duration::from_millis(300);
 /// What every client sends first.
 const PREFACE: usize = 24;
@@ -34,29 +33,29 @@ pub(super) struct GoawayGrace<T> {
     ending: Arc<AtomicBool>,
     frames: Frames,
     mode: Mode,
-    /// To be read before anything else.
+    /// Bytes to be read first.
     out: Vec<u8>,
 }
 
 enum Mode {
-    /// What is read is only looked at.
+    /// Bytes pass, and frames are followed.
     Passing,
-    /// What is read goes through `out`. The pong is held back for this long, once it has come.
+    /// Bytes pass through `out`. Once the pong has come, it is held back for this long.
     Sifting(Option<Pin<Box<Sleep>>>),
-    /// Nothing is looked at any more.
+    /// Bytes pass unfollowed.
     Done,
 }
 
-/// Where in the client's stream of frames the next byte is.
+/// Position of the next byte in the client's stream of frames.
 struct Frames {
     /// Bytes until the end of the current frame, if its head is complete.
     left: usize,
-    /// What has come of the next frame's head, or of what may be the pong.
+    /// Begun head of the next frame, or of a possible pong.
     head: Vec<u8>,
 }
 
 impl<T> GoawayGrace<T> {
-    /// `ending` is set by whoever tells the connection to end, before it does.
+    /// The caller sets `ending` before it tells the connection to end.
     pub(super) fn new(io: T, ending: Arc<AtomicBool>) -> Self {
         Self {
             io,
@@ -72,7 +71,7 @@ impl<T> GoawayGrace<T> {
 }
 
 impl Frames {
-    /// Passes over bytes that have been given away already.
+    /// Follows bytes that have already been passed on.
     fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -91,8 +90,8 @@ impl Frames {
         }
     }
 
-    /// Moves bytes to `out`, but keeps what may be the pong. Stops behind it and says so; what is
-    /// left of `bytes` has not been looked at.
+    /// Moves bytes to `out`, but keeps a possible pong. Stops behind the pong and returns true; the rest of `bytes` is not
+    /// looked at.
     fn sift(&mut self, bytes: &mut &[u8], out: &mut Vec<u8>) -> bool {
         while !bytes.is_empty() {
             if self.left > 0 {
@@ -109,7 +108,7 @@ impl Frames {
                 return true;
             }
             if self.head.len() >= HEAD && !PONG.starts_with(&self.head) {
-                // Of a frame of eight bytes, some may be in `head` already.
+                // If it is a frame of eight bytes, `head` may have some of them.
                 self.left = length(&self.head) + HEAD - self.head.len();
                 out.append(&mut self.head);
             }
@@ -143,7 +142,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for GoawayGrace<T> {
                         this.mode = Mode::Sifting(None);
                         continue;
                     }
-                    // The begin of a head has been given away, so the rest of it goes the same way.
+                    // The beginning of a head has been passed on, so the rest of it is as well.
                     let mut bytes = [0; HEAD];
                     let mut read = ReadBuf::new(&mut bytes[begun..]);
                     ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
@@ -242,7 +241,7 @@ mod tests {
         (frames, 4)
     }
 
-    /// Everything that is read when `bytes` are sent in pieces, ending after the first `before` bytes.
+    /// All bytes that are read when `bytes` are sent in pieces, ending after the first `before` bytes.
     async fn read(bytes: &[u8], piece: usize, before: usize) -> Vec<u8> {
         let (mut client, server) = duplex(1 << 16);
         let ending = Arc::new(AtomicBool::new(false));

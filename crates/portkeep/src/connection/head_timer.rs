@@ -9,12 +9,12 @@ use hyper::rt::{Sleep, Timer};
 
 use super::probe::Probe;
 
-/// It measures nothing by itself: the sweeper sees when a head takes too long, so that a request costs
-/// neither a timer nor a look at the time.
+/// It measures nothing: the sweeper notices a head that takes too long, so that a request costs neither a timer nor a look
+/// at the clock.
 #[derive(Debug)]
 pub(super) struct HeadTimer {
     probe: Arc<Probe>,
-    /// What hyper takes for the time.
+    /// The time that hyper sees.
     always: Instant,
 }
 

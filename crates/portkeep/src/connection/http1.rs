@@ -1,12 +1,11 @@
 //! An HTTP/1 connection.
 //!
-//! A connection that is between requests and flushed can go to another process: it is taken out of
-//! hyper as it is, with `into_parts` and nothing else. Nothing is announced, no state changes.
+//! A connection that is between requests and flushed can move to another process: `into_parts` takes it out of hyper as it
+//! is. Nothing is announced, and no state changes.
 //!
-//! hyper's `graceful_shutdown` is used for one state only, idle and flushed: in others it closes a
-//! connection that was just accepted without an answer, drops a head that has half arrived, or
-//! ends a connection whose running answer has promised keep-alive. Everything else ends through
-//! `Connection: close` in an answer, or by a limit that the client has not kept.
+//! hyper's `graceful_shutdown` is used in one state only, idle and flushed: in others it closes a new connection without an
+//! answer, drops half a head, or ends a connection whose running answer has promised keep-alive. All others end by
+//! `Connection: close` in an answer, or by a limit that the client has exceeded.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +19,11 @@ use super::answering::Answering;
 use super::head_timer::HeadTimer;
 use super::idle_linger::IdleLinger;
 use super::io::Io;
-use super::later::Later;
 use super::lingering_close::lingering_close;
 use super::orders::OrderWaker;
 use super::probe::Stage;
 use super::refusal::refuse;
+use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, count};
 use crate::limits::{Order, Reason};
@@ -32,14 +31,14 @@ use crate::limits::{Order, Reason};
 /// How the connection's future ended.
 enum End {
     Over(hyper::Result<()>),
-    /// Not the end: it can go to the next generation.
+    /// Idle: it can go to the next generation.
     Idle,
-    /// A limit, and there is nothing that hyper could do about it.
+    /// A limit, and hyper cannot end it in good order.
     Limit(Reason),
     Cut,
 }
 
-/// Serves it until it is over. If it comes back, it is idle and can be moved.
+/// Serves until the connection is over. If it returns the connection, that is idle and can move.
 pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
@@ -48,7 +47,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     let mut ear = OrderWaker::default();
     let mut watch = std::pin::pin!(shared.phases.watch());
     let mut linger = IdleLinger::default();
-    let mut later = Later::new(&probe);
+    let mut pause = RetryPause::new(&probe);
 
     let end = std::future::poll_fn(|cx| {
         loop {
@@ -62,11 +61,11 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                 return Poll::Ready(End::Over(result));
             }
             if !was_clean && probe.is_clean() {
-                // hyper does not look again for a pipelined request that it parsed while the
-                // answer before was still on its way out; without this poll it hangs.
+                // hyper does not look again for a pipelined request that it parsed before the last answer was sent; without
+                // this poll it hangs.
                 continue;
             }
-            if phase == Phase::Moving && probe.is_movable() && later.poll(cx).is_ready() {
+            if phase == Phase::Moving && probe.is_movable() && pause.poll(cx).is_ready() {
                 return Poll::Ready(End::Idle);
             }
             match probe.order(cx, &mut ear) {
@@ -76,7 +75,7 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
                     continue;
                 }
                 Some(Order::End(reason)) => return Poll::Ready(End::Limit(reason)),
-                // It was looked at when it was polled.
+                // Polling has looked already.
                 Some(Order::Look | Order::Last) | None => {}
             }
             if linger.poll(cx, &probe, phase).is_pending() {
@@ -93,24 +92,24 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
         End::Limit(reason) => {
             shared.counts.ended.count(reason);
             tracing::debug!(%reason, "a connection ended: its client took too long");
-            // Where nothing of an answer is out, and something of a request is in, its client hears why.
+            // If no byte of an answer is sent, and a request has begun, the client gets the reason.
             let asked = reason == Reason::Body || (reason == Reason::Head && probe.is_mid_head());
             if asked && let Some(parts) = connection.into_parts() {
                 refuse(parts.io.into_inner()).await;
             }
         }
         End::Idle => {
-            // Its parts are there: an upgraded connection is over, not idle.
+            // If its parts are there, an upgraded connection is over, not idle.
             let parts = connection.into_parts()?;
             let mut io = parts.io.into_inner();
-            // What hyper has read comes before what is still to be read again.
+            // hyper's bytes come before those that are still to be read again.
             io.give_back(&parts.read_buf);
             return Some(io);
         }
         End::Over(result) => {
             let say_goodbye = match &result {
                 Ok(()) => true,
-                // hyper has answered 400 or the like.
+                // hyper has answered 400 or similar.
                 Err(error) => error.is_parse(),
             };
             if let Err(error) = result {
@@ -129,18 +128,18 @@ pub(super) async fn serve(io: Io, app: ErasedApp) -> Option<Io> {
     None
 }
 
-/// The only type of them: for each one more, every app links all of hyper's HTTP/1 once more.
+/// The only type of connection: each further type would link all of hyper's HTTP/1 into every app again.
 pub(super) type Connection = UpgradeableConnection<TokioIo<Io>, Answering>;
 
-/// Serves nothing before it is polled.
+/// Serves nothing until it is polled.
 pub(super) fn connection(io: Io, app: ErasedApp) -> Connection {
     let probe = io.probe();
     let mut builder = Builder::new();
     builder
         .timer(HeadTimer::new(Arc::clone(&probe)))
-        // Starts the timer, which has no length.
+        // Starts the timer, whose length does not matter.
         .header_read_timeout(Duration::from_secs(3600))
-        // With it, a flush would not tell that everything is written.
+        // With it, a flush would not mean that everything is written.
         .pipeline_flush(false);
     builder
         .serve_connection(TokioIo::new(io), Answering::new(app, probe))
@@ -193,7 +192,7 @@ mod tests {
         }
     }
 
-    /// That it stays open for this long and little more, and what it hears then.
+    /// Checks that it stays open for this long and little more. Returns what it received then.
     async fn stays(client: &mut DuplexStream, limit: Duration) -> String {
         let began = Instant::now();
         let mut heard = String::new();
@@ -225,7 +224,7 @@ mod tests {
         assert_eq!(stays(&mut client, IDLE).await, "");
     }
 
-    /// Sends a body of a byte each `pause`, for ten minutes at most. Returns what its client hears, and after how long.
+    /// Sends a body of a byte each `pause`, for ten minutes at most. Returns what its client receives, and after how long.
     async fn drip(pause: Duration) -> (String, Duration) {
         let mut client = connect();
         client

@@ -1,8 +1,8 @@
 //! An HTTP/2 connection.
 //!
-//! Its own GOAWAY does what HTTP/1 needs care for, so it can always end well. But a client has one HTTP/2 connection where it
-//! would have many of HTTP/1, and every one that ends at a reload is a handshake, a cold window and perhaps a retry. So it moves,
-//! where that is certain.
+//! GOAWAY can end an HTTP/2 connection in good order at any time, unlike HTTP/1. But a client has one HTTP/2 connection
+//! instead of many of HTTP/1, and each one that ends at a reload costs a handshake, a cold window and perhaps a retry. So
+//! it moves, if that is safe.
 //!
 //! # How it moves
 //!
@@ -95,9 +95,9 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 use super::answering::Answering;
 use super::goaway_grace::GoawayGrace;
 use super::io::Io;
-use super::later::Later;
 use super::lingering_close::lingering_close;
 use super::probe::{Probe, Stage};
+use super::retry_pause::RetryPause;
 use crate::app::ErasedApp;
 use crate::drain::{Phase, Shared, count};
 use crate::limits::{Order, Reason};
@@ -108,18 +108,18 @@ use self::prologue::Prologue;
 pub(super) use self::state::State;
 pub(crate) use rehearsal::can_move;
 
-/// How long h2 remembers a stream that it has reset, and does not mind what comes for it.
+/// How long h2 remembers a stream that it has reset, and accepts frames for it.
 const FORGETS: Duration = Duration::from_secs(1);
-/// How long a client may take to hear that it may keep nothing.
+/// How long a client may take to acknowledge an empty table.
 const ANSWERS: Duration = Duration::from_secs(5);
-/// How long a connection on which nothing is asked may take to come to a moment in which it can move.
+/// How long a connection without requests may take until it can move.
 const SETTLES: Duration = Duration::from_secs(2);
 
-/// Whether a connection in this state can go on here.
+/// Whether a connection in this state can continue here.
 ///
 /// # Errors
 ///
-/// Why it cannot.
+/// The reason, if it cannot.
 pub(super) fn check(state: &[u8]) -> io::Result<()> {
     let state = State::decode(state)
         .ok_or_else(|| io::Error::other("the state of its HTTP/2 is of another version"))?;
@@ -135,7 +135,7 @@ pub(super) fn check(state: &[u8]) -> io::Result<()> {
 #[derive(Clone, Default)]
 struct Tasks(Option<Rehearsed>);
 
-/// Tasks that somebody polls by hand.
+/// Tasks that a rehearsal polls by hand.
 type Rehearsed = Arc<Mutex<Vec<task::Boxed<()>>>>;
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
@@ -152,7 +152,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-/// The only type of them: for each one more, every app links all of hyper's HTTP/2 once more.
+/// The only type of connection: each further type would link all of hyper's HTTP/2 into every app again.
 type Connection =
     hyper::server::conn::http2::Connection<TokioIo<GoawayGrace<Socket>>, Answering, Tasks>;
 
@@ -176,7 +176,7 @@ fn connection(
     builder.serve_connection(io, answering)
 }
 
-/// What is done with a connection next.
+/// What happens to a connection next.
 enum Next {
     Over(hyper::Result<()>),
     /// It can go to the next generation.
@@ -185,7 +185,7 @@ enum Next {
     End,
 }
 
-/// Until it is over, or can go to the next generation. With a `state`, it was served elsewhere before.
+/// Serves until the connection is over, or can go to the next generation. With a `state`, another process served it before.
 pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Option<(Io, State)> {
     let probe = io.probe();
     let shared = Arc::clone(&probe.shared);
@@ -215,7 +215,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         next = until_quiet(connection.as_mut(), followed.as_ref(), &probe) => match next {
             Next::Over(result) => {
                 over(result, &shared);
-                // It has to hear that it may ask elsewhere.
+                // Its client has to be told to ask elsewhere.
                 if let Some(followed) = followed.filter(Followed::was_refused)
                     && let Some(io) = followed.take_anyway()
                 {
@@ -229,9 +229,8 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         },
         order = probe.ordered() => Some(order),
     };
-    // "No new streams soon", a ping, and when that is answered "none from here on": what was on its way is
-    // still served.
-    // Where nobody is to wait for this end, there are no such streams either, or the app does not want them.
+    // "No new streams soon" with a ping, and after its answer "no streams from here on": requests on their way are still
+    // served. If this end must not be waited for, there are no such streams, or the app does not want them.
     ending.store(told.is_some() || !shared.is_hurried(), Ordering::SeqCst);
     connection.as_mut().graceful_shutdown();
     let reason = told.and_then(|order| match order {
@@ -246,7 +245,7 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
         result = connection.as_mut() => {
             let in_good_order = result.is_ok();
             over(result, &shared);
-            // What the client has sent meanwhile must not turn the end into a reset.
+            // Bytes that the client has sent meanwhile must not turn the end into a reset.
             if in_good_order && let Some(io) = followed.and_then(|followed| followed.take_anyway()) {
                 lingering_close(io, true).await;
             }
@@ -257,14 +256,14 @@ pub(super) async fn serve(io: Io, state: Option<State>, app: ErasedApp) -> Optio
     None
 }
 
-/// Waits for the end of the connection, or for a moment to move it once that is asked for, or until it has to end here.
+/// Waits for the end of the connection, for a moment to move it once that is requested, or until it has to end here.
 async fn until_quiet(
     mut connection: Pin<&mut Connection>,
     followed: Option<&Followed>,
     probe: &Probe,
 ) -> Next {
     let mut watch = pin!(probe.shared.phases.watch());
-    let mut waiting = Waiting::new(probe);
+    let mut waiting = MoveAttempt::new(probe);
     std::future::poll_fn(|cx| {
         // Before the connection: if the phase ends in between, the task is woken again.
         let phase = probe.sees(watch.as_mut().poll_phase(cx));
@@ -274,7 +273,7 @@ async fn until_quiet(
         match (phase, followed) {
             (Phase::Serving, _) => Poll::Pending,
             (Phase::Moving, Some(followed)) => waiting.poll(cx, followed, probe),
-            // h2 has to know first where the connection is: it names the last stream when it ends one.
+            // h2 has to know its position first: it names the last stream when it ends a connection.
             (Phase::Draining, Some(followed)) if !followed.has_begun() => Poll::Pending,
             (Phase::Moving | Phase::Draining | Phase::Cut, _) => Poll::Ready(Next::End),
         }
@@ -282,20 +281,20 @@ async fn until_quiet(
     .await
 }
 
-/// A connection that is to be moved, in the moment after it was polled.
-struct Waiting {
-    later: Later,
-    /// What was cut off, and when that was seen.
+/// An attempt to move a connection, right after it was polled.
+struct MoveAttempt {
+    pause: RetryPause,
+    /// Number of streams that were reset, and when that was seen.
     cut_off: Option<(u64, Instant)>,
-    /// Since when nothing was asked.
+    /// Since when no stream is open.
     calm: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Waiting {
+impl MoveAttempt {
     fn new(probe: &Probe) -> Self {
         Self {
-            later: Later::new(probe),
+            pause: RetryPause::new(probe),
             cut_off: None,
             calm: None,
             timer: None,
@@ -320,7 +319,7 @@ impl Waiting {
         let forgotten = seen + FORGETS;
         if (cut_off == 0 || forgotten <= now)
             && probe.is_clean()
-            && self.later.poll(cx).is_ready()
+            && self.pause.poll(cx).is_ready()
             && let Some(parts) = followed.take()
         {
             return Poll::Ready(Next::Move(Box::new(parts)));
@@ -334,7 +333,7 @@ impl Waiting {
         if settled <= now {
             return Poll::Ready(Next::End);
         }
-        // Whatever else it waits for wakes the connection.
+        // All other causes wake the connection.
         let until = if forgotten > now { forgotten } else { settled };
         let timer = self
             .timer
@@ -346,17 +345,17 @@ impl Waiting {
         Poll::Pending
     }
 }
-/// How long a client may take to hear that its connection ends.
+/// How long a client may take to learn that its connection ends.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Waits until there is no point in waiting for the end of a connection that a limit ends.
+/// Waits until the end of a connection that a limit ends is no longer waited for.
 async fn too_late(probe: &Probe, reason: Option<Reason>) {
     match reason {
         // A drain has its deadline.
         None => pending().await,
-        // What runs comes to its end; what is sent keeps it from being idle.
+        // Open streams end; what is sent keeps it from being idle.
         Some(Reason::Age) => while let Order::End(Reason::Age) = probe.ordered().await {},
-        // There was nothing, but something may have come in this moment.
+        // There was no stream, but one may have begun in this moment.
         Some(Reason::Idle | Reason::Crowded) => loop {
             sleep(GOODBYE).await;
             if probe.has_no_stream() {

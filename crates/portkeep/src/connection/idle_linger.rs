@@ -9,20 +9,20 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::probe::Probe;
 use crate::drain::Phase;
 
-/// Its timer is made when it is first needed.
+/// Makes its timer at the first use.
 #[derive(Debug, Default)]
 pub(super) struct IdleLinger {
-    /// The wait that the timer is for.
+    /// The wait that the timer belongs to.
     current: Option<u64>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long `probe` waits, if it does. Only right after the connection was polled and is pending.
+/// How long `probe` waits, if it does. Valid only right after the connection was polled and is pending.
 fn awaited(probe: &Probe, phase: Phase) -> Option<Duration> {
     if phase < Phase::Draining {
         return None;
     }
-    // The end of an answer may still be on its way out: that connection is not idle yet.
+    // The end of an answer may not be sent yet: that connection is not idle.
     let idle = probe.is_waiting() && probe.is_clean() && !probe.is_mid_head();
     if !idle {
         return None;
@@ -34,7 +34,7 @@ fn awaited(probe: &Probe, phase: Phase) -> Option<Duration> {
 }
 
 impl IdleLinger {
-    /// Ready when it did not come in time, once for each wait.
+    /// Ready if no request came in time, once for each wait.
     #[inline]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, probe: &Probe, phase: Phase) -> Poll<()> {
         let Some(time) = awaited(probe, phase) else {

@@ -6,17 +6,17 @@ use super::probe::Probe;
 use super::upload::Upload;
 use crate::drain::Began;
 
-/// Goes where the answer goes: into its body. One value for all that counts requests, because every
-/// one more would cost every request its share.
+/// Moves with the answer into its body. One value for all counters, because each further one would cost every request its
+/// share.
 pub(super) struct InFlight {
     probe: Arc<Probe>,
-    /// None once it is a tunnel.
+    /// None after it became a tunnel.
     began: Option<Began>,
     handler_runs: bool,
     /// If it has a body.
     upload: Option<Arc<Upload>>,
     http2: bool,
-    /// Of HTTP/2: something of the answer is there for the client.
+    /// HTTP/2: whether a part of the answer waits for the client.
     given: bool,
 }
 
@@ -39,7 +39,7 @@ impl InFlight {
         &self.probe
     }
 
-    /// The app has answered; what it sends may take longer.
+    /// The app has answered; sending may take longer.
     #[inline]
     pub(super) fn handler_ended(&mut self) {
         if std::mem::take(&mut self.handler_runs) {
@@ -50,7 +50,7 @@ impl InFlight {
         }
     }
 
-    /// The connection asks for more of the answer: its client has taken what was there.
+    /// The connection asks for more of the answer: its client has taken the last part.
     #[inline]
     pub(super) fn asked(&mut self) {
         if self.given {
@@ -60,8 +60,8 @@ impl InFlight {
         }
     }
 
-    /// The connection has more of the answer, and does not ask before its client has taken it. HTTP/1 shows that at the
-    /// socket.
+    /// The connection has a part of the answer, and asks for the next after its client has taken it. For HTTP/1, the socket
+    /// shows that.
     #[inline]
     pub(super) fn gives(&mut self) {
         if self.http2 && !self.given {
@@ -74,7 +74,7 @@ impl InFlight {
     pub(super) fn become_tunnel(mut self) {
         if let Some(began) = self.began.take() {
             self.probe.keep_open(began);
-            // It does not count as over.
+            // It does not count as ended.
             self.http2 = false;
         }
     }

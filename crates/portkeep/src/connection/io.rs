@@ -15,8 +15,8 @@ use crate::acceptor::Acceptor;
 use crate::drain::{Live, Shared};
 use crate::listen::Stream;
 
-/// A socket that first gives back what was read too early, keeps its [`Probe`] informed, and
-/// counts as open until it is dropped, wherever it goes.
+/// A socket that first returns bytes that were read too early, informs its [`Probe`], and counts as open until it is
+/// dropped, wherever it goes.
 #[derive(Debug)]
 pub(super) struct Io {
     stream: Stream,
@@ -25,7 +25,7 @@ pub(super) struct Io {
     identity: Identity,
 }
 
-/// What stays of a connection in this process while its socket is elsewhere.
+/// What remains of a connection in this process while its socket is elsewhere.
 #[derive(Debug)]
 pub(super) struct Identity {
     probe: Arc<Probe>,
@@ -38,20 +38,20 @@ impl Identity {
         Arc::clone(&self.probe)
     }
 
-    /// What it goes through, or has gone through.
+    /// Its acceptor, before or after it has passed.
     pub(super) fn acceptor(&self) -> Option<Acceptor> {
         self.acceptor.clone()
     }
 
-    /// Puts it together again after it was taken apart.
+    /// Reassembles it after it was taken apart.
     pub(super) fn put_together(&self, stream: Stream, state: Secret) -> io::Result<Stream> {
         let acceptor = self.acceptor.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        // What handlers know of it they know already.
+        // Its requests have these extensions already.
         let (stream, _) = acceptor.reassemble(stream, state)?;
         Ok(stream)
     }
 
-    /// For how long it has been as it is.
+    /// How long it has been in its present state.
     pub(super) fn waited(&self) -> Duration {
         self.live.waited()
     }
@@ -95,7 +95,7 @@ impl Io {
         }
     }
 
-    /// Whether another process can have it at all.
+    /// Whether another process can ever have it.
     pub(super) fn can_leave(&self) -> bool {
         self.stream.can_leave()
     }
@@ -124,7 +124,7 @@ impl AsyncRead for Io {
             buf.put_slice(&this.unread[..count]);
             this.unread.drain(..count);
         }
-        // Nothing read into no room says nothing.
+        // A read into no room says nothing.
         if room > 0 {
             this.identity.probe.read(buf.filled().len() - before);
         }

@@ -1,8 +1,8 @@
-//! Lingering close: closes a connection without destroying the answer that is on its way.
+//! Lingering close: closes a connection without losing the answer that is being sent.
 //!
-//! A socket that is closed while bytes of the client are unread sends a reset, and a reset throws
-//! away what the client has received but not read. So after the end of our side (hyper has sent
-//! it) the client's bytes are read and forgotten until it ends its side too, or time is over.
+//! Closing a socket with unread bytes sends a reset, and a reset discards what the client has received but not read. So
+//! after the end of our side (hyper has sent it) the client's bytes are read and discarded until it ends its side too, or
+//! time is over.
 
 use std::future::poll_fn;
 use std::io;
@@ -19,14 +19,13 @@ use crate::drain::Phase;
 /// How long a client may take to notice the end.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// `unparsed`: hyper had read more than it used.
+/// `unparsed`: whether hyper had read more than it used.
 pub(super) async fn lingering_close(mut io: Io, unparsed: bool) {
     let probe = io.probe();
     if probe.has_ended() {
         return;
     }
-    // While draining the client did not know, when it sent its last request, that this is the
-    // end: more requests may be on their way.
+    // While the server drains, the client did not know that its last request was the last: more may be on their way.
     let expected = unparsed || probe.last_had_body() || probe.draining();
     if !expected && !has_unread(&mut io).await {
         return;

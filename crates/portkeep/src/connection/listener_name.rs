@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// The name of that listener, among the extensions of a request; empty if it was passed without one.
+/// The listener's name, as an extension of a request; empty if it was passed without one.
 ///
-/// Only where `portkeep dev` may ask: every extension is memory of its own, for every request.
+/// Only if `portkeep dev` may ask for it: an extension costs every request an allocation.
 #[derive(Debug, Clone)]
 pub(crate) struct ListenerName(pub(crate) Arc<str>);

@@ -1,4 +1,4 @@
-//! Orders to a connection from whoever looks at all of them.
+//! Orders to a connection from the sweeper, which looks at all of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use crate::limits::{Facts, Order};
 
-/// Something to look at after each poll of a connection: it takes no lock unless something was said.
+/// Checked after each poll of a connection; takes a lock only if there is an order.
 #[derive(Debug, Default)]
 pub(super) struct OrderSlot {
     something: AtomicBool,
@@ -20,7 +20,7 @@ struct Inner {
     waker: Option<Waker>,
 }
 
-/// The task that is woken already.
+/// The task that is registered already.
 #[derive(Debug, Default)]
 pub(super) struct OrderWaker(Option<Waker>);
 
@@ -29,7 +29,7 @@ impl OrderSlot {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is said later takes the place of what was not heard.
+    /// A later order replaces one that was not received.
     pub(super) fn tell(&self, order: Order, facts: Facts) {
         let mut inner = self.inner();
         inner.order = Some((order, facts));
@@ -39,7 +39,7 @@ impl OrderSlot {
         }
     }
 
-    /// What was said, and to whom. The task is woken when something is.
+    /// The order and its facts. The task is woken at the next one.
     #[inline]
     pub(super) fn hear(
         &self,

@@ -56,8 +56,8 @@ impl Peer {
         extensions.get().copied()
     }
 
-    /// Puts it among the extensions of a request: as axum's type if that says all, because every
-    /// extension is memory of its own, for every request.
+    /// Adds it to the extensions of a request: as axum's type if that is enough, because every extension costs every
+    /// request an allocation.
     #[inline]
     pub(super) fn introduce(self, extensions: &mut Extensions) {
         #[cfg(feature = "axum")]
@@ -70,16 +70,16 @@ impl Peer {
 
     pub(super) fn behind(stream: &Stream) -> Self {
         let address = match stream {
-            // Fails when the client is gone already.
+            // Fails if the client is gone already.
             Stream::Tcp(stream) => stream.peer_addr().ok(),
-            // What is wrapped is asked before.
+            // A wrapped stream was asked before.
             Stream::Unix(_) | Stream::Wrapped(_) | Stream::Movable(_) => None,
         };
         Self { address }
     }
 }
 
-/// Fails with 500, and says why, where portkeep does not serve the request.
+/// Answers 500 with the reason if portkeep does not serve the request.
 #[cfg(feature = "axum")]
 impl<S: Sync> axum::extract::FromRequestParts<S> for Peer {
     type Rejection = (http::StatusCode, &'static str);

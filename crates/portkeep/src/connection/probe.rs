@@ -1,11 +1,11 @@
-//! Observes from outside what hyper does not tell about an HTTP/1 connection.
+//! Observations that hyper does not offer about an HTTP/1 connection.
 //!
-//! Two facts are needed: is the connection *between requests*, and is everything *flushed*?
-//! hyper starts its head-read timer when it begins to wait for a request, and gives the request to
-//! the app as soon as it has the head: a timer of our own and the app's service know the first. It
-//! flushes the I/O object only when its own write buffer is empty, so the I/O object knows the second.
+//! Two facts are needed: is the connection *between requests*, and is everything *flushed*? hyper starts its head-read
+//! timer when it begins to wait for a request, and gives the request to the app when it has the head: our timer and the
+//! app's service know the first. It flushes the I/O object only when its own write buffer is empty: the I/O object knows
+//! the second.
 //!
-//! Both hold directly after the connection was polled and is pending, in the task that polled it.
+//! Both hold right after the connection was polled and is pending, in the task that polled it.
 
 mod facts;
 
@@ -17,85 +17,84 @@ use std::time::Duration;
 use http::Extensions;
 use tokio::time::Instant;
 
-use super::later::Attempts;
 use super::orders::{OrderSlot, OrderWaker};
+use super::retry_pause::Attempts;
 use super::{Arrival, Peer};
 use crate::drain::{Began, Phase, Shared, count};
 use crate::limits::{Order, Reason, Watched};
 
-/// One connection's observations. One task writes and reads all of it; the atomics are there
-/// because hyper's types have to be `Sync`.
+/// Observations of one connection. One task writes and reads all of them; they are atomic because hyper's types have to be
+/// `Sync`.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) shared: Arc<Shared>,
     pub(super) peer: Peer,
-    /// What else handlers are to know of it.
+    /// Further extensions for requests.
     known: OnceLock<Extensions>,
     /// The name of the listener that accepted it.
     pub(super) listener: Arc<str>,
     /// Nothing was written since the last flush.
     clean: AtomicBool,
-    /// The client has ended its side.
+    /// Whether the client has ended its side.
     ended: AtomicBool,
-    /// Reads that brought bytes.
+    /// Number of reads that brought bytes.
     reads: AtomicU64,
-    /// hyper waits for a head.
+    /// Whether hyper waits for a head.
     waiting: AtomicBool,
-    /// How many heads it has waited for.
+    /// Number of heads that it has waited for.
     waits: AtomicU64,
-    /// `reads` when it began to wait.
+    /// `reads` at the beginning of the wait.
     reads_before: AtomicU64,
     requests: AtomicU64,
-    /// The last request had a body.
+    /// Whether the last request had a body.
     had_body: AtomicBool,
-    /// The handler of a request runs. Of HTTP/2, where many do, it says nothing.
+    /// Whether a handler runs. Meaningless for HTTP/2, where many do.
     handles: AtomicBool,
-    /// It could not be moved and is not tried again.
+    /// Whether it could not be moved and is not tried again.
     stays: AtomicBool,
-    /// What it speaks: a [`Stage`].
+    /// Its [`Stage`].
     stage: AtomicU8,
-    /// A part of a head came with it from another process.
+    /// Whether a part of a head came with it from another process.
     begun: bool,
-    /// Writes that took something; of HTTP/2 only those that are longer than pings and their like.
+    /// Number of successful writes; for HTTP/2 only of those that are longer than a ping.
     writes: AtomicU64,
-    /// Requests of HTTP/2 that are over. Unlike all before, tasks of all threads count these and the next three.
+    /// Ended requests of HTTP/2. Unlike the fields above, tasks of all threads count this and the next three.
     over: AtomicU64,
     /// Requests that wait for their bodies.
     bodies: AtomicU64,
-    /// Answers of HTTP/2 whose client has not taken what is there.
+    /// Answers of HTTP/2 whose client has not taken the last part.
     answers: AtomicU64,
-    /// How often something has come of a body that was waited for, or gone of an answer.
+    /// Number of parts of awaited bodies that came, and of answers that were taken.
     pieces: AtomicU64,
-    /// `writes` and one more, when somebody began to look at how much is unsent.
+    /// `writes` plus one, when the unsent bytes were first counted.
     look: AtomicU64,
-    /// How much that was.
+    /// Their number then.
     unsent: AtomicU64,
     told: OrderSlot,
-    /// The next answer is the last one.
+    /// Whether the next answer is the last.
     last: AtomicBool,
-    /// When it came here, and how old it was then.
+    /// When it came here, and its age then.
     came: Instant,
     before: Duration,
-    /// HTTP/2 streams that became tunnels: nobody says when they end, so they are open as long as the
-    /// connection.
+    /// HTTP/2 streams that became tunnels: their end is unknown, so they are open as long as the connection.
     tunnels: Mutex<Vec<Began>>,
-    /// To move it.
+    /// Attempts to move it.
     pub(super) attempts: Attempts,
 }
 
-/// Nothing is known of how much is unsent.
+/// The unsent bytes are unknown.
 const UNKNOWN: u64 = u64::MAX;
-/// No longer than this is what HTTP/2 says while nothing is asked or answered: a ping is 17 bytes.
+/// HTTP/2 sends no more than this while no request is open: a ping has 17 bytes.
 const SMALL: usize = 64;
 
 /// What a connection is to this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Its first bytes are waited for.
+    /// Its first bytes have not come.
     Beginning = 0,
     Http1 = 1,
     Http2 = 2,
-    /// Whatever the app makes of it.
+    /// The app has it.
     Apps = 3,
 }
 
@@ -136,10 +135,10 @@ impl Probe {
         probe
     }
 
-    /// What handlers are to know of the connection.
+    /// Adds extensions for requests.
     pub(super) fn learn(&self, known: Extensions) {
         if !known.is_empty() {
-            // Once: it does not change.
+            // Once: they do not change.
             let _ = self.known.set(known);
         }
     }
@@ -152,7 +151,7 @@ impl Probe {
         }
     }
 
-    /// What a phase of the server is to this connection.
+    /// What a phase of the server means for this connection.
     #[inline]
     pub(super) fn sees(&self, phase: Phase) -> Phase {
         if phase == Phase::Moving && self.stays.load(Relaxed) {
@@ -161,13 +160,13 @@ impl Probe {
         phase
     }
 
-    /// The server ends, and this connection with it.
+    /// Whether the server ends, and this connection with it.
     #[inline]
     pub(super) fn draining(&self) -> bool {
         self.sees(self.shared.phases.current()) >= Phase::Draining
     }
 
-    /// The answer that is given now is the last one.
+    /// Whether the current answer is the last.
     #[inline]
     pub(super) fn is_last(&self) -> bool {
         self.last.load(Relaxed)
@@ -185,66 +184,65 @@ impl Probe {
         self.stage.load(Relaxed) == stage as u8
     }
 
-    /// What it has to do now, if anything. The task is woken when there is something.
+    /// The order that it has to follow now, if any. The task is woken by the next.
     ///
     /// Only right after the connection was polled and is pending.
     #[inline]
     pub(super) fn order(&self, cx: &mut Context<'_>, ear: &mut OrderWaker) -> Option<Order> {
         let (order, then) = self.told.hear(cx, ear)?;
         let now = self.facts();
-        // What ends in good order whatever is going on need not be as it was.
+        // An end in good order does not need an unchanged state.
         let at_any_time = order == Order::End(Reason::Age) && now.http2;
         let unchanged = (now.state, now.stamp) == (then.state, then.stamp);
         (at_any_time || unchanged).then_some(order)
     }
 
-    /// Waits for something to do.
+    /// Waits for an order.
     #[cfg(feature = "http2")]
     pub(super) async fn ordered(&self) -> Order {
         let mut ear = OrderWaker::default();
         std::future::poll_fn(|cx| match self.order(cx, &mut ear) {
-            // Looking is done when it is polled.
+            // Polling looks already.
             Some(Order::Look | Order::Last) | None => std::task::Poll::Pending,
             Some(order) => std::task::Poll::Ready(order),
         })
         .await
     }
 
-    /// What was asked elsewhere is over; of HTTP/2.
+    /// HTTP/2: the request of another process is over.
     #[cfg(feature = "http2")]
     pub(super) fn goes_on(&self) {
         self.over.store(self.requests.load(Relaxed), Relaxed);
     }
 
-    /// It does not leave this process.
+    /// Whether it does not leave this process.
     #[cfg(feature = "http2")]
     pub(super) fn stays(&self) -> bool {
         self.stays.load(Relaxed)
     }
 
-    /// It is tried once.
+    /// It is not tried again.
     pub(super) fn stay(&self) {
         self.stays.store(true, Relaxed);
     }
 
-    /// It could not be taken apart: another time, but not for ever.
+    /// It could not be taken apart: it is tried again for a limited time.
     pub(super) fn try_later(&self, now: Instant) {
         if !self.attempts.add(now, self.shared.linger) {
             self.stay();
         }
     }
 
-    /// Between requests and flushed: what this process has of the connection is its socket and the
-    /// bytes that are read and not parsed. Nothing less will do: in the middle of a request the
-    /// next process would take the rest of its body for a request, and what is not flushed is lost.
+    /// Whether it is between requests and flushed: then its socket and the unparsed bytes are all that this process has of
+    /// it. Otherwise the next process would take the rest of a body for a request, or lose unflushed bytes.
     ///
-    /// Only right after the connection was polled and is pending.
+    /// Valid only right after the connection was polled and is pending.
     pub(super) fn is_movable(&self) -> bool {
-        // It never was otherwise in any test. If it is, hyper has changed.
+        // No test has ever seen otherwise. If it happens, hyper has changed.
         self.is_between_requests() && !self.handles.load(Relaxed)
     }
 
-    /// As hyper shows it.
+    /// By hyper's behaviour.
     pub(super) fn is_between_requests(&self) -> bool {
         self.is_waiting() && self.is_clean()
     }
@@ -254,7 +252,7 @@ impl Probe {
         self.clean.store(false, Relaxed);
     }
 
-    /// The socket has taken so many bytes.
+    /// The socket has taken this many bytes.
     #[inline]
     pub(super) fn sent(&self, bytes: usize) {
         if bytes > SMALL || !self.is(Stage::Http2) {
@@ -262,8 +260,8 @@ impl Probe {
         }
     }
 
-    /// The socket takes nothing. `unsent` tells how much its client has not got, which only costs something if somebody
-    /// wants to know.
+    /// The socket takes nothing. `unsent` counts the bytes that its client has not received, which is called only if a
+    /// limit needs it.
     #[inline]
     pub(super) fn blocked(&self, unsent: impl FnOnce() -> Option<u32>) {
         if self.look.load(Relaxed) == self.writes.load(Relaxed) + 1 {
@@ -274,7 +272,7 @@ impl Probe {
     #[cold]
     fn compare(&self, unsent: u64) {
         let before = self.unsent.swap(unsent, Relaxed);
-        // A buffer in the kernel may take no more for long, while its client takes what is in there.
+        // A buffer in the kernel may be full for long while its client takes bytes from it.
         if unsent < before && before != UNKNOWN {
             add(&self.writes);
         }
@@ -303,7 +301,7 @@ impl Probe {
         self.ended.load(Relaxed)
     }
 
-    /// A request is given to the app, so its head is there.
+    /// A request was given to the app, so its head is complete.
     #[inline]
     pub(super) fn began(&self, with_body: bool) {
         self.waiting.store(false, Relaxed);
@@ -312,17 +310,17 @@ impl Probe {
         self.had_body.store(with_body, Relaxed);
     }
 
-    /// A request of HTTP/2 is over.
+    /// A request of HTTP/2 has ended.
     pub(super) fn ended(&self) {
         self.over.fetch_add(1, Relaxed);
     }
 
-    /// A handler waits for the body of its request, or does no longer.
+    /// A handler begins or stops waiting for the body of its request.
     pub(super) fn awaits_body(&self, more: bool) {
         change(&self.bodies, more);
     }
 
-    /// Something is there for a client of HTTP/2, or was taken by it.
+    /// HTTP/2: a part of an answer waits for the client, or was taken by it.
     pub(super) fn awaits_client(&self, more: bool) {
         change(&self.answers, more);
     }
@@ -341,7 +339,7 @@ impl Probe {
         self.handles.store(false, Relaxed);
     }
 
-    /// Counts it as cut, by what it was doing.
+    /// Counts it as cut, by its state.
     pub(super) fn count_cut(&self) {
         let cut = &self.shared.counts.cut;
         count(if !self.was_used() {
@@ -374,7 +372,7 @@ impl Probe {
         self.waiting.load(Relaxed)
     }
 
-    /// Nothing is asked; of HTTP/2.
+    /// HTTP/2: whether no stream is open.
     #[cfg(feature = "http2")]
     pub(super) fn has_no_stream(&self) -> bool {
         self.over.load(Relaxed) == self.requests.load(Relaxed)
@@ -385,7 +383,7 @@ impl Probe {
         self.waits.load(Relaxed)
     }
 
-    /// Bytes have come since hyper began to wait for a head, which is still not complete.
+    /// Whether bytes have come since hyper began to wait for a head, which is still incomplete.
     #[inline]
     pub(super) fn is_mid_head(&self) -> bool {
         self.is_waiting() && self.reads.load(Relaxed) != self.reads_before.load(Relaxed)

@@ -6,27 +6,27 @@ use std::task::{Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::io::Io;
-use super::later::Later;
 use super::probe::Probe;
+use super::retry_pause::RetryPause;
 use crate::drain::{Phase, count};
 use crate::limits::Order;
 
 /// What an HTTP/2 client with prior knowledge sends first. No HTTP/1 request begins like this.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What came of waiting for the first bytes.
+/// Protocol that the first bytes of a connection show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum First {
+pub(super) enum Detected {
     Http1,
     Http2,
-    /// They have not decided, and the connection can be moved. The next process looks again.
-    Quiet,
-    /// The client has left or sent nothing in time, or the server is at its end.
+    /// Undecided, and the connection can move. The next process looks again.
+    Undecided,
+    /// The client has closed or sent nothing in time, or the server ends.
     Over,
 }
 
-/// Waits for enough bytes to tell, and gives them back to be read again.
-pub(super) async fn detect(io: &mut Io) -> First {
+/// Waits for enough bytes to decide, and puts them back to be read again.
+pub(super) async fn detect(io: &mut Io) -> Detected {
     let probe = io.probe();
     let mut bytes = [0; PREFACE.len()];
     let mut buf = ReadBuf::new(&mut bytes);
@@ -37,46 +37,46 @@ pub(super) async fn detect(io: &mut Io) -> First {
             if let Order::End(reason) = order {
                 probe.shared.counts.ended.count(reason);
             }
-            First::Over
+            Detected::Over
         }
-        () = reached(&probe, Phase::Moving) => First::Quiet,
+        () = reached(&probe, Phase::Moving) => Detected::Undecided,
         () = too_late(&probe) => {
             count(&probe.shared.counts.idle_closed);
-            First::Over
+            Detected::Over
         }
         () = probe.shared.phases.reached(Phase::Cut) => {
             count(&probe.shared.counts.cut.silent);
-            First::Over
+            Detected::Over
         }
     };
     io.give_back(buf.filled());
     first
 }
 
-/// Waits for the phase in which a connection moves, and until it may be tried; for ever, if this one does not.
+/// Waits for the phase in which a connection moves, and until it may be tried; for ever if this one does not move.
 async fn reached(probe: &Probe, phase: Phase) {
     probe.shared.phases.reached(phase).await;
-    Later::new(probe).now().await;
+    RetryPause::new(probe).now().await;
     if probe.sees(probe.shared.phases.current()) != phase {
         std::future::pending::<()>().await;
     }
 }
 
-/// Waits until a connection that has not begun may not begin any more.
+/// Waits until a connection without a request may not begin one any more.
 async fn too_late(probe: &Probe) {
     if !probe.draining() {
         probe.shared.phases.reached(Phase::Draining).await;
     }
-    // Known by the time that phase begins.
+    // It is known when that phase begins.
     if !probe.shared.is_hurried() {
         std::future::pending::<()>().await;
     }
 }
 
-async fn first_bytes(io: &mut Io, buf: &mut ReadBuf<'_>) -> First {
+async fn first_bytes(io: &mut Io, buf: &mut ReadBuf<'_>) -> Detected {
     loop {
         let before = buf.filled().len();
-        // An error ends it like the end: hyper would not say more.
+        // An error is like the end: hyper would not say more.
         std::future::poll_fn(|cx| {
             ready!(Pin::new(&mut *io).poll_read(cx, buf)).ok();
             Poll::Ready(())
@@ -84,13 +84,13 @@ async fn first_bytes(io: &mut Io, buf: &mut ReadBuf<'_>) -> First {
         .await;
         let got = buf.filled();
         if got.len() == before {
-            return First::Over;
+            return Detected::Over;
         }
         if *got != PREFACE[..got.len()] {
-            return First::Http1;
+            return Detected::Http1;
         }
         if got.len() == PREFACE.len() {
-            return First::Http2;
+            return Detected::Http2;
         }
     }
 }

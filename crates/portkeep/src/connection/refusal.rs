@@ -1,4 +1,4 @@
-//! Answer to a request that does not arrive in time.
+//! Answer to a request that does not arrive in time (408).
 
 use std::future::poll_fn;
 use std::io;
@@ -16,7 +16,7 @@ const REFUSAL: &[u8] =
 /// How long a client may take to make room for it.
 const TIME: Duration = Duration::from_secs(2);
 
-/// Only where nothing of an answer was sent.
+/// Only if no byte of an answer was sent.
 pub(super) async fn refuse(mut io: Io) {
     if let Ok(Ok(())) = timeout(TIME, say(&mut io)).await {
         lingering_close(io, true).await;

@@ -1,4 +1,4 @@
-//! Who goes on with a WebSocket that the generation before hands over.
+//! Handlers that continue WebSockets of the last generation.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,10 +12,10 @@ use super::probe::Stage;
 use super::websocket::RawWebSocket;
 use crate::drain::Shared;
 use crate::task::{self, Boxed};
-use crate::websocket::Luggage;
+use crate::websocket::AddressedState;
 use crate::{BoxError, Secret, SessionState};
 
-/// What an app does with a WebSocket whose state it has understood.
+/// Continues a WebSocket whose state was understood.
 type GoOn = Box<dyn FnOnce(RawWebSocket) -> Boxed<()> + Send>;
 type Understand = dyn Fn(SessionState) -> Result<GoOn, BoxError> + Send + Sync;
 
@@ -50,11 +50,11 @@ impl Resumers {
 
     /// # Errors
     ///
-    /// If nobody goes on with it here.
-    pub(crate) fn ask(&self, luggage: &Secret) -> io::Result<Resumed> {
-        let luggage = Luggage::decode(luggage.expose())
+    /// If no handler continues it here.
+    pub(crate) fn ask(&self, addressed: &Secret) -> io::Result<Resumed> {
+        let addressed = AddressedState::decode(addressed.expose())
             .ok_or_else(|| io::Error::other("the state of a WebSocket is cut off"))?;
-        let Luggage { handler, state } = luggage;
+        let AddressedState { handler, state } = addressed;
         let understand = self.0.get(&handler).ok_or_else(|| {
             io::Error::other(format!(
                 "no handler {handler:?} goes on with WebSockets here (`Server::resume`)"
@@ -102,8 +102,8 @@ mod tests {
         resumers
     }
 
-    fn refused(luggage: &Secret) -> String {
-        match resumers().ask(luggage) {
+    fn refused(addressed: &Secret) -> String {
+        match resumers().ask(addressed) {
             Ok(_) => panic!("it is understood"),
             Err(error) => error.to_string(),
         }
@@ -112,13 +112,17 @@ mod tests {
     #[test]
     fn who_refuses_says_why() {
         let state = |version| SessionState::new(version, *b"");
-        assert!(resumers().ask(&Luggage::encode("chat", &state(1))).is_ok());
-        let said = refused(&Luggage::encode("chat", &state(2)));
+        assert!(
+            resumers()
+                .ask(&AddressedState::encode("chat", &state(1)))
+                .is_ok()
+        );
+        let said = refused(&AddressedState::encode("chat", &state(2)));
         assert!(
             said.contains("\"chat\" does not understand a state of version 2: only version 1"),
             "{said}"
         );
-        let said = refused(&Luggage::encode("game", &state(1)));
+        let said = refused(&AddressedState::encode("game", &state(1)));
         assert!(said.contains("no handler \"game\""), "{said}");
         let said = refused(&Secret::from(b"cut".to_vec()));
         assert!(said.contains("cut off"), "{said}");
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_handler_that_panics_has_refused() {
-        let panics = Luggage::encode("chat", &SessionState::new(3, *b""));
+        let panics = AddressedState::encode("chat", &SessionState::new(3, *b""));
         assert!(refused(&panics).contains("it panicked"));
     }
 }

@@ -1,8 +1,8 @@
 //! Self-test: does this hyper behave as moving connections needs it?
 //!
-//! Two facts about a connection are observed from outside (see `probe`), through behaviour that
-//! hyper does not promise. An app may be built with another hyper than the one that was tested, so
-//! each process makes sure before it moves anything. It takes some microseconds.
+//! Two facts about a connection are observed from outside (see `probe`), through behaviour that hyper does not promise. An
+//! app may be built with another hyper than the tested one, so each process checks it before it moves anything. That takes
+//! some microseconds.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -43,11 +43,11 @@ pub(crate) fn hyper_is_as_expected() -> bool {
 /// The client, the socket and the app of a connection, in one place.
 #[derive(Default)]
 struct Scene {
-    /// What the client has sent.
+    /// Bytes that the client has sent.
     sent: VecDeque<u8>,
-    /// The client takes nothing more.
+    /// Whether the client takes no more bytes.
     full: bool,
-    /// The app has its answer.
+    /// Whether the app may answer.
     answered: bool,
     /// The request that the app still holds, with its body.
     held: Option<Request<Incoming>>,
@@ -57,14 +57,14 @@ struct Scene {
 #[derive(Clone, Default)]
 struct Stage(Arc<Mutex<Scene>>);
 
-/// A connection as those of clients are, but for its socket.
+/// A connection like those of clients, except for its socket.
 struct Rehearsal {
     stage: Stage,
     probe: Arc<Probe>,
     connection: Connection,
 }
 
-/// The first thing that is not as expected.
+/// The first unexpected observation.
 fn check() -> Result<(), &'static str> {
     between_requests()?;
     with_a_body()?;
@@ -101,7 +101,7 @@ fn with_a_body() -> Result<(), &'static str> {
     it.movable(false, "the answer was sent before the body was there")
 }
 
-/// The request ends after its answer is written, and before that is sent.
+/// A request ends after its answer is written, and before that is sent.
 fn answered_early() -> Result<(), &'static str> {
     let mut it = Rehearsal::begin();
     it.stage
@@ -111,7 +111,7 @@ fn answered_early() -> Result<(), &'static str> {
     it.stage.scene().answered = true;
     it.movable(false, "an early answer cannot be sent")?;
     it.stage.send("half");
-    // Each part of the body is read when it is asked for.
+    // Each part of the body is read when the app asks for it.
     for _ in 0..4 {
         it.stage.read_body();
         it.movable(false, "the body ends, and the answer was not sent")?;
@@ -140,7 +140,7 @@ impl Rehearsal {
     fn movable(&mut self, expected: bool, when: &'static str) -> Result<(), &'static str> {
         let mut cx = Context::from_waker(Waker::noop());
         let pending = Pin::new(&mut self.connection).poll(&mut cx).is_pending();
-        // What hyper does, and not what the app is known to do.
+        // What hyper does, not what the app is known to do.
         match pending && self.probe.is_between_requests() == expected {
             true => Ok(()),
             false => Err(when),
@@ -149,7 +149,7 @@ impl Rehearsal {
 }
 
 impl Stage {
-    /// The app asks for what there is of the request's body.
+    /// The app reads the available part of the request's body.
     fn read_body(&self) {
         if let Some(request) = &mut self.scene().held {
             let mut cx = Context::from_waker(Waker::noop());

@@ -1,17 +1,17 @@
-//! Body of a request, as far as its connection has to know it.
+//! Body of a request, for the limits of its connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 
 use super::probe::Probe;
-use crate::app::Awaits;
+use crate::app::BodyObserver;
 
 const COMING: u8 = 0;
 const AWAITED: u8 = 1;
-/// There is an answer. Whatever is still to come is between the app and its client.
+/// There is an answer. The rest of the body is between the app and its client.
 const ANSWERED: u8 = 2;
 
-/// Shared by the body and by what stands for its request.
+/// Shared by the body and by its request's record.
 pub(super) struct Upload {
     probe: Arc<Probe>,
     state: AtomicU8,
@@ -25,7 +25,7 @@ impl Upload {
         })
     }
 
-    /// Or none is wanted any more.
+    /// It is answered, or no answer is wanted any more.
     pub(super) fn answered(&self) {
         if self.state.swap(ANSWERED, SeqCst) == AWAITED {
             self.probe.awaits_body(false);
@@ -38,9 +38,9 @@ impl Upload {
     }
 }
 
-impl Awaits for Upload {
+impl BodyObserver for Upload {
     fn waits(&self) {
-        // Counted before it shows, so that an answer in between takes back what was counted.
+        // Counted before it shows, so that an answer in between takes back the count.
         self.probe.awaits_body(true);
         if !self.change(COMING, AWAITED) {
             self.probe.awaits_body(false);

@@ -1,4 +1,4 @@
-//! A WebSocket as bytes, which an app may give to the next generation.
+//! WebSocket as bytes, which an app may hand over to the next generation.
 
 mod hand_over;
 
@@ -17,9 +17,9 @@ use crate::websocket::Frames;
 
 pub use hand_over::{Refusal, Refused, hand_over};
 
-/// More than this of a message that has not ended is not kept, and then it does not move before its end.
+/// Bytes of an incomplete message that are kept. After more, the WebSocket does not move before the message ends.
 const MOST_KEPT: usize = 512 * 1024;
-/// A buffer that is larger than this is given back after a message.
+/// A larger buffer is freed after a message.
 const SMALL: usize = 4 * 1024;
 
 /// The bytes of a WebSocket: what a WebSocket library reads and writes, such as tokio-tungstenite's
@@ -31,30 +31,30 @@ const SMALL: usize = 4 * 1024;
 pub struct RawWebSocket(Box<Inner>);
 
 struct Inner {
-    below: Below,
+    below: Underlying,
     /// From the client.
     incoming: Frames,
     /// To the client.
     outgoing: Frames,
-    /// Read from below, and not by the library. A library reads it from `at` on.
+    /// Read from the connection, and not by the library, which reads it from `at` on.
     ahead: Vec<u8>,
     at: usize,
-    /// What the library has of a message that has not ended.
-    kept: Kept,
-    /// The rest of a message is of no use to anybody.
+    /// What the library has of an incomplete message.
+    kept: PartialMessage,
+    /// Whether the rest of a message is skipped.
     skips: bool,
 }
 
-enum Below {
-    /// It may leave this process.
+enum Underlying {
+    /// A connection of ours, which may leave this process.
     Own(Box<Io>),
-    /// Of HTTP/2, or of another server.
+    /// From HTTP/2, or from another server.
     Foreign(Box<TokioIo<Upgraded>>),
-    /// Cut, at the deadline of a drain.
+    /// Cut at the deadline of a drain.
     Gone,
 }
 
-enum Kept {
+enum PartialMessage {
     Bytes(Vec<u8>),
     TooMuch,
 }
@@ -70,31 +70,31 @@ impl RawWebSocket {
             Ok(parts) => {
                 let mut io = parts.io.into_inner();
                 io.give_back(&parts.read_buf);
-                Below::Own(Box::new(io))
+                Underlying::Own(Box::new(io))
             }
-            Err(upgraded) => Below::Foreign(Box::new(TokioIo::new(upgraded))),
+            Err(upgraded) => Underlying::Foreign(Box::new(TokioIo::new(upgraded))),
         };
         Self::over(below)
     }
 
-    fn over(below: Below) -> Self {
+    fn over(below: Underlying) -> Self {
         Self(Box::new(Inner {
             below,
             incoming: Frames::default(),
             outgoing: Frames::default(),
             ahead: Vec::new(),
             at: 0,
-            kept: Kept::Bytes(Vec::new()),
+            kept: PartialMessage::Bytes(Vec::new()),
             skips: false,
         }))
     }
 
-    /// One that was in another process before.
+    /// A WebSocket of another process.
     pub(super) fn moved(io: Io) -> Self {
-        Self::over(Below::Own(Box::new(io)))
+        Self::over(Underlying::Own(Box::new(io)))
     }
 
-    /// Whether nothing is there of a message that has not ended: neither of the client's, nor of the server's.
+    /// Whether no message is incomplete, in either direction.
     #[cfg(test)]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.0.incoming.is_between_messages() && self.0.outgoing.is_between_messages()
@@ -105,27 +105,26 @@ impl RawWebSocket {
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {
         match &self.0.below {
-            Below::Own(io) => Some(io.probe().peer),
-            Below::Foreign(_) | Below::Gone => None,
+            Underlying::Own(io) => Some(io.probe().peer),
+            Underlying::Foreign(_) | Underlying::Gone => None,
         }
     }
 }
 
 impl Inner {
-    /// For another library, which has nothing of it: what the one before had of a message is read again, or skipped if it is not
-    /// here any more.
+    /// For another library: it reads an incomplete message again from its beginning, or skips it if that is gone.
     fn rewind(&mut self) {
-        match std::mem::replace(&mut self.kept, Kept::Bytes(Vec::new())) {
-            Kept::Bytes(mut kept) => {
+        match std::mem::replace(&mut self.kept, PartialMessage::Bytes(Vec::new())) {
+            PartialMessage::Bytes(mut kept) => {
                 kept.extend(&self.ahead[self.at..]);
                 (self.ahead, self.at) = (kept, 0);
                 self.incoming.restart();
             }
-            Kept::TooMuch => self.skips = true,
+            PartialMessage::TooMuch => self.skips = true,
         }
     }
 
-    /// At most up to the end of a frame.
+    /// Reads at most up to the end of a frame.
     fn poll_frame(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         if self.at < self.ahead.len() {
@@ -148,19 +147,21 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// The library gets this, which is not more than a frame.
+    /// The library gets these bytes, of one frame at most.
     fn gives(&mut self, bytes: &[u8]) {
         if self.incoming.is_between_messages() {
             match &mut self.kept {
-                Kept::Bytes(kept) if kept.capacity() <= SMALL => kept.clear(),
-                kept => *kept = Kept::Bytes(Vec::new()),
+                PartialMessage::Bytes(kept) if kept.capacity() <= SMALL => kept.clear(),
+                kept => *kept = PartialMessage::Bytes(Vec::new()),
             }
             return;
         }
         match &mut self.kept {
-            Kept::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => kept.extend(bytes),
-            // For a message that is skipped, too: it is not counted any more.
-            kept => *kept = Kept::TooMuch,
+            PartialMessage::Bytes(kept) if kept.len() + bytes.len() <= MOST_KEPT => {
+                kept.extend(bytes);
+            }
+            // Also for a skipped message: it is no longer counted.
+            kept => *kept = PartialMessage::TooMuch,
         }
     }
 }
@@ -185,7 +186,7 @@ impl AsyncRead for RawWebSocket {
     }
 }
 
-impl Below {
+impl Underlying {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Own(io) => Pin::new(io).poll_read(cx, buf),
@@ -203,9 +204,9 @@ impl AsyncWrite for RawWebSocket {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self.0;
         let written = ready!(match &mut this.below {
-            Below::Own(io) => Pin::new(io).poll_write(cx, buf),
-            Below::Foreign(io) => Pin::new(io).poll_write(cx, buf),
-            Below::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+            Underlying::Own(io) => Pin::new(io).poll_write(cx, buf),
+            Underlying::Foreign(io) => Pin::new(io).poll_write(cx, buf),
+            Underlying::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
         })?;
         let mut rest = &buf[..written];
         while !rest.is_empty() {
@@ -217,17 +218,17 @@ impl AsyncWrite for RawWebSocket {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0.below {
-            Below::Own(io) => Pin::new(io).poll_flush(cx),
-            Below::Foreign(io) => Pin::new(io).poll_flush(cx),
-            Below::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
+            Underlying::Own(io) => Pin::new(io).poll_flush(cx),
+            Underlying::Foreign(io) => Pin::new(io).poll_flush(cx),
+            Underlying::Gone => Poll::Ready(Err(ErrorKind::ConnectionAborted.into())),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0.below {
-            Below::Own(io) => Pin::new(io).poll_shutdown(cx),
-            Below::Foreign(io) => Pin::new(io).poll_shutdown(cx),
-            Below::Gone => Poll::Ready(Ok(())),
+            Underlying::Own(io) => Pin::new(io).poll_shutdown(cx),
+            Underlying::Foreign(io) => Pin::new(io).poll_shutdown(cx),
+            Underlying::Gone => Poll::Ready(Ok(())),
         }
     }
 }

@@ -9,33 +9,33 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 
-use super::channel::Pieces;
+use super::channel::StreamedBody;
 use super::inject::Injector;
 use crate::BoxError;
 use crate::app::ErasedBody;
 
 pin_project! {
-    /// The app's own, or ours.
+    /// The app's body, or one of ours.
     #[project = Projection]
     pub(crate) enum DevBody {
-        /// As the app made it.
+        /// Unchanged from the app.
         App { #[pin] body: ErasedBody },
         /// A page that gets the script.
-        Page { #[pin] body: ErasedBody, injector: Injector, last: Last },
+        Page { #[pin] body: ErasedBody, injector: Injector, last: PageEnd },
         /// From `portkeep dev`.
-        Pieces { pieces: Pieces },
+        StreamedBody { pieces: StreamedBody },
         /// From the next generation.
         Forwarded { #[pin] body: Incoming },
-        /// Known as a whole.
+        /// A whole text.
         Text { text: Bytes },
     }
 }
 
-/// The end of a page.
-pub(crate) enum Last {
-    /// It is not over.
+/// Whether the page has ended.
+pub(crate) enum PageEnd {
+    /// It has not.
     Open,
-    /// It is; these may follow.
+    /// It has; trailers may follow.
     Trailers(Option<HeaderMap>),
 }
 
@@ -44,7 +44,7 @@ impl DevBody {
         Self::Page {
             body,
             injector: Injector::new(text),
-            last: Last::Open,
+            last: PageEnd::Open,
         }
     }
 
@@ -69,7 +69,7 @@ impl Body for DevBody {
                 injector,
                 last,
             } => loop {
-                if let Last::Trailers(trailers) = last {
+                if let PageEnd::Trailers(trailers) = last {
                     return Poll::Ready(trailers.take().map(|all| Ok(Frame::trailers(all))));
                 }
                 let trailers = match ready!(body.as_mut().poll_frame(cx)) {
@@ -85,13 +85,13 @@ impl Body for DevBody {
                     },
                     None => None,
                 };
-                *last = Last::Trailers(trailers);
+                *last = PageEnd::Trailers(trailers);
                 let rest = injector.finish();
                 if !rest.is_empty() {
                     return own(rest);
                 }
             },
-            Projection::Pieces { pieces } => match ready!(pieces.poll_piece(cx)) {
+            Projection::StreamedBody { pieces } => match ready!(pieces.poll_piece(cx)) {
                 Some(piece) => own(piece),
                 None => Poll::Ready(None),
             },
@@ -111,7 +111,7 @@ impl Body for DevBody {
             Self::App { body } => body.is_end_stream(),
             Self::Forwarded { body } => body.is_end_stream(),
             Self::Text { text } => text.is_empty(),
-            Self::Page { .. } | Self::Pieces { .. } => false,
+            Self::Page { .. } | Self::StreamedBody { .. } => false,
         }
     }
 
@@ -120,7 +120,7 @@ impl Body for DevBody {
             Self::App { body } => body.size_hint(),
             Self::Forwarded { body } => body.size_hint(),
             Self::Text { text } => SizeHint::with_exact(text.len() as u64),
-            Self::Page { .. } | Self::Pieces { .. } => SizeHint::default(),
+            Self::Page { .. } | Self::StreamedBody { .. } => SizeHint::default(),
         }
     }
 }

@@ -17,23 +17,23 @@ use tokio::time::timeout;
 
 use crate::{ShutdownToken, task};
 
-/// `portkeep dev` answers at once what an app waits for; one that was stopped (Ctrl-Z) never does.
+/// How long `portkeep dev` may take for an answer that the app waits for; a stopped one (Ctrl-Z) never answers.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// How to reach `portkeep dev`.
+/// Address of `portkeep dev`, and settings from it.
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) path: PathBuf,
     /// The number of this generation.
     pub(super) generation: u64,
-    /// Requests may have to wait for a build.
+    /// Whether requests may have to wait for a build.
     pub(super) holds: bool,
-    /// Hosts by which pages may be asked for from anywhere.
+    /// Hosts whose pages get the script, whichever machine asks for them.
     pub(super) allowed: Vec<AllowedHost>,
 }
 
 impl Channel {
-    /// As `portkeep dev` told it; `None` where it did not start this process.
+    /// From the environment that `portkeep dev` sets; `None` if it did not start this process.
     pub(super) fn from_env() -> Option<Self> {
         let path = PathBuf::from(std::env::var_os(PORTKEEP_DEV)?);
         let generation = std::env::var(PORTKEEP_GENERATION).ok()?;
@@ -42,7 +42,7 @@ impl Channel {
             path,
             generation: generation.parse().ok()?,
             holds: std::env::var_os(PORTKEEP_DEV_HOLD).is_some(),
-            // `portkeep dev` has refused what cannot be read.
+            // `portkeep dev` has refused invalid hosts.
             allowed: hosts
                 .split(',')
                 .filter_map(|one| one.parse().ok())
@@ -50,12 +50,12 @@ impl Channel {
         })
     }
 
-    /// Whether somebody is there; it may have gone and left us running.
+    /// Whether `portkeep dev` runs; it may have gone and left us running.
     pub(super) fn is_open(&self) -> bool {
         self.path.exists()
     }
 
-    /// Asks. `path` is what follows [`PREFIX`](portkeep_contract::development::PREFIX).
+    /// Asks a question. `path` follows [`PREFIX`](portkeep_contract::development::PREFIX).
     pub(super) async fn ask(&self, path: &str) -> io::Result<Answer> {
         let stream = UnixStream::connect(&self.path).await?;
         let question = format!("{}\n", Question::new(self.generation, path));
@@ -89,15 +89,15 @@ impl Channel {
 }
 
 impl Channel {
-    /// Says that this generation speaks this version of the protocol, and whether it lets requests
-    /// wait. It is heard when this returns: before the generation is READY.
+    /// Announces this version of the protocol, and whether requests wait here. It has arrived when this returns: before the
+    /// generation is READY.
     pub(super) async fn announce(&self, holds: bool) {
         let asked = if holds { "holds" } else { "hello" };
-        // Without an answer, somebody is told less.
+        // Without an answer, `portkeep dev` knows less.
         let _ = timeout(PATIENCE, self.ask(asked)).await;
     }
 
-    /// What changes the pages of an app and is no generation, as it is now.
+    /// Numbers of page contents other than the generation, as of now.
     pub(super) async fn made_of(&self) -> Option<String> {
         let asked = async { self.ask("page").await?.into_text().await };
         let text = timeout(PATIENCE, asked).await.ok()?.ok()?;
@@ -107,17 +107,17 @@ impl Channel {
         text.bytes().all(is_number).then(|| text.to_owned())
     }
 
-    /// Says that a page could not be written into.
+    /// Reports a page that could not be changed.
     pub(super) fn tell_compressed(self: Arc<Self>, path: &str) {
         self.tell(format!("compressed {path}"));
     }
 
-    /// Says that the pages of a host get no script, or none that may ask.
+    /// Reports that the pages of a host get no script, or none that may ask.
     pub(super) fn tell_refused(self: Arc<Self>, why: Refusal, host: &str) {
         self.tell(format!("refused {} {host}", why.word()));
     }
 
-    /// Nothing hangs on it, and no page is to wait for it.
+    /// No page waits for this.
     fn tell(self: Arc<Self>, what: String) {
         task::spawn(async move {
             let _ = timeout(PATIENCE, self.ask(&what)).await;
@@ -131,7 +131,7 @@ fn head_of(line: &[u8]) -> Option<(StatusCode, HeaderValue)> {
     Some((status.parse().ok()?, kind.parse().ok()?))
 }
 
-/// Reads what is there. False at the end.
+/// Reads available bytes. False at the end.
 async fn receive(stream: &UnixStream, into: &mut BytesMut) -> io::Result<bool> {
     let mut piece = [0; 4096];
     loop {
@@ -147,7 +147,7 @@ async fn receive(stream: &UnixStream, into: &mut BytesMut) -> io::Result<bool> {
     }
 }
 
-/// What `portkeep dev` answered.
+/// An answer of `portkeep dev`.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     /// Its content type.
@@ -157,16 +157,16 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The body, which ends when the server drains: an open tab must not hold that up.
-    pub(super) fn into_body(self, token: &ShutdownToken) -> Pieces {
-        Pieces {
+    /// The body, which ends when the server drains: an open tab must not hold up a drain.
+    pub(super) fn into_body(self, token: &ShutdownToken) -> StreamedBody {
+        StreamedBody {
             first: self.first,
             stream: self.stream,
             end: Box::pin(token.started()),
         }
     }
 
-    /// The whole body, of an answer that ends.
+    /// The whole body of an answer that ends.
     pub(super) async fn into_text(self) -> io::Result<Bytes> {
         let mut text = BytesMut::from(&self.first[..]);
         while receive(&self.stream, &mut text).await? {}
@@ -174,14 +174,14 @@ impl Answer {
     }
 }
 
-/// A body that is handed through as it comes.
-pub(super) struct Pieces {
+/// A body that is passed on as it comes.
+pub(super) struct StreamedBody {
     first: Bytes,
     stream: UnixStream,
     end: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
 }
 
-impl Pieces {
+impl StreamedBody {
     pub(super) fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if !self.first.is_empty() {
             return Poll::Ready(Some(std::mem::take(&mut self.first)));

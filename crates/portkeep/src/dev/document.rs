@@ -1,4 +1,4 @@
-//! Tells requests for a page, and answers that are one, from others.
+//! Recognises requests for a page, and answers that are one.
 
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH,
@@ -10,47 +10,46 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use super::script::Load;
 
-/// Whether a browser asks for something to show in a tab, and not a script for a part of a page; and how.
+/// How a browser loads a document into a tab; nothing if the request is for something else.
 pub(super) fn load<B>(request: &Request<B>) -> Option<Load> {
     let headers = request.headers();
     let destination = headers.get("sec-fetch-dest");
     let mode = headers.get("sec-fetch-mode");
-    // A service worker that hands on what a tab asks for keeps the mode, which no script can choose.
+    // A service worker that forwards a tab's request keeps the mode, which no script can choose.
     let is_handed_on =
         destination.is_some_and(|to| to == "empty") && mode.is_some_and(|mode| mode == "navigate");
     let is_document = is_handed_on || destination.is_some_and(|to| to == "document");
     let load = match *request.method() {
         Method::GET if is_document || destination.is_none() => Load::Get,
-        // A form that is sent by a tab says so; by a script, it looks the same but for that.
+        // A form that a tab sends says so; one that a script sends differs only in that.
         Method::POST if is_document => Load::Post,
         _ => return None,
     };
     (!headers.contains_key(RANGE) && contains(headers, ACCEPT, "text/html")).then_some(load)
 }
 
-/// Asks for a page that is not compressed: it goes over the loopback, and is to be written into.
-/// An app that compresses has to ask for the client's wish anyhow. And asks for all of it: what a
-/// browser has kept may be from before there was a script in it.
+/// Asks for an uncompressed page: it stays on this machine, and is changed. An app that compresses has to check the
+/// client's wish anyhow. And asks for the whole page: a cached one may be from before it had a script.
 pub(super) fn ask_whole_and_plain(headers: &mut HeaderMap) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.remove(IF_NONE_MATCH);
     headers.remove(IF_MODIFIED_SINCE);
 }
 
-/// What an answer is to a tab.
+/// Kind of an answer to a tab.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A page that can be written into.
+    /// A page that can be changed.
     Page,
-    /// A page that cannot, because the app compressed it though it was asked not to.
+    /// A page that cannot, because the app compressed it although it was asked not to.
     Compressed,
-    /// A page whose scripts may not run, or may not ask where they came from.
+    /// A page whose scripts may not run, or may not ask their origin.
     Sandboxed,
     /// Anything else.
     Other,
 }
 
-/// Tells a page from all else.
+/// The kind of an answer.
 pub(super) fn kind_of(parts: &Parts) -> Kind {
     let headers = &parts.headers;
     let kind = headers
@@ -85,7 +84,7 @@ pub(super) fn kind_of(parts: &Parts) -> Kind {
     }
 }
 
-/// Whether the page's policy gives it an origin of its own, which may not ask, or leaves its scripts out.
+/// Whether the page's policy gives it an origin of its own, which may not ask, or forbids its scripts.
 fn is_sandboxed(headers: &HeaderMap) -> bool {
     let policies = headers.get_all(CONTENT_SECURITY_POLICY).iter();
     policies
@@ -103,9 +102,9 @@ fn is_sandboxed(headers: &HeaderMap) -> bool {
         })
 }
 
-/// What no longer holds for a page that is written into. Nobody keeps it: with its validators, a
-/// browser would keep the page of an old generation, script and all, when the app says "not
-/// modified", and a script of the app that fetches the page is to get it as the app made it.
+/// Removes headers that are wrong for a changed page, and forbids caching. With its validators, a browser would show the
+/// page of an old generation, script and all, when the app answers "not modified"; and a script of the app that fetches the
+/// page has to get it unchanged.
 pub(super) fn adapt(headers: &mut HeaderMap) {
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, ETAG, LAST_MODIFIED] {
         headers.remove(name);

@@ -14,7 +14,7 @@ use super::queued_request;
 use crate::listen::Stream;
 use crate::{BoxError, task};
 
-/// Sends `request`, which has waited, to whoever accepts at `address`: `IP:PORT`, or the path of a Unix socket.
+/// Sends `request`, which has waited, to the server at `address`: `IP:PORT`, or the path of a Unix socket.
 pub(super) async fn forward(
     mut request: Request<Incoming>,
     address: &str,
@@ -26,7 +26,7 @@ pub(super) async fn forward(
         let host = HeaderValue::from_str(authority.as_str())?;
         request.headers_mut().insert(HOST, host);
     }
-    // As a client of HTTP/1 asks a server that is no proxy.
+    // In the form for a server that is no proxy.
     let path = request
         .uri()
         .path_and_query()
@@ -35,7 +35,7 @@ pub(super) async fn forward(
     *request.uri_mut() = path;
     *request.version_mut() = http::Version::HTTP_11;
     queued_request::note_waited(request.headers_mut(), waited);
-    // One connection for one request.
+    // Each request has a connection of its own.
     request
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));

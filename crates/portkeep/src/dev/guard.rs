@@ -1,4 +1,4 @@
-//! Access control for `portkeep dev`'s answers: only pages of this app, in a browser on this machine.
+//! Access control for answers of `portkeep dev`: only pages of this app, in a browser on this machine.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use portkeep_contract::development::{AllowedHost, Refusal, host_name};
 
 use crate::Peer;
 
-/// The host that a request names, if its pages may have our script.
+/// The host of a request, if its pages may have our script.
 ///
 /// The request has to come from this machine and mean this machine: a page from elsewhere can make
 /// its own name resolve to this machine and read what it gets (DNS rebinding); the name gives it
@@ -22,7 +22,7 @@ pub(super) fn trusted_host<'a, B>(
 ) -> Result<&'a str, (Refusal, &'a str)> {
     let host = match request.headers().get(HOST) {
         Some(host) => host.to_str().unwrap_or_default(),
-        // HTTP/2 has it in the address.
+        // HTTP/2 has it in the URI.
         None => request.uri().authority().map_or("", |host| host.as_str()),
     };
     let shown = host_name(host).map_or("", |_| host);
@@ -55,7 +55,7 @@ pub(super) fn is_own_page(headers: &HeaderMap, host: &str) -> bool {
             .and_then(|origin| origin.split_once("://"))
             .is_some_and(|(_, of)| of.eq_ignore_ascii_case(host)),
     };
-    // Says it for scripts of other pages too, which have no `Origin`.
+    // It covers scripts of other pages too, which have no `Origin`.
     let site_fits = match headers.get("sec-fetch-site") {
         None => true,
         Some(site) => site == "same-origin" || site == "none",
@@ -63,7 +63,7 @@ pub(super) fn is_own_page(headers: &HeaderMap, host: &str) -> bool {
     origin_fits && site_fits
 }
 
-/// The host of the page that asks, as far as it says so; empty where it does not.
+/// The host of the page that asks; empty if the request does not say.
 pub(super) fn page_host(headers: &HeaderMap) -> String {
     let referer = headers.get(REFERER).and_then(|value| value.to_str().ok());
     let host = referer
@@ -84,7 +84,7 @@ fn names_this_machine(host: &str) -> bool {
     let name = name.to_ascii_lowercase();
     match name.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => is_loopback(ip),
-        // Browsers resolve these to this machine without asking anybody.
+        // Browsers resolve these to this machine without a query.
         Err(_) => name == "localhost" || name.ends_with(".localhost"),
     }
 }

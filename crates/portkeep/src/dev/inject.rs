@@ -4,13 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 const END: &[u8] = b"</body";
 
-/// Lets everything through as it comes, but what follows the last `</body` so far: a script of the
-/// page may have that in a string, so only the end of the document tells.
+/// Passes everything on as it comes, except what follows the last `</body` so far: a script of the page may contain that in
+/// a string, so only the end of the document decides.
 #[derive(Debug)]
 pub(super) struct Injector {
     text: Bytes,
     held: BytesMut,
-    /// Nothing is added to nothing.
+    /// An empty document stays empty.
     empty: bool,
 }
 
@@ -23,10 +23,10 @@ impl Injector {
         }
     }
 
-    /// Takes the next piece and answers what can go out.
+    /// Takes the next piece. Returns what can be passed on.
     pub(super) fn push(&mut self, piece: &[u8]) -> Bytes {
         self.empty &= piece.is_empty();
-        // What is held was searched already, but for an end that continues in this piece.
+        // The held bytes were searched already, except for an end that continues in this piece.
         let from = self.held.len().saturating_sub(END.len() - 1);
         self.held.extend_from_slice(piece);
         let found = last_end(&self.held[from..]).map(|at| from + at);
@@ -38,14 +38,14 @@ impl Injector {
         self.held.split_to(keep_from).freeze()
     }
 
-    /// What is left when the document is over.
+    /// The rest, at the end of the document.
     pub(super) fn finish(&mut self) -> Bytes {
         if self.empty {
             return Bytes::new();
         }
         let held = self.held.split();
         let mut end = BytesMut::with_capacity(held.len() + self.text.len());
-        // A document may leave `</body>` out.
+        // A document may omit `</body>`.
         let before = if starts_with_end(&held) {
             0
         } else {
@@ -70,7 +70,7 @@ fn last_end(bytes: &[u8]) -> Option<usize> {
         .rposition(|part| part.eq_ignore_ascii_case(END))
 }
 
-/// How many bytes at the end may be the beginning of `</body`.
+/// Number of last bytes that may begin a `</body`.
 fn begun_end(bytes: &[u8]) -> usize {
     (1..END.len())
         .rev()

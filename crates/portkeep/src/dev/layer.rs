@@ -24,24 +24,23 @@ use crate::app::{ErasedApp, ErasedBody};
 use crate::connection::ListenerName;
 use crate::{BoxError, ShutdownToken};
 
-/// For programs that waited as long as they may.
+/// For programs whose request has waited for the longest allowed time.
 const STILL_BUILDING: &str =
     "The new version is still being built. Please try again in a second.\n";
 
-/// An app that lets `portkeep dev` into its pages.
+/// An app whose pages `portkeep dev` extends.
 #[derive(Clone)]
 pub(crate) struct Layer {
     app: ErasedApp,
     channel: Option<Arc<Channel>>,
-    /// Requests may have to wait for a build.
+    /// Whether requests may have to wait for a build.
     holds: bool,
     token: ShutdownToken,
 }
 
 impl Layer {
-    /// `token` ends what would queued_request up a drain. `acceptor` is what the connections go through: a
-    /// request that came through one cannot be given to a listener that expects the same, so it does
-    /// not wait.
+    /// `token` ends answers that would hold up a drain. `acceptor` is that of the connections: a request that came through
+    /// one cannot be forwarded to a listener that expects the same, so it does not wait.
     pub(crate) fn new(app: ErasedApp, token: ShutdownToken, acceptor: Option<&Acceptor>) -> Self {
         Self::told_by(Channel::from_env(), app, token, acceptor)
     }
@@ -60,7 +59,7 @@ impl Layer {
         }
     }
 
-    /// Tells `portkeep dev` which version of the protocol this is, and whether requests wait.
+    /// Announces to `portkeep dev` the version of the protocol, and whether requests wait.
     pub(crate) fn announce(&self) -> impl Future<Output = ()> + Send + use<> {
         let (channel, holds) = (self.open_channel(), self.holds);
         async move {
@@ -146,7 +145,7 @@ impl Service<Request<Incoming>> for Layer {
                 host,
                 load,
                 content: Content::App,
-                // Before the app reads what it makes the page of.
+                // Before the app reads what it makes the page from.
                 made_of: channel.made_of().await,
             };
             let path = request.uri().path().to_owned();
@@ -172,12 +171,12 @@ impl Service<Request<Incoming>> for Layer {
     }
 }
 
-/// An answer of the app as it is.
+/// An unchanged answer of the app.
 fn unchanged(response: Response<ErasedBody>) -> Response<DevBody> {
     response.map(|body| DevBody::App { body })
 }
 
-/// An answer to a tab that gets no script, which is told of pages; or to anything else.
+/// An answer that gets no script. If it is a page, that is reported.
 fn left(
     response: Response<ErasedBody>,
     refused: Option<(Refusal, String)>,
@@ -192,7 +191,7 @@ fn left(
     unchanged(Response::from_parts(parts, body))
 }
 
-/// Whether a request below [`PREFIX`] is of a page that may ask. Tells of a script that may not.
+/// Whether a request below [`PREFIX`] is from a page that may ask. Reports a script that may not.
 fn may_ask<B>(channel: &Arc<Channel>, asked: &str, request: &Request<B>) -> bool {
     let refused = match guard::trusted_host(request, &channel.allowed) {
         Ok(host) if guard::is_own_page(request.headers(), host) => None,
@@ -205,7 +204,7 @@ fn may_ask<B>(channel: &Arc<Channel>, asked: &str, request: &Request<B>) -> bool
     refused.is_none()
 }
 
-/// For a request that has waited as long as it may.
+/// The answer to a request that has waited for the longest allowed time.
 fn still_building(
     text: Bytes,
     page_for: Option<(String, Load)>,
@@ -227,7 +226,7 @@ fn still_building(
             response.headers_mut().insert(CONTENT_TYPE, html);
             response
         }
-        // Programs are better off with text.
+        // Programs get text.
         None => say(StatusCode::SERVICE_UNAVAILABLE, STILL_BUILDING),
     };
     let headers = response.headers_mut();
@@ -253,7 +252,7 @@ async fn ask(channel: &Channel, asked: &str, token: &ShutdownToken) -> Response<
         HeaderValue::from_static("nosniff"),
     );
     let pieces = answer.into_body(token);
-    response.map(|()| DevBody::Pieces { pieces })
+    response.map(|()| DevBody::StreamedBody { pieces })
 }
 
 fn say(status: StatusCode, text: impl Into<Bytes>) -> Response<DevBody> {

@@ -1,4 +1,4 @@
-//! Queued requests: they wait for the build under way (`portkeep dev --while-building hold`).
+//! Queued requests, which wait for the current build (`portkeep dev --while-building hold`).
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ const WAITED: &str = "portkeep-waited";
 pub(super) enum Verdict {
     /// This generation answers it.
     Serve,
-    /// The generation that is served at this address now answers it.
+    /// The generation that serves at this address now answers it.
     Forward(String),
-    /// It has waited as long as it may: a page says so.
+    /// It has waited for the longest allowed time: a page says so.
     Page(Bytes),
 }
 
-/// Whether a request can wait. A switch of protocols cannot be forwarded. A request of another machine must not be: it
-/// would seem to come from this one.
+/// Whether a request can wait. A protocol switch cannot be forwarded. A request of another machine must not be: it would
+/// seem to come from this one.
 pub(super) fn may_wait<B>(request: &Request<B>) -> bool {
     guard::is_local(request)
         && request.method() != Method::CONNECT
@@ -38,14 +38,14 @@ pub(super) fn take_waited(headers: &mut HeaderMap) -> Duration {
     Duration::from_millis(milliseconds.unwrap_or_default())
 }
 
-/// Adds the time that a request has waited, for the generation that gets it next.
+/// Adds the time that a request has waited, for the next generation that gets it.
 pub(super) fn note_waited(headers: &mut HeaderMap, waited: Duration) {
     let milliseconds = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
     headers.insert(WAITED, HeaderValue::from(milliseconds));
 }
 
-/// Waits as long as `portkeep dev` lets a request wait that came through the listener `listener` and has waited before.
-/// After any failure, this generation answers it.
+/// Waits as long as `portkeep dev` lets a request wait that came through `listener` and has waited before. After any
+/// failure, this generation answers it.
 pub(super) async fn wait(channel: &Channel, listener: &str, waited: Duration) -> Verdict {
     let question = format!("hold {} {listener}", waited.as_millis());
     let Ok(answer) = channel.ask(&question).await else {

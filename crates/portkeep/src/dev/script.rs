@@ -1,4 +1,4 @@
-//! Script of a page, and the data that the page gets with it.
+//! Script tag of a page, with data for the page.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,31 +10,31 @@ use portkeep_contract::development::{PREFIX, SCRIPT};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
     Get,
-    /// To load it again would send a form again.
+    /// Loading it again would send a form again.
     Post,
 }
 
-/// What stands in a page.
+/// Contents of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
     App,
-    /// A page of ours, for a request that waited as long as it may.
+    /// A page of ours, for a request that has waited for the longest allowed time.
     Waiting,
 }
 
-/// A script of a page that is about to be answered.
+/// The script tag of a page that is about to be answered.
 #[derive(Debug)]
 pub(super) struct Script {
-    /// The host that the browser asked.
+    /// The host in the browser's request.
     pub(super) host: String,
     pub(super) load: Load,
     pub(super) content: Content,
-    /// What `portkeep dev` knew before the page was made: whatever changes from then on, the page may not have.
+    /// State of page contents before the page was made: later changes may be missing from it.
     pub(super) made_of: Option<String>,
 }
 
 impl Script {
-    /// The text that goes into the page, whose answer has these headers.
+    /// The tag for the page, whose answer has these headers.
     pub(super) fn tag(&self, headers: &HeaderMap, generation: u64) -> Bytes {
         let attribute = |name: &str, value: &str| format!(" {name}=\"{value}\"");
         let nonce = nonce(headers).map_or_else(String::new, |nonce| attribute("nonce", nonce));
@@ -48,7 +48,7 @@ impl Script {
             Content::App => "",
             Content::Waiting => " data-waiting",
         };
-        // With the host, because a page may have a `<base>` of another.
+        // With the host, because a page may have another host in its `<base>`.
         let host = &self.host;
         format!(
             "<script src=\"//{host}{PREFIX}{SCRIPT}\" data-generation=\"{generation}\"{made_of}{load}{content} \
@@ -58,7 +58,7 @@ impl Script {
     }
 }
 
-/// The nonce that the page's policy wants of scripts.
+/// The nonce that the page's policy requires of scripts.
 fn nonce(headers: &HeaderMap) -> Option<&str> {
     let policies = headers
         .get_all(CONTENT_SECURITY_POLICY)
@@ -67,7 +67,7 @@ fn nonce(headers: &HeaderMap) -> Option<&str> {
     let directives: Vec<_> = policies
         .flat_map(|policy| policy.split([';', ',']))
         .collect();
-    // The first of these that a policy has is the one that counts.
+    // The first of these in a policy is the one that counts.
     ["script-src-elem", "script-src", "default-src"]
         .iter()
         .find_map(|wanted| {

@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::Shared;
 use crate::limits::{Key, Watched};
 
-/// An open socket. It lives inside the I/O object and so goes where the socket goes: into an
-/// upgraded connection too, which hyper hands to the app and no task of ours drives.
+/// An open socket. It lives in the I/O object and so goes where the socket goes, also into an upgraded connection, which
+/// hyper hands to the app and none of our tasks drives.
 #[derive(Debug)]
 pub(crate) struct Live {
     shared: Arc<Shared>,
-    /// In the register.
+    /// Its key in the register.
     key: Key,
 }
 
@@ -32,7 +32,7 @@ impl Live {
         }
     }
 
-    /// From now on whoever looks for what is idle sees it. It was for `before` as it is.
+    /// Adds it to the register. It had been in its state for `before`.
     pub(crate) fn watch(&self, watched: Arc<dyn Watched>, before: Duration) {
         let register = &self.shared.register;
         register.enter(self.key, watched, before, |facts, waited, age| {
@@ -40,7 +40,7 @@ impl Live {
         });
     }
 
-    /// For how long it has been as it is.
+    /// How long it has been in its state.
     pub(crate) fn waited(&self) -> Duration {
         self.shared.register.waited(self.key)
     }
@@ -68,11 +68,11 @@ impl Drop for Task {
     }
 }
 
-/// How many are left.
+/// Subtracts one. Returns how many are left.
 fn one_less(counter: &AtomicUsize, shared: &Shared) -> usize {
     let left = counter.fetch_sub(1, Ordering::SeqCst) - 1;
     if left == 0 {
-        // There is one waiter at most. `notify_one` keeps the news for one that comes later.
+        // There is one waiter at most. `notify_one` keeps the news for a later one.
         shared.emptied.notify_one();
     }
     left

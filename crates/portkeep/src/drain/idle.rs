@@ -7,35 +7,34 @@ use tokio::time::sleep;
 
 use super::Shared;
 
-/// The time is measured in so many steps, so that requests need not look at a clock.
+/// The time is measured in this many steps, so that requests need not look at a clock.
 const STEPS: u32 = 10;
 
-/// A moment in which nothing was going on.
+/// A moment in which the server was idle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quiet {
-    /// Connections and requests that ever came.
+pub(crate) struct IdleMoment {
+    /// Connections and requests since the start.
     came: [u64; 2],
 }
 
 impl Shared {
-    /// This moment, if no request is open and no connection belongs to the app. Connections that
-    /// wait for a request do not count: they are there for as long as their clients like.
-    fn quiet(&self) -> Option<Quiet> {
-        // First: what begins after this is not part of the moment.
+    /// This moment, if no request is open and no connection belongs to the app. Connections that wait for a request do not
+    /// count: their clients may keep them as long as they like.
+    fn quiet(&self) -> Option<IdleMoment> {
+        // First: later ones are not part of the moment.
         let came = [self.arrived.load(Ordering::SeqCst), self.requests.began()];
-        // A socket without a task of ours was upgraded.
+        // A socket without a task was upgraded.
         let upgraded = self.live() > self.tasks();
-        (self.requests.open() == 0 && !upgraded).then_some(Quiet { came })
+        (self.requests.open() == 0 && !upgraded).then_some(IdleMoment { came })
     }
 
     /// Whether nothing has come since.
-    pub(crate) fn is_still(&self, moment: Quiet) -> bool {
+    pub(crate) fn is_still(&self, moment: IdleMoment) -> bool {
         self.quiet() == Some(moment)
     }
 
-    /// Waits until no connection and no request has come, and none was open, for `time`; at most a
-    /// tenth longer. For ever without a time.
-    pub(crate) async fn idle_for(&self, time: Option<Duration>) -> Quiet {
+    /// Waits until the server was idle for `time`; at most a tenth longer. For ever without a time.
+    pub(crate) async fn idle_for(&self, time: Option<Duration>) -> IdleMoment {
         let Some(time) = time else {
             return std::future::pending().await;
         };
@@ -106,7 +105,7 @@ mod tests {
         assert!(!shared.is_still(quiet));
     }
 
-    /// What keeps a process alive, and how long after its end the process is idle.
+    /// What keeps a process alive, and how long after its end the process counts as idle.
     #[tokio::test(start_paused = true)]
     async fn what_is_not_idle() {
         type Hold = fn(&Arc<Shared>) -> Box<dyn std::any::Any>;

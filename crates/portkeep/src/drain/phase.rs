@@ -8,24 +8,24 @@ use pin_project_lite::pin_project;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-/// In order; it only moves forward.
+/// In order; a server only goes forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Serving,
-    /// Nothing new is accepted; connections go on to the next generation as soon as they can.
+    /// Nothing new is accepted; connections move to the next generation as soon as they can.
     Moving,
-    /// Nothing new is accepted, and there is nobody to move to (any more): what is there ends well.
+    /// Nothing new is accepted, and there is no next generation (any more): connections end in good order.
     Draining,
-    /// The deadline is over: what is still there is cut.
+    /// The deadline is over: remaining connections are cut.
     Cut,
 }
 
-/// The current phase and those who wait for it to end.
+/// The current phase, and the tasks that wait for its end.
 #[derive(Debug, Default)]
 pub(crate) struct Phases {
     current: AtomicU8,
-    /// One list for each phase that ends. With a single list, a task that saw the new phase
-    /// just before the list was called would be called for what it knows, and miss the next.
+    /// A list for each phase. With a single list, a task that saw the new phase just before the list was notified would be
+    /// woken for what it knows, and miss the next.
     ended: [Notify; 3],
 }
 
@@ -47,7 +47,7 @@ impl Phases {
         }
     }
 
-    /// Waits for a phase; at once if it is here or past.
+    /// Waits for a phase; returns at once if it is here or past.
     pub(crate) async fn reached(&self, phase: Phase) {
         let mut watch = std::pin::pin!(self.watch());
         std::future::poll_fn(|cx| match watch.as_mut().poll_phase(cx) {
@@ -57,7 +57,7 @@ impl Phases {
         .await;
     }
 
-    /// Something to ask at every poll of a connection.
+    /// Handle for polling the phase of a connection.
     pub(crate) fn watch(&self) -> Watch<'_> {
         Watch {
             phases: self,
@@ -69,10 +69,10 @@ impl Phases {
 }
 
 pin_project! {
-    /// Answers with the phase and sees to it that the task is woken when it ends.
+    /// Returns the phase, and wakes the task when it ends.
     ///
-    /// It enters the list of waiters, which all connections share and lock, once for each phase
-    /// and task, not at every poll.
+    /// It enters the list of waiters, which all connections share and lock, once for each phase and task, not at every
+    /// poll.
     pub(crate) struct Watch<'a> {
         phases: &'a Phases,
         phase: Phase,
@@ -93,7 +93,7 @@ impl Watch<'_> {
                 if let Some(ended) = this.phases.ended.get(current as usize) {
                     this.end.set(ended.notified());
                 }
-                // `end` hears of everything from here on; look whether it was too late.
+                // `end` is notified from here on; look whether that was too late.
                 continue;
             }
             if current == Phase::Cut {

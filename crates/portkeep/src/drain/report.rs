@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::Shared;
 use crate::limits::Ended;
 
-/// Connections that were cut, by what they were doing.
+/// Cut connections, by their state.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cut<N = u64> {
-    /// Accepted, but no request came.
+    /// Accepted, without a request.
     pub(crate) silent: N,
     /// HTTP/1, between requests.
     pub(crate) idle: N,
-    /// HTTP/1, with a request that was not answered to its end.
+    /// HTTP/1, with an unfinished request.
     pub(crate) busy: N,
     /// HTTP/2, with at least one open stream, or a client that ignores GOAWAY.
     pub(crate) http2: N,
@@ -22,28 +22,28 @@ pub(crate) struct Cut<N = u64> {
     pub(crate) upgraded: N,
 }
 
-/// A drain that is over.
+/// A finished drain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) took: Duration,
     pub(crate) answered: u64,
     pub(crate) moved: u64,
-    /// Those of them that are WebSockets.
+    /// WebSockets among them.
     pub(crate) handed_over: u64,
     pub(crate) idle_closed: u64,
     pub(crate) cut: Cut,
-    /// From the beginning on.
+    /// Since the start.
     pub(crate) answered_in_all: u64,
-    /// While it served, too.
+    /// Including the time before the drain.
     pub(crate) ended: Ended<u64>,
 }
 
-/// How many requests were answered since the start. `portkeep metrics` reads it in the status.
+/// The number of requests since the start, as `portkeep metrics` reads it in the status.
 pub(crate) fn answered_in_all(requests: u64) -> String {
     format!("{requests} answered in all")
 }
 
-/// How many WebSockets go on in the next generation, if there are some.
+/// The number of WebSockets that continue in the next generation, if there are any.
 pub(crate) fn handed_over(websockets: u64) -> Option<String> {
     (websockets > 0).then(|| format!("{websockets} WebSockets handed over"))
 }

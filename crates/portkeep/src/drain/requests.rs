@@ -1,12 +1,12 @@
 //! Counts requests without making processors wait for each other.
 //!
-//! A counter that every request changes is a cache line that goes from processor to processor all
-//! the time. So each thread counts for itself, and whoever wants to know adds up.
+//! A counter that every request changes is a cache line that moves between processors all the time. So each thread counts
+//! for itself, and a reader adds up.
 
 use std::array;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// More threads than this share some. A power of two.
+/// More threads than this share slots. A power of two.
 const SLOTS: usize = 16;
 
 thread_local! {
@@ -22,16 +22,16 @@ pub(crate) struct Requests {
     slots: [Slot; SLOTS],
 }
 
-/// What one thread has counted. Processors fetch cache lines of 64 bytes, some of them in pairs.
+/// Counts of one thread. Processors fetch cache lines of 64 bytes, some of them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Slot {
     began: AtomicU64,
-    /// Of those that began here, wherever they ended.
+    /// Ended requests that began here, wherever they ended.
     ended: AtomicU64,
 }
 
-/// What has begun has to [end](Requests::end).
+/// A begun request, which has to [end](Requests::end).
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Began {
@@ -47,7 +47,7 @@ impl Requests {
 
     #[inline]
     pub(crate) fn begin(&self) -> Began {
-        // While a thread ends, it has no slot any more.
+        // A thread that ends has no slot any more.
         let slot = SLOT.try_with(|slot| *slot).unwrap_or(0);
         self.slots[slot].began.fetch_add(1, Ordering::SeqCst);
         Began { slot }
@@ -59,19 +59,19 @@ impl Requests {
         self.slots[began.slot].ended.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// How many ever began.
+    /// Requests since the start.
     pub(crate) fn began(&self) -> u64 {
         self.sum(|slot| &slot.began)
     }
 
-    /// How many ever ended; never too many.
+    /// Ended requests since the start; never too many.
     pub(crate) fn ended(&self) -> u64 {
         self.sum(|slot| &slot.ended)
     }
 
-    /// How many are open; never too few.
+    /// Open requests; never too few.
     pub(crate) fn open(&self) -> u64 {
-        // First: one that begins and ends while this adds up counts as open.
+        // First: a request that begins and ends meanwhile counts as open.
         let ended = self.ended();
         self.began() - ended
     }
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn they_begin_and_end_in_any_thread() {
         let requests = Requests::new();
-        // More than there are slots.
+        // More threads than slots.
         let open: Vec<_> = thread::scope(|scope| {
             let began = [(); 2 * SLOTS].map(|()| scope.spawn(|| requests.begin()));
             began.map(|thread| thread.join().unwrap()).into()

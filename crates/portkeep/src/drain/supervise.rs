@@ -10,33 +10,32 @@ use super::{Phase, Report, Shared, answered_in_all, count_many};
 use crate::notify;
 use crate::signals::Signals;
 
-/// How often the service manager hears that the drain goes on.
+/// How often the service manager is told that the drain continues.
 const NEWS: Duration = Duration::from_secs(5);
-/// How far each news moves the stop timeout: a runtime that hangs is killed this soon.
+/// How far each message extends the stop timeout: a hung runtime is killed this soon.
 const EXTENSION: Duration = Duration::from_secs(15);
-/// How long clients of idle connections may take to hear that a process ends that nobody has asked
-/// anything: new clients wait for it. No request is cut by this.
+/// How long idle clients may take to learn of the end of a process that ends because it is idle: new clients wait for it.
+/// This cuts no request.
 const IDLE_CLIENTS: Duration = Duration::from_secs(3);
-/// How long connection tasks may take to notice that they are cut. Only one whose handler
-/// blocks the thread needs more than a moment.
+/// How long connection tasks may take to notice that they are cut. Only one whose handler blocks the thread needs longer.
 const CUT_GRACE: Duration = Duration::from_secs(1);
 
-/// Who asked for the end.
+/// Cause of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum ShutdownCause {
     Signal(&'static str),
     Token,
-    /// Nobody: nothing was going on for long enough.
+    /// The server was idle for long enough.
     Idle,
 }
 
-/// How long a drain may last.
+/// Time limits of a drain.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) deadline: Instant,
     pub(crate) timeout: Duration,
-    /// From then on answers say that the connection ends, and nothing is moved any more: a
-    /// connection that is never idle must not be cut without a word.
+    /// After this, answers announce the end of their connection, and nothing moves any more: a connection that is never
+    /// idle must not be cut without notice.
     pub(crate) last_moves: Instant,
 }
 
@@ -55,18 +54,18 @@ impl Limits {
 pub(crate) async fn supervise(
     shared: &Shared,
     signals: &mut Signals,
-    asked: Asked,
+    asked: ShutdownCause,
     limits: Limits,
 ) -> Report {
     let began = Instant::now();
     announce(shared, asked, limits);
-    // A drain that the token began has no signal yet. The first one may even be the reason: a
-    // handler that waits for `shutdown` can hear it before the server does.
-    let mut signalled = matches!(asked, Asked::Signal(_));
+    // A drain that the token began has no signal yet. The first signal may even be its reason: a handler that waits for
+    // `shutdown` can receive it before the server does.
+    let mut signalled = matches!(asked, ShutdownCause::Signal(_));
     let moves = || shared.phases.current() < Phase::Draining;
     let mut deadline = match asked {
-        Asked::Idle => limits.deadline.min(began + IDLE_CLIENTS),
-        Asked::Signal(_) | Asked::Token => limits.deadline,
+        ShutdownCause::Idle => limits.deadline.min(began + IDLE_CLIENTS),
+        ShutdownCause::Signal(_) | ShutdownCause::Token => limits.deadline,
     };
 
     let mut news = interval(NEWS);
@@ -82,7 +81,7 @@ pub(crate) async fn supervise(
                     break;
                 }
                 signalled = true;
-                announce(shared, Asked::Signal(signal), limits);
+                announce(shared, ShutdownCause::Signal(signal), limits);
             }
             () = sleep_until(deadline) => {
                 if deadline < limits.deadline && shared.requests.open() > 0 {
@@ -101,11 +100,11 @@ pub(crate) async fn supervise(
     Report::new(shared, began.elapsed())
 }
 
-fn announce(shared: &Shared, asked: Asked, limits: Limits) {
+fn announce(shared: &Shared, asked: ShutdownCause, limits: Limits) {
     let connections = shared.live();
     let timeout = limits.timeout;
     match asked {
-        Asked::Signal(signal) => {
+        ShutdownCause::Signal(signal) => {
             tracing::info!(
                 signal,
                 connections,
@@ -114,13 +113,13 @@ fn announce(shared: &Shared, asked: Asked, limits: Limits) {
             );
             notify::stopping(&status(shared));
         }
-        Asked::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
-        Asked::Idle => tracing::info!(connections, "idle for long enough, ending"),
+        ShutdownCause::Token => tracing::info!(connections, ?timeout, "draining, as the app asked"),
+        ShutdownCause::Idle => tracing::info!(connections, "idle for long enough, ending"),
     }
 }
 
-/// The stop timeout of the unit may be shorter than the time this server was given. It is moved
-/// in small steps, from inside the runtime, so that a hung process does not profit.
+/// The unit's stop timeout may be shorter than this server's. It is extended in small steps, from inside the runtime, so
+/// that a hung process does not profit.
 fn tell(shared: &Shared, deadline: Instant) {
     let left = deadline.saturating_duration_since(Instant::now());
     notify::extend_timeout(EXTENSION.min(left + NEWS), &status(shared));
@@ -147,7 +146,7 @@ async fn cut(shared: &Shared) {
     count_many(&shared.counts.cut.upgraded, upgraded);
     shared.phases.advance(Phase::Cut);
     if timeout(CUT_GRACE, shared.all_ended()).await.is_err() {
-        // They did not get to say what they were doing; whoever blocks is doing something.
+        // They could not report their state; a task that blocks is busy.
         count_many(&shared.counts.cut.busy, shared.tasks());
     }
 }

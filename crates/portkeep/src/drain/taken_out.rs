@@ -1,4 +1,4 @@
-//! Whether the operator has taken the app out. Unlike in a drain, only connections end.
+//! Whether the operator has taken the app out. Unlike in a drain, the server goes on, and only its connections end.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ pub(crate) struct TakenOut {
 }
 
 impl TakenOut {
-    /// They have been ending for so long, or do not.
+    /// Connections have been ending for this long, or do not end.
     pub(crate) fn set(&self, ending: Option<Duration>) {
         if ending.is_some() == self.is_ending() {
             return;
@@ -37,7 +37,7 @@ impl TakenOut {
         self.is.load(Relaxed)
     }
 
-    /// For how long a connection of this age has been to end.
+    /// How long a connection of this age has been due to end.
     pub(super) fn ending(&self, limits: &Limits, age: Duration) -> Option<Duration> {
         let too_old = limits.too_old(age);
         if !self.is_ending() {
@@ -63,7 +63,7 @@ mod tests {
         taken_out.set(Some(S(0)));
         tokio::time::advance(S(7)).await;
         assert_eq!((ending(1), ending(130)), (Some(S(7)), Some(S(30))));
-        // Told again: it began when it began.
+        // Told again: the beginning stays.
         taken_out.set(Some(S(0)));
         assert_eq!(ending(1), Some(S(7)));
         taken_out.set(None);

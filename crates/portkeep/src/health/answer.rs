@@ -8,18 +8,18 @@ use http::StatusCode;
 /// The longest reason in the one line that HAProxy reads, in characters.
 const SHORT: usize = 80;
 
-/// Whether requests are to be sent to an app.
+/// Whether load balancers should send requests to an app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// They are.
+pub enum Readiness {
+    /// They should.
     Ready,
-    /// They are: nothing runs, and the next connection starts it.
+    /// They should: nothing runs, and the next connection starts it.
     Resting,
     /// One of its checks fails.
     NotReady,
-    /// Somebody takes it out: what is there ends in good order, and what comes is answered.
+    /// Somebody has taken it out: its connections end in good order, and new ones are still answered.
     Draining,
-    /// It has been asked to end, and there is no next generation.
+    /// It was asked to end, and there is no next generation.
     Stopping,
     /// A person wants a page to answer instead.
     Maintenance,
@@ -27,7 +27,7 @@ pub enum Standing {
     Down,
 }
 
-impl Standing {
+impl Readiness {
     /// The word for programs.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -47,29 +47,29 @@ impl Standing {
     }
 }
 
-/// All that is said.
+/// A health report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// Whether requests are to be sent.
-    pub standing: Standing,
-    /// Why, in one sentence.
+pub struct HealthReport {
+    /// Whether load balancers should send requests.
+    pub readiness: Readiness,
+    /// The reason, in one sentence.
     pub reason: Option<String>,
-    /// Somebody takes it out, whatever else it is.
+    /// Whether somebody has taken it out, whatever else its state is.
     pub drained: bool,
     /// The name of the app.
     pub app: Option<String>,
     /// The number of the generation that serves.
     pub generation: Option<u64>,
-    /// What the app's own checks say.
+    /// Results of the app's own checks.
     pub checks: BTreeMap<String, Result<(), String>>,
 }
 
-impl Told {
-    /// One with nothing but a standing and its reason.
+impl HealthReport {
+    /// A report with only a readiness and its reason.
     #[must_use]
-    pub fn new(standing: Standing, reason: impl Into<Option<String>>) -> Self {
+    pub fn new(readiness: Readiness, reason: impl Into<Option<String>>) -> Self {
         Self {
-            standing,
+            readiness,
             reason: reason.into(),
             drained: false,
             app: None,
@@ -78,7 +78,7 @@ impl Told {
         }
     }
 
-    /// The answer to a request for `path`: its status, and JSON.
+    /// The answer to a request for `path`: its status and JSON.
     pub(crate) fn http(&self, path: &str) -> (StatusCode, String) {
         let well = |well: bool| match well {
             true => StatusCode::OK,
@@ -86,12 +86,12 @@ impl Told {
         };
         match path {
             "/readyz" => {
-                let ready = self.standing.is_ready();
+                let ready = self.readiness.is_ready();
                 (well(ready), self.json("ready", ready))
             }
-            // To restart what is taken out or in maintenance would help nobody.
+            // Restarting an app that is taken out or in maintenance would not help.
             "/livez" => {
-                let alive = self.standing != Standing::Down;
+                let alive = self.readiness != Readiness::Down;
                 (well(alive), self.json("alive", alive))
             }
             _ => {
@@ -103,7 +103,7 @@ impl Told {
     }
 
     fn json(&self, what: &str, is: bool) -> String {
-        let mut text = format!("{{\"{what}\":{is},\"status\":\"{}\"", self.standing.word());
+        let mut text = format!("{{\"{what}\":{is},\"status\":\"{}\"", self.readiness.word());
         let mut field = |name: &str, value: String| {
             // Writing to a string cannot fail.
             let _ = write!(text, ",\"{name}\":{value}");
@@ -132,19 +132,19 @@ impl Told {
         text
     }
 
-    /// HAProxy's one line. What it does not say stays as the last one left it: so whoever is ready says that it is up again, and
+    /// HAProxy's one line. What it leaves out stays as the last line set it: so a ready app says that it is up again, and
     /// one that is taken out while nothing serves says both.
     pub(crate) fn agent(&self) -> String {
         let down = || {
-            let reason = self.reason.as_deref().unwrap_or(self.standing.word());
+            let reason = self.reason.as_deref().unwrap_or(self.readiness.word());
             format!("down#{}", short(reason))
         };
-        match self.standing {
-            Standing::Ready | Standing::Resting => "ready up\n".to_owned(),
-            Standing::Draining | Standing::Stopping => "drain\n".to_owned(),
-            Standing::Maintenance => "maint\n".to_owned(),
-            Standing::NotReady | Standing::Down if self.drained => format!("drain {}\n", down()),
-            Standing::NotReady | Standing::Down => format!("{}\n", down()),
+        match self.readiness {
+            Readiness::Ready | Readiness::Resting => "ready up\n".to_owned(),
+            Readiness::Draining | Readiness::Stopping => "drain\n".to_owned(),
+            Readiness::Maintenance => "maint\n".to_owned(),
+            Readiness::NotReady | Readiness::Down if self.drained => format!("drain {}\n", down()),
+            Readiness::NotReady | Readiness::Down => format!("{}\n", down()),
         }
     }
 }
@@ -155,7 +155,7 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            // Also those that end a line or steer a terminal, for whoever prints it as it is.
+            // Also characters that end a line or steer a terminal, for a client that prints the text as it is.
             control if control.is_control() => {
                 let _ = write!(quoted, "\\u{:04x}", u32::from(control));
             }
@@ -166,7 +166,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A few words, and nothing that ends the line.
+/// Shortened, and without line breaks.
 fn short(reason: &str) -> String {
     let printable = |c: char| match c {
         ' '..='~' => c,
@@ -179,19 +179,19 @@ fn short(reason: &str) -> String {
 mod tests {
     use super::*;
 
-    const ALL: [Standing; 7] = [
-        Standing::Ready,
-        Standing::Resting,
-        Standing::NotReady,
-        Standing::Draining,
-        Standing::Stopping,
-        Standing::Maintenance,
-        Standing::Down,
+    const ALL: [Readiness; 7] = [
+        Readiness::Ready,
+        Readiness::Resting,
+        Readiness::NotReady,
+        Readiness::Draining,
+        Readiness::Stopping,
+        Readiness::Maintenance,
+        Readiness::Down,
     ];
 
     #[test]
     fn each_standing_has_its_answers() {
-        for (standing, (ready, alive, agent)) in ALL.into_iter().zip([
+        for (readiness, (ready, alive, agent)) in ALL.into_iter().zip([
             (200, 200, "ready up\n"),
             (200, 200, "ready up\n"),
             (503, 200, "down#why\n"),
@@ -200,19 +200,19 @@ mod tests {
             (503, 200, "maint\n"),
             (503, 503, "down#why\n"),
         ]) {
-            let told = Told::new(standing, "why".to_owned());
-            assert_eq!(told.http("/readyz").0, ready, "{standing:?}");
-            assert_eq!(told.http("/livez").0, alive, "{standing:?}");
-            assert_eq!(told.agent(), agent, "{standing:?}");
+            let told = HealthReport::new(readiness, "why".to_owned());
+            assert_eq!(told.http("/readyz").0, ready, "{readiness:?}");
+            assert_eq!(told.http("/livez").0, alive, "{readiness:?}");
+            assert_eq!(told.agent(), agent, "{readiness:?}");
             assert_eq!(told.http("/").0, 404);
         }
     }
 
     #[test]
     fn one_that_is_taken_out_and_cannot_serve_says_both() {
-        let told = Told {
+        let told = HealthReport {
             drained: true,
-            ..Told::new(Standing::Down, "no release can serve".to_owned())
+            ..HealthReport::new(Readiness::Down, "no release can serve".to_owned())
         };
         assert_eq!(told.agent(), "drain down#no release can serve\n");
         assert!(told.http("/readyz").1.contains("\"drained\":true"));
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn whatever_an_app_says_is_json_and_one_line() {
         let ugly = "a \"b\\\"\r\nc\u{1b}[2J\u{85}é";
-        let told = Told {
+        let told = HealthReport {
             app: Some("hello".to_owned()),
             generation: Some(7),
             checks: [
@@ -229,7 +229,7 @@ mod tests {
                 ("fine".to_owned(), Ok(())),
             ]
             .into(),
-            ..Told::new(Standing::NotReady, ugly.repeat(20))
+            ..HealthReport::new(Readiness::NotReady, ugly.repeat(20))
         };
         let (_, text) = told.http("/readyz");
         assert_eq!(text.matches('\n').count(), 1, "{text}");

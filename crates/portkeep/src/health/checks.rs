@@ -11,12 +11,12 @@ use tokio::time::{Instant, timeout};
 use crate::BoxError;
 use crate::task::{self, Boxed};
 
-/// How long a check may take: whoever asks waits for it, balancers for two seconds as a rule.
+/// How long a check may take: load balancers wait for it, usually for two seconds.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// How long what it said is good for.
+/// How long a result is valid.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Nothing, or why not.
+/// Nothing, or the reason of the failure.
 pub(super) type Verdict = Result<(), String>;
 
 type Ask = Box<dyn Fn() -> Boxed<Result<(), BoxError>> + Send + Sync>;
@@ -27,10 +27,10 @@ pub(crate) struct Checks(Mutex<BTreeMap<String, Check>>);
 #[derive(Clone)]
 enum Check {
     Said(Verdict),
-    Asked(Arc<Asked>),
+    PolledCheck(Arc<PolledCheck>),
 }
 
-struct Asked {
+struct PolledCheck {
     ask: Ask,
     last: tokio::sync::Mutex<Option<(Instant, Verdict)>>,
 }
@@ -41,11 +41,12 @@ impl Checks {
         name: String,
         ask: impl Fn() -> Boxed<Result<(), BoxError>> + Send + Sync + 'static,
     ) {
-        let asked = Asked {
+        let asked = PolledCheck {
             ask: Box::new(ask),
             last: tokio::sync::Mutex::default(),
         };
-        self.lock().insert(name, Check::Asked(Arc::new(asked)));
+        self.lock()
+            .insert(name, Check::PolledCheck(Arc::new(asked)));
     }
 
     pub(super) fn say(&self, name: String, verdict: Verdict) {
@@ -53,12 +54,12 @@ impl Checks {
     }
 
     pub(super) fn remove(&self, name: &str) {
-        // Not dropped under the lock: it is the app's.
+        // Not dropped under the lock: it is the app's code.
         let removed = self.lock().remove(name);
         drop(removed);
     }
 
-    /// What they say now, by name. All are asked at the same time.
+    /// Present results, by name. All checks run at the same time.
     pub(crate) async fn verdicts(&self) -> BTreeMap<String, Verdict> {
         let checks = self.lock().clone();
         let mut asking = JoinSet::new();
@@ -66,8 +67,8 @@ impl Checks {
         for (name, check) in checks {
             match check {
                 Check::Said(verdict) => drop(verdicts.insert(name, verdict)),
-                Check::Asked(asked) => {
-                    // What is there if it panics.
+                Check::PolledCheck(asked) => {
+                    // The result if it panics.
                     verdicts.insert(name.clone(), Err("it panicked".to_owned()));
                     asking.spawn(task::boxed(async move { (name, asked.verdict().await) }));
                 }
@@ -79,15 +80,15 @@ impl Checks {
         verdicts
     }
 
-    /// A panic elsewhere cannot have left them half changed.
+    /// A panic elsewhere cannot have left the checks half changed.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Check>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Asked {
+impl PolledCheck {
     async fn verdict(&self) -> Verdict {
-        // Whoever comes meanwhile waits, and is told the same.
+        // Others wait meanwhile, and get the same result.
         let mut last = self.last.lock().await;
         if let Some((at, verdict)) = &*last
             && at.elapsed() < FRESH

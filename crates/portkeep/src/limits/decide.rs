@@ -4,47 +4,47 @@ use std::time::Duration;
 
 use super::{Limits, Reason};
 
-/// Whose turn it is on a connection.
+/// Which side a connection waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// The client's: the head of a request, which may not have begun.
+    /// The client: the head of a request, which may not have begun.
     Head,
-    /// The client's, if it likes: there is no request.
+    /// The client, if it likes: there is no request.
     Idle,
-    /// The client's: the body of each request.
+    /// The client: the body of each request.
     Body,
-    /// The client's: it does not take what is there for it.
+    /// The client: it does not take available bytes.
     Answer,
-    /// The app's.
+    /// The app.
     Working,
 }
 
-/// What is seen of a connection from outside.
+/// Observed facts about a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) state: State,
-    /// Another one, and something has happened since.
+    /// Changes whenever something has happened.
     pub(crate) stamp: u64,
-    /// It can end without losing anything that has come.
+    /// Whether it can end without losing anything that has come.
     pub(crate) spare: bool,
-    /// GOAWAY can end it at any time.
+    /// Whether GOAWAY can end it at any time.
     pub(crate) http2: bool,
 }
 
-/// What a connection has to do.
+/// An order to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// To end.
+    /// End.
     End(Reason),
-    /// To look how much its client has left to take, so that it knows next time whether that became less.
+    /// Look how many bytes its client has not taken, to know next time whether they became fewer.
     Look,
-    /// To let the next answer be the last one.
+    /// Make the next answer the last.
     Last,
 }
 
-/// What a connection has to do that has been as it is for `waited`.
+/// The order for a connection that has been in its state for `waited`.
 ///
-/// `ending`: for how long it has been to end in good order. `linger`: how long an idle one may stay then.
+/// `ending`: how long it has been due to end in good order. `linger`: how long an idle one may stay then.
 pub(crate) fn decide(
     limits: &Limits,
     linger: Duration,
@@ -128,7 +128,7 @@ mod tests {
         let at =
             |facts, waited, ending: u64| decide(&limits, LINGER, facts, S(waited), Some(S(ending)));
         let idle = facts(State::Idle);
-        // Its client hears of it with the next answer, if it asks for one soon.
+        // Its client learns of it with the next answer, if it sends a request soon.
         assert_eq!(at(idle, 20, 0), Some(Order::Last));
         assert_eq!(at(idle, 4, 100), Some(Order::Last));
         assert_eq!(at(idle, 20, 5), Some(Order::End(Reason::Age)));

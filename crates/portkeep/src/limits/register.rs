@@ -1,7 +1,7 @@
 //! Register of a server's connections, with the time since each has been in its state.
 //!
-//! A connection changes its own counters and nothing here, so that no request waits for a lock or looks at a clock: whoever looks
-//! at the register sees what has changed since the last look.
+//! A connection changes its own counters and nothing here, so that no request waits for a lock or looks at a clock: the
+//! sweeper sees what has changed since its last look.
 
 use std::array;
 use std::cmp::Reverse;
@@ -14,19 +14,19 @@ use tokio::time::Instant;
 
 use super::{Facts, Order, State};
 
-/// One lock for each, so that connections that come and go seldom wait for each other.
+/// One lock for each part, so that connections that come and go rarely wait for each other.
 const PARTS: usize = 16;
 
-/// A connection, for whoever looks at all of them. It may be asked at any time, from any thread.
+/// A connection, for the sweeper. It may be called at any time, from any thread.
 pub(crate) trait Watched: Send + Sync {
     fn facts(&self) -> Facts;
-    /// Since a client connected, in whatever process.
+    /// Time since the client connected, in whatever process.
     fn age(&self, now: Instant) -> Duration;
-    /// What it has to do if it is still as in `facts`. It is told again as long as it is.
+    /// Gives it an order that is valid as long as its state is that of `facts`. It is repeated as long as that is the case.
     fn tell(&self, order: Order, facts: Facts);
 }
 
-/// The number of a connection. They grow.
+/// The number of a connection. Numbers increase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key(pub(crate) u64);
 
@@ -37,19 +37,19 @@ pub(crate) struct Register {
 
 struct Entry {
     watched: Arc<dyn Watched>,
-    /// As it was last seen.
+    /// Its state at the last look.
     state: State,
     stamp: u64,
-    /// When it was first seen so, and for how long it was so in another process before.
+    /// When it was first seen in that state, and how long it was in it in another process before.
     since: Instant,
     before: Duration,
-    /// When it may have become so.
+    /// When it may have entered that state.
     perhaps_since: Instant,
     looked: Instant,
 }
 
 impl Entry {
-    /// What it is now, and for how long at least.
+    /// Its state, and the shortest time that it has been in it.
     fn look(&mut self, now: Instant) -> (Facts, Duration) {
         let facts = self.watched.facts();
         if (facts.state, facts.stamp) != (self.state, self.stamp) {
@@ -62,7 +62,7 @@ impl Entry {
         (facts, self.before.saturating_add(here))
     }
 
-    /// For how long it may have been so.
+    /// The longest time that it may have been in its state.
     fn perhaps(&self, now: Instant) -> Duration {
         let here = now.saturating_duration_since(self.perhaps_since);
         self.before.saturating_add(here)
@@ -86,7 +86,8 @@ impl Register {
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that was for `before` as it is now. It is judged at once: its process may have no time for a sweep.
+    /// Adds a connection that has been in its state for `before`. It is judged at once: its process may have no time for a
+    /// sweep.
     pub(crate) fn enter(
         &self,
         key: Key,
@@ -115,14 +116,14 @@ impl Register {
         drop(entry);
     }
 
-    /// For how long it has been as it is.
+    /// How long it has been in its state.
     pub(crate) fn waited(&self, key: Key) -> Duration {
         let mut part = self.part(key.0);
         let entry = part.get_mut(&key.0);
         entry.map_or(Duration::ZERO, |entry| entry.look(Instant::now()).1)
     }
 
-    /// Looks at a part of all connections, and tells each what it has to do.
+    /// Looks at one part of the register, and gives orders.
     pub(crate) fn sweep(
         &self,
         part: usize,
@@ -134,12 +135,13 @@ impl Register {
         }
     }
 
-    /// What [`Register::sweep`] takes.
+    /// The parts for [`Register::sweep`].
     pub(crate) fn parts() -> std::ops::Range<usize> {
         0..PARTS
     }
 
-    /// Tells so many of those that can be spared, first those that can for longest. Returns how many there were.
+    /// Gives an order to this many idle connections, those that have been idle for longest first. Returns how many there
+    /// were.
     pub(crate) fn tell_spare(&self, most: usize, order: Order) -> usize {
         let now = Instant::now();
         let mut spare = Vec::new();
@@ -236,7 +238,7 @@ mod tests {
         assert_eq!(register.waited(Key(7)), Duration::ZERO);
         advance(Duration::from_secs(3)).await;
         assert_eq!(register.waited(Key(7)), Duration::from_secs(3));
-        // A clock of another process that goes wrong ends in no panic.
+        // A wrong clock of another process causes no panic.
         entered(&register, 8, u64::MAX, false);
         advance(Duration::from_secs(3)).await;
         assert!(register.waited(Key(8)) >= Duration::from_secs(u64::MAX));
@@ -257,7 +259,7 @@ mod tests {
             told.map(|(number, _)| number).collect::<Vec<_>>()
         };
         register.tell_spare(3, CROWDED);
-        // 49 and 99 are busy; of two that wait as long, the one that came first.
+        // 49 and 99 are busy; of two with the same idle time, the older comes first.
         assert_eq!(told(), [47, 48, 98]);
         register.tell_spare(0, CROWDED);
         assert_eq!(told(), [0; 0]);
@@ -265,7 +267,7 @@ mod tests {
         assert_eq!(told().len(), 90);
     }
 
-    /// Between two looks nobody knows when it happened: the one that may be idle for longer goes first.
+    /// Between two looks the moment is unknown: the connection that may have been idle for longer comes first.
     #[tokio::test(start_paused = true)]
     async fn one_that_just_came_is_the_last_to_be_spared() {
         let register = Register::default();

@@ -7,22 +7,22 @@ use socket2::{SockRef, TcpKeepalive};
 use super::Limits;
 use crate::listen::Stream;
 
-/// The most that the kernel takes.
+/// The largest values that the kernel accepts.
 const LONGEST: (Duration, Duration) = (
     Duration::from_secs(32_767),
     Duration::from_millis(i32::MAX as u64),
 );
-/// How often the kernel asks in vain, and each time how much sooner than the first time.
+/// Number of probes without an answer, and the divisor of the interval between them.
 const PROBES: u32 = 4;
 
 impl Limits {
-    /// Tells the kernel. A limit that is off leaves the socket as it is.
+    /// Sets the kernel's limits. A limit that is off leaves the socket as it is.
     pub(crate) fn apply(&self, stream: &Stream) {
         let Stream::Tcp(stream) = stream else {
             return;
         };
         let socket = SockRef::from(stream);
-        // Both can only fail on a connection that is gone already.
+        // Both only fail on a connection that is gone already.
         if let Some(time) = self.tcp_keepalive {
             let seconds = |time: Duration| Duration::from_secs(time.as_secs().max(1));
             let time = time.min(LONGEST.0);

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::ListenError;
 
-/// An address to bind: the same two ways to write it as in a spec.
+/// An address to bind, written as in a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Address {
     Tcp(SocketAddr),

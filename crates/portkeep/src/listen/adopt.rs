@@ -1,4 +1,4 @@
-//! Adopts the passed descriptors, all of them and once: every child process of the app would inherit one that stays behind.
+//! Adopts all passed descriptors at once: every child process of the app would inherit one that is left out.
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
@@ -11,7 +11,7 @@ use super::descriptors;
 use super::env::{self, Environment};
 use super::{ListenError, SocketInfo, SocketKind};
 
-/// A passed socket that nobody has taken yet.
+/// A passed socket that has not been taken.
 #[derive(Debug)]
 pub(super) enum Adopted {
     Tcp(TcpListener),
@@ -19,21 +19,21 @@ pub(super) enum Adopted {
     Udp(UdpSocket),
     UnixDatagram(UnixDatagram),
     UnixSeqpacket(OwnedFd),
-    /// Nothing that can be used here. It stays open, for an app that knows its number.
+    /// A descriptor that cannot be used here. It stays open, for an app that knows its number.
     Other(#[expect(dead_code, reason = "it is held, not read")] OwnedFd),
 }
 
-/// A place in the list of passed sockets. It stays when its socket is taken.
+/// An entry in the list of passed sockets. It stays after its socket is taken.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) info: SocketInfo,
     pub(super) socket: Option<Adopted>,
 }
 
-/// Adopts every descriptor that was passed to this process and makes it non-blocking. The environment stays as it is: other
-/// threads may be reading it.
+/// Adopts every descriptor that was passed to this process and makes it non-blocking. The environment is not changed,
+/// because other threads may be reading it.
 pub(super) fn from_env() -> Result<Vec<Slot>, ListenError> {
-    // Variables that are not UTF-8 cannot be ours.
+    // The variables for sockets are always UTF-8.
     let environment: Environment = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
         .collect();
@@ -62,8 +62,8 @@ fn slot(index: usize, number: RawFd, name: Option<String>) -> Result<Slot, Liste
         taken: false,
     };
     if let Some(socket) = &socket {
-        // The flag belongs to the open file, which all generations share. It has to be
-        // the same in all of them, and an async runtime needs it set.
+        // The flag belongs to the open file, which all generations share. It has to be set in all of them, and an async
+        // runtime needs it.
         if let Err(source) = socket.set_nonblocking() {
             return Err(ListenError::Adopt {
                 socket: info,
@@ -89,7 +89,7 @@ fn recognise(descriptor: OwnedFd) -> (SocketKind, Option<Adopted>) {
     (kind, Some(socket))
 }
 
-/// What a descriptor is; `None` if it is no socket, or one that nothing here can use.
+/// The kind of a descriptor; `None` if it is no socket, or of no use here.
 fn kind(descriptor: &OwnedFd) -> Option<SocketKind> {
     let socket = SockRef::from(descriptor);
     let family = Domain::from(i32::from(socket.local_addr().ok()?.family()));

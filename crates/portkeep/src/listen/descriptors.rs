@@ -1,4 +1,4 @@
-//! Turns the number of a passed descriptor into a descriptor. Nothing else does.
+//! Turns the number of a passed descriptor into a descriptor, and does nothing else.
 
 #![allow(
     unsafe_code,
@@ -10,9 +10,9 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 
-/// Takes a passed descriptor, and keeps it from children.
+/// Takes a passed descriptor, and closes it in children.
 ///
-/// Only for numbers that `LISTEN_FDS` gave to this process, and once for each: they are nobody else's then.
+/// Only for numbers that `LISTEN_FDS` names for this process, and once for each: then nobody else owns them.
 ///
 /// # Errors
 /// When no descriptor of this number is open.

@@ -1,4 +1,4 @@
-//! Parses what the environment says about passed sockets. Pure: the environment is an argument.
+//! Parses the environment's variables for passed sockets. Pure: the environment is an argument.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ pub(crate) type Environment = BTreeMap<String, String>;
 /// `SD_LISTEN_FDS_START`: the first passed descriptor, unless `LISTEN_FDS_FIRST_FD` says otherwise.
 const LISTEN_FDS_START: u16 = 3;
 
-/// Where the passed descriptors are, and what they are called.
+/// Numbers and names of the passed descriptors.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct PassedTo {
+pub(crate) struct PassedDescriptors {
     /// The number of the first one.
     pub(crate) first: u16,
     /// One name for each descriptor, in order; `None` where the passer gave none.
     pub(crate) names: Vec<Option<String>>,
 }
 
-/// The process that asks.
+/// The process that the sockets are for.
 pub(crate) struct Process<'a> {
     pub(crate) id: u32,
-    /// The inode of its pidfd, if the kernel has such.
+    /// The inode of its pidfd, if the kernel has one.
     pub(crate) pidfd_inode: &'a dyn Fn() -> Option<u64>,
 }
 
@@ -39,9 +39,12 @@ pub(crate) struct Process<'a> {
 /// were inherited by accident and the descriptors belong to somebody else; in a generation of portkeep's it means that a
 /// wrapper started the server and stayed. `LISTEN_PIDFDID` says
 /// the same of a process whose id is used again, or is another process's in another namespace.
-pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, ListenError> {
+pub(crate) fn passed(
+    env: &Environment,
+    own: &Process<'_>,
+) -> Result<PassedDescriptors, ListenError> {
     let Some(count) = number::<u16>(env, LISTEN_FDS, "a number of descriptors")? else {
-        return Ok(PassedTo::default());
+        return Ok(PassedDescriptors::default());
     };
     if let Some(pid) = number::<u32>(env, LISTEN_PID, "a process id")?
         && pid != own.id
@@ -49,12 +52,12 @@ pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, L
         if env.contains_key(PORTKEEP_GENERATION) {
             return Err(ListenError::Wrapper { pid });
         }
-        return Ok(PassedTo::default());
+        return Ok(PassedDescriptors::default());
     }
     if let Some(inode) = number::<u64>(env, LISTEN_PIDFDID, "the inode of a pidfd")?
         && (own.pidfd_inode)().is_some_and(|own| own != inode)
     {
-        return Ok(PassedTo::default());
+        return Ok(PassedDescriptors::default());
     }
     let first = number::<u16>(env, LISTEN_FDS_FIRST_FD, "a descriptor number")?;
 
@@ -76,7 +79,7 @@ pub(crate) fn passed(env: &Environment, own: &Process<'_>) -> Result<PassedTo, L
             names
         }
     };
-    Ok(PassedTo {
+    Ok(PassedDescriptors {
         first: first.unwrap_or(LISTEN_FDS_START),
         names,
     })
@@ -112,7 +115,10 @@ mod tests {
             pidfd_inode: &|| None,
         };
         let others = [("LISTEN_FDS", "1"), ("LISTEN_PID", "4710")];
-        assert_eq!(passed(&env(&others), &own).unwrap(), PassedTo::default());
+        assert_eq!(
+            passed(&env(&others), &own).unwrap(),
+            PassedDescriptors::default()
+        );
         let generation = [&others[..], &[("PORTKEEP_GENERATION", "3")]].concat();
         let error = passed(&env(&generation), &own).unwrap_err().to_string();
         assert!(
@@ -128,7 +134,7 @@ mod tests {
             .collect()
     }
 
-    fn to_own(pairs: &[(&str, &str)]) -> Result<PassedTo, ListenError> {
+    fn to_own(pairs: &[(&str, &str)]) -> Result<PassedDescriptors, ListenError> {
         let own = Process {
             id: OWN,
             pidfd_inode: &|| Some(INODE),
@@ -176,7 +182,7 @@ mod tests {
         assert_eq!(with(&INODE.to_string()), 1);
         assert_eq!(with(&(INODE + 1).to_string()), 0);
         assert_eq!(with(""), 1);
-        // A kernel that has no such inodes cannot tell.
+        // A kernel without such inodes cannot tell.
         let environment = env(&[("LISTEN_FDS", "1"), ("LISTEN_PIDFDID", "5")]);
         let own = Process {
             id: OWN,

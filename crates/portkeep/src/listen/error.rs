@@ -11,31 +11,31 @@ impl fmt::Debug for ListenError {
     }
 }
 
-/// Why a socket could not be had.
+/// Why a socket is not available.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// One of the `LISTEN_*` variables has a value that cannot be meant.
+    /// One of the `LISTEN_*` variables has an invalid value.
     #[error("{variable}={value} is not {expected}; whoever starts this process sets it")]
     #[non_exhaustive]
     Variable {
-        /// Which variable.
+        /// The variable.
         variable: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it should be.
+        /// The expected value.
         expected: &'static str,
     },
-    /// `LISTEN_FDNAMES` has not one name for each descriptor.
+    /// The number of names in `LISTEN_FDNAMES` is not that of the descriptors.
     #[error(
         "LISTEN_FDNAMES={names} does not name {count} descriptors; \
          give one name for each, separated by colons, or unset it"
     )]
     #[non_exhaustive]
     NamesMismatch {
-        /// The variable as it is.
+        /// The value of the variable.
         names: String,
-        /// How many descriptors were passed.
+        /// The number of passed descriptors.
         count: usize,
     },
     /// A wrapper was passed the sockets, and started this process without becoming it.
@@ -48,45 +48,45 @@ pub enum ListenError {
         /// The process that has the sockets.
         pid: u32,
     },
-    /// No socket of that name or index was passed, or it was taken already.
+    /// No socket with that name or index was passed, or it was taken already.
     #[error("no socket {wanted} was passed to this process; {passed}")]
     #[non_exhaustive]
     NotFound {
-        /// What was asked for.
+        /// The requested socket.
         wanted: Which,
-        /// What is there.
+        /// The passed sockets.
         passed: Passed,
     },
-    /// The socket is there, but of another kind.
+    /// The socket exists, but has another kind.
     #[error("socket {wanted} is {found}, not {expected}; {passed}")]
     #[non_exhaustive]
     WrongKind {
-        /// What was asked for.
+        /// The requested socket.
         wanted: Which,
-        /// What it is.
+        /// Its kind.
         found: SocketKind,
-        /// What it should be.
+        /// The expected kind.
         expected: SocketKind,
-        /// What is there.
+        /// The passed sockets.
         passed: Passed,
     },
-    /// Sockets were passed, but none that HTTP can be served on is left.
+    /// Sockets were passed, but none is left that can serve HTTP.
     #[error(
         "none of the passed sockets can be served: a TCP or Unix stream listener is needed \
          that the app has not taken; {passed}"
     )]
     #[non_exhaustive]
     NothingToServe {
-        /// What is there.
+        /// The passed sockets.
         passed: Passed,
     },
-    /// The address to bind cannot be understood.
+    /// The address to bind is invalid.
     #[error(
         "{text:?} is no address to listen on; write 127.0.0.1:8080, [::1]:8080 or /path/to/socket"
     )]
     #[non_exhaustive]
     Address {
-        /// The address as given.
+        /// The address as it was written.
         text: String,
     },
     /// The address could not be bound.
@@ -101,11 +101,11 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
-    /// A passed descriptor could not be made ready for use.
+    /// A passed descriptor could not be prepared.
     #[error("passed socket {socket} cannot be used")]
     #[non_exhaustive]
     Adopt {
-        /// Which one.
+        /// The socket.
         socket: SocketInfo,
         /// Why.
         #[source]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Which passed socket: by its name (`FileDescriptorName=` in the socket unit) or by position.
+/// A passed socket, by its name (`FileDescriptorName=` in the socket unit) or by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Which {
@@ -40,7 +40,7 @@ impl fmt::Display for Which {
     }
 }
 
-/// What a descriptor is.
+/// Kind of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SocketKind {
@@ -56,7 +56,7 @@ pub enum SocketKind {
     UnixSeqpacket,
     /// A stream that is already connected: the socket unit says `Accept=yes`.
     Connection,
-    /// Anything else, also a descriptor that is not open.
+    /// Anything else, including a descriptor that is not open.
     Other,
 }
 
@@ -82,9 +82,9 @@ pub struct SocketInfo {
     pub index: usize,
     /// Its name, if the passer gave one.
     pub name: Option<String>,
-    /// What it is.
+    /// Its kind.
     pub kind: SocketKind,
-    /// Where it is bound, for people to read; empty if that cannot be said.
+    /// Its address, for people; empty if unknown.
     pub address: String,
     /// Whether it was taken already.
     pub taken: bool,

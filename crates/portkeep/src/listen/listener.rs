@@ -16,19 +16,19 @@ use crate::acceptor::Acceptor;
 
 use super::{Address, ListenError, Passed, SocketInfo, SocketKind, Sockets, Stream, Which};
 
-/// How many clients wait in the queue of a listener that tokio binds.
+/// Length of the queue of a listener that tokio binds.
 const QUEUE: usize = 1024;
 
 /// A socket that accepts connections, registered with the runtime but not accepting yet.
 #[derive(Debug)]
 pub(crate) struct Listener {
     socket: Socket,
-    /// What it was passed as; empty if it has no name.
+    /// The name that it was passed with; empty if it has none.
     pub(crate) name: Arc<str>,
     label: String,
     /// Whether other processes hold the same socket and will accept what this one leaves.
     pub(crate) shared: bool,
-    /// What its connections go through first.
+    /// Its acceptor.
     pub(crate) acceptor: Option<Acceptor>,
 }
 
@@ -38,8 +38,8 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// The passed stream listeners of these names (all, if no name is given) that the app has not
-/// taken; if nothing was passed, one that is bound to `PORTKEEP_LISTEN` or `fallback`.
+/// The passed stream listeners with these names (all, if no name is given) that the app has not taken; if nothing was
+/// passed, one that is bound to `PORTKEEP_LISTEN` or `fallback`.
 pub(crate) async fn open(
     names: &[String],
     fallback: &str,
@@ -65,8 +65,8 @@ pub(crate) async fn open(
     }
     let found = sockets.stream_listeners(names);
     if found.is_empty() {
-        // Binding an address beside a manager that passes sockets would be answered by
-        // nobody, or collide with the next generation.
+        // Beside a manager that passes sockets, nobody would connect to another address, or it would conflict with the next
+        // generation.
         return Err(ListenError::NothingToServe {
             passed: sockets.passed(),
         });
@@ -85,7 +85,7 @@ pub(crate) fn passed_as(name: &str) -> Result<Vec<Listener>, ListenError> {
     found.collect()
 }
 
-/// Why there is no stream listener of this name.
+/// Why there is no stream listener with this name.
 fn missing(sockets: Sockets, name: &str) -> ListenError {
     let Passed(list) = sockets.passed();
     let other = list
@@ -131,7 +131,7 @@ impl Listener {
         })
     }
 
-    /// A listener that others hold too.
+    /// A listener that others hold as well.
     #[cfg(test)]
     pub(crate) fn of(socket: std::net::TcpListener, name: &str) -> Self {
         let socket = Socket::Tcp(TcpListener::from_std(socket).unwrap());
@@ -174,8 +174,8 @@ impl Listener {
         match &self.socket {
             Socket::Tcp(socket) => {
                 let (stream, _) = socket.accept().await?;
-                // Answers are written whole; waiting for more to send only adds delay.
-                // It can only fail on a connection that is gone already.
+                // Answers are written whole; waiting for more data only adds delay. It can only fail if the connection is
+                // gone already.
                 let _ = stream.set_nodelay(true);
                 Ok(Stream::Tcp(stream))
             }
@@ -183,12 +183,12 @@ impl Listener {
         }
     }
 
-    /// The clients that are in the queue right now.
+    /// The clients that are in the queue now.
     ///
-    /// Asks the kernel and not the runtime, which may not have heard of them yet.
+    /// Asks the kernel and not the runtime, which may not know of them yet.
     pub(crate) fn queued(&self) -> impl Iterator<Item = Stream> {
-        // Any error is the end of the queue; an empty one would block. The limit is the length
-        // of the queue, for clients that arrive as fast as they are accepted.
+        // Any error means the end of the queue; an empty one would block. The limit is the length of the queue, in case
+        // clients arrive as fast as they are accepted.
         std::iter::from_fn(|| self.accept_now().ok()).take(QUEUE)
     }
 
@@ -221,7 +221,7 @@ fn bind_reused(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(QUEUE as u32)
 }
 
-/// Binds a path; a socket file that a killed process left behind is replaced.
+/// Binds a path; a leftover socket file of a killed process is replaced.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {

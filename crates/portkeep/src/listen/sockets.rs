@@ -8,8 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::adopt::{self, Adopted, Slot};
 use super::{ListenError, Passed, SocketInfo, SocketKind, Which};
 
-/// There is one set of passed descriptors in a process, so there is one table. `None` until
-/// somebody asks.
+/// A process has one set of passed descriptors, so there is one table. `None` before the first use.
 static TABLE: Mutex<Option<Vec<Slot>>> = Mutex::new(None);
 
 /// The sockets that systemd (or systemfd, watchexec, devenv …) passed to this process.
@@ -185,12 +184,12 @@ impl Sockets {
         }
     }
 
-    /// What an error message lists.
+    /// The list in error messages.
     pub(crate) fn passed(self) -> Passed {
         passed(lock().as_deref().unwrap_or_default())
     }
 
-    /// The stream listeners that are left, of these names or all.
+    /// The remaining stream listeners, with these names or all.
     pub(super) fn stream_listeners(self, names: &[String]) -> Vec<SocketInfo> {
         self.list()
             .into_iter()
@@ -216,7 +215,7 @@ fn passed(slots: &[Slot]) -> Passed {
     Passed(slots.iter().map(|slot| slot.info.clone()).collect())
 }
 
-/// A panic elsewhere while the table was locked cannot have left it half changed.
+/// A panic while the table was locked cannot have left it half changed.
 fn lock() -> MutexGuard<'static, Option<Vec<Slot>>> {
     TABLE.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,9 +16,9 @@ use crate::Secret;
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    /// What it says is not what its socket says, so it cannot leave this process.
+    /// Its bytes are not those of its socket, so it cannot leave this process.
     Wrapped(Box<dyn Duplex>),
-    /// What else there is to it can leave too.
+    /// The state of what wraps it can leave as well.
     Movable(Box<dyn TakeApart>),
 }
 
@@ -27,27 +27,27 @@ pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 
-/// A connection behind something that can export its part of it.
+/// A connection behind a transport that can export its state.
 pub(crate) trait TakeApart: Duplex {
-    /// In parts, or as it was if this is not the moment.
-    fn take_apart(self: Box<Self>) -> Result<Apart, NotApart>;
+    /// Its parts, or the connection as it was if this is the wrong moment.
+    fn take_apart(self: Box<Self>) -> Result<TakenApart, StaysWhole>;
 }
 
-/// A connection that this process does not read or write any more.
-pub(crate) struct Apart {
+/// Parts of a connection that this process no longer reads or writes.
+pub(crate) struct TakenApart {
     pub(crate) socket: OwnedFd,
-    /// Of what stands between the socket and HTTP.
+    /// State of the transport.
     pub(crate) transport: Option<Secret>,
-    /// What that had read.
+    /// Bytes that the transport had read.
     pub(crate) unread: Vec<u8>,
 }
 
-/// Why it is not.
-pub(crate) enum NotApart {
-    /// Later, perhaps.
-    Now(Stream),
-    /// The runtime has lost its socket, or it can never be.
-    Ever,
+/// Why a stream was not taken apart.
+pub(crate) enum StaysWhole {
+    /// It may be possible later.
+    ForNow(Stream),
+    /// The runtime has lost its socket, or it never can.
+    ForEver,
 }
 
 impl Stream {
@@ -65,7 +65,7 @@ impl Stream {
         }
     }
 
-    /// How many of the bytes that were written have not arrived at the other side, if that can be known.
+    /// Number of written bytes that the other side has not received, if known.
     pub(crate) fn unsent(&self) -> Option<u32> {
         match self {
             Self::Tcp(stream) => super::unsent::unsent(stream),
@@ -74,16 +74,16 @@ impl Stream {
         }
     }
 
-    /// Whether it can be [taken apart](Self::take_apart) at some moment.
+    /// Whether it can ever be [taken apart](Self::take_apart).
     pub(crate) fn can_leave(&self) -> bool {
         !matches!(self, Self::Wrapped(_))
     }
 
-    /// Takes it from the runtime, and from what stands before HTTP.
-    pub(crate) fn take_apart(self) -> Result<Apart, NotApart> {
+    /// Takes it from the runtime and the transport.
+    pub(crate) fn take_apart(self) -> Result<TakenApart, StaysWhole> {
         match self {
             Self::Movable(stream) => stream.take_apart(),
-            bare => Ok(Apart {
+            bare => Ok(TakenApart {
                 socket: bare.into_socket()?,
                 transport: None,
                 unread: Vec::new(),
@@ -91,14 +91,14 @@ impl Stream {
         }
     }
 
-    /// The socket of one with nothing around it.
-    pub(crate) fn into_socket(self) -> Result<OwnedFd, NotApart> {
+    /// The socket of a bare connection.
+    pub(crate) fn into_socket(self) -> Result<OwnedFd, StaysWhole> {
         match self {
             Self::Tcp(stream) => stream.into_std().map(OwnedFd::from),
             Self::Unix(stream) => stream.into_std().map(OwnedFd::from),
-            Self::Wrapped(_) | Self::Movable(_) => return Err(NotApart::Ever),
+            Self::Wrapped(_) | Self::Movable(_) => return Err(StaysWhole::ForEver),
         }
-        .map_err(|_| NotApart::Ever)
+        .map_err(|_| StaysWhole::ForEver)
     }
 }
 
@@ -113,7 +113,7 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// Calls a method of whatever it is.
+/// Calls a method of whichever it is.
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use rustix::ioctl::{Getter, ioctl};
 
-/// Whether the number below is that of the kernel: other architectures have another one.
+/// Whether the number below is the kernel's: other architectures have another.
 const KNOWN: bool = cfg!(all(
     target_os = "linux",
     any(
@@ -24,7 +24,7 @@ const KNOWN: bool = cfg!(all(
 /// `SIOCOUTQ`, which is `TIOCOUTQ`.
 const OUTQ: rustix::ioctl::Opcode = 0x5411;
 
-/// The bytes that the other side has not acknowledged; `None` for what cannot say so.
+/// Bytes that the other side has not acknowledged; `None` for a socket that does not count them.
 pub(super) fn unsent(socket: impl AsFd) -> Option<u32> {
     if !KNOWN {
         return None;

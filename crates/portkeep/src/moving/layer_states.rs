@@ -1,21 +1,20 @@
 //! State that moves with a connection besides its socket, its listener and its unread bytes: that of each layer between the
 //! socket and the app. Pure.
 //!
-//! Each is of a kind that the other side has said it knows, comes once, and is no longer than its kind may be. The list
-//! names the socket that it belongs to, by the number that the kernel gives each socket once: it cannot become
-//! another one's by mistake.
+//! The receiver has announced each kind, gets each at most once, and limits its length. The list names its socket by the
+//! cookie that the kernel gives each socket once, so that it cannot be applied to another by mistake.
 
 use super::wire::{Features, Flags, Header, Malformed};
 use crate::websocket;
 
-/// Whose state it is.
+/// The layer that a state belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Of a [`Transport`](crate::Transport).
+    /// A [`Transport`](crate::Transport).
     Transport,
-    /// Of HTTP/2.
+    /// HTTP/2.
     Http2,
-    /// Of the app, about a WebSocket.
+    /// The app's WebSocket.
     WebSocket,
 }
 
@@ -26,17 +25,17 @@ pub(super) struct Entry {
     pub(super) length: usize,
 }
 
-/// All that a connection takes along, in the order in which it follows.
+/// All states of a connection, in the order in which they follow.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct List {
-    /// Of the socket.
+    /// The socket's cookie.
     pub(super) cookie: u64,
     pub(super) entries: Vec<Entry>,
 }
 
-/// The number of a socket, and how many entries there are.
+/// Length of the cookie and the number of entries.
 const HEAD: usize = 8 + 1;
-/// A kind, and a length.
+/// Length of a kind and a length.
 const ENTRY: usize = 1 + 4;
 
 impl Kind {
@@ -50,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// What the other side has to know.
+    /// The feature that the receiver must have.
     pub(super) fn feature(self) -> Features {
         match self {
             Self::Transport => Features::TRANSPORT,
@@ -59,30 +58,30 @@ impl Kind {
         }
     }
 
-    /// The most bytes of it. A transport's fit into a message, so that keys are not in a file.
+    /// The longest state. A transport's fits into a message, so that keys are never in a file.
     pub(super) fn most(self) -> usize {
         match self {
             Self::Transport => 32 * 1024,
             Self::Http2 => 1024,
-            Self::WebSocket => websocket::Luggage::MOST,
+            Self::WebSocket => websocket::AddressedState::MOST,
         }
     }
 }
 
 impl List {
-    /// The length of the longest one.
+    /// The length of the longest list.
     pub(super) const LONGEST: usize = HEAD + Kind::ALL.len() * ENTRY;
 
-    /// All of its bytes, wherever they are.
+    /// Length of all states, wherever they are.
     pub(super) fn total(&self) -> usize {
         self.entries.iter().map(|entry| entry.length).sum()
     }
 
-    /// To one that shares these features; nothing, if nothing is taken along.
+    /// Encodes the list for a receiver with these features; empty without states.
     ///
     /// # Errors
     ///
-    /// If the other side does not know what this is, or would refuse it.
+    /// If the receiver does not know a kind, or would refuse it.
     pub(super) fn encode(&self, features: Features) -> Result<Vec<u8>, Malformed> {
         if self.entries.is_empty() {
             return Ok(Vec::new());
@@ -91,7 +90,7 @@ impl List {
         bytes.push(u8::try_from(self.entries.len()).map_err(|_| Malformed::Length)?);
         for &Entry { kind, length } in &self.entries {
             if !features.has(kind.feature()) {
-                return Err(Malformed::Luggage(kind.number()));
+                return Err(Malformed::LayerState(kind.number()));
             }
             if length > kind.most() {
                 return Err(Malformed::Heavy(kind.number(), length));
@@ -103,12 +102,12 @@ impl List {
         Ok(bytes)
     }
 
-    /// The list, if there is one, and what follows it.
+    /// The list, if there is one, and the bytes after it.
     pub(super) fn decode<'a>(
         header: &Header,
         rest: &'a [u8],
     ) -> Result<(Option<Self>, &'a [u8]), Malformed> {
-        if !header.flags.has(Flags::LUGGAGE) {
+        if !header.flags.has(Flags::LAYER_STATES) {
             return Ok((None, rest));
         }
         let (cookie, rest) = rest.split_first_chunk().ok_or(Malformed::Length)?;
@@ -124,7 +123,7 @@ impl List {
             let kind = Kind::ALL.into_iter().find(|kind| kind.number() == number);
             let kind = kind
                 .filter(|kind| Features::OWN.has(kind.feature()))
-                .ok_or(Malformed::Luggage(number))?;
+                .ok_or(Malformed::LayerState(number))?;
             let length = u32::from_le_bytes(length) as usize;
             if length > kind.most() {
                 return Err(Malformed::Heavy(number, length));
@@ -145,7 +144,7 @@ mod tests {
 
     fn header() -> Header {
         Header {
-            flags: Flags::LUGGAGE,
+            flags: Flags::LAYER_STATES,
             ..Header::of(wire::Kind::Connection, 0)
         }
     }
@@ -179,7 +178,7 @@ mod tests {
         message.extend(b"rest");
         let read = List::decode(&header(), &message);
         assert_eq!(read, Ok((Some(list), &b"rest"[..])));
-        // Nothing at all: a message as before.
+        // No state: the message of the first edition.
         assert_eq!(List::default().encode(Features(0)), Ok(Vec::new()));
         let plain = Header::of(wire::Kind::Connection, 0);
         assert_eq!(List::decode(&plain, b"rest"), Ok((None, &b"rest"[..])));
@@ -188,7 +187,7 @@ mod tests {
     #[test]
     fn nobody_is_sent_what_it_does_not_know() {
         let refused = transport(1).encode(Features::TIMES);
-        assert_eq!(refused, Err(Malformed::Luggage(1)));
+        assert_eq!(refused, Err(Malformed::LayerState(1)));
         let heavy = transport(32 * 1024 + 1).encode(Features::OWN);
         assert_eq!(heavy, Err(Malformed::Heavy(1, 32 * 1024 + 1)));
     }
@@ -200,7 +199,7 @@ mod tests {
         for cut in 0..good.len() {
             assert_eq!(refused(&good[..cut]), Malformed::Length, "{cut}");
         }
-        assert_eq!(refused(&bytes(1, &[(9, 1)])), Malformed::Luggage(9));
+        assert_eq!(refused(&bytes(1, &[(9, 1)])), Malformed::LayerState(9));
         assert_eq!(refused(&bytes(1, &[(1, 1), (1, 1)])), Malformed::Twice(1));
         let huge = u32::MAX;
         assert_eq!(

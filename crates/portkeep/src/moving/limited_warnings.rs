@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// How far warnings are apart at least. Service managers drop what an app logs when it logs too much.
+/// The shortest time between warnings. Service managers drop the lines of an app that logs too much.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// Warnings that have one thing to say.
+/// Warnings about one subject.
 #[derive(Debug)]
 pub(super) struct LimitedWarnings {
     what: &'static str,
-    /// Nothing is said before.
+    /// No warning before this.
     silent_until: Option<Instant>,
-    /// How many were not told, and what was wrong with the last one.
+    /// Number of counted warnings, and the last error.
     untold: Option<(u64, String)>,
 }
 
@@ -40,7 +40,7 @@ impl LimitedWarnings {
         }
     }
 
-    /// Warns of what was counted.
+    /// Warns about what was counted.
     pub(super) fn tell(&mut self) {
         if let Some((times, error)) = self.untold.take() {
             tracing::warn!(%error, times, "{}", self.what);
@@ -48,7 +48,7 @@ impl LimitedWarnings {
         }
     }
 
-    /// Resolves when what was counted is to be told; never, if there is nothing.
+    /// Resolves when a counted warning is due; never, if there is none.
     pub(super) async fn due(&self) {
         match (self.silent_until, &self.untold) {
             (Some(until), Some(_)) => sleep_until(until).await,
@@ -107,7 +107,7 @@ mod tests {
         warnings.due().await;
         warnings.tell();
         assert!(log.lines()[1].contains("times=11999"), "{:?}", log.lines());
-        // With nothing to tell, nobody is woken.
+        // Without a counted warning, nobody is woken.
         assert!(timeout(PAUSE * 9, warnings.due()).await.is_err());
         warnings.tell();
         warnings.add(&"again");

@@ -1,4 +1,4 @@
-//! Unnamed file for what is too long for a message.
+//! Unnamed file for bytes that do not fit into a message.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use super::wire::INLINE;
 use crate::Secret;
 
-/// A file with these bytes, if it takes one.
+/// A file with these bytes, if there are too many for a message.
 pub(super) fn to_file(parts: &[&[u8]]) -> io::Result<Option<OwnedFd>> {
     let total: usize = parts.iter().map(|part| part.len()).sum();
     if total <= INLINE {
@@ -23,7 +23,7 @@ pub(super) fn to_file(parts: &[&[u8]]) -> io::Result<Option<OwnedFd>> {
     Ok(Some(file.into()))
 }
 
-/// From the beginning: the place that the writer left is shared.
+/// Reads from the beginning: the writer's file position is shared.
 pub(super) fn from_file(file: OwnedFd, length: usize) -> io::Result<Secret> {
     let mut bytes = vec![0; length];
     let read = File::from(file).read_exact_at(&mut bytes, 0);

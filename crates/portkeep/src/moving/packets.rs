@@ -17,18 +17,17 @@ const MOST_DESCRIPTORS: usize = 2;
 
 /// One end of a connection that keeps the bounds of messages.
 ///
-/// The runtime has no type for these. What it has for streams registers any Unix socket, and
-/// `async_io` is all of it that is used.
+/// The runtime has no type for these. Its type for streams registers any Unix socket, and only `async_io` of it is used.
 #[derive(Debug)]
 pub(super) struct Packets(UnixStream);
 
 /// A message that was received, except for its bytes.
 #[derive(Debug, Default)]
 pub(super) struct Received {
-    /// 0 is the end of the connection: nobody sends empty messages.
+    /// 0 means the end of the connection: nobody sends empty messages.
     pub(super) length: usize,
     pub(super) descriptors: Vec<OwnedFd>,
-    /// Something of it did not fit; a process with too many open files loses descriptors.
+    /// A part did not fit; a process with too many open files loses descriptors.
     pub(super) truncated: bool,
 }
 
@@ -76,14 +75,13 @@ impl Packets {
             .await
     }
 
-    /// From here on the other side can send nothing any more. What it has sent can still be
-    /// received, with [`Packets::receive_now`].
+    /// Ends the other side's sending. What it has sent already can still be received, with [`Packets::receive_now`].
     pub(super) fn fence(&self) {
-        // Fails on a connection that is over, where it changes nothing.
+        // Fails if the connection is over, and is not needed then.
         let _ = shutdown(&self.0, Shutdown::Read);
     }
 
-    /// A message that is there already.
+    /// A message that has arrived already.
     pub(super) fn receive_now(&self, bytes: &mut [u8]) -> io::Result<Received> {
         Ok(receive(&self.0, bytes)?)
     }
@@ -119,7 +117,7 @@ mod tests {
 
     use super::*;
 
-    /// What makes it safe to serve on what was not acknowledged.
+    /// This makes it safe to serve what was not acknowledged.
     #[tokio::test]
     async fn after_a_fence_nothing_more_is_sent_and_nothing_is_lost() {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -4,8 +4,8 @@ use std::io;
 
 use tokio::net::UnixStream;
 
-/// Whoever connects has to be of the same user: a connection is served as if it had been accepted
-/// here. Who may connect is decided by the socket's file as well; of units that others wrote it may be open to everybody.
+/// The peer has to be the same user: its connections are served as if they had been accepted here. The socket's file
+/// decides as well, but units of other origin may leave it open to everybody.
 pub(super) fn check(socket: &UnixStream) -> io::Result<()> {
     let peer = socket.peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();

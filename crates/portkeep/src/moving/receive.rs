@@ -27,20 +27,19 @@ use crate::listen::Stream;
 use crate::secret::wiped;
 use crate::{Secret, ShutdownToken, task};
 
-/// The pause after an error that will not go away at once, such as too many open files.
+/// The pause after an error that lasts, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A listener to which connections may come that the generation before has accepted.
+/// A listener that receives connections which the last generation has accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) name: Arc<str>,
-    /// What its connections go through.
+    /// Its acceptor.
     pub(crate) acceptor: Option<Acceptor>,
 }
 
-/// Takes connections of these listeners, until `closing`. Returns when no session is
-/// left: from then on connections can be given to the generation after this one, without meeting
-/// ourselves. The socket comes back: it can be used again.
+/// Takes connections of these listeners, until `closing`. Returns when no session is left: from then on connections can be
+/// sent to the next generation without meeting this one. Returns the socket, which can be used again.
 pub(crate) async fn receive(
     socket: MoveSocket,
     destinations: Vec<Destination>,
@@ -107,29 +106,29 @@ pub(crate) async fn receive(
     socket
 }
 
-/// Where connections arrive.
+/// Shared state of the sessions.
 struct Hold {
     destinations: Arc<[Destination]>,
     taken: Arc<Taken>,
     app: ErasedApp,
     resumers: Resumers,
     shared: Arc<Shared>,
-    /// How many were not taken.
+    /// Number of connections that were not taken.
     refused: u64,
 }
 
 impl Hold {
-    /// Fails if nothing of it can be taken: whoever connected is not the generation before, or speaks another language.
+    /// Fails if no connection can be taken: the client is not the last generation, or speaks another protocol.
     async fn session(mut self, socket: UnixStream, closing: ShutdownToken) -> io::Result<()> {
         let mut closed = pin!(closing.started());
         let ended = tokio::select! {
             biased;
-            // Between two messages only: `unload` does not wait for anything.
+            // Only between two messages: `unload` waits for nothing.
             () = closed.as_mut() => return Ok(()),
             ended = self.unload_all(socket) => ended,
         };
         let ended = match ended {
-            // One that has nothing to move may be gone before it is greeted, or before it has read the last answer.
+            // A process without connections may be gone before it is greeted, or before it has read the last answer.
             Err(error) if has_closed(&error) => {
                 tracing::debug!(%error, "the generation before has ended its session");
                 Ok(())
@@ -155,13 +154,13 @@ impl Hold {
             }
             let message = &mut bytes[..received.length];
             let unloaded = self.unload(&packets, message, received).await;
-            // Keys may have been in it.
+            // It may have had keys.
             wiped(message);
             unloaded?;
         }
     }
 
-    /// Serves one connection, or says that it cannot.
+    /// Serves one connection, or refuses it.
     async fn unload(
         &mut self,
         packets: &Packets,
@@ -178,8 +177,8 @@ impl Hold {
         let answer = |kind| Header::of(kind, header.sequence).encode();
         match self.adopt(&header, rest, received) {
             Ok((arrival, claim, resumed)) => {
-                // Before the first read. If it cannot be sent, the connection is not ours, and
-                // dropping it closes only our copy.
+                // Before the first read. If it cannot be sent, the connection is not ours, and dropping it closes only our
+                // copy.
                 packets.send(&[&answer(Kind::Ack)], &[]).await?;
                 if let Some(claim) = claim {
                     claim.keep();
@@ -191,7 +190,7 @@ impl Hold {
             }
             Err(error) => {
                 self.refused += 1;
-                // There can be thousands, and they have one reason.
+                // There can be thousands, for one reason.
                 match self.refused {
                     1 => tracing::warn!(%error, "a connection cannot be taken over"),
                     _ => tracing::debug!(%error, "another one cannot be taken over"),
@@ -209,7 +208,7 @@ impl Hold {
         received: Received,
     ) -> io::Result<(Arrival, Option<Claim>, Option<Resumed>)> {
         if self.shared.is_full() {
-            // The generation before ends it, and loses nothing by that.
+            // The last generation ends it, and loses nothing.
             return Err(io::Error::other("as many connections as may be are here"));
         }
         let (times, rest) = Times::decode(header, rest).map_err(io::Error::other)?;
@@ -268,7 +267,7 @@ impl Hold {
     }
 }
 
-/// What goes along and is unread.
+/// The states and unread bytes of a connection.
 struct Unpacked {
     transport: Option<Secret>,
     speaks: Speaks,

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::layer_states::{self, Entry, List};
 use super::overflow_file;
 use super::packets::Packets;
-use super::session::{self, ANSWER_TIMEOUT, Unwelcome, has_closed};
+use super::session::{self, ANSWER_TIMEOUT, Refusals, has_closed};
 use super::successor;
 use super::transfer::{Departure, Inbox, Speaks, Transfer};
 use super::wire::{Features, Flags, HEADER, Header, Kind, Times};
@@ -24,14 +24,14 @@ use crate::drain::{Phase, Shared};
 
 use manifest::Manifest;
 
-/// How many connections may be without an answer. Far below the number of descriptors that a user
-/// may have on their way in sockets, its limit of open files.
+/// Most connections without an answer. It is far below the number of descriptors that a user may have in transit, the limit
+/// of open files.
 const WINDOW: usize = 64;
 /// The pause between two sessions.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Moves what departs, as long as a next generation takes it; then lets everybody know that
-/// nothing moves any more. Never returns: a connection can ask for as long as there is one.
+/// Moves departing connections as long as a next generation takes them; then announces that nothing moves any more. Never
+/// returns: a connection can depart as long as there is one.
 pub(crate) async fn send(next: SocketAddrUnix, mut inbox: Inbox, shared: Arc<Shared>) {
     let mut manifest = Manifest::default();
     give_away(&next, &mut manifest, &mut inbox, &shared).await;
@@ -50,7 +50,7 @@ async fn give_away(
     inbox: &mut Inbox,
     shared: &Shared,
 ) {
-    let mut unwelcome = Unwelcome::from(Instant::now());
+    let mut unwelcome = Refusals::from(Instant::now());
     while shared.phases.current() < Phase::Draining {
         if !successor::exists(address) {
             tracing::debug!("no next generation to move connections to");
@@ -61,7 +61,7 @@ async fn give_away(
                 shared.phases.advance(Phase::Moving);
                 let Err(error) = exchange(&packets, features, manifest, inbox).await;
                 settle(&packets, manifest);
-                unwelcome = Unwelcome::from(Instant::now());
+                unwelcome = Refusals::from(Instant::now());
                 error
             }
             Err(error) => error,
@@ -70,13 +70,13 @@ async fn give_away(
             tracing::info!(error = %ended, moved = manifest.moved(), "connections cannot be moved");
             return;
         }
-        // Generations that are replaced themselves end their sessions; the one after them takes
-        // over. After one that has crashed, nobody answers until it has been started again.
+        // A generation that is replaced itself ends its sessions, and the one after it takes over. After a crash nobody
+        // answers until it has been started again.
         sleep(PAUSE).await;
     }
 }
 
-/// Sends and hears answers until the session is over.
+/// Sends connections and receives answers until the session is over.
 async fn exchange(
     packets: &Packets,
     features: Features,
@@ -105,7 +105,7 @@ async fn exchange(
                     manifest.again(departure);
                     crowded = true;
                 }
-                // This one cannot be sent; the next one may.
+                // This one cannot be sent; the next may.
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a connection cannot be moved");
                     departure.stays();
@@ -118,7 +118,7 @@ async fn exchange(
         }
         let overdue = overdue(manifest.oldest());
         tokio::select! {
-            // An answer that is there counts, however late this process comes to read it.
+            // An answer that has arrived counts, however late this process reads it.
             biased;
             received = packets.receive(&mut bytes) => {
                 let length = received?.length;
@@ -133,12 +133,12 @@ async fn exchange(
     }
 }
 
-/// The system has no room for more descriptors on their way: one has to arrive first.
+/// Whether the system has no room for more descriptors in transit: one has to arrive first.
 fn is_crowded(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::TOOMANYREFS)
 }
 
-/// Resolves when what was sent at `oldest` should have been answered.
+/// Resolves when the connection that was sent at `oldest` should have been answered.
 async fn overdue(oldest: Option<Instant>) {
     match oldest {
         Some(sent) => sleep_until(sent + ANSWER_TIMEOUT).await,
@@ -173,7 +173,7 @@ async fn send_one(
             .and(Flags::USED.when(transfer.used))
             .and(Flags::IN_FILE.when(file.is_some()))
             .and(Flags::TIMES.when(with_times))
-            .and(Flags::LUGGAGE.when(!list.is_empty())),
+            .and(Flags::LAYER_STATES.when(!list.is_empty())),
         unread: u32::try_from(transfer.unread.len()).map_err(io::Error::other)?,
         sequence,
     };
@@ -189,7 +189,7 @@ async fn send_one(
     packets.send(&parts, &descriptors).await
 }
 
-/// What it takes along.
+/// Its states.
 fn states(transfer: &Transfer) -> Vec<(layer_states::Kind, &Secret)> {
     let transport = transfer.transport.as_ref();
     let transport = transport.map(|state| (layer_states::Kind::Transport, state));
@@ -215,7 +215,7 @@ fn list(socket: &OwnedFd, states: &[(layer_states::Kind, &Secret)]) -> io::Resul
     })
 }
 
-/// After this, whatever is not acknowledged is this process's for good.
+/// Afterwards, all unacknowledged connections belong to this process for good.
 fn settle(packets: &Packets, manifest: &mut Manifest) {
     packets.fence();
     let mut bytes = [0; HEADER];
@@ -227,7 +227,7 @@ fn settle(packets: &Packets, manifest: &mut Manifest) {
                     break;
                 }
             }
-            // Told once of a process that died, before what it had said.
+            // The kernel reports once that a process died, before its last messages.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset && resets == 0 => {
                 resets += 1;
             }

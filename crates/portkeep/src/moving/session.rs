@@ -11,15 +11,14 @@ use super::packets::Packets;
 use super::peer;
 use super::wire::{Features, HEADER, Header, Kind, Malformed};
 
-/// How long the other side may take for its greeting, or for an acknowledgement.
+/// How long the other side may take for a greeting or an acknowledgement.
 ///
-/// In unit tests both sides share two threads with all clients and whatever else the machine does, and nobody hangs: a second
-/// would measure the machine.
+/// In unit tests both sides share two threads with all clients, and nobody hangs: a second would measure the machine.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(if cfg!(test) { 60 } else { 1 });
-/// How many sessions in a row are closed without a greeting by one that takes nothing.
+/// Number of sessions in a row that a process may close without a greeting before it counts as one that takes nothing.
 const OFTEN: u32 = 100;
 
-/// Asks the next generation whether it takes connections, and what it knows.
+/// Asks the next generation whether it takes connections, and which features it has.
 pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<(Packets, Features)> {
     let packets = Packets::connect(address)?;
     let greeted = async {
@@ -36,29 +35,29 @@ pub(super) async fn open(address: &SocketAddrUnix) -> io::Result<(Packets, Featu
     }
 }
 
-/// Answers an old generation that asks. One of another version or another user is told no: it would ask again and again,
-/// and keep its clients meanwhile.
+/// Answers an old generation. A process of another version or another user is refused: otherwise it would ask again and
+/// again, and keep its clients meanwhile.
 pub(super) async fn welcome(socket: UnixStream) -> io::Result<Packets> {
     let stranger = peer::check(&socket).err();
     let packets = Packets::new(socket);
-    // What it says is read also from a stranger: a socket that is closed with something unread resets, and the answer is
-    // lost with that.
+    // The greeting is read even from a stranger: closing a socket with unread bytes resets it, and the answer would be
+    // lost.
     let hello = timeout(ANSWER_TIMEOUT, greeting(&packets, Kind::Hello));
     let greeted = hello.await.map_err(io::Error::from).flatten();
     let (answer, result) = match (stranger, greeted) {
         (Some(stranger), _) => (Kind::Nak, Err(stranger)),
-        // What the other side does not know, it will not send.
+        // The other side sends nothing that it does not know.
         (None, Ok(Ok(_))) => (Kind::Welcome, Ok(())),
         (None, Ok(Err(malformed))) => (Kind::Nak, Err(io::Error::other(malformed))),
         (None, Err(error)) => return Err(error),
     };
     let answer = Header::of(answer, Features::OWN.0).encode();
     let answered = packets.send(&[&answer], &[]).await;
-    // Why it was refused says more than that it did not wait to hear so.
+    // The reason of the refusal says more than that it did not wait for it.
     result.and_then(|()| answered.map(|()| packets))
 }
 
-/// What both sides know.
+/// The features of both sides.
 async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Features, Malformed>> {
     let mut bytes = [0; HEADER];
     let received = packets.receive(&mut bytes).await?;
@@ -79,24 +78,24 @@ async fn greeting(packets: &Packets, expected: Kind) -> io::Result<Result<Featur
     })
 }
 
-/// How often nobody has answered since the last session that was welcome.
+/// Sessions without an answer since the last welcome.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unwelcome {
+pub(super) struct Refusals {
     since: Instant,
     times: u32,
 }
 
-impl Unwelcome {
-    /// The moment at which a session was welcome, or could have been for the first time.
+impl Refusals {
+    /// Begins at the last welcome, or at the first moment at which there could have been one.
     pub(super) fn from(since: Instant) -> Self {
         Self { since, times: 0 }
     }
 
     /// Whether to ask again after a session that ended so.
     ///
-    /// One that closes may be on its way out itself, and the one after it will answer. One that goes on closing takes nothing:
-    /// one that did so for a while and often. On a busy machine a generation that is replaced at once needs a while
-    /// for one answer, and one that takes nothing still closes often.
+    /// A process that closes may be ending itself, and the one after it will answer. A process that closes often and for a
+    /// while takes nothing. Both are needed: on a busy machine a generation that is replaced at once needs a while for one
+    /// answer.
     pub(super) fn may_ask_again(&mut self, ended: &io::Error, now: Instant) -> bool {
         self.times += 1;
         let for_long = now.saturating_duration_since(self.since) >= ANSWER_TIMEOUT;
@@ -104,7 +103,7 @@ impl Unwelcome {
     }
 }
 
-/// The other side has closed the session.
+/// Whether the other side has closed the session.
 pub(super) fn has_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -154,14 +153,14 @@ mod tests {
             (&closed, Duration::ZERO, 0, true),
             (&closed, short, 10_000, true),
             (&closed, ANSWER_TIMEOUT, 98, true),
-            // A machine that has time for a few sessions a second.
+            // A machine with time for a few sessions a second.
             (&closed, 30 * ANSWER_TIMEOUT, 98, true),
             (&closed, ANSWER_TIMEOUT, 99, false),
             (&refused, Duration::ZERO, 0, false),
         ] {
-            let mut unwelcome = Unwelcome {
+            let mut unwelcome = Refusals {
                 times: before,
-                ..Unwelcome::from(began)
+                ..Refusals::from(began)
             };
             let found = unwelcome.may_ask_again(ended, began + after);
             assert_eq!(found, again, "{ended} after {after:?}, {before} times");

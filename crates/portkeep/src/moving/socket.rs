@@ -1,4 +1,4 @@
-//! Move socket: connections move over it. systemd passes it to this process.
+//! Move socket, over which connections move. systemd passes it to this process.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,19 +12,18 @@ use tokio::net::{UnixListener, UnixStream};
 use super::taken::Taken;
 use crate::listen::{Sockets, Which};
 
-/// A listening socket that all generations are passed. The one that serves accepts from it; one
-/// that drains connects to it.
+/// A listening socket that systemd passes to all generations. The current one accepts from it; a draining one connects to
+/// it.
 #[derive(Debug)]
 pub(crate) struct MoveSocket {
-    /// The runtime has no type for these. What it has for streams accepts from any Unix socket.
+    /// The runtime has no type for these. Its type for streams accepts from any Unix socket.
     listener: UnixListener,
     address: SocketAddrUnix,
     pub(super) taken: Arc<Taken>,
 }
 
 impl MoveSocket {
-    /// Takes it from the passed sockets. Without it, and if it is not what it should be,
-    /// connections are drained and not moved.
+    /// Takes it from the passed sockets. Without it, or if it is of another kind, connections are drained and not moved.
     pub(crate) fn open() -> Option<Self> {
         let sockets = Sockets::from_env().ok()?;
         let name = Which::from(MOVE_SOCKET);
@@ -53,12 +52,12 @@ impl MoveSocket {
         })
     }
 
-    /// Where the next generation is reached.
+    /// The address of the next generation.
     pub(crate) fn address(&self) -> SocketAddrUnix {
         self.address.clone()
     }
 
-    /// The socket of an old generation that wants to hand over its connections.
+    /// A connection of an old generation that wants to move connections.
     pub(super) async fn accept(&self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
     }

@@ -1,26 +1,26 @@
-//! Tells whether there is a next generation.
+//! Decides whether there is a next generation.
 
 use std::path::Path;
 
 use portkeep_contract::{CURRENT, PORTKEEP_GENERATION};
 use rustix::net::SocketAddrUnix;
 
-/// Whether another generation than this one is current, if that can be known.
+/// Whether another generation is current, if that can be known.
 ///
-/// Where portkeep runs the app, it is asked for before connecting: the move socket of an app that
-/// is being stopped belongs to systemd, which would start the app again.
+/// If portkeep runs the app, this is asked before connecting: while an app is stopped, systemd owns its move socket and
+/// would start the app again.
 pub(super) fn exists(move_socket: &SocketAddrUnix) -> bool {
     let own = std::env::var(PORTKEEP_GENERATION).unwrap_or_default();
     let path = move_socket.path();
     let path = path.as_ref().and_then(|path| path.to_str().ok());
     match path.and_then(|path| Path::new(path).parent()) {
         Some(directory) => is_other(&own, directory),
-        // An abstract address has no place beside it.
+        // An abstract address has no directory.
         None => own.is_empty(),
     }
 }
 
-/// The same by the app's runtime directory, where portkeep says which it is.
+/// The same by the app's runtime directory, if portkeep names it.
 pub(crate) fn is_succeeded(run_directory: Option<&Path>) -> bool {
     let own = std::env::var(PORTKEEP_GENERATION).unwrap_or_default();
     run_directory.is_some_and(|directory| is_other(&own, directory))

@@ -1,7 +1,7 @@
 //! Connections that this process has taken over together with a state.
 //!
-//! A state such as the keys of a connection may be used once: twice would be the same keys and the same counters for other
-//! bytes. So the number that the kernel gives a socket, once for all time, is taken once. It costs eight bytes for each.
+//! A state such as the keys of a connection may be used only once: otherwise the same keys and counters would encrypt
+//! different bytes. So each socket's cookie, which the kernel never gives again, is taken once. It costs eight bytes each.
 
 use std::collections::HashSet;
 use std::io;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Taken(Mutex<HashSet<u64>>);
 
-/// That this connection is taken; not any more when it is dropped before it is [kept](Self::keep).
+/// Marks this connection as taken, until it is dropped without being [kept](Self::keep).
 #[derive(Debug)]
 pub(super) struct Claim {
     taken: Arc<Taken>,
@@ -37,7 +37,7 @@ impl Taken {
 }
 
 impl Claim {
-    /// It is this process's from here on.
+    /// It belongs to this process from here on.
     pub(super) fn keep(mut self) {
         self.cookie = None;
     }

@@ -1,4 +1,4 @@
-//! Connection on its way to the next generation, and the channel from its task to the sender.
+//! Connection in transit to the next generation, and the channel from its task to the sender.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -8,39 +8,38 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Secret;
 
-/// Everything of a connection that outlives its process. Peer address and socket options are the
-/// socket's own.
+/// Everything of a connection that outlives its process. The socket itself has the peer's address and the options.
 #[derive(Debug)]
 pub(crate) struct Transfer {
     pub(crate) socket: OwnedFd,
-    /// The name of the listener that it came from: it may only go to a server of that name.
+    /// The name of its listener: only a server of that name may get it.
     pub(crate) listener: Arc<str>,
-    /// Read from the socket and not used.
+    /// Bytes that were read from the socket and not used.
     pub(crate) unread: Vec<u8>,
     pub(crate) speaks: Speaks,
-    /// Of the transport that stands before HTTP.
+    /// State of the transport.
     pub(crate) transport: Option<Secret>,
-    /// It had a request already.
+    /// Whether it had a request already.
     pub(crate) used: bool,
-    /// For how long it has waited for what it waits for, and how old it is.
+    /// How long it has been in its state, and its age.
     pub(crate) waited: Duration,
     pub(crate) age: Duration,
 }
 
-/// What is known of a connection's protocol.
+/// Protocol of a connection and its state.
 #[derive(Debug)]
 pub(crate) enum Speaks {
-    /// Its first bytes decide.
+    /// Undecided until its first bytes.
     Unknown,
     /// It is between two requests.
     Http1,
-    /// It has no stream, and this is what the other side has to know of it.
+    /// Without open streams. The state for the other process.
     Http2(Secret),
-    /// The app's own, and this is what the app and its handler in the other process know of it.
+    /// The app's own. The state for the app's handler in the other process.
     WebSocket(Secret),
 }
 
-/// A connection that is to be moved, and where to say what came of it.
+/// A connection that is to move, with the channel for the outcome.
 #[derive(Debug)]
 pub(crate) struct Departure {
     pub(super) transfer: Transfer,
@@ -48,7 +47,7 @@ pub(crate) struct Departure {
     pub(super) outcome: oneshot::Sender<Option<Transfer>>,
 }
 
-/// Where connection tasks hand over what is to be moved.
+/// Channel for connections that are to move.
 #[derive(Debug)]
 pub(crate) struct Departures(mpsc::UnboundedSender<Departure>);
 
@@ -61,12 +60,12 @@ pub(crate) fn departures() -> (Departures, Inbox) {
 }
 
 impl Departures {
-    /// `None` if it was moved; else it is given back and has to end here.
+    /// `None` if it was moved; otherwise it is returned and has to end here.
     pub(crate) async fn depart(&self, transfer: Transfer) -> Option<Transfer> {
         let (outcome, moved) = oneshot::channel();
         match self.0.send(Departure { transfer, outcome }) {
             Ok(()) => moved.await.ok().flatten(),
-            // Nobody sends any more.
+            // There is no sender any more.
             Err(mpsc::error::SendError(departure)) => Some(departure.transfer),
         }
     }
@@ -81,7 +80,7 @@ impl Departure {
     /// The next generation has it. Closes this process's copy.
     pub(crate) fn arrived(self) {
         drop(self.transfer);
-        // A task that is gone was cut; there is nothing that it could do.
+        // If its task is gone, it was cut, and could do nothing.
         let _ = self.outcome.send(None);
     }
 

@@ -1,41 +1,41 @@
-//! Encoding of the messages of a move. Pure.
+//! Encoding of the messages between generations. Pure.
 
 use std::time::Duration;
 
 use super::layer_states::List;
 
-/// The version of the protocol. The first byte of every message, in every version.
+/// Version of the protocol: the first byte of every message, in every version.
 pub(super) const VERSION: u8 = 1;
 /// The length of a header.
 pub(super) const HEADER: usize = 16;
-/// More bytes than this, of what goes along and is unread together, travel in a file, so that a message stays far below the
-/// size of a socket's buffer and is never split.
+/// More states and unread bytes together than this are sent in a file, so that a message stays far below the size of a
+/// socket's buffer and is never split.
 pub(super) const INLINE: usize = 64 * 1024;
-/// More unread bytes than this are not accepted. hyper keeps less than half of it.
+/// More unread bytes are refused. hyper keeps less than half of it.
 pub(super) const MOST_UNREAD: usize = 1024 * 1024;
-/// The longest message: a header, two times, a list of what goes along, the name of a listener with its length, and what
-/// goes along and is unread.
+/// The longest message: a header, two times, a list of states, the listener's name with its length, then states and unread
+/// bytes.
 pub(super) const LONGEST: usize = HEADER + TIMES + List::LONGEST + 1 + 255 + INLINE;
 /// The length of two times.
 pub(super) const TIMES: usize = 16;
 
 /// What a process can do beyond the first edition of this version.
 ///
-/// It is in the greetings, in the place of the sequence number, which they do not need: who does not know of it leaves 0 there,
-/// and does not look. What is used is what both know.
+/// Greetings have it in place of the sequence number, which they do not need: a process that does not know of it writes 0
+/// there, and does not read it. Both sides use their common features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Features(pub(super) u64);
 
 impl Features {
-    /// Connections may say how old they are.
+    /// Connections may have their waiting time and age.
     pub(super) const TIMES: Self = Self(1);
     /// Connections may have the state of a transport.
     pub(super) const TRANSPORT: Self = Self(2);
-    /// And that of HTTP/2.
+    /// Connections may have the state of HTTP/2.
     pub(super) const HTTP2: Self = Self(4);
-    /// And that of a WebSocket.
+    /// Connections may have the state of a WebSocket.
     pub(super) const WEBSOCKET: Self = Self(8);
-    /// All that this process knows.
+    /// All features of this process.
     pub(super) const OWN: Self = {
         let http2 = if cfg!(feature = "http2") {
             Self::HTTP2.0
@@ -54,7 +54,7 @@ impl Features {
     }
 }
 
-/// What a message is.
+/// Kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// The first message of the old process.
@@ -63,9 +63,9 @@ pub(super) enum Kind {
     Welcome,
     /// A connection: its descriptor, the name of its listener, its unread bytes.
     Connection,
-    /// The connection of this number is the new process's.
+    /// The new process owns the connection with this number.
     Ack,
-    /// It cannot be.
+    /// The new process refuses it.
     Nak,
 }
 
@@ -74,16 +74,16 @@ pub(super) enum Kind {
 pub(super) struct Flags(u16);
 
 impl Flags {
-    /// It speaks HTTP/1: not to be guessed from its next bytes, which a client chooses.
+    /// It speaks HTTP/1: this must not be guessed from its next bytes, which a client chooses.
     pub(super) const HTTP1: Self = Self(1);
     /// It had a request already.
     pub(super) const USED: Self = Self(2);
-    /// What goes along and is unread is in a file, the second descriptor.
+    /// States and unread bytes are in a file, the second descriptor.
     pub(super) const IN_FILE: Self = Self(4);
-    /// Two times follow the header: see [`Times`]. Only to who knows [`Features::TIMES`].
+    /// Two times follow the header: see [`Times`]. Only for a receiver with [`Features::TIMES`].
     pub(super) const TIMES: Self = Self(8);
-    /// A list of what goes along follows them: see [`List`]. Only to who knows all of what is in it.
-    pub(super) const LUGGAGE: Self = Self(16);
+    /// A list of states follows them: see [`List`]. Only for a receiver that knows all their kinds.
+    pub(super) const LAYER_STATES: Self = Self(16);
     const ALL: u16 = 1 | 2 | 4 | 8 | 16;
 
     pub(super) fn when(self, condition: bool) -> Self {
@@ -104,9 +104,9 @@ impl Flags {
 pub(super) struct Header {
     pub(super) kind: Kind,
     pub(super) flags: Flags,
-    /// How many unread bytes there are, wherever they are.
+    /// Number of unread bytes, wherever they are.
     pub(super) unread: u32,
-    /// Counts connections. An answer has the number of what it answers.
+    /// Number of the connection; an answer has the number of what it answers.
     pub(super) sequence: u64,
 }
 
@@ -126,7 +126,7 @@ pub(super) enum Malformed {
     #[error(
         "something of kind {0} goes along with a connection, which one of the two generations does not know"
     )]
-    Luggage(u8),
+    LayerState(u8),
     #[error("what goes along of kind {0} is there twice")]
     Twice(u8),
     #[error("what goes along of kind {0} has {1} bytes, which is too much")]
@@ -159,9 +159,9 @@ impl Header {
         bytes
     }
 
-    /// The header, and what follows it.
+    /// The header, and the bytes after it.
     pub(super) fn decode(message: &[u8]) -> Result<(Self, &[u8]), Malformed> {
-        // The version first: nothing else is known of a message of another one.
+        // The version first: the rest of a message of another version is unknown.
         let version = *message.first().ok_or(Malformed::Short(0))?;
         if version != VERSION {
             return Err(Malformed::Version(version));
@@ -191,7 +191,7 @@ impl Header {
     }
 }
 
-/// How long a connection has waited for what it waits for, and how old it is; in milliseconds.
+/// How long a connection has been in its state, and its age, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Times {
     pub(super) waited: Duration,
@@ -208,7 +208,7 @@ impl Times {
         bytes
     }
 
-    /// The times, if there are some, and what follows them.
+    /// The times, if there are any, and the bytes after them.
     pub(super) fn decode<'a>(
         header: &Header,
         rest: &'a [u8],
@@ -227,8 +227,8 @@ impl Times {
     }
 }
 
-/// The listener's name of a connection, and what is in the message of the `states_length` bytes that go along and of the unread
-/// ones; `rest` is what follows the list.
+/// The listener's name, and the parts of the `states_length` bytes of states and of the unread bytes that are in the
+/// message; `rest` follows the list.
 pub(super) fn name_and_inline<'a>(
     header: &Header,
     states_length: usize,

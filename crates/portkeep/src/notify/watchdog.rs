@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::task;
 
-/// Ends the pings when dropped.
+/// Dropping it ends the pings.
 #[derive(Debug)]
 pub(crate) struct Watchdog(Option<AbortHandle>);
 

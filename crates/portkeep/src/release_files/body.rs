@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::{JoinHandle, spawn_blocking};
 
-/// What is read at a time, and held for each answer under way.
+/// Size of a part that is read at once, and held for each running answer.
 const PART: u64 = 64 << 10;
 
 /// The body of an answer of [`ReleaseFiles`](super::ReleaseFiles): the contents of a file, or nothing.
@@ -88,7 +88,7 @@ fn part(file: File, length: u64) -> io::Result<(File, Bytes)> {
     let mut part = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     (&file).take(length).read_to_end(&mut part)?;
     if part.is_empty() {
-        // It was cut short: the length that was told is not true any more.
+        // It was truncated: the announced length is wrong now.
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok((file, part.into()))

@@ -5,7 +5,7 @@ const FEWEST: usize = 8;
 /// The digits of SHA-256.
 const MOST: usize = 64;
 
-/// Whether the name of a file says what is in it: a part of it is a hash, so that other contents have another name.
+/// Whether the name of a file contains a hash of its contents, so that other contents have another name.
 ///
 /// The parts of a name stand between `.`, `-` and `_`. One of them, and not the extension at the end, has 8 to 64 characters, all
 /// of them `0` to `9` and `a` to `f`. So `app-3f9a12c4.js`, `3f9a12c4.css`, `app.3f9a12c4.js.map` and `app-3f9a12c4_bg.wasm` do, and

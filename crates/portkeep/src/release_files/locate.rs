@@ -10,11 +10,11 @@ use portkeep_contract::{PORTKEEP_KEPT_FILES, PORTKEEP_RELEASE_DIR};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-/// More releases than this are not looked through.
+/// Number of releases that are searched at most.
 const MOST: usize = 256;
 const LONGEST_LIST: u64 = 256 << 10;
 
-/// Where files may be.
+/// Directories that may have the file.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     pub(super) own: PathBuf,
@@ -51,7 +51,7 @@ impl Places {
             opened => return opened,
         }
         for other in self.others() {
-            // One that was removed meanwhile is as good as one that does not have it.
+            // A removed release is like one without the file.
             if let Ok(located) = open_in(&other.join(&self.below), path) {
                 return Ok(located);
             }
@@ -59,12 +59,12 @@ impl Places {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    /// Read anew each time: the next release is there before it serves.
+    /// Read at each call: the next release is listed before it serves.
     fn others(&self) -> Vec<PathBuf> {
         let mut text = String::new();
         let list = self.list.as_ref().and_then(|list| File::open(list).ok());
         if let Some(list) = list {
-            // What is no text is no list.
+            // A list that is not text is empty.
             let _ = list.take(LONGEST_LIST).read_to_string(&mut text);
         }
         let others = text.lines().map(PathBuf::from);
@@ -75,7 +75,7 @@ impl Places {
     }
 }
 
-/// The path of a file below a directory that the path of a URL means, and the name of the file; nothing for one that could mean
+/// The path below a directory that the path of a URL means, and the name of the file; nothing for a path that could mean
 /// another place.
 pub(super) fn relative(path: &str) -> Option<(PathBuf, &str)> {
     let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
@@ -89,7 +89,7 @@ pub(super) fn relative(path: &str) -> Option<(PathBuf, &str)> {
     Some((parts.iter().collect(), name))
 }
 
-/// Level by level, and through no symbolic link.
+/// Opens level by level, and follows no symbolic link.
 fn open_in(directory: &Path, path: &Path) -> io::Result<Located> {
     let on_the_way = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut at: OwnedFd = openat(CWD, directory, on_the_way, Mode::empty())?;
@@ -97,7 +97,7 @@ fn open_in(directory: &Path, path: &Path) -> io::Result<Located> {
     while let Some(name) = names.next() {
         let flags = match names.peek() {
             Some(_) => on_the_way | OFlags::NOFOLLOW,
-            // A FIFO must not hold us up.
+            // Opening a FIFO must not block.
             None => OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
         };
         at = openat(&at, name, flags, Mode::empty()).map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! Where frames and messages of a WebSocket end (RFC 6455, section 5.2), by counting. Looks at no payload.
+//! Finds the ends of frames and messages of a WebSocket (RFC 6455, section 5.2), by counting. Looks at no payload.
 
 /// The longest head of a frame: two bytes, a length of eight, a mask of four.
 const LONGEST_HEAD: usize = 14;
@@ -7,18 +7,18 @@ const LONGEST_HEAD: usize = 14;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Frames {
     head: [u8; LONGEST_HEAD],
-    /// How many bytes of the head have come. 0: a frame has ended.
+    /// Bytes of the head so far. 0: a frame has ended.
     come: usize,
-    /// How many of the payload are to come, once the head is whole.
+    /// Missing bytes of the payload, once the head is complete.
     left: Option<u64>,
-    /// A message has begun, and its last frame has not ended.
+    /// Whether a message has begun whose last frame has not ended.
     fragmented: bool,
     closes: bool,
     extended: bool,
 }
 
 impl Frames {
-    /// Follows these bytes up to the end of a frame, and tells how many that are: all, if no frame ends in them.
+    /// Follows these bytes up to the end of a frame. Returns their number: all, if no frame ends in them.
     pub(crate) fn follow(&mut self, bytes: &[u8]) -> usize {
         let mut followed = 0;
         while followed < bytes.len() {
@@ -47,7 +47,7 @@ impl Frames {
         followed
     }
 
-    /// The length of the payload, if the head is whole.
+    /// The length of the payload, if the head is complete.
     fn payload(&self) -> Option<u64> {
         let [_, second, ..] = self.head;
         if self.come < 2 {
@@ -74,7 +74,7 @@ impl Frames {
         let (is_last, opcode) = (first & 0x80 != 0, first & 0x0f);
         self.extended |= first & 0x70 != 0;
         self.closes |= opcode == 8;
-        // Frames of control stand between those of a message.
+        // Control frames may come between those of a message.
         if opcode < 8 {
             self.fragmented = !is_last;
         }
@@ -82,7 +82,7 @@ impl Frames {
         self.left = None;
     }
 
-    /// The message that has not ended will come again, from its beginning.
+    /// The incomplete message will come again, from its beginning.
     pub(crate) fn restart(&mut self) {
         *self = Self {
             closes: self.closes,
@@ -91,17 +91,17 @@ impl Frames {
         };
     }
 
-    /// Nothing of a message has come that has not ended.
+    /// Whether no message is incomplete.
     pub(crate) fn is_between_messages(&self) -> bool {
         self.come == 0 && !self.fragmented
     }
 
-    /// Somebody has said goodbye.
+    /// Whether a close frame has come.
     pub(crate) fn closes(&self) -> bool {
         self.closes
     }
 
-    /// A frame had a bit of an extension, such as compression.
+    /// Whether a frame had a bit of an extension, such as compression.
     pub(crate) fn is_extended(&self) -> bool {
         self.extended
     }

@@ -1,4 +1,4 @@
-//! What an app knows of a WebSocket and another process could not find out.
+//! The app's knowledge about a WebSocket, which another process could not find out.
 
 use crate::Secret;
 
@@ -6,32 +6,32 @@ use crate::Secret;
 pub(crate) const MOST_BYTES: usize = 1024 * 1024;
 /// The longest name of a handler, in bytes.
 pub(crate) const MOST_NAME: usize = 255;
-/// A version, and the length of a name.
+/// Length of the version and of the name's length.
 const HEAD: usize = 4 + 1;
 
-/// What an app knows of a WebSocket that it [hands over](crate::hand_over): bytes of the app's own, and which version of the app's
-/// own format they are. At most 1 MiB.
+/// The app's state of a WebSocket that it [hands over](crate::hand_over): bytes in the app's own format, and the version of
+/// that format. At most 1 MiB.
 ///
-/// The version is what makes a later release possible: a release reads the formats of those before it that may still serve, and
-/// says no to what it does not know.
+/// The version makes later releases possible: a release reads the formats of earlier ones that may still serve, and refuses
+/// unknown ones.
 ///
-/// The bytes are overwritten when they are dropped, and are in no log. They are not signed: they come from a process of the same
-/// user, and a user who can write them can read the app's memory.
+/// The bytes are overwritten when they are dropped, and are never logged. They are not signed: they come from a process of
+/// the same user, and a user who can write them can read the app's memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SessionState {
     version: u32,
     bytes: Secret,
 }
 
-/// A state on its way, and who is to take it.
+/// State of a WebSocket with the name of the handler that it is for.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Luggage {
+pub(crate) struct AddressedState {
     pub(crate) handler: String,
     pub(crate) state: SessionState,
 }
 
 impl SessionState {
-    /// Bytes of this version.
+    /// A state with bytes of this version.
     #[must_use]
     pub fn new(version: u32, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -40,21 +40,21 @@ impl SessionState {
         }
     }
 
-    /// Which format the bytes are in.
+    /// The version of the bytes' format.
     #[must_use]
     pub fn version(&self) -> u32 {
         self.version
     }
 
-    /// The bytes. What is copied from them is not overwritten.
+    /// The bytes. Copies of them are not overwritten.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.bytes.expose()
     }
 }
 
-impl Luggage {
-    /// The most bytes that [`encode`](Self::encode) makes of what may go along.
+impl AddressedState {
+    /// The longest result of [`encode`](Self::encode).
     pub(crate) const MOST: usize = HEAD + MOST_NAME + MOST_BYTES;
 
     /// The name is no longer than [`MOST_NAME`].
@@ -67,7 +67,7 @@ impl Luggage {
         Secret::from(bytes)
     }
 
-    /// Nothing, if it is none.
+    /// Nothing if it is invalid.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (version, rest) = bytes.split_first_chunk()?;
         let (length, rest) = rest.split_first()?;
@@ -91,25 +91,25 @@ mod tests {
             ("r\u{e4}ume", &[255; 70_000]),
         ] {
             let state = SessionState::new(7, bytes);
-            let encoded = Luggage::encode(handler, &state);
+            let encoded = AddressedState::encode(handler, &state);
             let handler = handler.to_owned();
             assert_eq!(
-                Luggage::decode(encoded.expose()),
-                Some(Luggage { handler, state })
+                AddressedState::decode(encoded.expose()),
+                Some(AddressedState { handler, state })
             );
         }
     }
 
     #[test]
     fn what_is_cut_is_none_or_a_shorter_state() {
-        let encoded = Luggage::encode("chat", &SessionState::new(1, *b"state"));
+        let encoded = AddressedState::encode("chat", &SessionState::new(1, *b"state"));
         let encoded = encoded.expose();
         for length in 0..9 {
-            assert_eq!(Luggage::decode(&encoded[..length]), None, "{length}");
+            assert_eq!(AddressedState::decode(&encoded[..length]), None, "{length}");
         }
         let mut bad = encoded.to_vec();
         bad[5] = 0xff;
-        assert_eq!(Luggage::decode(&bad), None, "no name");
+        assert_eq!(AddressedState::decode(&bad), None, "no name");
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! five seconds.
 //!
 //! A tonic service is an axum router inside, so `portkeep::serve` does everything: it takes the
-//! socket, says READY before the first accept, and at SIGTERM gives each HTTP/2 connection to the
-//! next process between two calls. One whose streams do not end is told by a GOAWAY in two steps
-//! to open no more calls, while those that run are finished.
+//! socket and says READY before the first accept. At SIGTERM, an HTTP/2 connection moves to the next
+//! generation between two calls. A busy one gets a GOAWAY in two steps: its client opens no more
+//! calls on it, and the running ones are finished.
 
 use hello_tonic::greeter_server::{Greeter, GreeterServer};
 use hello_tonic::{Greeting, Name};

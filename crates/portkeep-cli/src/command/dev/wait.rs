@@ -7,10 +7,10 @@ use portkeep_spec::{AppName, Span};
 
 use crate::output::{self, errln, outln};
 
-/// Wait until what is saved serves, of a `portkeep dev` that runs
+/// Wait until the saved sources serve in a running `portkeep dev`
 ///
-/// All that was saved before this command began is built, checked and started by then: the next request is answered by it.
-/// When it cannot be, this exits with 1 and shows what the compiler, the check or the app said. For scripts, editors and
+/// Everything that was saved before this command began is built, checked and started then, and answers the next request. If
+/// that fails, this exits with 1 and shows the messages of the compiler, the check or the app. For scripts, editors and
 /// agents.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -20,10 +20,10 @@ pub(super) struct Args {
     /// The project, or a directory in it.
     #[arg(long, value_name = "DIR", default_value = ".", conflicts_with = "app")]
     project: PathBuf,
-    /// The app, where several are developed in one project.
+    /// The app, if several are developed in one project.
     #[arg(long, value_name = "NAME")]
     app: Option<AppName>,
-    /// How long to wait at most; then this exits with 1 [default: as long as it takes].
+    /// Longest time to wait; then this exits with 1 [default: as long as it takes].
     #[arg(long, value_name = "TIME")]
     timeout: Option<Span>,
     /// Print the result as JSON.

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::Full;
-use portkeep::{Source, Standing, Told};
+use portkeep::{HealthReport, Readiness, Source};
 use portkeep_engine::maintenance::Maintenance;
 use portkeep_spec::{contract, small_file};
 use tower_service::Service;
@@ -55,7 +55,7 @@ const REFRESH_IN_DEVELOPMENT: &str = r#"<noscript><meta http-equiv="refresh" con
 
 /// What is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Words {
+struct PageText {
     /// For programs.
     error: &'static str,
     title: &'static str,
@@ -66,7 +66,7 @@ struct Words {
 }
 
 /// A release that can serve takes over within about a second of its appearance.
-const UNAVAILABLE: Words = Words {
+const UNAVAILABLE: PageText = PageText {
     error: "unavailable",
     title: "Not available right now",
     text: Cow::Borrowed("Please try again in a few seconds."),
@@ -74,14 +74,14 @@ const UNAVAILABLE: Words = Words {
 };
 
 /// Minutes, as a rule.
-const MAINTENANCE: Words = Words {
+const MAINTENANCE: PageText = PageText {
     error: "maintenance",
     title: "Down for maintenance",
     text: Cow::Borrowed("Please try again in a few minutes."),
     retry: Duration::from_secs(30),
 };
 
-impl Words {
+impl PageText {
     fn of(maintenance: Option<Maintenance>) -> Self {
         let Some(maintenance) = maintenance else {
             return UNAVAILABLE;
@@ -127,21 +127,21 @@ pub(super) async fn run(sockets: Vec<String>) -> anyhow::Result<()> {
 struct PageHealth(Option<PathBuf>);
 
 impl PageHealth {
-    fn tell(&self) -> Told {
-        let (standing, reason) = match maintenance(self.0.as_deref()) {
-            Some(_) => (Standing::Maintenance, "somebody wants maintenance"),
-            None => (Standing::Down, "no release can serve"),
+    fn tell(&self) -> HealthReport {
+        let (readiness, reason) = match maintenance(self.0.as_deref()) {
+            Some(_) => (Readiness::Maintenance, "somebody wants maintenance"),
+            None => (Readiness::Down, "no release can serve"),
         };
-        Told {
+        HealthReport {
             drained: portkeep::is_taken_out(),
             app: std::env::var(contract::PORTKEEP_NAME).ok(),
-            ..Told::new(standing, reason.to_owned())
+            ..HealthReport::new(readiness, reason.to_owned())
         }
     }
 }
 
 impl Source for PageHealth {
-    fn ask(self: Arc<Self>) -> Pin<Box<dyn Future<Output = Told> + Send>> {
+    fn ask(self: Arc<Self>) -> Pin<Box<dyn Future<Output = HealthReport> + Send>> {
         Box::pin(async move { self.tell() })
     }
 }
@@ -155,7 +155,7 @@ struct Page {
 
 impl Page {
     fn answer(&self, headers: &HeaderMap) -> Response<Full<Bytes>> {
-        let words = Words::of(maintenance(self.maintenance.as_deref()));
+        let words = PageText::of(maintenance(self.maintenance.as_deref()));
         let kind = Kind::of(headers);
         let mut response = Response::new(Full::new(kind.body(&words, self.refresh).into()));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -211,7 +211,7 @@ impl Kind {
         }
     }
 
-    fn body(self, words: &Words, refresh: &str) -> String {
+    fn body(self, words: &PageText, refresh: &str) -> String {
         match self {
             // The words of others come last: nothing is replaced in them.
             Self::Html => HTML

@@ -9,11 +9,11 @@ use portkeep_spec::{AppName, unit_names};
 
 use crate::output::{errln, outcome_line, outln};
 
-/// Prints what a helper of the app `name` tells.
+/// Prints the progress of a helper of the app `name`.
 pub(super) fn tell(name: &AppName) -> impl Fn(Progress<'_>) + Send + Sync {
     move |news| match news {
         Progress::Begins { id, purpose } => outln!("{name}: handover {id} ({purpose})"),
-        // The journal has what was decided already, with its fields.
+        // The journal has the decision already, with its fields.
         Progress::Ended(_) if decision::is_connected() => {}
         Progress::Ended(outcome @ Outcome::Holding(_)) => errln!("{}", outcome_line(name, outcome)),
         Progress::Ended(outcome) => outln!("{}", outcome_line(name, outcome)),
@@ -57,7 +57,7 @@ fn settled(settlement: &Settlement) {
     }
 }
 
-/// The error of a switch that brought an app which does not serve.
+/// The error of a switch that installed an app which does not serve.
 pub(super) fn does_not_serve(name: &AppName, instead: &Mismatch) -> anyhow::Error {
     let handle = unit_names::handle(name);
     anyhow!(

@@ -14,7 +14,7 @@ use crate::facts::App;
 pub(super) fn sample(which: Which, app: &App) -> io::Result<AppSample> {
     let store = &app.store;
     let generations = &app.units.generations;
-    // Processes are read before the history. An end in between is in both, and its run tells that it is the same.
+    // Processes are read before the history. An end in between is in both, and its run identifies it.
     let runs: Vec<_> = generations.iter().map(|(_, state)| run(state)).collect();
     let account = store.account_for(&runs)?;
     let current = store.current();

@@ -7,7 +7,7 @@ use portkeep_engine::backend::systemd::Manager;
 use portkeep_spec::{AppName, Manager as Which, contract};
 use serde::Serialize;
 
-use crate::port_owner::{Found, Wanted};
+use crate::port_owner::{PortConflict, Wanted};
 
 /// A socket unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,7 +30,7 @@ fn as_text<S: serde::Serializer>(manager: &Which, serializer: S) -> Result<S::Ok
 
 /// The socket unit of the found sockets, and the main processes of the owners' units. A manager that does not answer is
 /// skipped: the kernel's answer counts without it.
-pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>, Vec<i32>) {
+pub(crate) async fn find(wanted: &Wanted, found: &PortConflict) -> (Option<SocketUnit>, Vec<i32>) {
     let (mut unit, mut main_pids) = (None, Vec::new());
     let owners = &found.owners;
     for which in [Which::System, Which::User] {
@@ -59,7 +59,11 @@ pub(crate) async fn find(wanted: &Wanted, found: &Found) -> (Option<SocketUnit>,
     (unit, main_pids)
 }
 
-async fn listening_unit(manager: &Manager, wanted: &Wanted, found: &Found) -> Option<SocketUnit> {
+async fn listening_unit(
+    manager: &Manager,
+    wanted: &Wanted,
+    found: &PortConflict,
+) -> Option<SocketUnit> {
     for (name, listed) in manager.list(&["*.socket"]).await.ok()? {
         if listed.active != "active" {
             continue;

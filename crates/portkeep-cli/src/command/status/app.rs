@@ -31,7 +31,7 @@ pub(crate) struct AppStatus {
     /// Oldest first.
     pub(crate) generations: Vec<GenerationStatus>,
     /// What is wrong, as far as it can be seen at a glance.
-    pub(crate) findings: Vec<Told>,
+    pub(crate) findings: Vec<Problem>,
     pub(crate) last_handover: Option<HandoverRecord>,
     /// Somebody wants maintenance: nothing but its page is started.
     pub(crate) maintenance: Option<MaintenanceStatus>,
@@ -72,13 +72,13 @@ pub(crate) struct SocketStatus {
 /// One thing that is wrong.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Told {
+pub(crate) struct Problem {
     pub(crate) level: Level,
     pub(crate) code: &'static str,
     pub(crate) what: String,
 }
 
-impl From<&Finding> for Told {
+impl From<&Finding> for Problem {
     fn from(finding: &Finding) -> Self {
         Self {
             level: finding.level(),

@@ -201,7 +201,7 @@ fn left(later: Timestamp, earlier: Timestamp) -> Duration {
 mod tests {
     use portkeep_engine::Generation;
 
-    use super::super::app::Told;
+    use super::super::app::Problem;
     use super::*;
     use crate::output::COLUMNS;
 
@@ -252,7 +252,7 @@ mod tests {
             ],
             current: Some(Generation(3)),
             generations: vec![draining, one(3, Phase::Serving)],
-            findings: vec![Told {
+            findings: vec![Problem {
                 level: Level::Problem,
                 code: "fell-back",
                 what:

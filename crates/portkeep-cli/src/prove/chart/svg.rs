@@ -1,4 +1,4 @@
-//! Chart as an SVG file that is readable on light and dark ground.
+//! Chart as an SVG file that is readable on light and dark backgrounds.
 
 use std::fmt::Write as _;
 
@@ -83,7 +83,7 @@ fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// A line that breaks where nothing was answered.
+/// A line that is interrupted where nothing was answered.
 fn line(chart: &Chart, svg: &mut String, colour: &str, value: impl Fn(&Column) -> Option<f64>) {
     let bounds = chart.bounds();
     let count = chart.columns.len().max(1) as f64;
@@ -163,7 +163,7 @@ mod tests {
         assert!(svg.contains("a &lt;b&gt; &amp; c"));
         assert_eq!(svg.matches("class=\"reload\"").count(), 1);
         assert_eq!(svg.matches("class=\"failed\"").count(), 1);
-        // Single answers stand alone: no line crosses a time without answers.
+        // Single answers are points: no line crosses a time without answers.
         assert_eq!(svg.matches('M').count(), 18);
         assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());
     }

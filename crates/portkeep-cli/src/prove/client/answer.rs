@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::super::failure::Failure;
 use super::super::plan::VersionIn;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 
 /// A version is a word; more of a body is not looked at.
 const LONGEST_VERSION: usize = 100;
@@ -16,7 +16,7 @@ const LONGEST_VERSION: usize = 100;
 pub(super) async fn read(
     response: Response<Incoming>,
     version: &VersionIn,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<Option<u16>, Failure> {
     let (head, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| Failure::of(&error))?;
@@ -34,7 +34,7 @@ pub(super) async fn read(
 pub(super) fn read_head(
     head: &Parts,
     version: &VersionIn,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<Option<u16>, Failure> {
     *seen.statuses.entry(head.status.as_u16()).or_default() += 1;
     if head.status.as_u16() >= 500 {

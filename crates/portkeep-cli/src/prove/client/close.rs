@@ -4,13 +4,13 @@ use http_body_util::Empty;
 use hyper::header::CONNECTION;
 
 use super::super::failure::Failure;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{Outcome, Shared, answer, keep_alive};
 
-pub(super) async fn run(shared: Shared) -> Seen {
-    let mut seen = Seen::default();
+pub(super) async fn run(shared: Shared) -> Observations {
+    let mut seen = Observations::default();
     while let Some(start) = shared.pace.next().await {
-        let request = async |seen: &mut Seen| -> Outcome {
+        let request = async |seen: &mut Observations| -> Outcome {
             let asked = request(&shared, seen).await;
             seen.connections.cut +=
                 u64::from(matches!(asked, Err(Failure::Reset | Failure::Closed)));
@@ -21,7 +21,7 @@ pub(super) async fn run(shared: Shared) -> Seen {
     seen
 }
 
-async fn request(shared: &Shared, seen: &mut Seen) -> Result<Option<u16>, Failure> {
+async fn request(shared: &Shared, seen: &mut Observations) -> Result<Option<u16>, Failure> {
     let mut sender = keep_alive::open(shared, seen).await?;
     let request = shared
         .plan

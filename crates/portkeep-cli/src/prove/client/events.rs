@@ -1,4 +1,4 @@
-//! Client of server-sent events: a stream that stays open. It measures for how long nothing came.
+//! Client of server-sent events, on a stream that stays open. It measures pauses between events.
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -6,12 +6,12 @@ use hyper::header::ACCEPT;
 use tokio::time::Instant;
 
 use super::super::failure::Failure;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{RECONNECT, Shared, answer, keep_alive};
 
-pub(super) async fn run(shared: Shared) -> Seen {
-    let mut seen = Seen::default();
-    // Counts from when the last event came, over the gap between two streams too.
+pub(super) async fn run(shared: Shared) -> Observations {
+    let mut seen = Observations::default();
+    // Measured from the last event, even across two streams.
     let mut last = Instant::now();
     while !shared.pace.is_over(Instant::now()) {
         match open(&shared, &mut seen, last + shared.plan.timeout).await {
@@ -28,7 +28,7 @@ pub(super) async fn run(shared: Shared) -> Seen {
 
 async fn open(
     shared: &Shared,
-    seen: &mut Seen,
+    seen: &mut Observations,
     deadline: Instant,
 ) -> Result<(Incoming, Option<u16>), Failure> {
     let opened = tokio::time::timeout_at(deadline, async {
@@ -49,13 +49,13 @@ async fn open(
     Ok((body, version))
 }
 
-/// Until the stream or the run ends.
+/// Reads until the stream or the run ends.
 async fn listen(
     shared: &Shared,
     mut body: Incoming,
     version: Option<u16>,
     last: &mut Instant,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) {
     loop {
         let next = tokio::time::timeout_at(*last + shared.plan.timeout, body.frame()).await;

@@ -1,4 +1,4 @@
-//! HTTP/2 by prior knowledge: several requests at a time on a connection, by clients that follow GOAWAY.
+//! HTTP/2 by prior knowledge: several concurrent requests on a connection, by clients that obey GOAWAY.
 
 use std::sync::Arc;
 
@@ -11,25 +11,25 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::super::failure::Failure;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{Outcome, Shared, answer};
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-/// The connection of new requests, and the number of connections before it.
+/// The connection for new requests, and the number of connections before it.
 #[derive(Debug, Default)]
 struct Slot {
     sender: Option<Sender>,
     number: u64,
 }
 
-pub(super) async fn run(shared: Shared, streams: u32) -> Seen {
+pub(super) async fn run(shared: Shared, streams: u32) -> Observations {
     let slot = Arc::new(Mutex::new(Slot::default()));
     let mut all = JoinSet::new();
     for _ in 0..streams {
         all.spawn(stream(shared.clone(), Arc::clone(&slot)));
     }
-    let mut seen = Seen::default();
+    let mut seen = Observations::default();
     while let Some(one) = all.join_next().await {
         // A panic is a bug of this program, and `join_next` would hide it.
         seen.add(one.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())));
@@ -37,11 +37,12 @@ pub(super) async fn run(shared: Shared, streams: u32) -> Seen {
     seen
 }
 
-async fn stream(shared: Shared, slot: Arc<Mutex<Slot>>) -> Seen {
-    let mut seen = Seen::default();
+async fn stream(shared: Shared, slot: Arc<Mutex<Slot>>) -> Observations {
+    let mut seen = Observations::default();
     while let Some(start) = shared.pace.next().await {
-        let request =
-            async |seen: &mut Seen| -> Outcome { Some(request(&shared, &slot, seen).await) };
+        let request = async |seen: &mut Observations| -> Outcome {
+            Some(request(&shared, &slot, seen).await)
+        };
         shared.timed(&mut seen, start, request).await;
     }
     seen
@@ -50,7 +51,7 @@ async fn stream(shared: Shared, slot: Arc<Mutex<Slot>>) -> Seen {
 async fn request(
     shared: &Shared,
     slot: &Mutex<Slot>,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<Option<u16>, Failure> {
     let target = &shared.plan.target;
     let mut request = Request::get(format!("http://{}{}", target.authority, target.path))
@@ -71,7 +72,7 @@ async fn request(
             },
             Err(_) => request,
         };
-        // GOAWAY came before the request was sent, so the request goes over the next connection, as the protocol demands.
+        // GOAWAY came before the request was sent, so the request goes over the next connection, as the protocol requires.
         request = unsent;
         seen.connections.moved_by_goaway += 1;
         forget(slot, number, seen, Ending::Told).await;
@@ -88,7 +89,7 @@ enum Ending {
 async fn current(
     shared: &Shared,
     slot: &Mutex<Slot>,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<(Sender, u64), Failure> {
     let mut slot = slot.lock().await;
     if slot.sender.as_ref().is_some_and(SendRequest::is_closed) {
@@ -109,7 +110,7 @@ async fn current(
 }
 
 /// Closes a connection to new requests; the first caller counts it.
-async fn forget(slot: &Mutex<Slot>, number: u64, seen: &mut Seen, ending: Ending) {
+async fn forget(slot: &Mutex<Slot>, number: u64, seen: &mut Observations, ending: Ending) {
     let mut slot = slot.lock().await;
     if slot.number == number && slot.sender.take().is_some() {
         match ending {

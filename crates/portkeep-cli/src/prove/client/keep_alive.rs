@@ -1,4 +1,4 @@
-//! HTTP/1.1, many requests on a connection.
+//! HTTP/1.1, many requests on each connection.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -8,16 +8,16 @@ use hyper::header::CONNECTION;
 use hyper_util::rt::TokioIo;
 
 use super::super::failure::Failure;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{Outcome, Shared, Timed, answer};
 
 type Sender = SendRequest<Empty<Bytes>>;
 
-pub(super) async fn run(shared: Shared) -> Seen {
-    let mut seen = Seen::default();
+pub(super) async fn run(shared: Shared) -> Observations {
+    let mut seen = Observations::default();
     let mut connection: Option<Sender> = None;
     while let Some(start) = shared.pace.next().await {
-        let request = async |seen: &mut Seen| -> Outcome {
+        let request = async |seen: &mut Observations| -> Outcome {
             Some(request(&shared, &mut connection, seen).await)
         };
         if shared.timed(&mut seen, start, request).await == Timed::Out {
@@ -30,9 +30,9 @@ pub(super) async fn run(shared: Shared) -> Seen {
 async fn request(
     shared: &Shared,
     connection: &mut Option<Sender>,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<Option<u16>, Failure> {
-    // Closed by the server while it was idle: a client that looks opens another one, and nothing is lost.
+    // The server closed it while it was idle: a client that checks opens another one, and nothing is lost.
     if connection.as_ref().is_some_and(SendRequest::is_closed) {
         *connection = None;
         seen.connections.told("idle closed");
@@ -45,7 +45,7 @@ async fn request(
     match &asked {
         Ok((_, KeptOpen::Yes)) => *connection = Some(sender),
         Ok((_, KeptOpen::No)) => seen.connections.told("connection: close"),
-        // An answer of 500 is a whole answer.
+        // An answer with status 500 is complete.
         Err(Failure::ServerError) => *connection = Some(sender),
         Err(_) => seen.connections.cut += 1,
     }
@@ -57,12 +57,12 @@ enum KeptOpen {
     No,
 }
 
-pub(super) async fn open(shared: &Shared, seen: &mut Seen) -> Result<Sender, Failure> {
+pub(super) async fn open(shared: &Shared, seen: &mut Observations) -> Result<Sender, Failure> {
     let stream = shared.connect(seen).await?;
     let (sender, connection) = http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::of(&error))?;
-    // Its errors are told to the request that they hit.
+    // The request that they hit reports its errors.
     tokio::spawn(connection);
     Ok(sender)
 }
@@ -70,7 +70,7 @@ pub(super) async fn open(shared: &Shared, seen: &mut Seen) -> Result<Sender, Fai
 async fn ask(
     shared: &Shared,
     sender: &mut Sender,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Result<(Option<u16>, KeptOpen), Failure> {
     sender.ready().await.map_err(|error| Failure::of(&error))?;
     let request = shared

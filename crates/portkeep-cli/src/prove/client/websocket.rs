@@ -8,19 +8,20 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::super::failure::Failure;
 use super::super::plan::VersionIn;
-use super::super::sample::Seen;
+use super::super::sample::Observations;
 use super::{Outcome, Shared, Timed};
 
 type Socket = WebSocketStream<TcpStream>;
 
-pub(super) async fn run(shared: Shared) -> Seen {
-    let mut seen = Seen::default();
+pub(super) async fn run(shared: Shared) -> Observations {
+    let mut seen = Observations::default();
     let mut socket: Option<Socket> = None;
     let mut number = 0_u64;
     while let Some(start) = shared.pace.next().await {
         number += 1;
-        let request =
-            async |seen: &mut Seen| -> Outcome { echo(&shared, &mut socket, number, seen).await };
+        let request = async |seen: &mut Observations| -> Outcome {
+            echo(&shared, &mut socket, number, seen).await
+        };
         if shared.timed(&mut seen, start, request).await == Timed::Out && socket.take().is_some() {
             seen.connections.cut += 1;
         }
@@ -32,7 +33,7 @@ async fn echo(
     shared: &Shared,
     socket: &mut Option<Socket>,
     number: u64,
-    seen: &mut Seen,
+    seen: &mut Observations,
 ) -> Outcome {
     if socket.is_none() {
         match open(shared, seen).await {
@@ -67,7 +68,7 @@ async fn echo(
     }
 }
 
-async fn open(shared: &Shared, seen: &mut Seen) -> Result<Socket, Failure> {
+async fn open(shared: &Shared, seen: &mut Observations) -> Result<Socket, Failure> {
     let stream = shared.connect(seen).await?;
     let target = &shared.plan.target;
     let url = format!("ws://{}{}", target.authority, target.path);

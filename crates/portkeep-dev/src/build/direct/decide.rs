@@ -1,38 +1,38 @@
-//! Decides whether a change is compiled without cargo, and what is compiled then. Pure.
+//! Decides whether a change is compiled without cargo, and which units are compiled then. Pure.
 
 use std::path::{Path, PathBuf};
 
 use super::graph::Graph;
-use super::unit::{Makes, Unit};
+use super::unit::{Unit, UnitKind};
 
-/// Why a round is cargo's.
+/// Why cargo builds a round, and not rustc alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cargos {
-    /// A package has a build script, or cargo did not say what a library is made of.
+pub(super) enum NeedsCargo {
+    /// A package has a build script, or cargo did not say what a library is made from.
     Graph,
-    /// A changed file was not read by any recorded call.
+    /// No recorded call read a changed file.
     NotRecorded,
-    /// What changed is in a macro, a library for C, or something else that is not made here.
+    /// The change is in a macro, a C library, or another kind of unit that is not made here.
     Kind,
-    /// The change does not lead to the program, or to several.
+    /// The change leads to no executable, or to several.
     Program,
-    /// Two units of one crate.
+    /// Two units belong to one crate.
     Twice,
-    /// A unit that is compiled whole each time.
+    /// A unit is compiled whole each time.
     NotIncremental,
-    /// A changed file was read by no call at all.
+    /// No call at all read a changed file.
     Unknown,
 }
 
-/// The units to compile, in their order, for the program `binary`; or why cargo has to.
+/// The units to compile for the executable `binary`, in order; or why cargo has to build.
 pub(super) fn decide<'a>(
     units: &'a [Unit],
     graph: &Graph,
     changed: &[PathBuf],
     binary: &str,
-) -> Result<Vec<&'a Unit>, Cargos> {
+) -> Result<Vec<&'a Unit>, NeedsCargo> {
     if graph.needs_cargo() {
-        return Err(Cargos::Graph);
+        return Err(NeedsCargo::Graph);
     }
     let keys: Vec<_> = units.iter().map(Unit::key).collect();
     let is_recorded = |file: &PathBuf| {
@@ -40,33 +40,33 @@ pub(super) fn decide<'a>(
         units.iter().any(reads) && !graph.others_use(file, &keys)
     };
     if !changed.iter().all(is_recorded) {
-        return Err(Cargos::NotRecorded);
+        return Err(NeedsCargo::NotRecorded);
     }
     let affected = affected(units, changed);
     let programs: Vec<_> = affected
         .iter()
-        .filter(|unit| unit.makes == Makes::Program)
+        .filter(|unit| unit.makes == UnitKind::Program)
         .collect();
     for (at, unit) in affected.iter().enumerate() {
-        if unit.makes == Makes::Other {
-            return Err(Cargos::Kind);
+        if unit.makes == UnitKind::Other {
+            return Err(NeedsCargo::Kind);
         }
         if !unit.is_incremental() {
-            return Err(Cargos::NotIncremental);
+            return Err(NeedsCargo::NotIncremental);
         }
         let is_twin = |other: &&Unit| other.name == unit.name && other.makes == unit.makes;
         if affected[at + 1..].iter().any(is_twin) {
-            return Err(Cargos::Twice);
+            return Err(NeedsCargo::Twice);
         }
     }
     match programs[..] {
-        // rustc has no dashes in the names of crates.
+        // rustc replaces dashes in crate names.
         [program] if program.name == binary.replace('-', "_") => Ok(affected),
-        _ => Err(Cargos::Program),
+        _ => Err(NeedsCargo::Program),
     }
 }
 
-/// The units that read a changed file, and those that use a unit that does. Each comes after those that it uses.
+/// The units that read a changed file, and their users. Each comes after the units that it uses.
 fn affected<'a>(units: &'a [Unit], changed: &[PathBuf]) -> Vec<&'a Unit> {
     let mut affected: Vec<&Unit> = Vec::new();
     let reads = |unit: &Unit| changed.iter().any(|file| unit.inputs.contains(file));
@@ -88,7 +88,7 @@ fn affected<'a>(units: &'a [Unit], changed: &[PathBuf]) -> Vec<&'a Unit> {
     in_order(affected)
 }
 
-/// A library before all that use it.
+/// Orders units so that a library comes before its users.
 fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
     let mut ordered = Vec::new();
     while !left.is_empty() {
@@ -98,7 +98,7 @@ fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
         };
         let (later, now): (Vec<_>, Vec<_>) = left.iter().partition(|unit| waits(unit));
         if now.is_empty() {
-            // No cargo makes a circle.
+            // cargo never makes a circle.
             return Vec::new();
         }
         ordered.extend(now);
@@ -107,7 +107,7 @@ fn in_order(mut left: Vec<&Unit>) -> Vec<&Unit> {
     ordered
 }
 
-/// Whether a path that was heard of says nothing: what an editor wrote and removed, which no build reads.
+/// Whether a changed path means nothing: an editor wrote and removed it, and no build reads it.
 pub(super) fn is_passing(path: &Path, exists: bool, is_known: bool) -> bool {
     let is_source = path
         .extension()
@@ -122,7 +122,7 @@ mod tests {
     use super::super::unit::tests::unit;
     use super::*;
 
-    fn names(result: Result<Vec<&Unit>, Cargos>) -> Result<String, Cargos> {
+    fn names(result: Result<Vec<&Unit>, NeedsCargo>) -> Result<String, NeedsCargo> {
         let names = |units: Vec<&Unit>| {
             let names: Vec<_> = units.iter().map(|unit| unit.name.clone()).collect();
             names.join(" ")
@@ -130,7 +130,7 @@ mod tests {
         result.map(names)
     }
 
-    fn of(units: &[Unit], changed: &[&str]) -> Result<String, Cargos> {
+    fn of(units: &[Unit], changed: &[&str]) -> Result<String, NeedsCargo> {
         let changed: Vec<_> = changed
             .iter()
             .map(|name| PathBuf::from(format!("/p/{name}/src/x.rs")))
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_for_certain_is_cargos() {
-        use Cargos::{Kind, NotIncremental, NotRecorded, Program, Twice};
+        use NeedsCargo::{Kind, NotIncremental, NotRecorded, Program, Twice};
         let units = diamond();
         assert_eq!(of(&units, &["unknown"]), Err(NotRecorded));
         assert_eq!(of(&units, &["my_app", "unknown"]), Err(NotRecorded));
@@ -184,15 +184,16 @@ mod tests {
             of(&with(unit("other", "bin", &["base"])), &["other"]),
             Err(Program)
         );
-        let mut twin = unit("left", "lib", &["base"]);
-        twin.record
+        let mut duplicate = unit("left", "lib", &["base"]);
+        duplicate
+            .record
             .arguments
             .iter_mut()
             .for_each(|word| *word = word.replace("left1", "left2"));
-        let mut twin = Unit::new(twin.record).unwrap();
-        twin.inputs = units[1].inputs.clone();
-        assert_eq!(of(&with(twin.clone()), &["left"]), Err(Twice));
-        assert_eq!(of(&with(twin), &["my_app"]).as_deref(), Ok("my_app"));
+        let mut duplicate = Unit::new(duplicate.record).unwrap();
+        duplicate.inputs = units[1].inputs.clone();
+        assert_eq!(of(&with(duplicate.clone()), &["left"]), Err(Twice));
+        assert_eq!(of(&with(duplicate), &["my_app"]).as_deref(), Ok("my_app"));
         let mut whole = unit("whole", "lib", &["base"]).record;
         whole
             .arguments
@@ -224,15 +225,15 @@ mod tests {
             expected
         );
         // The same sources, for a macro for instance.
-        let twin = graph(&[("/t/deps/left-2", "left/src/x.rs")]);
-        assert_eq!(of(twin), Err(Cargos::NotRecorded));
+        let duplicate = graph(&[("/t/deps/left-2", "left/src/x.rs")]);
+        assert_eq!(of(duplicate), Err(NeedsCargo::NotRecorded));
         for change in [
             |graph: &mut Graph| graph.has_build_script = true,
             |graph: &mut Graph| graph.is_unclear = true,
         ] {
             let mut graph = graph(&[]);
             change(&mut graph);
-            assert_eq!(of(graph), Err(Cargos::Graph));
+            assert_eq!(of(graph), Err(NeedsCargo::Graph));
         }
     }
 

@@ -1,4 +1,4 @@
-//! Packages that people edit, as cargo reports them, whether it compiled them or had nothing to do.
+//! Packages that people edit, as cargo reports them, whether cargo compiled them or had nothing to do.
 
 use std::path::{Path, PathBuf};
 
@@ -7,24 +7,24 @@ use cargo_metadata::{Artifact, TargetKind};
 use super::unit;
 use crate::change::is_source;
 
-/// The artifacts of a build that belong to packages in directories. Others do not change.
+/// Artifacts of a build that belong to packages in directories. Packages from elsewhere do not change.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Graph {
     /// Manifests of packages.
     pub(super) manifests: Vec<PathBuf>,
     /// Libraries and macros.
     libraries: Vec<Library>,
-    /// When a build script runs is known to cargo alone.
+    /// Only cargo knows when a build script has to run.
     pub(super) has_build_script: bool,
-    /// What a library was made of is not known.
+    /// Sources of a library are unknown.
     pub(super) is_unclear: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Library {
-    /// As a unit calls itself.
+    /// The unit's key.
     key: PathBuf,
-    /// Some are relative to a directory that we do not know.
+    /// Some are relative to an unknown directory.
     inputs: Vec<PathBuf>,
 }
 
@@ -50,19 +50,19 @@ impl Graph {
         }
     }
 
-    /// Whether no change can be compiled without cargo.
+    /// Whether every change needs cargo.
     pub(super) fn needs_cargo(&self) -> bool {
         self.has_build_script || self.is_unclear
     }
 
-    /// Whether cargo would make nothing of this file, which no recorded call read: it is no source by its name, no library was
-    /// made of it, and there is no build script that may look at it.
+    /// Whether cargo would not use this file, which no recorded call read: its name is not that of a source, no library was
+    /// made from it, and there is no build script that may read it.
     pub(super) fn is_read_by_none(&self, file: &Path) -> bool {
         !self.needs_cargo() && !is_source(file) && !self.others_use(file, &[])
     }
 
-    /// Files that cargo would make something of, and that are not there. Others that it looks for have no part in a program that
-    /// is there.
+    /// Missing files that cargo would make a target from. Other files that it looks for are no part of an existing
+    /// executable.
     pub(super) fn targets_to_come(&self) -> Vec<PathBuf> {
         let directories = self
             .manifests
@@ -72,7 +72,7 @@ impl Graph {
         targets.filter(|target| !target.exists()).collect()
     }
 
-    /// Whether a library that is not among `keys` was made of this file. One that may have been, counts.
+    /// Whether a library that is not among `keys` was, or may have been, made from this file.
     pub(super) fn others_use(&self, file: &Path, keys: &[PathBuf]) -> bool {
         let others = self
             .libraries

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use super::stamp::Stamp;
 
-/// Names the directory of the records. With it in its environment, this executable is a wrapper of rustc.
+/// Variable with the directory of the records. If it is set, this executable is a wrapper of rustc.
 pub(super) const DIRECTORY: &str = "PORTKEEP_RUSTC_RECORDS";
 const EXTENSION: &str = "json";
 
-/// One call of rustc that compiles a crate. Its environment may hold secrets: only its owner may read it.
+/// One rustc call that compiles a crate. Its environment may hold secrets: only its owner may read it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Record {
     pub(super) program: PathBuf,
@@ -25,8 +25,8 @@ pub(crate) struct Record {
     pub(super) environment: BTreeMap<String, String>,
 }
 
-/// Runs rustc in place of this process, where cargo calls it as a wrapper. Answers only where it does not: nothing where
-/// this is no such call, else why rustc cannot be run.
+/// Replaces this process by rustc if cargo has called it as a wrapper. Returns only if it does not: nothing if this is no
+/// such call, else why rustc cannot be run.
 #[must_use]
 pub fn wrap_rustc() -> Option<String> {
     let records = PathBuf::from(std::env::var_os(DIRECTORY)?);
@@ -34,7 +34,7 @@ pub fn wrap_rustc() -> Option<String> {
     let program = arguments.next().filter(|program| is_rustc(program))?;
     let arguments: Vec<_> = arguments.collect();
     if let Some(name) = name(&arguments) {
-        // A build goes on without a record, and the next one is cargo's, too.
+        // The build goes on without a record, and cargo makes the next one as well.
         let _ = write(&records, &name, &program, &arguments);
     }
     let error = Command::new(&program).args(arguments).exec();
@@ -46,7 +46,7 @@ fn is_rustc(program: &OsStr) -> bool {
     name.is_some_and(|name| name.as_encoded_bytes().starts_with(b"rustc"))
 }
 
-/// What tells a unit of cargo's from all others. Probes of cargo and of build scripts have no such name.
+/// Name of the unit among all of cargo's. Probes by cargo and build scripts have none.
 fn name(arguments: &[OsString]) -> Option<String> {
     let name = arguments
         .iter()
@@ -62,7 +62,7 @@ fn name(arguments: &[OsString]) -> Option<String> {
     (is_plain(name) && is_plain(extra)).then(|| format!("{name}{extra}.{EXTENSION}"))
 }
 
-/// A record that is there was written whole, by the last call for its unit.
+/// Writes a record in one step, so that an existing record is whole and from the last call for its unit.
 fn write(
     records: &Path,
     name: &str,
@@ -94,7 +94,7 @@ fn write(
     Ok(())
 }
 
-/// The record that was written first.
+/// The oldest record.
 pub(super) fn first(records: &Path) -> Option<Stamp> {
     let entries = fs::read_dir(records).ok()?.flatten();
     let paths = entries.map(|entry| entry.path());

@@ -1,4 +1,4 @@
-//! Calls of rustc, one after the other, as cargo would have made them.
+//! Calls rustc for one unit after the other, as cargo would have done.
 
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -9,51 +9,51 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use cargo_metadata::diagnostic::{Diagnostic, DiagnosticLevel};
-use portkeep_engine::process::{Children, Lines, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Lines, Process};
 use tokio::process::{ChildStderr, Command};
 
 use super::stamp::Stamp;
-use super::unit::{Makes, Unit};
+use super::unit::{Unit, UnitKind};
 use crate::diagnostics::{Level, Part};
 use crate::screen::Screen;
 
-/// How long rustc may take to end when it is told to.
+/// How long rustc may take to end after SIGTERM.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Errors that say that a library is not the one that was expected: cargo may know better.
+/// Errors about a library that is not the expected one: cargo may resolve them.
 const OF_LIBRARIES: [&str; 9] = [
     "E0457", "E0460", "E0461", "E0462", "E0463", "E0464", "E0514", "E0519", "E0523",
 ];
 
-/// The calls of a round.
+/// The rustc calls of a round.
 #[derive(Debug)]
 pub(in crate::build) struct Run {
     units: Vec<Unit>,
-    /// Where cargo puts the program.
+    /// The executable, where cargo puts it.
     executable: PathBuf,
-    /// When what changed was looked at.
+    /// When the changes were looked at.
     begun: Stamp,
-    /// How many units are compiled.
+    /// Number of units that are compiled.
     done: usize,
     call: Option<Call>,
     parts: Vec<Part>,
     screen: Arc<dyn Screen>,
     children: Children,
-    /// cargo's, for as long as this lives.
+    /// cargo's lock, held as long as this lives.
     _lock: Option<File>,
 }
 
 /// How the calls ended.
 #[derive(Debug)]
 pub(in crate::build) enum End {
-    /// With a program. These units were compiled for it, of files as they were at a time.
+    /// With an executable. These units were compiled for it, from files as of a time.
     Good {
         executable: PathBuf,
         units: Vec<Unit>,
         begun: Stamp,
     },
-    /// There was nothing to do: this is the program.
+    /// There was nothing to do: this is the executable.
     Nothing(PathBuf),
-    /// With errors of the compiler's, which are on the terminal.
+    /// With compiler errors, which the terminal shows.
     Bad(Vec<Part>),
 }
 
@@ -64,7 +64,7 @@ struct Call {
     said: Vec<Said>,
 }
 
-/// What rustc says, for people.
+/// A message of rustc for people.
 #[derive(Debug)]
 struct Said {
     level: Level,
@@ -94,7 +94,7 @@ impl Run {
         }
     }
 
-    /// For a change that no build reads.
+    /// A run for a change that no build reads.
     pub(super) fn nothing(executable: PathBuf, screen: Arc<dyn Screen>) -> Self {
         Self {
             units: Vec::new(),
@@ -109,7 +109,7 @@ impl Run {
         }
     }
 
-    /// Waits for the end. Can be dropped and called again. An error is none of the sources': cargo has to build.
+    /// Waits for the end. Can be dropped and called again. An error is not caused by the sources: cargo has to build.
     pub(in crate::build) async fn finish(&mut self) -> anyhow::Result<End> {
         if self.units.is_empty() {
             return Ok(End::Nothing(self.executable.clone()));
@@ -150,7 +150,10 @@ impl Run {
             unit.inputs = inputs.with_context(|| format!("rustc made no {}", made.display()))?;
             self.done += 1;
         }
-        let program = self.units.iter().find(|unit| unit.makes == Makes::Program);
+        let program = self
+            .units
+            .iter()
+            .find(|unit| unit.makes == UnitKind::Program);
         let (program, _) = program.context("there is no program")?.files();
         put(&program, &self.executable)?;
         Ok(End::Good {
@@ -175,7 +178,9 @@ impl Run {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let started = self.children.start(command, "`rustc`", Rest::GoesOn);
+        let started = self
+            .children
+            .start(command, "`rustc`", Descendants::LeftRunning);
         let started =
             started.with_context(|| format!("cannot run {}", unit.record.program.display()))?;
         Ok(Call {
@@ -192,7 +197,7 @@ impl Run {
     }
 }
 
-/// Gives a program the name that cargo gives it, too.
+/// Gives an executable the second name that cargo gives it.
 fn put(program: &Path, executable: &Path) -> anyhow::Result<()> {
     remove(executable)?;
     let fail = || {
@@ -231,17 +236,17 @@ impl Call {
     }
 }
 
-/// Whether it only counts what was said before. cargo leaves that out, too.
+/// Whether a message only counts earlier ones. cargo leaves those out as well.
 fn is_count(message: &str) -> bool {
     message.starts_with("aborting due to ")
         || message.ends_with(" warning emitted")
         || message.ends_with(" warnings emitted")
 }
 
-/// Nothing for what is for programs.
+/// The message for people in `line`; nothing if there is none.
 fn said(line: &str) -> Option<Said> {
     let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else {
-        // A macro's, or an internal error's.
+        // From a macro, or an internal error.
         return Some(Said {
             level: Level::Warning,
             text: format!("{line}\n"),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::stamp::{Stamp, Stamps};
 
-/// In each directory above a project.
+/// Names of such files in each directory above a project.
 const ABOVE: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -13,7 +13,7 @@ const ABOVE: [&str; 6] = [
     "rust-toolchain",
     "rust-toolchain.toml",
 ];
-/// Who sets one of these has a wrapper of their own.
+/// Variables by which the user wraps rustc.
 const WRAPPERS: [&str; 4] = [
     "RUSTC_WRAPPER",
     "RUSTC_WORKSPACE_WRAPPER",
@@ -21,7 +21,7 @@ const WRAPPERS: [&str; 4] = [
     "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
 ];
 
-/// Manifests, configurations and the toolchain, as they were.
+/// Stamps of manifests, configurations and the toolchain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Settings {
     stamps: Stamps,
@@ -29,7 +29,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Those of a project, but for the manifests of what it depends on.
+    /// Those of a project, without the manifests of its dependencies.
     pub(super) fn of(directory: &Path) -> Self {
         let home = |variable: &str, default: &str| {
             let named = std::env::var_os(variable).map(PathBuf::from);
@@ -52,7 +52,7 @@ impl Settings {
         }
     }
 
-    /// These, and the stamps of more files.
+    /// Adds the stamps of more files.
     pub(super) fn with(mut self, more: impl IntoIterator<Item = PathBuf>) -> Self {
         self.stamps.add(more);
         self
@@ -69,8 +69,8 @@ impl Settings {
         }
     }
 
-    /// The same after a build by cargo, whose first call of rustc was recorded as `first`; nothing where they changed. cargo may
-    /// write a Cargo.lock before it calls anything: that is what the calls went by.
+    /// The settings after a build by cargo whose first rustc call was recorded as `first`; nothing if they changed. cargo
+    /// may write a Cargo.lock before it calls rustc: the calls follow that one.
     pub(super) fn after_cargo(self, first: Option<&Stamp>) -> Option<Self> {
         let now = self.now();
         let is_cargos = |path: &PathBuf| {
@@ -81,7 +81,7 @@ impl Settings {
         changed.iter().all(is_cargos).then_some(now)
     }
 
-    /// Whether somebody else wraps rustc, or may: a configuration may include others.
+    /// Whether the user wraps rustc, or may: a configuration may include others.
     pub(super) fn wrap_rustc(&self) -> bool {
         let says = |path: &PathBuf| {
             let text = std::fs::read(path).unwrap_or_default();

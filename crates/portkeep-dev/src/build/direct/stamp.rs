@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Seconds and nanoseconds.
 type Time = (i64, i64);
 
-/// A file as it was. One that is missing has a stamp, too.
+/// State of a file. A missing file has a stamp, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stamp(Option<Found>);
 
@@ -18,7 +18,7 @@ struct Found {
     inode: u64,
     size: u64,
     modified: Time,
-    /// Nobody can set this one back.
+    /// Nobody can set this time back.
     changed: Time,
 }
 
@@ -27,7 +27,7 @@ impl Stamp {
         Self(path.metadata().ok().map(|metadata| Found::of(&metadata)))
     }
 
-    /// The oldest of some that are there.
+    /// The oldest stamp of the files that exist.
     pub(super) fn oldest(stamps: impl Iterator<Item = Self>) -> Option<Self> {
         let found = stamps.filter_map(|stamp| stamp.0);
         found
@@ -35,7 +35,8 @@ impl Stamp {
             .map(|found| Self(Some(found)))
     }
 
-    /// Whether it may have changed after `other` came to be. The clock of file systems is coarse: what is as old counts.
+    /// Whether the file may have changed after `other` was made. The clock of file systems is coarse: equal times count as
+    /// changed.
     pub(super) fn is_since(&self, other: &Self) -> bool {
         match (self.0, other.0) {
             (Some(one), Some(other)) => one.modified.max(one.changed) >= other.changed,
@@ -56,7 +57,7 @@ impl Found {
     }
 }
 
-/// Files as they were.
+/// Stamps of several files.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Stamps(BTreeMap<PathBuf, Stamp>);
 
@@ -81,19 +82,19 @@ impl Stamps {
         self.0.keys().cloned()
     }
 
-    /// The same files as they are.
+    /// The current stamps of the same files.
     pub(super) fn now(&self) -> Self {
         Self::of(self.0.keys().cloned())
     }
 
-    /// Those of the same files that are others.
+    /// The files whose stamps differ.
     pub(super) fn differences(&self, other: &Self) -> Vec<PathBuf> {
         let is_other = |(path, was): &(&PathBuf, &Stamp)| other.0.get(*path) != Some(*was);
         let changed = self.0.iter().filter(is_other);
         changed.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Those that are not what they were, or may have changed since `begun`.
+    /// The files whose stamps differ, or that may have changed since `begun`.
     pub(super) fn changed_since(&self, begun: &Stamp) -> Vec<PathBuf> {
         let changed = self.0.iter().filter(|(path, was)| {
             let is = Stamp::of(path);

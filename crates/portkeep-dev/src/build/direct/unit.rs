@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use super::record::Record;
 use crate::build::dep_info;
 
-/// What a unit makes.
+/// Kind of file that a unit of a build makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Makes {
+pub(crate) enum UnitKind {
     /// A library for other crates.
     Library,
     /// A program.
     Program,
-    /// A macro, a library for C, a test: those are cargo's.
+    /// A macro, a C library or a test: cargo makes those.
     Other,
 }
 
@@ -21,8 +21,8 @@ pub(crate) enum Makes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Unit {
     pub(super) name: String,
-    pub(super) makes: Makes,
-    /// Its directory of output, and the beginning of its files' names there.
+    pub(super) makes: UnitKind,
+    /// Output directory, and the prefix of the unit's files there.
     output: PathBuf,
     stem: String,
     /// The libraries that it names, without their extensions.
@@ -30,19 +30,19 @@ pub(crate) struct Unit {
     /// The files that its last compilation read.
     pub(super) inputs: Vec<PathBuf>,
     is_incremental: bool,
-    /// Of a package that nobody edits: cargo caps what rustc says of those.
+    /// From a package that nobody edits: cargo caps its lints.
     is_foreign: bool,
-    /// What tells it from others of its package.
+    /// Hash that tells it from other units of its package.
     extra: String,
     pub(super) record: Record,
 }
 
 impl Unit {
-    /// Nothing where the command line is of another form than we know.
+    /// Reads a record; nothing if the command line has an unknown form.
     pub(super) fn new(record: Record) -> Option<Self> {
         let mut unit = Self {
             name: String::new(),
-            makes: Makes::Other,
+            makes: UnitKind::Other,
             output: PathBuf::new(),
             stem: String::new(),
             uses: Vec::new(),
@@ -74,28 +74,28 @@ impl Unit {
         unit.extra = extra.to_owned();
         unit.stem = format!("{}{extra}", unit.name);
         unit.makes = match kinds[..] {
-            ["lib" | "rlib"] => Makes::Library,
-            ["bin"] => Makes::Program,
-            _ => Makes::Other,
+            ["lib" | "rlib"] => UnitKind::Library,
+            ["bin"] => UnitKind::Program,
+            _ => UnitKind::Other,
         };
         let is_known = !unit.name.is_empty() && unit.output.is_absolute() && !extra.is_empty();
         is_known.then_some(unit)
     }
 
-    /// What tells it from all other units.
+    /// Identifies the unit among all others.
     pub(super) fn key(&self) -> PathBuf {
         self.output.join(&self.stem)
     }
 
-    /// As others name it, without an extension.
+    /// The library as other units name it, without an extension.
     pub(super) fn library(&self) -> PathBuf {
         self.output.join(format!("lib{}", self.stem))
     }
 
-    /// What it makes: the file that is used, and what goes with it.
+    /// The unit's files: the one that is used, and the one that goes with it.
     pub(super) fn files(&self) -> (PathBuf, Option<PathBuf>) {
         match self.makes {
-            Makes::Program => (self.key(), None),
+            UnitKind::Program => (self.key(), None),
             _ => {
                 let library = self.library();
                 (
@@ -106,21 +106,21 @@ impl Unit {
         }
     }
 
-    /// rustc looks for what changed within the crate. Without that a crate's hash may not tell two versions apart.
+    /// Whether rustc compiles incrementally. Otherwise the hash of a crate may not tell two versions apart.
     pub(super) fn is_incremental(&self) -> bool {
         self.is_incremental
     }
 
-    /// What people edit is compiled whole each time, as in a release.
+    /// Whether a crate that people edit is compiled whole each time, as in a release.
     pub(super) fn is_whole(&self) -> bool {
-        self.makes != Makes::Other && !self.is_incremental && !self.is_foreign
+        self.makes != UnitKind::Other && !self.is_incremental && !self.is_foreign
     }
 
     pub(super) fn is_foreign(&self) -> bool {
         self.is_foreign
     }
 
-    /// Where cargo keeps what it knows of the unit.
+    /// Directory of cargo's fingerprint of the unit.
     pub(super) fn fingerprint(&self) -> Option<PathBuf> {
         let package = self.record.environment.get("CARGO_PKG_NAME")?;
         let all = self.output.parent()?.join(".fingerprint");
@@ -131,12 +131,12 @@ impl Unit {
         &self.output
     }
 
-    /// The files that rustc read for it, by what it wrote last. Nothing where it wrote nothing.
+    /// The files that rustc read for it last, from its listing. Nothing if there is none.
     pub(super) fn inputs_now(&self) -> Option<Vec<PathBuf>> {
         inputs(&self.key().with_extension("d"), &self.record.directory)
     }
 
-    /// The environment of the recorded call, without what belonged to a cargo that has ended.
+    /// The environment of the recorded call, without what belonged to the cargo that made it.
     pub(super) fn environment(&self) -> BTreeMap<String, String> {
         let of_that_run = ["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"];
         let mut environment = self.record.environment.clone();
@@ -151,7 +151,7 @@ fn library(word: &str) -> Option<PathBuf> {
     Some(Path::new(path).with_extension(""))
 }
 
-/// The files in a listing of rustc's, which names them from `directory`.
+/// The files in a listing of rustc, which names them relative to `directory`.
 pub(super) fn inputs(listing: &Path, directory: &Path) -> Option<Vec<PathBuf>> {
     let text = std::fs::read_to_string(listing).ok()?;
     // Remarks name variables, not files.
@@ -195,7 +195,7 @@ pub(super) mod tests {
     #[test]
     fn a_command_line_says_what_a_unit_is() {
         let unit = unit("app", "bin", &["lib", "other"]);
-        assert_eq!(unit.makes, Makes::Program);
+        assert_eq!(unit.makes, UnitKind::Program);
         assert_eq!(unit.key(), Path::new("/t/deps/app-app1"));
         assert_eq!(unit.uses[0], Path::new("/t/deps/liblib-lib1"));
         assert!(unit.is_incremental());
@@ -207,7 +207,7 @@ pub(super) mod tests {
         let fingerprint = unit.fingerprint().unwrap();
         assert_eq!(fingerprint, Path::new("/t/.fingerprint/app-package-app1"));
         for kind in ["proc-macro", "cdylib", "lib --crate-type cdylib"] {
-            assert_eq!(super::tests::unit("x", kind, &[]).makes, Makes::Other);
+            assert_eq!(super::tests::unit("x", kind, &[]).makes, UnitKind::Other);
         }
     }
 

@@ -1,5 +1,5 @@
 // ---- one connection for all tabs -------------------------------------------------------------------------------------
-// A browser has six connections for a host; a page that is open in seven tabs must still load.
+// A browser has six connections to a host; a page that is open in seven tabs must still load.
 
 const others = "BroadcastChannel" in window ? new BroadcastChannel(key) : null;
 if (others) others.onmessage = (message) => heed(message.data);
@@ -16,7 +16,8 @@ const listen = () => {
       heed(state);
     };
     source.onerror = () => {
-      // A drained generation ends it, and the next one is there already: do not wait as long as a browser would.
+      // A drained generation ends the connection, and the next one is there already: do not wait as long as a browser
+      // would.
       source.close();
       setTimeout(open, pause);
       pause = Math.min(pause * 2, 1000);
@@ -25,7 +26,7 @@ const listen = () => {
   open();
 };
 
-// One look, for a page that slept or has just come: whoever has the connection speaks only when something happens.
+// One query, for a page that slept or is new: the shared connection reports only changes.
 const look = () => {
   const once = new EventSource(address("events"));
   once.onmessage = (message) => {

@@ -1,4 +1,4 @@
-// The library of this app and `portkeep dev` do not understand each other: that is all there is to say.
+// Shown if the app's library and `portkeep dev` speak different versions of the protocol.
 const box = document.createElement("div");
 box.setAttribute("role", "alert");
 Object.assign(box.style, {

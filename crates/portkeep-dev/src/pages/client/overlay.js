@@ -9,7 +9,7 @@ const element = (name, className, ...children) => {
 
 const host = document.createElement("portkeep-dev");
 const shadow = host.attachShadow({ mode: "open" });
-// Not a <style>: a page's policy may forbid that.
+// Not a <style>: a page's policy may forbid it.
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(options.style);
 shadow.adoptedStyleSheets = [sheet];

@@ -1,9 +1,9 @@
-// What `portkeep dev` adds to a page: reloads it for a new version, and shows what is built and what failed.
+// Script that `portkeep dev` adds to a page: reloads it for a new version, and shows builds and failures.
 // Everything that is shown is set as text, never as markup. The files of this directory are one function, in the order
 // reload, connection, overlay, terminal.
 const script = document.currentScript;
 const key = "portkeep-dev";
-// A frame is part of a page, which has this script itself.
+// A frame is part of a page that has this script itself.
 if (window.top !== window || window[key]) return;
 window[key] = true;
 
@@ -11,27 +11,27 @@ const address = (path) => new URL(path, script.src).href;
 
 // ---- when to reload --------------------------------------------------------------------------------------------------
 
-// What this page is made of, as it was known before it was made; where nobody knew, as it is first heard.
+// What this page was made from, as known before it was made; if unknown then, as first received.
 const page = { generation: Number(script.dataset.generation), session: null, styles: 0, assets: 0 };
 if (script.dataset.madeOf) {
   const [session, styles, assets] = script.dataset.madeOf.split(" ").map(Number);
   Object.assign(page, { session, styles, assets });
 }
-// To load it again would send a form again.
+// Loading it again would send a form again.
 const posted = "posted" in script.dataset;
-// A page of ours, for a request that waited as long as it may.
+// A page of portkeep's, for a request that waited for the longest allowed time.
 const waiting = "waiting" in script.dataset;
 
-// What was heard last.
+// The last state received.
 let shown = null;
-// Why this page is not what it should be, where it is not loaded again by itself.
+// Why this page is outdated, if it does not reload by itself.
 let stale = null;
 
 const heed = (state) => {
   if (page.session === null) {
     Object.assign(page, { session: state.session, styles: state.styles, assets: state.assets });
   }
-  // What an old generation says of a new one is no reason to reload: the answer could be its own.
+  // News of a new generation from an old one is no reason to reload: the old one could answer that reload.
   const current = state.generation !== null && state.via === state.generation;
   if (state.session !== page.session) reload(state, `session ${state.session}`);
   else if (current && page.generation < state.pageSince) reload(state, `generation ${state.generation}`);
@@ -52,16 +52,16 @@ const FORM = "a new version is ready: click to load it, which sends the form aga
 let leaving = null;
 
 const reload = (state, why, more = {}) => {
-  // Every further message says the same, until the page is gone.
+  // All further messages say the same, until the page is gone.
   if (leaving === why) return;
   leaving = why;
   if (posted) return stay(FORM);
-  // A page that stays what it was (a cache in between) must not be loaded for ever.
+  // A page that stays the same (because of a cache) must not be loaded for ever.
   const before = remembered();
   const times = before.why === why ? before.times + 1 : 1;
   if (times > 3) return stay(NEW_VERSION);
   sessionStorage.setItem(key, JSON.stringify({ ...before, ...more, why, times }));
-  // htmx keeps bodies for the way back. They are of the version before; without them it asks the app.
+  // htmx keeps bodies of the old version for the way back; without them it asks the app.
   for (const storage of [localStorage, sessionStorage]) storage.removeItem("htmx-history-cache");
   location.reload();
 };
@@ -74,7 +74,8 @@ const stay = (why) => {
 };
 
 // A page whose making changes files that pages are made of would be loaded for ever: after so many times that the
-// change came at once, in milliseconds after it was loaded and knew how things are, it is left as it is.
+// change came at once, in milliseconds after it was loaded and knew how things are, it is left as it is. How long it took
+// to be told of the change does not count: a busy machine may take seconds for that.
 const AT_ONCE = 2000;
 const MOST_AT_ONCE = 5;
 let settled = null;
@@ -84,7 +85,7 @@ const settle = () => {
 addEventListener("load", () => shown && settle());
 
 const reloadForFiles = (state) => {
-  const isAtOnce = settled === null || performance.now() - settled < AT_ONCE;
+  const isAtOnce = settled === null || performance.now() - state.filesAgo - settled < AT_ONCE;
   const atOnce = isAtOnce ? (remembered().atOnce ?? 0) + 1 : 1;
   if (atOnce > MOST_AT_ONCE) {
     return stay(`${state.files || "a file"} changes whenever this page is loaded: click to load it again`);
@@ -94,7 +95,7 @@ const reloadForFiles = (state) => {
 
 // ---- styles without a reload -----------------------------------------------------------------------------------------
 
-// New links that are not loaded yet, by those whose place they take.
+// New links that are not loaded yet, by the links that they replace.
 const coming = new Map();
 
 const swapStyles = (state) => {
@@ -102,7 +103,7 @@ const swapStyles = (state) => {
   coming.clear();
   const isOwn = (link) => !link.disabled && new URL(link.href, location.href).origin === location.origin;
   const links = [...document.querySelectorAll('link[rel~="stylesheet" i][href]')].filter(isOwn);
-  // What is in the page itself comes with the page.
+  // Styles in the page itself come with the page.
   if (links.length === 0 || document.querySelector("style")) return reloadForFiles(state);
   for (const link of links) {
     const href = new URL(link.href, location.href);
@@ -111,9 +112,9 @@ const swapStyles = (state) => {
     next.href = href.href;
     coming.set(link, next);
     const ended = (then) => () => coming.get(link) === next && coming.delete(link) && then();
-    // The old one stays until the new one is there: no flash of a page without style.
+    // The old one stays until the new one is loaded: no flash of a page without style.
     next.addEventListener("load", ended(() => link.remove()), { once: true });
-    // Its name may have the hash of what is in it: the page knows the new one.
+    // Its name may contain the hash of its contents: only the page knows the new name.
     next.addEventListener("error", ended(() => (next.remove(), reloadForFiles(state), show(state))), { once: true });
     link.after(next);
   }

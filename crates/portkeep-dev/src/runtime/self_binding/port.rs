@@ -10,15 +10,15 @@ use tokio::time::{Instant, sleep};
 use super::version::Version;
 use crate::host::Host;
 
-/// How often we look whether the port is free: the kernel tells nobody of it.
+/// Interval between looks at the port: the kernel does not tell when it is free.
 const LOOK: Duration = Duration::from_millis(2);
-/// Whoever takes longer is told of.
+/// A version that takes longer is reported.
 const SILENCE: Duration = Duration::from_millis(300);
-/// How long a version may keep its port once it is to end. In development somebody waits for the next one.
+/// How long a version may keep its port after SIGTERM. In development, a person waits for the next one.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Tells a version to end within `patience`, and waits until nobody listens where it did, or until it has ended. `holds` is
-/// called once, if that takes a while: where it still listens, and how long it may.
+/// Tells a version to end within `patience`, and waits until nobody listens on its addresses or it has ended. After a
+/// while, calls `holds` once with the addresses and the time that is left.
 pub(super) async fn release(
     version: &Version,
     patience: Duration,
@@ -53,7 +53,7 @@ pub(super) async fn release(
     }
 }
 
-/// Where sockets are reached, each address once.
+/// The addresses of sockets, without duplicates.
 pub(super) fn addresses(sockets: &[Listening]) -> Vec<Address> {
     let mut found = Vec::new();
     for socket in sockets {
@@ -64,7 +64,7 @@ pub(super) fn addresses(sockets: &[Listening]) -> Vec<Address> {
     found
 }
 
-/// Who has the address that is in use: one of those that the program names, or that it is known to listen at.
+/// The owner of the address in use: one of those in the program's messages, or one of its known addresses.
 pub(super) fn who_holds(said: &[String], known: &[Address], host: &dyn Host) -> Option<String> {
     let named = said.iter().flat_map(|line| named(line));
     let candidates: Vec<_> = named.chain(known.iter().cloned()).collect();

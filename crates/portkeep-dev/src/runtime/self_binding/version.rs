@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use portkeep_engine::backend::{Blame, StartFailure};
-use portkeep_engine::process::{Children, Output, Process, Rest};
+use portkeep_engine::process::{Children, Descendants, Output, Process};
 use portkeep_engine::{Generation, Listening, accepts, listening_at};
 use portkeep_spec::{Spec, contract};
 use tokio::process::Command;
@@ -18,19 +18,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::event::Event;
-use crate::input::Feed;
+use crate::input::InputRelay;
 use crate::unread_lines::UnreadLines;
 
-/// How many lines of a version that did not come up are told.
+/// Number of reported lines of a version that did not come up.
 const TOLD: usize = 8;
-/// How many are looked at: a panic comes before its backtrace.
+/// Number of lines that are searched: a panic comes before its backtrace.
 const KEPT: usize = 200;
-/// What begins a panic.
+/// Beginning of a panic.
 const PANIC: &str = "panicked at ";
-/// How long after the end of a process its last lines are waited for: something it started may have kept the other side
-/// open.
+/// How long last lines are read after the end of a process: one that it started may keep the pipe open.
 const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
-/// What was never up has nothing to finish.
+/// A version that was never up has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A version that came up.
@@ -38,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct Version {
     pub(super) generation: Generation,
     pub(super) process: Process,
-    /// Where it listened when it had come up.
+    /// The sockets that it listened on when it had come up.
     pub(super) sockets: Vec<Listening>,
 }
 
@@ -50,8 +49,8 @@ pub(super) struct Starting<'a> {
     pub(super) children: &'a Children,
     pub(super) unread: &'a UnreadLines,
     pub(super) events: &'a mpsc::UnboundedSender<Event>,
-    pub(super) feed: Option<&'a Feed>,
-    /// What starts it; nothing where it is started directly.
+    pub(super) feed: Option<&'a InputRelay>,
+    /// The runner; empty if the version is started directly.
     pub(super) runner: &'a [OsString],
 }
 
@@ -73,7 +72,7 @@ impl Starting<'_> {
             })?;
             command.stdin(input);
         }
-        let started = self.children.start(command, &what, Rest::Ends);
+        let started = self.children.start(command, &what, Descendants::Killed);
         let started = started.map_err(|error| {
             StartFailure::by_circumstances(format!(
                 "cannot start {}: {error}",
@@ -123,7 +122,7 @@ impl Starting<'_> {
             }
             None => Command::new(executable),
         };
-        // As for any generation: they speak of us, or of sockets that are not its.
+        // As for any generation: these variables are about this process, or about sockets that the version does not get.
         for name in contract::NOT_INHERITED {
             command.env_remove(name);
         }
@@ -135,7 +134,7 @@ impl Starting<'_> {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some(directory) = &self.spec.files_from {
-            // Nothing is captured of what runs where it was built.
+            // An executable that runs where it was built has no captured release.
             command
                 .current_dir(directory)
                 .env(contract::PORTKEEP_RELEASE_DIR, directory);
@@ -146,7 +145,7 @@ impl Starting<'_> {
         command
     }
 
-    /// Tells and keeps what it writes, until nobody has the other end.
+    /// Reports and keeps its output until nobody has the other end.
     fn follow(
         &self,
         generation: Generation,
@@ -173,7 +172,7 @@ impl Starting<'_> {
     }
 }
 
-/// Those that say why: from the panic on, where there is one, else the last ones.
+/// The lines that say why: from a panic on, else the last ones.
 pub(super) fn telling(lines: &[String]) -> Vec<String> {
     let panic = lines.iter().rposition(|line| line.contains(PANIC));
     let from = panic.unwrap_or(lines.len().saturating_sub(TOLD));
@@ -192,7 +191,7 @@ pub(super) fn is_cut(status: Option<ExitStatus>) -> bool {
     status.is_some_and(|status| status.signal() == Some(9))
 }
 
-/// What did not come up: for a reason that is known better, if there is one, and with the lines that tell.
+/// A version that did not come up: the known reason, if there is one, and the lines that explain it.
 pub(super) fn describe(failure: StartFailure, reason: Option<String>) -> String {
     let told = StartFailure {
         reason: reason.unwrap_or(failure.reason),

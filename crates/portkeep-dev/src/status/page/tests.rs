@@ -36,7 +36,7 @@ fn a_failure_stays_until_something_good_comes() {
     page.failed(failure("the build failed"));
     page.building("src/main.rs", 8);
     assert!(shown(&page).is_some() && page.is_busy());
-    page.unchanged(1, Changed::Nothing, "");
+    page.unchanged(1, Changed::Nothing, "", None);
     assert!(shown(&page).is_none() && !page.is_busy());
     assert_eq!((page.styles, page.assets), (0, 0));
 }

@@ -21,8 +21,8 @@ use crate::store::Store;
 /// The first descriptor of the protocol, `SD_LISTEN_FDS_START`.
 const FIRST: i32 = 3;
 
-/// `LISTEN_PID` must be the number of the very process that reads it, which nobody knows before it exists: the shell
-/// puts its own, and becomes the app.
+/// `LISTEN_PID` must be the number of the process that reads it, which is unknown before it exists: the shell sets its own,
+/// and becomes the app.
 const BECOME: &str = r#"LISTEN_PID=$$ exec "$0" "$@""#;
 
 pub(super) fn launch(
@@ -35,8 +35,8 @@ pub(super) fn launch(
 ) -> io::Result<Command> {
     let release = release_of(store, generation)?;
     let executable = store.generation_executable(generation);
-    // What runs in place is started by the name it was given: an interpreter finds its modules by that. A name that leads to
-    // something else by now would start what is another release.
+    // An executable that runs in place is started by the name it was given: an interpreter finds its modules by that. A
+    // name that leads elsewhere by now would start another release.
     let leads_there =
         |name: &&Path| fs::canonicalize(name).is_ok_and(|path| path == release.executable);
     let program = release.argv0().filter(leads_there).unwrap_or(&executable);
@@ -62,8 +62,7 @@ pub(super) fn launch(
     Ok(command)
 }
 
-/// The release command that is prepared for `generation`, as the app would be, but with no sockets and nobody to tell
-/// that it is READY.
+/// The prepared release command for `generation`, like the app, but without sockets and without READY.
 pub(super) fn launch_release_command(
     store: &Store,
     spec: &Spec,
@@ -82,7 +81,7 @@ fn release_of(store: &Store, generation: Generation) -> io::Result<Release> {
     store.release_of(generation).ok_or_else(gone)
 }
 
-/// What every process of the app has: its environment, its directory, and pipes for what it writes.
+/// Sets up what all processes of the app have: environment, directory, and pipes for output.
 fn settle_in(
     command: &mut Command,
     store: &Store,
@@ -93,7 +92,7 @@ fn settle_in(
     for file in &spec.environment_files {
         command.envs(read_environment_file(file)?);
     }
-    // Neither what we were given nor what a file says.
+    // Neither our own variables nor those of a file.
     for name in contract::NOT_INHERITED {
         command.env_remove(name);
     }
@@ -129,7 +128,7 @@ fn pass<'a>(
     Ok(())
 }
 
-/// Reads a file of variables. By the rules of dotenv, which differ from systemd's in one thing: `$NAME` is replaced.
+/// Reads a file of variables by the rules of dotenv, which differ from systemd's in one thing: `$NAME` is replaced.
 fn read_environment_file(path: &Path) -> io::Result<Vec<(String, String)>> {
     let because = |problem: String| {
         io::Error::other(format!("environment file {}: {problem}", path.display()))
@@ -141,12 +140,11 @@ fn read_environment_file(path: &Path) -> io::Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// How often we look whether the shell has become the app: the kernel tells nobody of it.
+/// How often it is checked whether the shell has become the app: the kernel does not report that.
 #[cfg(target_os = "linux")]
 const LOOK: Duration = Duration::from_millis(1);
 
-/// Waits until the process runs the app's own code, and not the shell that makes way for it. For ever, if it never does:
-/// then it ends.
+/// Waits until the process runs the app's own code, and not the shell any more. For ever, if it never does: then it ends.
 #[cfg(target_os = "linux")]
 pub(super) async fn executed(pid: u32) {
     loop {
@@ -164,7 +162,7 @@ pub(super) async fn executed(pid: u32) {
     }
 }
 
-/// Without /proc it cannot be told: started is executed.
+/// Without /proc it is unknown: a started process counts as executed.
 #[cfg(not(target_os = "linux"))]
 pub(super) async fn executed(_pid: u32) {}
 

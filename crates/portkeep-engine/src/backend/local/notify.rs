@@ -11,7 +11,7 @@ use tokio::net::UnixDatagram;
 
 use crate::socket_file::bind_private;
 
-/// What a generation says of itself.
+/// A message of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
     Ready,
@@ -20,7 +20,7 @@ pub(super) enum Message {
     ExtendTimeout(Duration),
 }
 
-/// The messages of one datagram; what is unknown is passed over, as systemd does.
+/// The messages of one datagram; unknown ones are skipped, as systemd does.
 pub(super) fn parse(datagram: &str) -> Vec<Message> {
     let parse_line = |line: &str| {
         let (key, value) = line.split_once('=')?;
@@ -38,7 +38,7 @@ pub(super) fn parse(datagram: &str) -> Vec<Message> {
     datagram.lines().filter_map(parse_line).collect()
 }
 
-/// A socket that one generation sends to, and nobody of another user.
+/// A socket for messages of one generation, closed to other users.
 #[derive(Debug)]
 pub(super) struct NotifySocket {
     socket: UnixDatagram,
@@ -65,7 +65,7 @@ impl NotifySocket {
         Ok(parse(&String::from_utf8_lossy(&buffer[..length])))
     }
 
-    /// What is there already. Asks the kernel and not the runtime, which may not have heard of it yet.
+    /// Messages that have arrived. Asks the kernel and not the runtime, which may not know of them yet.
     pub(super) fn received(&self) -> Option<Vec<Message>> {
         let mut buffer = [0; 4096];
         let (length, _) = recv(&self.socket, &mut buffer[..], RecvFlags::DONTWAIT).ok()?;

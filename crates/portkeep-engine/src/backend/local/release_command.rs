@@ -15,19 +15,19 @@ use super::{LocalEvent, Shared};
 use crate::backend::{BackendError, StartFailure};
 use crate::end::Cause;
 use crate::generation::Generation;
-use crate::process::{Output, Rest, Started};
+use crate::process::{Descendants, Output, Started};
 use crate::release_command::ReleaseCommand;
 
-/// How long it may take to end once it is asked to: that of its unit under systemd.
+/// How long it may take to end after SIGTERM, as in its unit under systemd.
 const STOP: Duration = Duration::from_secs(5);
-/// Lines that are shown. Of what comes after them, the last ones are kept for the report of a failure.
+/// Number of shown lines. Of later ones, the last are kept for the report of a failure.
 const SHOWN: usize = 1000;
 
-/// The release command that runs. It ends when it is told to.
+/// A running release command. It ends when it is told to.
 #[derive(Debug)]
 pub(super) struct Releasing(watch::Sender<bool>);
 
-/// Runs it in a task of its own: who waits for it may go away, and it is not left without anybody who ends it.
+/// Runs it in a task of its own: its caller may go away, and it still has somebody to end it.
 pub(super) async fn run(
     shared: &Arc<Shared>,
     generation: Generation,
@@ -48,7 +48,7 @@ pub(super) async fn run(
         .map_err(|error| BackendError::new("the task of the release command died", error))
 }
 
-/// Ends the one that runs, and answers when it has ended.
+/// Ends the running one, and returns after its end.
 pub(super) async fn end(shared: &Shared) {
     let running = shared.releasing().take();
     if let Some(Releasing(stop)) = running {
@@ -82,8 +82,11 @@ impl Run {
         let store = self.shared.store.clone();
         let launched = launch_release_command(&store, &spec, self.generation, &command);
         let what = format!("the release command of generation {}", self.generation);
-        let started =
-            launched.and_then(|program| self.shared.processes.start(program, &what, Rest::Ends));
+        let started = launched.and_then(|program| {
+            self.shared
+                .processes
+                .start(program, &what, Descendants::Killed)
+        });
         match started {
             Ok(started) => self.watch(started, command.timeout, stopped).await,
             Err(error) => {

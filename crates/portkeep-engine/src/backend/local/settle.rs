@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{LocalEvent, Shared};
 use crate::backend::BackendError;
 use crate::generation::Generation;
-use crate::settle::{Ended, GivenBack, Handle, SettleBackend};
+use crate::settle::{Ended, Handle, HandleReset, SettleBackend};
 
 /// The supervisor of one generation, as the settle code uses it.
 #[derive(Debug)]
@@ -49,21 +49,21 @@ impl SettleBackend for SettledChild<'_> {
         Ok(())
     }
 
-    async fn rest(&self) -> Result<GivenBack, BackendError> {
+    async fn rest(&self) -> Result<HandleReset, BackendError> {
         let (generation, reason) = (self.ended.generation, self.ended.reason.clone());
         self.shared.tell(if self.ended.end.is_crash() {
             LocalEvent::Gone(generation, reason)
         } else {
             LocalEvent::Rested(generation)
         });
-        Ok(GivenBack::Done)
+        Ok(HandleReset::Done)
     }
 
-    async fn renew(&self) -> Result<GivenBack, BackendError> {
+    async fn renew(&self) -> Result<HandleReset, BackendError> {
         self.shared.tell(LocalEvent::Gone(
             self.ended.generation,
             format!("it is not started again, because {}", self.ended.reason),
         ));
-        Ok(GivenBack::Done)
+        Ok(HandleReset::Done)
     }
 }

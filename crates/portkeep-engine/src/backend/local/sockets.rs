@@ -13,38 +13,38 @@ use socket2::Type;
 
 use crate::socket_file::bind_private;
 
-/// How long one wait may keep a thread, so that nobody waits for it at the end.
+/// How long one wait may keep a thread, so that the end does not wait for it.
 const POLL_STEP: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
 
-/// How many sessions may wait: one for each generation that drains.
+/// Number of sessions that may wait: one for each draining generation.
 const MOVE_BACKLOG: i32 = 128;
 
 /// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}")]
 pub struct BindError {
-    /// As the spec has it.
+    /// The address in the spec.
     pub address: Address,
-    /// What the system said.
+    /// The system's error.
     #[source]
     pub source: io::Error,
 }
 
-/// The sockets of an app: those of its spec, in their order, and the one over which connections move.
+/// The sockets of an app: those of its spec, in order, and the move socket.
 #[derive(Debug)]
 pub struct Sockets {
     sockets: Vec<(String, OwnedFd)>,
-    /// How many of them clients connect to.
+    /// Number of sockets that clients connect to.
     listeners: usize,
-    /// Files of Unix sockets that we made, and so remove.
+    /// Files of Unix sockets that this process made, and removes.
     files: Vec<PathBuf>,
 }
 
 impl Sockets {
-    /// Listens on every address, or on none.
+    /// Listens on all addresses, or on none.
     ///
     /// # Errors
     /// The first address that is taken or not allowed.
@@ -68,7 +68,7 @@ impl Sockets {
         Ok(bound)
     }
 
-    /// Adds the socket over which connections move from generation to generation.
+    /// Adds the move socket.
     pub(super) fn add_move_socket(&mut self, directory: &Path) -> io::Result<()> {
         let path = directory.join(contract::MOVE_FILE);
         let socket = bind_private(&path, Type::SEQPACKET)?;
@@ -96,7 +96,7 @@ impl Sockets {
                 .take(self.listeners)
                 .map(|one| one.try_clone_to_owned())
                 .collect::<io::Result<Vec<_>>>()?;
-            // By poll(2) and not by the runtime's own reactor: that wants the sockets for itself, and they are the app's.
+            // By poll(2) and not by the runtime's reactor, which would have to own the sockets, and they are the app's.
             let ready = tokio::task::spawn_blocking(move || {
                 let mut polled: Vec<_> = descriptors
                     .iter()

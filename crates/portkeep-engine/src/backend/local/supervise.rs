@@ -1,4 +1,4 @@
-//! Supervisor of one generation, with what a unit of systemd does: start, READY, restarts, drain, deadlines.
+//! Supervisor of one generation. It does what a unit of systemd does: start, READY, restarts, drain, deadlines.
 
 use std::collections::VecDeque;
 use std::os::unix::process::ExitStatusExt;
@@ -22,7 +22,7 @@ use crate::backend::{ABANDON_PATIENCE, StartFailure};
 use crate::end::End;
 use crate::generation::{Generation, Phase};
 use crate::prerequisites::Prerequisites;
-use crate::process::{Output, Rest, Started};
+use crate::process::{Descendants, Output, Started};
 use crate::settle::{Budget, Ended, Settle, settle};
 use crate::signal;
 use crate::socket_use::{Misuse, accepts, says_in_use, socket_use};
@@ -30,9 +30,9 @@ use crate::store::Settled;
 
 /// Lines kept for the report of a failure.
 pub(super) const LAST_LINES: usize = 8;
-/// How long after the end of a process its last lines are waited for.
+/// How long last lines are read after the end of a process.
 pub(super) const LAST_LINES_DEADLINE: Duration = Duration::from_millis(100);
-/// A moment that never comes, for timers that are off.
+/// A time that never comes, for timers that are off.
 const NEVER: Duration = Duration::from_secs(60 * 60 * 24 * 365);
 
 type Answer = oneshot::Sender<Result<(), StartFailure>>;
@@ -42,14 +42,14 @@ pub(super) struct Supervisor {
     generation: Generation,
     phase: watch::Sender<Option<Phase>>,
     inbox: mpsc::UnboundedReceiver<Order>,
-    /// Whoever waits for the first READY.
+    /// The caller that waits for the first READY.
     starter: Option<Answer>,
-    /// What was ordered; nothing is restarted after that.
+    /// The order; nothing is restarted after one.
     order: Option<Order>,
     last_lines: VecDeque<String>,
-    /// What it said of itself last (`STATUS=`).
+    /// Its last status (`STATUS=`).
     status: String,
-    /// What it does in place of getting ready.
+    /// How it uses its sockets instead of becoming ready.
     misuse: Option<Misuse>,
 }
 
@@ -83,7 +83,7 @@ impl Supervisor {
             let failure = StartFailure::of(&end, self.last_lines.drain(..).collect());
             let ended = self.ended(&spec, end);
             let starter = self.starter.take();
-            // What was told to end, or has somebody who judges it, is not started again.
+            // A generation that was told to end, or whose end its caller judges, is not started again.
             let is_judged = starter.is_some() || self.order.is_some();
             if !is_judged {
                 // It does not serve while that is decided.
@@ -101,7 +101,7 @@ impl Supervisor {
                     Some(_) => StartFailure::by_circumstances(failure.reason),
                     None => StartFailure {
                         reason: ended.reason,
-                        // What was seen of it says more than how it ended.
+                        // The observation says more than the end.
                         cause: failure.cause.filter(|_| misuse.is_none()),
                         ..failure
                     },
@@ -127,7 +127,7 @@ impl Supervisor {
         }
     }
 
-    /// An end that others judge.
+    /// Records an end that others judge.
     fn write_down(&self, ended: &Ended) {
         let store = &self.shared.store;
         let noted = store.note_settled(&Settled {
@@ -146,7 +146,7 @@ impl Supervisor {
         }
     }
 
-    /// Decides after an end by itself. True: start it again. An order that comes meanwhile ends the matter.
+    /// Decides after an end by itself. Returns whether to start it again. An order meanwhile ends the matter.
     async fn settle(&mut self, spec: &Spec, ended: &Ended) -> bool {
         let backend = SettledChild {
             shared: self.shared.clone(),
@@ -182,7 +182,10 @@ impl Supervisor {
                 command.stdin(input.make()?);
             }
             let what = format!("generation {}", self.generation);
-            let started = self.shared.processes.start(command, &what, Rest::Ends)?;
+            let started = self
+                .shared
+                .processes
+                .start(command, &what, Descendants::Killed)?;
             Ok((socket, started))
         });
         match launched {
@@ -203,13 +206,13 @@ impl Supervisor {
         let never = || Instant::now() + NEVER;
         let mut deadline = pin!(sleep_until(Instant::now() + spec.start_timeout.0));
         let mut watchdog = pin!(sleep_until(never()));
-        // Why we ended it, where we did.
+        // Why this supervisor ended it, if it did.
         let mut verdict: Option<&'static str> = None;
         let mut ready = false;
         let mut end = process.end();
         let mut is_up = pin!(async {
             launch::executed(pid).await;
-            // One that has ended is seen by the wait for it.
+            // The wait for its end notices an ended one.
             if spec.readiness == Readiness::Accepts && !accepts(pid).await {
                 std::future::pending::<()>().await;
             }
@@ -282,7 +285,7 @@ impl Supervisor {
                 }
                 () = &mut watchdog => {
                     verdict = Some("watchdog");
-                    // A stopped process does get SIGKILL; SIGABRT would wait for it to go on.
+                    // A stopped process gets SIGKILL; SIGABRT would wait for it to continue.
                     process.kill();
                     watchdog.as_mut().reset(never());
                 }
@@ -293,7 +296,7 @@ impl Supervisor {
         while let Ok(Some(line)) = timeout_at(last_lines, output.next()).await {
             self.line(line);
         }
-        // What it said last may still be in the socket: it was said before it ended.
+        // Its last messages may still be in the socket: they were sent before it ended.
         while let Some(messages) = socket.received() {
             self.last_status(messages);
         }
@@ -354,7 +357,7 @@ pub(super) fn ended(status: Option<ExitStatus>, verdict: Option<&str>, ready: bo
         (Some(0), _) if !ready => ("protocol", "exited", "0".to_owned()),
         (Some(0), _) => ("success", "exited", "0".to_owned()),
         (Some(code), _) => ("exit-code", "exited", code.to_string()),
-        // As systemd has it: a process that ends by one of these was asked to, or lost whom it spoke to.
+        // As in systemd: a process that one of these ends was asked to end, or lost its peer.
         (_, Some(number @ (1 | 2 | 13 | 15))) => ("success", "killed", signal::name(number)),
         (_, Some(number)) => {
             let code = if status.core_dumped() {

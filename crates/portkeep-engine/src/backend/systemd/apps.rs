@@ -13,11 +13,11 @@ use super::unit_state::UnitState;
 use crate::generation::{Generation, Phase, Running};
 use crate::store::Store;
 
-/// Questions that are on their way at the same time. The bus lets a connection have 128, and refuses what is more.
+/// Number of concurrent calls. The bus allows a connection 128, and refuses more.
 const QUESTIONS: usize = 32;
-/// What is looked at side by side, each with some questions.
+/// Number of units that are read concurrently, each with some calls.
 const AT_ONCE: usize = 16;
-/// All kinds of units that an app has.
+/// All kinds of an app's units.
 const KINDS: [&str; 3] = ["*.target", "*.socket", "*.service"];
 
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
@@ -27,7 +27,7 @@ const SOCKET: &str = "org.freedesktop.systemd1.Socket";
 /// A property, by its interface and its name.
 type Property = (&'static str, &'static str);
 
-/// For these systemd searches directories: they take it ten times as long as any other.
+/// systemd searches directories for these, which takes ten times as long as others.
 const BY_SEARCH: [Property; 2] = [(UNIT, "NeedDaemonReload"), (UNIT, "UnitFileState")];
 
 const OF_TARGET: [Property; 0] = [];
@@ -43,23 +43,23 @@ const OF_GENERATION: [Property; 8] = [
     (SERVICE, "MemoryCurrent"),
     (SERVICE, "CPUUsageNSec"),
 ];
-/// What tells this run of one from others.
+/// Identifies this run.
 const OF_RUN: [Property; 1] = [(UNIT, "InvocationID")];
-/// Of one that drains.
+/// For a draining one.
 const OF_DRAIN: [Property; 2] = [(UNIT, "ActiveExitTimestamp"), (SERVICE, "TimeoutStopUSec")];
-/// Of a socket that is not open.
+/// For a socket that is not open.
 const OF_FAILURE: [Property; 1] = [(SOCKET, "Result")];
-/// Of a socket, with all that there is.
+/// For a socket, with all properties.
 const OF_FILE: [Property; 1] = [(UNIT, "FragmentPath")];
 
-/// How much is asked.
+/// Extent of a query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
-    /// What takes no time, for a hundred apps at once.
+    /// What is quick, for a hundred apps at once.
     Quick,
-    /// The same, and which run of a generation it is: for who counts.
+    /// The same, and the identity of a generation's run, for counting.
     Runs,
-    /// All.
+    /// Everything.
     Full,
 }
 
@@ -70,17 +70,17 @@ pub struct AppUnits {
     pub target: UnitState,
     /// The unit that people start, reload and stop.
     pub handle: UnitState,
-    /// Its sockets by name, the first one first, the move socket last.
+    /// Its sockets by name, in order, the move socket last.
     pub sockets: Vec<(String, UnitState)>,
     /// Its generations, oldest first.
     pub generations: Vec<(Running, UnitState)>,
 }
 
-/// The units that are loaded.
+/// The loaded units.
 #[derive(Debug)]
 struct Loaded {
     units: HashMap<String, (UnitState, OwnedObjectPath)>,
-    /// Who has one may ask.
+    /// Permits for calls.
     turns: Semaphore,
     depth: Depth,
 }
@@ -156,7 +156,7 @@ impl Manager {
         })
     }
 
-    /// A unit with these properties; one that is not loaded is loaded, with all.
+    /// A unit with these properties. A unit that is not loaded is loaded, with all properties.
     async fn known(
         &self,
         loaded: &Loaded,
@@ -192,7 +192,7 @@ impl Manager {
 }
 
 impl Loaded {
-    /// systemd's word for whether a unit is active.
+    /// systemd's word for the state of a unit.
     fn active(&self, unit: &str) -> Option<&str> {
         let (state, _) = self.units.get(unit)?;
         Some(&state.active)
@@ -218,13 +218,13 @@ impl Loaded {
     }
 }
 
-/// The sockets that start the handle, and those that have a service of their own: of health, and over which connections move.
+/// The sockets that start the handle, and those with a service of their own: the health sockets and the move socket.
 fn sockets_of(name: &AppName, handle: &UnitState, loaded: &Loaded) -> Vec<String> {
     let first = unit_names::socket(name);
     let mut others = handle.sockets.clone();
     others.retain(|unit| *unit != first);
     others.sort_unstable();
-    // Those of health have it where the app answers there itself.
+    // If the app answers the health sockets itself, the handle has them.
     let mut health: Vec<_> = loaded
         .units
         .keys()

@@ -21,7 +21,7 @@ pub struct Ended {
     pub result: JobResult,
 }
 
-/// How many calls are under way at once. A bus keeps no more than 128 answers for a connection.
+/// Number of concurrent calls. A bus keeps no more than 128 answers for a connection.
 const AT_ONCE: usize = 32;
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ enum Job {
 }
 
 impl Manager {
-    /// Where it looks for units, the first that counts first.
+    /// The directories that it searches for units, the most important first.
     ///
     /// # Errors
     /// When it does not answer.
@@ -72,14 +72,13 @@ impl Manager {
     }
 }
 
-/// Waits for the answers to all calls, and for the ends of the jobs that these made. A unit that is not loaded has no job to
-/// stop it.
+/// Waits for the answers to all calls, and for the ends of their jobs. A unit that is not loaded has no job to stop it.
 async fn all_ended(
     removed: impl Stream<Item = zbus::Result<Removed>>,
     asked: impl Stream<Item = (String, zbus::Result<OwnedObjectPath>)>,
 ) -> Result<Vec<Ended>, ManagerError> {
     let (mut removed, mut asked) = (pin!(removed), pin!(asked.fuse()));
-    // Also of jobs that are not ours, or not known to be ours yet.
+    // Including jobs of others, or not known to be ours yet.
     let mut results: HashMap<OwnedObjectPath, JobResult> = HashMap::new();
     let mut jobs: Vec<(String, OwnedObjectPath)> = Vec::new();
     let mut ended = Vec::new();
@@ -135,7 +134,7 @@ mod tests {
             })
         };
         let signals = [signal(2, "done"), signal(9, "failed"), signal(1, "failed")];
-        // A manager goes on telling of others, and never ends.
+        // A manager continues to report others, and never ends.
         let signals = stream::iter(signals).chain(stream::pending());
         let asked = [("a.socket", 1), ("b.socket", 2)];
         let asked = asked.map(|(unit, number)| (unit.to_owned(), Ok(path(number))));

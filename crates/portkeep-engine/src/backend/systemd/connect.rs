@@ -1,7 +1,7 @@
 //! Connects to a manager.
 //!
-//! By the bus, not by the manager's private socket that systemctl prefers: on that one systemd signs its messages with a
-//! well-known name where D-Bus wants a unique one, and zbus (6.2) rightly refuses them.
+//! Uses the bus, not the manager's private socket that systemctl prefers: there systemd signs its messages with a
+//! well-known name where D-Bus requires a unique one, and zbus (6.2) rightly refuses them.
 
 use portkeep_spec::Manager as Which;
 use zbus::Connection;
@@ -10,7 +10,7 @@ use zbus::connection::Builder;
 use super::manager::ManagerError;
 use crate::directories::user_runtime_directory;
 
-/// Connects to the bus that a manager is on.
+/// Connects to the bus of a manager.
 pub(super) async fn connect(which: Which) -> Result<Connection, ManagerError> {
     let unreachable = |source| ManagerError::Unreachable { which, source };
     if which == Which::System {
@@ -19,7 +19,7 @@ pub(super) async fn connect(which: Which) -> Result<Connection, ManagerError> {
     let runtime = user_runtime_directory().map_err(ManagerError::NoRuntimeDirectory)?;
     let bus = runtime.join("bus");
     if bus.exists() {
-        // Not DBUS_SESSION_BUS_ADDRESS first: a desktop may have a session bus that no systemd is on.
+        // Not DBUS_SESSION_BUS_ADDRESS first: a desktop may have a session bus without systemd.
         return Builder::address(format!("unix:path={}", bus.display()).as_str())
             .build()
             .await

@@ -27,17 +27,17 @@ impl Manager {
             .collect())
     }
 
-    /// Waits until none of them does.
+    /// Waits until none of them drains.
     ///
     /// # Errors
     /// When the manager does not answer, or goes away.
     pub async fn drained(&self, apps: &[AppName]) -> Result<(), ManagerError> {
-        // Subscribed to before we look, so that no end is missed.
+        // Subscribed first, so that no end is missed.
         let ends = self.ends(apps.to_vec()).await?;
         until_none(ends, || self.draining(apps)).await
     }
 
-    /// Whenever a unit of a generation has done what it was asked to, or has gone.
+    /// Sends whenever a unit of a generation has finished a job, or is gone.
     async fn ends(
         &self,
         apps: Vec<AppName>,
@@ -64,8 +64,8 @@ fn generation_of(apps: &[AppName], unit: &str) -> Option<(AppName, Generation)> 
     })
 }
 
-/// Looks again after each signal until nothing is found. Signals are taken while an answer is awaited: a connection keeps few of
-/// them, and reads no answer behind those.
+/// Looks again after each signal until nothing is found. Signals are read while an answer is awaited: a connection queues
+/// only a few, and reads no answer behind them.
 async fn until_none<T, F: Future<Output = Result<Vec<T>, ManagerError>>>(
     ends: impl Stream<Item = ()>,
     look: impl Fn() -> F,
@@ -130,7 +130,7 @@ mod tests {
         });
         wait(signals(receive), &left).await.unwrap();
         drop(sender.await.unwrap());
-        // Nothing drains: nothing is waited for.
+        // Nothing drains, so nothing is waited for.
         let (_send, receive) = mpsc::channel(1);
         wait(signals(receive), &AtomicUsize::new(0)).await.unwrap();
     }

@@ -20,17 +20,17 @@ impl Removed {
         JobResult::from(self.result.as_str())
     }
 
-    /// The number of the job, which ends its path.
+    /// The number of the job, the last part of its path.
     pub(super) fn number(&self) -> Option<u32> {
         self.job.as_str().rsplit('/').next()?.parse().ok()
     }
 }
 
-/// Makes a job by calling `ask`, and waits for its end. `removed` was subscribed to before the call, so the end cannot be
-/// missed; jobs are told apart by their path, since a unit may have had another job before.
+/// Makes a job by calling `ask`, and waits for its end. `removed` was subscribed before the call, so the end cannot be
+/// missed; jobs are identified by their path, since a unit may have had another job before.
 ///
-/// Signals are taken while the answer to the call is awaited: a connection puts them into a queue of limited length, and
-/// reads nothing more, the answer neither, while that is full. Some dozens of other units that end are enough.
+/// Signals are read while the answer to the call is awaited: a connection has a queue of limited length for them, and reads
+/// nothing more, not even the answer, while it is full. The ends of some dozens of other units fill it.
 pub(super) async fn ended(
     removed: impl Stream<Item = zbus::Result<Removed>>,
     ask: impl Future<Output = zbus::Result<OwnedObjectPath>>,
@@ -88,7 +88,7 @@ mod tests {
         OwnedObjectPath::try_from(format!("/job/{number}")).unwrap()
     }
 
-    /// What is told while the answer is awaited and what is told after it, on a connection that queues one signal.
+    /// Signals before and after the answer, on a connection that queues one.
     async fn told(before: Vec<Removed>, after: Vec<Removed>) -> Result<JobResult, ManagerError> {
         let (queue, signals) = mpsc::channel(1);
         let signals = futures_util::stream::unfold(signals, |mut signals| async {

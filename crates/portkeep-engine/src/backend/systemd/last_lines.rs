@@ -11,22 +11,22 @@ use crate::journal::Entry;
 
 /// Lines shown: enough for a panic message with its place.
 const LINES: usize = 8;
-/// Lines looked through for those of a user's unit: other generations of the app may write meanwhile.
+/// Number of lines that are searched for those of a user's unit: other generations of the app may write meanwhile.
 const LOOKED_THROUGH: &str = "--lines=500";
 /// A slow journal must not hold up the report.
 const DEADLINE: Duration = Duration::from_secs(3);
-/// How long the lines must stay the same where the journal cannot be asked to write down what it has.
+/// How long the lines must stay the same if the journal cannot be asked to sync.
 const CALM: Duration = Duration::from_millis(100);
 
-// What a manager says of a run of a unit (systemd's sd-messages.h).
+// Message ids of a manager about a run of a unit (systemd's sd-messages.h).
 const STARTING: &str = "7d4958e842da4a758f6c1cdc7b36dcc5";
 const SUCCEEDED: &str = "7ad2d189f7e94e70a38c781354912448";
 const FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
 
-/// The last lines that `unit` of the app `name` wrote, whose last run has ended; none where the journal cannot be read.
+/// The last lines of `unit` of the app `name`, whose last run has ended; none if the journal cannot be read.
 ///
-/// What a process wrote may still be on its way when it has ended. Root asks the journal to write it down first; it does that for
-/// nobody else. A user waits until the journal has what the manager said of the end, and then until nothing comes any more.
+/// A line may still be on its way when its process has ended. Root asks the journal to sync first, which it does for nobody
+/// else. A user waits until the journal has the manager's message about the end, and then until no more lines come.
 pub(super) async fn last_lines(
     which: Which,
     name: &AppName,
@@ -36,12 +36,12 @@ pub(super) async fn last_lines(
     if which == Which::System {
         let mut command = Command::new("journalctl");
         command.args(["--sync", "--quiet"]).kill_on_drop(true);
-        // If it fails, we show what is there.
+        // If it fails, the available lines are shown.
         let _ = timeout(DEADLINE, command.output()).await;
         let wanted = [
             format!("--unit={unit}"),
             format!("--lines={LINES}"),
-            // Without what the manager itself says of the unit: the caller knows that already.
+            // Without the manager's own messages about the unit: the caller knows those.
             "_TRANSPORT=stdout".to_owned(),
         ];
         return read(&wanted).await.iter().map(Entry::text).collect();
@@ -70,15 +70,16 @@ pub(super) async fn last_lines(
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct OfRun {
-    /// The journal has what the manager said of its end.
+    /// Whether the journal has the manager's message about its end.
     ended: bool,
     lines: Vec<String>,
 }
 
-/// What the journal of a user has of the last run of `unit`, which is called `run`.
+/// The entries of a user's journal about the last run of `unit`, which has the id `run`.
 ///
-/// journald asks whose process wrote a line when it reads the line, and knows none if that process has ended. So a line of no
-/// unit, by the app's name, is taken to be of this run if it came after its start: the other generations of the app run on.
+/// journald looks up the process of a line when it reads the line, and finds none if the process has ended. So a line
+/// without a unit, by the app's name, counts as one of this run if it came after its start: the other generations of the
+/// app still run.
 fn of_run(entries: &[Entry], unit: &str, run: &str) -> OfRun {
     let mut found = OfRun::default();
     let mut started = false;

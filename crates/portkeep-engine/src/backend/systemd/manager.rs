@@ -15,29 +15,29 @@ use super::unit_state::UnitState;
 use crate::backend::JobResult;
 use crate::directories::DirectoriesError;
 
-/// The oldest version whose units we know to work.
+/// The oldest version on which our units are known to work.
 const OLDEST: u32 = 249;
 
-/// Which argument of `JobRemoved` is the unit.
+/// The argument of `JobRemoved` that is the unit.
 const UNIT_OF_JOB: u8 = 2;
 
-/// Why a manager cannot be asked.
+/// Why a manager cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ManagerError {
     /// It does not answer.
     #[error("no systemd {which} manager can be reached{}", hint(*.which))]
     Unreachable {
-        /// Which one.
+        /// The manager.
         which: Which,
-        /// What the connection said.
+        /// The error of the connection.
         #[source]
         source: zbus::Error,
     },
     /// A user manager needs a runtime directory.
     #[error("no systemd user manager can be reached")]
     NoRuntimeDirectory(#[source] DirectoriesError),
-    /// The user manager runs, but there is no bus to reach it by.
+    /// The user manager runs, but has no bus.
     #[error(
         "the systemd user manager runs, but {0} does not exist; install the user bus (Debian: dbus-user-session)"
     )]
@@ -48,7 +48,7 @@ pub enum ManagerError {
         /// Its version.
         version: String,
     },
-    /// It went away while we waited for a job.
+    /// It went away during the wait for a job.
     #[error("the connection to systemd was lost")]
     ConnectionLost,
     /// It refused a call.
@@ -57,7 +57,7 @@ pub enum ManagerError {
 }
 
 impl ManagerError {
-    /// Why, in one clause and without a remedy: for who goes on without the manager.
+    /// The reason in one clause, without a remedy, for callers that go on without the manager.
     #[must_use]
     pub fn in_a_clause(&self) -> String {
         match self {
@@ -87,7 +87,7 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Connects, and sees that the version will do.
+    /// Connects, and checks the version.
     ///
     /// # Errors
     /// When the manager cannot be reached or is too old; the message says what to do.
@@ -111,13 +111,13 @@ impl Manager {
         })
     }
 
-    /// Which manager it is.
+    /// The manager.
     #[must_use]
     pub fn which(&self) -> Which {
         self.which
     }
 
-    /// Its version as it names itself: `257.13-1~deb13u1`.
+    /// Its version, as it reports it: `257.13-1~deb13u1`.
     ///
     /// # Errors
     /// When it does not answer.
@@ -133,11 +133,11 @@ impl Manager {
         Ok(self.systemd.reload().await?)
     }
 
-    /// The ends of the jobs of `unit` from now on.
+    /// The ends of later jobs of `unit`.
     ///
-    /// The manager tells the ends of a job to whoever asked for the job. To subscribe would have it tell everything of all units,
-    /// to everybody on the bus: a hundred messages a handover. And the bus passes those of no other unit on: of a hundred apps
-    /// that hand over at once, each would be told the jobs of all.
+    /// The manager reports the end of a job to its caller. A subscription would make it report everything about all units
+    /// to everybody on the bus: a hundred messages for each handover. And the bus filters out other units: otherwise each
+    /// of a hundred apps that hand over at once would receive the jobs of all.
     async fn removed(
         &self,
         unit: &str,
@@ -149,24 +149,24 @@ impl Manager {
         Ok(told(signals))
     }
 
-    /// The ends of all jobs that this connection asks for from now on, and of others where it has subscribed.
+    /// The ends of all later jobs of this connection, and of others' jobs after a subscription.
     pub(super) async fn removed_of_all(
         &self,
     ) -> zbus::Result<impl Stream<Item = zbus::Result<Removed>> + use<>> {
         Ok(told(self.systemd.receive_job_removed().await?))
     }
 
-    /// Has the manager send signals of what others ask for, too.
+    /// Has the manager send signals about others' jobs, too.
     pub(super) async fn subscribe(&self) -> zbus::Result<()> {
         self.systemd.subscribe().await
     }
 
-    /// Keeps what is known of a unit until this connection ends, also after the unit has.
+    /// Keeps the manager's knowledge of a unit until this connection ends, even after the end of the unit.
     ///
     /// # Errors
     /// When the manager refuses.
     pub async fn keep(&self, unit: &str) -> Result<(), ManagerError> {
-        // It loads the unit, which to load first would do twice: the manager forgets at once what nobody keeps.
+        // This loads the unit. Loading it first would do that twice: the manager forgets a unit at once that nobody keeps.
         match self.systemd.ref_unit(unit).await {
             Err(error) if is_no_such_unit(&error) => {
                 self.systemd.load_unit(unit).await?;
@@ -185,7 +185,7 @@ impl Manager {
         Ok(ended(self.removed(unit).await?, ask).await?.result())
     }
 
-    /// Asks for a unit to be started.
+    /// Starts a unit without waiting for the job.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -194,7 +194,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Asks for a unit to be stopped and started.
+    /// Restarts a unit without waiting for the job.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -203,7 +203,7 @@ impl Manager {
         Ok(())
     }
 
-    /// Stops a unit and waits for the job. One that is not loaded is stopped.
+    /// Stops a unit and waits for the job. A unit that is not loaded counts as stopped.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -215,7 +215,7 @@ impl Manager {
         }
     }
 
-    /// Asks for a unit to be stopped. One that is not loaded is stopped.
+    /// Stops a unit without waiting for the job. A unit that is not loaded counts as stopped.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -242,7 +242,7 @@ impl Manager {
         }
     }
 
-    /// Reloads a unit, or starts it where it does not run, and waits for the job. Answers the job's number, too.
+    /// Reloads a unit, or starts it if it does not run, and waits for the job. Returns the job's number, too.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -255,7 +255,7 @@ impl Manager {
         Ok((ended.number(), ended.result()))
     }
 
-    /// Stops a unit and starts it, and waits for the job. Answers the job's number, too.
+    /// Restarts a unit, and waits for the job. Returns the job's number, too.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -265,7 +265,7 @@ impl Manager {
         Ok((ended.number(), ended.result()))
     }
 
-    /// Forgets that a unit failed.
+    /// Resets the failed state of a unit.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -286,7 +286,7 @@ impl Manager {
         Ok(units.collect())
     }
 
-    /// The same, with what the manager calls them on the bus.
+    /// The same, with their paths on the bus.
     pub(super) async fn list_with_paths(
         &self,
         patterns: &[&str],
@@ -329,7 +329,7 @@ impl Manager {
         Ok(())
     }
 
-    /// True where a unit file of that name exists in another place than `directory`.
+    /// Whether a unit file with that name exists elsewhere than in `directory`.
     ///
     /// # Errors
     /// When the manager refuses.
@@ -345,7 +345,7 @@ impl Manager {
     }
 }
 
-/// How long an enabled unit stays so.
+/// How long an enabled unit stays enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Until {
     /// Until it is disabled.

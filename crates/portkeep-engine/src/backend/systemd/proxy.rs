@@ -7,7 +7,7 @@
 
 use zbus::OwnedObjectPath;
 
-/// What `ListUnitsByPatterns` answers for a unit.
+/// A unit in the answer of `ListUnitsByPatterns`.
 pub(super) type ListedUnit = (
     String,
     String,
@@ -21,7 +21,7 @@ pub(super) type ListedUnit = (
     OwnedObjectPath,
 );
 
-/// What `EnableUnitFiles` and its like answer for a change: type, link, destination.
+/// A change in the answer of `EnableUnitFiles` and similar calls: type, link, destination.
 pub(super) type UnitFileChange = (String, String, String);
 
 #[zbus::proxy(

@@ -1,4 +1,4 @@
-//! Release command as a unit of its own, `NAME-release@N.service`. It runs on when the helper that waits for it is killed.
+//! Release command as a unit of its own, `NAME-release@N.service`. It runs on if the helper that waits for it is killed.
 
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use crate::end::Cause;
 use crate::generation::Generation;
 use crate::release_command::ReleaseCommand;
 
-/// How much later than the manager we give up on it: the manager's own report is the better one.
+/// How much later than the manager this gives up on it: the manager's own report is better.
 const GRACE: Duration = Duration::from_secs(15);
-/// How often we look whether that of a killed helper has ended. systemd tells nobody who did not ask for it.
+/// How often the command of a killed helper is checked for its end: systemd reports that only to its caller.
 const LOOK: Duration = Duration::from_millis(50);
 
 impl Systemd {
@@ -29,7 +29,7 @@ impl Systemd {
                 "{other}, of an earlier handover, does not end; see `systemctl status {other}`"
             ))));
         }
-        // Else nothing would be known of one that has ended by the time we look.
+        // Otherwise nothing would be known about a unit that has ended by the time of the look.
         self.manager.keep(&unit).await.map_err(failed)?;
         let deadline = Instant::now() + command.timeout + GRACE;
         let job = timeout_at(deadline.into(), self.manager.start(&unit)).await;
@@ -42,7 +42,7 @@ impl Systemd {
         let job = job.map_err(failed)?;
         let state = self.state(&unit).await?;
         let end = state.end();
-        // What it has started in the background must not run beside the new version.
+        // Processes that it left in the background must not run beside the new version.
         self.end_unit(&unit).await?;
         let cause = end.cause();
         let reason = match (&job, &cause) {
@@ -50,14 +50,14 @@ impl Systemd {
             (JobResult::Other(result), _) if result != "failed" && result != "timeout" => {
                 format!("it was ended by somebody else ({result})")
             }
-            // A condition of a drop-in says no.
+            // A condition of a drop-in is not met.
             (_, Cause::Clean) => format!("its start ended with `{job}`"),
             _ => return Ok(Err(self.failure(&unit, &state, &end).await)),
         };
         Ok(Err(StartFailure::by_circumstances(reason)))
     }
 
-    /// Waits until no release command but `unit` runs. Names the one that does not end.
+    /// Waits until no release command except `unit` runs. Names one that does not end.
     async fn wait_for_earlier(
         &self,
         unit: &str,

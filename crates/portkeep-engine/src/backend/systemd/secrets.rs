@@ -33,7 +33,7 @@ impl Systemd {
         }
         for unit in wanted.difference(&watching) {
             let failed = |error| BackendError::new(format!("cannot start {unit}"), error);
-            // To the end: what changes from here on is to be seen.
+            // Waits for the job: later changes must be seen.
             let job = self.manager.start(unit).await.map_err(failed)?;
             if job != JobResult::Done {
                 let why = format!("its start ended with `{job}`");

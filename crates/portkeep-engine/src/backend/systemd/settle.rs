@@ -1,7 +1,7 @@
 //! Settle backend on the units of a systemd manager.
 //!
-//! D-Bus may be away while an app crashes. Then what has to be done is done by systemctl, which needs none; what would have
-//! to be known first counts as unknown.
+//! D-Bus may be away while an app crashes. Then systemctl, which does not need it, does what is necessary; facts that
+//! cannot be read count as unknown.
 
 use portkeep_spec::{AppName, Manager as Which, contract, unit_names};
 use tokio::sync::OnceCell;
@@ -12,23 +12,23 @@ use super::without_bus::systemctl;
 use crate::backend::BackendError;
 use crate::end::End;
 use crate::generation::Generation;
-use crate::settle::{GivenBack, Handle, SettleBackend};
+use crate::settle::{Handle, HandleReset, SettleBackend};
 use crate::store::Store;
 
-/// What says whether a unit runs, or is about to.
+/// Properties that show whether a unit runs, or will.
 const RUNS: [&str; 2] = ["ActiveState", "Job"];
 
-/// The units of one app, by D-Bus where that is there.
+/// The units of one app, over D-Bus if that is available.
 #[derive(Debug)]
 pub struct Units {
     which: Which,
     store: Store,
-    /// The connection, once it could be made: whoever asks again tries again.
+    /// The connection, once it has been made; each use tries again until then.
     manager: OnceCell<Manager>,
 }
 
 impl Units {
-    /// The units of the app whose files `store` has.
+    /// The units of the app of `store`.
     #[must_use]
     pub fn of(which: Which, store: Store) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Units {
         }
     }
 
-    /// The same, by a connection that is there.
+    /// The same, over an existing connection.
     pub(super) fn by(manager: Manager, store: Store) -> Self {
         Self {
             which: manager.which(),
@@ -51,20 +51,20 @@ impl Units {
         self.store.name()
     }
 
-    /// The manager, where D-Bus is there.
+    /// The manager, if D-Bus is available.
     pub async fn manager(&self) -> Option<&Manager> {
         let connect = || Manager::connect(self.which);
         self.manager.get_or_try_init(connect).await.ok()
     }
 
-    /// How the last run of a unit ended, and what it said last of itself; none where D-Bus is away.
+    /// The end of a unit's last run, and its last status; none if D-Bus is away.
     pub(crate) async fn last_run(&self, unit: &str) -> Option<(End, String)> {
         let state = self.manager().await?.state(unit).await.ok()?;
         Some((state.end(), state.status_text))
     }
 
-    /// Whether the last run of a unit was READY, and what it said last of itself; none where D-Bus is away. Much less to look
-    /// up than [`Self::last_run`].
+    /// Whether the last run of a unit was READY, and its last status; none if D-Bus is away. This reads much less than
+    /// [`Self::last_run`].
     pub(crate) async fn last_words(&self, unit: &str) -> Option<(bool, String)> {
         let manager = self.manager().await?;
         let times = [
@@ -88,7 +88,7 @@ impl Units {
         };
         match done {
             Ok(()) => Ok(()),
-            // The bus may have gone since: an old connection does not tell.
+            // The bus may be gone since: an old connection does not show it.
             Err(_) => systemctl(self.which, verb.word(), unit).await,
         }
     }
@@ -98,36 +98,36 @@ impl Units {
         self.manager().await?.part(&handle, &RUNS).await.ok()
     }
 
-    /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for whoever is that reload.
+    /// Stops or restarts the handle of an app that nobody serves. `even_reloading` is for a caller that is that reload.
     async fn give_back_handle(
         &self,
         verb: Verb,
         even_reloading: bool,
-    ) -> Result<GivenBack, BackendError> {
+    ) -> Result<HandleReset, BackendError> {
         let handle = unit_names::handle(self.name());
         let state = self.state_of_handle().await;
-        // Where its jobs cannot be seen: one that is active would keep connections waiting for ever.
+        // If its jobs are unknown: an active handle would keep connections waiting for ever.
         if let Some(state) = state {
             match up(&state) {
-                Handle::Down => return Ok(GivenBack::NotUp),
-                Handle::Starting => return Ok(GivenBack::Busy),
+                Handle::Down => return Ok(HandleReset::NotUp),
+                Handle::Starting => return Ok(HandleReset::Busy),
                 Handle::Up if state.job.is_some() && !even_reloading => {
-                    return Ok(GivenBack::Busy);
+                    return Ok(HandleReset::Busy);
                 }
                 Handle::Up => {}
             }
         }
         self.do_to(verb, &handle).await?;
-        Ok(GivenBack::Done)
+        Ok(HandleReset::Done)
     }
 
-    /// Nobody serves, and whoever asks has just handed over without success.
-    pub(super) async fn nobody_serves(&self) -> Result<GivenBack, BackendError> {
+    /// Nobody serves, and the caller's own handover has just failed.
+    pub(super) async fn nobody_serves(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Stop, true).await
     }
 }
 
-/// What a handle is, by the state of its unit.
+/// State of a handle, from the state of its unit.
 fn up(state: &UnitState) -> Handle {
     match state.active.as_str() {
         "active" | "reloading" | "refreshing" => Handle::Up,
@@ -138,7 +138,7 @@ fn up(state: &UnitState) -> Handle {
     }
 }
 
-/// What is asked of a unit.
+/// Verbs of systemctl.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Start,
@@ -210,7 +210,7 @@ impl SettleBackend for Units {
 
     async fn start_again(&self, generation: Generation) -> Result<(), BackendError> {
         let unit = super::unit_of(&self.store, generation);
-        // A unit that has failed, and fails again before it has a process, changes no state: nobody would be told of it.
+        // A failed unit that fails again before it has a process changes no state: nobody would be notified.
         self.do_to(Verb::ResetFailed, &unit).await?;
         self.do_to(Verb::Start, &unit).await
     }
@@ -220,11 +220,11 @@ impl SettleBackend for Units {
             .await
     }
 
-    async fn rest(&self) -> Result<GivenBack, BackendError> {
+    async fn rest(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Stop, false).await
     }
 
-    async fn renew(&self) -> Result<GivenBack, BackendError> {
+    async fn renew(&self) -> Result<HandleReset, BackendError> {
         self.give_back_handle(Verb::Restart, false).await
     }
 }

@@ -10,7 +10,7 @@ use crate::end::End;
 use crate::signal;
 use zbus::{OwnedObjectPath, OwnedVariant};
 
-/// `ExecStart=` as the manager tells it: the program, and more that nobody here asks for.
+/// `ExecStart=` in the manager's answer: the program, and more that is not used here.
 type ExecCommand = (String, Vec<String>, bool, u64, u64, u64, u64, u32, i32, i32);
 
 /// The state of a unit, in systemd's words.
@@ -22,15 +22,15 @@ pub struct UnitState {
     pub active: String,
     /// `running`, `exited`, `auto-restart`, `listening` …
     pub sub: String,
-    /// `success`, `exit-code`, `timeout` …; empty where the unit has none.
+    /// `success`, `exit-code`, `timeout` …; empty if the unit has none.
     pub result: String,
     /// The file it was loaded from.
     pub fragment: String,
-    /// `enabled`, `disabled`, `static` …; empty where it has no file.
+    /// `enabled`, `disabled`, `static` …; empty if it has no file.
     pub enabled: String,
-    /// Its files changed since they were read.
+    /// Whether its files changed since they were read.
     pub needs_daemon_reload: bool,
-    /// The job that waits for it, by its number.
+    /// The number of its job.
     pub job: Option<u32>,
     /// When it became active, in microseconds since the epoch; 0 if it is not.
     pub active_since_microseconds: u64,
@@ -40,38 +40,38 @@ pub struct UnitState {
     pub stopping_since_microseconds: u64,
     /// How long its stop may take.
     pub stop_timeout: Option<Duration>,
-    /// What its last run is called, in hexadecimal digits; empty where it never ran.
+    /// The id of its last run, in hexadecimal digits; empty if it never ran.
     pub invocation: String,
-    /// How its main process ended (`CLD_EXITED` and so on); 0 where it did not.
+    /// How its main process ended (`CLD_EXITED` and so on); 0 if it did not.
     pub exit_code: i32,
-    /// With which status, or by which signal.
+    /// Its exit status or signal.
     pub exit_status: i32,
-    /// It was READY in its last run.
+    /// Whether it was READY in its last run.
     pub was_ready: bool,
-    /// The files that change its settings beside the one that it was loaded from.
+    /// Its drop-ins.
     pub drop_ins: Vec<String>,
     /// Its main process; 0 if it has none.
     pub main_pid: u32,
     /// The user that its processes are started as; `None` if that is the manager's own.
     pub user: Option<u32>,
-    /// What it says of itself (`STATUS=`).
+    /// Its status (`STATUS=`).
     pub status_text: String,
-    /// Memory of its processes in bytes, where it is accounted.
+    /// Memory of its processes in bytes, if that is accounted.
     pub memory_bytes: Option<u64>,
-    /// CPU time of its processes in nanoseconds, where it is accounted.
+    /// CPU time of its processes in nanoseconds, if that is accounted.
     pub cpu_nanoseconds: Option<u64>,
     /// The command of its first `ExecStart=`, the program first.
     pub command: Vec<String>,
-    /// The socket units whose sockets it is passed.
+    /// The socket units whose sockets it gets.
     pub sockets: Vec<String>,
-    /// What a socket unit listens on, as its loaded file says: kind (`Stream`, `Datagram` …) and address.
+    /// The addresses of a socket unit, as in its loaded file: kind (`Stream`, `Datagram` …) and address.
     pub listen: Vec<(String, String)>,
     /// Whether people may stop it (`RefuseManualStop=`).
     pub refuses_stop: bool,
 }
 
 impl UnitState {
-    /// True while it is up.
+    /// Whether it is up.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
@@ -101,19 +101,19 @@ impl UnitState {
         self.command.first().map(String::as_str)
     }
 
-    /// The spec that its command names, where it is a unit that calls portkeep.
+    /// The spec that its command names, if it is a unit that calls portkeep.
     #[must_use]
     pub fn spec(&self) -> Option<&Path> {
         Self::spec_in(&self.command)
     }
 
-    /// The path behind `--spec` in a command.
+    /// The path after `--spec` in a command.
     pub(super) fn spec_in(command: &[String]) -> Option<&Path> {
         let option = command.iter().position(|word| word == "--spec")?;
         command.get(option + 1).map(Path::new)
     }
 
-    /// Whether a drop-in lies beside the file that it was loaded from and was not read with that.
+    /// Whether a drop-in exists that was not read with its file.
     #[must_use]
     pub fn has_new_drop_in(&self) -> bool {
         let entries = std::fs::read_dir(format!("{}.d", self.fragment)).into_iter();
@@ -124,8 +124,8 @@ impl UnitState {
         })
     }
 
-    /// The text of its files: the one that it was loaded from, and its drop-ins. What somebody set for this instance of a
-    /// template alone is left out: the next one does not have it.
+    /// The text of its file and its drop-ins. Drop-ins for this instance of a template alone are left out: the next
+    /// instance does not have them.
     #[must_use]
     pub fn text(&self) -> String {
         let of_all = |file: &&String| !is_of_one_instance(Path::new(file));
@@ -136,7 +136,7 @@ impl UnitState {
             .collect()
     }
 
-    /// Whether it runs, or is about to.
+    /// Whether it runs, or will.
     #[must_use]
     pub fn is_started(&self) -> bool {
         self.job.is_some() || self.active == "activating" || self.is_active()
@@ -167,7 +167,7 @@ impl UnitState {
         }
     }
 
-    /// Until when it may stop; none where it does not stop, or has no limit.
+    /// Until when it may stop; none if it is not stopping, or has no limit.
     #[must_use]
     pub fn stops_until(&self) -> Option<Timestamp> {
         if self.active != "deactivating" {
@@ -200,7 +200,7 @@ impl UnitState {
             let value = properties.get(name);
             value.is_some_and(|value| bool::try_from(value).unwrap_or(false))
         };
-        // The largest number stands for "not accounted", and for "no limit".
+        // The largest number means "not accounted", and "no limit".
         let limited = |name: &str| number(name).filter(|value| *value != u64::MAX);
         state.needs_daemon_reload = yes("NeedDaemonReload");
         state.refuses_stop = yes("RefuseManualStop");
@@ -273,7 +273,7 @@ fn time(microseconds: u64) -> Option<Timestamp> {
     Timestamp::from_microsecond(microseconds).ok()
 }
 
-/// Whether a drop-in lies in `NAME@INSTANCE.service.d`, not in `NAME@.service.d`.
+/// Whether a drop-in is in `NAME@INSTANCE.service.d`, not in `NAME@.service.d`.
 fn is_of_one_instance(drop_in: &Path) -> bool {
     let directory = drop_in.parent().and_then(Path::file_name);
     let name = directory.and_then(|name| name.to_str());

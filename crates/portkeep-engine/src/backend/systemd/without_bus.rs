@@ -8,10 +8,10 @@ use tokio::process::Command;
 
 use crate::backend::BackendError;
 
-/// A manager that is being reloaded answers after that.
+/// A manager that is reloading answers when it has finished.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Whether the manager shuts down: it has stopped D-Bus then, or is about to.
+/// Whether the manager shuts down: then it has stopped D-Bus, or is about to.
 ///
 /// # Errors
 /// When systemctl cannot be run.

@@ -1,4 +1,4 @@
-//! Captures the files that were found: as copies, or as further links to those of an earlier release.
+//! Captures the files: as copies, or as further links to those of an earlier release.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -19,20 +19,20 @@ use super::state::State;
 use crate::capture::access::{Access, For};
 use crate::capture::clock::Clock;
 use crate::capture::contents;
-use crate::capture::found::descriptor_path;
+use crate::capture::found_file::descriptor_path;
 use crate::store::Key;
 use crate::user::{RunsAs, User, group_name, may, name_of};
 
-/// As many files are open at once: a process may have 1024.
+/// Number of files that are open at once: a process may have 1024.
 const AT_ONCE: usize = 64;
 const CLOSED: u32 = 0o700;
-/// Of the directory that has all files: how far it can be got at is for that of the release to say.
+/// Mode of the top directory: the release's directory restricts access.
 const OPEN: u32 = 0o755;
 
-/// What files are captured by, besides themselves.
+/// Settings for capturing files.
 #[derive(Debug)]
-pub(crate) struct How<'a> {
-    /// Who is to read them.
+pub(crate) struct FilesContext<'a> {
+    /// The user who has to read them.
     pub(crate) runs_as: &'a RunsAs,
     pub(crate) key: &'a Key,
     pub(crate) clock: Clock,
@@ -41,14 +41,14 @@ pub(crate) struct How<'a> {
 }
 
 impl Tree {
-    /// Captures the files below `to`, which is made, and adds to `hasher` what they are.
+    /// Captures the files below `to`, which it creates, and adds them to `hasher`.
     ///
     /// # Errors
     /// When one of them changes meanwhile, or somebody may not read it who has to.
     pub(crate) fn capture(
         &self,
         to: &Path,
-        how: &How<'_>,
+        how: &FilesContext<'_>,
         hasher: &mut blake3::Hasher,
     ) -> Result<Manifest, FilesError> {
         let mut capture = Capture::new(self, Some(to), how);
@@ -68,13 +68,13 @@ impl Tree {
         Ok(capture.manifest)
     }
 
-    /// Adds to `hasher` what a capture would, and keeps nothing.
+    /// Adds the files to `hasher` as a capture would, and keeps nothing.
     ///
     /// # Errors
     /// As [`capture`](Self::capture).
     pub(crate) fn digest_contents(
         &self,
-        how: &How<'_>,
+        how: &FilesContext<'_>,
         hasher: &mut blake3::Hasher,
     ) -> Result<(), FilesError> {
         let mut capture = Capture::new(self, None, how);
@@ -98,20 +98,20 @@ impl Tree {
     }
 }
 
-/// A capture under way.
+/// A capture in progress.
 struct Capture<'a> {
     tree: &'a Tree,
-    /// Nothing where nothing is to be kept.
+    /// None if nothing is to be kept.
     to: Option<&'a Path>,
-    how: &'a How<'a>,
-    /// Who is to read them, where that is neither us nor root.
+    how: &'a FilesContext<'a>,
+    /// The user who has to read them, if that is neither us nor root.
     app: Option<User>,
     manifest: Manifest,
     access: BTreeMap<PathBuf, Access>,
 }
 
 impl<'a> Capture<'a> {
-    fn new(tree: &'a Tree, to: Option<&'a Path>, how: &'a How<'a>) -> Self {
+    fn new(tree: &'a Tree, to: Option<&'a Path>, how: &'a FilesContext<'a>) -> Self {
         Self {
             tree,
             to,
@@ -122,7 +122,7 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Nobody else gets into it before it has all its files.
+    /// Nobody else may enter it before it has all its files.
     fn make_directory(&self, path: &Path) -> Result<(), FilesError> {
         let Some(to) = self.to else {
             return Ok(());
@@ -166,7 +166,7 @@ impl<'a> Capture<'a> {
         Ok(())
     }
 
-    /// What may be done with it, which must be enough for the app.
+    /// The access to a file, which must be enough for the app.
     fn access_of(&self, source: &File, path: &Path, state: State) -> Result<Access, FilesError> {
         let shown = || self.tree.base.path.join(path);
         let metadata = source.metadata().map_err(|source| read(&shown(), source))?;
@@ -191,17 +191,17 @@ impl<'a> Capture<'a> {
                 owner: name_of(state.owner),
                 group: group_name(state.group),
             }),
-            // Where the question cannot be asked, the app finds out.
+            // If this cannot be checked, the app will notice.
             Ok(true) | Err(_) => Ok(access),
         }
     }
 
-    /// What an earlier release made of the same file.
+    /// The same file in an earlier release.
     fn known(&self, path: &Path, state: &State) -> Option<&Captured> {
         self.how.before?.1.captured_from(path, state)
     }
 
-    /// One more name of that.
+    /// Adds another name of that.
     fn link(&self, path: &Path, to: &Path, known: &Captured) -> Option<Captured> {
         let us = geteuid();
         if !may_share(&known.copy, us.as_raw(), us.is_root() && self.app.is_none()) {
@@ -213,7 +213,7 @@ impl<'a> Capture<'a> {
         if State::of(&stat).has_contents_of(&known.copy) {
             return Some(known.clone());
         }
-        // Somebody wrote into it. What cannot be removed stands in the way of the copy, which says so.
+        // Somebody wrote to it. If it cannot be removed, the copy fails and reports that.
         let _ = fs::remove_file(&linked);
         None
     }
@@ -237,14 +237,14 @@ impl<'a> Capture<'a> {
         let clock = self.how.clock;
         contents::copy_and_digest(source, &copy, state.size, clock, &mut hasher).map_err(fail)?;
         let now = self.unchanged(source, path, state)?;
-        // Apps tell clients when a file was changed, and it was not by the capture.
+        // Apps report to clients when a file was changed: that was not the capture.
         futimens(&copy, &times_of(&now)).map_err(|error| fail(error.into()))?;
         access.give_for(For::File, &copy).map_err(fail)?;
         let made = fstat(&copy).map_err(|error| fail(error.into()))?;
         Ok(self.captured(state, &hasher, State::of(&made)))
     }
 
-    /// The digest of what is not copied.
+    /// The digest of a file that is not copied.
     fn read(&self, source: &File, path: &Path, state: State) -> Result<Captured, FilesError> {
         let mut hasher = blake3::Hasher::new_keyed(self.how.key);
         contents::digest(source, state.size, self.how.clock, &mut hasher)
@@ -271,7 +271,7 @@ impl<'a> Capture<'a> {
         }
     }
 
-    /// Gives the directories the access of their sources, the deepest first.
+    /// Gives the directories the access of their sources, deepest first.
     fn open_directories(&mut self) -> Result<(), FilesError> {
         let entries = self.tree.entries.iter().rev();
         let directories = entries.filter(|(_, Entry { state, .. })| state.kind().is_dir());
@@ -305,7 +305,7 @@ impl<'a> Capture<'a> {
                 }
             }
         }
-        // So that it does not read like one that brings other files.
+        // So that its digest differs from one with other files.
         hasher.update(&(self.tree.entries.len() as u64).to_le_bytes());
     }
 }
@@ -318,8 +318,8 @@ fn not_copied(tree: &Tree, path: &Path, to: &Path, source: io::Error) -> FilesEr
     }
 }
 
-/// Whether two releases may have one copy. It must be ours and read-only, so that an app which writes into its files by mistake
-/// is refused; one that is root is not, and has its own.
+/// Whether two releases may share a copy. It must be ours and read-only, so that an app which writes to its files by
+/// mistake is refused; an app that is root is not, and gets its own copy.
 fn may_share(copy: &State, us: u32, app_is_root: bool) -> bool {
     copy.owner == us && copy.permissions() & 0o222 == 0 && !app_is_root
 }

@@ -1,29 +1,29 @@
-//! Errors of the files that a release brings along.
+//! Errors of a release's `files`.
 
 use std::io;
 use std::path::PathBuf;
 
 use portkeep_spec::{DiskSize, FilePattern};
 
-/// Why the files of a release cannot be brought along. Nothing was changed.
+/// Why the files of a release cannot be captured. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilesError {
-    /// `files` without the directory that has them: the spec was never resolved.
+    /// `files` without a directory: the spec was never resolved.
     #[error("`files` needs a directory to start at; write it as `filesFrom`")]
     NoDirectory,
     /// It changed while it was captured.
     #[error("{0} is still being written; the next finished write starts a new attempt")]
     Changed(PathBuf),
-    /// The directory that has them is not there.
+    /// Their directory does not exist.
     #[error(
         "{0}, which has the `files`, does not exist; make it, or correct `filesFrom` in the spec"
     )]
     Missing(PathBuf),
-    /// The directory that has them is none.
+    /// Their directory is none.
     #[error("{0}, which has the `files`, is not a directory; correct `filesFrom` in the spec")]
     NotADirectory(PathBuf),
-    /// A pattern leads to nothing.
+    /// A pattern matches nothing.
     #[error(
         "`{pattern}` of `files` leads to nothing in {from}; correct it, or make the files first"
     )]
@@ -50,68 +50,68 @@ pub enum FilesError {
     LeadsOut {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
-        /// What it may not leave.
+        /// The directory that it must not leave.
         from: PathBuf,
     },
-    /// A link to what the release does not have.
+    /// A link to a file that the release does not have.
     #[error(
         "{path} is a symbolic link to {target}, which is not one of the `files`; add that to them, or put a copy in its place"
     )]
     LeadsNowhere {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
     },
-    /// Links that lead to each other, or to a directory that they are in.
+    /// Links that lead to each other, or to a directory that contains them.
     #[error(
         "{path} is a symbolic link that leads back to where it is, by {target}: a loop; remove it"
     )]
     Loop {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
     },
     /// A socket, a device, a FIFO.
     #[error("{path} is {kind}, which no release can bring; leave it out of `files`")]
     NotAFile {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// What it is.
+        /// Its kind.
         kind: &'static str,
     },
-    /// A name that is no text.
+    /// A name that is not UTF-8.
     #[error("the name of {0:?} is not UTF-8; rename it, or leave it out of `files`")]
     NotText(PathBuf),
-    /// They are too large together.
+    /// Their total size is too large.
     #[error(
         "the `files` in {from} have more than {limit} together, {largest} alone {bytes} bytes; leave out what the app does \
          not need, or raise `filesMaxSize`"
     )]
     TooLarge {
-        /// Where they are.
+        /// Their directory.
         from: PathBuf,
         /// The largest so far.
         largest: PathBuf,
         /// Its size.
         bytes: u64,
-        /// What they may have.
+        /// The limit.
         limit: DiskSize,
     },
-    /// They are too many.
+    /// There are too many.
     #[error(
         "the `files` in {from} are more than {limit}, most of them in {most}; leave out what the app does not need, or raise \
          `filesMaxCount`"
     )]
     TooMany {
-        /// Where they are.
+        /// Their directory.
         from: PathBuf,
-        /// The directory in which they became too many.
+        /// The directory in which the limit was exceeded.
         most: PathBuf,
-        /// How many there may be.
+        /// The limit.
         limit: u32,
     },
     /// The app's user could not read it.
@@ -120,9 +120,9 @@ pub enum FilesError {
          to (`chmod o+r`, for a directory `o+rx`), or leave it out of `files`"
     )]
     NotForApp {
-        /// What it may not read.
+        /// The file.
         path: PathBuf,
-        /// Who runs it.
+        /// The app's user.
         user: String,
         /// Its mode.
         mode: u32,
@@ -131,36 +131,36 @@ pub enum FilesError {
         /// Its group.
         group: String,
     },
-    /// Whoever decides what is there could not read it: root does not do it for him.
+    /// A user who controls its place could not read it: root does not do it for that user.
     #[error(
         "{owner}, who owns {of}, may not read {path}; give {owner} the right to, have {of} belong to root, or leave it out of \
          `files`"
     )]
     NotForOwner {
-        /// What is to be brought.
+        /// The file.
         path: PathBuf,
-        /// Who chose it.
+        /// The user who chose it.
         owner: String,
-        /// The directory or link by which he did.
+        /// The directory or link that gave that user the choice.
         of: PathBuf,
     },
     /// It could not be looked at or read.
     #[error("cannot read {path}, one of the `files`")]
     Read {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// It could not be copied to where no build overwrites it.
+    /// It could not be copied to a place that no build overwrites.
     #[error("cannot copy {path}, one of the `files`, to {to}")]
     Copy {
-        /// Which one.
+        /// The file.
         path: PathBuf,
-        /// Where the release is made.
+        /// The directory of the new release.
         to: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },

@@ -1,4 +1,4 @@
-//! Finds the files that a spec's patterns match, and judges them before anything is read.
+//! Finds the files that match a spec's patterns, and checks them before any is read.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,29 +12,29 @@ use rustix::io::Errno;
 
 use super::error::FilesError;
 use super::links::{self, Named, Wrong};
-use super::patterns::{Patterns, Reached, Verdict};
-use super::place::{Base, Place, read};
+use super::patterns::{PatternProgress, Patterns, Verdict};
+use super::place::{FilesRoot, Place, read};
 use super::state::{State, kind_name};
 
-/// What the patterns of a spec lead to, and in which state it is.
+/// The files that match the patterns of a spec, and their states.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub(super) base: Base,
-    /// By their paths below the base: each directory comes before what is in it.
+    pub(super) base: FilesRoot,
+    /// By path below the base: each directory comes before its contents.
     pub(super) entries: BTreeMap<PathBuf, Entry>,
-    /// When it was looked at.
+    /// The time of the look.
     pub(super) seen: SystemTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) state: State,
-    /// Where a link leads.
+    /// The target of a link.
     pub(super) target: Option<PathBuf>,
 }
 
 impl Tree {
-    /// Finds the files of `spec`; nothing where it brings none.
+    /// Finds the files of `spec`; nothing if it has none.
     ///
     /// # Errors
     /// When there is something that no release can bring.
@@ -44,7 +44,7 @@ impl Tree {
         }
         let from = spec.files_from.as_ref().ok_or(FilesError::NoDirectory)?;
         let seen = SystemTime::now();
-        let base = Base::at(from)?;
+        let base = FilesRoot::at(from)?;
         let entries = Search::new(spec, &base).run()?;
         let tree = Self {
             base,
@@ -55,7 +55,7 @@ impl Tree {
         Ok(Some(tree))
     }
 
-    /// Tells one state of all files from another.
+    /// Digest of the states of all files.
     pub(crate) fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for (path, Entry { state, target }) in &self.entries {
@@ -67,7 +67,7 @@ impl Tree {
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
-    /// The first file that is not in the state in which `before` was.
+    /// The first file whose state differs from that in `before`.
     pub(crate) fn first_difference(&self, before: &Self) -> Option<PathBuf> {
         let differs = |path: &&PathBuf| self.entries.get(*path) != before.entries.get(*path);
         let mut paths = self.entries.keys().chain(before.entries.keys());
@@ -106,27 +106,27 @@ impl Tree {
     }
 }
 
-/// With its length, so that no two lists of paths read the same.
+/// With its length, so that two lists of paths never give the same input.
 pub(super) fn hash_path(path: &Path, hasher: &mut blake3::Hasher) {
     let text = path.as_os_str().as_encoded_bytes();
     hasher.update(&(text.len() as u64).to_le_bytes());
     hasher.update(text);
 }
 
-/// A search under way.
+/// A search in progress.
 struct Search<'a> {
     spec: &'a Spec,
-    base: &'a Base,
+    base: &'a FilesRoot,
     patterns: Patterns,
     entries: BTreeMap<PathBuf, Entry>,
-    /// Directories that patterns lead through.
+    /// Directories that patterns pass through.
     passed: BTreeMap<PathBuf, Entry>,
     bytes: u64,
     largest: (u64, PathBuf),
 }
 
 impl<'a> Search<'a> {
-    fn new(spec: &'a Spec, base: &'a Base) -> Self {
+    fn new(spec: &'a Spec, base: &'a FilesRoot) -> Self {
         Self {
             spec,
             base,
@@ -162,8 +162,8 @@ impl<'a> Search<'a> {
     fn look_into(
         &mut self,
         path: &Path,
-        reached: &Reached,
-        pending: &mut Vec<(PathBuf, Reached)>,
+        reached: &PatternProgress,
+        pending: &mut Vec<(PathBuf, PatternProgress)>,
     ) -> Result<(), FilesError> {
         let place = self.base.directory(path)?;
         let names = match self.patterns.names(reached) {
@@ -173,14 +173,14 @@ impl<'a> Search<'a> {
             }
             None => place.names()?,
         };
-        if *reached == Reached::All {
+        if *reached == PatternProgress::All {
             self.check_count(names.len(), path)?;
         }
         for name in names {
             let below = path.join(&name);
             let shown = self.base.path.join(&below);
             let Some(text) = name.to_str() else {
-                if *reached == Reached::All {
+                if *reached == PatternProgress::All {
                     return Err(FilesError::NotText(shown));
                 }
                 continue;
@@ -190,7 +190,7 @@ impl<'a> Search<'a> {
                 continue;
             }
             let state = match statat(&place.descriptor, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                // What was not listed is told at the end, with the pattern that leads there.
+                // A missing name is reported at the end, with its pattern.
                 Err(Errno::NOENT) => continue,
                 Err(error) => return Err(read(&shown, error.into())),
                 Ok(stat) => State::of(&stat),
@@ -198,7 +198,7 @@ impl<'a> Search<'a> {
             match (verdict, state.kind()) {
                 (Verdict::Brought, FileType::Directory) => {
                     self.add(&below, Entry::at(state), path)?;
-                    pending.push((below, Reached::All));
+                    pending.push((below, PatternProgress::All));
                 }
                 (Verdict::Brought, _) => {
                     let entry = Entry::of(&place, &name, state, shown)?;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 /// As many symbolic links as the kernel follows.
 const MOST_LINKS: u32 = 40;
 
-/// What a name of a release stands for.
+/// Kind of a name in a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named<'a> {
     Directory,
@@ -14,7 +14,7 @@ pub(super) enum Named<'a> {
     Link(&'a Path),
 }
 
-/// Why a link cannot be brought.
+/// Why a link cannot be captured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wrong {
     LeadsOut,
@@ -22,7 +22,7 @@ pub(super) enum Wrong {
     Loop,
 }
 
-/// Follows the link at `link`, and every other that is on its way, as the kernel would in the captured directory.
+/// Follows the link at `link`, and all others on its way, as the kernel would in the captured directory.
 pub(super) fn follow(names: &BTreeMap<&Path, Named<'_>>, link: &Path) -> Result<(), Wrong> {
     let mut pending: Vec<Component<'_>> = components(link);
     let mut here = PathBuf::new();
@@ -58,7 +58,7 @@ pub(super) fn follow(names: &BTreeMap<&Path, Named<'_>>, link: &Path) -> Result<
             }
         }
     }
-    // Whoever looks for files in it would go round for ever.
+    // A search for files in it would never end.
     if !is_file && link.starts_with(&here) {
         return Err(Wrong::Loop);
     }

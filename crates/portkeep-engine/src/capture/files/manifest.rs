@@ -14,16 +14,16 @@ use super::state::State;
 /// The file of a manifest, beside the files.
 pub(crate) const MANIFEST: &str = "files.json";
 
-/// The regular files of a release, by their paths.
+/// The regular files of a release, by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest(BTreeMap<PathBuf, Captured>);
 
 /// One captured file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Captured {
-    /// What it was made of.
+    /// The state of its source.
     pub(super) source: State,
-    /// Whether one more change of that would have shown in its times.
+    /// Whether another change of the source would have shown in its times.
     pub(super) is_settled: bool,
     /// The digest of its contents, keyed like that of the release.
     pub(super) contents: String,
@@ -31,7 +31,7 @@ pub(super) struct Captured {
 }
 
 impl Manifest {
-    /// That of captured files.
+    /// The manifest beside captured files.
     pub(crate) fn beside(files: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(manifest_path(files)).ok()?).ok()
     }
@@ -44,7 +44,7 @@ impl Manifest {
         self.0.insert(path, captured);
     }
 
-    /// A file that was captured from a source in this very state, which it must have had for a while.
+    /// A captured file whose source had exactly this state, and had it for a while.
     pub(super) fn captured_from(&self, path: &Path, source: &State) -> Option<&Captured> {
         let captured = self.0.get(path)?;
         (captured.is_settled && captured.source == *source).then_some(captured)
@@ -58,7 +58,7 @@ impl Manifest {
         self.0.values().all(|captured| captured.is_settled)
     }
 
-    /// Whether all copies are there, and nobody wrote into one.
+    /// Whether all copies exist, and nobody wrote to one.
     pub(crate) fn holds_in(&self, files: &Path) -> bool {
         let is_intact = |(path, captured): (&PathBuf, &Captured)| {
             let now = lstat(files.join(path)).map(|stat| State::of(&stat));
@@ -67,7 +67,7 @@ impl Manifest {
         files.is_dir() && self.0.iter().all(is_intact)
     }
 
-    /// The same, of which the copies of `other` are kept: that of a release with the same digest.
+    /// The manifest for the kept copies of `other`, a release with the same digest.
     pub(crate) fn with_copies_of(mut self, other: &Self) -> Self {
         for (path, captured) in &mut self.0 {
             if let Some(kept) = other.0.get(path) {

@@ -11,23 +11,23 @@ pub(super) struct Patterns {
     steps: Vec<Vec<PatternStep>>,
 }
 
-/// How far the patterns have led: pairs of a pattern and the number of its steps that were gone.
+/// How far the patterns match a directory: pairs of a pattern and the number of its matched steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reached {
-    /// All that is here is brought.
+pub(super) enum PatternProgress {
+    /// Everything here is captured.
     All,
-    /// What the next steps lead to is.
+    /// Whatever matches the next steps is.
     By(BTreeSet<(usize, usize)>),
 }
 
-/// What the patterns say of a name in a directory.
+/// The patterns' decision about a name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is brought; a directory with all that is in it.
+    /// It is captured; a directory with everything in it.
     Brought,
-    /// If it is a directory, what is in it may be.
-    Passed(Reached),
-    /// None of them leads there.
+    /// If it is a directory, its contents may match.
+    Passed(PatternProgress),
+    /// No pattern matches it.
     LeftOut,
 }
 
@@ -38,16 +38,16 @@ impl Patterns {
         }
     }
 
-    /// Where they start. One without a step means all that is there.
-    pub(super) fn start(&self) -> Reached {
+    /// The state at the base. A pattern without a step matches everything.
+    pub(super) fn start(&self) -> PatternProgress {
         if self.steps.iter().any(Vec::is_empty) {
-            return Reached::All;
+            return PatternProgress::All;
         }
         let first = (0..self.steps.len()).map(|pattern| (pattern, 0));
-        Reached::By(self.with_none_deeper(first))
+        PatternProgress::By(self.with_none_deeper(first))
     }
 
-    /// The first pattern that brings none of `paths`.
+    /// The first pattern that matches none of `paths`.
     pub(super) fn first_without<'a, I>(&self, paths: impl Fn() -> I) -> Option<usize>
     where
         I: Iterator<Item = &'a Path>,
@@ -60,7 +60,7 @@ impl Patterns {
         })
     }
 
-    /// Whether a path is brought, itself or with a directory above it.
+    /// Whether a path is captured, itself or with a directory above it.
     fn bring(&self, path: &Path) -> bool {
         let mut reached = self.start();
         for name in path {
@@ -73,7 +73,7 @@ impl Patterns {
         false
     }
 
-    /// `**` stands for no directory, too.
+    /// `**` also matches no directory.
     fn with_none_deeper(
         &self,
         reached: impl IntoIterator<Item = (usize, usize)>,
@@ -89,9 +89,9 @@ impl Patterns {
         all
     }
 
-    /// The only names in a directory that are of interest there; none where it has to be listed.
-    pub(super) fn names(&self, reached: &Reached) -> Option<Vec<String>> {
-        let Reached::By(reached) = reached else {
+    /// The names in a directory that matter; none if it has to be listed.
+    pub(super) fn names(&self, reached: &PatternProgress) -> Option<Vec<String>> {
+        let PatternProgress::By(reached) = reached else {
             return None;
         };
         let name = |&(pattern, step): &(usize, usize)| match &self.steps[pattern][step] {
@@ -102,9 +102,9 @@ impl Patterns {
         names.map(|names| names.into_iter().collect())
     }
 
-    /// What they say of `name` in a directory to which they have led so far.
-    pub(super) fn judge(&self, reached: &Reached, name: &str) -> Verdict {
-        let Reached::By(reached) = reached else {
+    /// The decision about `name` in a directory that the patterns match so far.
+    pub(super) fn judge(&self, reached: &PatternProgress, name: &str) -> Verdict {
+        let PatternProgress::By(reached) = reached else {
             return Verdict::Brought;
         };
         let mut next = Vec::new();
@@ -122,12 +122,12 @@ impl Patterns {
         if next.is_empty() {
             return Verdict::LeftOut;
         }
-        Verdict::Passed(Reached::By(self.with_none_deeper(next)))
+        Verdict::Passed(PatternProgress::By(self.with_none_deeper(next)))
     }
 
-    /// The pattern by which `reached` leads to just this name, and further.
-    pub(super) fn that_names(&self, reached: &Reached, name: &str) -> Option<usize> {
-        let Reached::By(reached) = reached else {
+    /// The pattern by which `reached` requires just this name, and more below it.
+    pub(super) fn that_names(&self, reached: &PatternProgress, name: &str) -> Option<usize> {
+        let PatternProgress::By(reached) = reached else {
             return None;
         };
         let names = |&&(pattern, step): &&(usize, usize)| matches!(&self.steps[pattern][step], PatternStep::Name(own) if own == name);

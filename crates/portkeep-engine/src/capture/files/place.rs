@@ -1,5 +1,5 @@
-//! Directory of the files: opened level by level below the common one, through no symbolic link, and read only with the rights
-//! of everybody who controls what is there.
+//! Directory of the files: opened level by level below the common one, through no symbolic link, and read only with the
+//! rights of every user who controls its contents.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -15,19 +15,20 @@ use rustix::process::geteuid;
 
 use super::error::FilesError;
 use super::state::State;
-use crate::capture::found::{descriptor_path, reopen};
+use crate::capture::found_file::{descriptor_path, reopen};
 use crate::resolve_path::{LOOK, resolve_path};
 use crate::user::{User, is_outside, may};
 
-/// The directory that has them all.
+/// The common directory.
 #[derive(Debug)]
-pub(super) struct Base {
+pub(super) struct FilesRoot {
     pub(super) path: PathBuf,
     descriptor: File,
     choosers: Vec<Chooser>,
 }
 
-/// One who decides what is at a place, and what he owns there. Root would read for him what he may not.
+/// A user who controls what is at a place, and what that user owns there. Root must not read for this user more than the
+/// user may.
 #[derive(Debug, Clone)]
 struct Chooser {
     user: Arc<User>,
@@ -35,7 +36,7 @@ struct Chooser {
     of: PathBuf,
 }
 
-/// A directory, found but not opened to be read.
+/// A directory that was found, and not opened for reading.
 #[derive(Debug)]
 pub(super) struct Place {
     path: PathBuf,
@@ -44,8 +45,8 @@ pub(super) struct Place {
     choosers: Vec<Chooser>,
 }
 
-impl Base {
-    /// Follows `path`, links too: it is the spec that names it.
+impl FilesRoot {
+    /// Follows `path`, including links: the spec names it.
     pub(super) fn at(path: &Path) -> Result<Self, FilesError> {
         let walk = resolve_path(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => FilesError::Missing(path.to_owned()),
@@ -68,7 +69,7 @@ impl Base {
         })
     }
 
-    /// The directory at a path below; the base itself for an empty one.
+    /// The directory at a path below; the base itself for an empty path.
     ///
     /// # Errors
     /// [`FilesError::Changed`] where it is none any more.
@@ -98,7 +99,7 @@ impl Base {
 }
 
 impl Place {
-    /// Makes sure that everybody who chose it may get at what is in it.
+    /// Checks that every user who controls it may access its contents.
     pub(super) fn check_search(&self) -> Result<(), FilesError> {
         let path = descriptor_path(self.descriptor.as_fd());
         self.as_choosers(|| match may(&path, Rights::EXEC_OK) {
@@ -107,10 +108,10 @@ impl Place {
         })
     }
 
-    /// The names in it, in their order.
+    /// The names in it, sorted.
     pub(super) fn names(&self) -> Result<Vec<OsString>, FilesError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // By this name, so that whoever opens it must be allowed to search it as well.
+        // By this name, so that the opener must be allowed to search it as well.
         let opened = self.as_choosers(|| {
             openat(&self.descriptor, ".", flags, Mode::empty())
                 .map_err(|error| Stopped::at(&self.path, error))
@@ -128,7 +129,7 @@ impl Place {
         Ok(names)
     }
 
-    /// Opens some of its files to be read, which were found in these states.
+    /// Opens some of its files for reading, which were found in these states.
     ///
     /// # Errors
     /// [`FilesError::Changed`] where one of them is not what was found.
@@ -156,7 +157,7 @@ impl Place {
         })
     }
 
-    /// What `work` comes to with the rights of each who chose the place; with our own where that is nobody else.
+    /// The result of `work` with the rights of each user who controls the place; with our own if nobody else does.
     fn as_choosers<T: Send>(
         &self,
         work: impl Fn() -> Result<T, Stopped> + Sync,
@@ -183,7 +184,7 @@ impl Place {
     }
 }
 
-/// Where something could not be done.
+/// Where an operation failed.
 #[derive(Debug)]
 struct Stopped {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! State of a file, by which a change is seen without reading it.
+//! State of a file, which shows a change without reading the file.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Resolution of times on the coarsest file systems. A change within it may leave the times as they were.
 const COARSEST: Duration = Duration::from_secs(2);
 
-/// State of a file, a directory or a link. That of a directory has only what does not change with its contents.
+/// State of a file, a directory or a link. For a directory, only what does not change with its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     device: u64,
@@ -61,13 +61,13 @@ impl State {
         self.mode & 0o7777
     }
 
-    /// True for the same file with the same contents. Links to it may have come and gone.
+    /// Whether it is the same file with the same contents. Links to it may have changed.
     pub(super) fn has_contents_of(&self, then: &Self) -> bool {
         (self.device, self.inode) == (then.device, then.inode)
             && (self.size, self.modified, self.mode) == (then.size, then.modified, then.mode)
     }
 
-    /// Whether one more change would alter its times.
+    /// Whether another change would alter its times.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let since = i128::try_from(now.saturating_sub(COARSEST).as_nanos()).unwrap_or(i128::MAX);
@@ -87,7 +87,7 @@ impl State {
     }
 }
 
-/// For messages: the kind of file that cannot be brought along.
+/// The kind of a file that cannot be captured, for messages.
 pub(super) fn kind_name(kind: FileType) -> &'static str {
     match kind {
         FileType::Fifo => "a FIFO",

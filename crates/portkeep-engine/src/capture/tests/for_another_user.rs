@@ -79,9 +79,9 @@ fn a_link_to_what_its_owner_may_not_read_is_refused() {
 }
 
 /// Ends the exchange, also where the test fails.
-pub(super) struct Over<'a>(pub(super) &'a AtomicBool);
+pub(super) struct StopsExchange<'a>(pub(super) &'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for StopsExchange<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -103,7 +103,7 @@ fn an_exchange_of_names_wins_nothing() {
     lchown(&other, Some(DEPLOY), Some(DEPLOY)).unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _over = Over(&over);
+        let _over = StopsExchange(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 let exchanged =

@@ -1,4 +1,4 @@
-//! Handovers where no release can serve, and after a helper was killed.
+//! Handovers when no release can serve, and after a helper was killed.
 
 use super::*;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// As much of a command line as a message needs.
+/// Length of a command line in a message.
 const LONGEST_COMMAND: usize = 120;
 
 /// A process that has a lock.
@@ -12,9 +12,9 @@ const LONGEST_COMMAND: usize = 120;
 pub struct LockHolder {
     /// Its number.
     pub pid: u32,
-    /// Its command line; empty where it is gone, and something that it started has the lock on.
+    /// Its command line; empty if it is gone, and a descendant holds the lock.
     pub command: String,
-    /// The systemd unit that it is part of.
+    /// Its systemd unit.
     pub unit: Option<String>,
 }
 
@@ -60,8 +60,8 @@ impl LockHolder {
     }
 }
 
-/// The process that has the file of that inode locked by flock(2): `1: FLOCK  ADVISORY  WRITE 4711 00:1a:42 0 EOF`. Lines
-/// with an arrow are those that wait. The device is not compared: on btrfs the kernel names another one than stat(2).
+/// The process that holds flock(2) on the file with that inode: `1: FLOCK  ADVISORY  WRITE 4711 00:1a:42 0 EOF`. Lines with
+/// an arrow are waiting processes. The device is not compared: on btrfs the kernel names another one than stat(2).
 fn find(locks: &str, inode: u64) -> Option<u32> {
     locks.lines().find_map(|line| {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -73,7 +73,7 @@ fn find(locks: &str, inode: u64) -> Option<u32> {
     })
 }
 
-/// A command line in one line. It is another's, so that nothing of it may steer a terminal.
+/// A command line in one line. It is another process's, so it must not steer a terminal.
 fn shown(cmdline: &[u8]) -> String {
     let text = String::from_utf8_lossy(cmdline);
     let text = text.trim_end_matches('\0').replace('\0', " ");
@@ -91,7 +91,7 @@ fn shown(cmdline: &[u8]) -> String {
     shown
 }
 
-/// Characters that make a terminal show others in another order.
+/// Characters that change the order in which a terminal shows others.
 fn is_bidirectional(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -11,14 +11,13 @@ use crate::units::plan::AppPlan;
 use crate::units::stop::{end, stop};
 
 impl<M: UnitManager> Install<'_, M> {
-    /// Puts everything back as it was. Answers what could not be.
+    /// Restores everything. Returns what failed.
     pub(super) async fn take_back(&self, mut done: Done) -> Vec<String> {
         let mut left = Vec::new();
         let mut note = |what: Result<(), BackendError>| {
             left.extend(what.err().map(|error| with_causes(&error)));
         };
-        // What is new has nothing of before: it ends as long as its units are known. What has a socket of another's keeps that
-        // open.
+        // A new app has no earlier state: it ends while its units are known. One with another app's socket keeps that open.
         let (renewed, new): (Vec<_>, Vec<_>) = self
             .plan
             .apps
@@ -52,14 +51,14 @@ impl<M: UnitManager> Install<'_, M> {
             note(self.runtime_back(&done).await);
         }
         for base in &done.bases {
-            // What somebody else has put there meanwhile stays.
+            // Files that somebody else has put there meanwhile stay.
             let _ = std::fs::remove_dir(base);
         }
         left.extend(unwritten);
         left
     }
 
-    /// The open sockets that were renamed get their old names again: for a moment, the new one is a link to it.
+    /// Renamed open sockets get their old names again: for a moment, the new one is a link to the old.
     async fn rename_back(&self) -> Option<String> {
         let renamed: Vec<_> = self.plan.apps.iter().flat_map(|app| &app.renamed).collect();
         if renamed.is_empty() {
@@ -81,10 +80,10 @@ impl<M: UnitManager> Install<'_, M> {
         read.err().map(|error| with_causes(&error))
     }
 
-    /// What ran before runs again: by the files of before.
+    /// Apps that ran before run again, with their earlier files.
     async fn runtime_back(&self, done: &Done) -> Result<(), BackendError> {
         self.manager.start_all(&done.closed).await?;
-        // Units that are gone again, whoever has started them: nothing keeps them from being stopped.
+        // Units that are gone again, whoever has started them: nothing prevents stopping them.
         let is_renamed = |unit: &String| {
             let mut renamed = self.plan.apps.iter().flat_map(|app| &app.renamed);
             renamed.any(|(_, new)| new == unit)

@@ -1,4 +1,4 @@
-//! Removes what an install has replaced, and what a killed install left: units and helpers.
+//! Removes units and helpers that an install has replaced, and leftovers of a killed install.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::units::manager::UnitManager;
 use crate::units::stop::stop;
 
 impl<M: UnitManager> Install<'_, M> {
-    /// What an install left that was killed: second names of files that it had replaced.
+    /// Leftovers of a killed install: second names of replaced files.
     pub(super) fn sweep_files(&self) {
         for app in &self.plan.apps {
             let paths = app.changes.iter().map(|change| change.path.parent());
@@ -26,7 +26,7 @@ impl<M: UnitManager> Install<'_, M> {
         }
     }
 
-    /// The new version serves: what only the old one needed goes. What fails here undoes nothing.
+    /// The new version serves: removes parts that only the old one needed. A failure here undoes nothing.
     pub(super) async fn tidy(&self, done: &mut Done) -> Vec<String> {
         let mut left = Vec::new();
         let replaced: Vec<AppName> = self
@@ -62,7 +62,7 @@ impl<M: UnitManager> Install<'_, M> {
         left
     }
 
-    /// Helpers that nobody calls any more, and the copies that the version before made.
+    /// Removes unused helpers, and the copies that the last version made.
     fn sweep_helpers(&self) {
         for app in &self.plan.apps {
             helper::remove_own_copy(&self.all.of_app(&app.name).state);

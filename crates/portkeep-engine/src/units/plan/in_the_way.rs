@@ -9,7 +9,7 @@ use crate::units::inventory::is_instance;
 use crate::units::refusal::Why;
 use crate::units::unit_files::UnitFiles;
 
-/// The file of a unit that belongs to somebody else and has a name that the units of `spec` need.
+/// The file of another owner's unit whose name the units of `spec` need.
 ///
 /// # Errors
 /// When the spec breaks a rule.
@@ -26,7 +26,7 @@ pub(in crate::units) fn conflict(
     }))
 }
 
-/// A unit that belongs to somebody else and has a name that the app needs.
+/// Another owner's unit whose name the app needs.
 pub(super) fn taken_name(
     facts: &Facts<'_>,
     name: &AppName,

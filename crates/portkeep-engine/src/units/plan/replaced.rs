@@ -9,16 +9,16 @@ use crate::units::files::{Entry, Files};
 use crate::units::refusal::Why;
 use crate::units::sockets::{self, Sockets};
 
-/// An app whose place another takes.
+/// An app that another replaces.
 pub(super) struct Replaced {
     pub(super) name: AppName,
     pub(super) files: Files,
-    /// Its open ports, each with the unit that it has from now on.
+    /// Its open ports, each with its new unit.
     pub(super) renamed: Vec<(String, String)>,
 }
 
 impl Replaced {
-    /// The app that `options` name, if the one that is to take its place can.
+    /// The app that `options` name, if the other can replace it.
     pub(super) fn of(
         facts: &Facts<'_>,
         name: &AppName,
@@ -59,8 +59,8 @@ impl Replaced {
         }))
     }
 
-    /// Connections to its sockets start its handle, which runs, until another app serves. That one's handle would show a holding
-    /// page, beside what serves, as soon as its first generation fails.
+    /// Connections to its sockets start its handle, which runs, until the other app serves. The other's handle would show a
+    /// holding page, beside the running app, as soon as its first generation fails.
     pub(super) fn keeps_being_started(
         &self,
         files: &mut Files,

@@ -1,4 +1,4 @@
-//! Socket of an HTTP/2 connection. It reports all bytes to the follower, and can be taken out while h2 owns it.
+//! Socket of an HTTP/2 connection. It reports all bytes to the follower, and can be taken away while h2 owns it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,37 +16,37 @@ use super::state::State;
 use crate::connection::io::Io;
 use crate::connection::probe::Probe;
 
-/// The side of it that h2 has.
+/// The side that h2 has.
 pub(super) enum Socket {
     /// It stays as long as it is open.
     Plain(Io),
     Followed(Followed),
 }
 
-/// The other side of it. There is no way to take a socket out of hyper's HTTP/2 connection: it is taken from behind, and the
-/// connection dropped.
+/// The other side. There is no way to take a socket out of hyper's HTTP/2 connection: this takes it from outside, and the
+/// connection is dropped.
 #[derive(Clone)]
 pub(super) struct Followed(Arc<Mutex<Inner>>);
 
 struct Inner {
-    /// None when it was taken. h2 waits for ever then, and is dropped.
+    /// None after it was taken. h2 then waits for ever, and is dropped.
     io: Option<Io>,
     follower: Follower,
-    /// Until h2 knows where the connection is.
+    /// The prologue, until h2 knows its position.
     prologue: Option<Prologue>,
-    /// For the client, and not from h2.
+    /// Our own bytes for the client, not h2's.
     out: Vec<u8>,
-    /// It is to move as soon as it can.
+    /// Whether it is to move as soon as it can.
     leaves: bool,
-    /// What was written last is not from h2, which does not flush it.
+    /// Whether our own bytes were written last, which h2 does not flush.
     flushes: bool,
-    /// While the client has settings to acknowledge that are not from h2.
+    /// Set while the client has settings of ours to acknowledge.
     sieve: Option<Sieve>,
-    /// What came through it, and h2 has not read.
+    /// Bytes that passed it, and that h2 has not read.
     passed: Vec<u8>,
-    /// The client was told that nothing is done of what comes, and why.
+    /// The client was told that its next requests are not handled, for this reason.
     refused: Option<Refused>,
-    /// The task that reads, while it is not its turn.
+    /// The task that reads, while it waits for its turn.
     reader: Option<Waker>,
 }
 
@@ -60,7 +60,7 @@ enum Refused {
 }
 
 impl Followed {
-    /// From its first byte on, or as it was elsewhere.
+    /// A connection from its first byte on, or with the state of another process.
     pub(super) fn new(io: Io, state: Option<State>) -> Self {
         let follower = match &state {
             Some(state) => Follower::resumed(state),
@@ -84,61 +84,60 @@ impl Followed {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// h2 knows where the connection is.
+    /// Whether h2 knows its position.
     pub(super) fn has_begun(&self) -> bool {
         self.inner().prologue.is_none()
     }
 
-    /// How many streams were reset here whose client may not know of it yet.
+    /// Number of reset streams whose client may not know of it yet.
     pub(super) fn cut_off(&self) -> u64 {
         self.inner().follower.cut_off()
     }
 
-    /// Something is asked, or it is on its way here.
+    /// Whether a request is open, or on its way here.
     pub(super) fn is_busy(&self) -> bool {
         self.inner().follower.is_busy()
     }
 
-    /// Somebody has said that it ends.
+    /// Whether one side has announced the end.
     pub(super) fn is_over(&self) -> bool {
         self.inner().follower.is_over()
     }
 
-    /// Its client keeps nothing of what it compresses, and knows that.
+    /// Whether the client's table is empty, and it knows that.
     pub(super) fn is_certain(&self) -> bool {
         self.inner().follower.is_certain()
     }
 
-    /// Lets the client know, if it does not, that it may keep nothing, because the connection is to move.
+    /// Tells the client, if necessary, to empty its table, because the connection is to move.
     pub(super) fn prepare(&self, cx: &mut Context<'_>, probe: &Probe) {
         let mut inner = self.inner();
         if inner.prologue.is_some() || inner.refused.is_some() {
             return;
         }
-        // Where h2 has something to flush, it does.
+        // If h2 has something to flush, it does.
         inner.leaves = true;
         if inner.tell_table() {
             inner.flushes = probe.is_clean();
         }
-        // An error is there for h2, too.
+        // h2 gets an error as well.
         let is_written = inner.poll_out(cx).is_ready();
         if is_written && inner.flushes && inner.poll_flush(cx).is_ready() {
             inner.flushes = false;
         }
     }
 
-    /// The client was told that it has to ask elsewhere.
+    /// Whether the client was told to ask elsewhere.
     pub(super) fn was_refused(&self) -> bool {
         self.inner().refused.is_some()
     }
 
-    /// The socket, whatever is going on.
+    /// The socket, in any state.
     pub(super) fn take_anyway(&self) -> Option<Io> {
         self.inner().io.take()
     }
 
-    /// The socket, and what has to be known to go on with it, if nothing is going on. All that h2 has written has to be
-    /// flushed.
+    /// The socket and the state to continue it, if no request is open. All that h2 has written has to be flushed.
     pub(super) fn take(&self) -> Option<(Io, State)> {
         let mut inner = self.inner();
         let on_the_way = inner.out.len() + inner.passed.len();
@@ -153,10 +152,10 @@ impl Followed {
 }
 
 impl Inner {
-    /// h2 has written these; all of them are taken.
+    /// Takes all of these bytes, which h2 has written.
     fn hear(&mut self, bytes: &[u8]) {
         let Some(prologue) = &mut self.prologue else {
-            // It has ended with what came before.
+            // It has ended with the bytes before.
             self.follower.wrote(bytes);
             self.out.extend_from_slice(bytes);
             return;
@@ -209,7 +208,7 @@ impl Inner {
         self.looked(cx, frames)
     }
 
-    /// The same, while something of what comes is not for h2.
+    /// The same, while acknowledgements for us are sifted out.
     fn poll_sifted(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             if !self.passed.is_empty() {
@@ -243,7 +242,7 @@ impl Inner {
         }
     }
 
-    /// What follows from what was read, before h2 has it.
+    /// Handles bytes that were read, before h2 gets them.
     #[inline]
     fn looked(
         &mut self,
@@ -259,7 +258,7 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the client how large its table may be, if that changes.
+    /// Tells the client the allowed size of its table, if that changes.
     #[inline]
     fn tell_table(&mut self) -> bool {
         let Some(size) = self.follower.table_to_tell(self.leaves) else {
@@ -277,14 +276,14 @@ impl Inner {
         true
     }
 
-    /// "Nothing was done of what comes": the client may ask again elsewhere.
+    /// Tells the client that its next requests are not handled: it may ask elsewhere.
     fn refuse(&mut self, why: Refused) {
         self.refused = Some(why);
         let last = [self.follower.last().to_be_bytes(), [0; 4]].concat();
         put(&mut self.out, GOAWAY, 0, 0, &last);
     }
 
-    /// Writes what is not from h2.
+    /// Writes our own bytes.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.out.is_empty() {
             let Some(io) = &mut self.io else {

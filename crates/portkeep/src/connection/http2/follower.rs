@@ -9,52 +9,52 @@ use super::state::{MOST_WINDOW, State};
 use super::streams::Streams;
 use super::table_size::{Table, TableSize};
 
-/// What each connection begins with, in both directions.
+/// The window that each connection begins with, in both directions.
 pub(super) const FIRST_WINDOW: u32 = 65_535;
 
 /// Follows both directions of one connection.
 ///
-/// Frames count when the whole of them has come, because that is when h2 looks at them.
+/// A frame counts once it is complete, because h2 looks at it then.
 #[derive(Debug)]
 pub(super) struct Follower {
-    /// How much of the client's preface is still to come.
+    /// Missing bytes of the client's preface.
     preface: usize,
     client: Side,
     server: Side,
     streams: Streams,
-    /// What has come of the client's frame that is not complete, if it is kept.
+    /// The bytes of an incomplete frame of the client, if they are kept.
     begun: Vec<u8>,
-    /// The frame that has begun is kept.
+    /// Whether the incomplete frame is kept.
     keeps: bool,
     table: TableSize,
     block: Block,
     send_window: i64,
     receive_window: i64,
-    /// Somebody has said that the connection ends, or something that is not followed.
+    /// One side has announced the end, or sent something that is not followed.
     over: bool,
 }
 
-/// The client has promised to keep no table, and its first block after that does not say so.
+/// The client has promised an empty table, and its next block does not say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct BrokenPromise;
 
-/// What comes from one side.
+/// Frames of one side.
 #[derive(Debug, Default)]
 struct Side {
     frames: Frames,
-    /// The payload of a frame that is looked into.
+    /// The payload of a frame that is examined.
     payload: Vec<u8>,
     settings: Settings,
-    /// It has told its settings.
+    /// Whether its first SETTINGS have come.
     introduced: bool,
-    /// Of its settings and pings, those without an answer.
+    /// Number of its SETTINGS without an acknowledgement.
     unanswered_settings: u32,
     unanswered_pings: u32,
-    /// A block of header fields goes on in the next frame.
+    /// Whether a block of header fields continues in the next frame.
     in_block: bool,
 }
 
-/// Where the block is in a frame of the client that has one.
+/// Position of the block of header fields in a frame.
 #[derive(Debug, Default)]
 struct Block {
     padded: bool,
@@ -63,7 +63,7 @@ struct Block {
 }
 
 impl Follower {
-    /// Of a connection from its first byte on.
+    /// Follows a connection from its first byte on.
     pub(super) fn new() -> Self {
         Self {
             preface: PREFACE.len(),
@@ -80,7 +80,7 @@ impl Follower {
         }
     }
 
-    /// Of one that was followed before.
+    /// Follows a connection that another process has followed before.
     pub(super) fn resumed(state: &State) -> Self {
         let side = |settings| Side {
             settings,
@@ -102,11 +102,11 @@ impl Follower {
         }
     }
 
-    /// Bytes from the client that the server is to read.
+    /// Takes bytes from the client that the server is going to read.
     ///
     /// # Errors
     ///
-    /// They cannot be understood here, and nothing of them may be read.
+    /// If they cannot be decoded here: none of them may be read.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8]) -> Result<(), BrokenPromise> {
         if self.table.table() == Table::Broken {
@@ -114,7 +114,7 @@ impl Follower {
         }
         let mut rest = &bytes[self.preface.min(bytes.len())..];
         self.preface -= bytes.len() - rest.len();
-        // Where the frame begins that is not complete.
+        // Where the incomplete frame begins.
         let mut begins = bytes.len() - rest.len();
         while let Some(step) = self.client.frames.step(&mut rest) {
             match step {
@@ -140,7 +140,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Bytes from the server that are on their way to the client.
+    /// Takes bytes from the server that are on their way to the client.
     pub(super) fn wrote(&mut self, mut bytes: &[u8]) {
         while let Some(step) = self.server.frames.step(&mut bytes) {
             match step {
@@ -151,7 +151,7 @@ impl Follower {
         }
     }
 
-    /// What is to be known to go on elsewhere, if nothing is going on and all of it is certain.
+    /// The state to continue elsewhere, if no request is open and all of it is certain.
     pub(super) fn state(&self) -> Option<State> {
         let quiet = !self.over
             && self.streams.none_is_open()
@@ -179,17 +179,17 @@ impl Follower {
         })
     }
 
-    /// Something is asked.
+    /// Whether a request is open.
     pub(super) fn is_busy(&self) -> bool {
         !self.streams.none_is_open()
     }
 
-    /// Somebody has said that it ends: there is no point in waiting for a moment to move it.
+    /// Whether one side has announced the end: then no moment to move is waited for.
     pub(super) fn is_over(&self) -> bool {
         self.over
     }
 
-    /// The client keeps nothing of what it compresses: it has said so, or must say so when it sends its next block.
+    /// Whether the client's table is empty: it has said so, or must say so in its next block.
     pub(super) fn is_certain(&self) -> bool {
         matches!(
             self.table.table(),
@@ -197,8 +197,8 @@ impl Follower {
         )
     }
 
-    /// Whether the client may be told how large its table may be, between two frames of h2's. Nothing of h2's own may wait for
-    /// an acknowledgement: they come in order.
+    /// Whether SETTINGS of ours may be sent between two frames of h2's. No SETTINGS of h2's may be unacknowledged:
+    /// acknowledgements come in order.
     fn can_tell(&self) -> bool {
         let server = &self.server;
         !self.over
@@ -209,35 +209,36 @@ impl Follower {
             && server.unanswered_settings == 0
     }
 
-    /// How large the client's table has to be allowed to be, for it to move or to go on, if it has to be told now.
+    /// The size of the client's table that has to be announced now, to move or to go on; nothing if none has to.
     pub(super) fn table_to_tell(&self, is_to_move: bool) -> Option<u32> {
         let has = self.server.settings.get(HEADER_TABLE_SIZE);
         let has = has.unwrap_or(USUAL_TABLE_SIZE);
         let size = match (is_to_move, self.table.table()) {
             (true, Table::Kept) => 0,
-            // Not before the client has said that it keeps nothing: not each one says both when it may keep something again.
+            // Not before the client has announced an empty table: not every client announces both sizes when its table may
+            // grow again.
             (false, Table::Empty) => USUAL_TABLE_SIZE,
             _ => has,
         };
         (size != has && self.can_tell()).then_some(size)
     }
 
-    /// Where the client's frames are.
+    /// Position in the client's frames.
     pub(super) fn client_frames(&self) -> &Frames {
         &self.client.frames
     }
 
-    /// What the server has read of a frame that is not complete.
+    /// What the server has read of an incomplete frame.
     pub(super) fn unread(&self) -> &[u8] {
         &self.begun
     }
 
-    /// The largest number of a stream that the client had.
+    /// The largest stream number of the client.
     pub(super) fn last(&self) -> u32 {
         self.streams.last()
     }
 
-    /// How many streams the server has reset whose client may not know of it yet.
+    /// Number of streams that the server has reset and whose client may not know of it yet.
     pub(super) fn cut_off(&self) -> u64 {
         self.streams.cut_off()
     }
@@ -245,7 +246,7 @@ impl Follower {
     fn client_begins(&mut self, head: Head) {
         self.client.payload.clear();
         // The body of a request is not copied: its stream is open until the frame is complete, unless the server resets it,
-        // and then the next frame is soon enough.
+        // and then the connection moves after the next frame.
         self.keeps = head.kind != DATA || self.streams.none_is_open();
         if !self.keeps {
             self.begun.clear();
@@ -322,7 +323,7 @@ impl Follower {
     }
 }
 
-/// What both sides can say about the connection. False if it is not followed from here on.
+/// Frames that both sides can send about the connection. False if the connection is not followed from here on.
 fn exchange(head: Head, from: &mut Side, to: &mut Side) -> bool {
     match (head.kind, head.has(ACK)) {
         (SETTINGS, false) => {
@@ -334,25 +335,25 @@ fn exchange(head: Head, from: &mut Side, to: &mut Side) -> bool {
         (PING, false) => from.unanswered_pings += 1,
         (PING, true) => to.unanswered_pings = to.unanswered_pings.saturating_sub(1),
         (GOAWAY | PUSH_PROMISE, _) => return false,
-        // Priorities, windows of streams, and what nobody knows.
+        // Priorities, windows of streams, and unknown frames.
         _ => {}
     }
     true
 }
 
 impl Side {
-    /// Keeps the payload of a frame that says something about the connection.
+    /// Keeps the payload of a frame about the connection.
     fn look_into(&mut self, part: &[u8]) {
         if matches!(self.frames.kind(), SETTINGS | WINDOW_UPDATE) {
             self.payload.extend_from_slice(part);
         }
     }
 
-    /// By how much a window grows.
+    /// The increment of a window.
     fn increment(&self) -> i64 {
         match self.payload.first_chunk() {
             Some(increment) => (u32::from_be_bytes(*increment) & MOST_WINDOW).into(),
-            // h2 does not take it.
+            // h2 refuses it.
             None => 0,
         }
     }

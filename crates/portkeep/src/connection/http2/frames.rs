@@ -24,7 +24,7 @@ pub(super) const PRIORITY: u8 = 0x20;
 /// The head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    /// Of the payload, padding included.
+    /// Length of the payload, padding included.
     pub(super) length: u32,
     pub(super) kind: u8,
     pub(super) flags: u8,
@@ -39,7 +39,7 @@ impl Head {
             length: u32::from_be_bytes([0, l0, l1, l2]),
             kind,
             flags,
-            // The first bit says nothing.
+            // The first bit is reserved.
             stream: u32::from_be_bytes([s0 & 0x7f, s1, s2, s3]),
         }
     }
@@ -58,7 +58,7 @@ impl Head {
 /// Appends a whole frame.
 pub(super) fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
     let head = Head {
-        // Nothing that is written here is longer than a few hundred bytes.
+        // Our own frames are no longer than a few hundred bytes.
         length: payload.len() as u32,
         kind,
         flags,
@@ -68,14 +68,14 @@ pub(super) fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: 
     out.extend_from_slice(payload);
 }
 
-/// What comes next.
+/// The next part of a frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
     /// The head of a frame is complete.
     Begin(Head),
-    /// A part of the payload of the frame that has begun.
+    /// A part of the payload.
     Payload(&'a [u8]),
-    /// The whole of it has come.
+    /// The frame is complete.
     End(Head),
 }
 
@@ -83,14 +83,14 @@ pub(super) enum Step<'a> {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Frames {
     head: [u8; HEAD],
-    /// How much of the head is there.
+    /// Bytes of the head so far.
     have: usize,
-    /// How much of the payload is still to come.
+    /// Missing bytes of the payload.
     left: usize,
 }
 
 impl Frames {
-    /// The next step, and what it took of `bytes`. Nothing when there are too few of them.
+    /// The next step, and the bytes that it took. Nothing if there are too few.
     #[inline]
     pub(super) fn step<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Step<'a>> {
         if self.have < HEAD {
@@ -121,17 +121,17 @@ impl Frames {
         Some(Step::End(Head::decode(self.head)))
     }
 
-    /// Of the frame that has begun.
+    /// Type of the current frame.
     pub(super) fn kind(&self) -> u8 {
         self.head[3]
     }
 
-    /// Nothing of a frame has come that is not complete.
+    /// Whether no frame is incomplete.
     pub(super) fn is_between_frames(&self) -> bool {
         self.have == 0
     }
 
-    /// What has come of a head that is not complete.
+    /// The begun head of a frame.
     pub(super) fn begun_head(&self) -> Option<&[u8]> {
         (self.have < HEAD).then(|| &self.head[..self.have])
     }

@@ -1,6 +1,6 @@
 //! Prologue of a moved HTTP/2 connection: frames that bring a new h2 to the state of the old one. Pure: bytes in, bytes out.
 //!
-//! See the page of the module for why each line of it is there.
+//! The page of the module `http2` says why each line of it is there.
 
 use super::follower::FIRST_WINDOW;
 use super::frames::{
@@ -10,24 +10,24 @@ use super::frames::{
 use super::settings::{HEADER_TABLE_SIZE, Settings, USUAL_TABLE_SIZE};
 use super::state::State;
 
-/// `GET /` of the scheme `http`, behind the word that the sender's table is empty and stays so.
+/// `GET /` with the scheme `http`, after an update of the table size to 0.
 const REQUEST: &[u8] = b"\x20\x82\x84\x86";
-/// How many settings the new h2 is told, and acknowledges.
+/// Number of SETTINGS that the new h2 is sent first, and acknowledges.
 const FIRST_ACKS: u32 = 1;
 const ALL_ACKS: u32 = 3;
 
-/// Speaks to a new h2 in the client's place, and hears what it says.
+/// Talks to a new h2 in the client's place.
 #[derive(Debug)]
 pub(super) struct Prologue {
     state: State,
     part: Part,
-    /// What the server is to read, and how much of it it has.
+    /// Bytes for the server to read, and how many of them it has read.
     says: Vec<u8>,
     said: usize,
     frames: Frames,
     payload: Vec<u8>,
     heard: Heard,
-    /// The frame that has begun is not for the prologue.
+    /// Whether the current frame passes, because it is not for the prologue.
     passes: bool,
 }
 
@@ -41,7 +41,7 @@ enum Part {
     Failed(Unexpected),
 }
 
-/// What the new h2 has said.
+/// What the new h2 has sent.
 #[derive(Debug)]
 struct Heard {
     settings: Settings,
@@ -94,12 +94,12 @@ impl Prologue {
         }
     }
 
-    /// How long the answer to the one request has to be: so much less than in the beginning may the server send.
+    /// The length of the answer to that request: the bytes by which the server's window has to shrink.
     pub(super) fn debt(state: &State) -> u32 {
         FIRST_WINDOW.saturating_sub(state.send_window)
     }
 
-    /// What the server reads next, at most `room` bytes of it. Nothing while it is the server's turn.
+    /// The bytes that the server reads next, at most `room`. Nothing while it is the server's turn.
     pub(super) fn says(&mut self, room: usize) -> &[u8] {
         let rest = self.says.get(self.said..).unwrap_or_default();
         let next = &rest[..rest.len().min(room)];
@@ -118,7 +118,7 @@ impl Prologue {
         }
     }
 
-    /// What the server writes. What of it is for the client goes into `client`.
+    /// Takes bytes that the server writes. Those for the client go to `client`.
     pub(super) fn hears(&mut self, mut bytes: &[u8], client: &mut Vec<u8>) {
         while !self.is_over() && self.failure().is_none() {
             let Some(step) = self.frames.step(&mut bytes) else {
@@ -160,7 +160,7 @@ impl Prologue {
                 let increment = self.payload.first_chunk().copied().unwrap_or_default();
                 self.heard.window += i64::from(u32::from_be_bytes(increment));
             }
-            // Of the stream of the request, which ends with it.
+            // About the stream of the request, which ends with it.
             WINDOW_UPDATE if request => {}
             HEADERS | DATA | CONTINUATION if request => {
                 if head.kind == DATA {
@@ -173,7 +173,7 @@ impl Prologue {
         Ok(())
     }
 
-    /// Goes on, if it is its turn.
+    /// Sends the next part, if it is our turn.
     fn turn(&mut self, client: &mut Vec<u8>) -> Result<(), Unexpected> {
         let heard = &self.heard;
         if self.part == Part::Request && heard.answered && heard.acks >= FIRST_ACKS {
@@ -209,7 +209,7 @@ impl Prologue {
             put(&mut self.says, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
         }
         put(&mut self.says, SETTINGS, 0, 0, &nothing.payload());
-        // Last, so that when this is acknowledged all of it was heard.
+        // Last, so that its acknowledgement means that everything was read.
         put(&mut self.says, SETTINGS, 0, 0, &theirs.payload());
     }
 }

@@ -1,8 +1,8 @@
 //! Self-test: do this hyper and h2 behave as moving HTTP/2 connections needs it?
 //!
-//! Nothing that a move relies on is more than RFC 9113 asks of a server, but for one thing: that h2 does at once what it is told,
-//! and speaks of nothing else meanwhile. An app may be built with another h2 than the one that was tested, so each process makes
-//! sure before it serves a connection that is to move. It takes some hundred microseconds.
+//! A move relies on nothing but RFC 9113, with one exception: that h2 does at once what it is told, and sends nothing else
+//! meanwhile. An app may be built with another h2 than the tested one, so each process checks it before it serves a
+//! connection that is to move. That takes some hundred microseconds.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -40,7 +40,7 @@ pub(crate) fn can_move() -> bool {
     KNOWN.is_some()
 }
 
-/// Whether a connection that was elsewhere in this state can go on here.
+/// Whether a connection in this state can continue here.
 pub(super) fn can_resume(state: &State) -> bool {
     KNOWN.as_ref().is_some_and(|known| {
         let ours = state.ours.without(HEADER_TABLE_SIZE);
@@ -50,12 +50,12 @@ pub(super) fn can_resume(state: &State) -> bool {
 
 /// What a new connection announces.
 #[derive(Debug, PartialEq, Eq)]
-struct Known {
+struct InitialSettings {
     ours: Settings,
     window: u32,
 }
 
-static KNOWN: LazyLock<Option<Known>> = LazyLock::new(|| {
+static KNOWN: LazyLock<Option<InitialSettings>> = LazyLock::new(|| {
     let known = check();
     if let Err(when) = known {
         tracing::error!(when, "h2 is not as expected");
@@ -68,12 +68,12 @@ const ANSWER: &str = "answer";
 /// The table that the client allows, and how an update to that is written: behind one to 0.
 const TABLE: u32 = 100;
 const UPDATES: [u8; 3] = [0x20, 0x3f, 69];
-/// `GET /`, behind the word that there is no table, and without.
+/// `GET /` after an update of the table size to 0, and without.
 const REQUEST: &[u8] = b"\x20\x82\x84\x86";
 const PLAIN: &[u8] = b"\x82\x84\x86";
 
-/// What a new connection announces, or the first thing that is not as expected.
-fn check() -> Result<Known, &'static str> {
+/// What a new connection announces, or the first unexpected observation.
+fn check() -> Result<InitialSettings, &'static str> {
     let mut it = Scenario::begin(None);
     let mut settings = Settings::default();
     settings.set(HEADER_TABLE_SIZE, TABLE);
@@ -111,7 +111,7 @@ fn check() -> Result<Known, &'static str> {
     if (state.last, state.send_window) != (1, sent) {
         return Err("the state is another one after a request");
     }
-    let known = Known {
+    let known = InitialSettings {
         ours: state.ours.without(HEADER_TABLE_SIZE),
         window: state.receive_window,
     };
@@ -119,7 +119,7 @@ fn check() -> Result<Known, &'static str> {
         return Err("the client has said nothing of its table");
     }
 
-    // It goes on where it was.
+    // It continues where it was.
     let client = it.client;
     client.heard();
     let mut it = Scenario::resume(io, client, state);
@@ -133,7 +133,7 @@ fn check() -> Result<Known, &'static str> {
     it.client.send(rest);
     it.run("a request came in two parts")?;
     let heard = it.client.heard();
-    // Whatever it kept before is forgotten, so it may keep something again.
+    // What it kept before is forgotten, so it may keep something again.
     it.client.frame(SETTINGS, ACK, 0, &[]);
     let frames = frames(&heard);
     let answered = frames.iter().any(|(head, payload)| {
@@ -161,7 +161,7 @@ fn check() -> Result<Known, &'static str> {
     Ok(known)
 }
 
-/// A connection that has moved names the last request when it ends, and the client is told how much it may send.
+/// A moved connection names the last request when it ends, and the client is told its window.
 fn ends_well(mut state: State) -> Result<(), &'static str> {
     const LESS: u32 = 1000;
     state.receive_window -= LESS;
@@ -216,7 +216,7 @@ fn frames(bytes: &[u8]) -> Vec<(Head, Vec<u8>)> {
     found
 }
 
-/// A connection as those of clients are, but for its socket and its tasks.
+/// A connection like those of clients, except for its socket and its tasks.
 struct Scenario {
     client: Client,
     probe: Arc<Probe>,
@@ -263,7 +263,7 @@ impl Scenario {
     /// Lets everything happen that can.
     fn run(&mut self, when: &'static str) -> Result<(), &'static str> {
         let mut cx = Context::from_waker(Waker::noop());
-        // Whatever is going on is done after a few.
+        // A few rounds complete everything.
         for _ in 0..20 {
             if self.connection.as_mut().poll(&mut cx).is_ready() {
                 return Err(when);
@@ -274,7 +274,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Asks the client for a table of this size, as a connection that is to move does.
+    /// Announces a table of this size to the client, as a connection does that is to move.
     fn tells_table(&mut self, size: u32) -> Result<(), &'static str> {
         self.client.heard();
         let mut cx = Context::from_waker(Waker::noop());
@@ -309,9 +309,9 @@ impl Scenario {
 struct Scene {
     sent: VecDeque<u8>,
     heard: Vec<u8>,
-    /// The client takes nothing more.
+    /// Whether the client takes no more bytes.
     full: bool,
-    /// The app has its answer.
+    /// Whether the app may answer.
     answered: bool,
 }
 
@@ -333,7 +333,7 @@ impl Client {
         self.send(&bytes);
     }
 
-    /// Since it was asked last.
+    /// Bytes since the last call.
     fn heard(&self) -> Vec<u8> {
         std::mem::take(&mut self.scene().heard)
     }
@@ -408,7 +408,7 @@ mod tests {
         assert_eq!(known.ours.get(HEADER_TABLE_SIZE), None);
     }
 
-    /// A generation with another hyper may announce others, or another window.
+    /// A generation with another hyper may announce other settings, or another window.
     #[test]
     fn what_was_promised_otherwise_does_not_go_on_here() {
         let known = check().unwrap();

@@ -1,15 +1,15 @@
 //! Settings that one side of a connection has announced.
 
-/// The first number behind those that h2 knows; it ignores others, and they are not kept.
+/// The first number after those that h2 knows. h2 ignores others, and they are not kept.
 const NUMBERS: usize = 16;
 /// The length of one setting: its number and its value.
 const SETTING: usize = 6;
-/// The most bytes that they are.
+/// Their length at most.
 pub(super) const MOST: usize = (NUMBERS - 1) * SETTING;
 
-/// The number of the setting that says how large the table of a compressor may be.
+/// The setting for the size of a compressor's table.
 pub(super) const HEADER_TABLE_SIZE: u16 = 1;
-/// What that is as long as nothing is said.
+/// Its default.
 pub(super) const USUAL_TABLE_SIZE: u32 = 4096;
 
 /// The settings that are in force.
@@ -17,7 +17,7 @@ pub(super) const USUAL_TABLE_SIZE: u32 = 4096;
 pub(super) struct Settings([Option<u32>; NUMBERS]);
 
 impl Settings {
-    /// Takes the payload of a frame: what it does not name stays.
+    /// Takes the payload of a frame: settings that it does not name stay.
     pub(super) fn merge(&mut self, payload: &[u8]) {
         for setting in payload.chunks_exact(SETTING) {
             let number = u16::from_be_bytes([setting[0], setting[1]]);
@@ -32,7 +32,7 @@ impl Settings {
         }
     }
 
-    /// All but this one.
+    /// All except this one.
     pub(super) fn without(mut self, number: u16) -> Self {
         if let Some(place) = self.0.get_mut(usize::from(number)) {
             *place = None;
@@ -44,7 +44,7 @@ impl Settings {
         self.0.get(usize::from(number)).copied().flatten()
     }
 
-    /// The payload of a frame with all of them, always the same for the same settings.
+    /// The payload of a frame with all of them, in a fixed order.
     pub(super) fn payload(&self) -> Vec<u8> {
         let mut payload = Vec::with_capacity(MOST);
         for (number, value) in (0_u16..).zip(self.0) {

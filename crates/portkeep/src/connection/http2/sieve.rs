@@ -1,20 +1,20 @@
-//! Takes out of what h2 reads the acknowledgements of settings that h2 does not know of. Pure: bytes in, bytes out.
+//! Removes acknowledgements from h2's input that belong to SETTINGS of ours. Pure: bytes in, bytes out.
 
 use super::frames::{ACK, Frames, Head, SETTINGS, Step};
 
-/// Passes on everything else that the client sends, as it comes; of a frame's head nothing before it is known.
+/// Passes on all other bytes of the client at once, but a frame's head only when it is complete.
 #[derive(Debug)]
 pub(super) struct Sieve {
     frames: Frames,
-    /// How much of the head that has begun h2 has already: that frame was on its way before anything was asked.
+    /// Bytes of the current head that h2 has already: that frame was on its way before ours.
     given: usize,
-    /// Acknowledgements that are still to come.
+    /// Number of acknowledgements that are still to come.
     expected: u32,
     drops: bool,
 }
 
 impl Sieve {
-    /// From where the client's frames are now.
+    /// Begins at the client's current position.
     pub(super) fn new(frames: &Frames) -> Self {
         Self {
             frames: frames.clone(),
@@ -24,12 +24,12 @@ impl Sieve {
         }
     }
 
-    /// One more acknowledgement is not h2's. Nothing of h2's own may be without one.
+    /// One more acknowledgement is ours. None of h2's own may be missing.
     pub(super) fn expect(&mut self) {
         self.expected += 1;
     }
 
-    /// All have come, and h2 has everything else.
+    /// Whether all have come, and h2 has all other bytes.
     pub(super) fn is_over(&self) -> bool {
         self.expected == 0 && !self.drops && self.frames.begun_head().is_none_or(<[u8]>::is_empty)
     }
@@ -42,7 +42,7 @@ impl Sieve {
                     if self.drops {
                         self.expected -= 1;
                     } else {
-                        // The bit that says nothing is lost.
+                        // The reserved bit is lost.
                         out.extend_from_slice(&head.encode()[self.given..]);
                     }
                     self.given = 0;
@@ -54,7 +54,7 @@ impl Sieve {
     }
 
     fn is_expected(&self, head: Head) -> bool {
-        // One with a payload is an error, which h2 finds.
+        // An acknowledgement with a payload is an error, which h2 finds.
         let is_ack = head.kind == SETTINGS && head.has(ACK) && head.length == 0;
         is_ack && self.expected > 0 && self.given == 0
     }
@@ -74,7 +74,7 @@ mod tests {
             frames.push(bytes);
         };
         add(PING, ACK, &[1; 8]);
-        // The settings of the client are for h2, and what only looks like an acknowledgement.
+        // The client's SETTINGS are for h2, and so is a frame that only looks like an acknowledgement.
         add(SETTINGS, 0, b"");
         add(DATA, 0, &[0, 0, 0, SETTINGS, ACK, 0, 0, 0, 0]);
         add(SETTINGS, ACK, b"");
@@ -87,7 +87,7 @@ mod tests {
             for place in [3, 5, 6].into_iter().take(expected).rev() {
                 left.remove(place);
             }
-            // Where h2 is when it begins, and in which pieces the rest comes.
+            // Every position of h2 at the beginning, and every way to cut the rest.
             for begin in 0..frames[0].len() {
                 for piece in 1..30 {
                     let mut before = Frames::default();

@@ -4,25 +4,25 @@ use super::settings::{self, Settings};
 
 /// The version of what follows it.
 const VERSION: u8 = 2;
-/// The version, three numbers, whether the client has said that it has no table, and the length of the settings that come first.
+/// The version, three numbers, the flag of the empty table, and the length of the first settings.
 const FIXED: usize = 1 + 3 * 4 + 1 + 1;
 /// No window may be larger.
 pub(super) const MOST_WINDOW: u32 = (1 << 31) - 1;
 
-/// A connection between streams. It is all there is: see the page of the module.
+/// A connection without open streams. The page of the module says why this is all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::connection) struct State {
-    /// The largest number of a stream that the client had.
+    /// The largest stream number of the client.
     pub(super) last: u32,
-    /// How much the server may send on the connection.
+    /// Bytes that the server may send on the connection.
     pub(super) send_window: u32,
-    /// How much the client may send on the connection.
+    /// Bytes that the client may send on the connection.
     pub(super) receive_window: u32,
-    /// The client has said that it has no table; else it will when it sends its next block.
+    /// Whether the client has announced an empty table; otherwise it will in its next block.
     pub(super) said: bool,
-    /// What the server has said about itself, and the client has acknowledged.
+    /// The server's settings that the client has acknowledged.
     pub(super) ours: Settings,
-    /// What the client has said about itself, and the server has acknowledged.
+    /// The client's settings that the server has acknowledged.
     pub(super) theirs: Settings,
 }
 
@@ -42,7 +42,7 @@ impl State {
         bytes
     }
 
-    /// Nothing, if it is of another version or cannot be.
+    /// Nothing if it has another version or is invalid.
     pub(in crate::connection) fn decode(bytes: &[u8]) -> Option<Self> {
         let (fixed, rest) = bytes.split_first_chunk::<FIXED>()?;
         let [version, numbers @ .., said, length] = fixed;
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-/// Settings in the only form that they are written in.
+/// Settings in the one form that is written.
 fn read(payload: &[u8]) -> Option<Settings> {
     if payload.len() > settings::MOST {
         return None;
@@ -100,8 +100,8 @@ mod tests {
             bytes[place] = byte;
             State::decode(&bytes)
         };
-        // Another version, an even number, a window that cannot be, neither yes nor no, a length, a number that is not kept,
-        // the wrong order.
+        // Another version, an even number, an impossible window, a bad flag, a bad length, an unknown number, the wrong
+        // order.
         for (place, byte) in [
             (0, 1),
             (1, 0xfe),
@@ -113,7 +113,7 @@ mod tests {
         ] {
             assert_eq!(with(place, byte), None, "{byte} at {place}");
         }
-        // Never longer than its parts can be.
+        // A state is never longer than its parts can be.
         assert_eq!(State::decode(&vec![1; 1 << 20]), None);
     }
 }

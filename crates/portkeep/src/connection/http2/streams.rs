@@ -1,13 +1,13 @@
 //! Open streams of a connection.
 
-/// Which streams are open, as the frames on the wire say.
+/// Open streams, by the frames on the wire.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// In order of their numbers: a client may not begin one with a smaller number than it had.
+    /// By number: a client may not open a stream with a smaller number than before.
     open: Vec<Stream>,
-    /// The largest number that the client had.
+    /// The largest stream number of the client.
     last: u32,
-    /// How many the server has reset while the client could still send on them.
+    /// Number of streams that the server has reset while the client could still send on them.
     cut_off: u64,
 }
 
@@ -38,9 +38,9 @@ impl Streams {
         self.cut_off
     }
 
-    /// A block of header fields from the client: the head of a request, or what ends it.
+    /// A block of header fields from the client: the head of a request, or its trailers.
     pub(super) fn client_fields(&mut self, number: u32, ends: bool) {
-        // An even number is the server's. h2 ends the connection, and says so.
+        // An even number is the server's. h2 ends the connection with an error.
         if number > self.last && number % 2 == 1 {
             self.last = number;
             self.open.push(Stream {
@@ -105,13 +105,13 @@ mod tests {
         streams.server_ends(1);
         streams.server_ends(5);
         assert!(!streams.none_is_open());
-        // What ends a request after its body.
+        // Trailers.
         streams.client_fields(5, true);
         streams.client_resets(7);
         streams.server_resets(9);
         assert!(streams.none_is_open());
         assert_eq!((streams.last(), streams.cut_off()), (9, 0));
-        // It was skipped, so it is over.
+        // It was skipped, so it is closed.
         streams.client_fields(3, false);
         streams.client_fields(2, false);
         assert!(streams.none_is_open());

@@ -1,21 +1,21 @@
 //! Size of the client's compression table, as the client announces it.
 //!
-//! A block of header fields may begin with updates of the table's size (RFC 7541, 6.3), and an encoder that has lost room must
-//! say so there, the smallest size first. Nothing else has to be understood of a block, and nothing of what is compressed.
+//! A block of header fields may begin with updates of the table's size (RFC 7541, 6.3), and an encoder whose table shrinks
+//! must send one there, the smallest size first. The rest of a block need not be decoded.
 
-/// What is certain of it.
+/// What is certain about the table.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
-    /// Something may be in it.
+    /// It may have entries.
     #[default]
     Kept,
-    /// The client has acknowledged a table of size 0, and must say so when it sends its next block.
+    /// The client has acknowledged an empty table, and must announce it in its next block.
     Promised,
-    /// The same, and it has done that elsewhere: what it kept is not known here.
+    /// The same, but the acknowledgement went to another process: the client's entries are unknown here.
     Owed,
-    /// It has said that its size is 0, and nothing else since.
+    /// The client has announced an empty table, and nothing since.
     Empty,
-    /// It has not said so: its block cannot be decompressed here.
+    /// It has not announced it: its block cannot be decoded here.
     Broken,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct TableSize {
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// In front of a block's first byte, or behind updates.
+    /// At a block's first byte, or after updates.
     Begin,
-    /// In an update whose number goes on.
+    /// Within an update whose number continues.
     Number,
-    /// Updates can only stand at the beginning.
+    /// After the updates, which only stand at the beginning.
     #[default]
     Fields,
 }
@@ -49,7 +49,7 @@ impl TableSize {
         self.table
     }
 
-    /// The client has acknowledged that it may keep nothing.
+    /// The client has acknowledged an empty table.
     pub(super) fn acknowledged(&mut self) {
         if self.table == Table::Kept {
             self.table = Table::Promised;
@@ -60,7 +60,7 @@ impl TableSize {
         self.place = Place::Begin;
     }
 
-    /// A part of the block.
+    /// Takes a part of a block.
     pub(super) fn follow(&mut self, block: &[u8]) {
         for &byte in block {
             match self.place {
@@ -73,7 +73,7 @@ impl TableSize {
                         (Table::Owed, _) => Table::Broken,
                         (Table::Kept | Table::Promised | Table::Empty, _) => Table::Kept,
                     };
-                    // Five bits that are all set say that more follows: 31 and what that is.
+                    // Five set bits mean that the number continues: 31 plus what follows.
                     if byte == 0x3f {
                         self.place = Place::Number;
                     }
@@ -107,7 +107,7 @@ mod tests {
             (b"\x3f\xe1\x1f\x20\x82", Empty, Broken),
             (b"\x3f\xe1\x1f\x82\x20", Kept, Broken),
             (b"\x21\x20", Empty, Broken),
-            // 0x20 as the number of an update that goes on.
+            // 0x20 as the continuation of an update.
             (b"\x3f\x20\x82", Kept, Broken),
             (b"\x20", Empty, Empty),
             (b"", Kept, Owed),
@@ -141,7 +141,7 @@ mod tests {
         size.begin();
         size.follow(b"\x82\x86");
         assert_eq!(size.table(), Table::Empty);
-        // It had said so before.
+        // It had announced it before.
         size.acknowledged();
         assert_eq!(size.table(), Table::Empty);
         size.begin();

@@ -1,4 +1,4 @@
-//! Facts for the limits: whose turn it is on a connection.
+//! Facts for the limits: which side a connection waits for.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Probe {
                 false => (State::Working, 0),
             }
         } else if self.is_mid_head() || requests == 0 {
-            // However often something comes of it.
+            // However often a part of it comes.
             (State::Head, requests)
         } else {
             (State::Idle, requests)
@@ -36,7 +36,7 @@ impl Probe {
         if !self.is_clean() {
             (State::Answer, writes)
         } else if requests == over {
-            // Answers that are over for us may still be on their way.
+            // Answers that have ended here may not be sent yet.
             (State::Idle, requests + moves)
         } else if bodies + answers < requests - over {
             (State::Working, 0)
@@ -85,7 +85,7 @@ impl Watched for Probe {
             Order::Look => {
                 let look = self.writes.load(Relaxed) + 1;
                 if self.look.swap(look, Relaxed) == look {
-                    // It is looked at already.
+                    // It is being looked at already.
                     return;
                 }
                 self.unsent.store(UNKNOWN, Relaxed);

@@ -1,4 +1,4 @@
-//! Giving a WebSocket to the next generation.
+//! Handing a WebSocket over to the next generation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::super::io::{Identity, Io};
-use super::{Below, Inner, Kept, MOST_KEPT, RawWebSocket};
+use super::{Inner, MOST_KEPT, PartialMessage, RawWebSocket, Underlying};
 use crate::SessionState;
 use crate::drain::{Phase, count};
 use crate::limits::Watched;
-use crate::listen::{Apart, NotApart, Stream};
+use crate::listen::{StaysWhole, Stream, TakenApart};
 use crate::moving::{Speaks, Transfer};
-use crate::websocket::{Luggage, MOST_BYTES, MOST_NAME};
+use crate::websocket::{AddressedState, MOST_BYTES, MOST_NAME};
 
 /// Why a WebSocket stays with this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -135,7 +135,7 @@ pub async fn hand_over(
         socket: apart.socket,
         listener: Arc::clone(&probe.listener),
         unread: apart.unread,
-        speaks: Speaks::WebSocket(Luggage::encode(handler, &state)),
+        speaks: Speaks::WebSocket(AddressedState::encode(handler, &state)),
         transport: apart.transport,
         used: true,
         waited: identity.waited(),
@@ -165,7 +165,7 @@ impl RawWebSocket {
         }
     }
 
-    /// What is below, and what is to be read before it.
+    /// The connection, and the bytes to be read before its own.
     fn dismantle(self) -> Result<(Io, Vec<u8>), Refused> {
         let Inner {
             below,
@@ -175,7 +175,7 @@ impl RawWebSocket {
             skips,
             ..
         } = &*self.0;
-        let can_move = matches!(below, Below::Own(io) if io.can_leave());
+        let can_move = matches!(below, Underlying::Own(io) if io.can_leave());
         let reason = if !can_move {
             Refusal::CannotMove
         } else if incoming.closes() || outgoing.closes() {
@@ -184,13 +184,13 @@ impl RawWebSocket {
             Refusal::Extension
         } else if !outgoing.is_between_messages() {
             Refusal::HalfWritten
-        } else if *skips || matches!(kept, Kept::TooMuch) {
+        } else if *skips || matches!(kept, PartialMessage::TooMuch) {
             Refusal::HalfRead
         } else {
             let mut inner = *self.0;
             inner.rewind();
             return match inner.below {
-                Below::Own(io) => Ok((*io, inner.ahead)),
+                Underlying::Own(io) => Ok((*io, inner.ahead)),
                 below => Err(Self::over(below).refused(Refusal::CannotMove)),
             };
         };
@@ -198,24 +198,24 @@ impl RawWebSocket {
     }
 }
 
-/// It stays, with this to be read first.
+/// It stays, with these bytes to be read first.
 fn refused(io: Option<Io>, unread: Vec<u8>, reason: Refusal) -> Refused {
-    let below = io.map_or(Below::Gone, |io| Below::Own(Box::new(io)));
+    let below = io.map_or(Underlying::Gone, |io| Underlying::Own(Box::new(io)));
     let mut socket = RawWebSocket::over(below);
     socket.0.ahead = unread;
     socket.refused(reason)
 }
 
-/// What a transport has of a record is waited for: nobody else reads.
+/// Waits for the rest of a transport's record: nobody else reads.
 async fn take_apart(
     mut io: Io,
     mut unread: Vec<u8>,
     deadline: Instant,
-) -> Result<(Apart, Identity), Refused> {
+) -> Result<(TakenApart, Identity), Refused> {
     loop {
         match timeout_at(deadline, io.flush()).await {
             Ok(Ok(())) => {}
-            // Its client reads nothing, or is gone: the app will see.
+            // Its client sends nothing, or is gone: the app will notice.
             Ok(Err(_)) | Err(_) => return Err(refused(Some(io), unread, Refusal::HalfWritten)),
         }
         let (stream, before, identity) = io.dismantle();
@@ -226,9 +226,9 @@ async fn take_apart(
                 apart.unread = unread;
                 return Ok((apart, identity));
             }
-            Err(NotApart::Now(stream)) => io = Io::assemble(stream, Vec::new(), identity),
-            Err(NotApart::Ever) => {
-                // As for one behind an acceptor, which was asked before.
+            Err(StaysWhole::ForNow(stream)) => io = Io::assemble(stream, Vec::new(), identity),
+            Err(StaysWhole::ForEver) => {
+                // As for one behind an acceptor, which was checked before.
                 return Err(refused(None, unread, Refusal::CannotMove));
             }
         }
@@ -242,7 +242,7 @@ async fn take_apart(
     }
 }
 
-/// As it was, unless the runtime has lost its socket, or its transport cannot read its own state.
+/// Restores it, unless the runtime has lost its socket, or its transport cannot read its own state.
 fn stays(transfer: Transfer, identity: Identity) -> Refused {
     let Transfer {
         socket,

@@ -11,7 +11,7 @@ use crate::connection::Arrival;
 use crate::drain::{Phase, Shared};
 use crate::listen::Stream;
 use crate::moving::{Speaks, departures};
-use crate::websocket::{Luggage, MOST_BYTES};
+use crate::websocket::{AddressedState, MOST_BYTES};
 
 /// Longer than any refusal takes.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -241,14 +241,14 @@ async fn what_goes_along() {
     let handing = tokio::spawn(hand_over(socket, "chat", state()));
     let departure = inbox.recv().await.unwrap();
     assert_eq!(departure.transfer().unread, all[7..]);
-    let Speaks::WebSocket(luggage) = &departure.transfer().speaks else {
+    let Speaks::WebSocket(addressed) = &departure.transfer().speaks else {
         panic!("{departure:?}");
     };
-    let expected = Luggage {
+    let expected = AddressedState {
         handler: "chat".to_owned(),
         state: state(),
     };
-    assert_eq!(Luggage::decode(luggage.expose()), Some(expected));
+    assert_eq!(AddressedState::decode(addressed.expose()), Some(expected));
     departure.arrived();
     handing.await.unwrap().unwrap();
     assert_eq!(shared.live(), 0);

@@ -1,4 +1,4 @@
-//! Connections that are to be sent, and those on their way.
+//! Connections to be sent, and those in transit.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::transfer::Departure;
 use super::super::wire::{Header, Kind};
 
-/// Connections that this process owns and wants to give away.
+/// Connections that this process owns and wants to move.
 #[derive(Debug, Default)]
 pub(super) struct Manifest {
     unsent: VecDeque<Departure>,
@@ -33,12 +33,12 @@ impl Manifest {
         self.unsent.pop_front()
     }
 
-    /// It was not sent.
+    /// Puts back a connection that was not sent.
     pub(super) fn again(&mut self, departure: Departure) {
         self.unsent.push_front(departure);
     }
 
-    /// The number of the next one.
+    /// The number of the next connection.
     pub(super) fn number(&self) -> u64 {
         self.number
     }
@@ -56,7 +56,7 @@ impl Manifest {
         self.on_the_way.len()
     }
 
-    /// When the first one that has no answer was sent.
+    /// When the oldest unanswered connection was sent.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.on_the_way.front().map(|sent| sent.at)
     }
@@ -92,7 +92,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// The session is over: what was on its way is to be sent again, and first.
+    /// The session is over: connections in transit are sent again, and first.
     pub(super) fn take_back(&mut self) {
         while let Some(sent) = self.on_the_way.pop_back() {
             self.unsent.push_front(sent.departure);

@@ -25,7 +25,7 @@ pub(super) struct Answers {
 }
 
 /// What came back, as it came.
-pub(super) struct Got {
+pub(super) struct ClientResult {
     bytes: Vec<u8>,
     error: Option<io::Error>,
 }
@@ -124,7 +124,7 @@ pub(super) async fn randomly(
     case: &Case,
     expected: &Answers,
     mut random: SeededRandom,
-) -> Got {
+) -> ClientResult {
     let socket = TcpSocket::new_v4().unwrap();
     if case.small_buffers {
         socket.set_recv_buffer_size(4096).unwrap();
@@ -202,7 +202,7 @@ pub(super) async fn randomly(
     };
     tokio::select! {
         got = got => got.unwrap(),
-        () = stalled => Got {
+        () = stalled => ClientResult {
             bytes: Vec::new(),
             error: Some(io::Error::other(format!(
                 "hung after {} bytes",
@@ -217,7 +217,7 @@ async fn read_all(
     mut from_server: Option<Counter>,
     received: Arc<(AtomicUsize, Notify)>,
     mut slow: Option<SeededRandom>,
-) -> Got {
+) -> ClientResult {
     let mut bytes = Vec::new();
     let mut records = Vec::new();
     let error = loop {
@@ -244,13 +244,13 @@ async fn read_all(
         received.0.store(bytes.len(), Ordering::SeqCst);
         received.1.notify_one();
     };
-    Got {
+    ClientResult {
         bytes: without_date(bytes),
         error,
     }
 }
 
-impl Got {
+impl ClientResult {
     pub(super) fn compare(&self, expected: &Answers, class: Class) -> Result<Ending, String> {
         // Whether hyper says that it will close after an unread body is a matter of moments.
         let comparable = |bytes: &[u8]| match class {

@@ -253,7 +253,7 @@ pub(super) const CONNECTION: u8 = 3;
 pub(super) const ACK: u8 = 4;
 pub(super) const NAK: u8 = 5;
 /// It speaks HTTP/1 and had a request, and a list of what goes along follows.
-const WITH_LUGGAGE: u8 = 3 + 16;
+const WITH_LAYER_STATES: u8 = 3 + 16;
 /// What every edition since the second one knows, and what this one knows.
 pub(super) const TIMES: u64 = 1;
 pub(super) const TRANSPORT: u64 = 2;
@@ -305,7 +305,10 @@ fn a_next_generation_that_dies_takes_only_what_it_owned() {
         old.drain();
         let sent = play(&world, TRANSPORT, connections, acks);
         // One of this edition, which does not say how old they are.
-        assert!(sent.iter().all(|sent| sent[2] == WITH_LUGGAGE), "{sent:?}");
+        assert!(
+            sent.iter().all(|sent| sent[2] == WITH_LAYER_STATES),
+            "{sent:?}"
+        );
         old.logged("end here");
         let mut served = 0;
         for client in &mut clients {
@@ -375,7 +378,7 @@ impl Old {
 }
 
 /// What goes along: of which socket, of which kinds and lengths, and what it is.
-pub(super) fn luggage(cookie: u64, entries: &[(u8, u32)], contents: &[u8]) -> Vec<u8> {
+pub(super) fn layer_states(cookie: u64, entries: &[(u8, u32)], contents: &[u8]) -> Vec<u8> {
     let mut bytes = cookie.to_le_bytes().to_vec();
     bytes.push(entries.len() as u8);
     for (kind, length) in entries {
@@ -402,8 +405,8 @@ fn an_older_and_a_newer_generation_are_understood() {
         let (client, socket) = old.pair();
         let state = state(5);
         let cookie = socket_cookie(&socket).unwrap();
-        let good = luggage(cookie, &[(1, state.len() as u32)], &state);
-        assert_eq!(old.give(&socket, WITH_LUGGAGE, &good), ACK);
+        let good = layer_states(cookie, &[(1, state.len() as u32)], &state);
+        assert_eq!(old.give(&socket, WITH_LAYER_STATES, &good), ACK);
         drop(socket);
         assert_eq!(Client::over(client, 5).who(), new.id());
     }
@@ -432,7 +435,7 @@ fn states_that_are_not_as_they_should_be_are_refused() {
     let length = state.len() as u32;
     type Make<'a> = Box<dyn Fn(u64) -> Vec<u8> + 'a>;
     let with = |entries: Vec<(u8, u32)>, contents: Vec<u8>| -> Make<'_> {
-        Box::new(move |cookie| luggage(cookie, &entries, &contents))
+        Box::new(move |cookie| layer_states(cookie, &entries, &contents))
     };
     let cases: [(&str, Make<'_>); 10] = [
         ("no list", Box::new(|_| b"\x04http".to_vec())),
@@ -449,13 +452,13 @@ fn states_that_are_not_as_they_should_be_are_refused() {
         ("twice", with(vec![(1, length), (1, 0)], state.clone())),
         (
             "of another connection",
-            Box::new(|_| luggage(other, &[(1, length)], &state)),
+            Box::new(|_| layer_states(other, &[(1, length)], &state)),
         ),
     ];
     for (what, make) in cases {
         let (client, socket) = old.pair();
         let rest = make(socket_cookie(&socket).unwrap());
-        assert_eq!(old.give(&socket, WITH_LUGGAGE, &rest), NAK, "{what}");
+        assert_eq!(old.give(&socket, WITH_LAYER_STATES, &rest), NAK, "{what}");
         // Still the old one's, which goes on with it.
         client.set_nonblocking(true).unwrap();
         let read = (&client).read(&mut [0; 1]).unwrap_err();
@@ -465,14 +468,14 @@ fn states_that_are_not_as_they_should_be_are_refused() {
 
     // Over there already: the same keys twice.
     let (client, socket) = old.pair();
-    let good = luggage(socket_cookie(&socket).unwrap(), &[(1, length)], &state);
-    assert_eq!(old.give(&socket, WITH_LUGGAGE, &good), ACK);
-    assert_eq!(old.give(&socket, WITH_LUGGAGE, &good), NAK);
+    let good = layer_states(socket_cookie(&socket).unwrap(), &[(1, length)], &state);
+    assert_eq!(old.give(&socket, WITH_LAYER_STATES, &good), ACK);
+    assert_eq!(old.give(&socket, WITH_LAYER_STATES, &good), NAK);
     let mut client = Client::over(client, 5);
     assert_eq!(client.who(), new.id());
     // And of another session.
     old = Old::greet(&world, u64::MAX);
-    assert_eq!(old.give(&socket, WITH_LUGGAGE, &good), NAK);
+    assert_eq!(old.give(&socket, WITH_LAYER_STATES, &good), NAK);
     assert_eq!(client.who(), new.id());
     assert!(!new.story().contains("panicked"), "{}", new.story());
 }
@@ -485,7 +488,7 @@ fn a_connection_that_was_not_acknowledged_can_be_sent_again() {
     let old = Old::greet(&world, u64::MAX);
     let (client, socket) = old.pair();
     let state = state(5);
-    let good = luggage(
+    let good = layer_states(
         socket_cookie(&socket).unwrap(),
         &[(1, state.len() as u32)],
         &state,
@@ -496,7 +499,7 @@ fn a_connection_that_was_not_acknowledged_can_be_sent_again() {
     let mut control = SendAncillaryBuffer::new(&mut space);
     let descriptors = [socket.as_fd()];
     control.push(SendAncillaryMessage::ScmRights(&descriptors));
-    let cargo = [&message(CONNECTION, WITH_LUGGAGE, 3)[..], &good].concat();
+    let cargo = [&message(CONNECTION, WITH_LAYER_STATES, 3)[..], &good].concat();
     sendmsg(
         &old.session,
         &[io::IoSlice::new(&cargo)],
@@ -509,7 +512,7 @@ fn a_connection_that_was_not_acknowledged_can_be_sent_again() {
     new.signal(rustix::process::Signal::CONT);
     let deadline = Instant::now() + PATIENCE;
     let old = Old::greet(&world, u64::MAX);
-    while old.give(&socket, WITH_LUGGAGE, &good) != ACK {
+    while old.give(&socket, WITH_LAYER_STATES, &good) != ACK {
         assert!(Instant::now() < deadline, "{}", new.story());
         thread::sleep(Duration::from_millis(5));
     }

@@ -12,14 +12,14 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::World;
 use super::chat::{WebSocket, join, setup, start};
-use super::transport::{ACK, NAK, Old, TIMES, TRANSPORT, WELCOME, luggage, message, play};
+use super::transport::{ACK, NAK, Old, TIMES, TRANSPORT, WELCOME, layer_states, message, play};
 use crate::manager::{PATIENCE, Process};
 use crate::probe;
 
 /// What a generation knows that takes WebSockets.
 const WEBSOCKET: u64 = 8;
 /// Nothing but that a list of what goes along follows.
-const WITH_LUGGAGE: u8 = 16;
+const WITH_LAYER_STATES: u8 = 16;
 /// What goes along of a WebSocket.
 const KIND: u8 = 3;
 
@@ -102,7 +102,7 @@ fn one_that_dies_has_not_taken_it() {
     say(&mut socket, "hello");
     old.drain();
     let sent = play(&world, WEBSOCKET, 1, 0);
-    assert_eq!(sent[0][2], WITH_LUGGAGE | 2, "{sent:?}");
+    assert_eq!(sent[0][2], WITH_LAYER_STATES | 2, "{sent:?}");
     ends_well(socket, old);
 }
 
@@ -207,10 +207,10 @@ fn states_that_are_not_as_they_should_be_are_refused() {
     let (client, socket) = old.pair();
     let cookie = socket_cookie(&socket).unwrap();
     let state = state();
-    let with = |state: &[u8]| luggage(cookie, &[(KIND, state.len() as u32)], state);
+    let with = |state: &[u8]| layer_states(cookie, &[(KIND, state.len() as u32)], state);
     for length in 0..state.len() - 3 {
         assert_eq!(
-            old.give(&socket, WITH_LUGGAGE, &with(&state[..length])),
+            old.give(&socket, WITH_LAYER_STATES, &with(&state[..length])),
             NAK,
             "{length}"
         );
@@ -221,29 +221,35 @@ fn states_that_are_not_as_they_should_be_are_refused() {
     nobody[5] = b'C';
     let length = state.len() as u32;
     for (flags, bad) in [
-        (WITH_LUGGAGE, with(&unknown)),
-        (WITH_LUGGAGE, with(&nobody)),
+        (WITH_LAYER_STATES, with(&unknown)),
+        (WITH_LAYER_STATES, with(&nobody)),
         // It speaks HTTP/1, too.
-        (WITH_LUGGAGE | 1, with(&state)),
+        (WITH_LAYER_STATES | 1, with(&state)),
         // Another one's, twice, of two protocols, longer than it is, and than it may be.
-        (WITH_LUGGAGE, luggage(cookie + 1, &[(KIND, length)], &state)),
         (
-            WITH_LUGGAGE,
-            luggage(cookie, &[(KIND, 4), (KIND, length - 4)], &state),
+            WITH_LAYER_STATES,
+            layer_states(cookie + 1, &[(KIND, length)], &state),
         ),
         (
-            WITH_LUGGAGE,
-            luggage(cookie, &[(2, 4), (KIND, length - 4)], &state),
+            WITH_LAYER_STATES,
+            layer_states(cookie, &[(KIND, 4), (KIND, length - 4)], &state),
         ),
-        (WITH_LUGGAGE, luggage(cookie, &[(KIND, length + 1)], &state)),
         (
-            WITH_LUGGAGE,
-            luggage(cookie, &[(KIND, 100_000_000)], &state),
+            WITH_LAYER_STATES,
+            layer_states(cookie, &[(2, 4), (KIND, length - 4)], &state),
+        ),
+        (
+            WITH_LAYER_STATES,
+            layer_states(cookie, &[(KIND, length + 1)], &state),
+        ),
+        (
+            WITH_LAYER_STATES,
+            layer_states(cookie, &[(KIND, 100_000_000)], &state),
         ),
         // With a state of a transport, where there is none.
         (
-            WITH_LUGGAGE,
-            luggage(
+            WITH_LAYER_STATES,
+            layer_states(
                 cookie,
                 &[(1, 4), (KIND, length)],
                 &[b"keys", &state[..]].concat(),
@@ -252,9 +258,9 @@ fn states_that_are_not_as_they_should_be_are_refused() {
     ] {
         assert_eq!(old.give(&socket, flags, &bad), NAK, "{bad:?}");
     }
-    assert_eq!(old.give(&socket, WITH_LUGGAGE, &with(&state)), ACK);
+    assert_eq!(old.give(&socket, WITH_LAYER_STATES, &with(&state)), ACK);
     assert_eq!(
-        old.give(&socket, WITH_LUGGAGE, &with(&state)),
+        old.give(&socket, WITH_LAYER_STATES, &with(&state)),
         NAK,
         "it is there already"
     );

@@ -13,7 +13,7 @@ use rustix::fs::{AtFlags, Gid, Mode, Uid, chmod, chownat, fchmod};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 /// Never blocking, as in the units: the flag belongs to the socket and not to a process, so that a new generation that
-/// changed it would stop the old one in the middle of its work.
+/// changed it would make the old one block.
 pub(super) fn bind(one: &Listen, all: &[Listen]) -> io::Result<Socket> {
     let socket = match &one.address {
         Address::Tcp(address) => inet(one, *address, Type::STREAM, Protocol::TCP, all)?,
@@ -42,7 +42,7 @@ fn inet(
     all: &[Listen],
 ) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    // As systemd does it: an address in TIME_WAIT can be listened on.
+    // As systemd does: an address in TIME_WAIT can be listened on.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     if let Some(only) = is_ipv6_only(&one.address, all) {
@@ -66,13 +66,13 @@ fn bind_freely(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// There is nothing like it.
+/// This system has nothing like it.
 #[cfg(not(target_os = "linux"))]
 fn bind_freely(_socket: &Socket, _address: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// The file is its user's from its first moment, and is given to others before anybody can be accepted.
+/// The file belongs to its user from the first moment, and is given to others before anybody is accepted.
 fn unix(one: &Listen, path: &Path, kind: Type) -> io::Result<Socket> {
     let owner = owner(one)?;
     remove_stale(path)?;
@@ -82,16 +82,16 @@ fn unix(one: &Listen, path: &Path, kind: Type) -> io::Result<Socket> {
     socket.bind(&SockAddr::unix(path)?)?;
     let shared = give(path, owner, one.mode());
     shared.inspect_err(|_| {
-        // Nobody can use what is not whose it should be.
+        // Nobody may use a file with the wrong owner.
         let _ = fs::remove_file(path);
     })?;
     Ok(socket)
 }
 
-/// Sets the permissions that the file of a socket will have, as far as the umask lets them: before there is a file.
+/// Sets the permissions that a socket's file will have, before there is a file, as far as the umask allows.
 pub(super) fn close_to_others(socket: &Socket, mode: SocketMode) -> io::Result<()> {
     match fchmod(socket, Mode::from_raw_mode(mode.bits() as _)) {
-        // Linux takes them over from the socket; elsewhere a socket has none.
+        // Linux copies them from the socket; elsewhere a socket has none.
         Err(_) if cfg!(not(target_os = "linux")) => Ok(()),
         set => Ok(set?),
     }
@@ -99,7 +99,7 @@ pub(super) fn close_to_others(socket: &Socket, mode: SocketMode) -> io::Result<(
 
 type Owner = (Option<Uid>, Option<Gid>);
 
-/// By name or by number, as systemd takes them.
+/// By name or by number, as in systemd.
 fn owner(one: &Listen) -> io::Result<Owner> {
     let id = |kind: &str, name: &str, named: &dyn Fn(&str) -> nix::Result<Option<u32>>| {
         if let Ok(number) = name.parse() {
@@ -157,7 +157,7 @@ fn give(path: &Path, (user, group): Owner, mode: SocketMode) -> io::Result<()> {
     Ok(chmod(path, Mode::from_raw_mode(mode.bits() as _))?)
 }
 
-/// Removes the file of a Unix socket that nobody listens on any more.
+/// Removes the file of a Unix socket without a listener.
 fn remove_stale(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => match UnixStream::connect(path) {
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn an_address_may_come_later() {
-        // For documentation: no machine has these.
+        // Addresses for documentation, which no machine has.
         for address in ["192.0.2.1", "[2001:db8::1]"] {
             let mut later = listen(&format!("{address}:{}", free_port()));
             bind(&later, &[]).unwrap();

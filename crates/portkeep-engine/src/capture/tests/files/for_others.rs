@@ -84,7 +84,7 @@ fn an_exchange_of_directories_wins_nothing() {
     lchown(&link, Some(DEPLOY), Some(DEPLOY)).unwrap();
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _over = for_another_user::Over(&over);
+        let _over = for_another_user::StopsExchange(&over);
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
                 renameat_with(CWD, &real, CWD, &link, RenameFlags::EXCHANGE).unwrap();

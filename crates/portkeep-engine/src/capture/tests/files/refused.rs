@@ -107,7 +107,7 @@ fn one_that_is_written_all_the_while_is_named() {
     let path = project.below("web/static/log");
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let _over = for_another_user::Over(&over);
+        let _over = for_another_user::StopsExchange(&over);
         // It takes longer to copy than to write into.
         fs::write(&path, vec![b'x'; 4 << 20]).unwrap();
         scope.spawn(|| {

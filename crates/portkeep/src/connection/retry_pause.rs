@@ -1,8 +1,8 @@
-//! Decides when to retry moving a connection that could not be taken apart.
+//! Decides when to try again to move a connection that could not be taken apart.
 //!
-//! A transport may have a part of a record. Nobody but the transport knows, and nobody but the transport wakes up for the rest of
-//! it, so it is asked again after a while; and after the time that an idle connection lingers, not any more: a
-//! client could hold up the end of this process with half a record.
+//! A transport may have a part of a record, and nobody else knows or is woken when the rest comes. So it is asked again
+//! after a pause, but not for longer than an idle connection lingers: otherwise a client could hold up the end of this
+//! process with half a record.
 
 use std::pin::Pin;
 use std::sync::OnceLock;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::probe::Probe;
 
-/// The pause after the first time, and the longest one.
+/// The first pause, and the longest.
 const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often it was tried.
+/// Number of attempts.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
     count: AtomicU32,
@@ -26,7 +26,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Whether there is to be another one.
+    /// Adds an attempt. Returns whether there is to be another.
     pub(super) fn add(&self, now: Instant, patience: Duration) -> bool {
         self.count
             .store(self.count.load(Relaxed).saturating_add(1), Relaxed);
@@ -42,14 +42,14 @@ impl Attempts {
 }
 
 /// The pause before the next attempt.
-pub(super) struct Later(Option<Pin<Box<Sleep>>>);
+pub(super) struct RetryPause(Option<Pin<Box<Sleep>>>);
 
-impl Later {
+impl RetryPause {
     pub(super) fn new(probe: &Probe) -> Self {
         Self(probe.attempts.pause().map(|pause| Box::pin(sleep(pause))))
     }
 
-    /// Ready when it may be tried.
+    /// Ready for the next attempt.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
             Some(pause) => pause.as_mut().poll(cx),

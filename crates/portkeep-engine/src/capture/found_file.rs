@@ -1,4 +1,4 @@
-//! File of a release: found once, judged, and read through the descriptor that it was found with.
+//! File of a release: found once, checked, and read through the descriptor that it was found with.
 
 use std::fs::{File, FileType, Metadata};
 use std::io;
@@ -15,15 +15,15 @@ use super::file_states::Identity;
 use crate::resolve_path::{Level, ResolvedPath, resolve_path};
 use crate::user::{RunsAs, User, group_name, is_outside, may, name_of};
 
-/// Larger files are no programs, and a sparse one is larger than any disk.
+/// No program is larger, and a sparse file may be larger than any disk.
 pub(super) const LARGEST: u64 = 4 << 30;
 
-/// How much of a file is looked at at once.
+/// Size of the pieces in which a file is searched.
 const PIECE: usize = 1 << 20;
 
-/// A file that a path led to, not opened yet.
+/// A file that a path led to, not opened for reading yet.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     resolved: ResolvedPath,
 }
 
@@ -31,13 +31,13 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) path: PathBuf,
-    /// By which name it was reached: see [`ResolvedPath::named`].
+    /// The name that it was reached by: see [`ResolvedPath::named`].
     pub(super) named: PathBuf,
     pub(super) file: File,
     pub(super) metadata: Metadata,
 }
 
-impl Found {
+impl FoundFile {
     /// Follows `path`. Nothing is opened: a FIFO does not block, and no device is woken.
     ///
     /// # Errors
@@ -82,14 +82,14 @@ impl Found {
 
     pub(super) fn not_a_file(&self) -> CaptureError {
         CaptureError::NotAFile {
-            // As it was given: where a link leads is for its owner to see.
+            // As it was given: only a link's owner may see where it leads.
             path: self.resolved.named.clone(),
             kind: kind_name(self.resolved.end.kind()),
         }
     }
 
-    /// Opens what was found, if it is a regular file of no more than [`LARGEST`], and everybody who had a say in where the
-    /// path leads may read it. Where it is to be run, they must be allowed to execute it too.
+    /// Opens it if it is a regular file of no more than [`LARGEST`], and every user who controls where the path leads may
+    /// read it. If it is to be run, they must be allowed to execute it too.
     ///
     /// # Errors
     /// When it is not, with the remedy.
@@ -124,8 +124,8 @@ impl Found {
         })
     }
 
-    /// Users other than root whose directory or link the path goes through, each with where that is first: they decide
-    /// where it leads, and root would read for them what they may not.
+    /// Users other than root who own a directory or link on the path, each with the first one: they control where it leads,
+    /// and root would read for them what they may not.
     fn choosers(&self) -> Vec<(u32, usize)> {
         let mut choosers: Vec<(u32, usize)> = Vec::new();
         for (at, level) in self.resolved.levels.iter().enumerate() {
@@ -137,7 +137,7 @@ impl Found {
         choosers
     }
 
-    /// Opens it with the rights of a chooser, who must get to it from where he has a say.
+    /// Opens it with the rights of one of them, who must reach it from the first place that this user controls.
     fn open_as(&self, chooser: u32, from: usize, rights: Rights) -> Result<File, CaptureError> {
         let user = User::of_number(chooser);
         let opened = user.with_rights(|| {
@@ -178,7 +178,7 @@ impl Opened {
         Identity::from(&self.metadata)
     }
 
-    /// Whether it was written into since it was opened.
+    /// Whether nobody wrote to it since it was opened.
     pub(super) fn is_unchanged(&self) -> bool {
         self.file
             .metadata()
@@ -189,12 +189,12 @@ impl Opened {
         Access::of(&self.file, &self.metadata)
     }
 
-    /// A path by which what was opened is reached, and nothing else.
+    /// A path to exactly the opened file.
     pub(super) fn by_descriptor(&self) -> PathBuf {
         descriptor_path(self.file.as_fd())
     }
 
-    /// Whether these bytes are somewhere in it.
+    /// Whether it contains these bytes.
     pub(super) fn contains(&self, bytes: &[u8]) -> bool {
         let mut buffer = vec![0; PIECE];
         let (mut kept, mut at) = (0, 0);
@@ -219,7 +219,7 @@ impl Opened {
         read.is_ok_and(|length| length == 2 && start == *b"#!")
     }
 
-    /// Refuses what the app could not execute. An interpreter has to read a script; only the kernel reads a program.
+    /// Refuses a file that the app could not execute. An interpreter has to read a script; only the kernel reads a program.
     pub(super) fn check_for(&self, runs_as: &RunsAs, in_place: bool) -> Result<(), CaptureError> {
         let user = match runs_as.other_user() {
             Some(user) if geteuid().is_root() => user,
@@ -243,15 +243,15 @@ impl Opened {
                 owner: name_of(self.metadata.uid()),
                 group: group_name(self.metadata.gid()),
             }),
-            // Where the question cannot be asked, the start answers it.
+            // If this cannot be checked, the start will show it.
             Ok(true) | Err(_) => Ok(()),
         }
     }
 }
 
-/// Opens again what a descriptor names, to be read.
+/// Opens the file of a descriptor again, for reading.
 pub(super) fn reopen(descriptor: BorrowedFd<'_>) -> io::Result<File> {
-    // It is a regular file; what the flags say of others is a second lock on the same door.
+    // It is a regular file; the flags guard against others a second time.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     File::options()
         .read(true)
@@ -264,7 +264,7 @@ fn by_descriptor(level: &Level) -> PathBuf {
 }
 
 pub(super) fn descriptor_path(descriptor: BorrowedFd<'_>) -> PathBuf {
-    // On other systems than Linux `/dev/fd` is the same.
+    // On systems other than Linux, `/dev/fd` is the same.
     let directory = if cfg!(target_os = "linux") {
         "/proc/self/fd"
     } else {

@@ -1,4 +1,4 @@
-//! Units and files of an app that is to be removed, and what remains of others.
+//! Units and files of an app to remove, and files that portkeep does not own.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::units::place::UnitDirectory;
 
 /// What remains after an app is removed, because portkeep does not own it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Left {
+pub enum LeftBehind {
     /// A drop-in for one of its units.
     DropIn(PathBuf),
     /// A file that its environment came from.
@@ -25,7 +25,7 @@ pub enum Left {
     State(PathBuf),
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for LeftBehind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, path) = match self {
             Self::DropIn(path) => ("the drop-in", path),
@@ -39,15 +39,15 @@ impl fmt::Display for Left {
 }
 
 /// The installed parts of an app.
-pub(super) struct Found {
+pub(super) struct InstalledParts {
     pub(super) name: AppName,
     pub(super) files: Files,
     pub(super) spec_paths: Vec<PathBuf>,
     spec: Option<Spec>,
 }
 
-impl Found {
-    /// In all directories of `inventories` that live on; only if there is nothing, in those of `portkeep dev`.
+impl InstalledParts {
+    /// In all lasting directories of `inventories`; only if there is nothing, in those of `portkeep dev`.
     pub(super) fn of(name: &AppName, inventories: &[(UnitDirectory, Inventory)]) -> Option<Self> {
         for runtime in [false, true] {
             let looked = inventories
@@ -85,31 +85,36 @@ impl Found {
             .collect()
     }
 
-    pub(super) fn left(&self, which: Which, unit_path: &[PathBuf]) -> Vec<Left> {
+    pub(super) fn left(&self, which: Which, unit_path: &[PathBuf]) -> Vec<LeftBehind> {
         let units = self.units();
         let drop_ins = unit_path
             .iter()
             .filter_map(|directory| Inventory::of(directory).ok())
             .flat_map(|inventory| inventory.drop_ins_of_others(&units));
-        let mut left: Vec<Left> = drop_ins.map(Left::DropIn).collect();
+        let mut left: Vec<LeftBehind> = drop_ins.map(LeftBehind::DropIn).collect();
         if let Some(spec) = &self.spec {
             left.extend(
                 spec.environment_files
                     .iter()
                     .cloned()
-                    .map(Left::EnvironmentFile),
+                    .map(LeftBehind::EnvironmentFile),
             );
-            left.extend(spec.credentials.values().cloned().map(Left::Credential));
-            left.extend(data_of(spec, which).into_iter().map(Left::Data));
+            left.extend(
+                spec.credentials
+                    .values()
+                    .cloned()
+                    .map(LeftBehind::Credential),
+            );
+            left.extend(data_of(spec, which).into_iter().map(LeftBehind::Data));
         }
-        left.retain(Left::is_there);
+        left.retain(LeftBehind::is_there);
         left.sort();
         left.dedup();
         left
     }
 }
 
-impl Left {
+impl LeftBehind {
     fn is_there(&self) -> bool {
         let (Self::DropIn(path)
         | Self::EnvironmentFile(path)
@@ -167,10 +172,10 @@ mod tests {
         unit(&other, "b.socket", "b");
         let inventories = [inventory(&one), inventory(&other)];
         let name: AppName = "a".parse().unwrap();
-        let found = Found::of(&name, &inventories).unwrap();
+        let found = InstalledParts::of(&name, &inventories).unwrap();
         assert_eq!(found.files.len(), 3);
         assert_eq!(found.units(), ["a.target", "a.socket"]);
-        assert!(Found::of(&"c".parse().unwrap(), &inventories).is_none());
+        assert!(InstalledParts::of(&"c".parse().unwrap(), &inventories).is_none());
         crate::units::remove::remove_files(found.files.keys()).unwrap();
         assert!(!other.path().join("a@.service.d").exists());
         assert!(other.path().join("b.socket").exists());
@@ -195,8 +200,14 @@ mod tests {
         let spec = directory.spec_path(&"a".parse().unwrap());
         fs::create_dir_all(spec.parent().unwrap()).unwrap();
         fs::write(&spec, text).unwrap();
-        let found = Found::of(&"a".parse().unwrap(), &[inventory(&directory)]).unwrap();
+        let found = InstalledParts::of(&"a".parse().unwrap(), &[inventory(&directory)]).unwrap();
         let left = found.left(Which::User, &[units]);
-        assert_eq!(left, [Left::DropIn(mine), Left::EnvironmentFile(secrets)]);
+        assert_eq!(
+            left,
+            [
+                LeftBehind::DropIn(mine),
+                LeftBehind::EnvironmentFile(secrets)
+            ]
+        );
     }
 }

@@ -10,32 +10,37 @@ use cargo_metadata::{CrateType, DependencyKind, Metadata, MetadataCommand, Packa
 use super::enabled::{Asked, Target, enabled, name};
 use super::kind::Kind;
 
-/// What an app is made of, as far as it is not from a registry.
+/// Packages that an app is made of, but for those of a registry.
 #[derive(Debug)]
-pub(super) struct Reach {
-    /// The directories of its package and of all packages that it depends on by path.
+pub(super) struct AppPackages {
+    /// The directories of its package and of all path dependencies.
     pub(super) directories: Vec<PathBuf>,
-    /// Those of them that are linked into it.
+    /// The directories of packages that are linked into it.
     pub(super) linked: Vec<PathBuf>,
-    /// What those depend on: what is enabled, and not what only their tests and their building need.
-    pub(super) dependencies: Vec<Depended>,
-    /// One of them is a library that is shared, and found when the app starts.
+    /// The enabled dependencies of those, without those that are only for tests or build scripts.
+    pub(super) dependencies: Vec<LinkedDependency>,
+    /// Whether one of them is a shared library, which is found when the app starts.
     pub(super) has_shared_libraries: bool,
 }
 
-/// A dependency of something that is linked into the app.
+/// A dependency of a package that is linked into the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Depended {
+pub(super) struct LinkedDependency {
     /// The name of the package.
     pub(super) package: String,
-    /// What sources call it.
+    /// Its name in sources.
     pub(super) called: String,
-    /// The directory of what depends on it.
+    /// The directory of the package that depends on it.
     pub(super) by: PathBuf,
 }
 
-/// Follows dependencies by path of a program of this kind, without asking any registry; `asked` is what the app is built with.
-pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &Asked) -> Reach {
+/// Follows the path dependencies of a program of this kind, without asking a registry; `asked` has the app's features.
+pub(super) fn reach(
+    metadata: &Metadata,
+    package: &Package,
+    kind: Kind,
+    asked: &Asked,
+) -> AppPackages {
     let mut seen = BTreeMap::new();
     let mut dependencies = Vec::new();
     let target = LazyCell::new(|| target(metadata.workspace_root.as_std_path()));
@@ -48,7 +53,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
         .into_iter()
         .collect();
     while let Some(next) = pending.pop() {
-        // Once more where it turns out to be linked, or to be asked for more.
+        // Looks again if it turns out to be linked, or to need more features.
         if known.contains(&next) {
             continue;
         }
@@ -57,7 +62,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
         let manifest = directory.join("Cargo.toml");
         *seen.entry(directory.clone()).or_insert(false) |= is_linked;
         let of = |package: &&Package| package.manifest_path == manifest;
-        // One from another workspace is unknown to this one.
+        // A package of another workspace is unknown to this one.
         let other = match metadata.packages.iter().find(of) {
             Some(_) => None,
             None => MetadataCommand::new()
@@ -80,14 +85,14 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
                 let is_linked = is_linked
                     && match dependency.kind {
                         DependencyKind::Normal => true,
-                        // An example has what its package is tested with; what that depends on has not.
+                        // Examples use the dev-dependencies of their package, but not those of its dependencies.
                         DependencyKind::Development => {
                             kind == Kind::Example && manifest == package.manifest_path
                         }
                         _ => false,
                     };
                 if is_linked {
-                    dependencies.push(Depended {
+                    dependencies.push(LinkedDependency {
                         package: dependency.name.clone(),
                         called: name(dependency).replace('-', "_"),
                         by: directory.clone(),
@@ -99,7 +104,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
         }
     }
     let linked = seen.iter().filter(|(_, linked)| **linked);
-    Reach {
+    AppPackages {
         linked: linked.map(|(directory, _)| directory.clone()).collect(),
         directories: seen.into_keys().collect(),
         dependencies,
@@ -107,7 +112,7 @@ pub(super) fn reach(metadata: &Metadata, package: &Package, kind: Kind, asked: &
     }
 }
 
-/// What this machine builds for, as rustc tells it. Nothing where it cannot be asked: then everything counts.
+/// The target that this machine builds for, from rustc. Nothing if rustc cannot be asked: then every condition counts.
 pub(super) fn target(directory: &Path) -> Option<Target> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let ask = |arguments: &[&str]| {

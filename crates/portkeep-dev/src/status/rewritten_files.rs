@@ -3,30 +3,30 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Somebody who edits a file while it is built stops at some time; a build that writes it does not.
+/// A person who edits a file during builds stops at some time; a build that writes it does not.
 pub(super) const MOST: usize = 5;
 
-/// Counts in how many rounds in a row a file changed, from the start of the build to the end of the start.
+/// Counts the rounds in a row in which a file changed, from the start of the build to the end of the handover.
 #[derive(Debug, Default)]
-pub(super) struct Restless {
+pub(super) struct RewrittenFiles {
     rounds: HashMap<PathBuf, Seen>,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// In so many rounds, each after the other.
+    /// Number of rounds in a row.
     times: usize,
-    /// In the round that is under way.
+    /// Whether it changed in the current round.
     now: bool,
 }
 
-impl Restless {
+impl RewrittenFiles {
     /// A round begins.
     pub(super) fn begin(&mut self) {
         self.rounds.retain(|_, seen| std::mem::take(&mut seen.now));
     }
 
-    /// These changed in the round. Answers those that have just done so once too often.
+    /// Takes the changes of a round. Returns the files that have just reached the limit.
     pub(super) fn changed<'a>(
         &mut self,
         paths: impl IntoIterator<Item = &'a Path>,
@@ -44,7 +44,7 @@ impl Restless {
         found
     }
 
-    /// Whether it changes in every round.
+    /// Whether the file changes in every round.
     pub(super) fn is(&self, path: &Path) -> bool {
         self.rounds.get(path).is_some_and(|seen| seen.times >= MOST)
     }
@@ -56,29 +56,29 @@ mod tests {
 
     #[test]
     fn a_file_that_changes_in_every_round_is_told_once() {
-        let mut restless = Restless::default();
+        let mut rewritten_files = RewrittenFiles::default();
         let written = [Path::new("/p/gen.rs")];
         let mut told = 0;
         for _ in 0..10 {
-            restless.begin();
-            told += restless.changed(written).len();
-            // A file that is written in two steps is one that changed.
-            told += restless.changed(written).len();
+            rewritten_files.begin();
+            told += rewritten_files.changed(written).len();
+            // A file that is written in two steps changed once.
+            told += rewritten_files.changed(written).len();
         }
         assert_eq!(told, 1);
-        assert!(restless.is(written[0]));
+        assert!(rewritten_files.is(written[0]));
     }
 
     #[test]
     fn a_round_in_which_it_stays_as_it_is_begins_the_count_anew() {
-        let mut restless = Restless::default();
+        let mut rewritten_files = RewrittenFiles::default();
         let edited = [Path::new("/p/main.rs")];
         for round in 0..20 {
-            restless.begin();
+            rewritten_files.begin();
             if round % MOST != 0 {
-                assert!(restless.changed(edited).is_empty());
+                assert!(rewritten_files.changed(edited).is_empty());
             }
         }
-        assert!(!restless.is(edited[0]));
+        assert!(!rewritten_files.is(edited[0]));
     }
 }

@@ -12,35 +12,35 @@ use crate::event::{Event, WaitId};
 use crate::status::Page;
 use crate::verdict::Verdict;
 
-/// What does not change while `portkeep dev` runs.
+/// Settings that stay the same while `portkeep dev` runs.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    /// Where links to a place in a file lead; `{file}`, `{line}` and `{column}` are replaced.
+    /// Link to a place in a file; `{file}`, `{line}` and `{column}` are replaced.
     pub(crate) editor: String,
     /// The app's name.
     pub(crate) app: String,
     /// The project's directory.
     pub(crate) directory: PathBuf,
-    /// Relative paths in what is shown are relative to this.
+    /// Base of relative paths in diagnostics.
     pub(crate) root: PathBuf,
-    /// How long a request may wait for a build.
+    /// Longest time that a request waits for a build.
     pub(crate) hold: Duration,
-    /// Where each of the app's listeners is reached, by its name.
+    /// Address of each of the app's listeners, by name.
     pub(crate) addresses: Vec<(String, String)>,
 }
 
-/// What generations said.
+/// Reports of generations, and commands that wait.
 #[derive(Debug)]
-pub(super) struct Heard {
-    /// The newest generation that lets requests wait; 0 before there is one.
+pub(super) struct Reports {
+    /// The newest generation that lets requests wait; 0 before the first.
     pub(super) holds: AtomicU64,
     events: mpsc::UnboundedSender<Event>,
-    /// Those who wait until what is saved serves.
+    /// Commands that wait until the saved sources serve.
     waiting: Mutex<HashMap<WaitId, oneshot::Sender<Verdict>>>,
     last_wait: AtomicU64,
 }
 
-impl Heard {
+impl Reports {
     pub(super) fn new(events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
             holds: AtomicU64::new(0),
@@ -51,7 +51,7 @@ impl Heard {
     }
 
     pub(super) fn tell(&self, event: Event) {
-        // Nobody listens any more: we are ending.
+        // Nobody receives any more: this process is ending.
         let _ = self.events.send(event);
     }
 
@@ -59,7 +59,7 @@ impl Heard {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the loop that somebody waits. Who does not wait any more drops this.
+    /// Tells the loop that a command waits. A command that stops waiting drops this.
     pub(super) fn wait(&self) -> oneshot::Receiver<Verdict> {
         let id = WaitId(self.last_wait.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, verdict) = oneshot::channel();
@@ -74,15 +74,15 @@ impl Heard {
     pub(super) fn answer(&self, ids: &[WaitId], verdict: &Verdict) {
         let mut waiting = self.waiting();
         for sender in ids.iter().filter_map(|id| waiting.remove(id)) {
-            // Whoever asked may have gone.
+            // The command may have gone.
             let _ = sender.send(verdict.clone());
         }
     }
 }
 
-/// What the answers are made of.
-pub(super) struct Desk {
+/// State that answers to generations are made of.
+pub(super) struct PageState {
     pub(super) settings: Settings,
-    pub(super) heard: Arc<Heard>,
+    pub(super) reports: Arc<Reports>,
     pub(super) page: watch::Sender<Page>,
 }

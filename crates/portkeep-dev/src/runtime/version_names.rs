@@ -1,7 +1,7 @@
 //! Names of executables beside where cargo built them.
 //!
-//! Under `cargo run` an app runs where it was built, and may look for its files from there (`current_exe()`, `$ORIGIN`). The file
-//! of that name is the newest build's, though, whichever version runs: so each version gets a name of its own beside it.
+//! Under `cargo run` an app runs where it was built, and may look for files from there (`current_exe()`, `$ORIGIN`). But
+//! that name belongs to the newest build, whichever version runs: so each version gets a name of its own beside it.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -14,21 +14,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use portkeep_spec::Spec;
 
-/// Numbers what is named.
+/// Number of the next name.
 static NEXT: AtomicU64 = AtomicU64::new(0);
-/// So many versions are named besides those that somebody may roll back to: one that serves, and one that starts.
+/// Number of named versions besides those for roll backs: one that serves, and one that starts.
 const BESIDES: usize = 2;
 
-/// The names that one session makes.
+/// Names of versions that one session makes beside cargo's output.
 #[derive(Debug, Clone)]
-pub(super) struct Beside {
-    /// Stands between the name of an executable and a number: no other session's.
+pub(super) struct VersionNames {
+    /// Infix between the executable's name and a number, unique to this session.
     mark: String,
     keeps: usize,
     directories: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
-/// A name, and what it led to when it was made.
+/// A name, and the file that it led to when it was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Named {
     pub(super) path: PathBuf,
@@ -36,13 +36,13 @@ pub(super) struct Named {
 }
 
 impl Named {
-    /// It leads there still.
+    /// Whether it still leads to that file.
     pub(super) fn holds(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok_and(|now| state(&now) == self.state)
     }
 }
 
-impl Beside {
+impl VersionNames {
     pub(super) fn of(spec: &Spec) -> Self {
         Self {
             mark: format!(".portkeep-{}-", spec.name),
@@ -51,10 +51,10 @@ impl Beside {
         }
     }
 
-    /// Gives what cargo built one more name beside it, which the next build does not take away; or answers the one that it has.
+    /// Gives cargo's output another name beside it, which the next build does not remove; or returns an existing one.
     ///
     /// # Errors
-    /// When there can be no such name: the directory cannot be written, or the file is another user's.
+    /// If there can be no such name: the directory is read-only, or the file belongs to another user.
     pub(super) fn name(&self, executable: &Path) -> io::Result<Named> {
         let none = || io::Error::from(io::ErrorKind::InvalidInput);
         let directory = executable.parent().ok_or_else(none)?;
@@ -64,7 +64,7 @@ impl Beside {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if directories.insert(directory.to_owned()) {
-            // Those of a session that was killed.
+            // Names of a killed session.
             for (_, path) in self.named(directory, Some(name)) {
                 let _ = fs::remove_file(path);
             }
@@ -104,7 +104,7 @@ impl Beside {
         }
     }
 
-    /// Those in a directory, of one executable or of all, oldest first.
+    /// The names in a directory, of one executable or of all, oldest first.
     fn named(&self, directory: &Path, of: Option<&OsStr>) -> Vec<(u64, PathBuf)> {
         let entries = fs::read_dir(directory).into_iter().flatten().flatten();
         let number = |path: PathBuf| {
@@ -119,7 +119,7 @@ impl Beside {
     }
 }
 
-/// Whether both lead to one file. cargo makes a new file for a new build; a link of ours is the same file.
+/// Whether both lead to one file. cargo makes a new file for a new build; our link is the same file.
 pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     let found = |path: &Path| fs::metadata(path).ok().map(|metadata| state(&metadata));
     found(one).is_some_and(|one| found(other) == Some(one))
@@ -161,7 +161,7 @@ mod tests {
         }
         // A session was killed.
         fs::write(directory.path().join("hello.portkeep-app-99"), "").unwrap();
-        let beside = Beside::of(&spec);
+        let beside = VersionNames::of(&spec);
         let mut names = Vec::new();
         for contents in ["one", "two", "three", "four"] {
             build(contents);
