@@ -4,7 +4,8 @@
 fleet() { "$checkout/tests/fleet/fleet" "$@"; }
 
 apps=(app1 app2 app3)
-rate=2000
+# Requests a second: as many as this machine was seen to bear, and no more than these.
+rates=(2000 1000 500 250)
 
 # release VERSION [OPTION…] by the playbook.
 release() { fleet play release -e "portkeep_release=/root/fleet/builds/$1" "${@:2}"; }
@@ -42,11 +43,31 @@ balances() {
   done
 }
 
+# The rate of the next case. A machine that could not bear more in one will not in the next.
+rate() { if [[ -s $work/rate ]]; then cat "$work/rate"; else echo "${rates[0]}"; fi; }
+
+# The highest rate at which the balancer in front answers in time while nothing else happens: a case at a higher one would take
+# minutes to tell nothing.
+find_bearable_rate() {
+  local rate slowest=''
+  balances || return
+  for rate in "${rates[@]}"; do
+    echo "$rate" >"$work/rate"
+    fleet load 1 "$rate" >"$work/probe" 2>&1 || true
+    slowest=$(jq -r '.latency.all.p99Milliseconds | floor' "$work/probe") || { cat "$work/probe"; return 1; }
+    if jq -e '.failed == 0 and .latency.all.p99Milliseconds < 250' "$work/probe" >/dev/null; then break; fi
+    echo "at $rate requests a second, one in a hundred takes $slowest ms or longer"
+  done
+  echo "$rate requests a second"
+}
+
 # under_load COMMAND…: a function of this file, while clients load the edge. What they saw is in $seen.
 under_load() {
   balances || return
+  local rate
+  rate=$(rate)
   seen=$(mktemp -p "$work")
-  { declare -p checkout work apps rate; declare -f; printf '%q ' "$@"; } >"$work/while"
+  { declare -p checkout work apps rates; declare -f; printf '%q ' "$@"; } >"$work/while"
   FLEET_WHILE="bash $work/while" fleet load 1 "$rate" >"$seen" 2>"$seen.said" || true
   jq -e . "$seen" >/dev/null || { cat "$seen" "$seen.said"; return 1; }
   jq -c '{requests, failed, failures, cut: .connections.cut, slowest: .latency.all.slowestMilliseconds, versions}' "$seen"
@@ -57,11 +78,12 @@ under_load() {
 # that has them wait shows at the lowest rate, too. AGAIN makes it so that there is something to do again.
 # under_bearable_load AGAIN COMMAND…
 under_bearable_load() {
-  local rate
-  for rate in 2000 1000 500; do
+  local tried
+  for tried in 1 2 3; do
     under_load "${@:2}" || return
     jq -e '.failures.timedOut > 100 and .reloads.failed == 0' "$seen" >/dev/null || return 0
-    echo "this machine cannot answer $rate requests a second beside what else it does"
+    echo "this machine cannot answer $(rate) requests a second beside what else it does (try $tried)"
+    echo $(($(rate) / 2)) >"$work/rate"
     $1 || return
   done
 }
@@ -211,6 +233,26 @@ nobody_is_drained() {
     [[ $(fleet health "$host") = 200 ]] || { wrong "$host is not ready"; return; }
   done
 }
+
+# Balancers that were told, and send nothing all the same, lose what a reboot then cuts. An answer does not tell its host, so the
+# hosts that are out serve another version.
+case_most_are_taken_out() {
+  local host status=0 answered deadline
+  fleet build v-out '{"version":"v-out"}'
+  played out release v-out --limit app1,app2 || { tail -n 40 "$work/out.play"; return 1; }
+  # One that has just started, and that nobody has asked for anything.
+  fleet balance "$1" && balances || return
+  deadline=$((SECONDS + 25))
+  for host in app1 app2; do fleet run "$host" -- portkeep drain shop --grace 0s || status=1; done
+  until answered=$(answers 20) && [[ $answered != *v-out* ]]; do
+    ((SECONDS < deadline)) || { status=1; wrong "25 s later, 20 answers are from: $answered"; break; }
+  done
+  for host in app1 app2; do fleet run "$host" -- portkeep undrain shop || status=1; done
+  return "$status"
+}
+
+# The versions of so many answers.
+answers() { for _ in $(seq "$1"); do fleet edge version; done | sort -u | tr '\n' ' '; }
 
 # Killed while a host is out: the next run puts it back.
 case_killed_reboots() {

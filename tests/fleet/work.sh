@@ -7,7 +7,8 @@ fleet_play() {
   [[ -e $checkout/deploy/ansible/playbooks/$playbook.yml ]] || die "there is no playbook '$playbook' in deploy/ansible/playbooks"
   shift
   # In a unit, so that all of it can be killed at once, as when the machine that deploys goes away.
-  fleet_run edge -- systemd-run --quiet --collect --wait --pipe --unit playbook --working-directory /root/fleet \
+  # With an end of its own: a playbook that hangs is a failure with what it printed.
+  fleet_run edge -- systemd-run --quiet --property RuntimeMaxSec=600 --collect --wait --pipe --unit playbook --working-directory /root/fleet \
     --setenv HOME=/root --setenv LANG=C.UTF-8 --setenv ANSIBLE_CONFIG=/checkout/deploy/ansible/ansible.cfg \
     ansible-playbook --inventory /root/fleet/hosts --extra-vars @/root/fleet/vars.yml \
     "/checkout/deploy/ansible/playbooks/$playbook.yml" "$@"
@@ -23,7 +24,7 @@ fleet_build() {
 # Clients are in the bridge's namespace: the load reaches the hosts of the fleet, and nothing else can be reached.
 fleet_load() {
   local seconds=$1 rate=${2:-2000}
-  in_network "$checkout/tests/.cache/guests/bin/portkeep" prove "http://${address_of[edge]}/" \
+  in_network timeout 1500 "$checkout/tests/.cache/guests/bin/portkeep" prove "http://${address_of[edge]}/" \
     --rate "$rate" --times 1 --every "${seconds}s" --reload "${FLEET_WHILE:-true}" --version-header x-version --json
 }
 
@@ -48,8 +49,12 @@ fleet_health() {
   in_network curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' "http://${address_of[$1]}:8081/readyz" || true
 }
 
-# What the balancer answers.
-fleet_edge() { in_network curl --silent --max-time 5 --output /dev/null --write-out '%{http_code}\n' "http://${address_of[edge]}/" || true; }
+# The status that the balancer answers, or the version in it.
+fleet_edge() {
+  local what='%{http_code}\n'
+  [[ ${1:-} != version ]] || what='%header{x-version}\n'
+  in_network curl --silent --max-time 5 --output /dev/null --write-out "$what" "http://${address_of[edge]}/" || true
+}
 
 # Not by `ip netns exec`, which hides the control groups.
 in_network() { nsenter --net="/run/netns/$switch" "$@"; }

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "each module says what it shows")]
 
 mod activation;
+mod balanced;
 mod bus_away;
 mod capture_attacks;
 mod connections;

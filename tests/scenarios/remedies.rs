@@ -108,13 +108,18 @@ fn unit_directory() -> PathBuf {
     }
 }
 
-/// A drop-in of the generations' unit, which goes with this.
+/// A drop-in of a unit, by default the generations', which goes with this.
 struct DropIn(PathBuf);
 
 impl DropIn {
     fn write(app: &App, text: &str) -> Self {
-        let directory = unit_directory().join(app.unit("@.service.d"));
-        let path = directory.join("60-mine.conf");
+        Self::of_unit(&app.unit("@.service"), "60-mine.conf", text)
+    }
+
+    fn of_unit(unit: &str, name: &str, text: &str) -> Self {
+        let directory = unit_directory().join(format!("{unit}.d"));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join(name);
         fs::write(&path, text).unwrap();
         Self(path)
     }
@@ -148,6 +153,73 @@ fn drop_ins_that_are_not_applied() {
     expect_status(&app, "drop-ins");
     expect_remedied(&app, "settings-not-applied", false);
     assert_eq!(nice(), "4");
+}
+
+#[test]
+fn time_limits_that_cut_what_the_spec_promises() {
+    let app = App::named("hurried")
+        .with("health", json!("127.0.0.1:8090"))
+        .with("drainGrace", json!("20s"))
+        .serve(&Behaviour::version("v1"));
+    expect_well(&app);
+    let short = |unit: &str, name: &str| {
+        let drop_in = DropIn::of_unit(unit, name, "[Service]\nTimeoutStopSec=5s\n");
+        daemon_reload(&app);
+        drop_in
+    };
+    let refused = |grace: &str| {
+        let told = app.portkeep("drain", &["--grace", grace]);
+        assert_eq!(told.code, Some(2), "{told}");
+        told.expect_mention(&["TimeoutStopSec=", "portkeep doctor"]);
+        assert!(!app.portkeep("status", &[]).stdout.contains("taken out"));
+    };
+    // As `systemctl edit` calls it, and with a name that is read later.
+    let leave = app.unit("-leave.service");
+    for name in ["override.conf", "zz-last.conf"] {
+        let _drop_in = short(&leave, name);
+        refused("6s");
+        expect_remedied(&app, "stop-limit", false);
+        let _ = fs::remove_dir_all(unit_directory().join(format!("{leave}.d")));
+        daemon_reload(&app);
+    }
+    // It is stopped after the grace, which it does not cut.
+    let generation = short(&app.unit("@.service"), "60-mine.conf");
+    app.reload();
+    expect_remedied(&app, "stop-limit", false);
+    let current = app.generations().pop().unwrap();
+    let limit = app.manager().property(&current, "TimeoutStopUSec");
+    assert_eq!(limit, "30s");
+    drop(generation);
+    if is_system() {
+        // A user's manager is a unit of the system's, which only root may change.
+        let unit = "portkeep-shutdown.service";
+        let _drop_in = short(unit, "override.conf");
+        refused("5s");
+        // Without a grace of its own, that of the spec counts.
+        let told = app.portkeep("drain", &[]);
+        assert_eq!(told.code, Some(2), "{told}");
+        let _ = app.portkeep("drain", &["--grace", "4s"]).expect_success();
+        // It is taken out, and stays so.
+        let _ = app.portkeep("drain", &["--grace", "6s"]).expect_success();
+        let _ = app.portkeep("undrain", &[]).expect_success();
+        expect_remedied(&app, "stop-limit", false);
+        fs::remove_dir_all(unit_directory().join(format!("{unit}.d"))).unwrap();
+
+        // The manager's own setting.
+        let settings = std::path::Path::new("/etc/systemd/system.conf.d");
+        fs::create_dir_all(settings).unwrap();
+        let file = settings.join("60-hurried.conf");
+        fs::write(&file, "[Manager]\nDefaultTimeoutStopSec=5s\n").unwrap();
+        // It goes, whatever comes.
+        let _settings = DropIn(file);
+        daemon_reload(&app);
+        refused("5s");
+        expect_remedied(&app, "stop-limit", false);
+        fs::remove_dir_all(unit_directory().join(format!("{unit}.d"))).unwrap();
+    }
+    let template = app.unit("@.service.d/60-stop-limit.conf");
+    let _ = fs::remove_file(unit_directory().join(template));
+    daemon_reload(&app);
 }
 
 #[test]

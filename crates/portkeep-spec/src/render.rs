@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::escape::Escaped;
 use crate::template::{Context, Template};
-use crate::{Address, Problem, Protocol, Readiness, Spec, SpecError, is_ipv6_only, unit_names};
+use crate::{
+    Address, Problem, Protocol, Readiness, Span, Spec, SpecError, is_ipv6_only, unit_names,
+};
 use portkeep_contract as contract;
 
 mod directories;
@@ -237,6 +239,12 @@ fn watched<'a>(spec: &'a Spec, options: &RenderOptions) -> Option<&'a Path> {
         .parent()
 }
 
+/// How long the unit may take that tells load balancers of a shutdown: the grace, and a little more.
+#[must_use]
+pub fn leave_limit(spec: &Spec) -> Span {
+    (*spec.drain_grace + LEAVE_EXTRA).into()
+}
+
 fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     let token = |text: &str| Escaped::token(text).map_err(|problem| problem.at("name"));
     let mut context = Context::default();
@@ -255,10 +263,7 @@ fn context(spec: &Spec, options: &RenderOptions) -> Result<Context, SpecError> {
     let health = units(unit_names::health_sockets(spec))?;
     context.set("health_sockets", health.clone());
     context.set_optional("health", (!spec.health.is_empty()).then_some(health));
-    context.set(
-        "leave_timeout",
-        Escaped::span((*spec.drain_grace + LEAVE_EXTRA).into()),
-    );
+    context.set("leave_timeout", Escaped::span(leave_limit(spec)));
 
     let in_options = |field: &'static str| move |problem: Problem| problem.at(field);
     context.set(

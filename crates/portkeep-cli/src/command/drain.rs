@@ -67,7 +67,11 @@ impl Args {
             Err(error) => return Err(error.into()),
         };
         let grace = self.grace.unwrap_or(spec.drain_grace);
-        let taken = helper.take_out(*grace)?;
+        let limits = systemd.manager().stop_limits(systemd.store()).await?;
+        let taken = match helper.take_out(*grace, &spec, &limits) {
+            Err(error @ HelperError::GraceCut(_)) => return Err(exit::usage(error.to_string())),
+            taken => taken?,
+        };
         if !self.json {
             outln!("{}", line(&self.name, &spec, &taken));
         }

@@ -3,7 +3,9 @@
 use portkeep_engine::Generation;
 use portkeep_engine::diagnosis::{DirectoryFault, Fault, HelperFault, Remedy};
 
-use super::local_time;
+use portkeep_engine::stop_limits::{LimitOf, ShortLimit};
+
+use super::{local_time, span};
 
 /// The fault, in one sentence.
 pub(crate) fn what(fault: &Fault) -> String {
@@ -50,6 +52,7 @@ pub(crate) fn what(fault: &Fault) -> String {
             units.join(", ")
         ),
         Fault::Executable { why } => format!("nothing can be started: {why}"),
+        Fault::ShortLimit(short) => short_limit(short),
         Fault::Directory(fault) => directory(fault),
         _ => of_sockets(fault).unwrap_or_else(|| of_generations(fault)),
     }
@@ -80,6 +83,25 @@ fn helper(fault: &HelperFault) -> String {
         ),
         HelperFault::Untrusted(why) => format!("which somebody else could replace ({why})"),
         HelperFault::DoesNotRun(why) => format!("which does not run ({why})"),
+    }
+}
+
+fn short_limit(short: &ShortLimit) -> String {
+    let (limit, wanted) = (span(short.limit), span(short.wanted));
+    let unit = &short.unit;
+    match short.of {
+        LimitOf::Shutdown => format!(
+            "a shutdown of the machine ends the app after {limit} (TimeoutStopSec= of {unit}), within the {wanted} of \
+             `drainGrace` in which load balancers still send requests to it: these are lost"
+        ),
+        LimitOf::Leave => format!(
+            "at a shutdown of the machine load balancers are told for {limit} (TimeoutStopSec= of {unit}), and not for the \
+             {wanted} of `drainGrace`: requests that they send after that are lost"
+        ),
+        LimitOf::Drain => format!(
+            "a generation that drains is killed after {limit} (TimeoutStopSec= of {unit}), though `drainTimeout` gives it \
+             {wanted}: requests that take longer are cut"
+        ),
     }
 }
 

@@ -15,6 +15,7 @@ mod release_command;
 mod secrets;
 mod settle;
 mod start_messages;
+mod stop_limits;
 mod unit_path;
 mod unit_state;
 mod without_bus;

@@ -36,6 +36,10 @@ fn faults(app: &AppFacts) -> Vec<Fault> {
         let units = app.outdated.clone();
         found.push(Fault::OutdatedUnits { units });
     }
+    // Units that were not written as the spec says have limits of an earlier one.
+    let short = app.short_limits.iter();
+    let short = short.filter(|short| !app.outdated.contains(&short.unit));
+    found.extend(short.cloned().map(Fault::ShortLimit));
     found.extend(generations(app));
     found.extend(serves(app));
     if let Some(taken_out) = &app.taken_out {
@@ -243,6 +247,7 @@ fn serves(app: &AppFacts) -> Option<Fault> {
 #[cfg(test)]
 pub(super) mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use portkeep_spec::Manager as Which;
 
@@ -252,6 +257,7 @@ pub(super) mod tests {
     use crate::backend::systemd::UnitState;
     use crate::directories::Untrusted;
     use crate::generation::Generation;
+    use crate::stop_limits::{LimitOf, ShortLimit};
     use crate::store::HandoverResult;
     use crate::taken_out::TakenOut;
 
@@ -297,8 +303,21 @@ pub(super) mod tests {
             }],
             directories: Vec::new(),
             instead: None,
+            short_limits: Vec::new(),
             taken_out: None,
             last_reason: None,
+        }
+    }
+
+    fn short_limit() -> ShortLimit {
+        ShortLimit {
+            of: LimitOf::Leave,
+            unit: "hello-leave.service".to_owned(),
+            which: Which::System,
+            limit: Duration::from_secs(5),
+            wanted: Duration::from_secs(10),
+            enough: Duration::from_secs(20),
+            drop_ins: Vec::new(),
         }
     }
 
@@ -464,6 +483,12 @@ pub(super) mod tests {
             ("two-current", |app| app.current = Some(Generation(1))),
             ("open-files", |app| {
                 app.generations[0].open_files = Some((900, 1024));
+            }),
+            ("stop-limit", |app| app.short_limits = vec![short_limit()]),
+            // The units are those of another spec.
+            ("outdated-units", |app| {
+                app.short_limits = vec![short_limit()];
+                app.outdated = vec!["hello-leave.service".to_owned()];
             }),
             ("holding-page", |app| {
                 app.generations[0].is_holding_page = true;

@@ -10,6 +10,7 @@ use crate::backend::systemd::UnitState;
 use crate::directories::Untrusted;
 use crate::generation::{Generation, Phase};
 use crate::installed::Mismatch;
+use crate::stop_limits::ShortLimit;
 use crate::taken_out::TakenOut;
 
 /// Facts about the machine.
@@ -62,6 +63,8 @@ pub struct AppFacts {
     pub directories: Vec<DirectoryFault>,
     /// What serves instead of the installed release.
     pub instead: Option<Mismatch>,
+    /// systemd's time limits that cut what the spec promises.
+    pub short_limits: Vec<ShortLimit>,
     /// Set if a person has it taken out.
     pub taken_out: Option<TakenOut>,
     /// Why the last handover did not bring the requested release to serve.

@@ -13,6 +13,7 @@ use crate::decision::{DecisionKind, Values};
 use crate::generation::Generation;
 use crate::installed::Mismatch;
 use crate::remedy::Remedy;
+use crate::stop_limits::ShortLimit;
 use crate::store::HandoverResult;
 
 /// Severity of a finding.
@@ -194,6 +195,8 @@ pub enum Fault {
         /// Since when.
         since: Timestamp,
     },
+    /// systemd ends a drain, or the time in which load balancers are told of a shutdown, earlier than the spec says.
+    ShortLimit(ShortLimit),
     /// A generation has nearly as many files open as it may.
     OpenFiles {
         /// Which one.
@@ -247,6 +250,7 @@ impl Fault {
             Self::HoldingPage { .. } => "holding-page",
             Self::NotServed(instead) => code_of(instead),
             Self::TakenOut { .. } => "taken-out",
+            Self::ShortLimit(_) => "stop-limit",
             Self::OpenFiles { .. } => "open-files",
             Self::Crashes { .. } => "crashes",
         }
@@ -303,6 +307,7 @@ impl Fault {
             | Self::MoveSocketClosed { .. }
             | Self::MoveSocketDead { .. }
             | Self::TakenOut { .. }
+            | Self::ShortLimit(_)
             | Self::Crashes { .. } => Level::Advice,
             // It was rolled back after portkeep had reported that it serves.
             Self::NotServed(Mismatch::Failed { result, .. }) if result.serves() => Level::Problem,

@@ -8,6 +8,10 @@ use super::facts::{AppFacts, DirectoryFault};
 use super::finding::Fault;
 use crate::directories::Untrusted;
 use crate::remedy::Remedy;
+use crate::stop_limits::{LimitOf, ShortLimit};
+
+/// Where drop-ins of the system's manager are written that a person wants.
+const SYSTEM_UNITS: &str = "/etc/systemd/system";
 
 /// The remedy of a fault of the machine.
 pub(super) fn of_machine(which: Which, fault: &Fault) -> Remedy {
@@ -101,6 +105,7 @@ pub(super) fn of_app(app: &AppFacts, fault: &Fault) -> Remedy {
         Fault::TwoCurrent { .. } => Remedy::run([known.reload(" --force")]),
         // A reload is the remedy, whatever it was.
         Fault::NotServed(_) => Remedy::run([known.reload("")]),
+        Fault::ShortLimit(short) => known.longer_limit(short),
         Fault::OpenFiles {
             limit, drop_ins, ..
         } => {
@@ -165,6 +170,41 @@ impl RemedyContext<'_> {
             super::HelperFault::Untrusted(why) => self.install().after(why),
             _ => self.install(),
         }
+    }
+
+    /// One more drop-in, read after that which makes the limit short.
+    fn longer_limit(&self, short: &ShortLimit) -> Remedy {
+        let is_of_other = short.which != self.app.which;
+        let units = self.app.unit_directory.as_deref().filter(|_| !is_of_other);
+        let units = units.unwrap_or(Path::new(SYSTEM_UNITS));
+        let directory = units.join(format!("{}.d", short.unit));
+        let directory = shell_word(&directory.display().to_string());
+        let seconds = short.enough.as_millis().div_ceil(1000);
+        let write = format!(
+            "mkdir -p {directory} && printf '[Service]\\nTimeoutStopSec={seconds}s\\n' > {directory}/{}",
+            shell_word(&short.last_drop_in())
+        );
+        let mut commands = match is_of_other {
+            true => vec![
+                as_root(self.app.which, &format!("sh -c {}", shell_word(&write))),
+                as_root(self.app.which, "systemctl daemon-reload"),
+            ],
+            false => vec![write, self.systemctl("daemon-reload")],
+        };
+        let (first, field) = match short.of {
+            LimitOf::Drain => {
+                commands.extend(self.reload_if_up());
+                ("take TimeoutStopSec= out of the drop-in", "drainTimeout")
+            }
+            LimitOf::Leave => ("take TimeoutStopSec= out of the drop-in", "drainGrace"),
+            LimitOf::Shutdown => (
+                "take it out of the drop-in, or DefaultTimeoutStopSec= out of the manager's settings",
+                "drainGrace",
+            ),
+        };
+        Remedy::run(commands).after(&format!(
+            "{first}, or have a shorter `{field}` in the spec; else have another drop-in win"
+        ))
     }
 
     fn remount(&self, option: &str, mount: &Path) -> Remedy {
@@ -259,7 +299,53 @@ fn shell_word(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::app::tests::healthy;
     use super::*;
+
+    fn short(of: LimitOf, unit: &str) -> ShortLimit {
+        ShortLimit {
+            of,
+            unit: unit.to_owned(),
+            which: Which::System,
+            limit: Duration::from_secs(5),
+            wanted: Duration::from_secs(10),
+            enough: Duration::from_millis(40_500),
+            drop_ins: vec!["/etc/systemd/system/x.service.d/override.conf".into()],
+        }
+    }
+
+    #[test]
+    fn a_longer_limit_is_written_behind_the_one_that_is_too_short() {
+        let mut app = healthy();
+        let fault = Fault::ShortLimit(short(LimitOf::Leave, "hello-leave.service"));
+        assert_eq!(
+            of_app(&app, &fault).commands,
+            [
+                "mkdir -p /etc/systemd/system/hello-leave.service.d && printf '[Service]\\nTimeoutStopSec=41s\\n' > \
+                 /etc/systemd/system/hello-leave.service.d/z60-stop-limit.conf",
+                "systemctl daemon-reload",
+            ]
+        );
+        // It is part of what a generation is started with.
+        let fault = Fault::ShortLimit(short(LimitOf::Drain, "hello@.service"));
+        assert_eq!(
+            of_app(&app, &fault).commands[2..],
+            ["portkeep reload --system hello"]
+        );
+        // A user's manager is a unit of the system's, which only root may change.
+        app.which = Which::User;
+        app.unit_directory = Some("/home/me/.config/systemd/user".into());
+        let fault = Fault::ShortLimit(short(LimitOf::Shutdown, "user@1000.service"));
+        assert_eq!(
+            of_app(&app, &fault).commands,
+            [
+                r"sudo sh -c 'mkdir -p /etc/systemd/system/user@1000.service.d && printf '\''[Service]\nTimeoutStopSec=41s\n'\'' > /etc/systemd/system/user@1000.service.d/z60-stop-limit.conf'",
+                "sudo systemctl daemon-reload",
+            ]
+        );
+    }
 
     #[test]
     fn a_word_is_one_word() {

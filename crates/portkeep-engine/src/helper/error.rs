@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use portkeep_spec::{AppName, SpecError};
+use portkeep_spec::{AppName, Span, SpecError};
 
 use crate::backend::{BackendError, JobResult};
 use crate::error::EngineError;
 use crate::execute::chain;
+use crate::stop_limits::ShortLimit;
 use crate::store::RollbackError;
 
 /// Why a helper, or a person's command, failed.
@@ -41,6 +42,13 @@ pub enum HelperError {
     /// No release to roll back to.
     #[error(transparent)]
     Rollback(#[from] RollbackError),
+    /// A shutdown of the machine would end the grace early.
+    #[error(
+        "a grace of {} is too long: a shutdown of the machine would end it after {} (TimeoutStopSec= of {}); take a shorter one, \
+         or see `portkeep doctor`",
+        Span(.0.wanted), Span(.0.limit), .0.unit
+    )]
+    GraceCut(Box<ShortLimit>),
     /// The handover failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

@@ -10,6 +10,7 @@ use super::{Helper, HelperError, read_spec};
 use crate::backend::{HandleState, HandleUnit};
 use crate::decision::{self, Announcement};
 use crate::execute::doing;
+use crate::stop_limits::{StopLimit, cuts_grace};
 use crate::store::{HistoryEvent, Store, TakenOutReason};
 use crate::taken_out::TakenOut;
 
@@ -43,11 +44,21 @@ impl<M: HandleUnit> Helper<'_, M> {
     }
 
     /// Tells load balancers to send no more requests, and ends connections after the grace. An app that is taken out
-    /// already stays as it is.
+    /// already stays as it is, with the grace that it has.
     ///
     /// # Errors
-    /// When it cannot be noted: then nothing has changed.
-    pub fn take_out(&self, grace: Duration) -> Result<TakeOutResult, HelperError> {
+    /// When a shutdown of the machine would cut the grace, and when it cannot be noted: then nothing has changed.
+    pub fn take_out(
+        &self,
+        grace: Duration,
+        spec: &Spec,
+        limits: &[StopLimit],
+    ) -> Result<TakeOutResult, HelperError> {
+        if self.store.taken_out().is_none()
+            && let Some(short) = cuts_grace(limits, spec, grace)
+        {
+            return Err(HelperError::GraceCut(Box::new(short)));
+        }
         let wanted = TakenOut::now(grace);
         let changed = self
             .store
