@@ -13,24 +13,11 @@ use tokio::time::{sleep, timeout};
 use super::super::app::letters;
 use super::Totals;
 use super::app::sum_of;
+use super::written::*;
 use crate::seeded_random::SeededRandom;
 
 /// Longer than any case takes, and as long as one may wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
 
 /// One request that is under way.
 struct Asked {
@@ -115,13 +102,6 @@ pub(super) async fn case(
         totals.ended();
     }
     Ok(())
-}
-
-fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    out.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    out.extend_from_slice(&[kind, flags]);
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
 }
 
 impl Client {
