@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "the names of the tests say what they show")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod chat;
 mod running;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use chat::Talking;
 use portkeep_tests::{Connections, Load, wait_until};
 use running::{Running, SOON, project};
 use serde_json::json;
@@ -57,6 +59,41 @@ fn plain_hyper() {
     });
     fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
     survives(&Running::start("hello-hyper", directory.path()), COMPILED);
+}
+
+/// WebSockets outlive each reload, and everybody hears everything once and in order.
+#[test]
+fn chat() {
+    let directory = tempfile::tempdir().unwrap();
+    let spec = json!({
+        "name": "chat",
+        // In PATH: an example of a crate is no project.
+        "exec": ["chat"],
+        "listen": [{ "stream": "127.0.0.1:8080" }],
+        // Where its log is, if it has no state directory.
+        "environment": { "TMPDIR": directory.path() },
+    });
+    fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
+    let running = Running::start("chat", directory.path());
+    let mut people = ["ann", "bob"].map(|name| Talking::join(running.address(), name));
+    let mut said = 0;
+    for reload in 0..=RELOADS {
+        for _ in 0..20 {
+            said += 1;
+            people[said % 2].say(&said.to_string());
+            let name = ["ann", "bob"][said % 2];
+            for person in &mut people {
+                assert_eq!(person.hear(), format!("{name}: {said}"));
+            }
+        }
+        if reload < RELOADS {
+            running.reload();
+        }
+    }
+    println!(
+        "measured: chat, {RELOADS} reloads: {said} lines, each heard once, on the first connections"
+    );
+    running.interrupt();
 }
 
 /// One connection of curl's, which counts how many it has made.

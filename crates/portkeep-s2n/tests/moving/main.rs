@@ -8,6 +8,7 @@
 mod bad;
 mod client;
 mod clients;
+mod counting;
 mod growth;
 #[path = "../../../portkeep/tests/lifecycle/manager.rs"]
 #[allow(dead_code, reason = "not all of it is needed here")]
@@ -21,4 +22,5 @@ mod random;
 mod seeded_random;
 mod states;
 mod storm;
+mod websockets;
 mod world;

@@ -12,6 +12,8 @@ use axum::routing::{get, post};
 use portkeep::{Peer, Server};
 use portkeep_s2n::{ClientCertificates, Session, Settings};
 
+use crate::counting::{self, Counting};
+
 /// Set in the process under test.
 pub(crate) const MODE: &str = "PORTKEEP_TEST_MODE";
 pub(crate) const USER: &str = "PORTKEEP_TEST_USER";
@@ -24,6 +26,8 @@ pub(crate) const POLICY: &str = "PORTKEEP_TEST_POLICY";
 pub(crate) const PLAIN: &str = "PORTKEEP_TEST_PLAIN";
 /// What ALPN offers.
 pub(crate) const PROTOCOLS: &str = "PORTKEEP_TEST_PROTOCOLS";
+/// Be the app without a framework.
+pub(crate) const COUNTS: &str = "PORTKEEP_TEST_COUNTS";
 pub(crate) const EXPIRED: &str = "PORTKEEP_TEST_EXPIRED";
 
 #[test]
@@ -75,7 +79,7 @@ async fn serve() {
         }
     };
     let reread = tls.clone();
-    Server::new()
+    let server = Server::new()
         // As long as a client on a busy machine may need for the rest of a record.
         .linger(Duration::from_secs(20))
         .drain_timeout(Duration::from_secs(60))
@@ -88,10 +92,12 @@ async fn serve() {
                 }
             }
         })
-        .transport(tls)
-        .serve(app())
-        .await
-        .unwrap();
+        .transport(tls);
+    match env::var_os(COUNTS) {
+        None => server.serve(app()).await,
+        Some(_) => counting::resume(server).serve(Counting).await,
+    }
+    .unwrap();
 }
 
 /// The session of the request, as text.
@@ -131,7 +137,8 @@ fn app() -> Router {
         .route(
             "/told",
             get(|request: Request| async {
-                eprintln!("BROWSER {}", request.uri().query().unwrap());
+                let seen = request.uri().query().unwrap();
+                eprintln!("BROWSER {:?} {seen}", request.version());
                 peer(request).await
             }),
         )

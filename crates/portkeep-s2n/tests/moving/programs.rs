@@ -151,18 +151,80 @@ fn no_program_notices_a_hundred_reloads() {
     );
 }
 
+/// One process of curl's for all requests, on the HTTP/2 connection that ALPN has chosen. It says of each whether it had to connect,
+/// and by what it spoke.
+fn curl_over_http2(world: &World, over: &AtomicBool, how: &[&str]) -> u32 {
+    let mut child = Command::new("curl")
+        .args(["--http2", "--silent", "--show-error", "--no-progress-meter"])
+        .args(["--fail", "--cacert"])
+        .arg(world.path("ca.pem"))
+        .args(["--output", "/dev/null"])
+        .args(["--write-out", "%{stderr}%{num_connects} %{http_version}\n"])
+        .args(how)
+        .arg(format!(
+            "https://localhost:{}/?[1-100000000]",
+            world.address.port()
+        ))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let hears = thread::spawn(move || {
+        let (mut answers, mut connected, mut line) = (0, 0, String::new());
+        // The last one may be cut.
+        while said.read_line(&mut line).unwrap() > 0 && line.ends_with('\n') {
+            assert!(["0 2\n", "1 2\n"].contains(&line.as_str()), "{line}");
+            connected += u32::from(line.starts_with('1'));
+            assert!(connected < 2, "after {answers} answers");
+            answers += 1;
+            line.clear();
+        }
+        answers
+    });
+    while !over.load(SeqCst) && !hears.is_finished() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let ended = child.try_wait().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(ended, None, "curl has ended");
+    hears.join().unwrap()
+}
+
+#[test]
+#[ignore = "needs a curl with HTTP/2, which `tests/run tls-long` installs"]
+fn curl_keeps_its_http2_connection() {
+    let reloads = number("PORTKEEP_TLS_RELOADS", 100);
+    let world = World::new();
+    let start = || world.setup().set(probe::PROTOCOLS, "h2").start_ready();
+    let (answers, _) = through_reloads(&world, start(), start, reloads, |world, over, scope| {
+        let ways: [&[&str]; 2] = [&["--rate", "100/s"], &["--parallel", "--parallel-max", "3"]];
+        ways.map(|how| scope.spawn(move || curl_over_http2(world, over, how)))
+            .into()
+    });
+    println!(
+        "measured: curl over HTTP/2, one and three at a time: {answers:?} answers through {reloads} reloads, each on one connection, 0 failed"
+    );
+}
+
 /// The page reports to the server what it has seen.
 #[test]
 #[ignore = "needs Chromium, which `tests/run tls-long` installs"]
 fn a_browser_keeps_its_connection() {
+    a_browser_keeps("http/1.1");
+}
+
+/// By ALPN.
+#[test]
+#[ignore = "needs Chromium, which `tests/run tls-long` installs"]
+fn a_browser_keeps_its_http2_connection() {
+    a_browser_keeps("h2");
+}
+
+fn a_browser_keeps(protocol: &str) {
     let reloads = number("PORTKEEP_TLS_RELOADS", 100).min(30);
     let world = World::new();
-    let start = || {
-        world
-            .setup()
-            .set(probe::PROTOCOLS, "http/1.1")
-            .start_ready()
-    };
+    let start = || world.setup().set(probe::PROTOCOLS, protocol).start_ready();
     let profile = tempfile::tempdir().unwrap();
     let first = start();
     let mut browser = Command::new("chromium")
@@ -196,7 +258,13 @@ fn a_browser_keeps_its_connection() {
     last.logged("BROWSER");
     let told = last.all_logged("BROWSER");
     let told = told.last().unwrap();
-    println!("measured: Chromium through {reloads} reloads: {told}");
+    println!("measured: Chromium by {protocol} through {reloads} reloads: {told}");
+    let version = if protocol == "h2" {
+        "HTTP/2.0"
+    } else {
+        "HTTP/1.1"
+    };
+    assert!(told.contains(version), "{told}");
     assert!(told.contains("failed=0&"), "{told}");
     assert_eq!(connections(told), before, "{told}");
 }

@@ -8,4 +8,4 @@ mod release;
 mod routes;
 
 pub use release::{Mode, Release};
-pub use routes::{Told, never_told, router};
+pub use routes::{Told, never_told, pages, router};

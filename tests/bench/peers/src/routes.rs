@@ -34,17 +34,27 @@ struct App {
     told: Told,
 }
 
-/// `/` answers a line, `/sse` ticks, `/ws` echoes.
+impl App {
+    fn new(version: &str, told: Told) -> Self {
+        Self {
+            version: version.into(),
+            told,
+        }
+    }
+}
+
+/// `/` answers a line, `/sse` ticks, and `/ws` answers; the last two by the version.
 pub fn router(version: &str, told: Told) -> Router {
-    let app = App {
-        version: version.into(),
-        told,
-    };
+    let app = App::new(version, Arc::clone(&told));
+    pages(version, told).route("/ws", get(upgrade).with_state(app))
+}
+
+/// All but the WebSocket.
+pub fn pages(version: &str, told: Told) -> Router {
     Router::new()
         .route("/", get(hello))
         .route("/sse", get(clock))
-        .route("/ws", get(echo))
-        .with_state(app)
+        .with_state(App::new(version, told))
 }
 
 async fn hello(State(app): State<App>) -> impl IntoResponse {
@@ -52,11 +62,14 @@ async fn hello(State(app): State<App>) -> impl IntoResponse {
 }
 
 async fn clock(State(app): State<App>) -> Response {
-    let ticks = unfold(Some((app.told)()), |told| async {
-        let mut told = told?;
-        tokio::select! {
-            () = &mut told => None,
-            () = tokio::time::sleep(TICK) => Some((Ok::<_, Infallible>("data: tick\n\n"), Some(told))),
+    let tick = format!("data: {}\n\n", app.version);
+    let ticks = unfold((app.told)(), move |mut told| {
+        let tick = tick.clone();
+        async {
+            tokio::select! {
+                () = &mut told => None,
+                () = tokio::time::sleep(TICK) => Some((Ok::<_, Infallible>(tick), told)),
+            }
         }
     });
     (
@@ -66,7 +79,7 @@ async fn clock(State(app): State<App>) -> Response {
         .into_response()
 }
 
-async fn echo(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
+async fn upgrade(State(app): State<App>, upgrade: WebSocketUpgrade) -> Response {
     upgrade.on_upgrade(|socket| talk(socket, app))
 }
 
@@ -81,8 +94,8 @@ async fn talk(mut socket: WebSocket, app: App) {
                 return;
             }
             message = socket.recv() => match message {
-                Some(Ok(Message::Text(text))) => {
-                    if socket.send(Message::Text(text)).await.is_err() {
+                Some(Ok(Message::Text(_))) => {
+                    if socket.send(Message::Text((&*app.version).into())).await.is_err() {
                         return;
                     }
                 }

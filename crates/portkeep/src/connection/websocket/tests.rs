@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use super::*;
 use crate::SessionState;
@@ -11,6 +12,9 @@ use crate::drain::{Phase, Shared};
 use crate::listen::Stream;
 use crate::moving::{Speaks, departures};
 use crate::websocket::{AddressedState, MOST_BYTES};
+
+/// Longer than any refusal takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A WebSocket, its client, and the server that it is of. Nobody takes anything.
 fn websocket() -> (RawWebSocket, UnixStream, Arc<Shared>) {
@@ -47,8 +51,14 @@ async fn read(socket: &mut RawWebSocket, room: usize) -> Vec<u8> {
 }
 
 async fn refusal(socket: RawWebSocket) -> (RawWebSocket, Refusal) {
-    let refused = hand_over(socket, "chat", state()).await.unwrap_err();
+    let refused = refuses(socket, "chat", state()).await;
     (refused.socket, refused.reason)
+}
+
+/// It is not waited for: whoever does not refuse waits until the server drains, which may be never here.
+async fn refuses(socket: RawWebSocket, handler: &str, state: SessionState) -> Refused {
+    let handing = timeout(PATIENCE, hand_over(socket, handler, state)).await;
+    handing.expect("it is not refused").unwrap_err()
 }
 
 #[tokio::test]
@@ -107,12 +117,12 @@ async fn what_has_come_of_a_message_is_read_again() {
 async fn a_state_that_is_too_large_goes_nowhere() {
     let (socket, mut client, shared) = websocket();
     let large = SessionState::new(1, vec![0; 100_000_000]);
-    let refused = hand_over(socket, "chat", large).await.unwrap_err();
+    let refused = refuses(socket, "chat", large).await;
     let said = format!("{refused}");
     assert!(said.contains("a state of 100000000 bytes"), "{said}");
     assert!(said.contains("1048576"), "{said}");
     let long = "n".repeat(256);
-    let refused = hand_over(refused.socket, &long, state()).await.unwrap_err();
+    let refused = refuses(refused.socket, &long, state()).await;
     assert_eq!(
         refused.reason,
         Refusal::TooLarge {
@@ -123,7 +133,7 @@ async fn a_state_that_is_too_large_goes_nowhere() {
     // As much as may go along is not refused for that.
     shared.phases.advance(Phase::Draining);
     let most = SessionState::new(1, vec![0; MOST_BYTES]);
-    let refused = hand_over(refused.socket, "chat", most).await.unwrap_err();
+    let refused = refuses(refused.socket, "chat", most).await;
     assert_eq!(refused.reason, Refusal::NoSuccessor);
     let mut socket = refused.socket;
     client.write_all(&frame(0x81, 5)).await.unwrap();

@@ -8,6 +8,7 @@
 mod app;
 mod library;
 mod scripted;
+mod written;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! A client that writes its frames by hand, as no library does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,24 +13,11 @@ use tokio::time::{sleep, timeout};
 use super::super::app::letters;
 use super::Totals;
 use super::app::sum_of;
+use super::written::*;
 use crate::seeded_random::SeededRandom;
 
 /// Longer than any case takes, and as long as one may wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END: u8 = 1;
-const END_HEADERS: u8 = 4;
-const PADDED: u8 = 8;
-const PRIORITY: u8 = 0x20;
 
 /// One request that is under way.
 struct Asked {
@@ -56,6 +43,8 @@ struct Client {
     read: Vec<u8>,
     last: u32,
     asked: BTreeMap<u32, Asked>,
+    /// Requests that were given up. What comes for them is on its way already.
+    given_up: BTreeSet<u32>,
     /// The table that the server allows, where the next block has to say so, the smallest first.
     tables: Vec<u32>,
     table: u32,
@@ -115,13 +104,6 @@ pub(super) async fn case(
     Ok(())
 }
 
-fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    out.extend_from_slice(&(payload.len() as u32).to_be_bytes()[1..]);
-    out.extend_from_slice(&[kind, flags]);
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
-}
-
 impl Client {
     async fn connect(address: SocketAddr, number: u64, mut random: SeededRandom) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
@@ -139,6 +121,7 @@ impl Client {
             read: Vec::new(),
             last: 0,
             asked: BTreeMap::new(),
+            given_up: BTreeSet::new(),
             tables: Vec::new(),
             table: 4096,
             send: 65_535,
@@ -309,6 +292,17 @@ impl Client {
         }
     }
 
+    /// Wants no more of a request that may have been answered in part, and whose body may have been sent in part.
+    fn give_up(&mut self) {
+        let open = self.open();
+        let Some(number) = open.get(self.random.below(open.len().max(1) as u64) as usize) else {
+            return;
+        };
+        put(&mut self.out, RST_STREAM, 0, *number, &[0, 0, 0, 8]);
+        self.asked.remove(number);
+        self.given_up.insert(*number);
+    }
+
     /// As much of the bodies as may be sent.
     fn upload(&mut self) {
         let numbers: Vec<_> = self.asked.keys().copied().collect();
@@ -377,6 +371,11 @@ impl Client {
     async fn until_answered(&mut self) -> Result<(), String> {
         while !self.open().is_empty() || !self.acknowledged {
             self.upload();
+            // By then most have had a part of their answers.
+            if self.random.once_in(40) {
+                self.give_up();
+                continue;
+            }
             self.flush(0).await.map_err(|error| {
                 self.ended |= error.kind() != io::ErrorKind::InvalidData;
                 error.to_string()
@@ -424,6 +423,8 @@ impl Client {
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<(), String> {
         match kind {
             DATA => self.data(flags, stream, payload)?,
+            // Blocks of this server's fit into one frame, and its table is not looked into.
+            HEADERS if self.given_up.contains(&stream) => {}
             HEADERS => {
                 let asked = self.asked.get_mut(&stream).ok_or("an answer to nothing")?;
                 let mut block = payload;
@@ -532,6 +533,15 @@ impl Client {
 
     fn data(&mut self, flags: u8, stream: u32, payload: &[u8]) -> Result<(), String> {
         self.receive -= payload.len() as i64;
+        if self.given_up.contains(&stream) {
+            return match self.receive < 0 {
+                true => Err("more than is allowed for what was given up".to_owned()),
+                false => {
+                    self.more_for_all();
+                    Ok(())
+                }
+            };
+        }
         let Some(asked) = self.asked.get_mut(&stream) else {
             return Err(format!("data of stream {stream}"));
         };
@@ -543,18 +553,23 @@ impl Client {
             ));
         }
         asked.got.extend_from_slice(payload);
-        let (all, its) = (self.receive, asked.receive);
+        let its = asked.receive;
         if flags & END != 0 {
             self.answered(stream)?;
         } else if its < 50 || self.random.once_in(4) {
             let more = 1 + self.random.below(30_000) as u32;
             self.grant(stream, more);
         }
-        if all < 30 || self.random.once_in(5) {
+        self.more_for_all();
+        Ok(())
+    }
+
+    /// A larger window of the connection, where it is small.
+    fn more_for_all(&mut self) {
+        if self.receive < 30 || self.random.once_in(5) {
             let more = 1 + self.random.below(60_000) as u32;
             self.grant(0, more);
         }
-        Ok(())
     }
 
     fn answered(&mut self, stream: u32) -> Result<(), String> {
