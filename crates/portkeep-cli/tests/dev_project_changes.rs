@@ -244,3 +244,27 @@ fn ctrl_c_while_everything_is_started_again_ends_it() {
     session.wait_for_end();
     assert!(session.log().ends_with("stopping\n"), "{}", session.log());
 }
+
+#[test]
+fn ctrl_c_is_heard_while_cargo_is_waited_for() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+        // As a cargo that waits for a lock.
+        (
+            "cargo",
+            "#!/bin/sh\nif [ \"$1\" = metadata ] && [ -e \"$0.waits\" ]; then : >\"$0.called\"; exec sleep 300; fi\n\
+             exec \"$REAL_CARGO\" \"$@\"\n",
+        ),
+    ];
+    let mut session = Session::start_where(&files, &[], |home| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(home.join("cargo"), mode).unwrap();
+    });
+    session.expect_answer("one");
+    session.write("cargo.waits", "");
+    session.write("hello/Cargo.toml", &manifest("drainTimeout = \"7s\""));
+    session.wait("cargo is called", || session.path("cargo.called").exists());
+    session.interrupt();
+    session.wait_for_end();
+}

@@ -218,7 +218,9 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 for notice in self.watch.take_notices() {
                     self.tell_of_project(notice);
                 }
-                self.look_again(changes).await;
+                if let Some(stop) = self.look_again(changes).await {
+                    event = stop;
+                }
             }
         }
     }
@@ -268,7 +270,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 }
             }
             if is_start && let Some(misuse) = self.session.take_misuse() {
-                self.learn(misuse).await;
+                events.extend(self.learn(misuse).await);
             }
         }
     }
@@ -329,15 +331,17 @@ impl<'a, 'p> MainLoop<'a, 'p> {
 
     /// Finds the project again if a change may have altered it. A changed environment is taken over; any other difference
     /// begins another session. A build reports a project that cannot be read.
-    async fn look_again(&mut self, changes: &[Change]) {
+    async fn look_again(&mut self, changes: &[Change]) -> Option<Event> {
         let mut paths = changes.iter().map(|change| change.path.as_path());
-        let Some(path) = paths.find(|path| self.project.is_shaped_by(path)) else {
-            return;
-        };
+        let path = paths.find(|path| self.project.is_shaped_by(path))?;
         let path = path.to_owned();
         // What was learned belongs to sources that have changed.
         self.finding.learned = Learned::default();
-        match self.finding.find().await {
+        let found = match self.find_again().await {
+            Ok(found) => found,
+            Err(stop) => return Some(stop),
+        };
+        match found {
             Ok(project) => self.become_project(project, &path.display().to_string()),
             Err(error) if path.ends_with("Cargo.toml") => drop(error),
             Err(error) => {
@@ -345,16 +349,28 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 self.tell_of_project(trouble);
             }
         }
+        None
+    }
+
+    /// Finds the project again, unless the user ends us meanwhile: cargo may wait for a lock as long as another cargo likes.
+    async fn find_again(&mut self) -> Result<anyhow::Result<Project>, Event> {
+        tokio::select! {
+            biased;
+            () = self.inputs.signals.stop() => Err(Event::Stop),
+            found = self.finding.find() => Ok(found),
+        }
     }
 
     /// A start has shown that the app handles its sockets in another way than it seemed to.
-    async fn learn(&mut self, misuse: Misuse) {
-        let Some(learned) = Learned::of(misuse) else {
-            return;
-        };
-        self.finding.learned = learned;
-        if let Ok(project) = self.finding.find().await {
-            self.become_project(project, "what the app does with its sockets");
+    async fn learn(&mut self, misuse: Misuse) -> Option<Event> {
+        self.finding.learned = Learned::of(misuse)?;
+        match self.find_again().await {
+            Ok(Ok(project)) => {
+                self.become_project(project, "what the app does with its sockets");
+                None
+            }
+            Ok(Err(_)) => None,
+            Err(stop) => Some(stop),
         }
     }
 

@@ -113,8 +113,14 @@ impl Session {
     ) -> Self {
         let listen = address.to_string();
         let first = ["dev", "--backend", "local", "--project", "hello"];
-        let child = home
-            .command(&[&first[..], &["--listen", &listen], arguments].concat())
+        let mut command = home.command(&[&first[..], &["--listen", &listen], arguments].concat());
+        // A test may bring a cargo of its own, which calls the real one.
+        let own = home.path().join("cargo");
+        if own.exists() {
+            let real = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            command.env("REAL_CARGO", real).env("CARGO", own);
+        }
+        let child = command
             // The toolchain is found through the user's home.
             .env("CARGO_HOME", of_the_user("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", of_the_user("RUSTUP_HOME", ".rustup"))
