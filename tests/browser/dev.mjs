@@ -86,7 +86,8 @@ export class Dev {
     return { directory, project };
   }
 
-  static async start(args = [], { environment = {}, prepare, backend = BACKEND, program = [PORTKEEP] } = {}) {
+  // Without `listens`, it takes the port that the project has, and `url` is the caller's to find out.
+  static async start(args = [], { environment = {}, prepare, backend = BACKEND, program = [PORTKEEP], listens = true, stdin = "ignore" } = {}) {
     const dev = new Dev();
     forgetHistory();
     Object.assign(dev, Dev.copyApp());
@@ -96,10 +97,10 @@ export class Dev {
     dev.output = "";
     dev.process = spawn(
       program[0],
-      [...program.slice(1), "dev", "--backend", backend, "--listen", `127.0.0.1:${dev.port}`, ...args],
+      [...program.slice(1), "dev", "--backend", backend, ...(listens ? ["--listen", `127.0.0.1:${dev.port}`] : []), ...args],
       {
         cwd: dev.project,
-        stdio: ["ignore", "pipe", "pipe"],
+        stdio: [stdin, "pipe", "pipe"],
         env: { ...environmentOf(dev.directory, target), ...environment },
       },
     );
@@ -110,7 +111,11 @@ export class Dev {
 
   static async serving(args, options) {
     const dev = await Dev.start(args, options);
-    await dev.said("generation 1 serves", FIRST_BUILD);
+    // A build that failed has no first generation.
+    await dev.said("generation 1 serves", FIRST_BUILD).catch(async (error) => {
+      await dev.stop();
+      throw error;
+    });
     return dev;
   }
 

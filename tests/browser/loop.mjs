@@ -1,5 +1,6 @@
 // The loop itself: the gate, requests that wait, cancelled builds, settings.
 import fs from "node:fs";
+import net from "node:net";
 
 import { check, run, same } from "./cases.mjs";
 import { launch, mark, overlay } from "./chromium.mjs";
@@ -71,6 +72,30 @@ await run([
       await mark(page).filter({ hasText: "chart.svg changes whenever this page is loaded" }).waitFor({ timeout: BUILD });
       await browser.close();
     })],
+  ["what a script asks for: an example, the next free port, an end with standard input", async () => {
+    // Somebody has the port already: this server, or whoever keeps it from listening.
+    const other = net.createServer().listen(8080, "127.0.0.1");
+    await new Promise((done) => other.once("listening", done).once("error", done));
+    const example = (dev) => {
+      fs.cpSync(dev.path("src"), dev.path("examples/other"), { recursive: true });
+      dev.edit("examples/other/main.rs", 'VERSION: &str = "one"', 'VERSION: &str = "an example"');
+    };
+    try {
+      await withDev(["--example", "other", "--port", "auto", "--exit-with-stdin"], async (dev) => {
+        const port = Number(dev.output.match(/http:\/\/127\.0\.0\.1:(\d+) is open/)[1]);
+        check(port > 8080 && dev.output.includes("127.0.0.1:8080"), "it says which port, and instead of which");
+        dev.url = `http://127.0.0.1:${port}`;
+        same(await plain(dev), "an example", "what serves");
+        dev.edit("examples/other/main.rs", '"an example"', '"another example"');
+        await until("the new version answers", BUILD, async () => (await plain(dev)) === "another example");
+        dev.process.stdin.end();
+        await until("it ends", BUILD, () => dev.process.exitCode !== null);
+        same(dev.process.exitCode, 0, "its exit code");
+      }, { prepare: example, listens: false, stdin: "pipe" });
+    } finally {
+      other.close();
+    }
+  }],
   ["a change during a build starts it over, and a burst is one build", () =>
     withDev([], async (dev) => {
       const from = dev.output.length;

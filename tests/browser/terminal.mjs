@@ -17,12 +17,17 @@ const environment = { ...environmentOf(directory, process.env.PAGES_TARGET), BRO
 forgetHistory();
 const server = path.join(directory, "tmux");
 const tmux = (...args) => execFileSync("tmux", ["-S", server, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-const command = `${process.env.PORTKEEP ?? "portkeep"} dev --backend ${BACKEND} --listen 127.0.0.1:${port} --open; echo ended $?; stty -a`;
-const begin = () => tmux(
+const command = (options) =>
+  `${process.env.PORTKEEP ?? "portkeep"} dev --backend ${BACKEND} --listen 127.0.0.1:${port} ${options}; echo ended $?; stty -a`;
+const begin = (options = "--open") => tmux(
   "-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "-c", project,
-  ...Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]), "sh", "-c", `${command}; sleep 600`,
+  ...Object.entries(environment).flatMap(([name, value]) => ["-e", `${name}=${value}`]), "sh", "-c", `${command(options)}; sleep 600`,
 );
 begin();
+// Until the one before has gone, there can be no other at its place.
+const beginAgain = (options) => until("another terminal", 30_000, () => {
+  try { begin(options); return true; } catch { return false; }
+});
 const screen = () => tmux("capture-pane", "-p", "-e", "-S", "-500");
 const shows = (what, deadline = BUILD) =>
   until(what, deadline, () => screen().includes(what)).catch((error) => {
@@ -77,12 +82,20 @@ await run([
     await shows("ended 0");
     await until("stty", BUILD, () => / icanon /.test(screen()) && / echo /.test(screen()));
   }],
+  ["with --build-on-key, a change waits for b", async () => {
+    tmux("kill-server");
+    await beginAgain("--build-on-key");
+    await shows("READY in");
+    edit('VERSION: &str = "one"', 'VERSION: &str = "two"');
+    await shows("main.rs changed; b builds");
+    check((await get(url)).body.toString() === "one", "what serves");
+    press("b");
+    await until("the new version answers", BUILD, async () => (await get(url)).body.toString() === "two");
+    check(/changed; b builds[^]*building/.test(screen()), screen());
+  }],
   ["a terminal that is closed ends it, and what it started", async () => {
     tmux("kill-server");
-    // Until that one has gone, there can be no other at its place.
-    await until("another terminal", 30_000, () => {
-      try { begin(); return true; } catch { return false; }
-    });
+    await beginAgain();
     await shows("READY in");
     check((await get(url)).status === 200, "it serves");
     tmux("kill-server");

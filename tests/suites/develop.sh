@@ -8,8 +8,9 @@ develop_guest() {
   PORTKEEP_GUEST_PACKAGES=${PORTKEEP_GUEST_PACKAGES:-chromium,nodejs,tmux,gcc,libc6-dev} \
     "$checkout/tests/guests/guest" up --fresh --bind "$(rustc --print sysroot):/opt/rust" \
     --bind "${CARGO_HOME:-$HOME/.cargo}:/opt/cargo" "$name" || return 1
-  in_guest_as_root "$name" sh -c 'mkdir -p /srv/cargo/registry /srv/pages &&
-    ln -s /opt/cargo/registry/index /opt/cargo/registry/cache /srv/cargo/registry' || return 1
+  # A copy of the index: a cargo of the host may be about to write its files anew.
+  in_guest_as_root "$name" sh -c 'mkdir -p /srv/cargo/registry /srv/pages && cp -r /opt/cargo/registry/index /srv/cargo/registry &&
+    ln -s /opt/cargo/registry/cache /srv/cargo/registry' || return 1
   # A copy, because some crates have files that only their owner may read, and a developer is not root.
   awk '/^name = / { name = $3 } /^version = / && name { print name "-" $3; name = "" }' "${@:2}" | tr -d '"' | sort -u |
     in_guest_as_root "$name" sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p "/srv/cargo/registry/src/$source"; done

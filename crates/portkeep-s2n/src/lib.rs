@@ -10,7 +10,7 @@
 //!
 //! # What moves
 //!
-//! A connection that is between two requests is taken apart: s2n-tls exports its keys and counters (some 170 bytes), and they
+//! A connection that is between two requests, or between two streams of HTTP/2, is taken apart: s2n-tls exports its keys and counters (some 170 bytes), and they
 //! go to the next generation with the socket, over portkeep's move socket. That one is open to processes of the same user
 //! only, each side makes sure of that, and both wipe what they have sent or received. Clients notice nothing; with
 //! TLS 1.3 the next answer comes under a new key.
@@ -21,7 +21,7 @@
 //!
 //! # What does not
 //!
-//! - HTTP/2 is served if the client asks for it ([`Settings::protocols`]), and ends by GOAWAY.
+//! - An HTTP/2 connection with a stream that stays open until the deadline ends by GOAWAY.
 //! - What the certificate says: a connection goes on under the one that it began with.
 //!
 //! # What is read when
