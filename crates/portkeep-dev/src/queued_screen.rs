@@ -90,7 +90,7 @@ impl Queue {
         }
     }
 
-    /// The oldest, and how many are lost of those before it.
+    /// The oldest item, and the number of items dropped before it.
     fn pop(&mut self) -> Option<(Item, usize)> {
         if let Some(item) = self.ours.pop_front() {
             self.bytes_of_ours -= item.size();

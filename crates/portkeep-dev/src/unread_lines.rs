@@ -6,31 +6,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use portkeep_engine::Generation;
 use portkeep_engine::newest::{Most, Newest};
 
-/// What is kept: more than waits of a process that writes faster than it is read.
+/// Bound of the queue: larger than what waits in front of it, of a process that writes faster than it is read.
 const KEPT: Most = Most {
     items: 50_000,
     bytes: 4 << 20,
 };
-/// So many are taken at once: whoever takes them has other things to hear, too.
+/// Lines that are taken at once. The loop has other events to hear, too.
 const AT_ONCE: Most = Most {
     items: 500,
     bytes: 1 << 17,
 };
 
-/// A clone is the same one.
+/// The queue. A clone shares it.
 #[derive(Clone)]
 pub(crate) struct UnreadLines(Arc<Shared>);
 
 struct Shared {
     waiting: Mutex<Waiting>,
-    /// Tells the loop that there are lines. False where nobody listens any more.
+    /// Tells the loop that there are lines. Returns false if the loop has ended.
     tell: Box<dyn Fn(UnreadLines) -> bool + Send + Sync>,
 }
 
 struct Waiting {
     lines: Newest<(Generation, String)>,
     lost: u64,
-    /// The loop knows of them.
+    /// The loop has been told.
     is_told: bool,
 }
 
@@ -38,12 +38,12 @@ struct Waiting {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) lines: Vec<(Generation, String)>,
-    /// So many came before them, and were not kept.
+    /// Number of dropped lines before them.
     pub(crate) lost: u64,
 }
 
 impl UnreadLines {
-    /// `tell` has the loop take them: once, until it has. It answers false where nobody listens any more.
+    /// `tell` asks the loop to take the lines, once until it does. It returns false if the loop has ended.
     pub(crate) fn new(tell: impl Fn(Self) -> bool + Send + Sync + 'static) -> Self {
         let waiting = Waiting {
             lines: Newest::of(KEPT),
@@ -56,7 +56,7 @@ impl UnreadLines {
         }))
     }
 
-    /// Adds a line. False where nobody listens any more.
+    /// Adds a line. Returns false if the loop has ended.
     pub(crate) fn add(&self, generation: Generation, line: String) -> bool {
         let mut waiting = self.waiting();
         let bytes = line.len();
@@ -64,14 +64,14 @@ impl UnreadLines {
         self.tell(waiting)
     }
 
-    /// So many lines were not kept by whoever read them. False where nobody listens any more.
+    /// Counts lines that their reader dropped. Returns false if the loop has ended.
     pub(crate) fn lose(&self, count: u64) -> bool {
         let mut waiting = self.waiting();
         waiting.lost += count;
         self.tell(waiting)
     }
 
-    /// Some of them. The loop is told once more where there are others.
+    /// Takes some lines. The loop is told again if others wait.
     pub(crate) fn take(&self) -> Taken {
         let mut waiting = self.waiting();
         let lines = waiting.lines.take(AT_ONCE);

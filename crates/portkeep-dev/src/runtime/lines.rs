@@ -14,7 +14,7 @@ const KEPT: Most = Most {
     items: 1000,
     bytes: 4 << 20,
 };
-/// So many may wait for whoever follows: each of them may be long.
+/// Lines that may wait for a follower. Each may be long.
 const FOLLOWED: usize = 256;
 
 /// The lines. A clone shares them.

@@ -1,5 +1,5 @@
-//! Output of a process, line by line. The process never waits for whoever takes the lines: for each stream, the newest lines are
-//! kept in bounded memory. So the end of a flood is kept, and an error on the other stream.
+//! Output of a process, line by line. The process never waits for its reader: of each stream, the newest lines are kept in bounded
+//! memory. So the end of a flood is kept, and so is an error on the other stream.
 
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -23,11 +23,11 @@ const LARGEST_PIPE: usize = 1 << 20;
 const WAITING: usize = 1 << 20;
 /// Memory of a line beside its bytes.
 const PER_LINE: usize = 48;
-/// Pause between two pieces of a flood. To show a line takes more processor time than to write it: the processors are left to the
-/// process.
+/// Pause between two pieces of a flood. Showing a line takes more processor time than writing it; the pause leaves the processors
+/// to the process.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The lines of both streams of a process, in the order in which they come.
+/// The lines of both streams of a process, in the order of their arrival.
 #[derive(Debug)]
 pub struct Output {
     shared: Arc<Shared>,
@@ -45,15 +45,14 @@ pub struct Output {
 pub struct Finish(watch::Sender<bool>);
 
 impl Finish {
-    /// What has been written is still read; nothing more is waited for. Whatever the process has started may have kept its
-    /// streams.
+    /// Reads what has been written, and waits for nothing more: a child of the process may keep its streams open.
     pub fn finish(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Output {
-    /// Reads in tasks of its own, until nobody has the other end of the streams, or nobody this.
+    /// Reads in tasks of its own, until the other ends of the streams are closed or this is dropped.
     #[must_use]
     pub fn of(stdout: Option<ChildStdout>, stderr: Option<ChildStderr>) -> Self {
         let mut output = Self {
@@ -77,23 +76,23 @@ impl Output {
         }
     }
 
-    /// What ends this, for whoever sees the end of the process.
+    /// A handle that ends this. The task that sees the end of the process uses it.
     #[must_use]
     pub fn when_it_ends(&self) -> Finish {
         Finish(self.finish.clone())
     }
 
-    /// Lines that have been taken already.
+    /// Lines that have been taken from the queue already.
     pub fn at_hand(&mut self) -> impl Iterator<Item = String> {
         self.lines.by_ref()
     }
 
-    /// How many lines were not kept since this was asked last. They came before those that are told next.
+    /// Number of lines dropped since the last call. They came before the lines that follow.
     pub fn lost(&mut self) -> u64 {
         std::mem::take(&mut self.lost)
     }
 
-    /// The next line; nothing at the end of both streams. Can be dropped and called again.
+    /// The next line, or `None` at the end of both streams. Cancel safe.
     pub async fn next(&mut self) -> Option<String> {
         loop {
             if let Some(line) = self.lines.next() {
@@ -136,15 +135,15 @@ impl Shared {
     }
 }
 
-/// What waits to be taken, of each stream that is or was read.
+/// Pieces that wait to be taken, by stream.
 #[derive(Debug, Default)]
 struct Queue {
     streams: Vec<Waiting>,
-    /// So many pieces came.
+    /// Number of pieces that came.
     came: u64,
-    /// So many lines were not kept.
+    /// Number of lines dropped.
     lost: u64,
-    /// So many streams are read.
+    /// Number of streams that are still read.
     readers: usize,
 }
 
@@ -157,7 +156,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Piece {
-    /// The how manieth of both streams.
+    /// Its place among the pieces of both streams.
     number: u64,
     bytes: Vec<u8>,
     lines: usize,
@@ -171,14 +170,14 @@ impl Piece {
 
 /// What there is to take.
 enum Next {
-    /// This, and so many lines before it were lost.
+    /// The piece, and the number of lines that were dropped before it.
     Piece(Vec<u8>, u64),
     Later,
     End,
 }
 
 impl Queue {
-    /// Makes room by what waits longest. The newest is kept, however large it is.
+    /// Drops the oldest pieces to make room. The newest is kept, however large it is.
     fn push(&mut self, stream: usize, bytes: Vec<u8>) {
         self.came += 1;
         let Some(waiting) = self.streams.get_mut(stream) else {
@@ -221,7 +220,7 @@ impl Queue {
     }
 }
 
-/// Who reads a stream. It counts as long as it is there.
+/// Writer of a stream's pieces into the queue. It counts as a reader of the stream until it is dropped.
 #[derive(Debug)]
 struct Writer {
     shared: Arc<Shared>,
@@ -271,7 +270,7 @@ async fn read(
             _ = finished.wait_for(|finished| *finished) => break,
         }
     }
-    // What is in the pipe now was written before.
+    // What is in the pipe now was written before the end.
     let mut more = LARGEST_PIPE;
     while more > 0
         && let Ok(count @ 1..) = rustix::io::read(&stream, &mut buffer[..])
@@ -287,7 +286,7 @@ async fn read(
 struct Whole(Vec<u8>);
 
 impl Whole {
-    /// Adds what was read, and answers all lines that are whole, or too long.
+    /// Adds what was read. Returns all lines that are whole, or too long.
     fn add(&mut self, read: &[u8]) -> Vec<u8> {
         let Some(end) = memrchr(b'\n', read) else {
             self.0.extend_from_slice(read);
@@ -303,12 +302,12 @@ impl Whole {
     }
 }
 
-/// Lines without their ends, and none too long. What is no text is shown as U+FFFD.
+/// Splits a piece into lines without their ends, none of them too long. Bytes that are no text become U+FFFD.
 fn split(piece: &[u8]) -> Vec<String> {
     let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
     let lines = piece.split(|byte| *byte == b'\n').flat_map(|line| {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // One that is empty is a line, too.
+        // An empty line is a line, too.
         let first = &line[..line.len().min(LONGEST)];
         std::iter::once(first).chain(line[first.len()..].chunks(LONGEST))
     });
