@@ -268,3 +268,27 @@ fn ctrl_c_is_heard_while_cargo_is_waited_for() {
     session.interrupt();
     session.wait_for_end();
 }
+
+#[test]
+fn a_full_disk_keeps_what_serves_until_there_is_room_again() {
+    let files = [
+        ("hello/Cargo.toml", &*manifest("")),
+        ("hello/src/main.rs", APP),
+    ];
+    let session = Session::start_on_a_small_disk(&files);
+    session.expect_answer("one");
+    let filler = session.in_target("filler");
+    let full = std::io::copy(
+        &mut std::io::repeat(b'x'),
+        &mut std::fs::File::create(&filler).unwrap(),
+    );
+    assert_eq!(full.unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    session.expect_said("the build failed", || {
+        session.edit("hello/src/main.rs", "\"one\"", "\"two\"");
+    });
+    assert!(session.log().contains("No space left"), "{}", session.log());
+    session.expect_answer("one");
+    std::fs::remove_file(filler).unwrap();
+    session.edit("hello/src/main.rs", "\"two\"", "\"three\"");
+    session.expect_answer("three");
+}

@@ -100,6 +100,46 @@ impl Session {
         session
     }
 
+    /// The same, where the project's build directory is a file system of 64 MiB.
+    pub(crate) fn start_on_a_small_disk(files: &[(&str, &str)]) -> Self {
+        let home = Home::new();
+        for (name, text) in files {
+            home.write(name, text);
+        }
+        fs::create_dir(home.path().join("hello/target")).unwrap();
+        let output = File::create(home.path().join("log")).unwrap();
+        let address = free_address();
+        let command = Self::command_in(&home, address, &[]);
+        let namespaces: &[&str] = match rustix::process::geteuid().is_root() {
+            true => &["--mount"],
+            false => &["--user", "--map-root-user", "--mount"],
+        };
+        let mount = "mount -t tmpfs -o size=64m tmpfs hello/target && exec \"$@\"";
+        let mut within = Command::new("unshare");
+        within
+            .args(namespaces)
+            .args(["sh", "-c", mount, "sh"])
+            .arg(command.get_program())
+            .args(command.get_args())
+            .current_dir(home.path());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => within.env(name, value),
+                None => within.env_remove(name),
+            };
+        }
+        Self::spawn(within, output.into(), home, address)
+    }
+
+    /// A file in the build directory, as `portkeep dev` sees it.
+    pub(crate) fn in_target(&self, name: &str) -> PathBuf {
+        let root = format!("/proc/{}/root", self.child.id());
+        let target = self.path("hello/target");
+        Path::new(&root)
+            .join(target.strip_prefix("/").unwrap())
+            .join(name)
+    }
+
     fn start_in(home: Home, address: SocketAddr, arguments: &[&str]) -> Self {
         let output = File::create(home.path().join("log")).unwrap();
         Self::start_writing_to(output.into(), home, address, arguments)
@@ -111,6 +151,11 @@ impl Session {
         address: SocketAddr,
         arguments: &[&str],
     ) -> Self {
+        let command = Self::command_in(&home, address, arguments);
+        Self::spawn(command, output, home, address)
+    }
+
+    fn command_in(home: &Home, address: SocketAddr, arguments: &[&str]) -> Command {
         let listen = address.to_string();
         let first = ["dev", "--backend", "local", "--project", "hello"];
         let mut command = home.command(&[&first[..], &["--listen", &listen], arguments].concat());
@@ -120,11 +165,16 @@ impl Session {
             let real = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             command.env("REAL_CARGO", real).env("CARGO", own);
         }
-        let child = command
+        command
             // The toolchain is found through the user's home.
             .env("CARGO_HOME", of_the_user("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", of_the_user("RUSTUP_HOME", ".rustup"))
-            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("CARGO_TARGET_DIR");
+        command
+    }
+
+    fn spawn(mut command: Command, output: OwnedFd, home: Home, address: SocketAddr) -> Self {
+        let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
