@@ -13,9 +13,9 @@ develop_guest() {
     ln -s /opt/cargo/registry/cache /srv/cargo/registry' || return 1
   # A copy, because some crates have files that only their owner may read, and a developer is not root.
   awk '/^name = / { name = $3 } /^version = / && name { print name "-" $3; name = "" }' "${@:2}" | tr -d '"' | sort -u |
-    in_guest_as_root "$name" sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p "/srv/cargo/registry/src/$source"; done
+    in_guest_as_root "$name" sh -c 'cd /opt/cargo/registry/src && for source in *; do mkdir -p -- "/srv/cargo/registry/src/$source"; done
       while read -r crate; do
-        for found in */"$crate"; do [ ! -d "$found" ] || cp -r "$found" "/srv/cargo/registry/src/$found"; done
+        for found in */"$crate"; do [ ! -d "$found" ] || cp -r -- "$found" "/srv/cargo/registry/src/$found"; done
       done
       chmod -R a+rX /srv/cargo; chown -R dev: /srv/cargo /srv/pages'
 }
