@@ -8,6 +8,9 @@ use super::{readable, short};
 use crate::client::{Client, get};
 use crate::manager::{PATIENCE, Process, Setup, listener};
 
+/// Several looks of the server at its connections, with the shortest limit of these tests.
+const LOOKS: Duration = Duration::from_millis(500);
+
 fn descriptors(process: &Process) -> usize {
     let directory = format!("/proc/{}/fd", process.id());
     fs::read_dir(directory).unwrap().count()
@@ -16,12 +19,17 @@ fn descriptors(process: &Process) -> usize {
 #[test]
 fn those_that_are_idle_for_longest_make_room() {
     let (listener, address) = listener();
-    let setup = short(Setup::http(&listener), &[]).set("PORTKEEP_LIMIT_CONNECTIONS", 8);
+    // A limit that no request here meets has the server look at its connections often.
+    let setup = short(Setup::http(&listener), &["BODY"]).set("PORTKEEP_LIMIT_CONNECTIONS", 8);
     let mut process = setup.start_ready();
     let connect = || Client::connect(address).unwrap();
     let mut clients: Vec<_> = (0..8).map(|_| connect()).collect();
-    for client in &mut clients {
+    for (number, client) in clients.iter_mut().enumerate() {
         assert!(!client.get("/").unwrap().close);
+        if number == 0 {
+            // The time that it is idle is known to some looks.
+            thread::sleep(LOOKS);
+        }
     }
     let mut late = connect();
     late.get("/").unwrap();
