@@ -25,13 +25,16 @@ fn connections(world: &World, count: usize) -> Vec<TcpStream> {
         .map(|_| {
             let mut socket = TcpStream::connect(address(world)).unwrap();
             socket.set_read_timeout(Some(3 * PATIENCE)).unwrap();
+            // Else each second small write waits 40 ms for the kernel's acknowledgement of the first.
+            socket.set_nodelay(true).unwrap();
             let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
             socket.write_all(preface).unwrap();
+            // It was accepted. Of more than wait in the listener's queue, the kernel drops some, and sends again after seconds.
+            read_until(&mut socket, SETTINGS);
             socket
         })
         .collect();
     for socket in &mut sockets {
-        read_until(socket, SETTINGS);
         send(socket, SETTINGS, 1, 0, &[]);
         raw_ask(socket, 1, EMPTY);
     }
