@@ -20,6 +20,8 @@ use crate::moving::Departures;
 
 /// How long idle connections that make room may take to end, before others are chosen.
 const ROOM: Duration = Duration::from_secs(1);
+/// How long a connection is idle before it makes room: its next request may be on its way, and the first one of a new client is.
+const IN_FLIGHT: Duration = Duration::from_millis(100);
 
 pub(crate) use guard::{Live, Task};
 pub(crate) use phase::{Phase, Phases};
@@ -183,14 +185,21 @@ impl Shared {
         self.live() >= self.most
     }
 
-    /// If there are too many connections, ends those that have been idle for longest.
-    fn thin_out(&self) {
+    /// If there are too many connections, ends those that have been idle for longest. Returns how soon more may be idle for long
+    /// enough.
+    fn thin_out(&self) -> Duration {
         let many = self.live().saturating_sub(self.most);
-        if many > 0 {
-            // Choosing them takes a look at each connection, so with many of them it chooses a few more.
-            let some = many.max(self.most / 64);
-            let spare = self.register.tell_spare(some, Order::End(Reason::Crowded));
-            self.tight.store(spare < many, Ordering::Relaxed);
+        if many == 0 {
+            return ROOM;
+        }
+        // Choosing them takes a look at each connection, so with many of them it chooses a few more.
+        let some = many.max(self.most / 64);
+        let order = Order::End(Reason::Crowded);
+        let spare = self.register.tell_spare(some, IN_FLIGHT, order);
+        self.tight.store(spare.idle < many, Ordering::Relaxed);
+        match spare.told < many.min(spare.idle) {
+            true => IN_FLIGHT,
+            false => ROOM,
         }
     }
 
@@ -202,8 +211,8 @@ impl Shared {
             if !self.is_crowded() {
                 return;
             }
-            self.thin_out();
-            if timeout(ROOM, freed).await.is_err() {
+            let patience = self.thin_out();
+            if timeout(patience, freed).await.is_err() && patience == ROOM {
                 waiting();
             }
         }

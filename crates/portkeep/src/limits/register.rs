@@ -80,6 +80,15 @@ impl Entry {
     }
 }
 
+/// Connections that can make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spare {
+    /// Number of idle ones, for however long.
+    pub(crate) idle: usize,
+    /// Number of those that were told to end.
+    pub(crate) told: usize,
+}
+
 impl Register {
     fn part(&self, number: u64) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
         let part = &self.parts[(number % PARTS as u64) as usize];
@@ -140,20 +149,25 @@ impl Register {
         0..PARTS
     }
 
-    /// Gives an order to this many idle connections, those that have been idle for longest first. Returns how many there
-    /// were.
-    pub(crate) fn tell_spare(&self, most: usize, order: Order) -> usize {
+    /// Gives an order to this many connections that have been idle for at least `idle`, those that have been idle for longest
+    /// first.
+    pub(crate) fn tell_spare(&self, most: usize, idle: Duration, order: Order) -> Spare {
         let now = Instant::now();
-        let mut spare = Vec::new();
+        let (mut spare, mut count) = (Vec::new(), 0);
         for part in Self::parts() {
             for (number, entry) in self.part(part as u64).iter_mut() {
-                if entry.look(now).0.spare {
+                let (facts, waited) = entry.look(now);
+                count += usize::from(facts.spare);
+                if facts.spare && waited >= idle {
                     spare.push((Reverse(entry.perhaps(now)), *number));
                 }
             }
         }
         if most == 0 || spare.is_empty() {
-            return spare.len();
+            return Spare {
+                idle: count,
+                told: 0,
+            };
         }
         let last = most.min(spare.len()) - 1;
         let (before, at, _) = spare.select_nth_unstable(last);
@@ -165,7 +179,10 @@ impl Register {
                 }
             }
         }
-        spare.len()
+        Spare {
+            idle: count,
+            told: last + 1,
+        }
     }
 }
 
@@ -258,12 +275,12 @@ mod tests {
             let told = told.filter(|(_, one)| one.told.lock().unwrap().pop() == Some(CROWDED));
             told.map(|(number, _)| number).collect::<Vec<_>>()
         };
-        register.tell_spare(3, CROWDED);
+        register.tell_spare(3, Duration::ZERO, CROWDED);
         // 49 and 99 are busy; of two with the same idle time, the older comes first.
         assert_eq!(told(), [47, 48, 98]);
-        register.tell_spare(0, CROWDED);
+        register.tell_spare(0, Duration::ZERO, CROWDED);
         assert_eq!(told(), [0; 0]);
-        register.tell_spare(1000, CROWDED);
+        register.tell_spare(1000, Duration::ZERO, CROWDED);
         assert_eq!(told().len(), 90);
     }
 
@@ -276,7 +293,8 @@ mod tests {
         early.stamp.store(1, Relaxed);
         let late = entered(&register, 1, 0, false);
         advance(Duration::from_millis(1)).await;
-        assert_eq!(register.tell_spare(1, CROWDED), 2);
+        let spare = register.tell_spare(1, Duration::ZERO, CROWDED);
+        assert_eq!(spare, Spare { idle: 2, told: 1 });
         assert_eq!(*early.told.lock().unwrap(), [CROWDED]);
         assert!(late.told.lock().unwrap().is_empty());
     }
