@@ -30,18 +30,23 @@ impl<T> Newest<T> {
         }
     }
 
-    /// Adds what has so many bytes, and answers how many were lost for that. The newest is kept, however large it is.
+    /// Adds an item of this many bytes. Returns how many items were dropped for it. The newest is kept, however large it is.
     pub fn push(&mut self, item: T, bytes: usize) -> u64 {
+        let mut count = 0;
+        self.push_and(item, bytes, |_| count += 1);
+        count
+    }
+
+    /// The same. Calls `dropped` with each dropped item, the oldest first.
+    pub fn push_and(&mut self, item: T, bytes: usize, mut dropped: impl FnMut(T)) {
         self.items.push_back((item, bytes));
         self.bytes += bytes;
-        let mut lost = 0;
-        while self.items.len() > self.most.items || self.bytes > self.most.bytes {
-            if self.items.len() == 1 {
-                break;
-            }
-            lost += u64::from(self.pop().is_some());
+        while self.items.len() > 1
+            && (self.items.len() > self.most.items || self.bytes > self.most.bytes)
+            && let Some(oldest) = self.pop()
+        {
+            dropped(oldest);
         }
-        lost
     }
 
     /// The oldest.

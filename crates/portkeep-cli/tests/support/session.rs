@@ -68,10 +68,7 @@ impl Session {
         arguments: &[&str],
         prepare: impl FnOnce(&Path),
     ) -> Self {
-        let home = Home::new();
-        for (name, text) in files {
-            home.write(name, text);
-        }
+        let home = home_with(files);
         prepare(home.path());
         Self::start_in(home, free_address(), arguments)
     }
@@ -90,10 +87,7 @@ impl Session {
         files: &[(&str, &str)],
         arguments: &[&str],
     ) -> Self {
-        let home = Home::new();
-        for (name, text) in files {
-            home.write(name, text);
-        }
+        let home = home_with(files);
         let (unread, output) = std::io::pipe().unwrap();
         let mut session = Self::start_writing_to(output.into(), home, free_address(), arguments);
         session._unread = Some(unread);
@@ -102,10 +96,7 @@ impl Session {
 
     /// The same, where the project's build directory is a file system of 64 MiB.
     pub(crate) fn start_on_a_small_disk(files: &[(&str, &str)]) -> Self {
-        let home = Home::new();
-        for (name, text) in files {
-            home.write(name, text);
-        }
+        let home = home_with(files);
         fs::create_dir(home.path().join("hello/target")).unwrap();
         let output = File::create(home.path().join("log")).unwrap();
         let address = free_address();
@@ -366,6 +357,14 @@ impl Drop for Session {
             panic!("Ctrl-C did not end it within {BUILD:?}\n{}", self.log());
         }
     }
+}
+
+fn home_with(files: &[(&str, &str)]) -> Home {
+    let home = Home::new();
+    for (name, text) in files {
+        home.write(name, text);
+    }
+    home
 }
 
 fn free_address() -> SocketAddr {

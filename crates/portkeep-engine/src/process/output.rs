@@ -1,7 +1,6 @@
 //! Output of a process, line by line. The process never waits for its reader: of each stream, the newest lines are kept in bounded
 //! memory. So the end of a flood is kept, and so is an error on the other stream.
 
-use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::lines::LONGEST;
+use crate::newest::{Most, Newest};
 
 /// Size of a read: a pipe holds no more by default.
 const READ: usize = 64 * 1024;
@@ -21,6 +21,11 @@ const READ: usize = 64 * 1024;
 const LARGEST_PIPE: usize = 1 << 20;
 /// Bytes of a stream that may wait to be taken.
 const WAITING: usize = 1 << 20;
+/// Bound of a stream's queue: its bytes alone count.
+const KEPT: Most = Most {
+    items: usize::MAX,
+    bytes: WAITING,
+};
 /// Memory of a line beside its bytes.
 const PER_LINE: usize = 48;
 /// Pause between two pieces of a flood. Showing a line takes more processor time than writing it; the pause leaves the processors
@@ -138,7 +143,7 @@ impl Shared {
 /// Pieces that wait to be taken, by stream.
 #[derive(Debug, Default)]
 struct Queue {
-    streams: Vec<Waiting>,
+    streams: Vec<Newest<Piece>>,
     /// Number of pieces that came.
     came: u64,
     /// Number of lines dropped.
@@ -147,13 +152,7 @@ struct Queue {
     readers: usize,
 }
 
-/// Pieces of whole lines.
-#[derive(Debug, Default)]
-struct Waiting {
-    pieces: VecDeque<Piece>,
-    cost: usize,
-}
-
+/// Some whole lines.
 #[derive(Debug)]
 struct Piece {
     /// Its place among the pieces of both streams.
@@ -189,32 +188,19 @@ impl Queue {
             lines: memchr_iter(b'\n', &bytes).count().max(1),
             bytes,
         };
-        waiting.cost += piece.cost();
-        waiting.pieces.push_back(piece);
-        while waiting.cost > WAITING && waiting.pieces.len() > 1 {
-            let Some(oldest) = waiting.pieces.pop_front() else {
-                break;
-            };
-            waiting.cost -= oldest.cost();
+        let cost = piece.cost();
+        waiting.push_and(piece, cost, |oldest| {
             self.lost += u64::try_from(oldest.lines).unwrap_or(u64::MAX);
-        }
+        });
     }
 
     /// The piece that came first.
     fn take(&mut self) -> Next {
-        let first = |waiting: &&mut Waiting| waiting.pieces.front().map(|piece| piece.number);
-        let with_any = self.streams.iter_mut().filter(|one| !one.pieces.is_empty());
-        let Some(waiting) = with_any.min_by_key(first) else {
-            return match self.readers {
-                0 => Next::End,
-                _ => Next::Later,
-            };
-        };
-        match waiting.pieces.pop_front() {
-            Some(piece) => {
-                waiting.cost -= piece.cost();
-                Next::Piece(piece.bytes, std::mem::take(&mut self.lost))
-            }
+        let first = |waiting: &&mut Newest<Piece>| waiting.iter().next().map(|piece| piece.number);
+        let with_any = self.streams.iter_mut().filter(|one| !one.is_empty());
+        match with_any.min_by_key(first).and_then(Newest::pop) {
+            Some(piece) => Next::Piece(piece.bytes, std::mem::take(&mut self.lost)),
+            None if self.readers == 0 => Next::End,
             None => Next::Later,
         }
     }
@@ -231,7 +217,7 @@ impl Writer {
     fn new(shared: &Arc<Shared>) -> Self {
         let mut queue = shared.queue();
         let stream = queue.streams.len();
-        queue.streams.push(Waiting::default());
+        queue.streams.push(Newest::of(KEPT));
         queue.readers += 1;
         drop(queue);
         Self {
