@@ -25,6 +25,8 @@ mod refusal;
 mod resume;
 mod retry_pause;
 mod self_test;
+#[cfg(test)]
+mod test_transport;
 mod upload;
 mod websocket;
 
