@@ -16,8 +16,8 @@ pub struct WebSocket(BufReader<TcpStream>);
 pub enum Heard {
     /// A message.
     Text(String),
-    /// A close frame with this code.
-    Closed(u16),
+    /// A close frame with this code, and the reason.
+    Closed(u16, String),
 }
 
 impl WebSocket {
@@ -76,9 +76,12 @@ impl WebSocket {
         };
         let mut payload = vec![0; length];
         self.read(&mut payload);
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         match (head[0], &payload[..]) {
-            (0x81, text) => Heard::Text(String::from_utf8_lossy(text).into_owned()),
-            (0x88, [high, low, ..]) => Heard::Closed(u16::from_be_bytes([*high, *low])),
+            (0x81, message) => Heard::Text(text(message)),
+            (0x88, [high, low, reason @ ..]) => {
+                Heard::Closed(u16::from_be_bytes([*high, *low]), text(reason))
+            }
             other => panic!("{other:?}"),
         }
     }
