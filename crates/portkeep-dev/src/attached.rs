@@ -46,19 +46,30 @@ struct Hello {
 /// Waits until what is saved at this moment serves or fails, at most for `limit` where there is one.
 #[must_use]
 pub fn wait(choice: &Choice, limit: Option<Duration>) -> Verdict {
-    let attached = match find(choice) {
+    let mut attached = match find(choice) {
         Ok(attached) => attached,
         Err(error) => return Verdict::unknown(None, Found::NotRunning, format!("{error:#}")),
     };
-    match ask(&attached, limit.map(|limit| Instant::now() + limit)) {
-        Ok(Some(verdict)) => verdict,
-        Ok(None) => {
-            let limit = limit.unwrap_or_default();
-            let reason =
-                format!("what is saved is still built, checked or started after {limit:?}");
-            Verdict::unknown(Some(attached.app), Found::Late, reason)
+    let until = limit.map(|limit| Instant::now() + limit);
+    loop {
+        let error = match ask(&attached, until) {
+            Ok(Some(verdict)) => return verdict,
+            Ok(None) => {
+                let limit = limit.unwrap_or_default();
+                let reason =
+                    format!("what is saved is still built, checked or started after {limit:?}");
+                return Verdict::unknown(Some(attached.app), Found::Late, reason);
+            }
+            Err(error) => error,
+        };
+        // The app may have another name now, or another backend: then it is asked elsewhere.
+        match find(choice) {
+            Ok(moved) if moved.socket != attached.socket => attached = moved,
+            _ => {
+                let reason = format!("{error:#}");
+                return Verdict::unknown(Some(attached.app), Found::NotRunning, reason);
+            }
         }
-        Err(error) => Verdict::unknown(Some(attached.app), Found::NotRunning, format!("{error:#}")),
     }
 }
 

@@ -33,11 +33,15 @@ mod verdict;
 mod watch;
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
+use portkeep_spec::AppName;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use self::build::{BackgroundBuild, check_line};
 use self::effect::{Effect, Ending, Notice};
@@ -108,30 +112,40 @@ async fn run_on(
         Events::open(path, name, directory, screen.clone())
     });
     let mut person = Person::listen(options, signals, events.transpose()?)?;
-    loop {
-        let ended = session(&project, &finding, &screen, &mut person).await?;
-        let Ended {
-            ending,
-            reopened,
-            learned,
-        } = ended;
-        match (ending, reopened) {
-            // While one session is closed for the next, a signal is heard as well.
-            (Ending::Reopened, Some(other)) if !person.signals.has_stopped() => project = other,
-            (Ending::Failed, _) => return Ok(ExitCode::FAILURE),
-            _ => return Ok(ExitCode::SUCCESS),
+    let result = loop {
+        let project_now = Arc::new(project);
+        let ended = session(&project_now, &finding, &screen, &mut person).await;
+        match ended {
+            Ok(Ended {
+                ending: Ending::Reopened,
+                reopened: Some(other),
+                learned,
+            }) => {
+                project = other;
+                finding.learned = learned;
+            }
+            Ok(ended) => break Ok(ended.ending),
+            Err(error) => break Err(error),
         }
-        finding.learned = learned;
+    };
+    if let Err(error) = &result {
+        person.end_pages(format!("{error:#}")).await;
     }
+    Ok(match result? {
+        Ending::Failed => ExitCode::FAILURE,
+        _ => ExitCode::SUCCESS,
+    })
 }
 
-/// Signals, keys, input and the event file, which outlive a session.
+/// Signals, keys, input, the event file, pages and commands that wait: they outlive a session.
 struct Person {
     signals: Signals,
     keys: Keys,
     /// Input for the app.
     feed: Option<InputRelay>,
     events: Option<Events>,
+    /// Since the first session.
+    pages: Option<Pages>,
 }
 
 impl Person {
@@ -146,7 +160,7 @@ impl Person {
         } = options.input;
         let keys = match is_for_the_app {
             true => Keys::none(),
-            false => Keys::listen(ends_us),
+            false => Keys::listen(ends_us.then(|| signals.more())),
         };
         if options.builds_on_key && !keys.are_heard() {
             return Err(usage::usage(
@@ -163,13 +177,21 @@ impl Person {
             keys,
             feed,
             events,
+            pages: None,
         })
+    }
+
+    /// Nothing follows. Commands that wait get this reason.
+    async fn end_pages(&mut self, reason: String) {
+        if let Some(pages) = self.pages.take() {
+            pages.end(reason).await;
+        }
     }
 }
 
 /// One session with a project, until it ends or another one has to begin.
 async fn session(
-    project: &Project,
+    project: &Arc<Project>,
     finding: &Finding,
     screen: &Arc<dyn Screen>,
     person: &mut Person,
@@ -177,11 +199,17 @@ async fn session(
     let (sender, events) = mpsc::unbounded_channel();
     let (options, host) = (&finding.options, finding.host.clone());
     let channel = (sender.clone(), person.feed.clone());
-    let session = Session::open(project, options, host, channel).await?;
+    let prepared = Session::prepare(project, options, host, channel);
+    let Ok(prepared) = person.signals.unless_stopped(prepared).await else {
+        let terminal = Terminal::new(project.spec.name.clone(), screen.clone());
+        terminal.show(&Notice::Stopping);
+        person.end_pages(ended_words(&project.spec.name)).await;
+        return Ok(Ended::stopped());
+    };
+    let session = prepared?;
     let terminal = Terminal::new(session.name().clone(), screen.clone());
     let mut status = Status::new(settings(project, options), milliseconds());
     let mut inputs = Inputs {
-        signals: &mut person.signals,
         keys: &mut person.keys,
         behind: BackgroundBuild::of(project),
         events,
@@ -193,25 +221,61 @@ async fn session(
         &session,
         &mut status,
         &mut inputs,
+        (&mut person.signals, &mut person.pages),
         (&terminal, screen.clone(), person.events.as_ref()),
     );
     let result = result.await;
-    let ending = result.as_ref().map(|ended| ended.ending);
-    if matches!(ending, Ok(Ending::Detached)) {
-        terminal.show(&Notice::Detached);
-        session.detach();
-        return result;
+    let ending = result.as_ref().ok().map(|ended| ended.ending);
+    let mut events = inputs.events;
+    match ending {
+        Some(Ending::Reopened) => {
+            if let Some(pages) = &person.pages {
+                pages.leave();
+            }
+        }
+        Some(Ending::Detached) => {
+            person.end_pages(ended_words(session.name())).await;
+            terminal.show(&Notice::Detached);
+            session.detach();
+            return result;
+        }
+        Some(Ending::Stopped | Ending::Failed) => {
+            person.end_pages(ended_words(session.name())).await;
+            terminal.show(&Notice::Stopping);
+        }
+        None => {}
     }
-    if !matches!(ending, Ok(Ending::Reopened)) {
-        terminal.show(&Notice::Stopping);
-    }
-    inputs.behind.stop().await;
+    let name = session.name().clone();
     let views = (&terminal, person.events.as_ref());
-    close(session, &mut status, views, &mut inputs).await?;
-    if matches!(ending, Ok(Ending::Reopened)) && person.signals.has_stopped() {
+    let closed = close(
+        session,
+        &mut status,
+        views,
+        &mut events,
+        &mut person.signals,
+    )
+    .await;
+    let ended = match (result, closed) {
+        (Ok(ended), closed) => closed.map(|()| ended)?,
+        (Err(error), Ok(())) => return Err(error),
+        // The first error is the one to mend.
+        (Err(error), Err(second)) => {
+            return Err(error.context(format!(
+                "and what was begun could not be taken back: {second:#}"
+            )));
+        }
+    };
+    if ended.ending == Ending::Reopened && person.signals.has_stopped() {
         terminal.show(&Notice::Stopping);
+        person.end_pages(ended_words(&name)).await;
+        return Ok(Ended::stopped());
     }
-    result
+    Ok(ended)
+}
+
+/// What commands that wait are told when nothing follows.
+fn ended_words(name: &AppName) -> String {
+    format!("the `portkeep dev` of {name} has ended; start it again with `portkeep dev`")
 }
 
 fn settings(project: &Project, options: &Options) -> Settings {
@@ -233,33 +297,30 @@ fn settings(project: &Project, options: &Options) -> Settings {
 }
 
 async fn develop(
-    project: &Project,
+    project: &Arc<Project>,
     finding: &Finding,
     session: &Session,
     status: &mut Status,
     inputs: &mut Inputs<'_>,
+    (signals, pages): (&mut Signals, &mut Option<Pages>),
     (terminal, screen, events): (&Terminal, Arc<dyn Screen>, Option<&Events>),
 ) -> anyhow::Result<Ended> {
+    let Ok(begun) = signals.unless_stopped(session.begin()).await else {
+        return Ok(Ended::stopped());
+    };
+    begun?;
     let options = &finding.options;
     let spec = session.spec();
-    let pages = Pages::listen(
-        pages::socket_path(session.store().run_directory()),
-        pages::Settings {
-            app: spec.name.to_string(),
-            directory: project.directory.clone(),
-            editor: options.editor.clone(),
-            root: project.root.clone(),
-            hold: options.hold_at_most,
-            addresses: pages::addresses(&spec.listen),
-        },
-        status.page().clone(),
-        inputs.sender.clone(),
-    )?;
+    let pages = listen_for_pages(pages, project, options, session, status, inputs)?;
     let own_files: Vec<_> = events
         .map(|events| events.path().to_owned())
         .into_iter()
         .collect();
-    let mut watch = Watch::of_project(project, session.store(), options.polls, &own_files)?;
+    let watch = watch(project, session, options.polls, own_files);
+    let Ok(watch) = signals.unless_stopped(watch).await else {
+        return Ok(Ended::stopped());
+    };
+    let mut watch = watch?;
     let holder = session.who_holds();
     // `--listen` is taken literally; and an app that goes on without this process would lose the other address.
     let needs_other_loopback = holder.is_some() && options.listen.is_empty() && !options.detaches;
@@ -279,7 +340,7 @@ async fn develop(
     };
     let views = Views {
         terminal,
-        pages: &pages,
+        pages,
         screen,
         events,
     };
@@ -292,7 +353,51 @@ async fn develop(
         watch,
         finding.clone(),
     );
-    Ok(main_loop.run(Event::Opened(opened)).await)
+    Ok(main_loop.run(Event::Opened(opened), signals).await)
+}
+
+/// Answers pages and commands that wait about this session from now on.
+fn listen_for_pages<'a>(
+    pages: &'a mut Option<Pages>,
+    project: &Project,
+    options: &Options,
+    session: &Session,
+    status: &Status,
+    inputs: &Inputs<'_>,
+) -> anyhow::Result<&'a Pages> {
+    let spec = session.spec();
+    let path = pages::socket_path(session.store().run_directory());
+    let settings = pages::Settings {
+        app: spec.name.to_string(),
+        directory: project.directory.clone(),
+        editor: options.editor.clone(),
+        root: project.root.clone(),
+        hold: options.hold_at_most,
+        addresses: pages::addresses(&spec.listen),
+    };
+    let (page, events) = (status.page().clone(), inputs.sender.clone());
+    match pages.take() {
+        Some(mut before) => {
+            let went_on = before.go_on(path, settings, page, events);
+            let before = pages.insert(before);
+            went_on.map(|()| &*before)
+        }
+        None => Ok(pages.insert(Pages::listen(path, settings, page, events)?)),
+    }
+}
+
+/// Looks at the sources beside this task: there may be many.
+async fn watch(
+    project: &Arc<Project>,
+    session: &Session,
+    polls: bool,
+    own_files: Vec<PathBuf>,
+) -> anyhow::Result<Watch> {
+    let (project, store) = (project.clone(), session.store().clone());
+    let looked_at = move || Watch::of_project(&project, &store, polls, &own_files);
+    spawn_blocking(looked_at)
+        .await
+        .context("the sources cannot be watched")?
 }
 
 /// Ends the session, and shows its reports meanwhile.
@@ -300,7 +405,8 @@ async fn close(
     session: Session,
     status: &mut Status,
     (terminal, events_file): (&Terminal, Option<&Events>),
-    inputs: &mut Inputs<'_>,
+    events: &mut mpsc::UnboundedReceiver<Event>,
+    signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let now = Now {
         serves: None,
@@ -324,14 +430,14 @@ async fn close(
             }
         }
     };
-    let mut closing = std::pin::pin!(session.close(inputs.signals));
+    let mut closing = std::pin::pin!(session.close(signals));
     let result = loop {
         tokio::select! {
             result = &mut closing => break result,
-            Some(event) = inputs.events.recv() => show(event),
+            Some(event) = events.recv() => show(event),
         }
     };
-    while let Ok(event) = inputs.events.try_recv() {
+    while let Ok(event) = events.try_recv() {
         show(event);
     }
     result

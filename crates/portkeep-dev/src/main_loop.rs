@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
 use portkeep_engine::handover::HandoverId;
 use portkeep_engine::{Cancel, Misuse};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
 
 use super::build::{BackgroundBuild, Build, Checking, Direct, check_line};
 use super::change::Change;
@@ -27,9 +28,15 @@ use super::terminal::{Keys, Signals, Terminal, open_browser};
 use super::unread_lines::{Taken, UnreadLines};
 use super::watch::{Seen, Watch};
 
-/// What the loop receives.
+/// How long a build or a check may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same when the user ends `portkeep dev`, and waits for it.
+const PATIENCE_AT_THE_END: Duration = Duration::from_millis(400);
+/// How long the end of what was killed is waited for then: the kernel may keep a process that waits for a disk.
+const KILLED: Duration = Duration::from_millis(400);
+
+/// What the loop receives, besides signals.
 pub(crate) struct Inputs<'p> {
-    pub(crate) signals: &'p mut Signals,
     pub(crate) keys: &'p mut Keys,
     pub(crate) behind: BackgroundBuild,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
@@ -93,6 +100,17 @@ pub(crate) struct Ended {
     pub(crate) learned: Learned,
 }
 
+impl Ended {
+    /// The user ended it before the loop began.
+    pub(crate) fn stopped() -> Self {
+        Self {
+            ending: Ending::Stopped,
+            reopened: None,
+            learned: Learned::default(),
+        }
+    }
+}
+
 /// What runs for the current round.
 enum Job<'a> {
     Nothing,
@@ -131,10 +149,10 @@ impl Job<'_> {
         ended.unwrap_or_else(Event::CouldNot)
     }
 
-    async fn cancel(&mut self) {
+    async fn cancel(&mut self, patience: Duration) {
         match self {
-            Self::Build(build) => build.cancel().await,
-            Self::Check(checking, _) => checking.cancel().await,
+            Self::Build(build) => build.cancel(patience).await,
+            Self::Check(checking, _) => checking.cancel(patience).await,
             Self::Nothing | Self::Handover(..) => {}
         }
     }
@@ -196,39 +214,55 @@ impl<'a, 'p> MainLoop<'a, 'p> {
         }
     }
 
-    /// Runs until the user ends it.
-    pub(crate) async fn run(mut self, first: Event) -> Ended {
+    /// Runs until the user ends it. Whatever it waits for, a signal ends that.
+    pub(crate) async fn run(mut self, first: Event, signals: &mut Signals) -> Ended {
+        let stopped = signals.unless_stopped(self.run_to_its_end(first)).await;
+        if stopped.is_err() {
+            self.take_in(Event::Stop).await;
+        }
+        // By itself, or because of a signal that came meanwhile.
+        let work = self.end_work(PATIENCE_AT_THE_END);
+        let _ = timeout(PATIENCE_AT_THE_END + KILLED, work).await;
+        Ended {
+            ending: self.ending.unwrap_or(Ending::Stopped),
+            reopened: self.reopened,
+            learned: self.finding.learned,
+        }
+    }
+
+    /// Can be dropped wherever it waits, if nothing follows but the end.
+    async fn run_to_its_end(&mut self, first: Event) {
         let mut event = first;
         loop {
-            if self.ending.is_none() {
-                self.take_in(event).await;
-            }
-            if let Some(ending) = self.ending {
-                if ending == Ending::Reopened {
-                    self.job.cancel().await;
-                }
-                return Ended {
-                    ending,
-                    reopened: self.reopened,
-                    learned: self.finding.learned,
-                };
+            self.take_in(event).await;
+            if self.ending.is_some() {
+                break;
             }
             event = self.next().await;
             if let Event::Changed(changes) = &event {
                 for notice in self.watch.take_notices() {
                     self.tell_of_project(notice);
                 }
-                if let Some(stop) = self.look_again(changes).await {
-                    event = stop;
+                self.look_again(changes).await;
+                if self.ending.is_some() {
+                    break;
                 }
             }
         }
+        if self.ending == Some(Ending::Reopened) {
+            self.end_work(PATIENCE).await;
+        }
+    }
+
+    /// Ends what runs for this session's builds.
+    async fn end_work(&mut self, patience: Duration) {
+        tokio::join!(self.job.cancel(patience), self.inputs.behind.stop(patience));
+        self.job = Job::Nothing;
     }
 
     async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
-            () = self.inputs.signals.stop() => Event::Stop,
             event = self.job.end(self.views.pages, self.session) => {
                 self.job = Job::Nothing;
                 event
@@ -270,7 +304,7 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 }
             }
             if is_start && let Some(misuse) = self.session.take_misuse() {
-                events.extend(self.learn(misuse).await);
+                self.learn(misuse).await;
             }
         }
     }
@@ -295,14 +329,8 @@ impl<'a, 'p> MainLoop<'a, 'p> {
             Effect::HandOver { executable, work } => return Some(self.hand_over(executable, work)),
             Effect::StartAgain => return Some(self.start_again()),
             Effect::Cancel => {
-                // A second signal ends what does not want to end.
-                let signals = &mut self.inputs.signals;
-                let is_stopped = tokio::select! {
-                    () = self.job.cancel() => false,
-                    () = signals.stop() => true,
-                };
+                self.job.cancel(PATIENCE).await;
                 self.job = Job::Nothing;
-                return is_stopped.then_some(Event::Stop);
             }
             Effect::Supersede => {
                 let job = std::mem::replace(&mut self.job, Job::Nothing);
@@ -331,17 +359,15 @@ impl<'a, 'p> MainLoop<'a, 'p> {
 
     /// Finds the project again if a change may have altered it. A changed environment is taken over; any other difference
     /// begins another session. A build reports a project that cannot be read.
-    async fn look_again(&mut self, changes: &[Change]) -> Option<Event> {
+    async fn look_again(&mut self, changes: &[Change]) {
         let mut paths = changes.iter().map(|change| change.path.as_path());
-        let path = paths.find(|path| self.project.is_shaped_by(path))?;
+        let Some(path) = paths.find(|path| self.project.is_shaped_by(path)) else {
+            return;
+        };
         let path = path.to_owned();
         // What was learned belongs to sources that have changed.
         self.finding.learned = Learned::default();
-        let found = match self.find_again().await {
-            Ok(found) => found,
-            Err(stop) => return Some(stop),
-        };
-        match found {
+        match self.finding.find().await {
             Ok(project) => self.become_project(project, &path.display().to_string()),
             Err(error) if path.ends_with("Cargo.toml") => drop(error),
             Err(error) => {
@@ -349,28 +375,16 @@ impl<'a, 'p> MainLoop<'a, 'p> {
                 self.tell_of_project(trouble);
             }
         }
-        None
-    }
-
-    /// Finds the project again, unless the user ends us meanwhile: cargo may wait for a lock as long as another cargo likes.
-    async fn find_again(&mut self) -> Result<anyhow::Result<Project>, Event> {
-        tokio::select! {
-            biased;
-            () = self.inputs.signals.stop() => Err(Event::Stop),
-            found = self.finding.find() => Ok(found),
-        }
     }
 
     /// A start has shown that the app handles its sockets in another way than it seemed to.
-    async fn learn(&mut self, misuse: Misuse) -> Option<Event> {
-        self.finding.learned = Learned::of(misuse)?;
-        match self.find_again().await {
-            Ok(Ok(project)) => {
-                self.become_project(project, "what the app does with its sockets");
-                None
-            }
-            Ok(Err(_)) => None,
-            Err(stop) => Some(stop),
+    async fn learn(&mut self, misuse: Misuse) {
+        let Some(learned) = Learned::of(misuse) else {
+            return;
+        };
+        self.finding.learned = learned;
+        if let Ok(project) = self.finding.find().await {
+            self.become_project(project, "what the app does with its sockets");
         }
     }
 

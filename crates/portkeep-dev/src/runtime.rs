@@ -50,8 +50,8 @@ pub(crate) enum Session {
 }
 
 impl Session {
-    /// Opens the port. On failure nothing is left behind.
-    pub(crate) async fn open(
+    /// Prepares a session, which nobody but this process sees. If this fails or is dropped, nothing is left behind.
+    pub(crate) async fn prepare(
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
@@ -84,14 +84,24 @@ impl Session {
             return Self::local(project, options, host, (events, feed), why).await;
         }
         match Manager::connect(Which::User).await {
-            Ok(manager) => Ok(Self::Systemd(
-                systemd::SystemdSession::open(project, options, host, manager, events).await?,
-            )),
+            Ok(manager) => {
+                let session =
+                    systemd::SystemdSession::prepare(project, options, host, manager, events);
+                Ok(Self::Systemd(session.await?))
+            }
             Err(error) if options.backend == Backend::Systemd => Err(error.into()),
             Err(error) => {
                 let why = error.in_a_clause();
                 Self::local(project, options, host, (events, feed), why).await
             }
+        }
+    }
+
+    /// Opens the port, if that is not done yet. If this fails or is dropped, the session has to be closed.
+    pub(crate) async fn begin(&self) -> anyhow::Result<()> {
+        match self {
+            Self::SelfBinding(_) | Self::Local(_) => Ok(()),
+            Self::Systemd(session) => session.begin().await,
         }
     }
 

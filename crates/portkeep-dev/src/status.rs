@@ -291,12 +291,7 @@ impl Status {
     }
 
     fn stop(&mut self, effects: &mut Vec<Effect>) {
-        if matches!(
-            self.activity,
-            Activity::Building { .. } | Activity::Checking { .. }
-        ) {
-            effects.push(Effect::Cancel);
-        }
+        // What runs ends with the loop.
         self.activity = Activity::Idle;
         self.is_stopped = true;
         effects.push(Effect::End(Ending::Stopped));

@@ -125,7 +125,7 @@ impl Children {
     }
 
     /// Ends the processes that a killed portkeep left running, with everything they started, and returns their
-    /// descriptions. Takes a few seconds at most.
+    /// descriptions. Takes a few seconds at most; if the future is dropped, they are killed at once.
     pub async fn end_left(&self) -> Vec<LeftoverProcess> {
         match self.notes.clone() {
             Some(directory) => pid_file::end_left(&directory).await,

@@ -2,6 +2,8 @@
 
 mod answering;
 mod arrival;
+#[cfg(feature = "http2")]
+mod batching;
 mod body;
 mod departure;
 #[cfg(feature = "http2")]

@@ -13,8 +13,6 @@ use crate::project::{BuildCommand, ProfileChoice, Project};
 
 /// Lowest priority: everything else on the machine goes first.
 const NICE: i32 = 19;
-/// How long the build may take to end after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// State of the background build.
 #[derive(Debug)]
@@ -81,9 +79,10 @@ impl BackgroundBuild {
         is_good
     }
 
-    pub(crate) async fn stop(&mut self) {
+    /// Ends it. After `patience`, it is killed.
+    pub(crate) async fn stop(&mut self, patience: Duration) {
         if let Self::Running(process) = self {
-            process.stop(PATIENCE).await;
+            process.stop(patience).await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One check between the build and the handover, which can be cancelled.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portkeep_engine::process::Children;
 use portkeep_spec::Check;
@@ -46,8 +46,9 @@ impl Checking {
         })
     }
 
-    pub(crate) async fn cancel(&mut self) {
-        self.group.cancel().await;
+    /// Ends the check. After `patience`, it is killed.
+    pub(crate) async fn cancel(&mut self, patience: Duration) {
+        self.group.cancel(patience).await;
     }
 }
 

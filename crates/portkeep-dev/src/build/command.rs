@@ -213,14 +213,14 @@ impl<'a> Build<'a> {
         }
     }
 
-    /// Ends the build. What it has made so far stays for the next build.
-    pub(crate) async fn cancel(&mut self) {
+    /// Ends the build. What it has made so far stays for the next build. After `patience`, it is killed.
+    pub(crate) async fn cancel(&mut self, patience: Duration) {
         if let Some(calls) = &mut self.calls {
-            calls.cancel().await;
+            calls.cancel(patience).await;
             self.direct.wrote();
         }
         if let Some(running) = &mut self.running {
-            running.cancel().await;
+            running.cancel(patience).await;
         }
     }
 }

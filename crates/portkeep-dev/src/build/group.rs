@@ -13,8 +13,6 @@ use tokio::process::{ChildStdout, Command};
 use super::tee;
 use crate::screen::Screen;
 
-/// How long a command may take to end after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long output is read after the command's end: a process that it started may keep the pipe open.
 const REST: Duration = Duration::from_millis(200);
 /// Bytes of output that are kept, the last ones. Pages show less.
@@ -126,9 +124,9 @@ impl Group {
         self.output.text()
     }
 
-    /// Ends the command and all processes that it started.
-    pub(super) async fn cancel(&mut self) {
-        self.process.stop(PATIENCE).await;
+    /// Ends the command and all processes that it started. After `patience`, they are killed.
+    pub(super) async fn cancel(&mut self, patience: Duration) {
+        self.process.stop(patience).await;
     }
 }
 
@@ -147,6 +145,8 @@ fn copy(ours: OwnedFd, output: &Output, screen: &dyn Screen) {
 mod tests {
     use super::*;
     use crate::screen::Blank;
+
+    const DEADLINE: Duration = Duration::from_secs(10);
 
     #[test]
     fn a_progress_bar_is_not_part_of_the_text() {
@@ -178,8 +178,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         let begun = tokio::time::Instant::now();
-        group.cancel().await;
-        assert!(begun.elapsed() < PATIENCE);
+        group.cancel(DEADLINE).await;
+        assert!(begun.elapsed() < DEADLINE);
         let tee = group.tee.take().unwrap();
         // Nobody has the other end any more.
         tokio::time::timeout(Duration::from_secs(10), tee)
@@ -202,7 +202,7 @@ mod tests {
             assert!(tokio::time::Instant::now() < deadline);
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        group.cancel().await;
+        group.cancel(Duration::from_millis(100)).await;
         let tee = group.tee.take().unwrap();
         tokio::time::timeout(Duration::from_secs(10), tee)
             .await

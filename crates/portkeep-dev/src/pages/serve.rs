@@ -77,7 +77,7 @@ async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
     let mut page = state.page.subscribe();
     // Paths in questions have no spaces.
     let text = match asked.split_once(' ').unwrap_or((asked, "")) {
-        (SCRIPT, "") => script(&state.settings),
+        (SCRIPT, "") => script(&state.settings()),
         ("events", "") => {
             write.write_all(EVENTS.as_bytes()).await?;
             // Ends when the page is gone: the app closes its end then.
@@ -104,7 +104,7 @@ async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
             }
             None => UNKNOWN.to_owned(),
         },
-        ("attached", "now") => attached(&state.settings),
+        ("attached", "now") => attached(&state.settings()),
         ("wait", "now") => {
             let mut gone = [0; 1];
             return tokio::select! {
@@ -113,7 +113,7 @@ async fn answer(stream: UnixStream, state: &PageState) -> std::io::Result<()> {
             };
         }
         ("hold", asked) => match queued_requests::Request::parse(via, asked) {
-            Some(request) => request.wait(&state.settings, &mut page).await,
+            Some(request) => request.wait(&state.settings(), &mut page).await,
             None => UNKNOWN.to_owned(),
         },
         _ => UNKNOWN.to_owned(),
@@ -154,7 +154,7 @@ fn attached(settings: &Settings) -> String {
 
 /// Sends the verdict on the saved sources once there is one, and an empty line now and then before it.
 async fn wait(write: &mut (impl AsyncWriteExt + Unpin), state: &PageState) -> std::io::Result<()> {
-    let mut verdict = state.reports.wait();
+    let (mut verdict, _unanswered) = state.reports.wait();
     write.write_all(PLAIN.as_bytes()).await?;
     let verdict = loop {
         match tokio::time::timeout(WAIT_HEARTBEAT, &mut verdict).await {
@@ -165,7 +165,7 @@ async fn wait(write: &mut (impl AsyncWriteExt + Unpin), state: &PageState) -> st
         }
     };
     let verdict = Verdict {
-        app: Some(state.settings.app.clone()),
+        app: Some(state.settings().app.clone()),
         ..verdict
     };
     write
@@ -196,8 +196,15 @@ async fn events(
 mod tests {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
+    use std::path::Path;
 
+    use tokio::sync::mpsc;
+
+    use super::super::Pages;
     use super::*;
+    use crate::event::WaitId;
+
+    const DEADLINE: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_directory_whose_name_is_no_text_has_a_script_too() {
@@ -213,29 +220,95 @@ mod tests {
         assert!(script.contains("\"root\":\"/home/\u{fffd}/app\""));
     }
 
-    /// The answer to a question, as a line, and the event that the loop receives.
-    async fn asked(line: &str) -> (String, Option<Event>) {
-        let directory = tempfile::tempdir().unwrap();
-        let (events, mut reports) = tokio::sync::mpsc::unbounded_channel();
-        let settings = Settings {
+    fn settings_of(app: &str) -> Settings {
+        Settings {
             editor: "vscode".to_owned(),
             root: "/".into(),
             hold: Duration::ZERO,
-            app: "hello".to_owned(),
+            app: app.to_owned(),
             directory: "/p".into(),
             addresses: Vec::new(),
-        };
-        let path = directory.path().join("dev");
-        let _pages =
-            super::super::Pages::listen(path.clone(), settings, Page::new(7), events).unwrap();
-        let mut stream = UnixStream::connect(&path).await.unwrap();
+        }
+    }
+
+    async fn ask(path: &Path, line: &str) -> UnixStream {
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        let line = format!("{line}\n");
+        stream.write_all(line.as_bytes()).await.unwrap();
         stream
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .unwrap();
+    }
+
+    async fn answer_of(mut stream: UnixStream) -> String {
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
+        let read = stream.read_to_string(&mut answer);
+        tokio::time::timeout(DEADLINE, read).await.unwrap().unwrap();
+        answer
+    }
+
+    /// The answer to a question, as a line, and the event that the loop receives.
+    async fn asked(line: &str) -> (String, Option<Event>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (events, mut reports) = mpsc::unbounded_channel();
+        let path = directory.path().join("dev");
+        let settings = settings_of("hello");
+        let _pages = Pages::listen(path.clone(), settings, Page::new(7), events).unwrap();
+        let answer = answer_of(ask(&path, line).await).await;
         (answer, reports.try_recv().ok())
+    }
+
+    async fn waits(reports: &mut mpsc::UnboundedReceiver<Event>) -> WaitId {
+        let event = tokio::time::timeout(DEADLINE, reports.recv()).await;
+        match event.unwrap() {
+            Some(Event::Waits(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_when_a_session_ends_is_answered_by_the_next_wherever_that_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name).join("dev");
+        for name in ["one", "two"] {
+            std::fs::create_dir(directory.path().join(name)).unwrap();
+        }
+        let question = Question::new(0, "wait now").to_string();
+        let (events, mut first) = mpsc::unbounded_channel();
+        let settings = settings_of("one");
+        let mut pages = Pages::listen(place("one"), settings, Page::new(7), events).unwrap();
+        let before = ask(&place("one"), &question).await;
+        let id = waits(&mut first).await;
+        // Its answer is not given: an older generation may have to rest first.
+        pages.answer(vec![id], Verdict::serves(Some(1)));
+        pages.leave();
+        drop(first);
+        let meanwhile = ask(&place("one"), &question).await;
+        // It is asked now, or was asked already.
+        for name in ["one", "two"] {
+            let (events, mut next) = mpsc::unbounded_channel();
+            let (settings, page) = (settings_of(name), Page::new(8));
+            pages.go_on(place(name), settings, page, events).unwrap();
+            let mut ids = [waits(&mut next).await, waits(&mut next).await];
+            ids.sort_by_key(|id| id.0);
+            assert_eq!(ids[0], id);
+            if name == "two" {
+                assert!(!place("one").exists());
+                pages.answer(vec![ids[0]], Verdict::serves(None));
+                let answer = answer_of(before).await;
+                assert!(
+                    answer.contains("\"serves\"") && answer.contains("\"two\""),
+                    "{answer}"
+                );
+                break;
+            }
+            std::fs::remove_file(place(name)).unwrap();
+        }
+        pages.end("it has ended".to_owned()).await;
+        let answer = answer_of(meanwhile).await;
+        assert!(
+            answer.contains("notRunning") && answer.contains("it has ended"),
+            "{answer}"
+        );
+        assert!(!place("two").exists());
     }
 
     #[tokio::test]

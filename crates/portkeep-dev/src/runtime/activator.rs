@@ -6,6 +6,7 @@ use portkeep_engine::Request;
 use portkeep_engine::handover::Purpose;
 use portkeep_engine::helper::holding_page;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::control::ControlServer;
@@ -16,23 +17,39 @@ const THROTTLE: Duration = Duration::from_secs(1);
 
 /// One task for the whole session, so that nothing is started twice. Dropping it ends the task.
 #[derive(Debug)]
-pub(super) struct Activator(watch::Sender<Instant>);
+pub(super) struct Activator {
+    due: watch::Sender<Instant>,
+    task: JoinHandle<()>,
+}
 
 impl Activator {
     pub(super) fn new(server: &ControlServer) -> Self {
         let (sender, due) = watch::channel(Instant::now());
-        tokio::spawn(Starting(server.clone()).run(due));
-        Self(sender)
+        Self {
+            task: tokio::spawn(Starting(server.clone()).run(due)),
+            due: sender,
+        }
+    }
+
+    /// Starts nothing more.
+    pub(super) fn end(&self) {
+        self.task.abort();
     }
 
     /// After `pause`, the next connection starts a generation unless one serves by then. The last call counts.
     pub(super) fn after(&self, pause: Duration) {
-        self.0.send_replace(Instant::now() + pause);
+        self.due.send_replace(Instant::now() + pause);
     }
 
     /// The same, after the pause for failing starts.
     pub(super) fn after_failure(&self) {
         self.after(THROTTLE);
+    }
+}
+
+impl Drop for Activator {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct LocalSession {
     _output_watcher: Option<RecommendedWatcher>,
     control: tokio::task::JoinHandle<()>,
     /// Ends with the session.
-    _activator: Arc<Activator>,
+    activator: Arc<Activator>,
     _lock: DevLock,
 }
 
@@ -126,7 +126,7 @@ impl LocalSession {
             why,
             _output_watcher: output_watcher,
             control,
-            _activator: activator,
+            activator,
             _lock: lock,
         })
     }
@@ -187,6 +187,7 @@ impl LocalSession {
 
     pub(super) async fn close(self, signals: &mut Signals) -> anyhow::Result<()> {
         self.control.abort();
+        self.activator.end();
         let (local, handovers) = (self.local.clone(), self.handovers.clone());
         let mut stopping = std::pin::pin!(async {
             // First, so that nothing new is started.
@@ -199,6 +200,8 @@ impl LocalSession {
                 () = signals.stop_at_once() => self.local.kill_all(),
             }
         }
+        // Others may still have a clone, and another session may follow.
+        self.local.close_sockets();
         self.published.remove();
         leftovers::remove(&self.store)
     }

@@ -30,6 +30,7 @@ pub(crate) struct SystemdSession {
     handovers: Handovers,
     spec: Spec,
     published: Published,
+    host: Arc<dyn Host>,
     notices: Vec<String>,
     journal: Option<Child>,
     _history: RecommendedWatcher,
@@ -37,7 +38,7 @@ pub(crate) struct SystemdSession {
 }
 
 impl SystemdSession {
-    pub(super) async fn open(
+    pub(super) async fn prepare(
         project: &Project,
         options: &Options,
         host: Arc<dyn Host>,
@@ -75,27 +76,22 @@ impl SystemdSession {
         let journal = journal::follow(&spec.name, events.clone()).ok();
         let history = history::follow(&store, events).context("cannot watch the history")?;
         let systemd = Arc::new(Systemd::new(manager, store));
-        let session = Self {
+        Ok(Self {
             handovers: Handovers::start(systemd.clone(), systemd.store().clone()),
             systemd,
             spec,
             published,
+            host,
             notices,
             journal,
             _history: history,
             _lock: lock,
-        };
-        let placed = units::place(&session.systemd, &session.spec, &*host).await;
-        if let Err(error) = placed {
-            // The first error is the one to mend.
-            return Err(match session.remove().await {
-                Ok(()) => error,
-                Err(second) => error.context(format!(
-                    "and what was begun could not be taken back: {second:#}"
-                )),
-            });
-        }
-        Ok(session)
+        })
+    }
+
+    /// Places the units, and has systemd open the port.
+    pub(super) async fn begin(&self) -> anyhow::Result<()> {
+        units::place(&self.systemd, &self.spec, &*self.host).await
     }
 
     pub(super) fn spec(&self) -> &Spec {

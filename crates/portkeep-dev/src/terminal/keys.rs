@@ -35,8 +35,8 @@ impl Keys {
         Self { pressed, before }
     }
 
-    /// Reads keys if there is a terminal. Its end may count as a key, too.
-    pub(crate) fn listen(end_quits: bool) -> Self {
+    /// Reads keys if there is a terminal. Its end is told to `end`.
+    pub(crate) fn listen(end: Option<mpsc::UnboundedSender<()>>) -> Self {
         let (sender, pressed) = mpsc::unbounded_channel();
         let is_ours =
             io::stdin().is_terminal() && streams::stdout().is_terminal() && in_foreground();
@@ -52,9 +52,8 @@ impl Keys {
                         }
                     }
                 }
-                if end_quits {
-                    let _ = sender.send(Key::Quit);
-                }
+                // Nobody listens any more: we are ending.
+                let _ = end.map(|end| end.send(()));
             });
         }
         Self { pressed, before }

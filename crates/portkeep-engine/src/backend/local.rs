@@ -1,7 +1,8 @@
 //! Generations as child processes, with the protocols that systemd speaks: `LISTEN_FDS`, `LISTEN_FDNAMES`, `LISTEN_PID`,
 //! `NOTIFY_SOCKET`, `WATCHDOG_USEC`.
 //!
-//! The process that holds a [`Local`] holds the sockets: they live as long as it does.
+//! The process that holds a [`Local`] holds the sockets: they live as long as it does, or until they are
+//! [closed](Local::close_sockets).
 
 mod launch;
 mod notify;
@@ -190,6 +191,12 @@ impl Local {
         for mut phase in phases {
             let _ = phase.wait_for(Option::is_none).await;
         }
+    }
+
+    /// Nobody can connect any more, whoever still has a clone of this: another process or another [`Local`] may listen at the
+    /// same addresses.
+    pub fn close_sockets(&self) {
+        self.shared.sockets.close();
     }
 
     /// How the program of the last failed start used its sockets, if that was seen; once.

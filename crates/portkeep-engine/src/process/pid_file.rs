@@ -134,9 +134,21 @@ fn boot() -> String {
     }
 }
 
-/// Ends the processes of all pid files in a directory at once, and returns those that ran.
+/// Processes that are killed when this is dropped.
+struct KilledAtTheEnd(Vec<OwnedFd>);
+
+impl Drop for KilledAtTheEnd {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            // It has ended, if nobody was in a hurry.
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+}
+
+/// Ends the processes of all pid files in a directory at once, and returns those that ran. If this is dropped, it kills them.
 pub(super) async fn end_left(directory: &Path) -> Vec<LeftoverProcess> {
-    let mut left = Vec::new();
+    let (mut left, mut killed) = (Vec::new(), KilledAtTheEnd(Vec::new()));
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
         let noted = small_file::read(&path, LONGEST).ok();
@@ -148,6 +160,7 @@ pub(super) async fn end_left(directory: &Path) -> Vec<LeftoverProcess> {
         let running = noted.running();
         for process in &running {
             let _ = pidfd_send_signal(process, Signal::TERM);
+            killed.0.extend(process.try_clone());
         }
         left.push((path, noted, running));
     }

@@ -17,8 +17,6 @@ use super::unit::{Unit, UnitKind};
 use crate::diagnostics::{Level, Part};
 use crate::screen::Screen;
 
-/// How long rustc may take to end after SIGTERM.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Errors about a library that is not the expected one: cargo may resolve them.
 const OF_LIBRARIES: [&str; 9] = [
     "E0457", "E0460", "E0461", "E0462", "E0463", "E0464", "E0514", "E0519", "E0523",
@@ -190,9 +188,10 @@ impl Run {
         })
     }
 
-    pub(in crate::build) async fn cancel(&mut self) {
+    /// Ends them. After `patience`, they are killed.
+    pub(in crate::build) async fn cancel(&mut self, patience: Duration) {
         if let Some(call) = &mut self.call {
-            call.process.stop(PATIENCE).await;
+            call.process.stop(patience).await;
         }
     }
 }

@@ -6,9 +6,11 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use portkeep_spec::{Address, Listen, contract};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{Shutdown, shutdown};
 use socket2::Type;
 
 use crate::socket_file::bind_private;
@@ -40,7 +42,7 @@ pub struct Sockets {
     /// Number of sockets that clients connect to.
     listeners: usize,
     /// Files of Unix sockets that this process made, and removes.
-    files: Vec<PathBuf>,
+    files: Mutex<Vec<PathBuf>>,
 }
 
 impl Sockets {
@@ -52,7 +54,7 @@ impl Sockets {
         let mut bound = Self {
             sockets: Vec::new(),
             listeners: listen.len(),
-            files: Vec::new(),
+            files: Mutex::default(),
         };
         for one in listen {
             let fail = |source| BindError {
@@ -63,7 +65,7 @@ impl Sockets {
             bound
                 .sockets
                 .push((one.name.to_string(), OwnedFd::from(socket)));
-            bound.files.extend(one.address.path().map(Path::to_owned));
+            bound.files().extend(one.address.path().map(Path::to_owned));
         }
         Ok(bound)
     }
@@ -75,7 +77,7 @@ impl Sockets {
         socket.listen(MOVE_BACKLOG)?;
         self.sockets
             .push((contract::MOVE_SOCKET.to_owned(), socket.into()));
-        self.files.push(path);
+        self.files().push(path);
         Ok(())
     }
 
@@ -110,6 +112,22 @@ impl Sockets {
         }
     }
 
+    /// Nobody can connect any more, and other sockets may listen at these addresses. Whoever still has a copy, as a wait for a
+    /// client that nobody waits for any more, keeps nothing.
+    pub(super) fn close(&self) {
+        for file in std::mem::take(&mut *self.files()) {
+            let _ = fs::remove_file(file);
+        }
+        for socket in self.descriptors() {
+            // One that does not listen has nobody to turn away.
+            let _ = shutdown(socket, Shutdown::Both);
+        }
+    }
+
+    fn files(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn descriptors(&self) -> impl ExactSizeIterator<Item = BorrowedFd<'_>> {
         self.sockets.iter().map(|(_, socket)| socket.as_fd())
     }
@@ -117,8 +135,46 @@ impl Sockets {
 
 impl Drop for Sockets {
     fn drop(&mut self) {
-        for file in &self.files {
+        for file in std::mem::take(&mut *self.files()) {
             let _ = fs::remove_file(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portkeep_spec::Spec;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_closed_can_be_opened_again_at_once_though_somebody_still_waits_for_a_client() {
+        let directory = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = port.local_addr().unwrap();
+        drop(port);
+        let unix = directory.path().join("socket");
+        let listen = format!(
+            r#"{{"name": "hello", "exec": ["/x"], "listen": [{{"name": "http", "stream": "{tcp}"}}, {{"name": "unix", "stream": "{}"}}]}}"#,
+            unix.display()
+        );
+        let listen = Spec::from_json(&listen).unwrap().listen;
+        for _ in 0..20 {
+            let sockets = Sockets::bind(&listen).unwrap();
+            {
+                // It has copies of the sockets, in a thread that cannot be cancelled.
+                let waits = tokio::time::timeout(Duration::from_millis(5), sockets.readable());
+                waits.await.unwrap_err();
+            }
+            sockets.close();
+            std::net::TcpStream::connect(tcp).unwrap_err();
+            let again = Sockets::bind(&listen).unwrap();
+            drop(sockets);
+            std::net::TcpStream::connect(tcp).unwrap();
+            std::os::unix::net::UnixStream::connect(&unix).unwrap();
+            again.close();
         }
     }
 }
