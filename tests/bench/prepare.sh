@@ -16,8 +16,10 @@ bench_prepare() {
   echo "building portkeep, the apps and the benchmark"
   cargo build --quiet --release --package portkeep-cli || exit 1
   cargo build --quiet --release --manifest-path tests/bench/Cargo.toml --target-dir "$target/bench" || exit 1
+  # A project of its own: nothing else is to compile aws-lc and s2n-tls.
+  cargo build --quiet --release --manifest-path tests/bench/tls/Cargo.toml --target-dir "$target/tls-bench" --bin hello-portkeep-s2n || exit 1
   place "$target/release/portkeep" "$tools"/bin/{systemfd,watchexec,cargo-devserver,bacon} "${dx[@]}" \
-    "$target"/bench/release/{bench,hello-portkeep,hello-axum,hello-graceful-restart,hello-ecdysis} || exit 1
+    "$target"/bench/release/{bench,hello-portkeep,hello-axum,hello-graceful-restart,hello-ecdysis} "$target/tls-bench/release/hello-portkeep-s2n" || exit 1
 }
 
 # The version is pinned: the table states it.

@@ -6,6 +6,7 @@
 
 mod connection;
 mod report;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,8 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub(crate) use connection::{Failure, fetch};
+pub(crate) use connection::{Failure, fetch, fetch_over};
 pub(crate) use report::Report;
+pub(crate) use tls::Tls;
 
 use connection::{Connection, Sent};
 
@@ -30,6 +32,8 @@ pub(crate) enum Protocol {
     Close,
     /// HTTP/2 by prior knowledge; a connection that was told GOAWAY is left.
     Http2,
+    /// As [`KeepAlive`](Self::KeepAlive), over TLS 1.3.
+    Tls,
 }
 
 impl Protocol {
@@ -38,15 +42,18 @@ impl Protocol {
             Self::KeepAlive => "keep-alive",
             Self::Close => "close",
             Self::Http2 => "http2",
+            Self::Tls => "tls keep-alive",
         }
     }
 }
 
 /// What is sent.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Load {
     pub(crate) address: SocketAddr,
     pub(crate) protocol: Protocol,
+    /// With [`Protocol::Tls`].
+    pub(crate) tls: Option<Tls>,
     pub(crate) connections: u32,
     /// Requests a second, over all connections.
     pub(crate) rate: u32,
@@ -73,7 +80,7 @@ impl Load {
     async fn run(self, stop: Arc<AtomicBool>) -> Report {
         let start = Instant::now();
         let workers: Vec<_> = (0..self.connections)
-            .map(|worker| tokio::spawn(self.work(worker, start, stop.clone())))
+            .map(|worker| tokio::spawn(self.clone().work(worker, start, stop.clone())))
             .collect();
         let mut report = Report::default();
         for worker in workers {
@@ -89,7 +96,7 @@ impl Load {
         let interval = Duration::from_secs(1) * self.connections / self.rate;
         let mut due = start + interval * worker / self.connections;
         let mut report = Report::default();
-        let mut connection = Connection::new(self.address, self.protocol);
+        let mut connection = Connection::new(self.address, self.protocol, self.tls);
         while !stop.load(Ordering::Relaxed) {
             tokio::time::sleep_until(due.into()).await;
             let sent = tokio::time::timeout(TIMEOUT, connection.request("/")).await;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use crate::client::Tls;
+
 /// What a release does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -38,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) programs: PathBuf,
     /// For tools that need one.
     pub(crate) name: String,
+    /// If its app serves TLS; the certificate is in the directory.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Place {
@@ -60,6 +64,7 @@ impl Place {
             start,
             programs: programs.to_owned(),
             name: name.to_owned(),
+            tls: None,
         })
     }
 
@@ -69,11 +74,15 @@ impl Place {
     }
 
     /// Environment of the app.
-    pub(crate) fn environment(&self) -> [(&'static str, String); 2] {
-        [
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = vec![
             ("BENCH_LISTEN", self.address.to_string()),
             ("START_MS", self.start.as_millis().to_string()),
-        ]
+        ];
+        if self.tls.is_some() {
+            environment.push(("BENCH_TLS", self.directory.to_string_lossy().into_owned()));
+        }
+        environment
     }
 
     /// Puts a release of the program `base` into place, in one step, as builds do.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 
-use crate::client::{Failure, fetch};
+use crate::client::{Failure, Tls, fetch, fetch_over};
 use crate::place::{Kind, Place};
 use crate::tool::{Running, Tool};
 
@@ -39,7 +39,14 @@ impl Bench {
         name: &str,
         start: Duration,
     ) -> anyhow::Result<Serving<'tool>> {
-        let place = Place::new(&self.root, &self.programs, name, start)?;
+        self.start_at(tool, Place::new(&self.root, &self.programs, name, start)?)
+    }
+
+    fn start_at<'tool>(
+        &self,
+        tool: &'tool dyn Tool,
+        place: Place,
+    ) -> anyhow::Result<Serving<'tool>> {
         tool.publish(&place, "v0", Kind::Good)?;
         let running = tool.start(&place)?;
         Ok(Serving {
@@ -55,12 +62,27 @@ impl Bench {
         tool: &'tool dyn Tool,
         start: Duration,
     ) -> anyhow::Result<Serving<'tool>> {
-        let serving = self.start(tool, "bench-app", start)?;
-        serving.wait_for("v0", start + Duration::from_secs(15))?;
-        // A tool may still be about to finish its start.
-        sleep(Duration::from_millis(300));
-        Ok(serving)
+        served(self.start(tool, "bench-app", start)?, start)
     }
+
+    /// The same, of an app that serves TLS.
+    pub(crate) fn serve_tls<'tool>(
+        &self,
+        tool: &'tool dyn Tool,
+        start: Duration,
+    ) -> anyhow::Result<Serving<'tool>> {
+        let mut place = Place::new(&self.root, &self.programs, "bench-app", start)?;
+        place.tls = Some(Tls::new(&place.directory)?);
+        served(self.start_at(tool, place)?, start)
+    }
+}
+
+/// Waits until it serves.
+fn served(serving: Serving<'_>, start: Duration) -> anyhow::Result<Serving<'_>> {
+    serving.wait_for("v0", start + Duration::from_secs(15))?;
+    // A tool may still be about to finish its start.
+    sleep(Duration::from_millis(300));
+    Ok(serving)
 }
 
 impl Serving<'_> {
@@ -73,6 +95,11 @@ impl Serving<'_> {
         self.running
             .as_mut()
             .map_or(Ok(()), |running| running.reload())
+    }
+
+    fn ask(&self) -> Result<String, Failure> {
+        let asking = fetch_over(self.place.address, "/", self.place.tls.clone());
+        wait_on(asking).unwrap_or(Err(Failure::Other))
     }
 
     /// Waits until a version answers; returns how long that took.
@@ -90,7 +117,7 @@ impl Serving<'_> {
         let start = Instant::now();
         let mut last = None;
         while start.elapsed() < longest {
-            last = match ask(self.place.address) {
+            last = match self.ask() {
                 Ok(answered) if answered == version => return Ok(start.elapsed()),
                 other => Some(other),
             };

@@ -88,6 +88,7 @@ impl Soak {
         let load = Load {
             address: serving.place.address,
             protocol: Protocol::KeepAlive,
+            tls: None,
             connections: 50,
             rate: self.rate,
         };

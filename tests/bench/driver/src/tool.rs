@@ -58,6 +58,11 @@ pub(crate) trait Tool {
         Vec::new()
     }
 
+    /// Whether its app has TLS whose connections are to outlive reloads.
+    fn serves_tls(&self) -> bool {
+        false
+    }
+
     /// Whether it runs the app of this benchmark, whose start takes time.
     fn runs_the_app(&self) -> bool {
         true

@@ -10,9 +10,10 @@ use hyper::client::conn::{http1, http2};
 use hyper::header::{CONNECTION, HOST};
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::{Protocol, TIMEOUT};
+use super::{Protocol, TIMEOUT, Tls};
 
 /// Why a request failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -63,15 +64,17 @@ enum Sender {
 pub(crate) struct Connection {
     address: SocketAddr,
     protocol: Protocol,
+    tls: Option<Tls>,
     sender: Option<Sender>,
     closed: u64,
 }
 
 impl Connection {
-    pub(crate) fn new(address: SocketAddr, protocol: Protocol) -> Self {
+    pub(crate) fn new(address: SocketAddr, protocol: Protocol, tls: Option<Tls>) -> Self {
         Self {
             address,
             protocol,
+            tls,
             sender: None,
             closed: 0,
         }
@@ -143,17 +146,18 @@ impl Connection {
             .await
             .map_err(|error| io_kind(&error))?;
         stream.set_nodelay(true).map_err(|error| io_kind(&error))?;
-        let io = TokioIo::new(stream);
+        if let Some(tls) = &self.tls {
+            let stream = tls.connect(stream).await.map_err(|error| io_kind(&error))?;
+            return one(stream).await;
+        }
         if self.protocol == Protocol::Http2 {
-            let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
+            let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
                 .await
                 .map_err(|error| kind(&error))?;
             tokio::spawn(connection);
             Ok(Sender::Two(sender))
         } else {
-            let (sender, connection) = http1::handshake(io).await.map_err(|error| kind(&error))?;
-            tokio::spawn(connection);
-            Ok(Sender::One(sender))
+            one(stream).await
         }
     }
 
@@ -171,6 +175,17 @@ impl Connection {
         };
         request.body(Empty::new()).map_err(|_| Failure::Other)
     }
+}
+
+/// An HTTP/1 connection over this.
+async fn one<S>(stream: S) -> Result<Sender, Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let handshake = http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|error| kind(&error))?;
+    tokio::spawn(connection);
+    Ok(Sender::One(sender))
 }
 
 async fn answer(response: Response<Incoming>) -> Result<String, Failure> {
@@ -215,7 +230,16 @@ fn io_kind(error: &io::Error) -> Failure {
 
 /// One request on a connection of its own.
 pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<String, Failure> {
-    let mut connection = Connection::new(address, Protocol::Close);
+    fetch_over(address, path, None).await
+}
+
+/// The same, perhaps over TLS.
+pub(crate) async fn fetch_over(
+    address: SocketAddr,
+    path: &str,
+    tls: Option<Tls>,
+) -> Result<String, Failure> {
+    let mut connection = Connection::new(address, Protocol::Close, tls);
     match tokio::time::timeout(TIMEOUT, connection.request(path)).await {
         Ok(sent) => sent.outcome,
         Err(_) => Err(Failure::TimedOut),

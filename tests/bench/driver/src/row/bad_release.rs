@@ -55,6 +55,7 @@ fn suffer(bench: &Bench, tool: &dyn Tool, kind: Kind, case: &str) -> anyhow::Res
     let load = Load {
         address: serving.place.address,
         protocol: Protocol::Close,
+        tls: None,
         connections: 50,
         rate: 500,
     };

@@ -16,7 +16,8 @@ pub(super) const ROW: Row = Row {
     explained: "4,000 requests a second on 50 connections (HTTP/2: 10) at fixed times, without any retry; the app needs 0.3 s to start; \
                 each reload follows as soon as the version before has answered (50 ms later), or 4 s later if it does not; after \
                 five in a row that never came the rest are left out. A request is failed if it got no answer with status 200; a connection is closed if the server \
-                ended it under the client. The slowest counts from the moment at which the request was due.",
+                ended it under the client. The slowest counts from the moment at which the request was due. Over TLS only portkeep's \
+                app is measured, on portkeep-s2n.",
     charts: &[
         ("keep-alive", "failed"),
         ("keep-alive", "closed"),
@@ -35,7 +36,7 @@ pub(super) const ROW: Row = Row {
         ("requests", "requests"),
     ],
     rounds: 1,
-    takes: Duration::from_secs(110),
+    takes: Duration::from_secs(150),
     measure: Measure::Each(measure),
 };
 
@@ -52,17 +53,23 @@ const ENOUGH: u32 = 5;
 const LONGEST: Duration = Duration::from_secs(60);
 
 fn measure(bench: &Bench, tool: &dyn Tool) -> anyhow::Result<Vec<Measurement>> {
+    let tls = tool.serves_tls().then_some(Protocol::Tls);
     [Protocol::KeepAlive, Protocol::Close, Protocol::Http2]
         .into_iter()
+        .chain(tls)
         .map(|protocol| under_load(bench, tool, protocol))
         .collect()
 }
 
 fn under_load(bench: &Bench, tool: &dyn Tool, protocol: Protocol) -> anyhow::Result<Measurement> {
-    let mut serving = bench.serve(tool, START)?;
+    let mut serving = match protocol {
+        Protocol::Tls => bench.serve_tls(tool, START)?,
+        _ => bench.serve(tool, START)?,
+    };
     let load = Load {
         address: serving.place.address,
         protocol,
+        tls: serving.place.tls.clone(),
         connections: if protocol == Protocol::Http2 { 10 } else { 50 },
         rate: 4000,
     };

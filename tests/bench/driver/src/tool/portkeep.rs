@@ -10,7 +10,14 @@ use crate::place::{Kind, Place};
 use crate::processes::{Started, end_program, named, run, run_within, tree};
 use crate::project::App;
 
-const BASE: &str = "hello-portkeep";
+/// The app for a place.
+fn base(place: &Place) -> &'static str {
+    match place.tls {
+        None => "hello-portkeep",
+        Some(_) => "hello-portkeep-s2n",
+    }
+}
+
 /// What a command of it may take.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -29,7 +36,7 @@ fn develop(words: fn(SocketAddr) -> Vec<String>) -> Vec<Develop> {
 }
 
 fn write_spec(place: &Place) -> anyhow::Result<std::path::PathBuf> {
-    let environment: std::collections::BTreeMap<_, _> = place.environment().into();
+    let environment: std::collections::BTreeMap<_, _> = place.environment().into_iter().collect();
     let spec = serde_json::json!({
         "name": place.name,
         "exec": [place.app()],
@@ -63,7 +70,7 @@ impl Tool for OnSystemd {
     }
 
     fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()> {
-        place.publish(BASE, version, kind)
+        place.publish(base(place), version, kind)
     }
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
@@ -84,6 +91,10 @@ impl Tool for OnSystemd {
         Some(words(&[
             "portkeep", "units", "--spec", &spec, "--out", &units,
         ]))
+    }
+
+    fn serves_tls(&self) -> bool {
+        true
     }
 
     fn develop(&self) -> Vec<Develop> {
@@ -135,7 +146,7 @@ impl Tool for Local {
     }
 
     fn publish(&self, place: &Place, version: &str, kind: Kind) -> anyhow::Result<()> {
-        place.publish(BASE, version, kind)
+        place.publish(base(place), version, kind)
     }
 
     fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Running>> {
@@ -157,6 +168,10 @@ impl Tool for Local {
 
     fn is_for_production(&self) -> bool {
         false
+    }
+
+    fn serves_tls(&self) -> bool {
+        true
     }
 
     fn develop(&self) -> Vec<Develop> {

@@ -43,6 +43,7 @@ impl Asking {
         let kept = Load {
             address,
             protocol: Protocol::KeepAlive,
+            tls: None,
             connections: KEPT,
             rate: RATE,
         };
