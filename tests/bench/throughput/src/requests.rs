@@ -79,7 +79,7 @@ impl Requests {
     /// Those that are compared.
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Http1 => &[Kind::Axum, Kind::Portkeep],
+            Self::Http1 => &[Kind::Axum, Kind::Unlimited, Kind::Portkeep],
             Self::Http2 | Self::Streams | Self::Browser => {
                 &[Kind::Axum, Kind::Still, Kind::Portkeep]
             }
