@@ -200,10 +200,12 @@ fn a_flood_of_an_app_that_binds_its_port_itself_is_bounded_too() {
     });
     // A panic at the end of one: the version before returns.
     session.expect_said("panicked at src/main.rs", || {
-        write("0..1000", "panic!(\"no database\");")
+        write("0..1000", "panic!(\"no database\");");
     });
     session.expect_answer("one");
-    session.expect_said("lines of the app are not shown", || write("0..", ""));
+    session.expect_said("lines of the app are not shown", || {
+        write("0..", "");
+    });
     expect_little_memory(&session, "in an endless flood");
     session.interrupt();
     session.wait_for_end();
