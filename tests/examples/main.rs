@@ -2,7 +2,6 @@
 #![allow(missing_docs, reason = "the names of the tests say what they show")]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-mod chat;
 mod running;
 
 use std::collections::BTreeSet;
@@ -12,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chat::Talking;
+use portkeep_tests::websocket::{Heard, WebSocket};
 use portkeep_tests::{Connections, Load, wait_until};
 use running::{Running, SOON, project};
 use serde_json::json;
@@ -75,7 +74,8 @@ fn chat() {
     });
     fs::write(directory.path().join("portkeep.json"), spec.to_string()).unwrap();
     let running = Running::start("chat", directory.path());
-    let mut people = ["ann", "bob"].map(|name| Talking::join(running.address(), name));
+    let mut people =
+        ["ann", "bob"].map(|name| WebSocket::connect(running.address(), &format!("/ws?{name}")));
     let mut said = 0;
     for reload in 0..=RELOADS {
         for _ in 0..20 {
@@ -83,7 +83,7 @@ fn chat() {
             people[said % 2].say(&said.to_string());
             let name = ["ann", "bob"][said % 2];
             for person in &mut people {
-                assert_eq!(person.hear(), format!("{name}: {said}"));
+                assert_eq!(person.hear(), Heard::Text(format!("{name}: {said}")));
             }
         }
         if reload < RELOADS {

@@ -20,8 +20,12 @@ const DRAINED: &str = "27e663c66fbd44ecaa7bce735a8285cf";
 
 /// What `journalctl` has for these words.
 fn journal(app: &App, words: &[&str]) -> String {
+    of_manager(app.manager(), words)
+}
+
+fn of_manager(manager: Manager, words: &[&str]) -> String {
     let mut all = vec!["--no-pager", "--quiet"];
-    if app.manager() == Manager::User {
+    if manager == Manager::User {
         all.push("--user");
     }
     all.extend(words);
@@ -40,8 +44,17 @@ fn entry(app: &App, id: &str) -> Value {
     })
 }
 
+/// All entries of that kind, of all boots.
+pub(crate) fn entries(manager: Manager, name: &str, id: &str) -> Vec<Value> {
+    let of_app = format!("PORTKEEP_APP={name}");
+    let id = format!("MESSAGE_ID={id}");
+    let found = of_manager(manager, &["--output=json", &of_app, &id]);
+    let entries = found.lines().map(serde_json::from_str);
+    entries.collect::<Result<_, _>>().unwrap()
+}
+
 #[track_caller]
-fn expect(entry: &Value, fields: &[(&str, &str)]) {
+pub(crate) fn expect(entry: &Value, fields: &[(&str, &str)]) {
     for (field, value) in fields {
         assert_eq!(entry[*field], *value, "{field} in {entry:#}");
     }

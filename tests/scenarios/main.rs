@@ -57,3 +57,4 @@ mod unix_socket_modes;
 mod views;
 mod watched;
 mod watched_secrets;
+mod websockets;

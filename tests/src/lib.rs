@@ -25,6 +25,7 @@ mod publish;
 pub mod stamp;
 mod steady;
 mod wait;
+pub mod websocket;
 
 pub use app::{App, AppBuilder, probe};
 pub use client::{Answer, Asked, Outcome, ask, request, whole_answer};

@@ -49,6 +49,8 @@ pub enum Mode {
     NeverReadyDeaf,
     /// It dies of SIGSEGV before READY.
     SegvBeforeReady,
+    /// It serves, and has other states of WebSockets than all other builds.
+    OtherStates,
     /// It serves, and hangs when it is told to stop.
     Deaf,
     /// It serves, and has a child that ignores SIGTERM.

@@ -2,6 +2,8 @@
 
 mod answering;
 mod arrival;
+#[cfg(feature = "http2")]
+mod batching;
 mod body;
 mod departure;
 #[cfg(feature = "http2")]
@@ -25,6 +27,8 @@ mod refusal;
 mod resume;
 mod retry_pause;
 mod self_test;
+#[cfg(test)]
+mod test_transport;
 mod upload;
 mod websocket;
 

@@ -10,7 +10,7 @@ use portkeep_tests::command::run;
 use portkeep_tests::{App, Behaviour, Manager, Outcome, wait_until};
 use serde_json::{Value, json};
 
-use crate::metrics;
+use crate::{journal, metrics};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -19,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(2);
 const LEAVER: &str = "leaver";
 const PORT: u16 = 8082;
 const HEALTH: u16 = 8083;
+/// Of the entry that says that an app leaves with the machine.
+const LEAVES: &str = "29760d06fc31481ba4a1495a6065cd9a";
 /// One that a person takes out before.
 const OUT: &str = "out-for-good";
 const OUT_PORT: u16 = 8084;
@@ -160,6 +162,8 @@ pub(super) fn after() {
     let lost = all.iter().find(is_lost).map(|one| one.what);
     assert_eq!(lost, None, "in the grace: {log}");
 
+    expect_entry(manager);
+
     // It was for that boot only.
     wait_until("it is back by itself", SOON, || {
         matches!(ready(HEALTH), Outcome::Answer(_)).then_some(())
@@ -179,6 +183,33 @@ pub(super) fn after() {
     let _ = run("portkeep", ["undrain", flag, OUT]).expect_success();
     assert!(matches!(ready(OUT_HEALTH), Outcome::Answer(_)));
     let _ = run("portkeep", ["uninstall", flag, LEAVER, OUT]).expect_success();
+}
+
+/// The journal of the last boot says it, once; and nothing of the app that was out before.
+fn expect_entry(manager: Manager) {
+    let entries = journal::entries(manager, LEAVER, LEAVES);
+    let [entry] = &entries[..] else {
+        panic!("one shutdown, and not one entry: {entries:#?}");
+    };
+    journal::expect(
+        entry,
+        &[
+            ("MESSAGE_ID", LEAVES),
+            ("SYSLOG_IDENTIFIER", "portkeep"),
+            ("PRIORITY", "6"),
+            ("PORTKEEP_APP", LEAVER),
+            ("PORTKEEP_MANAGER", &manager.flag()[2..]),
+            ("PORTKEEP_DECISION", "leaves"),
+            ("PORTKEEP_GENERATION", "1"),
+            ("PORTKEEP_REASON", "the machine shuts down"),
+        ],
+    );
+    let message = entry["MESSAGE"].as_str().unwrap_or_default();
+    assert!(message.contains("the machine shuts down"), "{entry:#}");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("a boot has an id");
+    assert_ne!(entry["_BOOT_ID"], boot.trim().replace('-', ""), "{entry:#}");
+    let none: [Value; 0] = [];
+    assert_eq!(journal::entries(manager, OUT, LEAVES), none);
 }
 
 fn events(manager: Manager, name: &str, kind: &str) -> Vec<Value> {

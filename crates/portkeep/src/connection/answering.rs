@@ -44,6 +44,12 @@ impl Answering {
         }
     }
 
+    /// What is observed of its connection.
+    #[cfg(feature = "http2")]
+    pub(super) fn probe(&self) -> Arc<Probe> {
+        Arc::clone(&self.probe)
+    }
+
     /// The first request is not for the app: its answer has this many bytes, whatever they are.
     #[cfg(feature = "http2")]
     pub(super) fn begin_with(&mut self, length: u32) {
@@ -134,7 +140,13 @@ impl Future for Answer {
     type Output = Result<Response<AnswerBody>, BoxError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut response = ready!(self.answered.as_mut().poll(cx))?;
+        let this = &mut *self;
+        let handler = this.answered.as_mut();
+        let answered = match &mut this.in_flight {
+            Some(in_flight) => in_flight.run(|| handler.poll(cx)),
+            None => handler.poll(cx),
+        };
+        let mut response = ready!(answered)?;
         let Some(mut in_flight) = self.in_flight.take() else {
             return Poll::Ready(Ok(response.map(|body| AnswerBody::new(body, None))));
         };

@@ -88,7 +88,9 @@ mod tests {
     use tokio::time::{sleep, timeout};
 
     use super::*;
+    use crate::Secret;
     use crate::app::ErasedApp;
+    use crate::connection::test_transport::{KEYS, behind};
     use crate::connection::{Arrival, spawn};
     use crate::drain::Shared;
     use crate::moving::{AT_ONCE, departures};
@@ -156,5 +158,50 @@ mod tests {
             departure.unwrap().arrived();
         }
         drop(asks);
+    }
+
+    fn protocols() -> [Speaks; 3] {
+        let http2 = Speaks::Http2(Secret::from(b"http2".to_vec()));
+        [Speaks::Unknown, Speaks::Http1, http2]
+    }
+
+    /// Whatever it speaks.
+    #[tokio::test]
+    async fn the_state_of_a_transport_goes_along() {
+        for speaks in protocols() {
+            let (departures, mut inbox) = departures();
+            let shared = Arc::new(Shared::new(PATIENCE, departures));
+            let (server, _client) = UnixStream::pair().unwrap();
+            let (io, _) = behind(server, &shared).await;
+            let turn = shared.departures.turn().await;
+            let expected = format!("{speaks:?}");
+            let leaving = tokio::spawn(async { depart(io, speaks, turn).await.is_some() });
+            let departure = timeout(PATIENCE, inbox.recv()).await.unwrap().unwrap();
+            let transfer = departure.transfer();
+            let transport = transfer.transport.as_ref();
+            assert_eq!(transport.map(|state| state.expose()), Some(KEYS));
+            assert_eq!(format!("{:?}", transfer.speaks), expected);
+            departure.arrived();
+            assert!(!leaving.await.unwrap(), "it is still here");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_nobody_takes_goes_on_behind_its_transport() {
+        for speaks in protocols() {
+            // The inbox is gone.
+            let shared = Arc::new(Shared::new(PATIENCE, departures().0));
+            let (server, mut client) = UnixStream::pair().unwrap();
+            let (io, moments) = behind(server, &shared).await;
+            let turn = shared.departures.turn().await;
+            let expected = format!("{speaks:?}");
+            let (mut io, speaks) = depart(io, speaks, turn).await.unwrap();
+            assert_eq!(format!("{speaks:?}"), expected);
+            assert_eq!(moments.reassembled.load(Ordering::SeqCst), 1);
+            client.write_all(b"more").await.unwrap();
+            let mut got = [0; 4];
+            io.read_exact(&mut got).await.unwrap();
+            assert_eq!(&got, b"more");
+        }
     }
 }

@@ -93,6 +93,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::answering::Answering;
+use super::batching::Batching;
 use super::goaway_grace::GoawayGrace;
 use super::io::Io;
 use super::lingering_close::lingering_close;
@@ -154,8 +155,11 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
 }
 
 /// The only type of connection: each further type would link all of hyper's HTTP/2 into every app again.
-type Connection =
-    hyper::server::conn::http2::Connection<TokioIo<GoawayGrace<Socket>>, Answering, Tasks>;
+type Connection = hyper::server::conn::http2::Connection<
+    TokioIo<GoawayGrace<Batching<Socket>>>,
+    Answering,
+    Tasks,
+>;
 
 fn connection(
     socket: Socket,
@@ -164,6 +168,7 @@ fn connection(
     ending: &Arc<AtomicBool>,
     tasks: Tasks,
 ) -> Connection {
+    let socket = Batching::new(socket, answering.probe());
     let mut builder = Builder::new(tasks);
     // WebSockets over HTTP/2.
     builder.enable_connect_protocol();

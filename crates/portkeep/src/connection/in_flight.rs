@@ -13,6 +13,9 @@ pub(super) struct InFlight {
     /// None after it became a tunnel.
     began: Option<Began>,
     handler_runs: bool,
+    /// HTTP/2: whether the handler has not run at all.
+    #[cfg(feature = "http2")]
+    is_new: bool,
     /// If it has a body.
     upload: Option<Arc<Upload>>,
     http2: bool,
@@ -24,10 +27,16 @@ impl InFlight {
     #[inline]
     pub(super) fn new(probe: &Arc<Probe>, upload: Option<Arc<Upload>>, http2: bool) -> Self {
         probe.began(upload.is_some());
+        #[cfg(feature = "http2")]
+        if http2 {
+            probe.handlers.begin();
+        }
         Self {
             probe: Arc::clone(probe),
             began: Some(probe.shared.requests.begin()),
             handler_runs: true,
+            #[cfg(feature = "http2")]
+            is_new: http2,
             upload,
             http2,
             given: false,
@@ -37,6 +46,16 @@ impl InFlight {
     #[inline]
     pub(super) fn probe(&self) -> &Arc<Probe> {
         &self.probe
+    }
+
+    /// Runs the handler.
+    #[inline]
+    pub(super) fn run<T>(&mut self, handler: impl FnOnce() -> T) -> T {
+        #[cfg(feature = "http2")]
+        if std::mem::take(&mut self.is_new) {
+            return self.probe.handlers.run(handler);
+        }
+        handler()
     }
 
     /// The app has answered; sending may take longer.
@@ -84,6 +103,10 @@ impl Drop for InFlight {
     #[inline]
     fn drop(&mut self) {
         self.handler_ended();
+        #[cfg(feature = "http2")]
+        if self.is_new {
+            self.probe.handlers.skip();
+        }
         if self.given {
             self.probe.awaits_client(false);
         }

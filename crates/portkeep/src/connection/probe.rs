@@ -17,6 +17,8 @@ use std::time::Duration;
 use http::Extensions;
 use tokio::time::Instant;
 
+#[cfg(feature = "http2")]
+use super::batching::Handlers;
 use super::orders::{OrderSlot, OrderWaker};
 use super::retry_pause::Attempts;
 use super::{Arrival, Peer};
@@ -78,6 +80,9 @@ pub(super) struct Probe {
     before: Duration,
     /// HTTP/2 streams that became tunnels: their end is unknown, so they are open as long as the connection.
     tunnels: Mutex<Vec<Began>>,
+    /// Those of HTTP/2.
+    #[cfg(feature = "http2")]
+    pub(super) handlers: Handlers,
     /// Attempts to move it.
     pub(super) attempts: Attempts,
 }
@@ -129,6 +134,8 @@ impl Probe {
             came: Instant::now(),
             before: arrival.age,
             tunnels: Mutex::default(),
+            #[cfg(feature = "http2")]
+            handlers: Handlers::default(),
             attempts: Attempts::default(),
         };
         probe.learn(arrival.known.clone());

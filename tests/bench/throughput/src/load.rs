@@ -38,7 +38,8 @@ impl Load {
     /// Those that are compared; the last one with all others.
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::KeepAlive | Self::Close => &[Kind::Portkeep, Kind::Axum],
+            Self::KeepAlive => &[Kind::Portkeep, Kind::Unlimited, Kind::Axum],
+            Self::Close => &[Kind::Portkeep, Kind::Axum],
             Self::Http2 => &[Kind::Portkeep, Kind::Still, Kind::Axum],
         }
     }

@@ -12,6 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use crate::server::Kind;
 
 pub(crate) const CONNECTIONS: usize = 50;
+/// Requests at a time on a connection, where there are several.
+const STREAMS: usize = 10;
 
 const HTTP1: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 /// The end of the answer.
@@ -56,17 +58,20 @@ pub(crate) enum Requests {
     Http1,
     /// Nothing but what has to be in a head.
     Http2,
+    /// Ten at a time on each connection.
+    Streams,
     /// With the head of a browser.
     Browser,
 }
 
 impl Requests {
-    pub(crate) const ALL: [Self; 3] = [Self::Http1, Self::Http2, Self::Browser];
+    pub(crate) const ALL: [Self; 4] = [Self::Http1, Self::Http2, Self::Streams, Self::Browser];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Http1 => "HTTP/1",
             Self::Http2 => "HTTP/2",
+            Self::Streams => "HTTP/2, ten at a time",
             Self::Browser => "HTTP/2, a browser's head",
         }
     }
@@ -74,8 +79,10 @@ impl Requests {
     /// Those that are compared.
     pub(crate) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Http1 => &[Kind::Axum, Kind::Portkeep],
-            Self::Http2 | Self::Browser => &[Kind::Axum, Kind::Still, Kind::Portkeep],
+            Self::Http1 => &[Kind::Axum, Kind::Unlimited, Kind::Portkeep],
+            Self::Http2 | Self::Streams | Self::Browser => {
+                &[Kind::Axum, Kind::Still, Kind::Portkeep]
+            }
         }
     }
 
@@ -83,8 +90,9 @@ impl Requests {
     pub(crate) fn make(self, address: SocketAddr, rounds: usize) {
         match self {
             Self::Http1 => http1(address, rounds),
-            Self::Http2 => http2(address, rounds, &[]),
-            Self::Browser => http2(address, rounds, &BROWSER),
+            Self::Http2 => http2(address, rounds, 1, &[]),
+            Self::Streams => http2(address, rounds / STREAMS, STREAMS, &[]),
+            Self::Browser => http2(address, rounds, 1, &BROWSER),
         }
     }
 }
@@ -119,7 +127,7 @@ fn receive(connection: &mut TcpStream) {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn http2(address: SocketAddr, rounds: usize, head: &[(&str, &str)]) {
+async fn http2(address: SocketAddr, rounds: usize, streams: usize, head: &[(&str, &str)]) {
     let mut request = Request::get("http://www.example.org/");
     for (name, value) in head {
         request = request.header(*name, *value);
@@ -132,7 +140,9 @@ async fn http2(address: SocketAddr, rounds: usize, head: &[(&str, &str)]) {
     let mut answers = Vec::new();
     for _ in 0..rounds {
         for connection in &mut connections {
-            answers.push(connection.send_request(request.clone()));
+            for _ in 0..streams {
+                answers.push(connection.send_request(request.clone()));
+            }
             // It is written before the next one.
             tokio::task::yield_now().await;
         }

@@ -17,11 +17,13 @@ pub(crate) enum Kind {
     Portkeep,
     /// One whose HTTP/2 connections stay.
     Still,
+    /// One without limits of connections.
+    Unlimited,
     Axum,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 3] = [Self::Portkeep, Self::Still, Self::Axum];
+    pub(crate) const ALL: [Self; 4] = [Self::Portkeep, Self::Still, Self::Unlimited, Self::Axum];
 
     pub(crate) fn named(name: &str) -> Self {
         let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
@@ -32,6 +34,7 @@ impl Kind {
         match self {
             Self::Portkeep => "portkeep",
             Self::Still => "still",
+            Self::Unlimited => "unlimited",
             Self::Axum => "axum",
         }
     }
@@ -41,6 +44,7 @@ impl Kind {
         match self {
             Self::Portkeep => "`portkeep::serve`",
             Self::Still => "`portkeep::serve`, `move_http2(false)`",
+            Self::Unlimited => "`portkeep::serve`, no limits",
             Self::Axum => "`axum::serve`",
         }
     }
@@ -103,6 +107,10 @@ pub(crate) async fn serve(kind: Kind) {
             let server = portkeep::Server::new().move_http2(kind == Kind::Portkeep);
             server.serve(app).await.unwrap();
         }
+        Kind::Unlimited => {
+            let server = portkeep::Server::new().limits(unlimited());
+            server.serve(app).await.unwrap();
+        }
         Kind::Axum => {
             let sockets = portkeep::Sockets::from_env().unwrap();
             let listener = sockets.tcp("http").unwrap();
@@ -113,6 +121,18 @@ pub(crate) async fn serve(kind: Kind) {
             axum::serve(listener, app).await.unwrap();
         }
     }
+}
+
+fn unlimited() -> portkeep::Limits {
+    portkeep::Limits::new()
+        .idle(None)
+        .head(None)
+        .body(None)
+        .answer(None)
+        .ping(None)
+        .connections(None)
+        .tcp_keepalive(None)
+        .tcp_user_timeout(None)
 }
 
 /// A server in a process of its own.

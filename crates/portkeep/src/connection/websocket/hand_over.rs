@@ -15,6 +15,9 @@ use crate::listen::{StaysWhole, Stream, TakenApart};
 use crate::moving::{Speaks, Transfer};
 use crate::websocket::{AddressedState, MOST_BYTES, MOST_NAME};
 
+/// Bytes that are kept while a record of a transport is incomplete: of what the library has, and as much again.
+const MOST_UNREAD: usize = 2 * MOST_KEPT;
+
 /// Why a WebSocket stays with this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -237,10 +240,13 @@ async fn take_apart(
             }
         }
         let mut bytes = [0; 1024];
-        match timeout_at(deadline, io.read(&mut bytes)).await {
-            Ok(Ok(length)) if length > 0 && unread.len() + length <= 2 * MOST_KEPT => {
-                unread.extend(&bytes[..length]);
-            }
+        // What is read is kept, so no more is read than may be.
+        let room = MOST_UNREAD.saturating_sub(unread.len()).min(bytes.len());
+        if room == 0 {
+            return Err(refused(Some(io), unread, Refusal::HalfRead));
+        }
+        match timeout_at(deadline, io.read(&mut bytes[..room])).await {
+            Ok(Ok(length)) if length > 0 => unread.extend(&bytes[..length]),
             _ => return Err(refused(Some(io), unread, Refusal::HalfRead)),
         }
     }

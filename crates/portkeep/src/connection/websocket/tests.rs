@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,6 +9,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::SessionState;
 use crate::connection::Arrival;
+use crate::connection::test_transport::{Flush, KEYS, Moments, behind};
 use crate::drain::{Phase, Shared};
 use crate::listen::Stream;
 use crate::moving::{Speaks, departures};
@@ -29,6 +31,15 @@ fn over(stream: impl Fn(UnixStream) -> Stream) -> (RawWebSocket, UnixStream, Arc
     let shared = Arc::new(Shared::new(Duration::from_secs(20), departures));
     let io = Io::new(Arrival::rehearsed(stream(server)), &shared);
     (RawWebSocket::moved(io), client, shared)
+}
+
+/// A WebSocket whose connection goes through a transport, in a process that ends.
+async fn through_a_transport() -> (RawWebSocket, UnixStream, Arc<Moments>) {
+    let (server, client) = UnixStream::pair().unwrap();
+    let shared = Arc::new(Shared::new(Duration::from_secs(20), departures().0));
+    let (io, moments) = behind(server, &shared).await;
+    shared.phases.advance(Phase::Moving);
+    (RawWebSocket::moved(io), client, moments)
 }
 
 fn state() -> SessionState {
@@ -157,6 +168,60 @@ async fn what_is_half_written_stays() {
     assert_eq!(got, message);
 }
 
+/// Flushed it has to be, too: what a transport keeps back would be lost.
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_flushed_stays() {
+    let (mut socket, mut client, moments) = through_a_transport().await;
+    let message = frame(0x81, 300);
+    socket.write_all(&message).await.unwrap();
+    for flush in [Flush::Waits, Flush::Fails] {
+        *moments.flush.lock().unwrap() = flush;
+        let reason;
+        (socket, reason) = refusal(socket).await;
+        assert_eq!(reason, Refusal::HalfWritten, "{flush:?}");
+    }
+    *moments.flush.lock().unwrap() = Flush::Ends;
+    let (socket, reason) = refusal(socket).await;
+    assert_eq!(reason, Refusal::NotTaken);
+    drop(socket);
+    let mut got = Vec::new();
+    client.read_to_end(&mut got).await.unwrap();
+    assert_eq!(got, message);
+}
+
+/// The rest of a record is read before it goes, however long its messages are: up to a MiB. Nothing that was read is lost.
+#[tokio::test]
+async fn half_a_record_is_waited_for_up_to_a_bound() {
+    const MOST: usize = 1024 * 1024;
+    for (whole_after, expected) in [
+        (MOST, Refusal::NotTaken),
+        (MOST + 1, Refusal::HalfRead),
+        (MOST + 700, Refusal::HalfRead),
+    ] {
+        let (mut socket, mut client, moments) = through_a_transport().await;
+        moments.whole_after.store(whole_after, SeqCst);
+        let messages: Vec<u8> = (0..2 * MOST as u64 / 8)
+            .flat_map(|number| [&[0x82, 6][..], &number.to_be_bytes()[2..]].concat())
+            .collect();
+        let sent = messages.clone();
+        let writing = tokio::spawn(async move {
+            client.write_all(&sent).await.unwrap();
+            client
+        });
+        let reason;
+        (socket, reason) = refusal(socket).await;
+        assert_eq!(reason, expected, "{whole_after}");
+        // By another record it is whole.
+        moments.whole_after.store(0, SeqCst);
+        let mut got = Vec::new();
+        while got.len() < messages.len() {
+            got.extend(read(&mut socket, 4096).await);
+        }
+        assert!(got == messages, "{whole_after}: something else was read");
+        drop(writing.await.unwrap());
+    }
+}
+
 /// Its end is skipped: what follows is whole.
 #[tokio::test]
 async fn what_is_long_and_half_read_stays_and_is_skipped() {
@@ -252,4 +317,27 @@ async fn what_goes_along() {
     departure.arrived();
     handing.await.unwrap().unwrap();
     assert_eq!(shared.live(), 0);
+}
+
+/// So does the state of its transport, and comes back if nobody takes it.
+#[tokio::test]
+async fn a_transports_state_goes_along_and_comes_back() {
+    let (socket, mut client, moments) = through_a_transport().await;
+    let (mut socket, reason) = refusal(socket).await;
+    assert_eq!(reason, Refusal::NotTaken);
+    assert_eq!(moments.reassembled.load(SeqCst), 1);
+    client.write_all(&frame(0x81, 5)).await.unwrap();
+    assert_eq!(read(&mut socket, 4096).await, frame(0x81, 5));
+
+    let (server, _client) = UnixStream::pair().unwrap();
+    let (departures, mut inbox) = departures();
+    let shared = Arc::new(Shared::new(Duration::from_secs(20), departures));
+    let (io, _) = behind(server, &shared).await;
+    shared.phases.advance(Phase::Moving);
+    let handing = tokio::spawn(hand_over(RawWebSocket::moved(io), "chat", state()));
+    let departure = inbox.recv().await.unwrap();
+    let transport = departure.transfer().transport.as_ref();
+    assert_eq!(transport.map(|state| state.expose()), Some(KEYS));
+    departure.arrived();
+    handing.await.unwrap().unwrap();
 }
