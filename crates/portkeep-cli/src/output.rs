@@ -17,8 +17,8 @@ pub(crate) use foreign::inline;
 pub(crate) use history::{record_line, repeated_line};
 pub(crate) use outcome::{HandoverReport, InstallReport, ServingReport};
 pub(crate) use sink::{
-    Warnings, follow, follow_json, json, lost, print, print_error, raw, relay, relay_text, stderr,
-    stdout,
+    Warnings, follow, follow_json, json, lost, print, print_all, print_error, raw, relay,
+    relay_text, stderr, stdout,
 };
 pub(crate) use text::Text;
 

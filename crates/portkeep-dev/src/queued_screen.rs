@@ -12,6 +12,8 @@ use super::screen::{Line, Screen};
 const MOST: usize = 1 << 20;
 /// Bytes of portkeep's own lines that are kept when they would be dropped.
 const MOST_OF_OURS: usize = 1 << 16;
+/// Bytes of lines that are shown at once: a pipe holds as much by default.
+const AT_ONCE: usize = 1 << 16;
 
 /// Shows on another screen, in a thread of its own.
 #[derive(Debug, Clone)]
@@ -32,8 +34,22 @@ struct Queue {
     bytes: usize,
     /// Number of dropped items.
     lost: usize,
-    /// An item is being shown.
+    /// Something is being shown.
     is_busy: bool,
+}
+
+/// What is shown at once.
+#[derive(Debug)]
+struct Batch {
+    /// Number of items dropped before these.
+    lost: usize,
+    items: Items,
+}
+
+#[derive(Debug)]
+enum Items {
+    Lines(Vec<Line>),
+    Other(Item),
 }
 
 #[derive(Debug)]
@@ -57,12 +73,22 @@ impl Item {
     fn is_ours(&self) -> bool {
         matches!(self, Self::Line(line) if line.is_ours())
     }
+}
 
+impl Batch {
     fn show(&self, screen: &dyn Screen) {
-        match self {
-            Self::Line(line) => screen.line(line),
-            Self::Bytes(bytes) => screen.relay(bytes),
-            Self::Text(text) => screen.relay_text(text),
+        if self.lost > 0 {
+            let words = format!(
+                "portkeep: {} lines and pieces of output are not shown: the terminal is slower",
+                self.lost
+            );
+            screen.line(&words.into());
+        }
+        match &self.items {
+            Items::Lines(lines) => screen.lines(lines),
+            Items::Other(Item::Line(line)) => screen.line(line),
+            Items::Other(Item::Bytes(bytes)) => screen.relay(bytes),
+            Items::Other(Item::Text(text)) => screen.relay_text(text),
         }
     }
 }
@@ -102,6 +128,36 @@ impl Queue {
         Some((item, std::mem::take(&mut self.lost)))
     }
 
+    /// The oldest item, and the lines that follow it if it is one.
+    fn pop_batch(&mut self) -> Option<Batch> {
+        let (first, lost) = self.pop()?;
+        let mut bytes = first.size();
+        let Item::Line(first) = first else {
+            let items = Items::Other(first);
+            return Some(Batch { lost, items });
+        };
+        let mut lines = vec![first];
+        while bytes < AT_ONCE && self.lost_before_next() == 0 {
+            let Some(Item::Line(_)) = self.ours.front().or(self.items.front()) else {
+                break;
+            };
+            if let Some((Item::Line(line), _)) = self.pop() {
+                bytes += line.len() + size_of::<Item>();
+                lines.push(line);
+            }
+        }
+        let items = Items::Lines(lines);
+        Some(Batch { lost, items })
+    }
+
+    /// Number of items that were dropped before the next one, and that are to be told of before it.
+    fn lost_before_next(&self) -> usize {
+        match self.ours.is_empty() {
+            true => self.lost,
+            false => 0,
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.ours.is_empty() && self.items.is_empty()
     }
@@ -125,8 +181,14 @@ impl QueuedScreen {
     }
 
     fn push(&self, item: Item) {
-        self.0.queue().push(item);
-        self.0.changed.notify_all();
+        let mut queue = self.0.queue();
+        let is_waited_for = queue.is_empty();
+        queue.push(item);
+        drop(queue);
+        // Each notification is a system call, even if nobody waits.
+        if is_waited_for {
+            self.0.changed.notify_all();
+        }
     }
 
     /// Waits until all is shown, and no longer than `patience`.
@@ -159,29 +221,21 @@ impl Screen for QueuedScreen {
 
 fn show_all(shared: &Shared, screen: &dyn Screen) {
     loop {
-        let (item, lost) = {
+        let batch = {
             let mut queue = shared.queue();
             queue.is_busy = false;
-            shared.changed.notify_all();
-            let next = loop {
-                match queue.pop() {
-                    Some(next) => break next,
-                    None => {
-                        let woken = shared.changed.wait(queue);
-                        queue = woken.unwrap_or_else(PoisonError::into_inner);
-                    }
+            loop {
+                if let Some(batch) = queue.pop_batch() {
+                    queue.is_busy = true;
+                    break batch;
                 }
-            };
-            queue.is_busy = true;
-            next
+                // Somebody may wait for the end.
+                shared.changed.notify_all();
+                let woken = shared.changed.wait(queue);
+                queue = woken.unwrap_or_else(PoisonError::into_inner);
+            }
         };
-        if lost > 0 {
-            let words = format!(
-                "portkeep: {lost} lines and pieces of output are not shown: the terminal is slower"
-            );
-            screen.line(&words.into());
-        }
-        item.show(screen);
+        batch.show(screen);
     }
 }
 
@@ -256,5 +310,39 @@ mod tests {
             before = Some(line.to_string());
         }
         assert_eq!((kept, queue.bytes, queue.bytes_of_ours), (200_000, 0, 0));
+    }
+
+    #[test]
+    fn lines_that_are_there_at_once_are_shown_at_once_and_all_else_in_its_place() {
+        let mut queue = Queue::default();
+        let line = |number: usize| Item::Line(format!("{number:>100}").into());
+        for number in 0..1000 {
+            queue.push(line(number));
+        }
+        queue.push(Item::Bytes(vec![b'x']));
+        queue.push(line(1000));
+        let mut batches = Vec::new();
+        while let Some(batch) = queue.pop_batch() {
+            assert_eq!(batch.lost, 0);
+            batches.push(match batch.items {
+                Items::Lines(lines) => lines.len(),
+                Items::Other(_) => 0,
+            });
+        }
+        let (lines, rest) = batches.split_at(batches.len() - 2);
+        assert!(lines.len() > 1 && lines.len() < 10, "{batches:?}");
+        assert_eq!((lines.iter().sum::<usize>(), rest), (1000, &[0, 1][..]));
+        // What was lost is told where it is missing: after our own lines, which are older, and before the others.
+        queue.push(line(0));
+        for _ in 0..20_000 {
+            queue.push(Item::Line(Line::in_colour("x".repeat(100))));
+        }
+        let first = queue.pop_batch().unwrap();
+        assert!(
+            matches!(&first.items, Items::Lines(lines) if lines.len() == 1),
+            "{first:?}"
+        );
+        assert_eq!(first.lost, 0);
+        assert!(queue.pop_batch().unwrap().lost > 0);
     }
 }

@@ -88,6 +88,11 @@ pub trait Screen: Debug + Send + Sync {
     /// Shows one line.
     fn line(&self, line: &Line);
 
+    /// Shows several lines that are there at once, where it can with one write.
+    fn lines(&self, lines: &[Line]) {
+        lines.iter().for_each(|line| self.line(line));
+    }
+
     /// Shows the terminal output of a compiler or a check as it is.
     fn relay(&self, bytes: &[u8]);
 

@@ -31,7 +31,9 @@ enum Colours {
 }
 
 fn rewrite(text: &str, colours: Colours, is_wanted: impl Fn(char) -> bool) -> Cow<'_, str> {
-    if !text.contains(steers) {
+    // Most text is plain, and this is quicker to see.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.bytes().all(is_plain) || !text.contains(steers) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len());

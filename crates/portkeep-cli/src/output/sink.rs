@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::OnceLock;
 
+use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use super::foreign::{steers, visible};
@@ -27,6 +28,24 @@ static LOST: OnceLock<io::Error> = OnceLock::new();
 /// A line on standard output.
 pub(crate) fn print(text: impl Into<Text>) {
     note(writeln!(anstream::stdout(), "{}", text.into()));
+}
+
+/// Lines on standard output, with one write.
+pub(crate) fn print_all(lines: impl Iterator<Item = Text>) {
+    let choice = anstream::stdout().current_choice();
+    let bytes = rendered(lines, choice);
+    let mut out = io::stdout().lock();
+    note(out.write_all(&bytes).and_then(|()| out.flush()));
+}
+
+/// Lines with their colours, if somebody wants those.
+fn rendered(lines: impl Iterator<Item = Text>, choice: ColorChoice) -> Vec<u8> {
+    let mut out = AutoStream::new(Vec::new(), choice);
+    for line in lines {
+        // Memory takes everything.
+        let _ = writeln!(out, "{line}");
+    }
+    out.into_inner()
 }
 
 /// A line on standard error.
@@ -123,7 +142,22 @@ fn reads(written: io::Result<()>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
+    use anstyle::AnsiColor;
+
     use super::*;
+
+    #[test]
+    fn many_lines_are_the_same_as_one_after_another() {
+        let line = |words: &str| {
+            Text::styled(AnsiColor::Red.on_default(), words) + Text::in_colour("\x1b[1m!")
+        };
+        let lines = || ["a", "b\x1b[2J"].map(line).into_iter();
+        let plain = rendered(lines(), ColorChoice::Never);
+        assert_eq!(String::from_utf8(plain).unwrap(), "a!\nb\\x1b[2J!\n");
+        let coloured = rendered(lines(), ColorChoice::AlwaysAnsi);
+        let one_by_one: String = lines().map(|line| format!("{line}\n")).collect();
+        assert_eq!(String::from_utf8(coloured).unwrap(), one_by_one);
+    }
 
     #[test]
     fn json_is_the_same_value_and_harmless() {

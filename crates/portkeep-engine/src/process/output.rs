@@ -30,7 +30,7 @@ const KEPT: Most = Most {
 const PER_LINE: usize = 48;
 /// Pause between two pieces of a flood. Showing a line takes more processor time than writing it; the pause leaves the processors
 /// to the process.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The lines of both streams of a process, in the order of their arrival.
 #[derive(Debug)]

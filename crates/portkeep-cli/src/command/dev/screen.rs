@@ -10,13 +10,11 @@ pub(super) struct Standard;
 
 impl Screen for Standard {
     fn line(&self, line: &Line) {
-        let text = line.pieces().iter().fold(Text::default(), |text, piece| {
-            text + match piece {
-                Piece::Words(style, words) => Text::styled(*style, words),
-                Piece::InColour(words) => Text::in_colour(words),
-            }
-        });
-        output::print(text);
+        output::print(text(line));
+    }
+
+    fn lines(&self, lines: &[Line]) {
+        output::print_all(lines.iter().map(text));
     }
 
     fn relay(&self, bytes: &[u8]) {
@@ -26,4 +24,13 @@ impl Screen for Standard {
     fn relay_text(&self, text: &str) {
         output::relay_text(text);
     }
+}
+
+fn text(line: &Line) -> Text {
+    line.pieces().iter().fold(Text::default(), |text, piece| {
+        text + match piece {
+            Piece::Words(style, words) => Text::styled(*style, words),
+            Piece::InColour(words) => Text::in_colour(words),
+        }
+    })
 }
