@@ -43,8 +43,10 @@ await run([
   ["the keys are shown, and the browser is opened", async () => {
     await shows("keys: r reload   b rebuild   o open   l log level   q quit", 60_000);
     await shows("READY in", 600_000);
-    await until("the browser is opened", BUILD, () => fs.existsSync(`${directory}/opened`));
-    check(fs.readFileSync(`${directory}/opened`, "utf8") === `http://127.0.0.1:${port}\n`, "what is opened");
+    // The file is there before its line.
+    const opened = () => fs.existsSync(`${directory}/opened`) && fs.readFileSync(`${directory}/opened`, "utf8");
+    await until("the browser is opened", BUILD, () => opened() && opened().endsWith("\n"));
+    check(opened() === `http://127.0.0.1:${port}\n`, "what is opened");
   }],
   ["cargo shows its colours and its progress, which a pipe would not get", async () => {
     edit("// start", "missing!();");
