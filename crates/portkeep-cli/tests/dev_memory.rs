@@ -191,10 +191,10 @@ fn a_flood_of_an_app_that_binds_its_port_itself_is_bounded_too() {
     };
     // The version before returns.
     session.expect_said("panicked at src/main.rs", || {
-        write("v1", "0..1000", "panic!(\"no database\");");
+        write("v1", "0..8000", "panic!(\"no database\");");
     });
     session.expect_answer("v0");
-    write("v2", "0..1000", "");
+    write("v2", "0..8000", "");
     session.expect_answer("v2");
     expect_little_memory(&session, "after a flood of what binds its port itself");
     session.expect_said("lines of the app are not shown", || write("v3", "0..", ""));

@@ -31,6 +31,9 @@ const PER_LINE: usize = 48;
 /// Pause between two pieces of a flood. Showing a line takes more processor time than writing it; the pause leaves the processors
 /// to the process.
 const PAUSE: Duration = Duration::from_millis(2);
+/// Length of a piece that is one of a flood: its process fills the pipe faster than it is read. Without a pause after it, the
+/// process would wait for each piece until the one before is shown, and nothing would be dropped.
+const FLOODS: usize = READ / 2;
 
 /// The lines of both streams of a process, in the order of their arrival.
 #[derive(Debug)]
@@ -114,8 +117,8 @@ impl Output {
             match self.shared.queue().take() {
                 Next::Piece(piece, lost) => {
                     self.lines = split(&piece).into_iter();
-                    if lost > 0 {
-                        self.lost += lost;
+                    self.lost += lost;
+                    if lost > 0 || piece.len() >= FLOODS {
                         self.pause = Some(Instant::now() + PAUSE);
                     }
                     continue;
@@ -385,6 +388,27 @@ mod tests {
         );
         let kept = Command::new("kill").arg(&lines[0]).status().await;
         assert!(kept.unwrap().success());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_piece_of_a_flood_its_process_can_go_on_first() {
+        for (lines, pause) in [(FLOODS / 5 + 1, PAUSE), (FLOODS / 5 - 1, Duration::ZERO)] {
+            let mut output = Output::of(None, None);
+            let writer = Writer::new(&output.shared);
+            for _ in 0..2 {
+                writer.push(b"line\n".repeat(lines));
+            }
+            let began = Instant::now();
+            for _ in 0..lines {
+                assert_eq!(output.next().await.unwrap(), "line");
+            }
+            assert_eq!(began.elapsed(), Duration::ZERO);
+            assert_eq!(output.next().await.unwrap(), "line");
+            assert_eq!(
+                (began.elapsed().is_zero(), output.lost()),
+                (pause.is_zero(), 0)
+            );
+        }
     }
 
     #[test]
