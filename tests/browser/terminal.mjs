@@ -96,6 +96,9 @@ await run([
     check(/changed; b builds[^]*building/.test(screen()), screen());
   }],
   ["a terminal that is closed ends it, and what it started", async () => {
+    // The one before has the project until it has ended.
+    press("q");
+    await shows("ended 0");
     tmux("kill-server");
     await beginAgain();
     await shows("READY in");

@@ -196,6 +196,10 @@ fn a_start_that_hangs_does_not_keep_the_next_version_waiting() {
     let patient = manifest("startTimeout = \"600s\"");
     let session = Session::start(&[(MANIFEST, &*patient), (MAIN, APP)], &[]);
     session.expect_answer("one");
+    // It answers a moment before that is known here, and would be overtaken, too.
+    session.wait("it serves", || {
+        session.log().contains("generation 1 serves, READY")
+    });
     let hangs = "println!(\"it hangs\"); std::thread::sleep(std::time::Duration::from_secs(600));";
     session.expect_said("| it hangs", || session.edit(MAIN, "// start", hangs));
     // A failed build does not end it.
