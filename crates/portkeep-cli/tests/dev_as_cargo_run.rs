@@ -12,23 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use support::session::{APP, Session, manifest};
+use support::session::{APP, ITSELF, Session, manifest};
 
-/// Opens its port itself.
-const ITSELF: &str = r#"use std::io::{Read, Write};
-
-const VERSION: &str = "one";
-
-fn main() {
-    let listener = std::net::TcpListener::bind("HERE").unwrap();
-    // start
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{VERSION}");
-    }
-}
-"#;
 const PLAIN: &str =
     "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n";
 

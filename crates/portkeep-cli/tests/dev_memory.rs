@@ -8,7 +8,7 @@
 
 mod support;
 
-use support::session::Session;
+use support::session::{ITSELF, Session};
 
 const MIB: u64 = 1 << 20;
 const SPEC: &str = r#"{
@@ -154,20 +154,6 @@ fn an_endless_flood_is_overtaken_and_ended() {
     session.wait_for_end();
 }
 
-/// Binds its port itself, after this was done.
-const ITSELF: &str = r#"use std::io::{Read, Write};
-
-fn main() {
-    // start
-    let listener = std::net::TcpListener::bind("HERE").unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\nv0");
-    }
-}
-"#;
-
 #[test]
 fn a_flood_of_an_app_that_binds_its_port_itself_is_bounded_too() {
     let manifest = "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2024\"\n[workspace]\n\
@@ -175,7 +161,7 @@ fn a_flood_of_an_app_that_binds_its_port_itself_is_bounded_too() {
     let main = "hello/src/main.rs";
     let files = [("hello/Cargo.toml", manifest), (main, ITSELF)];
     let mut session = Session::start_self_binding(&files, &[]);
-    session.expect_answer("v0");
+    session.expect_answer("one");
     session.wait("it is told", || {
         session.log().contains("is open; the app opened it itself")
     });
@@ -186,14 +172,16 @@ fn a_flood_of_an_app_that_binds_its_port_itself_is_bounded_too() {
             "let piece = format!(\"{{:x>99}}\\n\", \"\").repeat(640);\n    \
              for _ in {pieces} {{ std::io::stdout().write_all(piece.as_bytes()).unwrap(); }}\n    {then}"
         );
-        let app = ITSELF.replace("// start", &flood).replace("v0", version);
+        let app = ITSELF
+            .replace("// start", &flood)
+            .replace("\"one\"", &format!("{version:?}"));
         session.write(main, &app.replace("HERE", &address));
     };
     // The version before returns.
     session.expect_said("panicked at src/main.rs", || {
         write("v1", "0..8000", "panic!(\"no database\");");
     });
-    session.expect_answer("v0");
+    session.expect_answer("one");
     write("v2", "0..8000", "");
     session.expect_answer("v2");
     expect_little_memory(&session, "after a flood of what binds its port itself");

@@ -7,20 +7,7 @@
 
 mod support;
 
-use support::session::{APP, Session, manifest};
-
-/// Opens its port itself, and depends on nothing.
-const ITSELF: &str = r#"use std::io::{Read, Write};
-
-fn main() {
-    let listener = std::net::TcpListener::bind("HERE").unwrap();
-    for stream in listener.incoming() {
-        let mut stream = stream.unwrap();
-        let _ = stream.read(&mut [0; 1024]);
-        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\none");
-    }
-}
-"#;
+use support::session::{APP, ITSELF, Session, manifest};
 
 const PLAIN: &str =
     "[package]\nname = \"hello\"\nversion = \"0.0.0\"\nedition = \"2021\"\n[workspace]\n";
@@ -47,7 +34,7 @@ fn who_wants_the_port_that_is_held_for_it_opens_it_itself_from_then_on() {
     let session = Session::start_self_binding(&files, &[]);
     session.wait(FROM_NOW_ON, || session.count(FROM_NOW_ON) > 0);
     session.expect_answer("one");
-    session.edit("hello/src/main.rs", "\\n\\r\\none", "\\n\\r\\none");
+    session.edit("hello/src/main.rs", "\"one\"", "\"one\"");
 }
 
 #[test]

@@ -40,6 +40,22 @@ fn main() {
 }
 "#;
 
+/// Binds its port itself, which is in place of `HERE`, and has no dependencies.
+pub(crate) const ITSELF: &str = r#"use std::io::{Read, Write};
+
+const VERSION: &str = "one";
+
+fn main() {
+    // start
+    let listener = std::net::TcpListener::bind("HERE").unwrap();
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = write!(stream, "HTTP/1.0 200 OK\r\n\r\n{VERSION}");
+    }
+}
+"#;
+
 /// Its manifest, with `more` at the end, where a table with portkeep's settings is open.
 pub(crate) fn manifest(more: &str) -> String {
     format!(

@@ -32,9 +32,7 @@ const LONGEST: Duration = Duration::from_millis(50);
 /// Which handlers of one connection have run.
 #[derive(Debug, Default)]
 pub(super) struct Handlers {
-    /// How many requests there were. Only the task of the connection counts this.
-    begun: AtomicU64,
-    /// How many of their handlers have run for the first time, or never will.
+    /// How many have run for the first time, or never will.
     ran: AtomicU64,
     /// How many of those kept a processor for long.
     long: AtomicU64,
@@ -61,10 +59,12 @@ impl Ran {
 }
 
 impl Handlers {
-    /// A request has come, and its handler has not run. Only for the task of the connection.
-    pub(super) fn begin(&self) {
-        // Not `fetch_add`: there is one writer.
-        self.begun.store(self.begun.load(Relaxed) + 1, Relaxed);
+    /// Where the handlers of so many requests have run before.
+    pub(super) fn after(requests: u64) -> Self {
+        Self {
+            ran: AtomicU64::new(requests),
+            long: AtomicU64::new(0),
+        }
     }
 
     /// A handler will not run for the first time any more.
@@ -72,11 +72,11 @@ impl Handlers {
         self.ran.fetch_add(1, Relaxed);
     }
 
-    /// Runs a handler for the first time.
-    pub(super) fn run<T>(&self, handler: impl FnOnce() -> T) -> T {
+    /// Runs a handler for the first time, after so many `requests` have come.
+    pub(super) fn run<T>(&self, requests: u64, handler: impl FnOnce() -> T) -> T {
         let before = self.ran.fetch_add(1, Relaxed);
         // Nobody's answer waits for the only one.
-        if self.begun.load(Relaxed) == before + 1 {
+        if requests == before + 1 {
             return handler();
         }
         let began = Instant::now();
@@ -128,13 +128,12 @@ impl<T> Batching<T> {
     /// Whether what is to be sent waits for the next turn of the connection's task.
     #[inline]
     fn waits(&mut self, cx: &Context<'_>) -> bool {
-        let handlers = &self.probe.handlers;
-        let (ran, begun) = (handlers.ran(), handlers.begun.load(Relaxed));
-        if ran.all == begun {
+        let (ran, requests) = (self.probe.handlers.ran(), self.probe.requests());
+        if ran.all == requests {
             self.wait = None;
             return false;
         }
-        let waits = self.waits_for_others(ran, begun, Instant::now());
+        let waits = self.waits_for_others(ran, requests, Instant::now());
         if waits {
             // It has something to send.
             self.probe.wrote();
@@ -144,13 +143,13 @@ impl<T> Batching<T> {
         waits
     }
 
-    fn waits_for_others(&mut self, ran: Ran, begun: u64, now: Instant) -> bool {
+    fn waits_for_others(&mut self, ran: Ran, requests: u64, now: Instant) -> bool {
         if self.not_before.is_some_and(|then| now < then) {
             return false;
         }
         let wait = *self.wait.get_or_insert(Wait {
             began: now,
-            until: begun,
+            until: requests,
         });
         let are_long = ran.since(self.ran).are_long();
         let is_too_long = are_long || now.duration_since(wait.began) >= LONGEST;
@@ -218,7 +217,6 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Batching<T> {
 #[cfg(test)]
 mod tests {
     use std::future::pending;
-    use std::sync::atomic::AtomicUsize;
     use std::task::Waker;
 
     use axum::Router;
@@ -228,20 +226,30 @@ mod tests {
     use http_body_util::{BodyExt as _, Empty};
     use hyper::client::conn::http2::{SendRequest, handshake};
     use hyper_util::rt::{TokioExecutor, TokioIo};
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::duplex;
+    use tokio::net::UnixStream;
     use tokio::time::timeout;
 
     use super::*;
     use crate::app::ErasedApp;
     use crate::connection::in_flight::InFlight;
-    use crate::connection::{Arrival, spawn};
+    use crate::connection::test_transport::{Moments, behind};
+    use crate::connection::{Arrival, serve};
     use crate::drain::Shared;
     use crate::listen::Stream;
     use crate::moving::{Speaks, departures};
 
     fn batching() -> Batching<Vec<u8>> {
+        batching_after(false)
+    }
+
+    /// Of a connection that another process may have `used`.
+    fn batching_after(used: bool) -> Batching<Vec<u8>> {
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
-        let arrival = Arrival::rehearsed(Stream::Wrapped(Box::new(duplex(1).0)));
+        let arrival = Arrival {
+            used,
+            ..Arrival::rehearsed(Stream::Wrapped(Box::new(duplex(1).0)))
+        };
         Batching::new(Vec::new(), Arc::new(Probe::new(shared, &arrival)))
     }
 
@@ -260,12 +268,14 @@ mod tests {
 
     #[test]
     fn one_request_at_a_time_waits_for_nothing() {
-        let mut socket = batching();
-        let probe = Arc::clone(&socket.probe);
-        for _ in 0..3 {
-            probe.handlers.begin();
-            probe.handlers.run(|| ());
-            assert!(socket.sends());
+        for used in [false, true] {
+            let mut socket = batching_after(used);
+            let probe = Arc::clone(&socket.probe);
+            for _ in 0..3 {
+                probe.began(false);
+                probe.handlers.run(probe.requests(), || ());
+                assert!(socket.sends());
+            }
         }
     }
 
@@ -274,9 +284,9 @@ mod tests {
         let mut socket = batching();
         let probe = Arc::clone(&socket.probe);
         for _ in 0..3 {
-            probe.handlers.begin();
+            probe.began(false);
         }
-        probe.handlers.run(|| ());
+        probe.handlers.run(probe.requests(), || ());
         probe.flushed();
         assert!(!socket.sends());
         assert!(!probe.is_clean(), "what waits is not sent");
@@ -326,12 +336,9 @@ mod tests {
             let began = Instant::now();
             while began.elapsed() <= LONG {}
         };
-        handlers.begin();
-        handlers.run(long);
+        handlers.run(1, long);
         assert_eq!(handlers.ran().long, 0);
-        handlers.begin();
-        handlers.begin();
-        handlers.run(long);
+        handlers.run(3, long);
         assert_eq!(handlers.ran().long, 1);
     }
 
@@ -346,65 +353,22 @@ mod tests {
         assert!(socket.waits_for_others(ran(1, 0), 3, now + LONGEST + PAUSE));
     }
 
-    /// Counts what is written at once.
-    struct Counting {
-        io: DuplexStream,
-        writes: Arc<AtomicUsize>,
-    }
-
-    impl AsyncRead for Counting {
-        fn poll_read(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_read(cx, buf)
-        }
-    }
-
-    impl AsyncWrite for Counting {
-        fn poll_write(
-            mut self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            self.writes.fetch_add(1, Relaxed);
-            Pin::new(&mut self.io).poll_write(cx, buf)
-        }
-
-        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_flush(cx)
-        }
-
-        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Pin::new(&mut self.io).poll_shutdown(cx)
-        }
-    }
-
     /// A client of a server that counts its writes. One worker, so that it is certain who runs when: without batching, the
     /// connection runs right after the first task that wakes it. In a runtime of the current thread it would not.
-    async fn client() -> (SendRequest<Empty<Bytes>>, Arc<AtomicUsize>) {
-        let (client, server) = duplex(1 << 16);
-        let writes = Arc::new(AtomicUsize::new(0));
-        let server = Counting {
-            io: server,
-            writes: Arc::clone(&writes),
-        };
+    async fn client() -> (SendRequest<Empty<Bytes>>, Arc<Moments>) {
+        let (client, server) = UnixStream::pair().unwrap();
         let shared = Arc::new(Shared::new(Duration::ZERO, departures().0));
-        let arrival = Arrival {
-            speaks: Speaks::Unknown,
-            ..Arrival::rehearsed(Stream::Wrapped(Box::new(server)))
-        };
+        let (io, moments) = behind(server, &shared).await;
         let app = Router::new()
             .route("/", get(async || "Hello"))
             .route("/never", get(async || pending::<()>().await));
-        spawn(arrival, ErasedApp::new(app), &shared);
+        tokio::spawn(serve(io, Speaks::Unknown, ErasedApp::new(app)));
         let handshake = handshake(TokioExecutor::new(), TokioIo::new(client));
         let (mut sender, connection) = handshake.await.unwrap();
         tokio::spawn(connection);
         // With the settings.
         answers(&mut sender, &["/"]).await;
-        (sender, writes)
+        (sender, moments)
     }
 
     /// Sends requests at once, and waits for those of the answers that come.
@@ -426,11 +390,11 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
     async fn answers_to_requests_of_one_read_are_one_write() {
-        let (mut sender, writes) = client().await;
+        let (mut sender, moments) = client().await;
         let mut writes_for = async |paths: &[&str]| {
-            let before = writes.load(Relaxed);
+            let before = moments.writes.load(Relaxed);
             answers(&mut sender, paths).await;
-            writes.load(Relaxed) - before
+            moments.writes.load(Relaxed) - before
         };
         assert_eq!(writes_for(&["/"]).await, 1);
         // A machine that stops this thread for long in the middle of a round makes several.

@@ -27,10 +27,6 @@ impl InFlight {
     #[inline]
     pub(super) fn new(probe: &Arc<Probe>, upload: Option<Arc<Upload>>, http2: bool) -> Self {
         probe.began(upload.is_some());
-        #[cfg(feature = "http2")]
-        if http2 {
-            probe.handlers.begin();
-        }
         Self {
             probe: Arc::clone(probe),
             began: Some(probe.shared.requests.begin()),
@@ -53,7 +49,7 @@ impl InFlight {
     pub(super) fn run<T>(&mut self, handler: impl FnOnce() -> T) -> T {
         #[cfg(feature = "http2")]
         if std::mem::take(&mut self.is_new) {
-            return self.probe.handlers.run(handler);
+            return self.probe.handlers.run(self.probe.requests(), handler);
         }
         handler()
     }

@@ -135,7 +135,7 @@ impl Probe {
             before: arrival.age,
             tunnels: Mutex::default(),
             #[cfg(feature = "http2")]
-            handlers: Handlers::default(),
+            handlers: Handlers::after(arrival.used.into()),
             attempts: Attempts::default(),
         };
         probe.learn(arrival.known.clone());
@@ -358,10 +358,16 @@ impl Probe {
         });
     }
 
+    /// Number of requests, one more if another process had some.
+    #[inline]
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
     /// Whether a request was ever read.
     #[inline]
     pub(super) fn was_used(&self) -> bool {
-        self.requests.load(Relaxed) > 0
+        self.requests() > 0
     }
 
     pub(super) fn last_had_body(&self) -> bool {

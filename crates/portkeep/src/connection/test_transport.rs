@@ -36,6 +36,8 @@ pub(super) struct Moments {
     pub(super) whole_after: AtomicUsize,
     read: AtomicUsize,
     pub(super) flush: Mutex<Flush>,
+    /// How often something was written.
+    pub(super) writes: AtomicUsize,
     /// How often it was put together from its state.
     pub(super) reassembled: AtomicUsize,
 }
@@ -116,6 +118,7 @@ impl AsyncWrite for TestStream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.moments.writes.fetch_add(1, SeqCst);
         Pin::new(&mut self.connection).poll_write(cx, buf)
     }
 
